@@ -1,0 +1,140 @@
+"""The one entry to everything that checks this project: `nox -s <session>`, `nox -l` for the list."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.sessions = ["tests", "lint", "types", "house"]
+nox.options.error_on_missing_interpreters = bool(os.environ.get("CI"))
+
+DISTRIBUTIONS = (".", "adapters/fastapi", "adapters/cli")
+REPORTS = Path(".cache/requirements")
+
+
+def install(session: nox.Session, lock: str = "dev", /) -> None:
+    """Install a lock file by its hashes, then our three distributions and nothing more."""
+    session.install("--require-hashes", "-r", f"requirements/{lock}.txt")
+    session.install("--no-deps", "--no-build-isolation", *(part for where in DISTRIBUTIONS for part in ("-e", where)))
+
+
+def pytest(session: nox.Session, *arguments: str) -> None:
+    """Run pytest and keep which requirements its tests proved."""
+    report = REPORTS / f"{session.name}.json"
+    session.run("pytest", f"--requirements-report={report}", *arguments, *session.posargs)
+
+
+def everything(session: nox.Session, *arguments: str) -> None:
+    """Run all tests but those of `integration`, on both cores of a small machine."""
+    pytest(session, "-n", "2", *(() if session.posargs else ("--ignore=tests/integration", *arguments)))
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests with this Python; without arguments also hold the coverage bars."""
+    install(session)
+    everything(session, "--cov", "--cov-report=term", "--cov-report=json")
+    if not session.posargs:
+        session.run("python", "tools/check_coverage.py", ".cache/coverage.json")
+
+
+@nox.session(python=["3.11", "3.12", "3.13"], download_python="never")
+def versions(session: nox.Session) -> None:
+    """Run the tests with each supported Python; a missing one is skipped, and an error where CI is set."""
+    install(session)
+    everything(session)
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """Run the tests with the oldest dependencies that we declare."""
+    install(session, "lowest")
+    everything(session)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Look at style and at the usual mistakes."""
+    install(session)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types with mypy and pyright."""
+    install(session)
+    session.run("mypy", "src", "adapters/fastapi/src", "adapters/cli/src", "tests/typing")
+    session.run("pyright")
+
+
+@nox.session
+def house(session: nox.Session) -> None:
+    """Hold the import rules, the public names, the two doors and the content of the wheels."""
+    install(session)
+    session.run("lint-imports")
+    pytest(session, "tests/house")
+
+
+@nox.session
+def integration(session: nox.Session) -> None:
+    """Run OAuth against a real authorization server that is not ours; needs Node."""
+    if not shutil.which("npm"):
+        (session.error if os.environ.get("CI") else session.skip)("npm is not on PATH; install Node 20 or newer")
+    install(session)
+    pytest(session, "tests/integration")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Run the Python of every page and follow every relative link."""
+    install(session)
+    pytest(session, "tests/house/test_docs.py")
+
+
+@nox.session
+def examples(session: nox.Session) -> None:
+    """Run every example to its end."""
+    install(session)
+    for program in sorted(Path("examples").glob("*.py")):
+        session.run("python", str(program))
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Run every benchmark in its quick form, or as told by the arguments."""
+    install(session)
+    for program in sorted(Path("benchmarks").glob("*.py")):
+        session.run("python", str(program), *(session.posargs or ["--quick"]))
+
+
+@nox.session
+def requirements(session: nox.Session) -> None:
+    """Print id, tests and result from the last runs; run the tests first where there was none."""
+    if not any(REPORTS.glob("*.json")):
+        install(session)
+        everything(session)
+    session.run("python", "tools/requirements.py", *map(str, sorted(REPORTS.glob("*.json"))))
+
+
+@nox.session(venv_backend="none")
+def lock(session: nox.Session) -> None:
+    """Write the lock files again (`-- --upgrade` for new versions); they hold versions and hashes, no index."""
+    ours = [str(Path(where, "pyproject.toml")) for where in DISTRIBUTIONS]
+    everything_we_use = [*ours, "--all-extras", "requirements/tools.in"]
+    for name, sources in {
+        "dev": everything_we_use,
+        "lowest": [*everything_we_use, "--resolution", "lowest-direct"],
+        "demo": [ours[-1], "requirements/build.in"],
+        "nox": ["requirements/nox.in"],
+    }.items():
+        options = "--quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header --no-emit-index-url"
+        omitted = "--no-emit-package cloud-integrations --no-emit-package cloud-integrations-fastapi"
+        session.run(
+            "uv", "pip", "compile", *options.split(), *omitted.split(), *sources, "-o", f"requirements/{name}.txt", *session.posargs, external=True
+        )
