@@ -1,0 +1,99 @@
+"""Format CI1, suite 1: HKDF-SHA-512, AES-256-GCM, and a commitment to key and context.
+
+AES-GCM alone lets one ciphertext open under two keys; the commitment ends that.  Each value has
+its own key, derived from the data key, a random salt and the context, so the nonce can be
+constant and the count of values per data key has no practical limit.
+"""
+
+from __future__ import annotations
+
+import hmac
+from hashlib import sha512
+from os import urandom
+from typing import TYPE_CHECKING, Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from cloud_integrations.domain.envelope import (
+    HEADER_LENGTH,
+    KEY_LENGTH,
+    PLAINTEXT_LIMIT,
+    PREFIX_LENGTH,
+    SALT_LENGTH,
+    build_header,
+    encode_context,
+    read_envelope,
+)
+from cloud_integrations.errors import DecryptError, SealingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_NONCE: Final = bytes(12)
+_DERIVE_KEY: Final = b"cloud_integrations/1/DERIVEKEY\x00"
+_COMMIT_KEY: Final = b"cloud_integrations/1/COMMITKEY\x00"
+
+
+def hkdf_extract(salt: bytes, key: bytes, /) -> bytes:
+    """HKDF-Extract with SHA-512 (RFC 5869 §2.2)."""
+    return hmac.digest(salt, key, "sha512")
+
+
+def hkdf_expand(prk: bytes, info: bytes, /) -> bytes:
+    """HKDF-Expand with SHA-512 to 32 bytes (RFC 5869 §2.3): less than one block, so one round is all of it."""
+    return hmac.digest(prk, info + b"\x01", "sha512")[:32]
+
+
+class AesGcmCipher:
+    """Seals with AES-256-GCM under a key made for each value.  Implements `Cipher`."""
+
+    __slots__ = ()
+
+    committing: Final = True
+
+    # A traceback may be shown with the local variables of its frames, so both methods empty those
+    # that hold a key or a plaintext before an error leaves them.
+
+    def seal(self, plaintext: bytes, /, *, key: bytes, key_id: bytes, context: Iterable[tuple[str, str]]) -> bytes:
+        """Seal up to 48 KiB; see `Cipher.seal`."""
+        message_key = b""
+        try:
+            if not isinstance(plaintext, bytes) or len(plaintext) > PLAINTEXT_LIMIT:
+                raise SealingError("a plaintext is at most 49152 bytes")
+            bound = build_header(key_id) + urandom(SALT_LENGTH)
+            message_key, commitment = _derive(key, bound, encode_context(context))
+            prefix = bound + commitment
+            return prefix + AESGCM(message_key).encrypt(_NONCE, plaintext, prefix)
+        finally:
+            plaintext = key = message_key = b""
+
+    def open(self, sealed: bytes, /, *, key: bytes, key_id: bytes, context: Iterable[tuple[str, str]]) -> bytes:
+        """Return the plaintext, or raise `DecryptError`; see `Cipher.open`."""
+        message_key = b""
+        try:
+            envelope = read_envelope(sealed)
+            if envelope.key_id != key_id:
+                raise DecryptError
+            message_key, commitment = _derive(key, sealed[: HEADER_LENGTH + SALT_LENGTH], encode_context(context))
+            if not hmac.compare_digest(commitment, envelope.commitment):
+                raise DecryptError
+            return AESGCM(message_key).decrypt(_NONCE, envelope.ciphertext, sealed[:PREFIX_LENGTH])
+        except (SealingError, InvalidTag):
+            raise DecryptError from None
+        finally:
+            key = message_key = b""
+
+    def key_id_of(self, sealed: bytes, /) -> bytes:
+        """Return the id of the key that claims to have sealed this, or raise `DecryptError`."""
+        return read_envelope(sealed).key_id
+
+
+def _derive(key: bytes, bound: bytes, context: bytes, /) -> tuple[bytes, bytes]:
+    """Return the key of one value and the commitment to it; *bound* is the header and the salt."""
+    if not isinstance(key, bytes) or len(key) != KEY_LENGTH:
+        key = b""
+        raise SealingError("a key is 32 bytes")
+    prk = hkdf_extract(bound[-SALT_LENGTH:], key)
+    transcript = sha512(bound + context).digest()
+    return hkdf_expand(prk, _DERIVE_KEY + transcript), hkdf_expand(prk, _COMMIT_KEY + transcript)

@@ -1,0 +1,1 @@
+"""Facts and decisions: frozen values and pure functions, without I/O."""

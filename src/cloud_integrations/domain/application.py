@@ -1,0 +1,31 @@
+"""The operator's OAuth application at a provider."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cloud_integrations.domain.secret import Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OAuthApplication:
+    """Client id and secret as registered at a provider; from configuration, never from the catalogue.
+
+    `provider` is a slug.  `redirect_uris` are exact strings registered besides the library's own
+    callback: the first of them, if any, takes its place in new authorizations (a front end that
+    receives the code itself); all of them are allowed for posted codes.
+    """
+
+    provider: str
+    client_id: str
+    client_secret: Secret | None = None
+    method_id: str | None = None
+    scopes: tuple[str, ...] | None = None
+    """Asked for when the caller names none; None: the provider's default."""
+    redirect_uris: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    client_auth: str | None = None
+    """Overrides the provider's first choice: basic, post or none."""
+    issuer: str | None = None
+    """Expected `iss` in the callback (RFC 9207), where the catalogue does not know it."""

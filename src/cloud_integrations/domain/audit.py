@@ -1,0 +1,180 @@
+"""Audit events and the chain that shows whether any is missing or changed."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from cloud_integrations.domain.envelope import encode_context
+from cloud_integrations.domain.identifiers import TenantId
+
+_LABEL = b"ci-audit/1\x00"
+GENESIS = bytes(32)
+"""The previous hash of the first event."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who acts: a kind (`user`, `service`, `system`, …) and an id that the host understands."""
+
+    type: str = "user"
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.type}:{self.id}"
+
+
+SYSTEM = Actor(type="system", id="cloud-integrations")
+
+
+class Outcome(StrEnum):
+    """How it ended."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    DENIED = "denied"
+    STARTED = "started"
+    """Written before a request whose answer may be lost; the outcome follows under the same attempt id."""
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEvent:
+    """One thing that happened.  `details` names facts and changed fields, never values that are secret."""
+
+    event_id: UUID
+    tenant_id: TenantId
+    occurred_at: datetime
+    actor: Actor
+    action: str
+    resource: str
+    outcome: Outcome = Outcome.SUCCESS
+    reason: str | None = None
+    request_id: str | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRecord:
+    """An event in its place in the tenant's chain."""
+
+    event: AuditEvent
+    seq: int
+    previous_hash: bytes
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditHead:
+    """The newest event of a tenant's chain; kept outside the database it is a checkpoint."""
+
+    tenant_id: TenantId
+    seq: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditProblem:
+    """One break in a chain and where it is."""
+
+    seq: int
+    kind: str
+    """`changed`, `gap`, `inserted`, `truncated`, `head_mismatch`, `checkpoint_mismatch` or `foreign`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditReport:
+    """The result of walking a tenant's chain."""
+
+    tenant_id: TenantId
+    checked: int
+    head: AuditHead | None
+    problems: tuple[AuditProblem, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is missing, added, moved or changed."""
+        return not self.problems
+
+
+def chain_hash(event: AuditEvent, /, *, seq: int, previous_hash: bytes) -> bytes:
+    """Return SHA-256 over label, tenant, number, previous hash and the event's canonical form."""
+    tenant = event.tenant_id.encode()
+    body = encode_context(_pairs(event))
+    return hashlib.sha256(
+        b"".join((_LABEL, struct.pack(">I", len(tenant)), tenant, struct.pack(">Q", seq), previous_hash, struct.pack(">I", len(body)), body))
+    ).digest()
+
+
+def chained(event: AuditEvent, head: AuditHead | None, /) -> AuditRecord:
+    """Put *event* behind *head*."""
+    seq = 1 if head is None else head.seq + 1
+    previous = GENESIS if head is None else head.hash
+    return AuditRecord(event=event, seq=seq, previous_hash=previous, hash=chain_hash(event, seq=seq, previous_hash=previous))
+
+
+class ChainCheck:
+    """Walks a tenant's records in order of `seq` and notes every break.
+
+    Fed page by page, so that a long chain needs no memory.
+    """
+
+    def __init__(self, tenant_id: TenantId, /, *, checkpoint: AuditHead | None = None) -> None:
+        self._tenant_id = tenant_id
+        self._checkpoint = checkpoint
+        self._seq = 0
+        self._hash = GENESIS
+        self._checked = 0
+        self._problems: list[AuditProblem] = []
+
+    def feed(self, records: Iterable[AuditRecord], /) -> None:
+        """Check the next records."""
+        for record in records:
+            self._checked += 1
+            if record.seq != self._seq + 1:
+                self._note(self._seq + 1, "gap")
+            elif record.previous_hash != self._hash:
+                self._note(record.seq, "inserted")
+            if record.event.tenant_id != self._tenant_id:
+                self._note(record.seq, "foreign")
+            if record.hash != chain_hash(record.event, seq=record.seq, previous_hash=record.previous_hash):
+                self._note(record.seq, "changed")
+            if self._checkpoint is not None and record.seq == self._checkpoint.seq and record.hash != self._checkpoint.hash:
+                self._note(record.seq, "checkpoint_mismatch")
+            self._seq, self._hash = record.seq, record.hash
+
+    def finish(self, head: AuditHead | None, /) -> AuditReport:
+        """Compare the end with the stored head and with the checkpoint."""
+        stored = (head.seq, head.hash) if head is not None else (0, GENESIS)
+        if stored != (self._seq, self._hash):
+            self._note(min(stored[0], self._seq) + 1, "truncated" if stored[0] > self._seq else "head_mismatch")
+        if self._checkpoint is not None and self._checkpoint.seq > self._seq:
+            self._note(self._seq + 1, "truncated")
+        return AuditReport(tenant_id=self._tenant_id, checked=self._checked, head=head, problems=tuple(dict.fromkeys(self._problems)))
+
+    def _note(self, seq: int, kind: str) -> None:
+        self._problems.append(AuditProblem(seq=seq, kind=kind))
+
+
+def _pairs(event: AuditEvent) -> list[tuple[str, str]]:
+    pairs = [
+        ("event_id", str(event.event_id)),
+        ("occurred_at", event.occurred_at.isoformat(timespec="microseconds")),
+        ("actor_type", event.actor.type),
+        ("actor_id", event.actor.id),
+        ("action", event.action),
+        ("resource", event.resource),
+        ("outcome", event.outcome.value),
+    ]
+    # None and "" must differ, so an absent value has no pair.
+    if event.reason is not None:
+        pairs.append(("reason", event.reason))
+    if event.request_id is not None:
+        pairs.append(("request_id", event.request_id))
+    pairs.extend((f"details.{name}", value) for name, value in event.details.items())
+    return pairs

@@ -1,0 +1,201 @@
+"""What a sealed value looks like (format CI1), where it belongs, and the keys that seal it.
+
+    offset len  field
+    0      2    magic "CI"
+    2      1    format version 1
+    3      2    suite, big-endian
+    5      16   id of the key
+    21     32   salt, random per value
+    53     32   commitment to the key and the context
+    85     n    ciphertext
+    85+n   16   tag
+
+Every field but the last has a fixed length, so there is one way to read an envelope.  Nothing
+here can seal or open one: that is a `Cipher`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from cloud_integrations.errors import DecryptError, SealingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+    from uuid import UUID
+
+MAGIC: Final = b"CI"
+FORMAT_VERSION: Final = 1
+SUITE_AES_256_GCM: Final = 0x0001
+"""HKDF-SHA-512, AES-256-GCM, 32-byte commitment: the only suite there is."""
+
+KEY_LENGTH: Final = 32
+KEY_ID_LENGTH: Final = 16
+SALT_LENGTH: Final = 32
+COMMITMENT_LENGTH: Final = 32
+TAG_LENGTH: Final = 16
+
+_PREAMBLE: Final = MAGIC + bytes([FORMAT_VERSION]) + SUITE_AES_256_GCM.to_bytes(2, "big")
+HEADER_LENGTH: Final = len(_PREAMBLE) + KEY_ID_LENGTH
+PREFIX_LENGTH: Final = HEADER_LENGTH + SALT_LENGTH + COMMITMENT_LENGTH
+"""Everything before the ciphertext; authenticated with it."""
+
+OVERHEAD: Final = PREFIX_LENGTH + TAG_LENGTH
+PLAINTEXT_LIMIT: Final = 48 * 1024
+"""Bytes; with the overhead it fits the 64 KiB of MariaDB's BLOB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealingContext:
+    """Where a sealed value belongs; it opens nowhere else."""
+
+    tenant: str
+    table: str
+    row: str
+    field: str
+    gen: int
+
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Return the context as a cipher takes it."""
+        return (("field", self.field), ("gen", str(self.gen)), ("row", self.row), ("table", self.table), ("tenant", self.tenant))
+
+
+def wrap_context(*, tenant_id: str, key_id: UUID, version: int, kek_uri: str) -> tuple[tuple[str, str], ...]:
+    """Return the context of a wrapped data key; a cloud KMS is given the same pairs."""
+    return (("kek_uri", kek_uri), ("key_id", str(key_id)), ("purpose", "dek"), ("tenant", tenant_id), ("version", str(version)))
+
+
+def encode_context(pairs: Iterable[tuple[str, str]], /) -> bytes:
+    """Write a context so that no two contexts have the same bytes.
+
+    u16 count, then for each pair, sorted by the UTF-8 bytes of its key: u16 length, key, u32 length,
+    value.  The order of *pairs* does not matter.  Raises `SealingError` for a key that is there
+    twice, and for text that does not fit or is not Unicode.
+    """
+    try:
+        encoded = sorted([(key.encode(), value.encode()) for key, value in pairs])
+        parts = [len(encoded).to_bytes(2, "big")]
+        previous = None
+        for key, value in encoded:
+            if key == previous:
+                raise SealingError("a context names each key once")
+            parts += (len(key).to_bytes(2, "big"), key, len(value).to_bytes(4, "big"), value)
+            previous = key
+    except (UnicodeEncodeError, OverflowError):
+        raise SealingError("the context cannot be encoded") from None
+    return b"".join(parts)
+
+
+def build_header(key_id: bytes, /) -> bytes:
+    """Return the first 21 bytes of an envelope."""
+    if len(key_id) != KEY_ID_LENGTH:
+        raise SealingError("a key id is 16 bytes")
+    return _PREAMBLE + key_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """A sealed value, taken apart and not yet believed."""
+
+    suite: int
+    key_id: bytes
+    salt: bytes
+    commitment: bytes
+    ciphertext: bytes
+    """With the tag at its end."""
+
+
+def read_envelope(sealed: bytes, /) -> Envelope:
+    """Take an envelope apart.
+
+    Raises `DecryptError` for everything that `Cipher.seal` cannot have written: another magic,
+    version or suite, too short, too long, or not bytes.
+    """
+    if not isinstance(sealed, bytes) or not OVERHEAD <= len(sealed) <= OVERHEAD + PLAINTEXT_LIMIT or not sealed.startswith(_PREAMBLE):
+        raise DecryptError
+    return Envelope(
+        suite=SUITE_AES_256_GCM,
+        key_id=sealed[len(_PREAMBLE) : HEADER_LENGTH],
+        salt=sealed[HEADER_LENGTH : HEADER_LENGTH + SALT_LENGTH],
+        commitment=sealed[HEADER_LENGTH + SALT_LENGTH : PREFIX_LENGTH],
+        ciphertext=sealed[PREFIX_LENGTH:],
+    )
+
+
+class KeyState(StrEnum):
+    """What a data key may still do."""
+
+    PRE_ACTIVE = "pre_active"
+    """Known everywhere, sealing nothing yet."""
+    ACTIVE = "active"
+    """Seals and opens."""
+    DECRYPT_ONLY = "decrypt_only"
+    """Opens."""
+    DESTROYED = "destroyed"
+    """Gone; its row remains, so that a restored backup is noticed."""
+
+
+class DataKey:
+    """A tenant's data key, unwrapped.
+
+    Not a dataclass: `asdict` and friends would copy the key into a dump.  It cannot be changed or
+    pickled, and shows everything but the key.
+    """
+
+    __slots__ = ("key", "key_id", "tenant_id", "version")
+
+    key_id: UUID
+    tenant_id: str
+    version: int
+    key: bytes
+
+    def __init__(self, *, key_id: UUID, tenant_id: str, version: int, key: bytes) -> None:
+        for name, value in (("key_id", key_id), ("tenant_id", tenant_id), ("version", version), ("key", key)):
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"cannot assign to {name} of a DataKey")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"cannot delete {name} of a DataKey")
+
+    def __repr__(self) -> str:
+        return f"DataKey(key_id={self.key_id!r}, tenant_id={self.tenant_id!r}, version={self.version!r}, key=…)"
+
+    def __copy__(self) -> DataKey:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> DataKey:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a DataKey cannot be pickled")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrappedKey:
+    """A data key as it is stored: sealed under a key-encryption key (KEK)."""
+
+    key_id: UUID
+    tenant_id: str
+    version: int
+    state: KeyState
+    suite: int
+    kek_uri: str
+    kek_key_id: bytes
+    wrapped: bytes = field(repr=False)
+    created_at: datetime
+    retired_at: datetime | None
+    destroyed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyCheck:
+    """What a key-encryption key must still be: a value derived from it, stored to notice another key under the same id."""
+
+    kek_uri: str
+    kek_key_id: bytes
+    check_value: bytes

@@ -1,0 +1,180 @@
+"""An integration: one tenant's access to one provider, and how it is doing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
+from cloud_integrations.domain.provider import AuthType
+from cloud_integrations.errors import ValidationFailedError
+
+
+class Status(StrEnum):
+    """What the public API says."""
+
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+
+
+class State(StrEnum):
+    """What the refresh protocol knows (finer than `Status`)."""
+
+    ACTIVE = "active"
+    RETRY = "retry"
+    UNKNOWN = "unknown"
+    NEEDS_REAUTH = "needs_reauth"
+    DISABLED = "disabled"
+
+    @property
+    def status(self) -> Status:
+        """The public status: usable, or waiting for somebody."""
+        return Status.INACTIVE if self in {State.NEEDS_REAUTH, State.DISABLED} else Status.ACTIVE
+
+
+class Health(StrEnum):
+    """What the detail route says of an integration."""
+
+    OK = "ok"
+    RETRYING = "retrying"
+    UNKNOWN = "unknown"
+    RECONNECT_REQUIRED = "reconnect_required"
+    DISABLED = "disabled"
+
+
+HEALTH = {
+    State.ACTIVE: Health.OK,
+    State.RETRY: Health.RETRYING,
+    State.UNKNOWN: Health.UNKNOWN,
+    State.NEEDS_REAUTH: Health.RECONNECT_REQUIRED,
+    State.DISABLED: Health.DISABLED,
+}
+ADVICE = {
+    Health.OK: "Nothing to do.",
+    Health.RETRYING: "Nothing to do: the provider had a problem and the renewal is being repeated.",
+    Health.UNKNOWN: "Nothing to do yet: a renewal was sent and its answer was lost; it is decided at the next attempt.",
+    Health.RECONNECT_REQUIRED: "The tenant must reconnect this integration.",
+    Health.DISABLED: "Activate the integration to use it again.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountFacts:
+    """Who the provider says the credential belongs to."""
+
+    account_id: str | None = None
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Integration:
+    """What may be shown of an integration.  It has no field for a secret."""
+
+    id: IntegrationId
+    tenant_id: TenantId
+    provider_id: ProviderId
+    name: str
+    auth_type: AuthType
+    state: State = State.ACTIVE
+    state_since: datetime
+    reason: str | None = None
+    """Why it is not simply active: a word from a closed list."""
+    created_at: datetime
+    updated_at: datetime
+    scopes: tuple[str, ...] = ()
+    """As granted by the provider (OAuth2)."""
+    requested_scopes: tuple[str, ...] = ()
+    expires_at: datetime | None = None
+    """When the access token ends; None: unknown, or never."""
+    reconnect_before: datetime | None = None
+    """When the refresh token ends for good, where the provider says so."""
+    account: AccountFacts = AccountFacts()
+    variables: dict[str, str] = field(default_factory=dict)
+    context_id: ContextId | None = None
+    """The OAuth application that the grant was issued to."""
+    method_id: str
+
+    @property
+    def status(self) -> Status:
+        """The public status."""
+        return self.state.status
+
+    @property
+    def health(self) -> Health:
+        """How it is doing, in the words of the detail route."""
+        return HEALTH[self.state]
+
+    @property
+    def advice(self) -> str:
+        """What to do about its health."""
+        return ADVICE[self.health]
+
+    @property
+    def missing_scopes(self) -> tuple[str, ...]:
+        """Requested scopes that were not granted."""
+        return tuple(scope for scope in self.requested_scopes if scope not in self.scopes)
+
+
+class Phase(StrEnum):
+    """Where a refresh attempt stands."""
+
+    IDLE = "idle"
+    LEASED = "leased"
+    SENT = "sent"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedCredential:
+    """The credential as it is stored: ciphertext only, bound to its generation."""
+
+    generation: int
+    access_token: bytes | None = field(default=None, repr=False)
+    refresh_token: bytes | None = field(default=None, repr=False)
+    api_key: bytes | None = field(default=None, repr=False)
+    api_secret: bytes | None = field(default=None, repr=False)
+
+    @property
+    def can_refresh(self) -> bool:
+        """Whether a refresh token is held."""
+        return self.refresh_token is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshMarks:
+    """The columns of the refresh protocol, as read; times are the database's."""
+
+    lease_token: int = 0
+    """Counts leases; a fencing token."""
+    lease_until: datetime | None = None
+    lease_owner: str | None = None
+    phase: Phase = Phase.IDLE
+    attempt_id: str | None = None
+    sent_at: datetime | None = None
+    writer_lease: int = 0
+    """The lease that wrote the held credential."""
+    attempts: int = 0
+    next_attempt_at: datetime | None = None
+    last_error: str | None = None
+    refreshed_at: datetime | None = None
+    due_at: datetime | None = None
+    """When the worker should renew it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredIntegration:
+    """An integration with its sealed credential, as a store gives it."""
+
+    facts: Integration
+    credential: SealedCredential
+    marks: RefreshMarks = RefreshMarks()
+    read_at: datetime
+    """The store's clock when the row was read."""
+
+
+def integration_name(text: str, /) -> str:
+    """Read a name of 3 to 50 characters.  Raises `ValidationFailedError`."""
+    if not isinstance(text, str) or not 3 <= len(text) <= 50 or not text.isprintable() or text != text.strip():
+        raise ValidationFailedError(field="name", problem="must be 3 to 50 visible characters, without space at either end")
+    return text

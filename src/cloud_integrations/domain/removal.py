@@ -1,0 +1,52 @@
+"""What became of each token when an integration was removed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
+
+
+class TokenFate(StrEnum):
+    """The truth about one token."""
+
+    REVOKED = "revoked"
+    UNSUPPORTED = "unsupported"
+    """The provider has no request for it; `manual_url` says where a person can do it."""
+    FAILED = "failed"
+    """Not revoked yet; it is kept, sealed, and retried."""
+    SKIPPED = "skipped"
+    """Ended together with another token, or never held."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """What a removal did: the local secret is gone, and each token's fate at the provider."""
+
+    integration_id: IntegrationId
+    refresh_token: TokenFate = TokenFate.SKIPPED
+    access_token: TokenFate = TokenFate.SKIPPED
+    manual_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revocation:
+    """A token that still has to be revoked at its provider: an entry of the outbox."""
+
+    id: UUID
+    tenant_id: TenantId
+    integration_id: IntegrationId
+    provider_id: ProviderId
+    method_id: str
+    context_id: ContextId | None
+    kind: str
+    """`refresh` or `access`."""
+    sealed_token: bytes = field(repr=False)
+    variables: dict[str, str] = field(default_factory=dict)
+    attempts: int = 0
+    next_attempt_at: datetime
+    created_at: datetime
+    last_error: str | None = None

@@ -1,0 +1,74 @@
+"""Text that must never be shown by accident."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any, NoReturn
+
+from pydantic_core import CoreSchema, core_schema
+
+
+class Secret:
+    """Text that must never be shown by accident.
+
+    `repr`, `str`, `format`, JSON and log records show a placeholder; pickling and copying into a
+    dump are refused.  Two secrets compare in constant time and are never hashed.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str, /) -> None:
+        if not isinstance(text, str):
+            raise TypeError("a Secret is made from text")
+        self._text = text
+
+    def reveal(self) -> str:
+        """Return the text.  Every call is worth a reviewer's glance."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    def __str__(self) -> str:
+        return "…"
+
+    def __format__(self, spec: str) -> str:
+        return "…"
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self._text.encode(), other._text.encode())
+
+    __hash__ = None  # type: ignore[assignment]  # a hash would let a secret become a dictionary key
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Secret:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret cannot be pickled")
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> CoreSchema:
+        """Accept text or a `Secret`; show a placeholder in every dump."""
+        return core_schema.no_info_plain_validator_function(
+            cls._parse, serialization=core_schema.plain_serializer_function_ser_schema(lambda _: "…", return_schema=core_schema.str_schema())
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: Any) -> dict[str, Any]:
+        return {"type": "string", "format": "password", "writeOnly": True}
+
+    @classmethod
+    def _parse(cls, value: object) -> Secret:
+        if isinstance(value, Secret):
+            return value
+        if isinstance(value, str):
+            return cls(value)
+        raise ValueError("must be text")

@@ -1,0 +1,292 @@
+"""Everything that can go wrong, as a tree.
+
+    CloudIntegrationsError
+    ├── ValidationFailedError            the request names a field and what is wrong with it
+    ├── ForbiddenError                   the actor may not do this
+    ├── TenantNotFoundError
+    ├── ProviderNotFoundError
+    ├── ProviderInactiveError
+    ├── IntegrationNotFoundError         missing, or another tenant's: the same answer
+    ├── IntegrationExistsError           one integration per provider and tenant
+    ├── InvalidCredentialsError          the provider itself refused the key
+    ├── CredentialError                  no working credential can be handed out now; a closed set:
+    │   ├── ReconnectRequiredError       the tenant must connect again
+    │   ├── IntegrationInactiveError     somebody switched it off
+    │   └── RefreshInProgressError       another worker is renewing it; come back soon
+    ├── OAuthError
+    │   ├── GrantRefusedError            the provider, or our own checks, refused this grant
+    │   ├── ProviderUnavailableError     the provider did not answer, or answered nonsense
+    │   │   ├── ProviderUnreachableError the request never arrived
+    │   │   └── AnswerLostError          the request may have arrived; its answer did not
+    │   └── AppMisconfiguredError        the operator's OAuth application is refused; no tenant is at fault
+    ├── StorageUnavailableError
+    │   └── CommitUnknownError           the connection broke while committing
+    ├── StaleWriteError                  somebody else wrote first (used between flows and stores)
+    └── SetupError                       found at start, before anything is lost
+        ├── ConfigurationError
+        ├── SchemaError                  the database is not migrated
+        └── KeyringError                 a key is missing or is not the key it was
+
+    SealingError
+    └── DecryptError                     one class and one text for every reason
+
+Each class carries a stable `code`, whether repeating the call can help (`retryable`), when
+(`retry_after`), and `advice`: what to do, for the person who reads it.  `details` holds public
+facts only.  No message repeats a secret, a code, a token or a provider's prose.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, ClassVar
+
+
+class CloudIntegrationsError(Exception):
+    """The parent of every error this library raises."""
+
+    code: ClassVar[str] = "internal"
+    retryable: ClassVar[bool] = False
+    advice: ClassVar[str] = ""
+
+    def __init__(self, message: str, /, *, retry_after: timedelta | None = None, **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after = retry_after
+        self.details: dict[str, Any] = details
+
+
+class ValidationFailedError(CloudIntegrationsError):
+    """The request is not well formed; `field` says where."""
+
+    code = "integration/validation-failed"
+    advice = "Correct the named field and send the request again."
+
+    def __init__(self, *, field: str, problem: str) -> None:
+        super().__init__(f"{field} {problem}", fields=[{"field": field, "problem": problem}])
+        self.field = field
+        self.problem = problem
+
+
+class ForbiddenError(CloudIntegrationsError):
+    """The actor may not do this."""
+
+    code = "auth/forbidden"
+    advice = "Ask an administrator for the permission."
+
+    def __init__(self) -> None:
+        super().__init__("not allowed")
+
+
+class TenantNotFoundError(CloudIntegrationsError):
+    """The host does not know this tenant."""
+
+    code = "tenant/not-found"
+
+    def __init__(self, *, tenant_id: str) -> None:
+        super().__init__("no such tenant", tenantId=tenant_id)
+
+
+class ProviderNotFoundError(CloudIntegrationsError):
+    """The catalogue has no such provider."""
+
+    code = "provider/not-found"
+    advice = "List the providers to see which ids exist."
+
+    def __init__(self, *, provider: str) -> None:
+        super().__init__("no such provider", providerId=provider)
+
+
+class ProviderInactiveError(CloudIntegrationsError):
+    """The provider is known, but switched off or not set up here."""
+
+    code = "provider/inactive"
+    advice = "The operator must configure or enable this provider."
+
+    def __init__(self, *, provider_id: str, problem: str = "is not active") -> None:
+        super().__init__(f"the provider {problem}", providerId=provider_id)
+
+
+class IntegrationNotFoundError(CloudIntegrationsError):
+    """There is no such integration in this tenant."""
+
+    code = "integration/not-found"
+
+    def __init__(self) -> None:
+        super().__init__("no such integration")
+
+
+class IntegrationExistsError(CloudIntegrationsError):
+    """The tenant already has an integration with this provider."""
+
+    code = "integration/already-exists"
+    advice = "Reconnect the existing integration, or delete it first."
+
+    def __init__(self, *, tenant_id: str, provider_id: str) -> None:
+        super().__init__("this tenant already has an integration with this provider", tenantId=tenant_id, providerId=provider_id)
+
+
+class InvalidCredentialsError(CloudIntegrationsError):
+    """The provider itself refused the key."""
+
+    code = "integration/invalid-credentials"
+    advice = "Check the key at the provider and enter it again."
+
+    def __init__(self, *, provider_id: str, reason: str = "refused") -> None:
+        super().__init__("the provider refused these credentials", providerId=provider_id, reason=reason)
+        self.reason = reason
+
+
+class CredentialError(CloudIntegrationsError):
+    """No working credential can be handed out now."""
+
+
+class ReconnectRequiredError(CredentialError):
+    """Only the tenant can repair this, by connecting again."""
+
+    code = "integration/reconnect-required"
+    advice = "Ask the tenant to reconnect this integration."
+
+    def __init__(self, *, integration_id: str, reason: str) -> None:
+        super().__init__("the tenant must reconnect this integration", integrationId=integration_id, reason=reason)
+        self.reason = reason
+
+
+class IntegrationInactiveError(CredentialError):
+    """Somebody switched this integration off."""
+
+    code = "integration/inactive"
+    advice = "Activate the integration to use it again."
+
+    def __init__(self, *, integration_id: str) -> None:
+        super().__init__("this integration is switched off", integrationId=integration_id)
+
+
+class RefreshInProgressError(CredentialError):
+    """Another worker is renewing the token and has not finished."""
+
+    code = "integration/busy"
+    retryable = True
+    advice = "Repeat the call after the given time."
+
+    def __init__(self, *, integration_id: str, retry_after: timedelta) -> None:
+        super().__init__("the token is being renewed", retry_after=retry_after, integrationId=integration_id)
+
+
+class OAuthError(CloudIntegrationsError):
+    """The OAuth exchange did not end in a grant."""
+
+    code = "integration/oauth-error"
+
+
+class GrantRefusedError(OAuthError):
+    """The provider, or one of our own checks, refused this grant."""
+
+    advice = "Start the connection again."
+
+    def __init__(self, *, reason: str) -> None:
+        super().__init__("the authorization was refused", reason=reason)
+        self.reason = reason
+
+
+class ProviderUnavailableError(OAuthError):
+    """The provider did not answer, or its answer cannot be used."""
+
+    retryable = True
+    advice = "The provider has a problem; repeat the call later."
+
+    def __init__(self, *, provider_id: str, reason: str = "unusable_answer", retry_after: timedelta | None = None) -> None:
+        super().__init__("the provider cannot be used right now", retry_after=retry_after, providerId=provider_id, reason=reason)
+        self.reason = reason
+
+
+class ProviderUnreachableError(ProviderUnavailableError):
+    """The request was never received: refused, not resolved, or no connection in time."""
+
+    def __init__(self, *, provider_id: str, retry_after: timedelta | None = None) -> None:
+        super().__init__(provider_id=provider_id, reason="unreachable", retry_after=retry_after)
+
+
+class AnswerLostError(ProviderUnavailableError):
+    """The request may have been received, but no whole answer came back."""
+
+    def __init__(self, *, provider_id: str) -> None:
+        super().__init__(provider_id=provider_id, reason="answer_lost")
+
+
+class AppMisconfiguredError(OAuthError):
+    """The provider refuses the operator's own OAuth application; no tenant is at fault."""
+
+    advice = "The operator must correct the client id, secret, redirect URI or scopes of this provider's application."
+
+    def __init__(self, *, provider_id: str, reason: str) -> None:
+        super().__init__("the application's registration with the provider is refused", providerId=provider_id, reason=reason)
+        self.reason = reason
+
+
+class StorageUnavailableError(CloudIntegrationsError):
+    """The database cannot be used right now; nothing was changed."""
+
+    code = "storage/unavailable"
+    retryable = True
+    advice = "Repeat the call later."
+
+    def __init__(self, message: str = "the storage cannot be used right now", /) -> None:
+        super().__init__(message)
+
+
+class CommitUnknownError(StorageUnavailableError):
+    """The connection broke while committing: the change may or may not have been made."""
+
+    def __init__(self) -> None:
+        super().__init__("the storage broke while committing")
+
+
+class StaleWriteError(CloudIntegrationsError):
+    """The row is no longer as the change expected; nothing was changed."""
+
+    def __init__(self) -> None:
+        super().__init__("somebody else changed this first")
+
+
+class SetupError(CloudIntegrationsError):
+    """The installation is not usable; found at start."""
+
+
+class ConfigurationError(SetupError):
+    """A setting is missing or contradicts another."""
+
+    def __init__(self, *, setting: str, problem: str) -> None:
+        super().__init__(f"{setting} {problem}", setting=setting)
+        self.setting = setting
+
+
+class SchemaError(SetupError):
+    """The database has no tables of ours, or not this version's."""
+
+    advice = "Run `cloud-integrations db upgrade`."
+
+    def __init__(self, *, found: str | None, expected: str) -> None:
+        super().__init__(f"the database schema is {found or 'not there'}, expected {expected}", found=found, expected=expected)
+
+
+class KeyringError(SetupError):
+    """A key-encryption key is missing, or is not the key it was."""
+
+    advice = "Give back the key under the same key id; sealed values cannot be opened without it."
+
+    def __init__(self, *, key_id: str, problem: str) -> None:
+        super().__init__(f"key {key_id} {problem}", keyId=key_id)
+
+
+class SealingError(CloudIntegrationsError):
+    """A value cannot be sealed."""
+
+    def __init__(self, message: str = "the value cannot be sealed", /) -> None:
+        super().__init__(message)
+
+
+class DecryptError(SealingError):
+    """A sealed value does not open: one text for every reason."""
+
+    def __init__(self) -> None:
+        super().__init__("the sealed value does not open")

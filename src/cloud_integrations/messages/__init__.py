@@ -1,0 +1,1 @@
+"""HTTP requests built and answers read; nothing is sent here."""

@@ -1,0 +1,23 @@
+"""One piece of work for any number of callers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Hashable
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class SingleFlight(Protocol):
+    """Runs at most one piece of work per key in this process; everyone who asks meanwhile gets its outcome."""
+
+    async def run(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
+        """Return what *work* returns, or raise what it raises.
+
+        The work is not ended by a caller that gives up.
+        """
+        ...
+
+    async def drain(self) -> None:
+        """Wait until the work that is under way has ended."""
+        ...

@@ -1,0 +1,28 @@
+"""Somebody who is told what happened and cannot change it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """Something that happened: a name from a closed list and facts without secrets.
+
+    Names: `integration.connected`, `integration.reconnected`, `integration.account_changed`,
+    `integration.removed`, `credential.refreshed`, `credential.refresh_failed`,
+    `credential.reconnect_required`, `credential.unpersisted`, `revocation.delayed`, `key_format.unusual`.
+    """
+
+    name: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+class Observer(Protocol):
+    """Is told facts; what it raises is logged and goes no further."""
+
+    def tell(self, fact: Fact, /) -> None:
+        """Take note of *fact*; return quickly."""
+        ...

@@ -1,0 +1,339 @@
+"""Where integrations, keys, pending authorizations, the outbox and the audit chain are kept.
+
+A unit of work is a value: a flow lists its changes and `apply` makes them in one transaction, or
+none of them.  Reads are single statements.  Leases use the store's own clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+from cloud_integrations.domain.audit import AuditEvent, AuditHead, AuditRecord
+from cloud_integrations.domain.envelope import KeyCheck, WrappedKey
+from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
+from cloud_integrations.domain.integration import Integration, Phase, SealedCredential, State, StoredIntegration
+from cloud_integrations.domain.pending import PendingAuthorization
+from cloud_integrations.domain.removal import Revocation
+
+MAX_PENDING = 20
+"""Open authorizations per tenant and actor; the oldest go first (OAU-013)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddIntegration:
+    """Store a new integration.  `IntegrationExistsError` if the tenant has one with this provider."""
+
+    facts: Integration
+    credential: SealedCredential
+    due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveFacts:
+    """Write name, state, state_since, reason and updated_at of *facts*; the credential is not touched.
+
+    `IntegrationNotFoundError` if it is gone; `StaleWriteError` if its state is no longer `expected_state`.
+    """
+
+    facts: Integration
+    expected_state: State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplaceCredential:
+    """A user's reconnect: write *facts* and *credential*, take a lease number and end any lease.
+
+    A refresh that is under way can then no longer write (its lease is older than `writer_lease`).
+    `StaleWriteError` if the generation is no longer `expected_generation`; `credential.generation` is the next one.
+    """
+
+    facts: Integration
+    credential: SealedCredential
+    expected_generation: int
+    due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EraseIntegration:
+    """Delete the integration.  `IntegrationNotFoundError` if it is gone, `StaleWriteError` if its generation moved."""
+
+    tenant_id: TenantId
+    integration_id: IntegrationId
+    expected_generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeLease:
+    """Become the one who refreshes (protocol step T1).
+
+    `lease_token` goes up by one and `lease_until` is the store's clock plus `length`, if the
+    generation is still `expected_generation`, the state is active, retry or unknown, and no lease
+    is running: `lease_until` is empty or passed, by `takeover_delay` where the phase is `sent` or
+    `unknown`.  Otherwise `StaleWriteError`.  Read the row again to learn the lease number.
+    """
+
+    tenant_id: TenantId
+    integration_id: IntegrationId
+    expected_generation: int
+    attempt_id: str
+    owner: str
+    length: timedelta
+    takeover_delay: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkSent:
+    """Say that the request is about to leave (T2): phase `sent`, `sent_at` the store's clock.
+
+    Only with the lease and generation, and with more than `needed` left of the lease; otherwise `StaleWriteError`.
+    """
+
+    tenant_id: TenantId
+    integration_id: IntegrationId
+    lease_token: int
+    generation: int
+    needed: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveRenewal:
+    """Write a renewed credential (T3): the newest lease wins.
+
+    Writes the credential (whose generation is the next), scopes, expires_at, reconnect_before, state active,
+    reason none, updated_at, `refreshed_at`, `due_at`, phase idle, attempts 0, `writer_lease = lease_token`; the lease ends if it is
+    still ours.  Only where `writer_lease < lease_token`, the generation is `credential.generation - 1`
+    and the state is neither disabled nor needs_reauth-by-user; otherwise `StaleWriteError`; `IntegrationNotFoundError` if the row is gone.
+    """
+
+    facts: Integration
+    credential: SealedCredential
+    lease_token: int
+    refreshed_at: datetime
+    due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettleAttempt:
+    """Write how an attempt without tokens ended (T3', T3''): only with its lease and generation, otherwise `StaleWriteError`.
+
+    With phase `unknown` the lease is kept until its end; otherwise it ends now.
+    """
+
+    tenant_id: TenantId
+    integration_id: IntegrationId
+    lease_token: int
+    generation: int
+    phase: Phase
+    state: State
+    reason: str | None
+    state_since: datetime
+    error: str | None
+    next_attempt_at: datetime | None
+    count_attempt: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddPending:
+    """Store an authorization that begins; drops expired ones of the tenant, and the actor's oldest beyond `MAX_PENDING`."""
+
+    pending: PendingAuthorization
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddKey:
+    """Store a wrapped data key.  `StaleWriteError` if the version exists, or another key of the tenant is active."""
+
+    key: WrappedKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddKeyCheck:
+    """Remember the check value of a key-encryption key; an existing one stays as it is."""
+
+    check: KeyCheck
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddRevocation:
+    """Put a token into the outbox."""
+
+    revocation: Revocation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishRevocation:
+    """Take an entry out of the outbox; one that is gone is no error."""
+
+    tenant_id: TenantId
+    revocation_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DelayRevocation:
+    """Count a failed attempt and set the next time."""
+
+    tenant_id: TenantId
+    revocation_id: UUID
+    next_attempt_at: datetime
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """Append an event to its tenant's audit chain; written last, whatever its place in the list."""
+
+    event: AuditEvent
+
+
+Change = (
+    AddIntegration
+    | SaveFacts
+    | ReplaceCredential
+    | EraseIntegration
+    | TakeLease
+    | MarkSent
+    | SaveRenewal
+    | SettleAttempt
+    | AddPending
+    | AddKey
+    | AddKeyCheck
+    | AddRevocation
+    | FinishRevocation
+    | DelayRevocation
+    | Record
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreReport:
+    """What `doctor` shows of a store; no secrets."""
+
+    kind: str
+    schema: str | None
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+class AsyncStore(Protocol):
+    """Where everything is kept.  `Store` is the same, blocking.
+
+    Every method raises `StorageUnavailableError` when the database cannot be used, and
+    `CommitUnknownError` when the connection broke during a commit.
+    """
+
+    async def prepare(self) -> None:
+        """Check that the tables are there and of this version, or raise `SchemaError`."""
+        ...
+
+    async def report(self) -> StoreReport:
+        """Say what kind of store this is and which schema it has."""
+        ...
+
+    async def apply(self, *changes: Change) -> None:
+        """Make all *changes* in one transaction, or none and raise what the refused change says."""
+        ...
+
+    async def find_integration(self, tenant_id: TenantId, integration_id: IntegrationId, /) -> StoredIntegration | None:
+        """Return the tenant's integration, or None."""
+        ...
+
+    async def find_by_provider(self, tenant_id: TenantId, provider_id: ProviderId, /) -> StoredIntegration | None:
+        """Return the tenant's integration with this provider, or None."""
+        ...
+
+    async def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration, ...]:
+        """Return the tenant's integrations, oldest first; at most one per provider."""
+        ...
+
+    async def find_pending(self, state_hash: bytes, /) -> PendingAuthorization | None:
+        """Return an authorization that is neither consumed nor expired (by the store's clock), or None."""
+        ...
+
+    async def take_pending(self, state_hash: bytes, /) -> PendingAuthorization | None:
+        """Consume an authorization by one conditional statement; None if there is none, or somebody was first (OAU-015)."""
+        ...
+
+    async def has_pending(self, tenant_id: TenantId, provider_id: ProviderId, /) -> bool:
+        """Whether an authorization of this tenant with this provider is open."""
+        ...
+
+    async def find_key(self, tenant_id: TenantId, key_id: UUID, /) -> WrappedKey | None:
+        """Return this data key of the tenant, or None."""
+        ...
+
+    async def find_active_key(self, tenant_id: TenantId, /) -> WrappedKey | None:
+        """Return the data key that new values of the tenant are sealed with, or None."""
+        ...
+
+    async def list_key_checks(self) -> tuple[KeyCheck, ...]:
+        """Return the check values of every key-encryption key ever used."""
+        ...
+
+    async def list_kek_ids(self) -> tuple[bytes, ...]:
+        """Return the ids of the key-encryption keys that wrap a data key which is not destroyed."""
+        ...
+
+    async def claim_revocations(self, *, limit: int, hold: timedelta) -> tuple[Revocation, ...]:
+        """Return entries of the outbox whose time has come, oldest first, and move their time forward by *hold*, so that nobody else has them."""
+        ...
+
+    async def count_revocations(self) -> int:
+        """Return how many tokens wait to be revoked."""
+        ...
+
+    async def list_audit(self, tenant_id: TenantId, /, *, after: int = 0, limit: int = 200) -> tuple[AuditRecord, ...]:
+        """Return the tenant's events with a number above *after*, in order."""
+        ...
+
+    async def list_audit_of(self, tenant_id: TenantId, resource: str, /, *, before: int | None = None, limit: int = 200) -> tuple[AuditRecord, ...]:
+        """Return the newest events of one resource, newest first, with a number below *before*."""
+        ...
+
+    async def find_audit_head(self, tenant_id: TenantId, /) -> AuditHead | None:
+        """Return the end of the tenant's chain, or None where nothing happened yet."""
+        ...
+
+
+class Store(Protocol):
+    """The blocking face of `AsyncStore`: the same names, the same promises."""
+
+    def prepare(self) -> None: ...
+
+    def report(self) -> StoreReport: ...
+
+    def apply(self, *changes: Change) -> None: ...
+
+    def find_integration(self, tenant_id: TenantId, integration_id: IntegrationId, /) -> StoredIntegration | None: ...
+
+    def find_by_provider(self, tenant_id: TenantId, provider_id: ProviderId, /) -> StoredIntegration | None: ...
+
+    def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration, ...]: ...
+
+    def find_pending(self, state_hash: bytes, /) -> PendingAuthorization | None: ...
+
+    def take_pending(self, state_hash: bytes, /) -> PendingAuthorization | None: ...
+
+    def has_pending(self, tenant_id: TenantId, provider_id: ProviderId, /) -> bool: ...
+
+    def find_key(self, tenant_id: TenantId, key_id: UUID, /) -> WrappedKey | None: ...
+
+    def find_active_key(self, tenant_id: TenantId, /) -> WrappedKey | None: ...
+
+    def list_key_checks(self) -> tuple[KeyCheck, ...]: ...
+
+    def list_kek_ids(self) -> tuple[bytes, ...]: ...
+
+    def claim_revocations(self, *, limit: int, hold: timedelta) -> tuple[Revocation, ...]: ...
+
+    def count_revocations(self) -> int: ...
+
+    def list_audit(self, tenant_id: TenantId, /, *, after: int = 0, limit: int = 200) -> tuple[AuditRecord, ...]: ...
+
+    def list_audit_of(
+        self, tenant_id: TenantId, resource: str, /, *, before: int | None = None, limit: int = 200
+    ) -> tuple[AuditRecord, ...]: ...
+
+    def find_audit_head(self, tenant_id: TenantId, /) -> AuditHead | None: ...

@@ -1,0 +1,1 @@
+"""What is known about each provider, one file per provider."""
