@@ -15,6 +15,10 @@ nox.options.error_on_missing_interpreters = bool(os.environ.get("CI"))
 
 DISTRIBUTIONS = (".", "adapters/fastapi", "adapters/cli")
 REPORTS = Path(".cache/requirements")
+LOCKING = (
+    "--quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url"
+    " --no-emit-package cloud-integrations --no-emit-package cloud-integrations-fastapi"
+)
 
 
 def install(session: nox.Session, lock: str = "dev", /) -> None:
@@ -133,8 +137,4 @@ def lock(session: nox.Session) -> None:
         "demo": [ours[-1], "requirements/build.in"],
         "nox": ["requirements/nox.in"],
     }.items():
-        options = "--quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header --no-emit-index-url"
-        omitted = "--no-emit-package cloud-integrations --no-emit-package cloud-integrations-fastapi"
-        session.run(
-            "uv", "pip", "compile", *options.split(), *omitted.split(), *sources, "-o", f"requirements/{name}.txt", *session.posargs, external=True
-        )
+        session.run("uv", "pip", "compile", *LOCKING.split(), *sources, "-o", f"requirements/{name}.txt", *session.posargs, external=True)

@@ -1,0 +1,31 @@
+"""Where the house stands."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def tracked(root: Path) -> list[Path]:
+    """Every file of the repository that is text."""
+    if not (root / ".git").exists():
+        pytest.skip("which files belong to the repository is known only in a git checkout")
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=root, check=True, capture_output=True, text=True).stdout.split("\0")
+    files = [root / name for name in names if name and (root / name).is_file()]
+    return [file for file in files if b"\0" not in file.read_bytes()]
+
+
+@pytest.fixture(scope="session")
+def sources(root: Path) -> list[Path]:
+    """Every Python file that we ship."""
+    return [file for where in (root, root / "adapters/fastapi", root / "adapters/cli") for file in sorted((where / "src").rglob("*.py"))]

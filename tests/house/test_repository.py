@@ -1,0 +1,120 @@
+"""What the files of this repository may and must hold."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DISTRIBUTIONS = (".", "adapters/fastapi", "adapters/cli")
+LOCKS = ("demo", "dev", "lowest", "nox")
+
+# Written so that no pattern matches its own text.
+PLACES = re.compile(
+    r"/wor[k]/|/roo[t]/|/(?:home|Users)/[a-z][\w-]*/|/opt/[p]ypi|/opt/[w]heels|(?:test\.)?pypi\.org|pythonhosted\.org|npmjs\.(?:org|com)|yarnpkg\.com"
+)
+SECRETS = re.compile(
+    r"(?:AKIA|ASIA)[0-9A-Z]{16}|gh[oprsu]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|AIza[\w-]{35}|ya29\.[\w-]{20,}|GOCSPX-[\w-]{20,}"
+    r"|do[opr]_v1_[0-9a-f]{40,}|xox[abprs]-[\w-]{10,}|[rs]k_live_\w{16,}|eyJ[\w-]{20,}\.eyJ[\w-]{20,}\.[\w-]{20,}"
+    r"|-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----\s+[\w+/=]{32,}"
+)
+MARKED = re.compile(r"fake|test|example", re.IGNORECASE)
+
+
+def _project(root: Path, distribution: str) -> dict[str, Any]:
+    project: dict[str, Any] = tomllib.loads((root / distribution / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return project
+
+
+def _dependencies(project: dict[str, Any]) -> list[str]:
+    return [*project.get("dependencies", []), *(line for extra in project.get("optional-dependencies", {}).values() for line in extra)]
+
+
+def _name(requirement: str) -> str:
+    return re.split(r"[\[<>=!~ ;]", requirement)[0].lower()
+
+
+def test_the_three_distributions_have_one_version(root: Path) -> None:
+    assert len({_project(root, distribution)["version"] for distribution in DISTRIBUTIONS}) == 1
+
+
+def test_adapters_pin_the_library_of_their_own_version(root: Path) -> None:
+    version = _project(root, ".")["version"]
+    ours = [
+        line
+        for distribution in DISTRIBUTIONS[1:]
+        for line in _dependencies(_project(root, distribution))
+        if line.startswith("cloud-integrations")
+    ]
+    assert ours
+    assert [line for line in ours if not line.endswith(f"=={version}")] == []
+
+
+@pytest.mark.requirement("SUP-01")
+def test_every_dependency_has_its_reason_written_down(root: Path) -> None:
+    reasons = (root / "docs/decisions/0001-dependencies.md").read_text(encoding="utf-8")
+    names = {_name(line) for distribution in DISTRIBUTIONS for line in _dependencies(_project(root, distribution))}
+    assert {name for name in names if not name.startswith("cloud-integrations") and f"| {name} |" not in reasons} == set()
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_lock_files_hold_hashes_and_no_address(lock: str, root: Path) -> None:
+    text = (root / f"requirements/{lock}.txt").read_text(encoding="utf-8")
+    entries = re.findall(r"^(\S+==\S+)(.*(?:\\\n.*)*)", text, re.MULTILINE)
+    assert entries
+    assert [name for name, rest in entries if "--hash=sha256:" not in rest] == []
+    assert "://" not in text
+    assert "index" not in re.sub(r"^\S+==", "", text, flags=re.MULTILINE)
+
+
+def test_every_dependency_is_locked(root: Path) -> None:
+    locked = set(re.findall(r"^([\w.-]+)==", (root / "requirements/dev.txt").read_text(encoding="utf-8"), re.MULTILINE))
+    wanted = {_name(line) for distribution in DISTRIBUTIONS for line in _dependencies(_project(root, distribution))}
+    assert {name for name in wanted if not name.startswith("cloud-integrations")} <= locked
+
+
+def test_no_file_names_a_machine_or_a_package_registry(tracked: list[Path], root: Path) -> None:
+    found = [f"{file.relative_to(root)}: {match[0]}" for file in tracked for match in PLACES.finditer(file.read_text(encoding="utf-8"))]
+    assert found == []
+
+
+@pytest.mark.requirement("SUP-08")
+def test_no_file_holds_what_looks_like_a_real_secret(tracked: list[Path], root: Path) -> None:
+    found = [
+        f"{file.relative_to(root)}: {match[0][:10]}…"
+        for file in tracked
+        for match in SECRETS.finditer(file.read_text(encoding="utf-8"))
+        if not MARKED.search(match[0])
+    ]
+    assert found == []
+
+
+@pytest.mark.requirement("SUP-08")
+@pytest.mark.parametrize("prefix", ["AKIA" + "Q" * 16, "ghp_" + "a1" * 18, "GOCSPX-" + "x9" * 12, "dop_v1_" + "0f" * 32])
+def test_the_search_for_secrets_finds_them(prefix: str) -> None:
+    assert SECRETS.search(f'token = "{prefix}"')
+    assert not MARKED.search(prefix)
+
+
+def test_every_module_says_what_it_is(sources: list[Path], root: Path) -> None:
+    assert [str(file.relative_to(root)) for file in sources if not ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))] == []
+
+
+def test_no_module_is_a_thing_looking_for_its_name(sources: list[Path], root: Path) -> None:
+    nameless = {"common", "helper", "helpers", "misc", "util", "utils"}
+    assert [str(file.relative_to(root)) for file in sources if nameless & {file.stem, *file.relative_to(root).parts}] == []
+
+
+def test_every_package_says_that_it_is_typed(root: Path) -> None:
+    packages = [
+        package
+        for distribution in DISTRIBUTIONS
+        for package in (root / distribution / "src").glob("cloud_integrations*")
+        if package.is_dir()
+    ]
+    assert len(packages) == len(DISTRIBUTIONS)
+    assert [package.name for package in packages if not (package / "py.typed").is_file()] == []

@@ -1,0 +1,120 @@
+"""What users install: the content of the three wheels, and the library alone with what it must have."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+
+PACKAGES = {".": "cloud_integrations", "adapters/fastapi": "cloud_integrations_fastapi", "adapters/cli": "cloud_integrations_cli"}
+
+# Public names that need an extra; asking for one without it raises an ImportError.
+NEED_AN_EXTRA = frozenset(
+    {"AsyncHttpxTransport", "AsyncSqlAlchemyStore", "HttpxTransport", "SqlAlchemyStore"},
+)
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def wheels(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    built = {}
+    for where, package in PACKAGES.items():
+        target = tmp_path_factory.mktemp("wheel")
+        subprocess.run(
+            [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(target)],
+            cwd=root / where,
+            check=True,
+            capture_output=True,
+        )
+        (built[package],) = target.glob("*.whl")
+    return built
+
+
+@pytest.mark.requirement("SUP-06")
+@pytest.mark.parametrize("package", PACKAGES.values())
+def test_a_wheel_holds_its_package_and_nothing_else(package: str, wheels: dict[str, Path]) -> None:
+    names = zipfile.ZipFile(wheels[package]).namelist()
+    assert {name.partition("/")[0] for name in names} == {package, f"{package}-0.1.0.dist-info"}
+    assert f"{package}/py.typed" in names
+    expected = re.compile(
+        rf"{package}/(?:py\.typed|[\w/]+\.py|providers/\w+\.toml|backends/sqlalchemy/migrations/script\.py\.mako)|.*\.dist-info/.*"
+    )
+    assert [name for name in names if not expected.fullmatch(name)] == []
+    assert [name for name in names if re.search(r"\.pth$|(?:^|/)(?:tests?/|test_|conftest)", name)] == []
+
+
+@pytest.mark.requirement("SUP-06")
+@pytest.mark.parametrize("package", PACKAGES.values())
+def test_no_file_in_a_wheel_names_the_machine_that_built_it(package: str, wheels: dict[str, Path], root: Path) -> None:
+    places = [str(root).encode(), str(Path.home()).encode() + b"/", sys.prefix.encode()]
+    with zipfile.ZipFile(wheels[package]) as wheel:
+        assert [name for name in wheel.namelist() if any(place in wheel.read(name) for place in places)] == []
+
+
+@pytest.mark.requirement("SUP-06")
+def test_the_library_brings_its_providers_and_migrations(wheels: dict[str, Path], root: Path) -> None:
+    names = set(zipfile.ZipFile(wheels["cloud_integrations"]).namelist())
+    package = root / "src/cloud_integrations"
+    needed = [*package.glob("providers/*.toml"), *package.glob("backends/sqlalchemy/migrations/**/*.py")]
+    assert {file.suffix for file in needed} == {".toml", ".py"}
+    assert {file.relative_to(root / "src").as_posix() for file in needed} <= names
+
+
+@pytest.mark.requirement("SUP-07")
+def test_the_library_works_without_any_extra(wheels: dict[str, Path], tmp_path: Path) -> None:
+    python = _bare_environment(tmp_path, wheels["cloud_integrations"])
+    program = """
+import cloud_integrations
+for name in cloud_integrations.__all__:
+    try:
+        getattr(cloud_integrations, name)
+    except ImportError:
+        print(name)
+"""
+    done = subprocess.run([python, "-I", "-W", "error", "-c", program], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert set(done.stdout.split()) == NEED_AN_EXTRA & set(_public_names())
+
+
+def _public_names() -> list[str]:
+    import cloud_integrations
+
+    return list(cloud_integrations.__all__)
+
+
+def _bare_environment(where: Path, wheel: Path) -> str:
+    """Make an environment with the wheel and, linked from this one, only the distributions that it must have."""
+    venv.create(where, with_pip=False)
+    paths = sysconfig.get_paths(scheme="venv", vars={"base": str(where), "platbase": str(where)})
+    site = Path(paths["purelib"])
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+        metadata = next(archive.read(name).decode() for name in archive.namelist() if name.endswith("/METADATA"))
+    waiting = _required(re.findall(r"^Requires-Dist: (.*)$", metadata, re.MULTILINE))
+    seen: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        found = distribution(name)
+        for top in {file.parts[0] for file in found.files or [] if file.parts[0] not in {"..", "__pycache__"}}:
+            (site / top).symlink_to(Path(str(found.locate_file(top))))
+        waiting |= _required(found.requires or [])
+    return str(Path(paths["scripts"]) / "python")
+
+
+def _required(lines: list[str]) -> set[str]:
+    """The names of what is required here and without any extra."""
+    from packaging.requirements import Requirement
+
+    wanted = [Requirement(line) for line in lines]
+    return {each.name for each in wanted if each.marker is None or each.marker.evaluate({"extra": ""})}
