@@ -64,11 +64,10 @@ def test_every_dependency_has_its_reason_written_down(root: Path) -> None:
 @pytest.mark.parametrize("lock", LOCKS)
 def test_lock_files_hold_hashes_and_no_address(lock: str, root: Path) -> None:
     text = (root / f"requirements/{lock}.txt").read_text(encoding="utf-8")
-    entries = re.findall(r"^(\S+==\S+)(.*(?:\\\n.*)*)", text, re.MULTILINE)
+    entries = text.replace("\\\n", " ").splitlines()
     assert entries
-    assert [name for name, rest in entries if "--hash=sha256:" not in rest] == []
+    assert [entry for entry in entries if not re.match(r"[\w.-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", entry)] == []
     assert "://" not in text
-    assert "index" not in re.sub(r"^\S+==", "", text, flags=re.MULTILINE)
 
 
 def test_every_dependency_is_locked(root: Path) -> None:
