@@ -13,7 +13,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, field_validator, model_validator
 
 from cloud_integrations.domain.identifiers import ProviderId, provider_id
 from cloud_integrations.errors import ValidationFailedError
@@ -31,6 +31,25 @@ def _not_negative(value: timedelta) -> timedelta:
 
 Seconds = Annotated[timedelta, AfterValidator(_not_negative), PlainSerializer(_seconds)]
 _VARIABLE = re.compile(r"\{([a-z0-9_]+)\}")
+_HOST = re.compile(r"https?://([^/?#]*)")
+_OURS = {"client_id"}
+"""Places in URL templates that the running flow fills."""
+_URL_FIELDS = ("authorize_url", "token_url", "refresh_url", "device_url", "userinfo_url", "introspection", "discovery_url", "issuer")
+_RESERVED_AUTHORIZE = frozenset(
+    {
+        "client_id",
+        "code_challenge",
+        "code_challenge_method",
+        "nonce",
+        "redirect_uri",
+        "request",
+        "request_uri",
+        "response_type",
+        "scope",
+        "state",
+    }
+)
+_RESERVED_TOKEN = frozenset({"assertion", "client_assertion", "client_secret", "code", "code_verifier", "grant_type", "refresh_token"})
 
 
 class _Facts(BaseModel):
@@ -48,6 +67,7 @@ class Predicate(_Facts):
     """A test on one place of a JSON answer; exactly one comparison is given."""
 
     path: str
+    """Dotted: names step into objects, numbers into lists."""
     equals: str | int | bool | None = None
     exists: bool | None = None
     absent: bool | None = None
@@ -60,22 +80,57 @@ class Predicate(_Facts):
             raise ValueError("give exactly one of equals, exists, absent, not_null")
         return self
 
+    def holds(self, body: Any, /) -> bool:
+        """Say whether *body*, as read from JSON, passes."""
+        found, value = _look(body, self.path)
+        if self.exists is not None:
+            return found is self.exists
+        if self.absent is not None:
+            return found is not self.absent
+        if self.not_null is not None:
+            return (value is not None) is self.not_null
+        # `True == 1` in Python; in JSON they are different values.
+        return found and type(value) is type(self.equals) and value == self.equals
+
+
+def _look(value: Any, path: str) -> tuple[bool, Any]:
+    for name in path.split("."):
+        if isinstance(value, dict) and name in value:
+            value = value[name]
+        elif isinstance(value, list) and name.isdigit() and int(name) < len(value):
+            value = value[int(name)]
+        else:
+            return False, None
+    return True, value
+
 
 class Variable(_Facts):
     """A value that URLs or requests need: from the tenant, the operator, a callback or a reply."""
 
-    name: str
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     pattern: str | None = None
+    """The whole value must match."""
     choices: tuple[str, ...] = ()
     default: str | None = None
     required: bool = True
     in_host: bool = False
     source: Literal["input", "site", "callback", "token_reply", "after_connecting", "credential", "application"] = "input"
+    """Who gives it; `application`: the operator alone, never a tenant."""
     label: str = ""
     hint: str = ""
 
+    @model_validator(mode="after")
+    def _has_a_form(self) -> Self:
+        if self.pattern is not None:
+            re.compile(self.pattern)
+        elif not self.choices:
+            raise ValueError("give choices or a pattern")
+        return self
+
     def check(self, value: str, /) -> str:
         """Return *value*, or raise `ValidationFailedError` that names the variable and never repeats the value."""
+        if not value.isprintable():
+            raise ValidationFailedError(field=f"variables.{self.name}", problem="must be visible characters")
         if self.choices and value not in self.choices:
             raise ValidationFailedError(field=f"variables.{self.name}", problem=f"must be one of {', '.join(self.choices)}")
         if self.pattern and not re.fullmatch(self.pattern, value):
@@ -95,8 +150,11 @@ class Scopes(_Facts):
     offline: tuple[str, ...] = ()
     """Added so that a refresh token is issued; never reported as missing."""
     extra_lists: dict[str, tuple[str, ...]] = {}
+    """Further scope parameters of the authorize request, by name (Slack's `user_scope`)."""
     always: tuple[str, ...] = ()
+    """Added to whatever is asked for: the verification needs them."""
     unlisted: tuple[str, ...] = ()
+    """Granted, yet never named in the reply; not reported as missing."""
     on_reconnect: Literal["replace", "union", "incremental"] = "replace"
 
 
@@ -119,8 +177,10 @@ class Reply(_Facts):
     """Standard name → dotted path in the answer."""
     encodings: dict[str, Literal["seconds", "epoch_s", "epoch_ms", "iso8601"]] = {}
     success: tuple[Predicate, ...] = ()
+    """All must hold, beside an acceptable status and no `error` member."""
     formats: tuple[Literal["json", "form"], ...] = ("json",)
     named_credentials: dict[str, str] = {}
+    """Further credentials of one grant: name → dotted path of the object that holds it."""
     token_types: tuple[str, ...] = ("bearer",)
     token_type_required: bool = True
     statuses: tuple[int, ...] = (200,)
@@ -133,6 +193,7 @@ class Placement(_Facts):
     name: str = "Authorization"
     prefix: str = "Bearer "
     template: str = "{value}"
+    """`{value}` is the token or the method's first secret input; inputs and variables go by their names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -147,22 +208,35 @@ class AccessTokenFacts(_Facts):
     min_remaining: Seconds = timedelta()
     placement: Placement = Placement()
 
+    @model_validator(mode="after")
+    def _travels_in_a_header(self) -> Self:
+        # RFC 9700 §4.3.2: an access token in a URL ends up in logs and referrers.
+        if self.placement.in_ != "header":
+            raise ValueError("an access token travels in a header")
+        return self
+
 
 class RefreshTokenFacts(_Facts):
     """How refresh tokens behave; what is not known is read as the strictest."""
 
     issued: bool = True
+    """Expected with every grant.  One that comes unexpected is kept all the same."""
     rotates: Literal["always", "sometimes", "never", "configurable", "unknown"] = "unknown"
+    """What the provider does on success; `unknown` is treated as `always`."""
     reuse: Literal["none", "tolerant", "grace", "strict"] | None = None
     """What happens when a spent refresh token is sent again.  Left out: derived, see `reuse_rule`."""
     single_use: bool | None = None
     grace: Seconds = timedelta()
     replay_kills_family: bool | None = None
     ends_old_access: bool = False
+    """A refresh ends the access token before it: callers in flight read again."""
     idle: Seconds | None = None
+    """Unused this long, it dies; a renewal starts the time again."""
     absolute: Seconds | None = None
+    """It dies this long after consent, whatever happens."""
     max_live: int | None = None
     lifetime_field: str | None = None
+    """Where a reply says how long the refresh token lives."""
     recovery: Literal["replay_within_grace", "remint", "reconnect"] = "reconnect"
 
     @property
@@ -197,11 +271,23 @@ class Input(_Facts):
     patterns: tuple[str, ...] = ()
     """Hints: a mismatch warns and never refuses."""
     required: bool = True
-    normalise: tuple[str, ...] = ("strip",)
+    normalise: tuple[Literal["strip"], ...] = ("strip",)
+    """`strip`: drop white space and a pair of quotes around the pasted value."""
     multiline: bool = False
     label: str = ""
     hint: str = ""
     derives: dict[str, str] = {}
+
+    @field_validator("patterns")
+    @classmethod
+    def _compile(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            re.compile(pattern)
+        return patterns
+
+    def looks_right(self, text: str, /) -> bool:
+        """Say whether *text* has one of the known forms; true where none is known."""
+        return not self.patterns or any(re.fullmatch(pattern, text) for pattern in self.patterns)
 
 
 class Signing(_Facts):
@@ -247,6 +333,7 @@ class Revoke(_Facts):
     statuses: tuple[int, ...] = (200, 204)
     success: tuple[Predicate, ...] = ()
     manual_url: str | None = None
+    """Where a person removes the access by hand; a template like any URL."""
     headers: dict[str, str] = {}
 
 
@@ -255,7 +342,17 @@ class Method(_Facts):
 
     id: str
     kind: Literal[
-        "code", "install", "client_credentials", "jwt_bearer", "token_exchange", "device", "key", "basic", "digest", "signed", "assumed_role"
+        "code",
+        "install",
+        "client_credentials",
+        "jwt_bearer",
+        "token_exchange",
+        "device",
+        "key",
+        "basic",
+        "digest",
+        "signed",
+        "assumed_role",
     ]
     application: Literal["platform", "owner"] = "platform"
     authorize_url: str | None = None
@@ -264,11 +361,13 @@ class Method(_Facts):
     device_url: str | None = None
     userinfo_url: str | None = None
     introspection: str | None = None
+    """RFC 7662."""
     discovery_url: str | None = None
     issuer: str | None = None
     scopes: Scopes = Scopes()
     pkce: Literal["required", "s256", "off"] = "s256"
     client_auth: tuple[Literal["basic", "post", "none", "private_key_jwt", "platform_key"], ...] = ("basic",)
+    """In order of preference; the first is used."""
     body: Literal["form", "json"] = "form"
     authorize_params: dict[str, str] = {}
     token_params: dict[str, str] = {}
@@ -290,6 +389,11 @@ class Method(_Facts):
     revoke: Revoke | None = None
 
     @property
+    def usable(self) -> bool:
+        """Whether this library can connect this way today; the others are described only."""
+        return self.kind in {"code", "key", "basic"}
+
+    @property
     def auth_type(self) -> AuthType:
         """What the public API calls this way."""
         return AuthType.API_KEY if self.kind in {"key", "basic", "digest", "signed"} else AuthType.OAUTH2
@@ -298,8 +402,16 @@ class Method(_Facts):
     def _has_what_its_kind_needs(self) -> Self:
         if self.kind == "code" and not (self.authorize_url and self.token_url):
             raise ValueError("a code method needs authorize_url and token_url")
-        if self.kind == "key" and not self.inputs:
-            raise ValueError("a key method needs inputs")
+        if self.kind in {"key", "basic"} and not any(given.secret for given in self.inputs):
+            raise ValueError("a key method needs a secret input")
+        return self
+
+    @model_validator(mode="after")
+    def _leaves_the_protocol_alone(self) -> Self:
+        if taken := sorted(_RESERVED_AUTHORIZE & self.authorize_params.keys()):
+            raise ValueError(f"authorize_params may not set {', '.join(taken)}")
+        if taken := sorted(_RESERVED_TOKEN & (self.token_params.keys() | self.refresh_params.keys())):
+            raise ValueError(f"token_params and refresh_params may not set {', '.join(taken)}")
         return self
 
 
@@ -319,10 +431,22 @@ class Verification(_Facts):
     statuses: tuple[int, ...] = (200,)
     success: tuple[Predicate, ...] = ()
     identity: tuple[str, ...] = ()
-    """Paths (`json:`, `header:`, `ctx:`), joined by `/`; empty means the key's keyed fingerprint stands in."""
+    """Paths (`json:`, `header:`, `ctx:`), joined by `/`; empty means the key's keyed fingerprint stands in.
+
+    Without its first part there is no identity; a later part may be missing.
+    """
     label: tuple[str, ...] = ()
     status_rules: dict[int, Outcome] = {401: "dead"}
+    """What a status that is no success means; any other means `unknown`."""
     is_exchange: bool = False
+
+    @field_validator("identity", "label")
+    @classmethod
+    def _known_places(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
+        for path in paths:
+            if not re.fullmatch(r"(?:json|header|ctx):[^\s:]+", path):
+                raise ValueError("a path starts with json:, header: or ctx:")
+        return paths
 
 
 ErrorClass = Literal["renew", "reauthorize", "dead", "denied", "retry", "wait", "restart", "clock_skew", "wrong_region", "platform_config"]
@@ -334,12 +458,34 @@ class ErrorRule(_Facts):
     at: Literal["token", "api", "verify"]
     status: int | None = None
     path: str | None = None
+    """Dotted path to the text that `equals` or `matches` (a search) looks at."""
     equals: str | None = None
     matches: str | None = None
     class_: Annotated[ErrorClass, Field(alias="class")]
     then: str | None = None
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @model_validator(mode="after")
+    def _says_when(self) -> Self:
+        if self.status is None and self.path is None:
+            raise ValueError("give a status, or a path")
+        if (self.path is not None) != ((self.equals is None) != (self.matches is None)):
+            raise ValueError("a path goes with exactly one of equals, matches")
+        if self.matches is not None:
+            re.compile(self.matches)
+        return self
+
+    def fits(self, *, status: int, body: Any) -> bool:
+        """Say whether this line speaks of an answer with *status* and *body* (as read from JSON, or None)."""
+        if self.status not in {None, status}:
+            return False
+        if self.path is None:
+            return True
+        _, value = _look(body, self.path)
+        if not isinstance(value, str):
+            return False
+        return value == self.equals if self.matches is None else re.search(self.matches, value) is not None
 
 
 class RateLimit(_Facts):
@@ -351,7 +497,10 @@ class RateLimit(_Facts):
     reset_format: Literal["epoch_s", "epoch_ms", "delta_s", "iso8601", "http_date", "structured", "duration_text"] = "epoch_s"
     retry_after: str = "Retry-After"
     statuses: tuple[int, ...] = (429,)
+    """Those that can mean the limit.  Any but 429 does so only with `remaining` at 0, `Retry-After`, or a test of `body` that holds."""
     body: tuple[Predicate, ...] = ()
+    also: tuple[RateLimit, ...] = ()
+    """Other header families that the same provider has been seen to send."""
 
 
 class Deprecation(_Facts):
@@ -391,66 +540,103 @@ class Provider(_Facts):
 
     @property
     def auth_types(self) -> tuple[AuthType, ...]:
-        """The ways of the public API that this provider supports, in the order of its methods."""
-        return tuple(dict.fromkeys(method.auth_type for method in self.methods))
+        """The ways of the public API that work with this provider, in the order of its methods."""
+        return tuple(dict.fromkeys(method.auth_type for method in self.methods if method.usable))
 
     def find_method(self, auth_type: AuthType, /, *, method_id: str | None = None) -> Method | None:
         """Return the named method, or the first that works by code (OAuth2) or by key (API key)."""
-        kinds = {"code"} if auth_type is AuthType.OAUTH2 else {"key", "basic"}
         for method in self.methods:
-            if method.kind in kinds and method_id in {None, method.id}:
+            if method.usable and method.auth_type is auth_type and method_id in {None, method.id}:
                 return method
         return None
 
-    def fill_variables(self, given: Mapping[str, str], /) -> dict[str, str]:
-        """Check *given* and add defaults.  Raises `ValidationFailedError` naming the variable.
+    def fill_variables(self, given: Mapping[str, str], /, *, operator: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Check what a tenant gave, and what the *operator* configured, and add defaults.
 
-        Variables that only a callback, a reply or a later request can fill are left out.
+        The operator's values win.  Variables whose source is `application` (the host of a self-hosted edition)
+        are the operator's alone.  Those that only a callback, a reply or a later request can fill are left out.
+        Raises `ValidationFailedError` naming the variable.
         """
         known = {variable.name: variable for variable in self.variables}
         for name in given:
             if name not in known:
-                raise ValidationFailedError(field=f"variables.{name}", problem="is not a variable of this provider")
+                # The name is the caller's text: it is not repeated.
+                raise ValidationFailedError(field="variables", problem="names a variable that this provider does not have")
+            if known[name].source == "application":
+                raise ValidationFailedError(field=f"variables.{name}", problem="is chosen by the operator")
+        configured = operator or {}
         filled: dict[str, str] = {}
         for variable in self.variables:
-            value = given.get(variable.name, variable.default)
+            value = configured.get(variable.name, given.get(variable.name, variable.default))
             if value is not None:
                 filled[variable.name] = variable.check(value)
             elif variable.required and variable.source in {"input", "site", "application"}:
                 raise ValidationFailedError(field=f"variables.{variable.name}", problem="is required by this provider")
         return filled
 
+    def on_private_host(self, variables: Mapping[str, str], /) -> bool:
+        """Say whether the operator named the host of a self-hosted edition, so that a private address is meant."""
+        return self.self_hosted and any(
+            variable.in_host and variable.source == "application" and variables.get(variable.name, variable.default) != variable.default
+            for variable in self.variables
+        )
+
+    @model_validator(mode="after")
+    def _ids_are_unique(self) -> Self:
+        methods = [method.id for method in self.methods]
+        variables = [variable.name for variable in self.variables]
+        for names in (methods, variables):
+            if len(set(names)) != len(names):
+                raise ValueError("two methods, or two variables, have one name")
+        return self
+
     @model_validator(mode="after")
     def _variables_are_declared(self) -> Self:
-        declared = {variable.name for variable in self.variables} | {"client_id"}
+        declared = {variable.name for variable in self.variables} | self._input_names() | _OURS
+        in_host = {variable.name for variable in self.variables if variable.in_host}
         for where, template in self._templates():
-            for name in _VARIABLE.findall(template):
-                if name not in declared and name not in self._input_names():
+            host = self._check_url(where, template)
+            for name in places(template):
+                if name not in declared:
                     raise ValueError(f"{where} uses {{{name}}}, which is no variable of this provider")
-            if not self.loopback and not template.startswith(("https://", "{")):
-                raise ValueError(f"{where} must be an https URL")
-        for variable in self.variables:
-            if variable.pattern is not None:
-                re.compile(variable.pattern)
-            if variable.in_host and not variable.choices and variable.pattern is None:
-                raise ValueError(f"variable {variable.name} lands in a host and needs choices or a pattern")
+            for name in places(host):
+                if name not in in_host:
+                    raise ValueError(f"{where} has {{{name}}} in its host; mark that variable in_host")
         return self
+
+    def _check_url(self, where: str, template: str) -> str:
+        host = _HOST.match(template)
+        if host is None or "@" in host[1] or "#" in template:
+            raise ValueError(f"{where} must be a URL without user name and fragment")
+        if not template.startswith("https://") and not (self.loopback and _is_loopback(host[1])):
+            raise ValueError(f"{where} must be an https URL")
+        return host[1]
 
     def _input_names(self) -> set[str]:
         return {given.name for method in self.methods for given in method.inputs}
 
     def _templates(self) -> list[tuple[str, str]]:
-        found: list[tuple[str, str]] = []
+        found = [(f"base_urls.{name}", template) for name, template in self.base_urls.items()]
         for method in self.methods:
-            for field in ("authorize_url", "token_url", "refresh_url", "device_url", "userinfo_url", "introspection", "discovery_url", "issuer"):
-                if (template := getattr(method, field)) is not None:
-                    found.append((f"{method.id}.{field}", template))
-            if method.revoke is not None and method.revoke.url is not None:
-                found.append((f"{method.id}.revoke.url", method.revoke.url))
+            named = [(field, getattr(method, field)) for field in _URL_FIELDS]
+            if method.revoke is not None:
+                named += [("revoke.url", method.revoke.url), ("revoke.manual_url", method.revoke.manual_url)]
+            if method.after_connecting is not None:
+                named.append(("after_connecting.url", method.after_connecting.url))
+            found.extend((f"{method.id}.{field}", template) for field, template in named if template is not None)
         found.extend((f"verifications[{index}].url", check.url) for index, check in enumerate(self.verifications))
         return found
+
+
+def _is_loopback(host: str) -> bool:
+    return re.fullmatch(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?", host) is not None
 
 
 def fill(template: str, values: Mapping[str, str], /) -> str:
     """Put *values* into the `{places}` of a URL template; a place without a value is a `KeyError`."""
     return _VARIABLE.sub(lambda place: values[place.group(1)], template)
+
+
+def places(template: str, /) -> tuple[str, ...]:
+    """Return the names of the `{places}` in a template, in order."""
+    return tuple(_VARIABLE.findall(template))

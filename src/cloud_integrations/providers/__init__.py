@@ -1,1 +1,7 @@
-"""What is known about each provider, one file per provider."""
+"""What is known about providers: one file of data each, and the catalogue that reads them."""
+
+from __future__ import annotations
+
+from cloud_integrations.providers.catalogue import Catalogue
+
+__all__ = ["Catalogue"]

@@ -1,0 +1,227 @@
+"""Asking a provider whether a credential works, by its cheapest read-only request."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from cloud_integrations.domain.integration import AccountFacts
+from cloud_integrations.domain.provider import (
+    AuthType,
+    ErrorClass,
+    Input,
+    Method,
+    Outcome,
+    Placement,
+    Provider,
+    RateLimit,
+    Verification,
+    fill,
+    places,
+)
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.errors import ValidationFailedError
+from cloud_integrations.messages.http import HttpRequest, HttpResponse, UnusableBodyError, find_path, read_json_object
+
+MAX_INPUT = 16 * 1024
+"""The longest value that a tenant can enter, in characters."""
+MAX_IDENTITY = 255
+"""The longest account id or label that is kept, in characters."""
+
+_QUOTES = ("''", '""', "``")
+_MEANS: Mapping[ErrorClass, Outcome] = {
+    "renew": "dead",
+    "reauthorize": "dead",
+    "dead": "dead",
+    "denied": "alive_but_denied",
+    "clock_skew": "clock_skew",
+    "wrong_region": "wrong_region",
+    "retry": "unknown",
+    "wait": "unknown",
+    "restart": "unknown",
+    "platform_config": "unknown",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """What the provider's answer says of a credential."""
+
+    outcome: Outcome
+    """`unknown` is no verdict: an outage, a limit or an unheard-of answer never ends an integration."""
+    account: AccountFacts = field(default_factory=AccountFacts)
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the provider knows the credential, be it allowed little."""
+        return self.outcome in {"alive", "alive_but_denied"}
+
+
+def normalise(method: Method, inputs: Mapping[str, Secret | str], /) -> dict[str, Secret]:
+    """Clean what a tenant pasted, by the rules of *method*, and refuse what no request could carry.
+
+    White space and a pair of quotes around a value go.  Raises `ValidationFailedError` that names the
+    input and never repeats a value.
+    """
+    known = {given.name for given in method.inputs}
+    if not inputs.keys() <= known:
+        raise ValidationFailedError(field="credentials", problem="name an input that this provider does not ask for")
+    clean: dict[str, Secret] = {}
+    for expected in method.inputs:
+        value = inputs.get(expected.name)
+        text = _stripped(_text(value), expected) if value is not None else ""
+        if text:
+            clean[expected.name] = Secret(_sendable(text, expected))
+        elif expected.required:
+            raise ValidationFailedError(field=f"credentials.{expected.name}", problem="is required by this provider")
+    return clean
+
+
+def hints(method: Method, inputs: Mapping[str, Secret | str], /) -> tuple[str, ...]:
+    """Say which inputs do not look as this provider's usually do.
+
+    Formats change, so a hint warns and never refuses; it names the input and never repeats a value.
+    """
+    return tuple(
+        f"{expected.label or expected.name} does not look like one of this provider"
+        for expected in method.inputs
+        if expected.name in inputs and not expected.looks_right(_stripped(_text(inputs[expected.name]), expected))
+    )
+
+
+def find_check(provider: Provider, method: Method, /, *, variables: Mapping[str, str]) -> Verification | None:
+    """Return the first check of *provider* that fits *method* and whose variables are all known, or None."""
+    for check in provider.verifications:
+        if check.for_methods and method.id not in check.for_methods:
+            continue
+        if all(variables.get(name) for name in (*check.needs, *places(check.url))):
+            return check
+    return None
+
+
+def build_check(
+    provider: Provider, method: Method, check: Verification, /, *, inputs: Mapping[str, Secret | str], variables: Mapping[str, str]
+) -> HttpRequest:
+    """Build the request of *check* with the credential in the place that *provider* names.
+
+    *inputs* are the method's own, as `normalise` gives them; for an OAuth2 method `{"access_token": …}`.
+    Raises `ValidationFailedError` where a variable that the placement needs is missing.
+    """
+    values = _values(method, inputs, variables)
+    placements = method.placement if method.auth_type is AuthType.API_KEY else (method.access_token.placement,)
+    placed = [(placement, _placed(placement, values)) for placement in placements]
+    headers = {"Accept": "application/json", **check.headers, **method.headers.get("api", {})}
+    headers.update({placement.name: text for placement, text in placed if placement.in_ == "header"})
+    basic = {placement.in_: text for placement, text in placed if placement.in_ in {"basic_user", "basic_password"}}
+    if basic:
+        pair = f"{basic.get('basic_user', '')}:{basic.get('basic_password', '')}"
+        headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+    url = fill(check.url, variables)
+    if query := {placement.name: text for placement, text in placed if placement.in_ == "query"}:
+        url += ("&" if "?" in url else "?") + urlencode(query)
+    return HttpRequest(
+        method=check.method,
+        url=url,
+        headers=headers,
+        body=(check.body or "").encode(),
+        provider_id=provider.id,
+        loopback=provider.loopback,
+        private_host=provider.on_private_host(variables),
+    )
+
+
+def read_check(provider: Provider, check: Verification, response: HttpResponse, /, *, variables: Mapping[str, str]) -> CheckResult:
+    """Read the answer to *check*: whether the credential lives, and whose it is.
+
+    The provider's own table of errors is asked first, then the tests of success, then the status.
+    """
+    body = _json(response)
+    if _is_limit(provider.rate_limit, response, body):
+        return CheckResult(outcome="unknown")
+    for rule in provider.error_rules:
+        if rule.at == "verify" and rule.fits(status=response.status, body=body):
+            return CheckResult(outcome=_MEANS[rule.class_])
+    if response.status not in check.statuses:
+        return CheckResult(outcome=check.status_rules.get(response.status, "unknown"))
+    wants_body = bool(check.success) or any(path.startswith("json:") for path in (*check.identity, *check.label))
+    if wants_body and (body is None or not all(test.holds(body) for test in check.success)):
+        return CheckResult(outcome="unknown")
+    parts = [_at(path, response, body, variables) for path in check.identity]
+    label = next((found for path in check.label if (found := _at(path, response, body, variables))), None)
+    return CheckResult(outcome="alive", account=AccountFacts(account_id="/".join(parts) if parts and parts[0] else None, label=label))
+
+
+def _text(value: Secret | str) -> str:
+    return value.reveal() if isinstance(value, Secret) else value
+
+
+def _stripped(text: str, expected: Input) -> str:
+    if "strip" not in expected.normalise:
+        return text
+    text = text.strip()
+    return text[1:-1].strip() if len(text) > 1 and text[0] + text[-1] in _QUOTES else text
+
+
+def _sendable(text: str, expected: Input) -> str:
+    name = f"credentials.{expected.name}"
+    if len(text) > MAX_INPUT:
+        raise ValidationFailedError(field=name, problem="is too long")
+    # A line break inside a header's value would begin another header.
+    if not expected.multiline and not (text.isascii() and text.isprintable()):
+        raise ValidationFailedError(field=name, problem="must be one line of visible ASCII characters")
+    return text
+
+
+def _values(method: Method, inputs: Mapping[str, Secret | str], variables: Mapping[str, str]) -> dict[str, str]:
+    values = {**variables, **{name: _text(value) for name, value in inputs.items()}}
+    main = next((given.name for given in method.inputs if given.secret), "access_token")
+    if main in values:
+        values["value"] = values[main]
+    return values
+
+
+def _placed(placement: Placement, values: Mapping[str, str]) -> str:
+    for name in places(placement.template):
+        if not values.get(name):
+            raise ValidationFailedError(field=f"credentials.{name}", problem="is required by this provider")
+    return placement.prefix + fill(placement.template, values)
+
+
+def _json(response: HttpResponse) -> dict[str, Any] | None:
+    try:
+        return read_json_object(response.body)
+    except UnusableBodyError:
+        return None
+
+
+def _is_limit(limit: RateLimit, response: HttpResponse, body: dict[str, Any] | None) -> bool:
+    if response.status == 429:
+        return True
+    if response.status not in limit.statuses:
+        return False
+    headers = response.headers
+    return (
+        limit.retry_after.lower() in headers
+        or (limit.remaining is not None and headers.get(limit.remaining.lower(), "").strip() == "0")
+        or any(test.holds(body) for test in limit.body)
+    )
+
+
+def _at(path: str, response: HttpResponse, body: dict[str, Any] | None, variables: Mapping[str, str]) -> str:
+    place, _, name = path.partition(":")
+    value: Any
+    match place:
+        case "json":
+            value = find_path(body, name)
+        case "header":
+            value = response.headers.get(name.lower())
+        case _:
+            value = variables.get(name)
+    # Numbers are ids too; a truth value, an object or a list is none.
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return ""
+    text = str(value).strip()
+    return text if text.isprintable() and len(text) <= MAX_IDENTITY else ""
