@@ -1,0 +1,64 @@
+"""Time that stands still and chance that repeats."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from datetime import UTC, datetime, timedelta
+
+START = datetime(2026, 1, 1, 12, tzinfo=UTC)
+"""When a `FixedClock` begins, if nothing else is said."""
+
+
+class FixedClock:
+    """A `Clock` that moves only by `advance`; safe to share between threads."""
+
+    def __init__(self, start: datetime = START, /) -> None:
+        if start.tzinfo is None:
+            raise ValueError("a clock starts at an aware datetime")
+        self._now = start.astimezone(UTC)
+        self._elapsed = 0.0
+        self._lock = threading.Lock()
+
+    def now(self) -> datetime:
+        """Return the wall clock, in UTC."""
+        with self._lock:
+            return self._now
+
+    def monotonic(self) -> float:
+        """Return the seconds that `advance` has added since the start."""
+        with self._lock:
+            return self._elapsed
+
+    def advance(self, by: timedelta, /) -> None:
+        """Let *by* pass.  Raises `ValueError` when it is negative; `jump` moves the wall clock back."""
+        if by < timedelta():
+            raise ValueError("time does not go back; use jump for a wall clock that is set")
+        with self._lock:
+            self._now += by
+            self._elapsed += by.total_seconds()
+
+    def jump(self, by: timedelta, /) -> None:
+        """Set the wall clock forward or back by *by*, as an administrator might; `monotonic` does not notice."""
+        with self._lock:
+            self._now += by
+
+
+class SeededEntropy:
+    """An `Entropy` that gives the same bytes for the same seed, in the same order.  For tests only: it is no secret."""
+
+    def __init__(self, seed: str | int = 0, /) -> None:
+        self._seed = str(seed).encode()
+        self._drawn = 0
+        self._lock = threading.Lock()
+
+    def bytes(self, count: int, /) -> bytes:
+        """Return the next *count* bytes."""
+        with self._lock:
+            self._drawn += 1
+            drawn = self._drawn
+        return hashlib.shake_256(b"%d:%s" % (drawn, self._seed)).digest(count)
+
+    def fraction(self) -> float:
+        """Return the next number from 0 up to 1."""
+        return (int.from_bytes(self.bytes(7), "big") >> 3) / (1 << 53)
