@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from cloud_integrations.domain.identifiers import ProviderId
+from cloud_integrations.domain.provider import AuthType
 from cloud_integrations.domain.secret import Secret
 
 
@@ -29,3 +31,19 @@ class OAuthApplication:
     """Overrides the provider's first choice: basic, post or none."""
     issuer: str | None = None
     """Expected `iss` in the callback (RFC 9207), where the catalogue does not know it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSummary:
+    """A provider as users of this installation see it."""
+
+    id: ProviderId
+    slug: str
+    name: str
+    category: str
+    active: bool
+    auth_types: tuple[AuthType, ...]
+    """The ways that work here: `oauth2` only where an application is configured."""
+    documentation: str
+    redirect_uri: str | None = None
+    """What to register at the provider, where an application is configured and its variables are known."""

@@ -178,3 +178,11 @@ def _pairs(event: AuditEvent) -> list[tuple[str, str]]:
         pairs.append(("request_id", event.request_id))
     pairs.extend((f"details.{name}", value) for name, value in event.details.items())
     return pairs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """On whose behalf a flow runs, and under which request id it is recorded."""
+
+    actor: Actor = SYSTEM
+    request_id: str | None = None

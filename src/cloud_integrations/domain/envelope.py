@@ -16,16 +16,14 @@ here can seal or open one: that is a `Cipher`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import Any, Final, NoReturn
+from uuid import UUID
 
 from cloud_integrations.errors import DecryptError, SealingError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-    from uuid import UUID
 
 MAGIC: Final = b"CI"
 FORMAT_VERSION: Final = 1

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
+from cloud_integrations.domain.integration import Integration
 from cloud_integrations.domain.secret import Secret
 
 
@@ -53,3 +54,13 @@ class Authorization:
     integration_id: IntegrationId
     redirect_uri: str
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connected:
+    """What a finished authorization gave."""
+
+    integration: Integration
+    return_to: str | None = None
+    account_changed: bool = False
+    """A reconnect answered as another account than before."""

@@ -50,3 +50,15 @@ class Revocation:
     next_attempt_at: datetime
     created_at: datetime
     last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevocationRun:
+    """What one round over the outbox did."""
+
+    revoked: int = 0
+    delayed: int = 0
+    abandoned: int = 0
+    """Given up: the token has long ended by itself, or its provider is no longer configured."""
+    waiting: int = 0
+    """Left in the outbox, due or not."""

@@ -1,0 +1,775 @@
+"""The two doors: `IntegrationManager` (blocking) and `AsyncIntegrationManager`, a line per flow."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+from uuid import UUID
+
+from cloud_integrations import flows
+from cloud_integrations.domain.application import OAuthApplication, ProviderSummary
+from cloud_integrations.domain.audit import Actor, AuditHead, AuditRecord, AuditReport, Caller
+from cloud_integrations.domain.check import CheckReport
+from cloud_integrations.domain.credential import AccessToken
+from cloud_integrations.domain.integration import Integration
+from cloud_integrations.domain.pending import Authorization, Connected, PendingAuthorization
+from cloud_integrations.domain.removal import Removal, RevocationRun
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.ports.catalogue import Providers
+from cloud_integrations.ports.cipher import Cipher
+from cloud_integrations.ports.clock import AsyncPause, Clock, Entropy, Pause
+from cloud_integrations.ports.keys import AsyncKeyService, KeyService
+from cloud_integrations.ports.observer import Observer
+from cloud_integrations.ports.store import AsyncStore, Store, StoreReport
+from cloud_integrations.ports.tenants import AsyncTenants, Tenants
+from cloud_integrations.ports.transport import AsyncTransport, Transport
+from cloud_integrations.ports.wiring import Settings, Wiring
+from cloud_integrations.runtime.cache import TokenShelves, TtlCache
+from cloud_integrations.runtime.clock import AsyncSystemPause, SystemClock, SystemEntropy, SystemPause
+from cloud_integrations.runtime.inline import run_inline
+from cloud_integrations.runtime.lifted import lift_keys, lift_pause, lift_store, lift_tenants, lift_transport
+from cloud_integrations.runtime.locks import TaskFlights, ThreadFlights
+from cloud_integrations.runtime.observers import GuardedObserver, LoggingObserver
+from cloud_integrations.runtime.tenants import AnyTenant, AsyncAnyTenant
+
+
+def _caller(actor: Actor | None, request_id: str | None) -> Caller:
+    return Caller(request_id=request_id) if actor is None else Caller(actor=actor, request_id=request_id)
+
+
+def _owner() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"[:100]
+
+
+class IntegrationManager:
+    """The blocking door: keeps tenants' access to providers and hands out credentials that work.
+
+    Has no thread and no event loop of its own; use it from any thread, inside a running loop, and after a fork.
+    `store`, `transport`, `keys`, `cipher` and `providers` are required; `applications` are the operator's OAuth
+    applications.  A host says which tenants exist by `tenants`, and is told what happens by `observer`.
+    Raises `ConfigurationError` for settings that contradict each other.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        transport: Transport,
+        keys: KeyService,
+        cipher: Cipher,
+        providers: Providers,
+        applications: Sequence[OAuthApplication] = (),
+        settings: Settings | None = None,
+        tenants: Tenants | None = None,
+        observer: Observer | None = None,
+        clock: Clock | None = None,
+        entropy: Entropy | None = None,
+        pause: Pause | None = None,
+    ) -> None:
+        clock = clock or SystemClock()
+        settings = settings or Settings()
+        self._wiring = Wiring(
+            store=lift_store(store),
+            transport=lift_transport(transport),
+            keys=lift_keys(keys),
+            cipher=cipher,
+            providers=providers,
+            tenants=lift_tenants(tenants or AnyTenant()),
+            clock=clock,
+            entropy=entropy or SystemEntropy(),
+            pause=lift_pause(pause or SystemPause()),
+            flights=ThreadFlights(),
+            observer=GuardedObserver(observer or LoggingObserver()),
+            data_keys=TtlCache(clock, limit=1_000),
+            tokens=TokenShelves(clock),
+            uses=TtlCache(clock, limit=100_000),
+            refused_applications=TtlCache(clock, limit=1_000),
+            owner=_owner(),
+            applications=flows.index_applications(applications, providers, settings),
+            settings=settings,
+        )
+        self._shelves = self._wiring.tokens.shelves
+        self._monotonic = clock.monotonic
+        self._ready = False
+
+    def __repr__(self) -> str:
+        return f"IntegrationManager({self._wiring.store!r})"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /) -> None:
+        self.close()
+
+    def list_providers(self) -> tuple[ProviderSummary, ...]:
+        """Return every provider, and what works with it in this installation."""
+        return flows.list_providers(self._wiring)
+
+    def close(self) -> None:
+        """Let refreshes that are under way end, then close the transport's connections; the store stays the host's."""
+        run_inline(self._wiring.flights.drain())
+        run_inline(self._wiring.transport.close())
+        self._wiring.tokens.clear()
+        self._wiring.data_keys.clear()
+
+    def _ensure_ready(self) -> None:
+        if not self._ready:
+            self.start()
+
+    def start(self) -> None:
+        """Check the database schema and every key, so that a wrong or missing one is found now.
+
+        Raises `SchemaError`, `KeyringError`, `ConfigurationError` or `StorageUnavailableError`.  Entering the manager as a
+        context manager does the same; without either, the first call does it.
+        """
+        run_inline(flows.prepare(self._wiring))
+        self._ready = True
+
+    def report(self) -> StoreReport:
+        """Say which kind of store is used and which schema it has."""
+        self._ensure_ready()
+        return run_inline(flows.report(self._wiring))
+
+    def list_integrations(self, tenant_id: str, /) -> tuple[Integration, ...]:
+        """Return the tenant's integrations, oldest first; at most one per provider.
+
+        Raises `TenantNotFoundError`.
+        """
+        self._ensure_ready()
+        return run_inline(flows.list_integrations(self._wiring, tenant_id))
+
+    def get_integration(self, tenant_id: str, integration_id: UUID, /) -> Integration:
+        """Return one integration, or raise `IntegrationNotFoundError` (also when it is another tenant's)."""
+        self._ensure_ready()
+        return run_inline(flows.get_integration(self._wiring, tenant_id, integration_id))
+
+    def add_api_key(
+        self,
+        tenant_id: str,
+        provider: str | UUID,
+        /,
+        *,
+        name: str,
+        api_key: Secret,
+        secret_key: Secret | None = None,
+        variables: Mapping[str, str] | None = None,
+        actor: Actor | None = None,
+        request_id: str | None = None,
+    ) -> Integration:
+        """Check a key with the provider and store it sealed.
+
+        *provider* is a slug or UUID; *name* has 3 to 50 characters.  Nothing is stored before the provider has accepted the key.
+        Raises `ValidationFailedError`, `ProviderNotFoundError`, `ProviderInactiveError`, `IntegrationExistsError`,
+        `InvalidCredentialsError` (the provider refused it) or `ProviderUnavailableError` (it could not be asked).
+        """
+        self._ensure_ready()
+        return run_inline(
+            flows.add_api_key(
+                self._wiring,
+                tenant_id,
+                provider,
+                name=name,
+                api_key=api_key,
+                secret_key=secret_key,
+                variables=variables or {},
+                caller=_caller(actor, request_id),
+            )
+        )
+
+    def replace_api_key(
+        self,
+        tenant_id: str,
+        integration_id: UUID,
+        /,
+        *,
+        api_key: Secret,
+        secret_key: Secret | None = None,
+        actor: Actor | None = None,
+        request_id: str | None = None,
+    ) -> Integration:
+        """Check a new key with the provider and put it in the place of the old one; id and name stay.
+
+        Raises as `add_api_key`, and `IntegrationNotFoundError`.
+        """
+        self._ensure_ready()
+        return run_inline(
+            flows.replace_api_key(
+                self._wiring, tenant_id, integration_id, api_key=api_key, secret_key=secret_key, caller=_caller(actor, request_id)
+            )
+        )
+
+    def begin_oauth(
+        self,
+        tenant_id: str,
+        provider: str | UUID,
+        /,
+        *,
+        name: str,
+        scopes: Sequence[str] = (),
+        return_to: str | None = None,
+        variables: Mapping[str, str] | None = None,
+        actor: Actor | None = None,
+        request_id: str | None = None,
+    ) -> Authorization:
+        """Begin an authorization code flow with PKCE (RFC 6749 §4.1, RFC 7636); open the URL it gives in the actor's browser.
+
+        *return_to* is a same-origin absolute path for after the callback.  Raises `ValidationFailedError`, `ProviderNotFoundError`,
+        `ProviderInactiveError` or `IntegrationExistsError`.
+        """
+        self._ensure_ready()
+        return run_inline(
+            flows.begin_oauth(
+                self._wiring,
+                tenant_id,
+                provider,
+                name=name,
+                scopes=tuple(scopes),
+                return_to=return_to,
+                variables=variables or {},
+                caller=_caller(actor, request_id),
+            )
+        )
+
+    def begin_reconnect(
+        self,
+        tenant_id: str,
+        integration_id: UUID,
+        /,
+        *,
+        scopes: Sequence[str] = (),
+        return_to: str | None = None,
+        actor: Actor | None = None,
+        request_id: str | None = None,
+    ) -> Authorization:
+        """Begin an authorization for an existing OAuth2 integration; the held credential stays until the new one is stored.
+
+        Raises `IntegrationNotFoundError`, `IntegrationInactiveError` or `ValidationFailedError` (an API key has no authorization).
+        """
+        self._ensure_ready()
+        return run_inline(
+            flows.begin_reconnect(
+                self._wiring, tenant_id, integration_id, scopes=tuple(scopes), return_to=return_to, caller=_caller(actor, request_id)
+            )
+        )
+
+    def find_authorization(self, state: Secret, /, *, actor: Actor) -> PendingAuthorization | None:
+        """Return the open authorization with this state, if *actor* began it; None otherwise."""
+        self._ensure_ready()
+        return run_inline(flows.find_authorization(self._wiring, state, actor=actor))
+
+    def complete_oauth(
+        self,
+        context_id: UUID,
+        params: Iterable[tuple[str, str]],
+        /,
+        *,
+        browser_token: Secret | None,
+        actor: Actor,
+        request_id: str | None = None,
+    ) -> Connected:
+        """Finish an authorization with what the provider brought to the callback: its query parameters, in order.
+
+        *actor* must be the one who began it, *browser_token* the value kept in that browser, *context_id* the last part of the
+        callback's path; all is checked before the provider is asked for tokens (RFC 9700 §4.7, RFC 9207).
+        Raises `GrantRefusedError`, `IntegrationExistsError`, `ProviderUnavailableError` or `AppMisconfiguredError`.
+        """
+        self._ensure_ready()
+        return run_inline(
+            flows.complete_oauth(self._wiring, context_id, tuple(params), browser_token=browser_token, caller=_caller(actor, request_id))
+        )
+
+    def add_oauth_code(
+        self,
+        tenant_id: str,
+        provider: str | UUID,
+        /,
+        *,
+        name: str,
+        code: Secret,
+        redirect_uri: str,
+        state: Secret | None = None,
+        variables: Mapping[str, str] | None = None,
+        actor: Actor,
+        request_id: str | None = None,
+    ) -> Integration:
+        """Finish an authorization whose code the host's own front end received.
+
+        With *state* it must be one that *actor* began here.  Without, the code is unbound: accepted only with an allowed redirect
+        URI and while nothing is pending for this tenant and provider, never with `Settings.require_state`, and audited as unbound.
+        Raises as `complete_oauth`, and `ValidationFailedError`.
+        """
+        self._ensure_ready()
+        return run_inline(
+            flows.add_oauth_code(
+                self._wiring,
+                tenant_id,
+                provider,
+                name=name,
+                code=code,
+                redirect_uri=redirect_uri,
+                state=state,
+                variables=variables or {},
+                caller=_caller(actor, request_id),
+            )
+        )
+
+    def edit_integration(
+        self,
+        tenant_id: str,
+        integration_id: UUID,
+        /,
+        *,
+        name: str | None = None,
+        status: str | None = None,
+        actor: Actor | None = None,
+        request_id: str | None = None,
+    ) -> Integration:
+        """Rename an integration, or switch it off (`inactive`) or on again (`active`).
+
+        Raises `IntegrationNotFoundError`, `ValidationFailedError`, or `ReconnectRequiredError` when it cannot be switched on because
+        the tenant must reconnect.
+        """
+        self._ensure_ready()
+        return run_inline(
+            flows.edit_integration(self._wiring, tenant_id, integration_id, name=name, status=status, caller=_caller(actor, request_id))
+        )
+
+    def verify(self, tenant_id: str, integration_id: UUID, /, *, actor: Actor | None = None, request_id: str | None = None) -> CheckReport:
+        """Ask the provider whether the held credential works, by its cheapest read-only request.
+
+        Raises `IntegrationNotFoundError`, `CredentialError` or `ProviderUnavailableError`.
+        """
+        self._ensure_ready()
+        return run_inline(flows.verify(self._wiring, tenant_id, integration_id, caller=_caller(actor, request_id)))
+
+    def refresh(self, tenant_id: str, integration_id: UUID, /, *, actor: Actor | None = None, request_id: str | None = None) -> Integration:
+        """Renew the access token now, whatever life it has left.
+
+        Raises `ValidationFailedError` where nothing can be renewed, else as `token`.
+        """
+        self._ensure_ready()
+        return run_inline(flows.force_refresh(self._wiring, tenant_id, integration_id, caller=_caller(actor, request_id)))
+
+    def remove(self, tenant_id: str, integration_id: UUID, /, *, actor: Actor | None = None, request_id: str | None = None) -> Removal:
+        """Delete the integration and revoke its tokens at the provider (RFC 7009 or its own request).
+
+        The local secret is gone whatever the provider does; what could not be revoked is kept sealed and retried.
+        Raises `IntegrationNotFoundError`.
+        """
+        self._ensure_ready()
+        return run_inline(flows.disconnect(self._wiring, tenant_id, integration_id, caller=_caller(actor, request_id)))
+
+    def retry_revocations(self, *, limit: int = 100) -> RevocationRun:
+        """Try again to revoke tokens whose provider did not take it; call it now and then, from any number of processes."""
+        self._ensure_ready()
+        return run_inline(flows.retry_revocations(self._wiring, limit=limit))
+
+    def list_audit(
+        self,
+        tenant_id: str,
+        /,
+        *,
+        integration_id: UUID | None = None,
+        before: int | None = None,
+        limit: int = 100,
+        actor: Actor | None = None,
+        request_id: str | None = None,
+    ) -> tuple[AuditRecord, ...]:
+        """Return the tenant's newest events, newest first, below number *before*; at most *limit* (up to 200)."""
+        self._ensure_ready()
+        return run_inline(
+            flows.list_audit(
+                self._wiring, tenant_id, integration_id=integration_id, before=before, limit=limit, caller=_caller(actor, request_id)
+            )
+        )
+
+    def verify_audit(self, tenant_id: str, /, *, checkpoint: AuditHead | None = None) -> AuditReport:
+        """Walk the tenant's audit chain and say whether anything was changed, removed, added or moved.
+
+        The head of an earlier report, kept elsewhere, given as *checkpoint* also finds a chain that was cut back.
+        """
+        self._ensure_ready()
+        return run_inline(flows.verify_audit(self._wiring, tenant_id, checkpoint=checkpoint))
+
+    def record_denied(self, tenant_id: str, /, *, action: str, resource: str, actor: Actor, request_id: str | None = None) -> None:
+        """Record that the host refused *actor* an action."""
+        self._ensure_ready()
+        run_inline(flows.record_denied(self._wiring, tenant_id, action=action, resource=resource, caller=_caller(actor, request_id)))
+
+    def token(
+        self,
+        tenant_id: str,
+        provider: str | UUID,
+        /,
+        *,
+        min_ttl: timedelta | None = None,
+        scopes: Sequence[str] = (),
+        actor: Actor | None = None,
+        request_id: str | None = None,
+    ) -> AccessToken:
+        """Return a credential that works, for this tenant and provider (slug or UUID).
+
+        From memory, else from one row, else after a refresh (RFC 6749 §6) that every caller in every process shares.  *min_ttl* is
+        the life it must still have; *scopes* are compared with those granted (`missing_scopes`).  While a token still works, a
+        provider's outage only adds a `warning`.  Raises `IntegrationNotFoundError`, `ReconnectRequiredError`,
+        `IntegrationInactiveError`, `RefreshInProgressError`, `ProviderUnavailableError` or `AppMisconfiguredError`.
+        """
+        if actor is None and min_ttl is None and not scopes:
+            # The way most calls go, so it is kept short: no lock, no await, no call but the clock's.
+            shelf = self._shelves.get(tenant_id)
+            if shelf is not None:
+                entry = shelf.get(provider)
+                if entry is not None and entry[0] > self._monotonic():
+                    return entry[1]
+        self._ensure_ready()
+        return run_inline(
+            flows.get_token(self._wiring, tenant_id, provider, min_ttl=min_ttl, scopes=tuple(scopes), caller=_caller(actor, request_id))
+        )
+
+    def replace_refused(
+        self, tenant_id: str, token: AccessToken, /, *, actor: Actor | None = None, request_id: str | None = None
+    ) -> AccessToken:
+        """Return another credential in the place of one that the provider refused (RFC 6750 §3.1 `invalid_token`).
+
+        Renews at most once for each generation of the credential, whoever asks.  Raises as `token`.
+        """
+        self._ensure_ready()
+        return run_inline(flows.replace_refused(self._wiring, tenant_id, token, caller=_caller(actor, request_id)))
+
+
+class AsyncIntegrationManager:
+    """The awaiting door: keeps tenants' access to providers and hands out credentials that work.
+
+    Work that must not be lost runs in tasks of its own; use it from one event loop or several.
+    `store`, `transport`, `keys`, `cipher` and `providers` are required; `applications` are the operator's OAuth
+    applications.  A host says which tenants exist by `tenants`, and is told what happens by `observer`.
+    Raises `ConfigurationError` for settings that contradict each other.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: AsyncStore,
+        transport: AsyncTransport,
+        keys: AsyncKeyService,
+        cipher: Cipher,
+        providers: Providers,
+        applications: Sequence[OAuthApplication] = (),
+        settings: Settings | None = None,
+        tenants: AsyncTenants | None = None,
+        observer: Observer | None = None,
+        clock: Clock | None = None,
+        entropy: Entropy | None = None,
+        pause: AsyncPause | None = None,
+    ) -> None:
+        clock = clock or SystemClock()
+        settings = settings or Settings()
+        self._wiring = Wiring(
+            store=store,
+            transport=transport,
+            keys=keys,
+            cipher=cipher,
+            providers=providers,
+            tenants=tenants or AsyncAnyTenant(),
+            clock=clock,
+            entropy=entropy or SystemEntropy(),
+            pause=pause or AsyncSystemPause(),
+            flights=TaskFlights(),
+            observer=GuardedObserver(observer or LoggingObserver()),
+            data_keys=TtlCache(clock, limit=1_000),
+            tokens=TokenShelves(clock),
+            uses=TtlCache(clock, limit=100_000),
+            refused_applications=TtlCache(clock, limit=1_000),
+            owner=_owner(),
+            applications=flows.index_applications(applications, providers, settings),
+            settings=settings,
+        )
+        self._shelves = self._wiring.tokens.shelves
+        self._monotonic = clock.monotonic
+        self._ready = False
+
+    def __repr__(self) -> str:
+        return f"AsyncIntegrationManager({self._wiring.store!r})"
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /) -> None:
+        await self.close()
+
+    def list_providers(self) -> tuple[ProviderSummary, ...]:
+        """Return every provider, and what works with it in this installation."""
+        return flows.list_providers(self._wiring)
+
+    async def close(self) -> None:
+        """Let refreshes that are under way end, then close the transport's connections; the store stays the host's."""
+        await self._wiring.flights.drain()
+        await self._wiring.transport.close()
+        self._wiring.tokens.clear()
+        self._wiring.data_keys.clear()
+
+    async def _ensure_ready(self) -> None:
+        if not self._ready:
+            await self.start()
+
+    async def start(self) -> None:
+        """Check the database schema and every key, so that a wrong or missing one is found now."""
+        await flows.prepare(self._wiring)
+        self._ready = True
+
+    async def report(self) -> StoreReport:
+        """Say which kind of store is used and which schema it has."""
+        await self._ensure_ready()
+        return await flows.report(self._wiring)
+
+    async def list_integrations(self, tenant_id: str, /) -> tuple[Integration, ...]:
+        """Return the tenant's integrations, oldest first; at most one per provider."""
+        await self._ensure_ready()
+        return await flows.list_integrations(self._wiring, tenant_id)
+
+    async def get_integration(self, tenant_id: str, integration_id: UUID, /) -> Integration:
+        """Return one integration, or raise `IntegrationNotFoundError` (also when it is another tenant's)."""
+        await self._ensure_ready()
+        return await flows.get_integration(self._wiring, tenant_id, integration_id)
+
+    async def add_api_key(
+        self,
+        tenant_id: str,
+        provider: str | UUID,
+        /,
+        *,
+        name: str,
+        api_key: Secret,
+        secret_key: Secret | None = None,
+        variables: Mapping[str, str] | None = None,
+        actor: Actor | None = None,
+        request_id: str | None = None,
+    ) -> Integration:
+        """Check a key with the provider and store it sealed."""
+        await self._ensure_ready()
+        return await flows.add_api_key(
+            self._wiring,
+            tenant_id,
+            provider,
+            name=name,
+            api_key=api_key,
+            secret_key=secret_key,
+            variables=variables or {},
+            caller=_caller(actor, request_id),
+        )
+
+    async def replace_api_key(
+        self,
+        tenant_id: str,
+        integration_id: UUID,
+        /,
+        *,
+        api_key: Secret,
+        secret_key: Secret | None = None,
+        actor: Actor | None = None,
+        request_id: str | None = None,
+    ) -> Integration:
+        """Check a new key with the provider and put it in the place of the old one; id and name stay."""
+        await self._ensure_ready()
+        return await flows.replace_api_key(
+            self._wiring, tenant_id, integration_id, api_key=api_key, secret_key=secret_key, caller=_caller(actor, request_id)
+        )
+
+    async def begin_oauth(
+        self,
+        tenant_id: str,
+        provider: str | UUID,
+        /,
+        *,
+        name: str,
+        scopes: Sequence[str] = (),
+        return_to: str | None = None,
+        variables: Mapping[str, str] | None = None,
+        actor: Actor | None = None,
+        request_id: str | None = None,
+    ) -> Authorization:
+        """Begin an authorization code flow with PKCE (RFC 6749 §4.1, RFC 7636); open the URL it gives in the actor's browser."""
+        await self._ensure_ready()
+        return await flows.begin_oauth(
+            self._wiring,
+            tenant_id,
+            provider,
+            name=name,
+            scopes=tuple(scopes),
+            return_to=return_to,
+            variables=variables or {},
+            caller=_caller(actor, request_id),
+        )
+
+    async def begin_reconnect(
+        self,
+        tenant_id: str,
+        integration_id: UUID,
+        /,
+        *,
+        scopes: Sequence[str] = (),
+        return_to: str | None = None,
+        actor: Actor | None = None,
+        request_id: str | None = None,
+    ) -> Authorization:
+        """Begin an authorization for an existing OAuth2 integration; the held credential stays until the new one is stored."""
+        await self._ensure_ready()
+        return await flows.begin_reconnect(
+            self._wiring, tenant_id, integration_id, scopes=tuple(scopes), return_to=return_to, caller=_caller(actor, request_id)
+        )
+
+    async def find_authorization(self, state: Secret, /, *, actor: Actor) -> PendingAuthorization | None:
+        """Return the open authorization with this state, if *actor* began it; None otherwise."""
+        await self._ensure_ready()
+        return await flows.find_authorization(self._wiring, state, actor=actor)
+
+    async def complete_oauth(
+        self,
+        context_id: UUID,
+        params: Iterable[tuple[str, str]],
+        /,
+        *,
+        browser_token: Secret | None,
+        actor: Actor,
+        request_id: str | None = None,
+    ) -> Connected:
+        """Finish an authorization with what the provider brought to the callback: its query parameters, in order."""
+        await self._ensure_ready()
+        return await flows.complete_oauth(
+            self._wiring, context_id, tuple(params), browser_token=browser_token, caller=_caller(actor, request_id)
+        )
+
+    async def add_oauth_code(
+        self,
+        tenant_id: str,
+        provider: str | UUID,
+        /,
+        *,
+        name: str,
+        code: Secret,
+        redirect_uri: str,
+        state: Secret | None = None,
+        variables: Mapping[str, str] | None = None,
+        actor: Actor,
+        request_id: str | None = None,
+    ) -> Integration:
+        """Finish an authorization whose code the host's own front end received."""
+        await self._ensure_ready()
+        return await flows.add_oauth_code(
+            self._wiring,
+            tenant_id,
+            provider,
+            name=name,
+            code=code,
+            redirect_uri=redirect_uri,
+            state=state,
+            variables=variables or {},
+            caller=_caller(actor, request_id),
+        )
+
+    async def edit_integration(
+        self,
+        tenant_id: str,
+        integration_id: UUID,
+        /,
+        *,
+        name: str | None = None,
+        status: str | None = None,
+        actor: Actor | None = None,
+        request_id: str | None = None,
+    ) -> Integration:
+        """Rename an integration, or switch it off (`inactive`) or on again (`active`)."""
+        await self._ensure_ready()
+        return await flows.edit_integration(
+            self._wiring, tenant_id, integration_id, name=name, status=status, caller=_caller(actor, request_id)
+        )
+
+    async def verify(
+        self, tenant_id: str, integration_id: UUID, /, *, actor: Actor | None = None, request_id: str | None = None
+    ) -> CheckReport:
+        """Ask the provider whether the held credential works, by its cheapest read-only request."""
+        await self._ensure_ready()
+        return await flows.verify(self._wiring, tenant_id, integration_id, caller=_caller(actor, request_id))
+
+    async def refresh(
+        self, tenant_id: str, integration_id: UUID, /, *, actor: Actor | None = None, request_id: str | None = None
+    ) -> Integration:
+        """Renew the access token now, whatever life it has left."""
+        await self._ensure_ready()
+        return await flows.force_refresh(self._wiring, tenant_id, integration_id, caller=_caller(actor, request_id))
+
+    async def remove(
+        self, tenant_id: str, integration_id: UUID, /, *, actor: Actor | None = None, request_id: str | None = None
+    ) -> Removal:
+        """Delete the integration and revoke its tokens at the provider (RFC 7009 or its own request)."""
+        await self._ensure_ready()
+        return await flows.disconnect(self._wiring, tenant_id, integration_id, caller=_caller(actor, request_id))
+
+    async def retry_revocations(self, *, limit: int = 100) -> RevocationRun:
+        """Try again to revoke tokens whose provider did not take it; call it now and then, from any number of processes."""
+        await self._ensure_ready()
+        return await flows.retry_revocations(self._wiring, limit=limit)
+
+    async def list_audit(
+        self,
+        tenant_id: str,
+        /,
+        *,
+        integration_id: UUID | None = None,
+        before: int | None = None,
+        limit: int = 100,
+        actor: Actor | None = None,
+        request_id: str | None = None,
+    ) -> tuple[AuditRecord, ...]:
+        """Return the tenant's newest events, newest first, below number *before*; at most *limit* (up to 200)."""
+        await self._ensure_ready()
+        return await flows.list_audit(
+            self._wiring, tenant_id, integration_id=integration_id, before=before, limit=limit, caller=_caller(actor, request_id)
+        )
+
+    async def verify_audit(self, tenant_id: str, /, *, checkpoint: AuditHead | None = None) -> AuditReport:
+        """Walk the tenant's audit chain and say whether anything was changed, removed, added or moved."""
+        await self._ensure_ready()
+        return await flows.verify_audit(self._wiring, tenant_id, checkpoint=checkpoint)
+
+    async def record_denied(self, tenant_id: str, /, *, action: str, resource: str, actor: Actor, request_id: str | None = None) -> None:
+        """Record that the host refused *actor* an action."""
+        await self._ensure_ready()
+        await flows.record_denied(self._wiring, tenant_id, action=action, resource=resource, caller=_caller(actor, request_id))
+
+    async def token(
+        self,
+        tenant_id: str,
+        provider: str | UUID,
+        /,
+        *,
+        min_ttl: timedelta | None = None,
+        scopes: Sequence[str] = (),
+        actor: Actor | None = None,
+        request_id: str | None = None,
+    ) -> AccessToken:
+        """Return a credential that works, for this tenant and provider (slug or UUID)."""
+        if actor is None and min_ttl is None and not scopes:
+            # The way most calls go, so it is kept short: no lock, no await, no call but the clock's.
+            shelf = self._shelves.get(tenant_id)
+            if shelf is not None:
+                entry = shelf.get(provider)
+                if entry is not None and entry[0] > self._monotonic():
+                    return entry[1]
+        await self._ensure_ready()
+        return await flows.get_token(
+            self._wiring, tenant_id, provider, min_ttl=min_ttl, scopes=tuple(scopes), caller=_caller(actor, request_id)
+        )
+
+    async def replace_refused(
+        self, tenant_id: str, token: AccessToken, /, *, actor: Actor | None = None, request_id: str | None = None
+    ) -> AccessToken:
+        """Return another credential in the place of one that the provider refused (RFC 6750 §3.1 `invalid_token`)."""
+        await self._ensure_ready()
+        return await flows.replace_refused(self._wiring, tenant_id, token, caller=_caller(actor, request_id))

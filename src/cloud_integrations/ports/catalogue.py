@@ -1,0 +1,20 @@
+"""Which providers there are."""
+
+from __future__ import annotations
+
+from typing import Protocol
+from uuid import UUID
+
+from cloud_integrations.domain.provider import Provider
+
+
+class Providers(Protocol):
+    """A catalogue of providers; a value in memory, so it is never waited for."""
+
+    def require(self, provider: str | UUID, /) -> Provider:
+        """Return the provider with this slug or UUID (also as text), or raise `ProviderNotFoundError`."""
+        ...
+
+    def list_providers(self) -> tuple[Provider, ...]:
+        """Return every provider, ordered by slug."""
+        ...

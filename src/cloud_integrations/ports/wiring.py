@@ -1,0 +1,79 @@
+"""The parts that flows are handed, in one value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from cloud_integrations.domain.application import OAuthApplication
+from cloud_integrations.domain.freshness import HARD_MARGIN
+from cloud_integrations.ports.caches import Cache, TokenCache
+from cloud_integrations.ports.catalogue import Providers
+from cloud_integrations.ports.cipher import Cipher
+from cloud_integrations.ports.clock import AsyncPause, Clock, Entropy
+from cloud_integrations.ports.keys import AsyncKeyService
+from cloud_integrations.ports.locks import SingleFlight
+from cloud_integrations.ports.observer import Observer
+from cloud_integrations.ports.store import AsyncStore
+from cloud_integrations.ports.tenants import AsyncTenants
+from cloud_integrations.ports.transport import AsyncTransport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What an operator may choose.  Every length of time has the measured or published value as default.
+
+    `callback_url` is where providers send browsers back, without the context id:
+    `https://app.example.com/api/v1/oauth/callback`.  `require_state` refuses a posted code without
+    its `state`.  `pin_accounts` refuses a reconnect that answers as another account.  `use_window`
+    is how long one audit row speaks for repeated use of a credential by the same actor (None: uses
+    are not recorded).  `token_cache` is how long a token may be handed out without looking at the
+    store, so it is also how long another process may still use an integration that was removed.
+    """
+
+    callback_url: str | None = None
+    require_state: bool = False
+    pin_accounts: bool = False
+    loopback: bool = False
+    """Allow an http callback on a loopback address: development only."""
+    min_ttl: timedelta = HARD_MARGIN
+    token_cache: timedelta = timedelta(seconds=60)
+    use_window: timedelta | None = timedelta(seconds=60)
+    data_key_cache: timedelta = timedelta(seconds=60)
+    pending_lifetime: timedelta = timedelta(minutes=10)
+    deadline: timedelta = timedelta(seconds=15)
+    """For one request to a provider, from first to last byte; must be shorter than `lease`."""
+    lease: timedelta = timedelta(seconds=30)
+    wait_limit: timedelta = timedelta(seconds=20)
+    """How long a caller waits for a refresh that another process makes."""
+    persist_limit: timedelta = timedelta(minutes=5)
+    """How long new tokens are kept in memory while the store cannot take them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """Everything that a flow may use."""
+
+    store: AsyncStore
+    transport: AsyncTransport
+    keys: AsyncKeyService
+    cipher: Cipher
+    providers: Providers
+    tenants: AsyncTenants
+    clock: Clock
+    entropy: Entropy
+    pause: AsyncPause
+    flights: SingleFlight
+    observer: Observer
+    data_keys: Cache
+    tokens: TokenCache
+    uses: Cache
+    """Which uses were recorded lately."""
+    refused_applications: Cache
+    """Applications that their provider refused lately: not asked again for a while, whoever wants a token."""
+    owner: str
+    """This process, as lease rows name it."""
+    applications: Mapping[str, OAuthApplication] = field(default_factory=dict)
+    """By provider slug."""
+    settings: Settings = Settings()

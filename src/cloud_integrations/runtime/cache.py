@@ -1,0 +1,95 @@
+"""Short memory: bounded, timed, without a lock on the way that is taken most."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from itertools import islice
+from typing import Any
+
+from cloud_integrations.domain.credential import AccessToken
+from cloud_integrations.ports.caches import Shelf
+from cloud_integrations.ports.clock import Clock
+
+
+def _trim(entries: dict[Any, Any], limit: int) -> None:
+    # Oldest first: a plain dict keeps insertion order, and single operations on it are atomic.
+    if len(entries) > limit:
+        for key in list(islice(entries, len(entries) - limit)):
+            entries.pop(key, None)
+
+
+class TtlCache:
+    """Remembers values for a while, the newest `limit` of them."""
+
+    def __init__(self, clock: Clock, /, *, limit: int) -> None:
+        self._monotonic = clock.monotonic
+        self._limit = limit
+        self._entries: dict[Hashable, tuple[float, Any]] = {}
+
+    def __repr__(self) -> str:
+        return f"TtlCache({len(self._entries)} of {self._limit})"
+
+    def find(self, key: Hashable, /) -> Any | None:
+        """Return the value, or None when there is none or its time is over."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        if entry[0] <= self._monotonic():
+            self._entries.pop(key, None)
+            return None
+        return entry[1]
+
+    def put(self, key: Hashable, value: Any, /, *, seconds: float) -> None:
+        """Remember *value* for *seconds*."""
+        self._entries.pop(key, None)
+        self._entries[key] = (self._monotonic() + seconds, value)
+        _trim(self._entries, self._limit)
+
+    def drop(self, key: Hashable, /) -> None:
+        """Forget *key*."""
+        self._entries.pop(key, None)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._entries.clear()
+
+
+class TokenShelves:
+    """Tokens by tenant: two look-ups and a comparison to find one, one `pop` to forget a tenant's."""
+
+    def __init__(self, clock: Clock, /, *, tenants: int = 10_000, per_tenant: int = 1_000) -> None:
+        self._monotonic = clock.monotonic
+        self._tenants = tenants
+        self._per_tenant = per_tenant
+        self.shelves: dict[str, Shelf] = {}
+
+    def __repr__(self) -> str:
+        return f"TokenShelves({len(self.shelves)} tenants)"
+
+    def find(self, tenant_id: str, key: Hashable, /) -> AccessToken | None:
+        """Return a token that still has its life, or None."""
+        shelf = self.shelves.get(tenant_id)
+        if shelf is None:
+            return None
+        entry = shelf.get(key)
+        return entry[1] if entry is not None and entry[0] > self._monotonic() else None
+
+    def shelf(self, tenant_id: str, /) -> Shelf:
+        """Return the tenant's shelf; one that is dropped later is no longer looked at."""
+        shelf = self.shelves.setdefault(tenant_id, {})
+        _trim(self.shelves, self._tenants)
+        return shelf
+
+    def put(self, shelf: Shelf, key: Hashable, token: AccessToken, /, *, seconds: float) -> None:
+        """Put *token* on *shelf* for *seconds*."""
+        shelf.pop(key, None)
+        shelf[key] = (self._monotonic() + seconds, token)
+        _trim(shelf, self._per_tenant)
+
+    def drop(self, tenant_id: str, /) -> None:
+        """Forget the tenant's tokens."""
+        self.shelves.pop(tenant_id, None)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.shelves.clear()

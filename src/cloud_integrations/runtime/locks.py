@@ -1,0 +1,117 @@
+"""One piece of work for any number of callers, in tasks and in threads."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Hashable
+from typing import Any, TypeVar
+
+from cloud_integrations.runtime.inline import run_inline
+
+T = TypeVar("T")
+
+
+class TaskFlights:
+    """For the awaiting door: the work runs in a task of its own, which no caller's cancellation reaches.
+
+    Tasks belong to their event loop, so callers in another loop (another thread) begin work of their
+    own; the lease in the store then lets only one of them go on.
+    """
+
+    def __init__(self) -> None:
+        # The dictionary is the strong reference that keeps a task alive when every caller has left.
+        self._tasks: dict[tuple[asyncio.AbstractEventLoop, Hashable], asyncio.Task[Any]] = {}
+
+    async def run(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
+        """Return what the one running *work* for *key* returns, or raise what it raises."""
+        place = (asyncio.get_running_loop(), key)
+        task: asyncio.Task[T] | None = self._tasks.get(place)
+        if task is None:
+            task = asyncio.create_task(work())
+            self._tasks[place] = task
+            task.add_done_callback(lambda done: self._end(place, done))
+        return await asyncio.shield(task)
+
+    async def drain(self) -> None:
+        """Wait until the work of this loop has ended."""
+        loop = asyncio.get_running_loop()
+        while waiting := [task for (owner, _), task in self._tasks.items() if owner is loop]:
+            await asyncio.wait(waiting)
+
+    def _end(self, place: tuple[asyncio.AbstractEventLoop, Hashable], task: asyncio.Task[Any]) -> None:
+        self._tasks.pop(place, None)
+        if not task.cancelled():
+            # Looked at here, so that work whose callers have all left raises no "never retrieved" warning.
+            task.exception()
+
+
+class _Flight:
+    """What one thread does and others wait for."""
+
+    __slots__ = ("done", "error", "value")
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.value: Any = None
+        self.error: Exception | None = None
+
+
+class _LeftInTheMiddleError(Exception):
+    """The working thread was interrupted (KeyboardInterrupt, SystemExit)."""
+
+
+class ThreadFlights:
+    """For the blocking door: the first caller does the work in its own thread, the others wait for it.
+
+    If that thread is interrupted from outside, one of those waiting begins again.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._flights: dict[Hashable, _Flight] = {}
+
+    async def run(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
+        """Return what the one running *work* for *key* returns, or raise what it raises."""
+        while True:
+            with self._lock:
+                flight = self._flights.get(key)
+                leads = flight is None
+                if flight is None:
+                    flight = self._flights[key] = _Flight()
+            if leads:
+                return self._lead(key, flight, work)
+            flight.done.wait()
+            if flight.error is None:
+                value: T = flight.value
+                return value
+            if not isinstance(flight.error, _LeftInTheMiddleError):
+                raise flight.error
+
+    async def drain(self) -> None:
+        """Wait until the work that is under way has ended."""
+        with self._lock:
+            flights = list(self._flights.values())
+        for flight in flights:
+            flight.done.wait()
+
+    def after_fork(self) -> None:
+        """Forget work that the parent process was doing: its threads do not exist here."""
+        self._lock = threading.Lock()
+        self._flights = {}
+
+    def _lead(self, key: Hashable, flight: _Flight, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        flight.error = _LeftInTheMiddleError()
+        try:
+            flight.value = run_inline(work())
+            flight.error = None
+        except Exception as error:
+            flight.error = error
+            raise
+        else:
+            value: T = flight.value
+            return value
+        finally:
+            with self._lock:
+                self._flights.pop(key, None)
+            flight.done.set()

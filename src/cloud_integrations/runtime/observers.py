@@ -1,0 +1,31 @@
+"""Being told, safely."""
+
+from __future__ import annotations
+
+import logging
+
+from cloud_integrations.ports.observer import Fact, Observer
+
+_log = logging.getLogger("cloud_integrations")
+
+
+class LoggingObserver:
+    """Writes facts to the logger `cloud_integrations`: a name and facts without secrets."""
+
+    def tell(self, fact: Fact, /) -> None:
+        """Log *fact* at INFO."""
+        _log.info("%s %s", fact.name, " ".join(f"{name}={value}" for name, value in fact.facts.items()))
+
+
+class GuardedObserver:
+    """Tells another observer and lets nothing of its troubles out."""
+
+    def __init__(self, observer: Observer, /) -> None:
+        self._observer = observer
+
+    def tell(self, fact: Fact, /) -> None:
+        """Pass *fact* on."""
+        try:
+            self._observer.tell(fact)
+        except Exception as error:  # noqa: BLE001  # whatever a host's hook raises must not change an outcome
+            _log.warning("observer failed on %s: %s", fact.name, type(error).__name__)
