@@ -1,0 +1,165 @@
+"""The browser is sent to the provider, and comes back (RFC 6749 §4.1.1, §4.1.2)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
+
+from cloud_integrations.domain.provider import Callback
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.errors import GrantRefusedError, ValidationFailedError
+
+from .client import Client
+from .pkce import challenge
+from .scopes import join_scopes
+
+MAX_STATE = 512
+MAX_CODE = 4096
+MAX_PARAMETERS = 20
+KNOWN_ERRORS = frozenset({
+    "access_denied", "invalid_request", "invalid_scope", "server_error", "temporarily_unavailable", "unauthorized_client",
+    "unsupported_response_type",
+    # OpenID Connect Core §3.1.2.6
+    "account_selection_required", "consent_required", "interaction_required", "invalid_request_object", "invalid_request_uri",
+    "login_required", "registration_not_supported", "request_not_supported", "request_uri_not_supported",
+})  # fmt: skip
+"""The `error` codes that are passed on; any other becomes `other`."""
+
+_RESERVED = frozenset({
+    "client_id", "code_challenge", "code_challenge_method", "nonce", "redirect_uri", "request", "request_uri", "response_mode",
+    "response_type", "scope", "state",
+})  # fmt: skip
+_STATE = re.compile(r"[A-Za-z0-9._~-]{43,512}\Z")
+_VISIBLE = re.compile(r"[!-~]+\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackAnswer:
+    """What the provider brought back: either a code or an error, never both."""
+
+    state: Secret
+    code: Secret | None = None
+    error: str | None = None
+    """One of `KNOWN_ERRORS`, or `other`."""
+    issuer: str | None = None
+
+
+def build_authorization_url(client: Client, /, *, state: Secret, redirect_uri: str, scopes: Sequence[str], verifier: Secret | None) -> str:
+    """Return the URL to open in the browser (RFC 6749 §4.1.1, RFC 7636 §4.3).
+
+    *scopes* are those to ask for (`scopes_to_request`); the scopes that make a provider issue a
+    refresh token are added here.  What the endpoint's own query or the provider's data says never
+    stands in for a parameter of the protocol, and no parameter is there twice.
+
+    Raises `ValidationFailedError` for an unusable redirect URI or scope.
+    """
+    if not _STATE.match(state.reveal()):
+        raise ValueError("state has 43 to 512 unreserved characters: at least 256 random bits")
+    if client.uses_pkce and verifier is None:
+        raise ValueError("this provider's authorizations carry a code challenge")
+    check_redirect_uri(redirect_uri, loopback=True)
+    pkce = {"code_challenge": challenge(verifier), "code_challenge_method": "S256"} if verifier is not None and client.uses_pkce else {}
+    return str(
+        prepare_grant_uri(
+            _with_extras(client),
+            client.application.client_id,
+            "code",
+            redirect_uri,
+            join_scopes(client, (*scopes, *client.method.scopes.always, *client.method.scopes.offline)),
+            state.reveal(),
+            **pkce,
+        )
+    )
+
+
+def check_redirect_uri(uri: str, /, *, loopback: bool) -> str:
+    """Return *uri* if a code may be sent there: https, a host, no user name, no fragment (RFC 6749 §3.1.2).
+
+    With *loopback*, plain http to 127.0.0.1 or [::1] passes too (RFC 8252 §7.3).  Raises `ValidationFailedError`.
+    """
+    try:
+        parts = urlsplit(uri)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValidationFailedError(field="redirectUri", problem="is not a URL") from None
+    if not host or len(uri) > 2048 or not _VISIBLE.match(uri) or "\\" in uri or "#" in uri or "@" in parts.netloc:
+        raise ValidationFailedError(field="redirectUri", problem="must be an absolute URL without user name and fragment")
+    if parts.scheme != "https" and not (loopback and parts.scheme == "http" and host in {"127.0.0.1", "::1"}):
+        raise ValidationFailedError(field="redirectUri", problem="must be https")
+    return uri
+
+
+def find_state(params: Iterable[tuple[str, str]], /) -> Secret | None:
+    """Return the callback's `state`, by which its authorization is looked up; None when it is missing, repeated or cannot be ours."""
+    found = [value for name, value in params if name == "state"]
+    if len(found) != 1 or not 1 <= len(found[0]) <= MAX_STATE or not _VISIBLE.match(found[0]):
+        return None
+    return Secret(found[0])
+
+
+def read_callback(params: Iterable[tuple[str, str]], /, *, issuer: str | None, facts: Callback) -> CallbackAnswer:
+    """Read what the provider brought to the redirect URI.
+
+    *issuer* is the one fixed when the authorization began; an `iss` that is there must equal it, on
+    errors too (RFC 9207 §2.4).  An answer that carries `error` is returned, not raised: its state must
+    be consumed all the same.  `error_description` and `error_uri` are dropped.
+
+    Raises `GrantRefusedError` with one of these reasons: `too_many_parameters`, `repeated_parameter`,
+    `unexpected_token`, `state_missing`, `issuer_missing`, `issuer_mismatch`, `code_missing`, `code_unusable`.
+    """
+    pairs = list(params)
+    if len(pairs) > MAX_PARAMETERS:
+        raise GrantRefusedError(reason="too_many_parameters")
+    given = dict(pairs)
+    names = [name for name, _ in pairs]
+    if any(names.count(name) > 1 for name in ("state", "iss", "error", "error_description", "error_uri", "code", facts.code)):
+        raise GrantRefusedError(reason="repeated_parameter")
+    # Tokens do not come this way: the implicit and hybrid flows are not spoken (RFC 9700 §2.1.2).
+    if not given.keys().isdisjoint({"access_token", "id_token", "response"}):
+        raise GrantRefusedError(reason="unexpected_token")
+    state = find_state(pairs)
+    if state is None:
+        raise GrantRefusedError(reason="state_missing")
+    named = given.get("iss")
+    _check_issuer(named, expected=issuer, required=facts.issuer == "required")
+    if "error" in given:
+        return CallbackAnswer(state=state, error=given["error"] if given["error"] in KNOWN_ERRORS else "other", issuer=named and issuer)
+    return CallbackAnswer(
+        state=state, code=_read_code(given.get(facts.code, ""), optional=facts.code_may_be_absent), issuer=named and issuer
+    )
+
+
+def _check_issuer(named: str | None, *, expected: str | None, required: bool) -> None:
+    if named is None:
+        if required:
+            raise GrantRefusedError(reason="issuer_missing")
+    # RFC 9207 §2.4: simple string comparison.  Without an expectation there is nothing to compare with,
+    # and the redirect URI of its own keeps servers apart.
+    elif named != expected and (required or expected is not None):
+        raise GrantRefusedError(reason="issuer_mismatch")
+
+
+def _read_code(text: str, *, optional: bool) -> Secret | None:
+    if not text:
+        if optional:
+            return None
+        raise GrantRefusedError(reason="code_missing")
+    if len(text) > MAX_CODE or not _VISIBLE.match(text):
+        raise GrantRefusedError(reason="code_unusable")
+    return Secret(text)
+
+
+def _with_extras(client: Client) -> str:
+    # RFC 6749 §3.1: the endpoint's own query stays, and no parameter is sent twice.
+    parts = urlsplit(client.authorize_url)
+    extras = dict(parse_qsl(parts.query, keep_blank_values=True))
+    extras.update({name: client.fill(value) for name, value in client.method.authorize_params.items()})
+    extras.update(
+        {name: client.method.scopes.separator.join(listed) for name, listed in client.method.scopes.extra_lists.items() if listed}
+    )
+    kept = {name: value for name, value in extras.items() if name not in _RESERVED}
+    return urlunsplit(parts._replace(query=urlencode(kept)))

@@ -1,0 +1,157 @@
+"""One authorization server as configured: a provider's data, the operator's application and a tenant's variables together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import quote, urlsplit
+
+from cloud_integrations.domain.application import OAuthApplication
+from cloud_integrations.domain.identifiers import ContextId, context_id
+from cloud_integrations.domain.provider import Method, Provider, fill
+from cloud_integrations.errors import ConfigurationError, ProviderInactiveError, ValidationFailedError
+
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+_VISIBLE = re.compile(r"[!-~]+\Z")
+
+ClientAuth = Literal["basic", "post", "none"]
+_SUPPORTED: Mapping[str, ClientAuth] = {"basic": "basic", "post": "post", "none": "none"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """One configured authorization server and how we are known there.
+
+    Made by `resolve_client`; every URL in it is filled in and checked.
+    """
+
+    provider: Provider
+    method: Method
+    application: OAuthApplication
+    variables: Mapping[str, str]
+    """The operator's and the tenant's together, checked."""
+    authorize_url: str
+    token_url: str
+    refresh_url: str
+    revoke_url: str | None
+    """None: the provider has no revocation request, or a variable that it needs is not known yet."""
+    client_auth: ClientAuth
+    issuer: str | None
+    context_id: ContextId
+
+    @property
+    def uses_pkce(self) -> bool:
+        """Whether authorizations carry a code challenge (RFC 7636)."""
+        return self.method.pkce != "off"
+
+    @property
+    def tenant_variables(self) -> dict[str, str]:
+        """The variables to keep with an integration: all but those that are the operator's alone."""
+        operators = {variable.name for variable in self.provider.variables if variable.source == "application"}
+        return {name: value for name, value in self.variables.items() if name not in operators}
+
+    @property
+    def private_host(self) -> bool:
+        """Whether the operator named this server's host, so that a private address is meant."""
+        return self.provider.on_private_host(self.variables)
+
+    def fill(self, template: str, /) -> str:
+        """Fill a template of the provider's data; raises `ValidationFailedError` naming a variable without a value."""
+        return _fill(template, {**self.variables, "client_id": self.application.client_id})
+
+
+def resolve_client(provider: Provider, method: Method, application: OAuthApplication, variables: Mapping[str, str]) -> Client:
+    """Put a provider's data, the operator's *application* and a tenant's *variables* together.
+
+    Raises `ValidationFailedError` for a variable that is missing, unknown, malformed or the
+    operator's alone, and when the URLs made from them are not plain https; `ConfigurationError` for
+    an application without a usable client authentication or issuer; `ProviderInactiveError` for a
+    method that does not work by code.
+    """
+    if method.authorize_url is None or method.token_url is None:
+        raise ProviderInactiveError(provider_id=str(provider.provider_id), problem="has no authorization code method of this name")
+    filled = provider.fill_variables(_without_echoes(provider, application, variables), operator=application.variables)
+    places = {**filled, "client_id": quote(application.client_id, safe="")}
+    authorize_url = check_endpoint(_fill(method.authorize_url, places), loopback=provider.loopback)
+    token_url = check_endpoint(_fill(method.token_url, places), loopback=provider.loopback)
+    refresh_url = check_endpoint(_fill(method.refresh_url, places), loopback=provider.loopback) if method.refresh_url else token_url
+    return Client(
+        provider=provider,
+        method=method,
+        application=application,
+        variables=filled,
+        authorize_url=authorize_url,
+        token_url=token_url,
+        refresh_url=refresh_url,
+        revoke_url=_revoke_url(provider, method, places),
+        client_auth=_client_auth(method, application),
+        issuer=_issuer(method, application, places),
+        context_id=context_id(
+            provider.provider_id, authorize_url=authorize_url, token_url=token_url, client_id=application.client_id
+        ),
+    )  # fmt: skip
+
+
+def check_endpoint(url: str, /, *, loopback: bool) -> str:
+    """Return *url* if requests may go there: https, a host, no user name, no fragment (RFC 6749 §3.1, §3.2).
+
+    With *loopback*, plain http to a loopback address passes too.  Raises `ValidationFailedError`,
+    which never repeats the URL.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValidationFailedError(field="variables", problem="do not make a usable address") from None
+    if not host or not _VISIBLE.match(url) or "\\" in url or "#" in url or "@" in parts.netloc:
+        raise ValidationFailedError(field="variables", problem="do not make a usable address")
+    if parts.scheme != "https" and not (loopback and parts.scheme == "http" and host in LOOPBACK_HOSTS):
+        raise ValidationFailedError(field="variables", problem="make an address that is not https")
+    return url
+
+
+def _without_echoes(provider: Provider, application: OAuthApplication, variables: Mapping[str, str]) -> dict[str, str]:
+    # An integration's kept variables may repeat what the operator configured; a tenant's other wish is refused further on.
+    operators = {
+        variable.name: application.variables.get(variable.name, variable.default)
+        for variable in provider.variables
+        if variable.source == "application"
+    }
+    return {name: value for name, value in variables.items() if name not in operators or operators[name] != value}
+
+
+def _fill(template: str, values: Mapping[str, str]) -> str:
+    try:
+        return fill(template, values)
+    except KeyError as missing:
+        raise ValidationFailedError(field=f"variables.{missing.args[0]}", problem="is required by this provider") from None
+
+
+def _revoke_url(provider: Provider, method: Method, places: Mapping[str, str]) -> str | None:
+    if method.revoke is None or method.revoke.url is None:
+        return None
+    try:
+        url = fill(method.revoke.url, places)
+    except KeyError:
+        return None
+    return check_endpoint(url, loopback=provider.loopback)
+
+
+def _client_auth(method: Method, application: OAuthApplication) -> ClientAuth:
+    offered = method.client_auth if application.client_auth is None else (application.client_auth,)
+    for name in offered:
+        # A client without a secret is public, and one with a secret never hides it (RFC 6749 §2.1).
+        if name in _SUPPORTED and (name == "none") is (application.client_secret is None):
+            return _SUPPORTED[name]
+    held = "no client secret" if application.client_secret is None else "a client secret"
+    problem = f"cannot authenticate: the ways are {', '.join(offered)}, and there is {held}"
+    raise ConfigurationError(setting=f"the OAuth application of {application.provider}", problem=problem)
+
+
+def _issuer(method: Method, application: OAuthApplication, places: Mapping[str, str]) -> str | None:
+    issuer = application.issuer if application.issuer is not None else method.issuer and _fill(method.issuer, places)
+    if issuer is None and method.callback.issuer == "required":
+        raise ConfigurationError(setting=f"the OAuth application of {application.provider}", problem="needs an issuer")
+    return issuer

@@ -1,0 +1,49 @@
+"""A refresh token becomes new tokens (RFC 6749 §6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from authlib.oauth2.rfc6749.parameters import prepare_token_request
+
+from cloud_integrations.domain.secret import Secret
+
+from .client import Client
+from .client_auth import build_request
+from .http import HttpRequest, HttpResponse
+from .outcome import TokenOutcome
+from .scopes import join_scopes
+from .token_answer import read_token_answer
+from .token_request import extra_params
+
+
+def build_refresh(client: Client, /, *, refresh_token: Secret, scopes: Sequence[str] = ()) -> HttpRequest:
+    """Build the request that spends *refresh_token*.
+
+    *scopes* is empty (the same access again) or a part of what was granted (RFC 6749 §6).
+    """
+    form = prepare_token_request(
+        "refresh_token",
+        extra_params(client, client.method.refresh_params),
+        refresh_token=refresh_token.reveal(),
+        scope=join_scopes(client, scopes),
+    )
+    return build_request(
+        client,
+        url=client.refresh_url,
+        form=form,
+        auth=client.client_auth,
+        body=client.method.body,
+        headers={name: client.fill(value) for name, value in client.method.headers.get("token", {}).items()},
+    )
+
+
+def read_renewal(client: Client, response: HttpResponse, /, *, now: datetime) -> TokenOutcome:
+    """Read the answer to a refresh.
+
+    Never raises for anything a server can send.  `Refused` is said only where the provider itself
+    says that the refresh token is dead.  In the grant, no refresh token means that the held one stays
+    good, and no scopes that they are as before (RFC 6749 §6).
+    """
+    return read_token_answer(client, response, now=now, renewal=True)
