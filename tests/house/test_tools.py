@@ -1,0 +1,92 @@
+"""The tools that hold the bars hold them."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def _tool(root: Path, name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(f"tool_{name}", root / f"tools/{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def check_coverage(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").write_text('[tool.cloud_integrations.full_coverage]\nfiles = ["src/seal*.py"]\n')
+    tool = _tool(root, "check_coverage")
+
+    def check(**files: dict[str, list[Any]]) -> int:
+        (tmp_path / "coverage.json").write_text(json.dumps({"files": {f"src/{name}.py": facts for name, facts in files.items()}}))
+        return int(tool.main("coverage.json"))
+
+    return check
+
+
+@pytest.mark.requirement("TST-05")
+def test_full_coverage_is_asked_of_the_files_named(check_coverage: Callable[..., int]) -> None:
+    whole = {"missing_lines": [], "missing_branches": []}
+    assert check_coverage(seal=whole, other={"missing_lines": [1], "missing_branches": []}) == 0
+    assert check_coverage(seal={"missing_lines": [7], "missing_branches": []}) == 1
+    assert check_coverage(seal=whole, sealing={"missing_lines": [], "missing_branches": [[3, 4]]}) == 1
+
+
+@pytest.mark.requirement("TST-05")
+def test_a_pattern_that_names_no_file_is_a_problem(check_coverage: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert check_coverage(other={"missing_lines": [], "missing_branches": []}) == 1
+    assert "src/seal*.py: no such file was measured" in capsys.readouterr().out
+
+
+def test_the_report_shows_every_requirement(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = tmp_path / "report.json"
+    report.write_text(
+        json.dumps(
+            {
+                "t.py::test_a": {"requirements": ["ENC-01", "OAU-085"], "result": "passed"},
+                "t.py::test_b": {"requirements": ["ENC-01"], "result": "failed"},
+                "t.py::test_c": {"requirements": ["REF-02"], "result": "skipped"},
+            }
+        )
+    )
+    assert _tool(root, "requirements").main([str(report)]) == 1
+    shown = capsys.readouterr().out
+    assert "ENC-01   failed\n           passed   t.py::test_a\n           failed   t.py::test_b\n" in shown
+    assert "180 requirements: 1 passed, 1 skipped, 1 failed, 177 no test" in shown
+
+
+def test_a_requirement_that_does_not_exist_is_a_mistake(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = tmp_path / "report.json"
+    report.write_text(json.dumps({"t.py::test_a": {"requirements": ["ENC-99"], "result": "passed"}}))
+    assert _tool(root, "requirements").main([str(report)]) == 1
+    assert "ENC-99 is no requirement; named by t.py::test_a" in capsys.readouterr().out
+
+
+@pytest.mark.requirement("TST-14")
+def test_no_test_sleeps_longer_than_fifty_milliseconds(root: Path) -> None:
+    files = [file for where in ("tests", "adapters") for file in (root / where).rglob("*.py") if "integration" not in file.parts]
+    sleeps = [f"{file.relative_to(root)}:{line}" for file in files for line in _long_sleeps(ast.parse(file.read_text(encoding="utf-8")))]
+    assert sleeps == []
+
+
+def _long_sleeps(tree: ast.AST) -> list[int]:
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and (node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")) == "sleep"
+        and node.args
+        and isinstance(node.args[0], ast.Constant)
+        and isinstance(node.args[0].value, int | float)
+        and node.args[0].value > 0.05
+    ]
