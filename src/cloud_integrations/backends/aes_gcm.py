@@ -8,9 +8,10 @@ constant and the count of values per data key has no practical limit.
 from __future__ import annotations
 
 import hmac
+from collections.abc import Iterable
 from hashlib import sha512
 from os import urandom
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -26,9 +27,6 @@ from cloud_integrations.domain.envelope import (
     read_envelope,
 )
 from cloud_integrations.errors import DecryptError, SealingError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _NONCE: Final = bytes(12)
 _DERIVE_KEY: Final = b"cloud_integrations/1/DERIVEKEY\x00"

@@ -5,23 +5,19 @@ from __future__ import annotations
 import base64
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import Any, Final, NoReturn
+from uuid import UUID
 
-from cloud_integrations.domain.envelope import KEY_ID_LENGTH, KEY_LENGTH, KeyCheck, wrap_context
+from cloud_integrations.domain.envelope import KEY_ID_LENGTH, KEY_LENGTH, KeyCheck, WrappedKey, wrap_context
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ConfigurationError, KeyringError, SealingError
 from cloud_integrations.ports.keys import KekRef
 
 from .aes_gcm import AesGcmCipher, hkdf_expand, hkdf_extract
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from uuid import UUID
-
-    from cloud_integrations.domain.envelope import WrappedKey
 
 _KID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 _KEY_ID_LABEL: Final = b"cloud_integrations/1/KEKID\x00"

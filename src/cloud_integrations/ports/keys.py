@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
+from uuid import UUID
 
-if TYPE_CHECKING:
-    from uuid import UUID
-
-    from cloud_integrations.domain.envelope import KeyCheck, WrappedKey
+from cloud_integrations.domain.envelope import KeyCheck, WrappedKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
