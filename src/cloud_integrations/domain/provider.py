@@ -29,6 +29,13 @@ def _not_negative(value: timedelta) -> timedelta:
     return value
 
 
+def _check_pattern(pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error:
+        raise ValueError("is no regular expression") from None
+
+
 Seconds = Annotated[timedelta, AfterValidator(_not_negative), PlainSerializer(_seconds)]
 _VARIABLE = re.compile(r"\{([a-z0-9_]+)\}")
 _HOST = re.compile(r"https?://([^/?#]*)")
@@ -122,7 +129,7 @@ class Variable(_Facts):
     @model_validator(mode="after")
     def _has_a_form(self) -> Self:
         if self.pattern is not None:
-            re.compile(self.pattern)
+            _check_pattern(self.pattern)
         elif not self.choices:
             raise ValueError("give choices or a pattern")
         return self
@@ -282,7 +289,7 @@ class Input(_Facts):
     @classmethod
     def _compile(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
         for pattern in patterns:
-            re.compile(pattern)
+            _check_pattern(pattern)
         return patterns
 
     def looks_right(self, text: str, /) -> bool:
@@ -473,7 +480,7 @@ class ErrorRule(_Facts):
         if (self.path is not None) != ((self.equals is None) != (self.matches is None)):
             raise ValueError("a path goes with exactly one of equals, matches")
         if self.matches is not None:
-            re.compile(self.matches)
+            _check_pattern(self.matches)
         return self
 
     def fits(self, *, status: int, body: Any) -> bool:

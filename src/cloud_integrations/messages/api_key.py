@@ -60,6 +60,31 @@ class CheckResult:
         return self.outcome in {"alive", "alive_but_denied"}
 
 
+def find_key_method(provider: Provider, key: Secret, /, *, variables: Mapping[str, str]) -> Method | None:
+    """Return the way by key that *key* looks made for, else the provider's first way by key, else None.
+
+    Providers with several kinds of key (Cloudflare) mark them by their form; a way whose check lacks a variable is passed over.
+    """
+    ways = [method for method in provider.methods if method.usable and method.auth_type is AuthType.API_KEY]
+    for method in ways:
+        main = _secret_inputs(method)[0]
+        if main.looks_right(_stripped(key.reveal(), main)) and find_check(provider, method, variables=variables):
+            return method
+    return ways[0] if ways else None
+
+
+def name_inputs(method: Method, /, *, key: Secret, secret: Secret | None = None) -> dict[str, Secret]:
+    """Give the key, and the secret that goes with it, the names that *method* has for them.
+
+    Raises `ValidationFailedError` for a secret where the provider asks for a key alone.
+    """
+    asked = _secret_inputs(method)
+    if secret is not None and len(asked) < 2:
+        raise ValidationFailedError(field="credentials.secretKey", problem="is not used by this provider")
+    given = (key,) if secret is None else (key, secret)
+    return {expected.name: value for expected, value in zip(asked, given, strict=False)}
+
+
 def normalise(method: Method, inputs: Mapping[str, Secret | str], /) -> dict[str, Secret]:
     """Clean what a tenant pasted, by the rules of *method*, and refuse what no request could carry.
 
@@ -154,6 +179,10 @@ def read_check(provider: Provider, check: Verification, response: HttpResponse, 
     return CheckResult(outcome="alive", account=AccountFacts(account_id="/".join(parts) if parts and parts[0] else None, label=label))
 
 
+def _secret_inputs(method: Method) -> list[Input]:
+    return [given for given in method.inputs if given.secret]
+
+
 def _text(value: Secret | str) -> str:
     return value.reveal() if isinstance(value, Secret) else value
 
@@ -177,10 +206,9 @@ def _sendable(text: str, expected: Input) -> str:
 
 def _values(method: Method, inputs: Mapping[str, Secret | str], variables: Mapping[str, str]) -> dict[str, str]:
     values = {**variables, **{name: _text(value) for name, value in inputs.items()}}
-    main = next((given.name for given in method.inputs if given.secret), "access_token")
-    if main in values:
-        values["value"] = values[main]
-    return values
+    by_key = method.auth_type is AuthType.API_KEY
+    main = _secret_inputs(method)[0].name if by_key else "access_token"
+    return {**values, "value": values.get(main, "")}
 
 
 def _placed(placement: Placement, values: Mapping[str, str]) -> str:

@@ -1,0 +1,100 @@
+"""The reference page of a catalogue: `python -m cloud_integrations.providers.page` prints the built-in one."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+
+from cloud_integrations.domain.provider import Method, Provider, RefreshTokenFacts, Revoke
+from cloud_integrations.providers.catalogue import Catalogue
+
+_HEAD = """# Providers
+
+What the built-in catalogue says of each provider, printed from its data by `python -m cloud_integrations.providers.page`.
+The facts come with their sources and grades in `evidence/` beside the data. None was tried against a live provider.
+
+[Add a provider](../how-to/add-a-provider.md) says how to describe another one.
+
+## At a glance
+
+| Provider | Slug | Connects by | UUID |
+|---|---|---|---|
+"""
+_REUSE = {
+    "none": "the token stays the same",
+    "tolerant": "old ones keep working",
+    "grace": "an old one works for {grace}",
+    "strict": "an old one never works",
+}
+
+
+def build_page(catalogue: Catalogue, /) -> str:
+    """Return the page as Markdown: a table of all providers, and a section for each."""
+    providers = catalogue.list_providers()
+    rows = [
+        f"| [{provider.name}](#{provider.name.lower().replace(' ', '-')}) | `{provider.id}` "
+        f"| {', '.join(provider.auth_types)} | `{provider.provider_id}` |"
+        for provider in providers
+    ]
+    return _HEAD + "\n".join(rows) + "\n\n" + "\n".join(_section(provider) for provider in providers)
+
+
+def _section(provider: Provider) -> str:
+    lines = [f"## {provider.name}", "", f"[Documentation]({provider.documentation})", ""]
+    lines += [
+        "| Method | Kind | PKCE | Client authentication | Refresh token | Revocation |",
+        "|---|---|---|---|---|---|",
+        *(_row(method) for method in provider.methods),
+        "",
+    ]
+    if any(not method.usable for method in provider.methods):
+        lines += ["Methods marked *described* are data for now: the library does not connect that way yet.", ""]
+    lines += [
+        f"- `{variable.name}`: {variable.label or 'variable'}"
+        + (f", {variable.default} by default" if variable.default else "" if variable.required else ", optional")
+        + (" (the operator's choice)" if variable.source == "application" else "")
+        for variable in provider.variables
+    ]
+    lines += [""] if provider.variables else []
+    for check in provider.verifications:
+        who = " + ".join(f"`{path}`" for path in check.identity) or "a keyed fingerprint of the credential"
+        for_whom = f" ({', '.join(check.for_methods)})" if check.for_methods else ""
+        lines.append(f"- Check{for_whom}: `{check.method} {check.url}`; account: {who}")
+    return "\n".join([*lines, ""])
+
+
+def _row(method: Method) -> str:
+    oauth = method.kind == "code"
+    kind = method.kind if method.usable else f"{method.kind}, *described*"
+    pkce = {"off": "off", "s256": "S256", "required": "S256, required"}[method.pkce] if oauth else "–"
+    client_auth = ", ".join(method.client_auth) if oauth else "–"
+    renewal = _refresh(method.refresh_token) if oauth else "–"
+    return f"| `{method.id}` | {kind} | {pkce} | {client_auth} | {renewal} | {_revoke(method.revoke)} |"
+
+
+def _refresh(facts: RefreshTokenFacts) -> str:
+    parts = [f"rotates: {facts.rotates}", _REUSE[facts.reuse_rule].format(grace=_length(facts.grace))]
+    if not facts.issued:
+        parts.insert(0, "not always issued")
+    if facts.ends_old_access:
+        parts.append("a refresh ends the access token before it")
+    if facts.idle:
+        parts.append(f"dies after {_length(facts.idle)} unused")
+    return "; ".join(parts)
+
+
+def _length(time: timedelta) -> str:
+    return f"{time.days} days" if time.days else f"{time.seconds} s"
+
+
+def _revoke(revoke: Revoke | None) -> str:
+    if revoke is None:
+        return "–"
+    if revoke.url is None:
+        return f"by hand: {revoke.manual_url}"
+    what = {"access": "the access token", "refresh": "the refresh token", "both": "either token"}[revoke.which]
+    return f"`{revoke.method}`, takes {what}" + (", ends the whole grant" if revoke.kills == "grant" else "")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(build_page(Catalogue.builtin()))

@@ -1,0 +1,301 @@
+"""The schema of providers: what it decides and what it refuses."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from pydantic import ValidationError
+
+from cloud_integrations.domain.identifiers import provider_id
+from cloud_integrations.domain.provider import (
+    AccessTokenFacts,
+    AuthType,
+    ErrorRule,
+    Input,
+    Method,
+    Placement,
+    Predicate,
+    Provider,
+    RefreshTokenFacts,
+    Variable,
+    Verification,
+    fill,
+    places,
+)
+from cloud_integrations.errors import ValidationFailedError
+
+
+def code(**fields) -> dict:
+    return {
+        "id": "oauth2",
+        "kind": "code",
+        "authorize_url": "https://a.example/authorize",
+        "token_url": "https://a.example/token",
+        **fields,
+    }
+
+
+def key(**fields) -> dict:
+    return {"id": "key", "kind": "key", "inputs": [{"name": "token"}], **fields}
+
+
+def provider(*methods: dict, **fields) -> Provider:
+    return Provider.model_validate({"id": "acme", "name": "Acme", "methods": methods or [code()], **fields})
+
+
+def test_a_plain_oauth2_provider_takes_a_few_lines() -> None:
+    acme = provider()
+    assert acme.provider_id == provider_id("acme")
+    assert acme.active
+    assert acme.auth_types == (AuthType.OAUTH2,)
+    assert acme.methods[0].pkce == "s256"
+
+
+@pytest.mark.parametrize(
+    ("facts", "rule"),
+    [
+        ({}, "strict"),
+        ({"rotates": "unknown"}, "strict"),
+        ({"rotates": "always"}, "strict"),
+        ({"rotates": "sometimes"}, "strict"),
+        ({"rotates": "configurable"}, "strict"),
+        ({"rotates": "never"}, "none"),
+        ({"rotates": "always", "grace": 30}, "grace"),
+        ({"rotates": "configurable", "grace": 30}, "grace"),
+        ({"rotates": "always", "reuse": "tolerant"}, "tolerant"),
+        ({"rotates": "always", "reuse": "strict", "grace": 30}, "strict"),
+        ({"rotates": "never", "reuse": "strict"}, "strict"),
+    ],
+)
+def test_what_is_not_known_of_reuse_is_read_as_the_strictest(facts, rule) -> None:
+    assert RefreshTokenFacts.model_validate(facts).reuse_rule == rule
+
+
+def test_lengths_of_time_are_seconds_in_files() -> None:
+    facts = RefreshTokenFacts.model_validate({"idle": 604800})
+    assert facts.idle == timedelta(days=7)
+    assert facts.model_dump(mode="json")["idle"] == 604800
+
+
+@pytest.mark.parametrize(
+    ("test", "body", "holds"),
+    [
+        ({"equals": True}, {"ok": True}, True),
+        ({"equals": True}, {"ok": 1}, False),
+        ({"equals": 1}, {"ok": True}, False),
+        ({"equals": "yes"}, {"ok": "yes"}, True),
+        ({"equals": "yes"}, {}, False),
+        ({"equals": "yes"}, None, False),
+        ({"exists": True}, {"ok": None}, True),
+        ({"exists": True}, {}, False),
+        ({"exists": False}, {}, True),
+        ({"absent": True}, {}, True),
+        ({"absent": True}, {"ok": None}, False),
+        ({"absent": False}, {"ok": None}, True),
+        ({"not_null": True}, {"ok": None}, False),
+        ({"not_null": True}, {"ok": 0}, True),
+        ({"not_null": False}, {"ok": None}, True),
+    ],
+)
+def test_a_predicate_compares_one_place(test, body, holds) -> None:
+    assert Predicate.model_validate({"path": "ok", **test}).holds(body) is holds
+
+
+@pytest.mark.parametrize(("path", "holds"), [("a.0.b", True), ("a.1.b", False), ("a.x.b", False), ("a.0.b.c", False)])
+def test_a_path_steps_into_objects_and_lists(path, holds) -> None:
+    assert Predicate(path=path, exists=True).holds({"a": [{"b": 1}]}) is holds
+
+
+@pytest.mark.parametrize("fields", [{}, {"equals": 1, "exists": True}])
+def test_a_predicate_has_exactly_one_comparison(fields) -> None:
+    with pytest.raises(ValidationError, match="exactly one"):
+        Predicate.model_validate({"path": "ok", **fields})
+
+
+@pytest.mark.parametrize(
+    ("rule", "status", "body", "fits"),
+    [
+        ({"status": 401}, 401, None, True),
+        ({"status": 401}, 403, None, False),
+        ({"path": "error", "equals": "gone"}, 200, {"error": "gone"}, True),
+        ({"path": "error", "equals": "gone"}, 200, {"error": "other"}, False),
+        ({"path": "error", "equals": "gone"}, 200, None, False),
+        ({"path": "error", "equals": "gone"}, 200, {"error": ["gone"]}, False),
+        ({"status": 400, "path": "error", "equals": "gone"}, 200, {"error": "gone"}, False),
+        ({"path": "error", "matches": r"\bE42\b"}, 200, {"error": "see E42."}, True),
+        ({"path": "error", "matches": r"\bE42\b"}, 200, {"error": "see E421."}, False),
+    ],
+)
+def test_an_error_rule_fits_by_status_and_text(rule, status, body, fits) -> None:
+    assert ErrorRule.model_validate({"at": "token", "class": "dead", **rule}).fits(status=status, body=body) is fits
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"path": "error"}, {"path": "error", "equals": "a", "matches": "b"}, {"status": 400, "equals": "a"}]
+)
+def test_an_error_rule_says_when_it_fits(fields) -> None:
+    with pytest.raises(ValidationError, match=r"give a status|exactly one of"):
+        ErrorRule.model_validate({"at": "token", "class": "dead", **fields})
+
+
+VARIABLES = [
+    {"name": "host", "in_host": True, "pattern": r"^[a-z]+\.acme\.example$"},
+    {"name": "region", "choices": ["eu", "us"], "default": "eu"},
+    {"name": "account", "pattern": "^[0-9]+$", "required": False},
+    {"name": "site", "source": "callback", "choices": ["one"]},
+    {
+        "name": "login",
+        "source": "application",
+        "in_host": True,
+        "pattern": r"^(?:[a-z0-9-]+\.)+[a-z]{2,}$",
+        "default": "login.acme.example",
+    },
+]
+
+
+def test_variables_are_checked_and_defaults_added() -> None:
+    acme = provider(variables=VARIABLES)
+    filled = acme.fill_variables({"host": "a.acme.example", "account": "7"})
+    assert filled == {"host": "a.acme.example", "region": "eu", "account": "7", "login": "login.acme.example"}
+
+
+@pytest.mark.requirement("OAU-076")
+def test_what_the_operator_chooses_no_tenant_can_change() -> None:
+    acme = provider(variables=VARIABLES)
+    with pytest.raises(ValidationFailedError, match=r"variables\.login is chosen by the operator"):
+        acme.fill_variables({"host": "a.acme.example", "login": "evil.example"})
+    filled = acme.fill_variables({"host": "a.acme.example"}, operator={"login": "git.corp.example", "region": "us"})
+    assert filled["login"] == "git.corp.example"
+    assert filled["region"] == "us"
+
+
+def test_the_operators_value_wins_over_the_tenants() -> None:
+    filled = provider(variables=VARIABLES).fill_variables({"host": "a.acme.example", "region": "eu"}, operator={"region": "us"})
+    assert filled["region"] == "us"
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({}, "variables.host"),
+        ({"host": "evil.example"}, "variables.host"),
+        ({"host": "a.acme.example\n"}, "variables.host"),
+        ({"host": "a.acme.example", "region": "evil.example"}, "variables.region"),
+        ({"host": "a.acme.example", "evil.example": "1"}, "variables"),
+    ],
+)
+def test_a_wrong_variable_is_named_and_its_value_is_not_repeated(given, field) -> None:
+    with pytest.raises(ValidationFailedError) as error:
+        provider(variables=VARIABLES).fill_variables(given)
+    assert error.value.field == field
+    assert "evil" not in str(error.value)
+
+
+@pytest.mark.requirement("OAU-076")
+def test_a_private_address_is_meant_only_where_the_operator_named_the_host() -> None:
+    hosted = provider(variables=VARIABLES, self_hosted=True)
+    assert hosted.on_private_host({"login": "git.corp.example"})
+    assert not hosted.on_private_host({"login": "login.acme.example", "host": "a.acme.example"})
+    assert not hosted.on_private_host({})
+    assert not provider(variables=VARIABLES).on_private_host({"login": "git.corp.example"})
+
+
+def test_the_first_usable_method_is_found() -> None:
+    acme = provider({"id": "machine", "kind": "client_credentials"}, code(), code(id="other"), key(), {"id": "digest", "kind": "digest"})
+    assert acme.auth_types == (AuthType.OAUTH2, AuthType.API_KEY)
+    assert [method.auth_type for method in acme.methods] == ["oauth2", "oauth2", "oauth2", "apikey", "apikey"]
+    for auth_type, method_id, expected in [
+        (AuthType.OAUTH2, None, "oauth2"),
+        (AuthType.OAUTH2, "other", "other"),
+        (AuthType.OAUTH2, "machine", None),
+        (AuthType.OAUTH2, "key", None),
+        (AuthType.API_KEY, None, "key"),
+    ]:
+        found = acme.find_method(auth_type, method_id=method_id)
+        assert (found and found.id) == expected
+
+
+def test_an_input_without_known_forms_always_looks_right() -> None:
+    assert Input(name="token").looks_right("anything")
+    assert Input(name="token", patterns=("^a$", "^b$")).looks_right("b")
+    assert not Input(name="token", patterns=("a",)).looks_right("ab")
+
+
+def test_templates_are_filled_from_values() -> None:
+    assert fill("https://{host}/{id}", {"host": "a.example", "id": "7"}) == "https://a.example/7"
+    assert places("https://{host}/{id}") == ("host", "id")
+    with pytest.raises(KeyError):
+        fill("https://{host}/", {})
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"methods": [code(token_url=None)]}, "needs authorize_url and token_url"),
+        ({"methods": [{"id": "key", "kind": "key"}]}, "needs a secret input"),
+        ({"methods": [{"id": "key", "kind": "basic", "inputs": [{"name": "user", "secret": False}]}]}, "needs a secret input"),
+        ({"methods": [code(), code()]}, "one name"),
+        ({"variables": [VARIABLES[1], VARIABLES[1]]}, "one name"),
+        ({"variables": [{"name": "free"}]}, "give choices or a pattern"),
+        ({"variables": [{"name": "bad", "pattern": "("}]}, "no regular expression"),
+        ({"methods": [code(token_url="http://a.example/token")]}, "https URL"),
+        ({"methods": [code(token_url="http://127.0.0.1/token")]}, "https URL"),
+        ({"methods": [code(token_url="http://a.example/token")], "loopback": True}, "https URL"),
+        ({"methods": [code(token_url="https://user@a.example/token")]}, "without user name and fragment"),
+        ({"methods": [code(token_url="https://a.example/token#x")]}, "without user name and fragment"),
+        ({"methods": [code(token_url="{anything}")]}, "must be a URL"),
+        ({"methods": [code(token_url="https://a.example/{nobody}")]}, "no variable of this provider"),
+        ({"methods": [code(token_url="https://{region}.a.example/")], "variables": [VARIABLES[1]]}, "mark that variable in_host"),
+        ({"methods": [code(revoke={"url": "http://a.example/"})]}, "https URL"),
+        ({"methods": [code(after_connecting={"url": "http://a.example/"})]}, "https URL"),
+        ({"base_urls": {"api": "http://a.example/"}}, "https URL"),
+        ({"verifications": [{"url": "https://a.example/", "identity": ["xml:id"]}]}, "a path starts with"),
+        ({"methods": [key(inputs=[{"name": "token", "patterns": ["("]}])]}, "no regular expression"),
+        ({"error_rules": [{"at": "api", "path": "error", "matches": "(", "class": "dead"}]}, "no regular expression"),
+        ({"id": "Acme"}, "pattern"),
+        ({"unheard": 1}, "Extra inputs"),
+    ],
+)
+def test_a_provider_that_cannot_be_right_is_refused(fields, says) -> None:
+    with pytest.raises(ValidationError, match=says):
+        Provider.model_validate({"id": "acme", "name": "Acme", "methods": [code()], **fields})
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8080", "localhost", "[::1]:9000"])
+def test_plain_http_is_for_loopback_alone(host) -> None:
+    assert provider(code(token_url=f"http://{host}/token"), loopback=True).loopback
+
+
+@pytest.mark.requirement("OAU-010")
+@pytest.mark.parametrize("name", ["client_id", "code_challenge", "code_challenge_method", "nonce", "redirect_uri", "request", "request_uri",
+                                  "response_type", "scope", "state"])  # fmt: skip
+def test_extra_authorize_parameters_leave_the_protocols_own_alone(name) -> None:
+    with pytest.raises(ValidationError, match=f"may not set {name}"):
+        Method.model_validate(code(authorize_params={name: "x"}))
+
+
+@pytest.mark.parametrize("field", ["token_params", "refresh_params"])
+def test_extra_token_parameters_leave_the_protocols_own_alone(field) -> None:
+    with pytest.raises(ValidationError, match="may not set grant_type"):
+        Method.model_validate(code(**{field: {"grant_type": "x"}}))
+
+
+@pytest.mark.requirement("OAU-052")
+def test_an_access_token_travels_in_a_header() -> None:
+    with pytest.raises(ValidationError, match="travels in a header"):
+        AccessTokenFacts(placement=Placement.model_validate({"in": "query", "name": "access_token"}))
+
+
+def test_a_length_of_time_is_not_negative() -> None:
+    with pytest.raises(ValidationError, match="must not be negative"):
+        RefreshTokenFacts.model_validate({"grace": -1})
+
+
+def test_a_variable_is_one_line_of_visible_characters() -> None:
+    with pytest.raises(ValidationFailedError, match="visible"):
+        Variable(name="any", pattern="(?s).*").check("a\r\nb")
+
+
+def test_a_check_without_more_words_reads_401_as_dead() -> None:
+    assert Verification(url="https://a.example/me").status_rules == {401: "dead"}

@@ -1,0 +1,231 @@
+"""The built-in providers: well formed, safe, with evidence, and as the facts say."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from datetime import timedelta
+from importlib.resources import files
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from cloud_integrations.domain.provider import Provider, places
+from cloud_integrations.providers import Catalogue
+
+FOLDER = files("cloud_integrations.providers")
+SLUGS = ["azure", "cloudflare", "digitalocean", "github", "gitlab", "google_cloud", "hetzner_cloud", "linode", "okta", "slack"]
+SOURCES: dict[str, Any] = json.loads((FOLDER / "evidence" / "_sources.json").read_text(encoding="utf-8"))
+
+over_providers = pytest.mark.parametrize("slug", SLUGS)
+
+
+def _provider(slug: str) -> Provider:
+    return Catalogue.builtin().require(slug)
+
+
+def _data(slug: str) -> dict[str, Any]:
+    return tomllib.loads((FOLDER / f"{slug}.toml").read_text(encoding="utf-8"))
+
+
+def _evidence(slug: str) -> dict[str, list[str]]:
+    return json.loads((FOLDER / "evidence" / f"{slug}.json").read_text(encoding="utf-8"))
+
+
+def _look(data: Any, path: str) -> Any:
+    """Follow a dotted path; a step into a list is an index, or the id of the entry."""
+    for step in path.split("."):
+        if isinstance(data, list):
+            data = data[int(step)] if step.isdigit() else next(entry for entry in data if entry["id"] == step)
+        else:
+            data = data[step]
+    return data
+
+
+def _leaves(data: dict[str, Any], path: str) -> list[str]:
+    found = []
+    for name, value in data.items():
+        found += _leaves(value, f"{path}.{name}") if isinstance(value, dict) and name != "headers" else [f"{path}.{name}"]
+    return found
+
+
+def test_the_ten_are_there() -> None:
+    assert [provider.id for provider in Catalogue.builtin().list_providers()] == SLUGS
+
+
+@over_providers
+def test_hosts_end_in_a_fixed_domain_unless_the_operator_hosts_them(slug: str) -> None:
+    provider = _provider(slug)
+    for variable in provider.variables:
+        assert variable.pattern is None or (variable.pattern.startswith("^") and variable.pattern.endswith("$"))
+        if not variable.in_host or variable.choices:
+            continue
+        assert variable.pattern is not None
+        if provider.self_hosted:
+            assert variable.source == "application"
+        elif re.search(r"(?:\\\.[a-z]+)+\$$", variable.pattern) is None:
+            # Then it is one label, and every template goes on with the fixed domain.
+            assert re.fullmatch(variable.pattern, "a.b") is None
+            templates = [template for _, template in provider._templates() if variable.name in places(template)]
+            assert templates
+            assert all(re.search(rf"\{{{variable.name}\}}(?:\.[a-z]+)+", template) for template in templates)
+
+
+HOSTILE = [
+    "127.0.0.1",
+    "169.254.169.254",
+    "user@evil.example.com",
+    "a.example.com:8080",
+    "a.example.com/x",
+    "a..com",
+    "evil.com#",
+    "[::1]",
+    "",
+]
+
+
+@pytest.mark.requirement("OAU-072")
+@pytest.mark.parametrize("hostile", HOSTILE)
+@over_providers
+def test_no_host_variable_accepts_an_address_a_port_or_user_information(slug: str, hostile: str) -> None:
+    for variable in _provider(slug).variables:
+        if variable.in_host:
+            with pytest.raises(Exception, match=r"must be one of|does not have the form") as error:
+                variable.check(hostile)
+            assert not hostile or hostile not in str(error.value)
+
+
+@over_providers
+def test_patterns_are_anchored(slug: str) -> None:
+    patterns = [pattern for method in _provider(slug).methods for given in method.inputs for pattern in given.patterns]
+    assert all(pattern.startswith("^") and pattern.endswith("$") for pattern in patterns)
+
+
+@over_providers
+def test_every_usable_method_has_a_check_and_a_way_to_be_ended(slug: str) -> None:
+    provider = _provider(slug)
+    for method in provider.methods:
+        if method.usable:
+            assert [check for check in provider.verifications if not check.for_methods or method.id in check.for_methods]
+            assert method.revoke is not None
+            assert method.revoke.manual_url is not None
+
+
+@over_providers
+def test_checks_name_methods_that_exist(slug: str) -> None:
+    provider = _provider(slug)
+    assert {name for check in provider.verifications for name in check.for_methods} <= {method.id for method in provider.methods}
+
+
+@pytest.mark.requirement("OAU-052", "OAU-032")
+@over_providers
+def test_no_token_and_no_secret_travels_in_a_url(slug: str) -> None:
+    provider = _provider(slug)
+    secrets = {given.name for method in provider.methods for given in method.inputs if given.secret} | {"access_token", "value"}
+    for where, template in provider._templates():
+        assert not secrets & set(places(template)), where
+    assert all(placement.in_ == "header" for method in provider.methods for placement in method.placement)
+
+
+@over_providers
+def test_evidence_speaks_of_what_is_there(slug: str) -> None:
+    data = _data(slug)
+    for path, (sources, grade, checked_on) in _evidence(slug).items():
+        assert _look(data, path) is not None
+        assert set(sources.split()) <= SOURCES.keys()
+        assert grade in {"verified", "corroborated", "memory"}
+        assert (sources == "general-knowledge") == (grade == "memory")
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d", checked_on)
+
+
+@over_providers
+def test_what_decides_behaviour_has_evidence(slug: str) -> None:
+    data = _data(slug)
+    wanted: list[str] = []
+    for method in data["methods"]:
+        for block in ("refresh_token", "revoke"):
+            wanted += _leaves(method.get(block, {}), f"methods.{method['id']}.{block}")
+    for index, check in enumerate(data["verifications"]):
+        wanted += [path for path in _leaves(check, f"verifications.{index}") if "status_rules" not in path]
+        wanted += [f"verifications.{index}.status_rules"] if "status_rules" in check else []
+    assert sorted(set(wanted) - _evidence(slug).keys()) == []
+
+
+def test_evidence_is_kept_for_each_provider_and_each_source_is_used() -> None:
+    names = {file.name.removesuffix(".json") for file in (FOLDER / "evidence").iterdir()} - {"_sources"}
+    assert names == set(SLUGS)
+    assert {source for slug in SLUGS for entry in _evidence(slug).values() for source in entry[0].split()} == SOURCES.keys()
+
+
+# provider, method → rotates, reuse rule, grace in seconds, PKCE, first client authentication
+RENEWAL = {
+    ("azure", "oauth2"): ("always", "tolerant", 0, "s256", "post"),
+    ("cloudflare", "oauth2"): ("always", "strict", 0, "s256", "basic"),
+    ("digitalocean", "oauth2"): ("always", "strict", 0, "s256", "post"),
+    ("github", "app_user_token"): ("always", "strict", 0, "s256", "post"),
+    ("github", "oauth_app"): ("unknown", "strict", 0, "s256", "post"),
+    ("gitlab", "oauth2"): ("always", "strict", 0, "s256", "post"),
+    ("google_cloud", "oauth2"): ("never", "none", 0, "s256", "post"),
+    ("linode", "oauth2"): ("always", "strict", 0, "s256", "post"),
+    ("okta", "oauth2"): ("configurable", "grace", 30, "s256", "basic"),
+    ("slack", "oauth2_v2"): ("always", "strict", 0, "off", "post"),
+}
+
+
+def test_renewal_is_as_the_facts_say() -> None:
+    found = {}
+    for provider in Catalogue.builtin().list_providers():
+        for method in provider.methods:
+            if method.kind == "code":
+                facts = method.refresh_token
+                seconds = int(facts.grace.total_seconds())
+                found[provider.id, method.id] = (facts.rotates, facts.reuse_rule, seconds, method.pkce, method.client_auth[0])
+    assert found == RENEWAL
+
+
+@pytest.mark.parametrize(
+    ("slug", "method_id", "idle", "ends_old_access", "max_live"),
+    [
+        ("azure", "oauth2", timedelta(days=90), False, None),
+        ("github", "app_user_token", timedelta(days=183), True, None),
+        ("gitlab", "oauth2", None, True, None),
+        ("google_cloud", "oauth2", timedelta(days=180), False, 100),
+        ("okta", "oauth2", timedelta(days=7), False, None),
+    ],
+)
+def test_lives_of_refresh_tokens_are_as_the_facts_say(slug, method_id, idle, ends_old_access, max_live) -> None:
+    facts = next(method.refresh_token for method in _provider(slug).methods if method.id == method_id)
+    assert (facts.idle, facts.ends_old_access, facts.max_live) == (idle, ends_old_access, max_live)
+
+
+# provider, method → request, authentication, which token, what it ends; None: by hand only
+REVOCATION = {
+    ("azure", "oauth2"): None,
+    ("cloudflare", "oauth2"): ("POST https://dash.cloudflare.com/oauth2/revoke", "client_basic", "both", "token"),
+    ("digitalocean", "oauth2"): ("POST https://cloud.digitalocean.com/v1/oauth/revoke", "bearer", "access", "token"),
+    ("github", "app_user_token"): ("DELETE https://{api_host}/applications/{client_id}/token", "client_basic", "access", "token"),
+    ("github", "oauth_app"): ("DELETE https://{api_host}/applications/{client_id}/token", "client_basic", "access", "token"),
+    ("gitlab", "oauth2"): ("POST https://{host}/oauth/revoke", "client_post", "both", "token"),
+    ("google_cloud", "oauth2"): ("POST https://oauth2.googleapis.com/revoke", "none", "both", "grant"),
+    ("linode", "oauth2"): None,
+    ("okta", "oauth2"): ("POST https://{org_host}/oauth2/v1/revoke", "client_basic", "both", "token"),
+    ("slack", "oauth2_v2"): ("POST https://slack.com/api/auth.revoke", "bearer", "access", "token"),
+}
+
+
+def test_revocation_is_as_the_facts_say() -> None:
+    found = {}
+    for provider in Catalogue.builtin().list_providers():
+        for method in provider.methods:
+            if method.kind == "code" and method.revoke is not None:
+                revoke = method.revoke
+                request = (f"{revoke.method} {revoke.url}", revoke.auth, revoke.which, revoke.kills)
+                found[provider.id, method.id] = request if revoke.url else None
+    assert found == REVOCATION
+
+
+def test_ids_of_providers_are_the_same_for_ever() -> None:
+    assert _provider("github").provider_id == UUID("0b787c47-5e70-5923-9a3e-bbb34f727ebf")
+    assert _provider("okta").provider_id == UUID("cb7d75bb-3317-5cca-a881-9b733ca8c65a")

@@ -1,0 +1,29 @@
+"""The reference page says what the data says."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+from cloud_integrations.domain.provider import Method, Provider
+from cloud_integrations.providers import Catalogue
+from cloud_integrations.providers.page import build_page
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "providers.md"
+
+
+def test_the_committed_page_is_the_one_that_the_data_gives() -> None:
+    assert PAGE.read_text(encoding="utf-8") == build_page(Catalogue.builtin())
+
+
+def test_the_page_is_printed_by_its_module(monkeypatch, capsys) -> None:
+    monkeypatch.delitem(sys.modules, "cloud_integrations.providers.page")
+    runpy.run_module("cloud_integrations.providers.page", run_name="__main__")
+    assert capsys.readouterr().out == PAGE.read_text(encoding="utf-8")
+
+
+def test_a_provider_without_check_and_revocation_has_a_section() -> None:
+    plain = Method(id="oauth2", kind="code", authorize_url="https://a.example/authorize", token_url="https://a.example/token")
+    page = build_page(Catalogue.of(Provider(id="plain", name="Plain", methods=(plain,))))
+    assert "| `oauth2` | code | S256 | basic | rotates: unknown; an old one never works | – |" in page
