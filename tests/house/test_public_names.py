@@ -41,6 +41,15 @@ def test_public_names_are_sorted_and_exist(module: str) -> None:
     assert [name for name in loaded.__all__ if not hasattr(loaded, name)] == []
 
 
+def test_type_checkers_see_the_names_that_are_loaded_later(root: Path) -> None:
+    import cloud_integrations
+
+    tree = ast.parse((root / "src/cloud_integrations/__init__.py").read_text(encoding="utf-8"))
+    imported = [node for block in tree.body if isinstance(block, ast.If) for node in block.body if isinstance(node, ast.ImportFrom)]
+    seen = {alias.name: f"{node.module}" for node in imported for alias in node.names}
+    assert seen == {name: f"cloud_integrations.{home}" for name, home in cloud_integrations._HOMES.items()}
+
+
 def test_importing_the_library_loads_nothing_heavy(root: Path) -> None:
     program = "import sys, cloud_integrations; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     command = [sys.executable, "-W", "error", "-c", program]
