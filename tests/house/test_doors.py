@@ -10,17 +10,21 @@ from importlib import import_module
 
 import pytest
 
+import cloud_integrations.ports
 
-def _pairs() -> list[tuple[type, type]]:
-    """The two doors, and every port `X` that has an `AsyncX` beside it."""
-    manager = import_module("cloud_integrations.manager")
-    ports = import_module("cloud_integrations.ports")
-    pairs = [(manager.IntegrationManager, manager.AsyncIntegrationManager)]
-    for found in pkgutil.iter_modules(ports.__path__):
-        module = import_module(f"{ports.__name__}.{found.name}")
-        own = {name: value for name, value in vars(module).items() if inspect.isclass(value) and value.__module__ == module.__name__}
-        pairs += [(own[name.removeprefix("Async")], value) for name, value in own.items() if name.startswith("Async")]
-    return pairs
+PAIRED = [
+    "cloud_integrations.manager",
+    *(f"cloud_integrations.ports.{found.name}" for found in pkgutil.iter_modules(cloud_integrations.ports.__path__)),
+]
+
+over_modules = pytest.mark.parametrize("module", PAIRED)
+
+
+def _pairs(module: str) -> list[tuple[type, type]]:
+    """Every class `X` that has an `AsyncX` beside it: the two doors, and the ports."""
+    loaded = import_module(module)
+    own = {name: value for name, value in vars(loaded).items() if inspect.isclass(value) and value.__module__ == module}
+    return [(own[name.removeprefix("Async")], value) for name, value in own.items() if name.startswith("Async")]
 
 
 def _methods(cls: type) -> dict[str, Callable[..., object]]:
@@ -32,14 +36,26 @@ def _shape(method: Callable[..., object]) -> str:
     return re.sub(r"\bAsync(?=[A-Z])", "", str(inspect.signature(method)))
 
 
-@pytest.mark.parametrize(("blocking", "awaiting"), [pytest.param(*pair, id=pair[0].__name__) for pair in _pairs()])
-def test_both_colours_have_the_same_methods(blocking: type, awaiting: type) -> None:
-    mine = {name: _shape(method) for name, method in _methods(blocking).items()}
-    theirs = {name: _shape(method) for name, method in _methods(awaiting).items()}
-    assert mine == theirs
+def test_the_doors_are_a_pair() -> None:
+    assert [blocking.__name__ for blocking, _ in _pairs("cloud_integrations.manager")] == ["IntegrationManager"]
 
 
-@pytest.mark.parametrize(("blocking", "awaiting"), [pytest.param(*pair, id=pair[0].__name__) for pair in _pairs()])
-def test_nothing_blocking_is_a_coroutine(blocking: type, awaiting: type) -> None:
-    assert [name for name, method in _methods(blocking).items() if inspect.iscoroutinefunction(method)] == []
-    assert any(inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method) for method in _methods(awaiting).values())
+@over_modules
+def test_both_colours_have_the_same_methods(module: str) -> None:
+    for blocking, awaiting in _pairs(module):
+        mine = {name: _shape(method) for name, method in _methods(blocking).items()}
+        theirs = {name: _shape(method) for name, method in _methods(awaiting).items()}
+        assert mine == theirs, blocking.__name__
+
+
+@over_modules
+def test_both_colours_are_built_alike(module: str) -> None:
+    for blocking, awaiting in _pairs(module):
+        assert _shape(blocking.__init__) == _shape(awaiting.__init__), blocking.__name__
+
+
+@over_modules
+def test_what_blocks_is_no_coroutine(module: str) -> None:
+    for blocking, awaiting in _pairs(module):
+        assert [name for name, method in _methods(blocking).items() if inspect.iscoroutinefunction(method)] == []
+        assert any(inspect.iscoroutinefunction(method) for method in _methods(awaiting).values()), awaiting.__name__
