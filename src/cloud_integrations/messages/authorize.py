@@ -30,7 +30,7 @@ KNOWN_ERRORS = frozenset({
 """The `error` codes that are passed on; any other becomes `other`."""
 
 _RESERVED = frozenset({
-    "client_id", "code_challenge", "code_challenge_method", "nonce", "redirect_uri", "request", "request_uri", "response_mode",
+    "client_id", "code_challenge", "code_challenge_method", "nonce", "redirect_uri", "request", "request_uri",
     "response_type", "scope", "state",
 })  # fmt: skip
 _STATE = re.compile(r"[A-Za-z0-9._~-]{43,512}\Z")
@@ -46,6 +46,7 @@ class CallbackAnswer:
     error: str | None = None
     """One of `KNOWN_ERRORS`, or `other`."""
     issuer: str | None = None
+    """The issuer that was named and compared; None where none was named or expected."""
 
 
 def build_authorization_url(client: Client, /, *, state: Secret, redirect_uri: str, scopes: Sequence[str], verifier: Secret | None) -> str:
@@ -124,23 +125,23 @@ def read_callback(params: Iterable[tuple[str, str]], /, *, issuer: str | None, f
     state = find_state(pairs)
     if state is None:
         raise GrantRefusedError(reason="state_missing")
-    named = given.get("iss")
-    _check_issuer(named, expected=issuer, required=facts.issuer == "required")
+    checked = _check_issuer(given.get("iss"), expected=issuer, required=facts.issuer == "required")
     if "error" in given:
-        return CallbackAnswer(state=state, error=given["error"] if given["error"] in KNOWN_ERRORS else "other", issuer=named and issuer)
-    return CallbackAnswer(
-        state=state, code=_read_code(given.get(facts.code, ""), optional=facts.code_may_be_absent), issuer=named and issuer
-    )
+        return CallbackAnswer(state=state, error=given["error"] if given["error"] in KNOWN_ERRORS else "other", issuer=checked)
+    code = _read_code(given.get(facts.code, ""), optional=facts.code_may_be_absent)
+    return CallbackAnswer(state=state, code=code, issuer=checked)
 
 
-def _check_issuer(named: str | None, *, expected: str | None, required: bool) -> None:
+def _check_issuer(named: str | None, *, expected: str | None, required: bool) -> str | None:
     if named is None:
         if required:
             raise GrantRefusedError(reason="issuer_missing")
-    # RFC 9207 §2.4: simple string comparison.  Without an expectation there is nothing to compare with,
-    # and the redirect URI of its own keeps servers apart.
-    elif named != expected and (required or expected is not None):
+        return None
+    # RFC 9207 §2.4: simple string comparison.  Where no issuer was known at the start there is nothing
+    # to compare with; a redirect URI of its own for every server then keeps them apart.
+    if named != expected and (required or expected is not None):
         raise GrantRefusedError(reason="issuer_mismatch")
+    return expected
 
 
 def _read_code(text: str, *, optional: bool) -> Secret | None:

@@ -40,7 +40,9 @@ class OAuthBackend(Protocol):
         """Read its answer; never raises for anything a server can send."""
         ...
 
-    def build_refresh(self, client: Client, /, *, refresh_token: Secret, scopes: Sequence[str] = ()) -> HttpRequest:
+    def build_refresh(
+        self, client: Client, /, *, refresh_token: Secret, scopes: Sequence[str] = (), redirect_uri: str | None = None
+    ) -> HttpRequest:
         """Build the request that spends a refresh token."""
         ...
 
@@ -78,9 +80,11 @@ class StandardDialect:
         """See `exchange.read_grant`."""
         return exchange.read_grant(client, response, requested_scopes=requested_scopes, now=now)
 
-    def build_refresh(self, client: Client, /, *, refresh_token: Secret, scopes: Sequence[str] = ()) -> HttpRequest:
+    def build_refresh(
+        self, client: Client, /, *, refresh_token: Secret, scopes: Sequence[str] = (), redirect_uri: str | None = None
+    ) -> HttpRequest:
         """See `refresh.build_refresh`."""
-        return refresh.build_refresh(client, refresh_token=refresh_token, scopes=scopes)
+        return refresh.build_refresh(client, refresh_token=refresh_token, scopes=scopes, redirect_uri=redirect_uri)
 
     def read_renewal(self, client: Client, response: HttpResponse, /, *, now: datetime) -> TokenOutcome:
         """See `refresh.read_renewal`."""

@@ -18,14 +18,15 @@ from .token_answer import read_token_answer
 from .token_request import extra_params
 
 
-def build_refresh(client: Client, /, *, refresh_token: Secret, scopes: Sequence[str] = ()) -> HttpRequest:
+def build_refresh(client: Client, /, *, refresh_token: Secret, scopes: Sequence[str] = (), redirect_uri: str | None = None) -> HttpRequest:
     """Build the request that spends *refresh_token*.
 
-    *scopes* is empty (the same access again) or a part of what was granted (RFC 6749 §6).
+    *scopes* is empty (the same access again) or a part of what was granted (RFC 6749 §6).  *redirect_uri* is
+    the one of the authorization, for providers that want it repeated; the others do not see it.
     """
     form = prepare_token_request(
         "refresh_token",
-        extra_params(client, client.method.refresh_params),
+        extra_params(client, client.method.refresh_params, redirect_uri=redirect_uri),
         refresh_token=refresh_token.reveal(),
         scope=join_scopes(client, scopes),
     )

@@ -64,7 +64,8 @@ def read_revocation(client: Client, response: HttpResponse, /) -> Literal["revok
 
 
 def _client_auth(client: Client, facts: Revoke) -> ClientAuth | None:
-    if "auth" not in facts.model_fields_set:
+    if facts.param == "token" and "auth" not in facts.model_fields_set:
+        # RFC 7009 §2.1: as at the token endpoint.  A request of the provider's own keeps its own way.
         return client.client_auth
     if facts.auth in {"bearer", "none"}:
         return None

@@ -10,12 +10,13 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from cloud_integrations.domain.credential import Grant
-from cloud_integrations.domain.provider import ErrorClass, RateLimit
+from cloud_integrations.domain.provider import ErrorClass
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ValidationFailedError
 
 from .client import Client
-from .http import MAX_BODY, HttpResponse, UnusableBodyError, find_path, read_json_object, read_retry_after
+from .http import MAX_BODY, HttpResponse, UnusableBodyError, find_path, read_json_object
+from .limits import is_rate_limited, read_wait
 from .outcome import Granted, Misconfigured, NotProcessed, Refused, TokenOutcome, Unknown
 from .scopes import is_scope
 
@@ -62,7 +63,7 @@ def read_token_answer(client: Client, response: HttpResponse, /, *, now: datetim
     """
     unusable, body = _read_body(client, response)
     if is_rate_limited(client.provider.rate_limit, response, body):
-        return NotProcessed("rate_limited", _retry_after(client, response, now=now))
+        return NotProcessed("rate_limited", read_wait(client.provider.rate_limit, response, now=now))
     if body is not None and _succeeded(client, response, body):
         try:
             return Granted(_read_grant(client, body, sent_at=response.sent_at or now, renewal=renewal))
@@ -70,25 +71,11 @@ def read_token_answer(client: Client, response: HttpResponse, /, *, now: datetim
             return Unknown("unusable_body")
     outcome = _read_failure(client, response, unusable, body)
     if isinstance(outcome, NotProcessed):
-        return NotProcessed(outcome.reason, _retry_after(client, response, now=now))
+        return NotProcessed(outcome.reason, read_wait(client.provider.rate_limit, response, now=now))
     if renewal and outcome == Refused("code_refused"):
         # Only a code is begun anew; a refresh token is given up on clearer words.
         return Unknown("unknown_error")
     return outcome
-
-
-def is_rate_limited(limits: RateLimit, response: HttpResponse, body: Any, /) -> bool:
-    """Say whether the answer means that too many requests were sent, by the provider's own signs."""
-    if response.status == 429:
-        return True
-    if response.status not in limits.statuses:
-        return False
-    families = (limits, *limits.also)
-    return (
-        any(family.retry_after.lower() in response.headers for family in families)
-        or any(family.remaining and response.headers.get(family.remaining.lower(), "").strip() == "0" for family in families)
-        or any(test.holds(body) for test in limits.body)
-    )
 
 
 def _read_body(client: Client, response: HttpResponse) -> tuple[Unknown | None, dict[str, Any] | None]:
@@ -137,10 +124,6 @@ def _read_failure(client: Client, response: HttpResponse, unusable: Unknown | No
     if status in {401, 403} and (body is not None or not response.body.strip()):
         return Misconfigured("client_refused")
     return unusable or Unknown("unknown_error" if status in client.method.reply.statuses else "unexpected_status")
-
-
-def _retry_after(client: Client, response: HttpResponse, *, now: datetime) -> timedelta | None:
-    return read_retry_after(response.headers.get(client.provider.rate_limit.retry_after.lower(), ""), now=now)
 
 
 def _read_grant(client: Client, body: dict[str, Any], *, sent_at: datetime, renewal: bool) -> Grant:

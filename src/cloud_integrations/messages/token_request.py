@@ -13,6 +13,12 @@ _RESERVED = frozenset({
 })  # fmt: skip
 
 
-def extra_params(client: Client, params: Mapping[str, str], /) -> str:
-    """Return a provider's own parameters, form-encoded; none of them can stand in for one of the protocol's."""
-    return urlencode({name: client.fill(value) for name, value in params.items() if name not in _RESERVED})
+def extra_params(client: Client, params: Mapping[str, str], /, *, redirect_uri: str | None = None) -> str:
+    """Return a provider's own parameters, form-encoded; none of them can stand in for one of the protocol's.
+
+    `redirect_uri` is among them only where the data asks to repeat the one given here.
+    """
+    own = {name: client.fill(value) for name, value in params.items() if name not in _RESERVED}
+    if redirect_uri is not None and "redirect_uri" in params:
+        own["redirect_uri"] = redirect_uri
+    return urlencode(own)
