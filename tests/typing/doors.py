@@ -5,10 +5,7 @@ from __future__ import annotations
 from typing import assert_type
 from uuid import UUID
 
-from cloud_integrations.domain.credential import AccessToken
-from cloud_integrations.domain.integration import Integration
-from cloud_integrations.domain.secret import Secret
-from cloud_integrations.manager import AsyncIntegrationManager, IntegrationManager
+from cloud_integrations import AccessToken, AsyncIntegrationManager, Integration, IntegrationManager, Secret
 
 
 def blocking(manager: IntegrationManager, integration_id: UUID) -> None:
