@@ -200,10 +200,10 @@ class ProviderUnavailableError(OAuthError):
 
 
 class ProviderUnreachableError(ProviderUnavailableError):
-    """The request was never received: refused, not resolved, or no connection in time."""
+    """The request was never received: refused, not resolved, not allowed, or no connection in time."""
 
-    def __init__(self, *, provider_id: str, retry_after: timedelta | None = None) -> None:
-        super().__init__(provider_id=provider_id, reason="unreachable", retry_after=retry_after)
+    def __init__(self, *, provider_id: str, reason: str = "unreachable", retry_after: timedelta | None = None) -> None:
+        super().__init__(provider_id=provider_id, reason=reason, retry_after=retry_after)
 
 
 class AnswerLostError(ProviderUnavailableError):
