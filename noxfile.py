@@ -12,6 +12,9 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.sessions = ["tests", "lint", "types", "house"]
 nox.options.error_on_missing_interpreters = bool(os.environ.get("CI"))
 
+# uv, like pip, trusts the certificates that the machine trusts.
+os.environ.setdefault("UV_SYSTEM_CERTS", "1")
+
 DISTRIBUTIONS = (".", "adapters/fastapi", "adapters/cli")
 REPORTS = Path(".cache/requirements")
 # Versions must be seven days old, so that a stolen release has time to be noticed.
