@@ -1,0 +1,496 @@
+"""Everything in dictionaries: for tests and for trying things out; nothing outlives the process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from threading import Lock
+from typing import assert_never
+from uuid import UUID
+
+from cloud_integrations.domain.audit import AuditEvent, AuditHead, AuditRecord, chained
+from cloud_integrations.domain.envelope import KeyCheck, KeyState, WrappedKey
+from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
+from cloud_integrations.domain.integration import Integration, Phase, RefreshMarks, State, StoredIntegration
+from cloud_integrations.domain.pending import PendingAuthorization
+from cloud_integrations.domain.removal import Revocation
+from cloud_integrations.errors import IntegrationExistsError, IntegrationNotFoundError, StaleWriteError
+from cloud_integrations.ports.clock import Clock
+from cloud_integrations.ports.store import (
+    MAX_PENDING,
+    AddIntegration,
+    AddKey,
+    AddKeyCheck,
+    AddPending,
+    AddRevocation,
+    Change,
+    DelayRevocation,
+    EraseIntegration,
+    FinishRevocation,
+    MarkSent,
+    Record,
+    ReplaceCredential,
+    SaveFacts,
+    SaveRenewal,
+    SettleAttempt,
+    StoreReport,
+    TakeLease,
+)
+
+_REFRESHABLE = {State.ACTIVE, State.RETRY, State.UNKNOWN}
+_IN_FLIGHT = {Phase.SENT, Phase.UNKNOWN}
+
+
+@dataclass(slots=True)
+class _Tables:
+    """The rows; values are frozen, so a shallow copy is a copy."""
+
+    integrations: dict[tuple[TenantId, IntegrationId], StoredIntegration] = field(default_factory=dict)
+    pending: dict[bytes, PendingAuthorization] = field(default_factory=dict)
+    keys: dict[tuple[str, UUID], WrappedKey] = field(default_factory=dict)
+    checks: dict[bytes, KeyCheck] = field(default_factory=dict)
+    revocations: dict[tuple[TenantId, UUID], Revocation] = field(default_factory=dict)
+
+    def copy(self) -> _Tables:
+        return _Tables(
+            integrations=self.integrations.copy(),
+            pending=self.pending.copy(),
+            keys=self.keys.copy(),
+            checks=self.checks.copy(),
+            revocations=self.revocations.copy(),
+        )
+
+
+class MemoryStore:
+    """A `Store` in memory.
+
+    Safe to share between threads.  *clock* replaces the wall clock, for tests.
+    """
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._now: Callable[[], datetime] = clock.now if clock is not None else _wall_clock
+        self._lock = Lock()
+        self._tables = _Tables()
+        self._chains: dict[TenantId, list[AuditRecord]] = {}
+
+    def prepare(self) -> None:
+        """Nothing to prepare."""
+
+    def report(self) -> StoreReport:
+        """Say that this is memory, and how much it holds."""
+        return StoreReport(kind="memory", schema=None, facts={"integrations": str(len(self._tables.integrations))})
+
+    def apply(self, *changes: Change) -> None:
+        """Make all *changes*, or none and raise what the refused change says."""
+        with self._lock:
+            tables = self._tables.copy()
+            now = self._now()
+            for change in changes:
+                _make(tables, change, now)
+            self._tables = tables
+            # Appending cannot be refused, so the chains need no copy.
+            for change in changes:
+                if isinstance(change, Record):
+                    self._append(change.event)
+
+    def find_integration(self, tenant_id: TenantId, integration_id: IntegrationId, /) -> StoredIntegration | None:
+        """Return the tenant's integration, or None."""
+        held = self._tables.integrations.get((tenant_id, integration_id))
+        return None if held is None else replace(held, read_at=self._now())
+
+    def find_by_provider(self, tenant_id: TenantId, provider_id: ProviderId, /) -> StoredIntegration | None:
+        """Return the tenant's integration with this provider, or None."""
+        held = _with_provider(self._tables, tenant_id, provider_id)
+        return None if held is None else replace(held, read_at=self._now())
+
+    def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration, ...]:
+        """Return the tenant's integrations, oldest first."""
+        own = [held.facts for held in self._tables.integrations.values() if held.facts.tenant_id == tenant_id]
+        return tuple(sorted(own, key=lambda facts: (facts.created_at, facts.id)))
+
+    def find_pending(self, state_hash: bytes, /) -> PendingAuthorization | None:
+        """Return an authorization that is neither consumed nor expired, or None."""
+        pending = self._tables.pending.get(state_hash)
+        return pending if pending is not None and _is_open(pending, self._now()) else None
+
+    def take_pending(self, state_hash: bytes, /) -> PendingAuthorization | None:
+        """Consume an authorization; None if there is none, or somebody was first."""
+        with self._lock:
+            now = self._now()
+            pending = self._tables.pending.get(state_hash)
+            if pending is None or not _is_open(pending, now):
+                return None
+            taken = replace(pending, consumed_at=now)
+            self._tables.pending[state_hash] = taken
+            return taken
+
+    def has_pending(self, tenant_id: TenantId, provider_id: ProviderId, /) -> bool:
+        """Whether an authorization of this tenant with this provider is open."""
+        now = self._now()
+        with self._lock:
+            return any(
+                pending.tenant_id == tenant_id and pending.provider_id == provider_id and _is_open(pending, now)
+                for pending in self._tables.pending.values()
+            )
+
+    def find_key(self, tenant_id: TenantId, key_id: UUID, /) -> WrappedKey | None:
+        """Return this data key of the tenant, or None."""
+        return self._tables.keys.get((tenant_id, key_id))
+
+    def find_active_key(self, tenant_id: TenantId, /) -> WrappedKey | None:
+        """Return the data key that new values of the tenant are sealed with, or None."""
+        return _active_key(self._tables, tenant_id)
+
+    def list_key_checks(self) -> tuple[KeyCheck, ...]:
+        """Return the check values of every key-encryption key ever used."""
+        return tuple(self._tables.checks.values())
+
+    def list_kek_ids(self) -> tuple[bytes, ...]:
+        """Return the ids of the key-encryption keys that wrap a data key which is not destroyed."""
+        return tuple(sorted({key.kek_key_id for key in self._tables.keys.values() if key.state is not KeyState.DESTROYED}))
+
+    def claim_revocations(self, *, limit: int, hold: timedelta) -> tuple[Revocation, ...]:
+        """Return entries of the outbox whose time has come, oldest first, and hold them."""
+        with self._lock:
+            now = self._now()
+            due = sorted(
+                (entry for entry in self._tables.revocations.values() if entry.next_attempt_at <= now),
+                key=lambda entry: (entry.next_attempt_at, entry.id),
+            )
+            claimed = tuple(replace(entry, next_attempt_at=now + hold) for entry in due[:limit])
+            self._tables.revocations.update({(entry.tenant_id, entry.id): entry for entry in claimed})
+            return claimed
+
+    def count_revocations(self) -> int:
+        """Return how many tokens wait to be revoked."""
+        return len(self._tables.revocations)
+
+    def list_audit(self, tenant_id: TenantId, /, *, after: int = 0, limit: int = 200) -> tuple[AuditRecord, ...]:
+        """Return the tenant's events with a number above *after*, in order."""
+        # Numbers have no gaps, so a record's number is its place in the list.
+        return tuple(self._chains.get(tenant_id, [])[after : after + limit])
+
+    def list_audit_of(
+        self, tenant_id: TenantId, resource: str, /, *, before: int | None = None, limit: int = 200
+    ) -> tuple[AuditRecord, ...]:
+        """Return the newest events of one resource, newest first, with a number below *before*."""
+        chain = self._chains.get(tenant_id, [])
+        older = chain if before is None else chain[: max(before - 1, 0)]
+        return tuple([record for record in reversed(older) if record.event.resource == resource][:limit])
+
+    def find_audit_head(self, tenant_id: TenantId, /) -> AuditHead | None:
+        """Return the end of the tenant's chain, or None where nothing happened yet."""
+        chain = self._chains.get(tenant_id)
+        return None if not chain else AuditHead(tenant_id=tenant_id, seq=chain[-1].seq, hash=chain[-1].hash)
+
+    def _append(self, event: AuditEvent) -> None:
+        record = chained(event, self.find_audit_head(event.tenant_id))
+        self._chains.setdefault(event.tenant_id, []).append(record)
+
+
+class AsyncMemoryStore:
+    """`MemoryStore`, awaited: nothing in it waits."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._store = MemoryStore(clock)
+
+    async def prepare(self) -> None:
+        """See `MemoryStore.prepare`."""
+        self._store.prepare()
+
+    async def report(self) -> StoreReport:
+        """See `MemoryStore.report`."""
+        return self._store.report()
+
+    async def apply(self, *changes: Change) -> None:
+        """See `MemoryStore.apply`."""
+        self._store.apply(*changes)
+
+    async def find_integration(self, tenant_id: TenantId, integration_id: IntegrationId, /) -> StoredIntegration | None:
+        """See `MemoryStore.find_integration`."""
+        return self._store.find_integration(tenant_id, integration_id)
+
+    async def find_by_provider(self, tenant_id: TenantId, provider_id: ProviderId, /) -> StoredIntegration | None:
+        """See `MemoryStore.find_by_provider`."""
+        return self._store.find_by_provider(tenant_id, provider_id)
+
+    async def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration, ...]:
+        """See `MemoryStore.list_integrations`."""
+        return self._store.list_integrations(tenant_id)
+
+    async def find_pending(self, state_hash: bytes, /) -> PendingAuthorization | None:
+        """See `MemoryStore.find_pending`."""
+        return self._store.find_pending(state_hash)
+
+    async def take_pending(self, state_hash: bytes, /) -> PendingAuthorization | None:
+        """See `MemoryStore.take_pending`."""
+        return self._store.take_pending(state_hash)
+
+    async def has_pending(self, tenant_id: TenantId, provider_id: ProviderId, /) -> bool:
+        """See `MemoryStore.has_pending`."""
+        return self._store.has_pending(tenant_id, provider_id)
+
+    async def find_key(self, tenant_id: TenantId, key_id: UUID, /) -> WrappedKey | None:
+        """See `MemoryStore.find_key`."""
+        return self._store.find_key(tenant_id, key_id)
+
+    async def find_active_key(self, tenant_id: TenantId, /) -> WrappedKey | None:
+        """See `MemoryStore.find_active_key`."""
+        return self._store.find_active_key(tenant_id)
+
+    async def list_key_checks(self) -> tuple[KeyCheck, ...]:
+        """See `MemoryStore.list_key_checks`."""
+        return self._store.list_key_checks()
+
+    async def list_kek_ids(self) -> tuple[bytes, ...]:
+        """See `MemoryStore.list_kek_ids`."""
+        return self._store.list_kek_ids()
+
+    async def claim_revocations(self, *, limit: int, hold: timedelta) -> tuple[Revocation, ...]:
+        """See `MemoryStore.claim_revocations`."""
+        return self._store.claim_revocations(limit=limit, hold=hold)
+
+    async def count_revocations(self) -> int:
+        """See `MemoryStore.count_revocations`."""
+        return self._store.count_revocations()
+
+    async def list_audit(self, tenant_id: TenantId, /, *, after: int = 0, limit: int = 200) -> tuple[AuditRecord, ...]:
+        """See `MemoryStore.list_audit`."""
+        return self._store.list_audit(tenant_id, after=after, limit=limit)
+
+    async def list_audit_of(
+        self, tenant_id: TenantId, resource: str, /, *, before: int | None = None, limit: int = 200
+    ) -> tuple[AuditRecord, ...]:
+        """See `MemoryStore.list_audit_of`."""
+        return self._store.list_audit_of(tenant_id, resource, before=before, limit=limit)
+
+    async def find_audit_head(self, tenant_id: TenantId, /) -> AuditHead | None:
+        """See `MemoryStore.find_audit_head`."""
+        return self._store.find_audit_head(tenant_id)
+
+
+def _wall_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+def _make(tables: _Tables, change: Change, now: datetime) -> None:  # noqa: C901, PLR0912 - one case per kind of change
+    """Make one change in *tables*, or raise."""
+    match change:
+        case AddIntegration():
+            _add_integration(tables, change, now)
+        case SaveFacts():
+            _save_facts(tables, change)
+        case ReplaceCredential():
+            _replace_credential(tables, change)
+        case EraseIntegration():
+            held = _require(tables, change.tenant_id, change.integration_id)
+            _unless_stale(held.credential.generation == change.expected_generation)
+            del tables.integrations[change.tenant_id, change.integration_id]
+        case TakeLease():
+            _take_lease(tables, change, now)
+        case MarkSent():
+            _mark_sent(tables, change, now)
+        case SaveRenewal():
+            _save_renewal(tables, change)
+        case SettleAttempt():
+            _settle_attempt(tables, change)
+        case AddPending():
+            _add_pending(tables, change.pending, now)
+        case AddKey():
+            _add_key(tables, change.key)
+        case AddKeyCheck():
+            tables.checks.setdefault(change.check.kek_key_id, change.check)
+        case AddRevocation():
+            entry = change.revocation
+            _unless_stale((entry.tenant_id, entry.id) not in tables.revocations)
+            tables.revocations[entry.tenant_id, entry.id] = entry
+        case FinishRevocation():
+            tables.revocations.pop((change.tenant_id, change.revocation_id), None)
+        case DelayRevocation():
+            delayed = tables.revocations.get((change.tenant_id, change.revocation_id))
+            if delayed is not None:
+                tables.revocations[change.tenant_id, change.revocation_id] = replace(
+                    delayed, attempts=delayed.attempts + 1, next_attempt_at=change.next_attempt_at, last_error=change.error
+                )
+        case Record():
+            pass  # appended when everything else is made
+        case _:
+            assert_never(change)
+
+
+def _add_integration(tables: _Tables, change: AddIntegration, now: datetime) -> None:
+    facts = change.facts
+    if (facts.tenant_id, facts.id) in tables.integrations or _with_provider(tables, facts.tenant_id, facts.provider_id) is not None:
+        raise IntegrationExistsError(tenant_id=facts.tenant_id, provider_id=str(facts.provider_id))
+    _put(tables, StoredIntegration(facts=facts, credential=change.credential, marks=RefreshMarks(due_at=change.due_at), read_at=now))
+
+
+def _save_facts(tables: _Tables, change: SaveFacts) -> None:
+    facts = change.facts
+    held = _require(tables, facts.tenant_id, facts.id)
+    _unless_stale(held.facts.state is change.expected_state)
+    written = replace(
+        held.facts, name=facts.name, state=facts.state, state_since=facts.state_since, reason=facts.reason, updated_at=facts.updated_at
+    )
+    _put(tables, replace(held, facts=written))
+
+
+def _replace_credential(tables: _Tables, change: ReplaceCredential) -> None:
+    held = _require(tables, change.facts.tenant_id, change.facts.id)
+    _unless_stale(held.credential.generation == change.expected_generation)
+    lease = held.marks.lease_token + 1
+    facts = replace(change.facts, provider_id=held.facts.provider_id, created_at=held.facts.created_at)
+    marks = RefreshMarks(lease_token=lease, writer_lease=lease, due_at=change.due_at)
+    _put(tables, replace(held, facts=facts, credential=change.credential, marks=marks))
+
+
+def _take_lease(tables: _Tables, change: TakeLease, now: datetime) -> None:
+    held = tables.integrations.get((change.tenant_id, change.integration_id))
+    if held is None:
+        raise StaleWriteError
+    marks = held.marks
+    delay = change.takeover_delay if marks.phase in _IN_FLIGHT else timedelta()
+    _unless_stale(
+        held.credential.generation == change.expected_generation
+        and held.facts.state in _REFRESHABLE
+        and (marks.lease_until is None or marks.lease_until + delay < now)
+    )
+    taken = replace(
+        marks,
+        lease_token=marks.lease_token + 1,
+        lease_until=now + change.length,
+        lease_owner=change.owner,
+        phase=Phase.LEASED,
+        attempt_id=change.attempt_id,
+    )
+    _put(tables, replace(held, marks=taken))
+
+
+def _mark_sent(tables: _Tables, change: MarkSent, now: datetime) -> None:
+    held = _leased(tables, change)
+    until = held.marks.lease_until
+    _unless_stale(until is not None and until > now + change.needed)
+    _put(tables, replace(held, marks=replace(held.marks, phase=Phase.SENT, sent_at=now)))
+
+
+def _save_renewal(tables: _Tables, change: SaveRenewal) -> None:
+    facts = change.facts
+    held = _require(tables, facts.tenant_id, facts.id)
+    marks = held.marks
+    _unless_stale(
+        marks.writer_lease < change.lease_token
+        and held.credential.generation == change.credential.generation - 1
+        and held.facts.state is not State.DISABLED
+    )
+    ours = marks.lease_token == change.lease_token
+    renewed = replace(
+        held.facts,
+        scopes=facts.scopes,
+        expires_at=facts.expires_at,
+        reconnect_before=facts.reconnect_before,
+        state=State.ACTIVE,
+        state_since=facts.state_since,
+        reason=None,
+        updated_at=facts.updated_at,
+    )
+    written = replace(
+        marks,
+        lease_until=None if ours else marks.lease_until,
+        lease_owner=None if ours else marks.lease_owner,
+        phase=Phase.IDLE,
+        writer_lease=change.lease_token,
+        attempts=0,
+        next_attempt_at=None,
+        last_error=None,
+        refreshed_at=change.refreshed_at,
+        due_at=change.due_at,
+    )
+    _put(tables, replace(held, facts=renewed, credential=change.credential, marks=written))
+
+
+def _settle_attempt(tables: _Tables, change: SettleAttempt) -> None:
+    held = _leased(tables, change)
+    _unless_stale(held.facts.state is not State.DISABLED)
+    marks = held.marks
+    kept = change.phase is Phase.UNKNOWN
+    settled = replace(
+        marks,
+        lease_until=marks.lease_until if kept else None,
+        lease_owner=marks.lease_owner if kept else None,
+        phase=change.phase,
+        attempts=marks.attempts + change.count_attempt,
+        next_attempt_at=change.next_attempt_at,
+        last_error=change.error,
+    )
+    facts = replace(held.facts, state=change.state, reason=change.reason, state_since=change.state_since)
+    _put(tables, replace(held, facts=facts, marks=settled))
+
+
+def _add_pending(tables: _Tables, new: PendingAuthorization, now: datetime) -> None:
+    _unless_stale(new.state_hash not in tables.pending)
+    expired = [
+        pending.state_hash for pending in tables.pending.values() if pending.tenant_id == new.tenant_id and pending.expires_at <= now
+    ]
+    for state_hash in expired:
+        del tables.pending[state_hash]
+    of_actor = sorted(
+        (
+            pending
+            for pending in tables.pending.values()
+            if pending.tenant_id == new.tenant_id and pending.actor == new.actor and _is_open(pending, now)
+        ),
+        key=lambda pending: (pending.created_at, pending.state_hash),
+        reverse=True,
+    )
+    for surplus in of_actor[MAX_PENDING - 1 :]:
+        del tables.pending[surplus.state_hash]
+    tables.pending[new.state_hash] = new
+
+
+def _add_key(tables: _Tables, key: WrappedKey) -> None:
+    own = [other for other in tables.keys.values() if other.tenant_id == key.tenant_id]
+    _unless_stale(all(other.version != key.version and other.key_id != key.key_id for other in own))
+    _unless_stale(key.state is not KeyState.ACTIVE or _active_key(tables, key.tenant_id) is None)
+    tables.keys[key.tenant_id, key.key_id] = key
+
+
+def _put(tables: _Tables, held: StoredIntegration) -> None:
+    tables.integrations[held.facts.tenant_id, held.facts.id] = held
+
+
+def _require(tables: _Tables, tenant_id: TenantId, integration_id: IntegrationId) -> StoredIntegration:
+    held = tables.integrations.get((tenant_id, integration_id))
+    if held is None:
+        raise IntegrationNotFoundError
+    return held
+
+
+def _leased(tables: _Tables, change: MarkSent | SettleAttempt) -> StoredIntegration:
+    """Return the row while lease and generation are the attempt's own."""
+    held = tables.integrations.get((change.tenant_id, change.integration_id))
+    if held is None or held.marks.lease_token != change.lease_token or held.credential.generation != change.generation:
+        raise StaleWriteError
+    return held
+
+
+def _unless_stale(fresh: bool, /) -> None:  # noqa: FBT001 - reads as a sentence: "unless stale (this holds)"
+    if not fresh:
+        raise StaleWriteError
+
+
+def _with_provider(tables: _Tables, tenant_id: TenantId, provider_id: ProviderId) -> StoredIntegration | None:
+    # The list is made at once: another thread may swap the tables, but never changes these.
+    own = (
+        held for held in list(tables.integrations.values()) if held.facts.tenant_id == tenant_id and held.facts.provider_id == provider_id
+    )
+    return next(own, None)
+
+
+def _active_key(tables: _Tables, tenant_id: str) -> WrappedKey | None:
+    own = (key for key in list(tables.keys.values()) if key.tenant_id == tenant_id and key.state is KeyState.ACTIVE)
+    return next(own, None)
+
+
+def _is_open(pending: PendingAuthorization, now: datetime) -> bool:
+    return pending.consumed_at is None and pending.expires_at > now

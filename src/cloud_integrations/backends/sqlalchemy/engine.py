@@ -1,0 +1,62 @@
+"""Engines as this store likes them, and views of the host's engine that leave the host's own work alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+AnyEngine = TypeVar("AnyEngine", Engine, AsyncEngine)
+
+
+def sqlite_engine(path: str | Path, /, *, timeout: float = 10.0) -> Engine:
+    """Make an engine on a SQLite file: write-ahead log, full durability, foreign keys, and *timeout* seconds of patience for other writers.
+
+    `":memory:"` gives a database that lives as long as the engine, over one connection that threads take in turn.
+    """
+    in_memory = str(path) == ":memory:"
+    pool: dict[str, Any] = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0} if in_memory else {}
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        connect_args={"timeout": timeout, "check_same_thread": False},
+        hide_parameters=True,
+        **pool,
+    )
+    event.listen(engine, "connect", _set_pragmas)
+    return engine
+
+
+def _set_pragmas(dbapi_connection: Any, record: object) -> None:
+    cursor = dbapi_connection.cursor()
+    # Readers do not wait for the writer, and a commit is on the disk before it is reported.
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def reading_view(engine: AnyEngine, /) -> AnyEngine:
+    """Return *engine* for single statements: no BEGIN and no ROLLBACK around them."""
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
+def writing_view(engine: AnyEngine, /) -> AnyEngine:
+    """Return *engine* for units of work.
+
+    Each statement sees what others have committed, which is what conditional updates are made for.
+    On SQLite the driver's own transactions are switched off, for `begin_writing` to open them.
+    """
+    on_sqlite = engine.dialect.name == "sqlite"
+    return engine.execution_options(isolation_level="AUTOCOMMIT" if on_sqlite else "READ COMMITTED")
+
+
+def begin_writing(connection: Connection, /) -> None:
+    """On SQLite, begin as a writer: a transaction that began as a reader can be refused when it comes to write."""
+    if connection.dialect.name != "sqlite":
+        return
+    if getattr(connection.connection.driver_connection, "in_transaction", False):
+        # The host's own "begin" event opened one, and nothing has been done in it.
+        connection.exec_driver_sql("ROLLBACK")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,981 @@
+"""What the store does, each operation a plain function over SQLAlchemy's `Connection`.
+
+Nothing here begins or ends a transaction.  Statements are built once, at import.  `clock` is a
+time in microseconds that a test gives, or None for the database's own clock.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, timedelta
+from typing import Any, assert_never
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, and_, bindparam, case, delete, exists, func, insert, literal, null, or_, select, update
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
+
+from cloud_integrations.domain.audit import GENESIS, Actor, AuditEvent, AuditHead, AuditRecord, Outcome, chained
+from cloud_integrations.domain.envelope import KeyCheck, KeyState, WrappedKey
+from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
+from cloud_integrations.domain.integration import AccountFacts, Integration, Phase, RefreshMarks, SealedCredential, State, StoredIntegration
+from cloud_integrations.domain.pending import PendingAuthorization
+from cloud_integrations.domain.provider import AuthType
+from cloud_integrations.domain.removal import Revocation
+from cloud_integrations.errors import CloudIntegrationsError, IntegrationExistsError, IntegrationNotFoundError, StaleWriteError
+from cloud_integrations.ports.store import (
+    MAX_PENDING,
+    AddIntegration,
+    AddKey,
+    AddKeyCheck,
+    AddPending,
+    AddRevocation,
+    Change,
+    DelayRevocation,
+    EraseIntegration,
+    FinishRevocation,
+    MarkSent,
+    Record,
+    ReplaceCredential,
+    SaveFacts,
+    SaveRenewal,
+    SettleAttempt,
+    TakeLease,
+)
+
+from . import schema
+from .clock import NOW, NOW_ONCE, length, micros, micros_or_none, moment, moment_or_none
+
+# Names of parameters begin with `if_` in conditions, so that they never meet a column that is set.
+_i = schema.integration.c
+_a = schema.authorization.c
+_k = schema.key.c
+_c = schema.key_check.c
+_r = schema.revocation.c
+_e = schema.audit.c
+_h = schema.audit_head.c
+
+_THIS = and_(_i.tenant_id == bindparam("if_tenant"), _i.integration_id == bindparam("if_id"))
+_AT_GENERATION = _i.generation == bindparam("if_generation")
+_WITH_LEASE = _i.lease_token == bindparam("if_lease")
+
+# Integrations
+
+_FACTS = (
+    _i.integration_id,
+    _i.tenant_id,
+    _i.provider_id,
+    _i.name,
+    _i.auth_type,
+    _i.state,
+    _i.state_since,
+    _i.reason,
+    _i.created_at,
+    _i.updated_at,
+    _i.scopes,
+    _i.requested_scopes,
+    _i.expires_at,
+    _i.reconnect_before,
+    _i.account_id,
+    _i.account_label,
+    _i.variables,
+    _i.context_id,
+    _i.method_id,
+)
+_HELD = (
+    *_FACTS,
+    _i.generation,
+    _i.access_token,
+    _i.refresh_token,
+    _i.api_key,
+    _i.api_secret,
+    _i.lease_token,
+    _i.lease_until,
+    _i.lease_owner,
+    _i.phase,
+    _i.attempt_id,
+    _i.sent_at,
+    _i.writer_lease,
+    _i.attempts,
+    _i.next_attempt_at,
+    _i.last_error,
+    _i.refreshed_at,
+    _i.due_at,
+    NOW,
+)
+_FIND_INTEGRATION = select(*_HELD).where(_THIS)
+_FIND_BY_PROVIDER = select(*_HELD).where(_i.tenant_id == bindparam("if_tenant"), _i.provider_id == bindparam("if_provider"))
+_LIST_INTEGRATIONS = select(*_FACTS).where(_i.tenant_id == bindparam("if_tenant")).order_by(_i.created_at, _i.integration_id)
+_INTEGRATION_EXISTS = select(literal(1)).where(_THIS)
+
+_ADD_INTEGRATION = insert(schema.integration)
+_SAVE_FACTS = update(schema.integration).where(_THIS, _i.state == bindparam("if_state"))
+_REPLACE_CREDENTIAL = (
+    update(schema.integration).where(_THIS, _AT_GENERATION).values(writer_lease=_i.lease_token + 1, lease_token=_i.lease_token + 1)
+)
+_ERASE_INTEGRATION = delete(schema.integration).where(_THIS, _AT_GENERATION)
+
+_REST_AFTER_SENDING = case((_i.phase.in_(("sent", "unknown")), bindparam("if_delay")), else_=0)
+_TAKE_LEASE = (
+    update(schema.integration)
+    .where(
+        _THIS,
+        _AT_GENERATION,
+        _i.state.in_(("active", "retry", "unknown")),
+        or_(_i.lease_until.is_(None), _i.lease_until + _REST_AFTER_SENDING < NOW),
+    )
+    .values(lease_token=_i.lease_token + 1, lease_until=NOW + bindparam("set_length"))
+)
+_MARK_SENT = (
+    update(schema.integration)
+    .where(_THIS, _WITH_LEASE, _AT_GENERATION, _i.lease_until > NOW + bindparam("if_needed"))
+    .values(phase="sent", sent_at=NOW)
+)
+_ENDS_OWN_LEASE = _i.lease_token == bindparam("if_lease")
+_SAVE_RENEWAL = (
+    update(schema.integration)
+    .where(_THIS, _i.writer_lease < bindparam("if_lease"), _AT_GENERATION, _i.state != "disabled")
+    .values(
+        lease_until=case((_ENDS_OWN_LEASE, null()), else_=_i.lease_until),
+        lease_owner=case((_ENDS_OWN_LEASE, null()), else_=_i.lease_owner),
+    )
+)
+_SETTLE = update(schema.integration).where(_THIS, _WITH_LEASE, _AT_GENERATION, _i.state != "disabled")
+_SETTLE_AND_END_LEASE = _SETTLE.values(attempts=_i.attempts + bindparam("set_count"), lease_until=null(), lease_owner=null())
+_SETTLE_AND_KEEP_LEASE = _SETTLE.values(attempts=_i.attempts + bindparam("set_count"))
+
+
+def find_integration(
+    connection: Connection, clock: int | None, tenant_id: TenantId, integration_id: IntegrationId
+) -> StoredIntegration | None:
+    """Return the tenant's integration, or None."""
+    row = connection.execute(_FIND_INTEGRATION, {"if_tenant": tenant_id, "if_id": integration_id, "clock": clock}).first()
+    return None if row is None else _held(row)
+
+
+def find_by_provider(connection: Connection, clock: int | None, tenant_id: TenantId, provider_id: ProviderId) -> StoredIntegration | None:
+    """Return the tenant's integration with this provider, or None."""
+    row = connection.execute(_FIND_BY_PROVIDER, {"if_tenant": tenant_id, "if_provider": provider_id, "clock": clock}).first()
+    return None if row is None else _held(row)
+
+
+def list_integrations(connection: Connection, clock: int | None, tenant_id: TenantId) -> tuple[Integration, ...]:
+    """Return the tenant's integrations, oldest first."""
+    return tuple([_facts(row) for row in connection.execute(_LIST_INTEGRATIONS, {"if_tenant": tenant_id})])
+
+
+def _add_integration(connection: Connection, clock: int | None, change: AddIntegration) -> None:
+    facts = change.facts
+    row = {
+        "tenant_id": facts.tenant_id,
+        "integration_id": facts.id,
+        "provider_id": facts.provider_id,
+        "created_at": micros(facts.created_at),
+        **_fact_columns(facts),
+        **_credential_columns(change.credential),
+        "writer_lease": 0,
+        "lease_token": 0,
+        "phase": Phase.IDLE.value,
+        "attempts": 0,
+        "due_at": micros_or_none(change.due_at),
+    }
+    with _refused_as(IntegrationExistsError(tenant_id=facts.tenant_id, provider_id=str(facts.provider_id))):
+        connection.execute(_ADD_INTEGRATION, row)
+
+
+def _save_facts(connection: Connection, clock: int | None, change: SaveFacts) -> None:
+    facts = change.facts
+    where = {"if_tenant": facts.tenant_id, "if_id": facts.id}
+    written = connection.execute(
+        _SAVE_FACTS,
+        {
+            **where,
+            "if_state": change.expected_state.value,
+            "name": facts.name,
+            "state": facts.state.value,
+            "state_since": micros(facts.state_since),
+            "reason": facts.reason,
+            "updated_at": micros(facts.updated_at),
+        },
+    )
+    _require_one(connection, written.rowcount, where)
+
+
+def _replace_credential(connection: Connection, clock: int | None, change: ReplaceCredential) -> None:
+    facts = change.facts
+    where = {"if_tenant": facts.tenant_id, "if_id": facts.id}
+    written = connection.execute(
+        _REPLACE_CREDENTIAL,
+        {
+            **where,
+            "if_generation": change.expected_generation,
+            **_fact_columns(facts),
+            **_credential_columns(change.credential),
+            "lease_until": None,
+            "lease_owner": None,
+            "phase": Phase.IDLE.value,
+            "attempt_id": None,
+            "sent_at": None,
+            "attempts": 0,
+            "next_attempt_at": None,
+            "last_error": None,
+            "refreshed_at": None,
+            "due_at": micros_or_none(change.due_at),
+        },
+    )
+    _require_one(connection, written.rowcount, where)
+
+
+def _erase_integration(connection: Connection, clock: int | None, change: EraseIntegration) -> None:
+    where = {"if_tenant": change.tenant_id, "if_id": change.integration_id}
+    erased = connection.execute(_ERASE_INTEGRATION, {**where, "if_generation": change.expected_generation})
+    _require_one(connection, erased.rowcount, where)
+
+
+def _take_lease(connection: Connection, clock: int | None, change: TakeLease) -> None:
+    written = connection.execute(
+        _TAKE_LEASE,
+        {
+            "if_tenant": change.tenant_id,
+            "if_id": change.integration_id,
+            "if_generation": change.expected_generation,
+            "if_delay": length(change.takeover_delay),
+            "set_length": length(change.length),
+            "clock": clock,
+            "lease_owner": change.owner,
+            "phase": Phase.LEASED.value,
+            "attempt_id": change.attempt_id,
+        },
+    )
+    _unless_stale(written.rowcount == 1)
+
+
+def _mark_sent(connection: Connection, clock: int | None, change: MarkSent) -> None:
+    written = connection.execute(_MARK_SENT, {**_own_attempt(change), "if_needed": length(change.needed), "clock": clock})
+    _unless_stale(written.rowcount == 1)
+
+
+def _save_renewal(connection: Connection, clock: int | None, change: SaveRenewal) -> None:
+    facts = change.facts
+    where = {"if_tenant": facts.tenant_id, "if_id": facts.id}
+    written = connection.execute(
+        _SAVE_RENEWAL,
+        {
+            **where,
+            "if_lease": change.lease_token,
+            "if_generation": change.credential.generation - 1,
+            **_credential_columns(change.credential),
+            "scopes": json.dumps(facts.scopes),
+            "expires_at": micros_or_none(facts.expires_at),
+            "reconnect_before": micros_or_none(facts.reconnect_before),
+            "state": State.ACTIVE.value,
+            "state_since": micros(facts.state_since),
+            "reason": None,
+            "updated_at": micros(facts.updated_at),
+            "writer_lease": change.lease_token,
+            "phase": Phase.IDLE.value,
+            "attempts": 0,
+            "next_attempt_at": None,
+            "last_error": None,
+            "refreshed_at": micros(change.refreshed_at),
+            "due_at": micros_or_none(change.due_at),
+        },
+    )
+    _require_one(connection, written.rowcount, where)
+
+
+def _settle_attempt(connection: Connection, clock: int | None, change: SettleAttempt) -> None:
+    statement = _SETTLE_AND_KEEP_LEASE if change.phase is Phase.UNKNOWN else _SETTLE_AND_END_LEASE
+    written = connection.execute(
+        statement,
+        {
+            **_own_attempt(change),
+            "set_count": int(change.count_attempt),
+            "phase": change.phase.value,
+            "state": change.state.value,
+            "reason": change.reason,
+            "state_since": micros(change.state_since),
+            "last_error": change.error,
+            "next_attempt_at": micros_or_none(change.next_attempt_at),
+        },
+    )
+    _unless_stale(written.rowcount == 1)
+
+
+def _own_attempt(change: MarkSent | SettleAttempt) -> dict[str, Any]:
+    return {
+        "if_tenant": change.tenant_id,
+        "if_id": change.integration_id,
+        "if_lease": change.lease_token,
+        "if_generation": change.generation,
+    }
+
+
+def _fact_columns(facts: Integration) -> dict[str, Any]:
+    return {
+        "name": facts.name,
+        "auth_type": facts.auth_type.value,
+        "method_id": facts.method_id,
+        "context_id": facts.context_id,
+        "state": facts.state.value,
+        "state_since": micros(facts.state_since),
+        "reason": facts.reason,
+        "updated_at": micros(facts.updated_at),
+        "scopes": json.dumps(facts.scopes),
+        "requested_scopes": json.dumps(facts.requested_scopes),
+        "expires_at": micros_or_none(facts.expires_at),
+        "reconnect_before": micros_or_none(facts.reconnect_before),
+        "account_id": facts.account.account_id,
+        "account_label": facts.account.label,
+        "variables": json.dumps(facts.variables),
+    }
+
+
+def _credential_columns(credential: SealedCredential) -> dict[str, Any]:
+    return {
+        "generation": credential.generation,
+        "access_token": credential.access_token,
+        "refresh_token": credential.refresh_token,
+        "api_key": credential.api_key,
+        "api_secret": credential.api_secret,
+    }
+
+
+def _facts(row: Row[Any] | Sequence[Any]) -> Integration:
+    (
+        integration_id,
+        tenant_id,
+        provider_id,
+        name,
+        auth_type,
+        state,
+        state_since,
+        reason,
+        created_at,
+        updated_at,
+        scopes,
+        requested_scopes,
+        expires_at,
+        reconnect_before,
+        account_id,
+        account_label,
+        variables,
+        context_id,
+        method_id,
+    ) = row
+    return Integration(
+        id=integration_id,
+        tenant_id=tenant_id,
+        provider_id=provider_id,
+        name=name,
+        auth_type=AuthType(auth_type),
+        state=State(state),
+        state_since=moment(state_since),
+        reason=reason,
+        created_at=moment(created_at),
+        updated_at=moment(updated_at),
+        scopes=_words(scopes),
+        requested_scopes=_words(requested_scopes),
+        expires_at=moment_or_none(expires_at),
+        reconnect_before=moment_or_none(reconnect_before),
+        account=AccountFacts(account_id=account_id, label=account_label),
+        variables=_pairs(variables),
+        context_id=context_id,
+        method_id=method_id,
+    )
+
+
+def _held(row: Row[Any]) -> StoredIntegration:
+    (
+        generation,
+        access_token,
+        refresh_token,
+        api_key,
+        api_secret,
+        lease_token,
+        lease_until,
+        lease_owner,
+        phase,
+        attempt_id,
+        sent_at,
+        writer_lease,
+        attempts,
+        next_attempt_at,
+        last_error,
+        refreshed_at,
+        due_at,
+        read_at,
+    ) = row[len(_FACTS) :]
+    return StoredIntegration(
+        facts=_facts(row[: len(_FACTS)]),
+        credential=SealedCredential(
+            generation=generation, access_token=access_token, refresh_token=refresh_token, api_key=api_key, api_secret=api_secret
+        ),
+        marks=RefreshMarks(
+            lease_token=lease_token,
+            lease_until=moment_or_none(lease_until),
+            lease_owner=lease_owner,
+            phase=Phase(phase),
+            attempt_id=attempt_id,
+            sent_at=moment_or_none(sent_at),
+            writer_lease=writer_lease,
+            attempts=attempts,
+            next_attempt_at=moment_or_none(next_attempt_at),
+            last_error=last_error,
+            refreshed_at=moment_or_none(refreshed_at),
+            due_at=moment_or_none(due_at),
+        ),
+        read_at=moment(read_at),
+    )
+
+
+# Pending authorizations
+
+_PENDING = (
+    _a.state_hash,
+    _a.tenant_id,
+    _a.provider_id,
+    _a.method_id,
+    _a.context_id,
+    _a.integration_id,
+    _a.reconnects_generation,
+    _a.actor_type,
+    _a.actor_id,
+    _a.browser_hash,
+    _a.name,
+    _a.redirect_uri,
+    _a.scopes,
+    _a.sealed_verifier,
+    _a.issuer,
+    _a.variables,
+    _a.return_to,
+    _a.created_at,
+    _a.expires_at,
+    _a.consumed_at,
+)
+_OPEN = and_(_a.consumed_at.is_(None), _a.expires_at > NOW)
+_BY_STATE = _a.state_hash == bindparam("if_hash")
+_FIND_PENDING = select(*_PENDING).where(_BY_STATE, _OPEN)
+_TAKE_PENDING = update(schema.authorization).where(_BY_STATE, _OPEN).values(consumed_at=NOW)
+_TAKEN_PENDING = select(*_PENDING).where(_BY_STATE)
+_HAS_PENDING = select(exists().where(_a.tenant_id == bindparam("if_tenant"), _a.provider_id == bindparam("if_provider"), _OPEN))
+_ADD_PENDING = insert(schema.authorization)
+_DROP_EXPIRED = delete(schema.authorization).where(_a.tenant_id == bindparam("if_tenant"), _a.expires_at <= NOW_ONCE)
+_SURPLUS = (
+    select(_a.state_hash)
+    .where(
+        _a.tenant_id == bindparam("if_tenant"), _a.actor_type == bindparam("if_actor_type"), _a.actor_id == bindparam("if_actor_id"), _OPEN
+    )
+    .order_by(_a.created_at.desc(), _a.state_hash.desc())
+    .limit(1000)  # MariaDB has no OFFSET without LIMIT
+    .offset(MAX_PENDING - 1)
+)
+_DROP_SURPLUS = delete(schema.authorization).where(
+    _a.tenant_id == bindparam("if_tenant"), _a.state_hash.in_(bindparam("if_hashes", expanding=True))
+)
+
+
+def find_pending(connection: Connection, clock: int | None, state_hash: bytes) -> PendingAuthorization | None:
+    """Return an authorization that is neither consumed nor expired, or None."""
+    row = connection.execute(_FIND_PENDING, {"if_hash": state_hash, "clock": clock}).first()
+    return None if row is None else _pending(row)
+
+
+def take_pending(connection: Connection, clock: int | None, state_hash: bytes) -> PendingAuthorization | None:
+    """Consume an authorization; None if there is none, or somebody was first."""
+    if connection.execute(_TAKE_PENDING, {"if_hash": state_hash, "clock": clock}).rowcount != 1:
+        return None
+    return _pending(connection.execute(_TAKEN_PENDING, {"if_hash": state_hash}).one())
+
+
+def has_pending(connection: Connection, clock: int | None, tenant_id: TenantId, provider_id: ProviderId) -> bool:
+    """Whether an authorization of this tenant with this provider is open."""
+    return bool(connection.execute(_HAS_PENDING, {"if_tenant": tenant_id, "if_provider": provider_id, "clock": clock}).scalar_one())
+
+
+def _add_pending(connection: Connection, clock: int | None, change: AddPending) -> None:
+    pending = change.pending
+    actor = {"if_tenant": pending.tenant_id, "if_actor_type": pending.actor.type, "if_actor_id": pending.actor.id}
+    connection.execute(_DROP_EXPIRED, {"if_tenant": pending.tenant_id, "clock": clock})
+    surplus = connection.execute(_SURPLUS, {**actor, "clock": clock}).scalars().all()
+    if surplus:
+        connection.execute(_DROP_SURPLUS, {"if_tenant": pending.tenant_id, "if_hashes": surplus})
+    row = {
+        "state_hash": pending.state_hash,
+        "tenant_id": pending.tenant_id,
+        "provider_id": pending.provider_id,
+        "method_id": pending.method_id,
+        "context_id": pending.context_id,
+        "integration_id": pending.integration_id,
+        "reconnects_generation": pending.reconnects_generation,
+        "actor_type": pending.actor.type,
+        "actor_id": pending.actor.id,
+        "browser_hash": pending.browser_hash,
+        "name": pending.name,
+        "redirect_uri": pending.redirect_uri,
+        "scopes": json.dumps(pending.scopes),
+        "sealed_verifier": pending.sealed_verifier,
+        "issuer": pending.issuer,
+        "variables": json.dumps(pending.variables),
+        "return_to": pending.return_to,
+        "created_at": micros(pending.created_at),
+        "expires_at": micros(pending.expires_at),
+        "consumed_at": micros_or_none(pending.consumed_at),
+    }
+    with _refused_as(StaleWriteError()):
+        connection.execute(_ADD_PENDING, row)
+
+
+def _pending(row: Row[Any]) -> PendingAuthorization:
+    return PendingAuthorization(
+        state_hash=bytes(row.state_hash),
+        tenant_id=row.tenant_id,
+        provider_id=row.provider_id,
+        method_id=row.method_id,
+        context_id=row.context_id,
+        integration_id=row.integration_id,
+        reconnects_generation=row.reconnects_generation,
+        actor=Actor(type=row.actor_type, id=row.actor_id),
+        browser_hash=row.browser_hash,
+        name=row.name,
+        redirect_uri=row.redirect_uri,
+        scopes=_words(row.scopes),
+        sealed_verifier=row.sealed_verifier,
+        issuer=row.issuer,
+        variables=_pairs(row.variables),
+        return_to=row.return_to,
+        created_at=moment(row.created_at),
+        expires_at=moment(row.expires_at),
+        consumed_at=moment_or_none(row.consumed_at),
+    )
+
+
+# Keys
+
+_KEY = (
+    _k.key_id,
+    _k.tenant_id,
+    _k.version,
+    _k.state,
+    _k.suite,
+    _k.kek_uri,
+    _k.kek_key_id,
+    _k.wrapped,
+    _k.created_at,
+    _k.retired_at,
+    _k.destroyed_at,
+)
+_FIND_KEY = select(*_KEY).where(_k.tenant_id == bindparam("if_tenant"), _k.key_id == bindparam("if_key"))
+_FIND_ACTIVE_KEY = select(*_KEY).where(_k.tenant_id == bindparam("if_tenant"), _k.active_marker == 1)
+_ADD_KEY = insert(schema.key)
+_LIST_KEK_IDS = select(_k.kek_key_id).where(_k.state != "destroyed").distinct()
+_LIST_KEY_CHECKS = select(_c.kek_uri, _c.kek_key_id, _c.check_value)
+_ADD_KEY_CHECK = insert(schema.key_check)
+
+
+def find_key(connection: Connection, clock: int | None, tenant_id: TenantId, key_id: UUID) -> WrappedKey | None:
+    """Return this data key of the tenant, or None."""
+    row = connection.execute(_FIND_KEY, {"if_tenant": tenant_id, "if_key": key_id}).first()
+    return None if row is None else _wrapped_key(row)
+
+
+def find_active_key(connection: Connection, clock: int | None, tenant_id: TenantId) -> WrappedKey | None:
+    """Return the data key that new values of the tenant are sealed with, or None."""
+    row = connection.execute(_FIND_ACTIVE_KEY, {"if_tenant": tenant_id}).first()
+    return None if row is None else _wrapped_key(row)
+
+
+def list_key_checks(connection: Connection, clock: int | None) -> tuple[KeyCheck, ...]:
+    """Return the check values of every key-encryption key ever used."""
+    return tuple(
+        KeyCheck(kek_uri=kek_uri, kek_key_id=kek_key_id, check_value=check_value)
+        for kek_uri, kek_key_id, check_value in connection.execute(_LIST_KEY_CHECKS)
+    )
+
+
+def list_kek_ids(connection: Connection, clock: int | None) -> tuple[bytes, ...]:
+    """Return the ids of the key-encryption keys that wrap a data key which is not destroyed."""
+    return tuple(sorted(connection.execute(_LIST_KEK_IDS).scalars()))
+
+
+def _add_key(connection: Connection, clock: int | None, change: AddKey) -> None:
+    key = change.key
+    row = {
+        "tenant_id": key.tenant_id,
+        "key_id": key.key_id,
+        "version": key.version,
+        "state": key.state.value,
+        "active_marker": 1 if key.state is KeyState.ACTIVE else None,
+        "suite": key.suite,
+        "kek_uri": key.kek_uri,
+        "kek_key_id": key.kek_key_id,
+        "wrapped": key.wrapped,
+        "created_at": micros(key.created_at),
+        "retired_at": micros_or_none(key.retired_at),
+        "destroyed_at": micros_or_none(key.destroyed_at),
+    }
+    with _refused_as(StaleWriteError()):
+        connection.execute(_ADD_KEY, row)
+
+
+def _add_key_check(connection: Connection, clock: int | None, change: AddKeyCheck) -> None:
+    check = change.check
+    row = {"kek_uri": check.kek_uri, "kek_key_id": check.kek_key_id, "check_value": check.check_value}
+    _insert_unless_there(connection, _ADD_KEY_CHECK, row)
+
+
+def _wrapped_key(row: Row[Any]) -> WrappedKey:
+    return WrappedKey(
+        key_id=row.key_id,
+        tenant_id=row.tenant_id,
+        version=row.version,
+        state=KeyState(row.state),
+        suite=row.suite,
+        kek_uri=row.kek_uri,
+        kek_key_id=row.kek_key_id,
+        wrapped=row.wrapped,
+        created_at=moment(row.created_at),
+        retired_at=moment_or_none(row.retired_at),
+        destroyed_at=moment_or_none(row.destroyed_at),
+    )
+
+
+# The outbox of revocations
+
+_REVOCATION = (
+    _r.revocation_id,
+    _r.tenant_id,
+    _r.integration_id,
+    _r.provider_id,
+    _r.method_id,
+    _r.context_id,
+    _r.kind,
+    _r.sealed_token,
+    _r.variables,
+    _r.attempts,
+    _r.created_at,
+    _r.last_error,
+)
+_THIS_REVOCATION = and_(_r.tenant_id == bindparam("if_tenant"), _r.revocation_id == bindparam("if_id"))
+_ADD_REVOCATION = insert(schema.revocation)
+_FINISH_REVOCATION = delete(schema.revocation).where(_THIS_REVOCATION)
+_DELAY_REVOCATION = update(schema.revocation).where(_THIS_REVOCATION).values(attempts=_r.attempts + 1)
+_HOLD_REVOCATION = update(schema.revocation).where(_THIS_REVOCATION)
+_DUE_REVOCATIONS = (
+    select(*_REVOCATION, NOW_ONCE.label("now"))
+    .where(_r.next_attempt_at <= NOW_ONCE)
+    .order_by(_r.next_attempt_at, _r.tenant_id, _r.revocation_id)
+    .limit(bindparam("count"))
+    .with_for_update(skip_locked=True)
+)
+_COUNT_REVOCATIONS = select(func.count()).select_from(schema.revocation)
+
+
+def claim_revocations(connection: Connection, clock: int | None, limit: int, hold: timedelta) -> tuple[Revocation, ...]:
+    """Return entries whose time has come, oldest first, and move their time forward, out of everybody's sight."""
+    rows = connection.execute(_DUE_REVOCATIONS, {"count": limit, "clock": clock}).all()
+    claimed = tuple(_revocation(row, next_attempt=row.now + length(hold)) for row in rows)
+    if claimed:
+        connection.execute(
+            _HOLD_REVOCATION,
+            [{"if_tenant": entry.tenant_id, "if_id": entry.id, "next_attempt_at": micros(entry.next_attempt_at)} for entry in claimed],
+        )
+    return claimed
+
+
+def count_revocations(connection: Connection, clock: int | None) -> int:
+    """Return how many tokens wait to be revoked."""
+    return int(connection.execute(_COUNT_REVOCATIONS).scalar_one())
+
+
+def _add_revocation(connection: Connection, clock: int | None, change: AddRevocation) -> None:
+    entry = change.revocation
+    row = {
+        "tenant_id": entry.tenant_id,
+        "revocation_id": entry.id,
+        "integration_id": entry.integration_id,
+        "provider_id": entry.provider_id,
+        "method_id": entry.method_id,
+        "context_id": entry.context_id,
+        "kind": entry.kind,
+        "sealed_token": entry.sealed_token,
+        "variables": json.dumps(entry.variables),
+        "attempts": entry.attempts,
+        "next_attempt_at": micros(entry.next_attempt_at),
+        "created_at": micros(entry.created_at),
+        "last_error": entry.last_error,
+    }
+    with _refused_as(StaleWriteError()):
+        connection.execute(_ADD_REVOCATION, row)
+
+
+def _finish_revocation(connection: Connection, clock: int | None, change: FinishRevocation) -> None:
+    connection.execute(_FINISH_REVOCATION, {"if_tenant": change.tenant_id, "if_id": change.revocation_id})
+
+
+def _delay_revocation(connection: Connection, clock: int | None, change: DelayRevocation) -> None:
+    connection.execute(
+        _DELAY_REVOCATION,
+        {
+            "if_tenant": change.tenant_id,
+            "if_id": change.revocation_id,
+            "next_attempt_at": micros(change.next_attempt_at),
+            "last_error": change.error,
+        },
+    )
+
+
+def _revocation(row: Row[Any], *, next_attempt: int) -> Revocation:
+    return Revocation(
+        id=row.revocation_id,
+        tenant_id=row.tenant_id,
+        integration_id=row.integration_id,
+        provider_id=row.provider_id,
+        method_id=row.method_id,
+        context_id=row.context_id,
+        kind=row.kind,
+        sealed_token=row.sealed_token,
+        variables=_pairs(row.variables),
+        attempts=row.attempts,
+        next_attempt_at=moment(next_attempt),
+        created_at=moment(row.created_at),
+        last_error=row.last_error,
+    )
+
+
+# The audit chain
+
+_EVENT = (
+    _e.event_id,
+    _e.tenant_id,
+    _e.occurred_at,
+    _e.actor_type,
+    _e.actor_id,
+    _e.action,
+    _e.resource,
+    _e.outcome,
+    _e.reason,
+    _e.request_id,
+    _e.details,
+    _e.seq,
+    _e.previous_hash,
+    _e.hash,
+)
+_LIST_AUDIT = (
+    select(*_EVENT).where(_e.tenant_id == bindparam("if_tenant"), _e.seq > bindparam("if_after")).order_by(_e.seq).limit(bindparam("count"))
+)
+_OF_RESOURCE = select(*_EVENT).where(_e.tenant_id == bindparam("if_tenant"), _e.resource == bindparam("if_resource"))
+_LIST_AUDIT_OF = _OF_RESOURCE.order_by(_e.seq.desc()).limit(bindparam("count"))
+_LIST_AUDIT_BEFORE = _OF_RESOURCE.where(_e.seq < bindparam("if_before")).order_by(_e.seq.desc()).limit(bindparam("count"))
+_FIND_HEAD = select(_h.seq, _h.hash).where(_h.tenant_id == bindparam("if_tenant"))
+_LOCK_HEAD = _FIND_HEAD.with_for_update()
+_ADD_HEAD = insert(schema.audit_head)
+_MOVE_HEAD = update(schema.audit_head).where(_h.tenant_id == bindparam("if_tenant"))
+_ADD_EVENT = insert(schema.audit)
+
+
+def list_audit(connection: Connection, clock: int | None, tenant_id: TenantId, after: int, limit: int) -> tuple[AuditRecord, ...]:
+    """Return the tenant's events with a number above *after*, in order."""
+    return _records(connection.execute(_LIST_AUDIT, {"if_tenant": tenant_id, "if_after": after, "count": limit}))
+
+
+def list_audit_of(
+    connection: Connection, clock: int | None, tenant_id: TenantId, resource: str, before: int | None, limit: int
+) -> tuple[AuditRecord, ...]:
+    """Return the newest events of one resource, newest first, with a number below *before*."""
+    where: dict[str, Any] = {"if_tenant": tenant_id, "if_resource": resource, "count": limit}
+    if before is None:
+        return _records(connection.execute(_LIST_AUDIT_OF, where))
+    return _records(connection.execute(_LIST_AUDIT_BEFORE, {**where, "if_before": before}))
+
+
+def find_audit_head(connection: Connection, clock: int | None, tenant_id: TenantId) -> AuditHead | None:
+    """Return the end of the tenant's chain, or None where nothing happened yet."""
+    row = connection.execute(_FIND_HEAD, {"if_tenant": tenant_id}).first()
+    return None if row is None else AuditHead(tenant_id=tenant_id, seq=row[0], hash=row[1])
+
+
+def _append_events(connection: Connection, events: Iterable[AuditEvent]) -> None:
+    """Write events behind the heads of their chains; heads are locked in the order of tenants, so nobody waits in a circle."""
+    by_tenant: dict[TenantId, list[AuditEvent]] = {}
+    for event in events:
+        by_tenant.setdefault(event.tenant_id, []).append(event)
+    for tenant_id in sorted(by_tenant):
+        head = _locked_head(connection, tenant_id)
+        rows = []
+        for event in by_tenant[tenant_id]:
+            # Hashed as it will be read back: in UTC.
+            record = chained(replace(event, occurred_at=event.occurred_at.astimezone(UTC)), head)
+            head = AuditHead(tenant_id=tenant_id, seq=record.seq, hash=record.hash)
+            rows.append(_event_columns(record))
+        connection.execute(_ADD_EVENT, rows)
+        connection.execute(_MOVE_HEAD, {"if_tenant": tenant_id, "seq": head.seq, "hash": head.hash})
+
+
+def _locked_head(connection: Connection, tenant_id: TenantId) -> AuditHead:
+    row = connection.execute(_LOCK_HEAD, {"if_tenant": tenant_id}).first()
+    if row is None:
+        # The tenant's first event.  Somebody else's first may be on its way: then its head is waited for here.
+        _insert_unless_there(connection, _ADD_HEAD, {"tenant_id": tenant_id, "seq": 0, "hash": GENESIS})
+        row = connection.execute(_LOCK_HEAD, {"if_tenant": tenant_id}).one()
+    return AuditHead(tenant_id=tenant_id, seq=row[0], hash=row[1])
+
+
+def _event_columns(record: AuditRecord) -> dict[str, Any]:
+    event = record.event
+    return {
+        "event_id": event.event_id,
+        "tenant_id": event.tenant_id,
+        "occurred_at": micros(event.occurred_at),
+        "actor_type": event.actor.type,
+        "actor_id": event.actor.id,
+        "action": event.action,
+        "resource": event.resource,
+        "outcome": event.outcome.value,
+        "reason": event.reason,
+        "request_id": event.request_id,
+        "details": json.dumps(dict(event.details)),
+        "seq": record.seq,
+        "previous_hash": record.previous_hash,
+        "hash": record.hash,
+    }
+
+
+def _records(rows: Iterable[Row[Any]]) -> tuple[AuditRecord, ...]:
+    return tuple(
+        [
+            AuditRecord(
+                event=AuditEvent(
+                    event_id=row.event_id,
+                    tenant_id=row.tenant_id,
+                    occurred_at=moment(row.occurred_at),
+                    actor=Actor(type=row.actor_type, id=row.actor_id),
+                    action=row.action,
+                    resource=row.resource,
+                    outcome=Outcome(row.outcome),
+                    reason=row.reason,
+                    request_id=row.request_id,
+                    details=_pairs(row.details),
+                ),
+                seq=row.seq,
+                previous_hash=row.previous_hash,
+                hash=row.hash,
+            )
+            for row in rows
+        ]
+    )
+
+
+# The unit of work
+
+
+def apply(connection: Connection, clock: int | None, changes: Sequence[Change]) -> None:
+    """Make *changes* in the transaction that is open, or raise what the refused one says; events are written last."""
+    for change in changes:
+        _make(connection, clock, change)
+    _append_events(connection, [change.event for change in changes if isinstance(change, Record)])
+
+
+def _make(connection: Connection, clock: int | None, change: Change) -> None:  # noqa: C901, PLR0912 - one case per kind of change
+    match change:
+        case AddIntegration():
+            _add_integration(connection, clock, change)
+        case SaveFacts():
+            _save_facts(connection, clock, change)
+        case ReplaceCredential():
+            _replace_credential(connection, clock, change)
+        case EraseIntegration():
+            _erase_integration(connection, clock, change)
+        case TakeLease():
+            _take_lease(connection, clock, change)
+        case MarkSent():
+            _mark_sent(connection, clock, change)
+        case SaveRenewal():
+            _save_renewal(connection, clock, change)
+        case SettleAttempt():
+            _settle_attempt(connection, clock, change)
+        case AddPending():
+            _add_pending(connection, clock, change)
+        case AddKey():
+            _add_key(connection, clock, change)
+        case AddKeyCheck():
+            _add_key_check(connection, clock, change)
+        case AddRevocation():
+            _add_revocation(connection, clock, change)
+        case FinishRevocation():
+            _finish_revocation(connection, clock, change)
+        case DelayRevocation():
+            _delay_revocation(connection, clock, change)
+        case Record():
+            pass  # appended when everything else is made
+        case _:
+            assert_never(change)
+
+
+# The schema
+
+_FIND_VERSION = select(schema.version.c.version_num)
+
+
+def find_version(connection: Connection, clock: int | None) -> str | None:
+    """Return the newest migration of this database, or None where there is no table of ours."""
+    try:
+        return connection.execute(_FIND_VERSION).scalar()
+    except (OperationalError, ProgrammingError) as error:
+        if error.connection_invalidated or not _table_is_missing(error):
+            raise
+        return None
+
+
+def _table_is_missing(error: DBAPIError) -> bool:
+    """SQLite has one error code for everything, so its words must do; PostgreSQL says 42P01, MariaDB 1146."""
+    return (
+        getattr(error.orig, "sqlstate", None) == "42P01"
+        or (error.orig is not None and error.orig.args[:1] == (1146,))
+        or "no such table" in str(error.orig)
+    )
+
+
+# What all share
+
+
+@contextmanager
+def _refused_as(refusal: CloudIntegrationsError) -> Iterator[None]:
+    """Say *refusal* when a constraint refuses the one statement inside; the driver's own words may hold the row."""
+    try:
+        yield
+    except IntegrityError:
+        raise refusal from None
+
+
+def _insert_unless_there(connection: Connection, statement: Any, row: Mapping[str, Any]) -> None:
+    """Insert one row, or leave the one that has its key; the transaction stays usable either way."""
+    try:
+        with connection.begin_nested():
+            connection.execute(statement, row)
+    except IntegrityError:
+        pass
+
+
+def _require_one(connection: Connection, count: int, where: Mapping[str, Any]) -> None:
+    """Tell an integration that is gone from one that somebody else changed."""
+    if count == 1:
+        return
+    if connection.execute(_INTEGRATION_EXISTS, where).first() is None:
+        raise IntegrationNotFoundError
+    raise StaleWriteError
+
+
+def _unless_stale(fresh: bool, /) -> None:  # noqa: FBT001 - reads as a sentence: "unless stale (this holds)"
+    if not fresh:
+        raise StaleWriteError
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return () if text == "[]" else tuple(json.loads(text))
+
+
+def _pairs(text: str) -> dict[str, str]:
+    return {} if text == "{}" else json.loads(text)

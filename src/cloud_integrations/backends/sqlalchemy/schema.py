@@ -1,0 +1,223 @@
+"""The tables, for SQLite, PostgreSQL and MariaDB.
+
+Times are whole microseconds since 1970, UTC.  Every key and index of a tenant's table contains
+`tenant_id`, except the one on a state's hash.  Sealed values are binary.  JSON is text that `operations` writes and reads.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.mysql import VARBINARY, VARCHAR
+from sqlalchemy.types import TypeEngine
+
+VERSION = "0001"
+"""The newest migration; a test compares it with the scripts."""
+
+VERSION_TABLE = "ci_alembic_version"
+
+metadata = MetaData()
+
+
+def _text(length: int, /) -> TypeEngine[str]:
+    """Text that is compared byte by byte, also where the database's default ignores case and accents."""
+    return String(length).with_variant(VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
+
+
+def _bytes(length: int, /) -> TypeEngine[bytes]:
+    """Few bytes, fit for a key: MariaDB cannot index a BLOB."""
+    return LargeBinary(length).with_variant(VARBINARY(length), "mysql", "mariadb")
+
+
+_SEALED = LargeBinary(65535)
+
+integration = Table(
+    "ci_integration",
+    metadata,
+    Column("tenant_id", _text(255), nullable=False),
+    Column("integration_id", Uuid, nullable=False),
+    Column("provider_id", Uuid, nullable=False),
+    Column("name", _text(50), nullable=False),
+    Column("auth_type", _text(16), nullable=False),
+    Column("method_id", _text(64), nullable=False),
+    Column("context_id", Uuid),
+    Column("state", _text(16), nullable=False),
+    Column("state_since", BigInteger, nullable=False),
+    Column("reason", _text(255)),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("requested_scopes", Text, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("reconnect_before", BigInteger),
+    Column("account_id", Text),
+    Column("account_label", Text),
+    Column("variables", Text, nullable=False),
+    # The sealed credential.
+    Column("generation", BigInteger, nullable=False),
+    Column("access_token", _SEALED),
+    Column("refresh_token", _SEALED),
+    Column("api_key", _SEALED),
+    Column("api_secret", _SEALED),
+    # The refresh protocol.  `writer_lease` stands before `lease_token`: SET follows this order, and
+    # MariaDB computes each assignment from the ones before it.
+    Column("writer_lease", BigInteger, nullable=False),
+    Column("lease_token", BigInteger, nullable=False),
+    Column("lease_until", BigInteger),
+    Column("lease_owner", _text(255)),
+    Column("phase", _text(16), nullable=False),
+    Column("attempt_id", _text(64)),
+    Column("sent_at", BigInteger),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", BigInteger),
+    Column("last_error", _text(255)),
+    Column("refreshed_at", BigInteger),
+    Column("due_at", BigInteger),
+    PrimaryKeyConstraint("tenant_id", "integration_id", name="ci_integration_pk"),
+    UniqueConstraint("tenant_id", "provider_id", name="ci_integration_one_per_provider"),
+    CheckConstraint(
+        "(auth_type = 'oauth2' AND access_token IS NOT NULL AND api_key IS NULL AND api_secret IS NULL)"
+        " OR (auth_type = 'apikey' AND api_key IS NOT NULL AND access_token IS NULL AND refresh_token IS NULL)",
+        name="ci_integration_one_credential",
+    ),
+    Index(
+        "ci_integration_due",
+        "due_at",
+        "tenant_id",
+        "integration_id",
+        postgresql_where=text("due_at IS NOT NULL"),
+        sqlite_where=text("due_at IS NOT NULL"),
+    ),
+)
+
+authorization = Table(
+    "ci_authorization",
+    metadata,
+    Column("tenant_id", _text(255), nullable=False),
+    Column("state_hash", _bytes(32), nullable=False),
+    Column("provider_id", Uuid, nullable=False),
+    Column("method_id", _text(64), nullable=False),
+    Column("context_id", Uuid, nullable=False),
+    Column("integration_id", Uuid, nullable=False),
+    Column("reconnects_generation", BigInteger),
+    Column("actor_type", _text(32), nullable=False),
+    Column("actor_id", _text(255), nullable=False),
+    Column("browser_hash", _bytes(32)),
+    Column("name", _text(50), nullable=False),
+    Column("redirect_uri", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("sealed_verifier", _SEALED),
+    Column("issuer", Text),
+    Column("variables", Text, nullable=False),
+    Column("return_to", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("consumed_at", BigInteger),
+    PrimaryKeyConstraint("tenant_id", "state_hash", name="ci_authorization_pk"),
+    # The one key without a tenant: a callback knows only its state, and learns the tenant from it.
+    UniqueConstraint("state_hash", name="ci_authorization_state"),
+    Index("ci_authorization_actor", "tenant_id", "actor_type", "actor_id", "created_at"),
+)
+
+key = Table(
+    "ci_key",
+    metadata,
+    Column("tenant_id", _text(255), nullable=False),
+    Column("key_id", Uuid, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("state", _text(16), nullable=False),
+    # 1 where the key is active, otherwise NULL: NULLs do not collide in a unique constraint.
+    Column("active_marker", SmallInteger),
+    Column("suite", Integer, nullable=False),
+    Column("kek_uri", _text(512), nullable=False),
+    Column("kek_key_id", _bytes(16), nullable=False),
+    Column("wrapped", _SEALED, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("retired_at", BigInteger),
+    Column("destroyed_at", BigInteger),
+    PrimaryKeyConstraint("tenant_id", "key_id", name="ci_key_pk"),
+    UniqueConstraint("tenant_id", "version", name="ci_key_version"),
+    UniqueConstraint("tenant_id", "active_marker", name="ci_key_one_active"),
+    CheckConstraint(
+        "(state = 'active' AND active_marker = 1) OR (state <> 'active' AND active_marker IS NULL)", name="ci_key_active_is_marked"
+    ),
+)
+
+key_check = Table(
+    "ci_key_check",
+    metadata,
+    Column("kek_key_id", _bytes(16), nullable=False),
+    Column("kek_uri", _text(512), nullable=False),
+    Column("check_value", _bytes(255), nullable=False),
+    PrimaryKeyConstraint("kek_key_id", name="ci_key_check_pk"),
+)
+
+revocation = Table(
+    "ci_revocation",
+    metadata,
+    Column("tenant_id", _text(255), nullable=False),
+    Column("revocation_id", Uuid, nullable=False),
+    Column("integration_id", Uuid, nullable=False),
+    Column("provider_id", Uuid, nullable=False),
+    Column("method_id", _text(64), nullable=False),
+    Column("context_id", Uuid),
+    Column("kind", _text(16), nullable=False),
+    Column("sealed_token", _SEALED, nullable=False),
+    Column("variables", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("last_error", _text(255)),
+    PrimaryKeyConstraint("tenant_id", "revocation_id", name="ci_revocation_pk"),
+    Index("ci_revocation_due", "next_attempt_at", "tenant_id", "revocation_id"),
+)
+
+audit = Table(
+    "ci_audit",
+    metadata,
+    Column("tenant_id", _text(255), nullable=False),
+    Column("seq", BigInteger, nullable=False, autoincrement=False),
+    Column("event_id", Uuid, nullable=False),
+    Column("occurred_at", BigInteger, nullable=False),
+    Column("actor_type", _text(32), nullable=False),
+    Column("actor_id", _text(255), nullable=False),
+    Column("action", _text(64), nullable=False),
+    Column("resource", _text(255), nullable=False),
+    Column("outcome", _text(16), nullable=False),
+    Column("reason", _text(255)),
+    Column("request_id", _text(255)),
+    Column("details", Text, nullable=False),
+    Column("previous_hash", _bytes(32), nullable=False),
+    Column("hash", _bytes(32), nullable=False),
+    PrimaryKeyConstraint("tenant_id", "seq", name="ci_audit_pk"),
+    Index("ci_audit_resource", "tenant_id", "resource", "seq"),
+)
+
+audit_head = Table(
+    "ci_audit_head",
+    metadata,
+    Column("tenant_id", _text(255), nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("hash", _bytes(32), nullable=False),
+    PrimaryKeyConstraint("tenant_id", name="ci_audit_head_pk"),
+)
+
+version = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32), primary_key=True))
+"""Alembic's table: read here, written by the migrations."""
+
+TABLE_NAMES = frozenset({*metadata.tables, VERSION_TABLE})
