@@ -292,9 +292,10 @@ def test_a_length_of_time_is_not_negative() -> None:
         RefreshTokenFacts.model_validate({"grace": -1})
 
 
-def test_a_variable_is_one_line_of_visible_characters() -> None:
-    with pytest.raises(ValidationFailedError, match="visible"):
-        Variable(name="any", pattern="(?s).*").check("a\r\nb")
+@pytest.mark.parametrize("value", ["a\r\nb", "a" * 256])
+def test_a_variable_is_one_short_line_of_visible_characters(value) -> None:
+    with pytest.raises(ValidationFailedError, match="255 visible"):
+        Variable(name="any", pattern="(?s).*").check(value)
 
 
 def test_a_check_without_more_words_reads_401_as_dead() -> None:

@@ -136,8 +136,8 @@ class Variable(_Facts):
 
     def check(self, value: str, /) -> str:
         """Return *value*, or raise `ValidationFailedError` that names the variable and never repeats the value."""
-        if not value.isprintable():
-            raise ValidationFailedError(field=f"variables.{self.name}", problem="must be visible characters")
+        if not value.isprintable() or len(value) > 255:
+            raise ValidationFailedError(field=f"variables.{self.name}", problem="must be at most 255 visible characters")
         if self.choices and value not in self.choices:
             raise ValidationFailedError(field=f"variables.{self.name}", problem=f"must be one of {', '.join(self.choices)}")
         if self.pattern and not re.fullmatch(self.pattern, value):
