@@ -48,7 +48,9 @@ class ReplaceCredential:
     """A user's reconnect: write *facts* and *credential*, take a lease number and end any lease.
 
     A refresh that is under way can then no longer write (its lease is older than `writer_lease`).
-    `StaleWriteError` if the generation is no longer `expected_generation`; `credential.generation` is the next one.
+    The provider and `created_at` stay; the marks of the refresh protocol start anew.
+    `IntegrationNotFoundError` if it is gone; `StaleWriteError` if the generation is no longer `expected_generation`;
+    `credential.generation` is the next one.
     """
 
     facts: Integration
@@ -104,9 +106,10 @@ class SaveRenewal:
     """Write a renewed credential (T3): the newest lease wins.
 
     Writes the credential (whose generation is the next), scopes, expires_at, reconnect_before, state active,
-    reason none, updated_at, `refreshed_at`, `due_at`, phase idle, attempts 0, `writer_lease = lease_token`; the lease ends if it is
-    still ours.  Only where `writer_lease < lease_token`, the generation is `credential.generation - 1`
-    and the state is neither disabled nor needs_reauth-by-user; otherwise `StaleWriteError`; `IntegrationNotFoundError` if the row is gone.
+    state_since, reason none, updated_at, `refreshed_at`, `due_at`, phase idle, attempts 0, no error, `writer_lease = lease_token`;
+    the lease ends if it is still ours.  Only where `writer_lease < lease_token`, the generation is
+    `credential.generation - 1` and the state is not disabled; otherwise `StaleWriteError`; `IntegrationNotFoundError` if the
+    row is gone.  A row that a later attempt marked needs_reauth is taken back: these tokens are good.
     """
 
     facts: Integration
@@ -120,7 +123,7 @@ class SaveRenewal:
 class SettleAttempt:
     """Write how an attempt without tokens ended (T3', T3''): only with its lease and generation, otherwise `StaleWriteError`.
 
-    With phase `unknown` the lease is kept until its end; otherwise it ends now.
+    Nor where the state is disabled: a user's switch stays.  With phase `unknown` the lease is kept until its end; otherwise it ends now.
     """
 
     tenant_id: TenantId
@@ -138,7 +141,10 @@ class SettleAttempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddPending:
-    """Store an authorization that begins; drops expired ones of the tenant, and the actor's oldest beyond `MAX_PENDING`."""
+    """Store an authorization that begins; drops expired ones of the tenant, and the actor's oldest beyond `MAX_PENDING`.
+
+    `StaleWriteError` if its state's hash is there already.
+    """
 
     pending: PendingAuthorization
 
@@ -159,7 +165,7 @@ class AddKeyCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddRevocation:
-    """Put a token into the outbox."""
+    """Put a token into the outbox.  `StaleWriteError` if the entry is there already."""
 
     revocation: Revocation
 
@@ -174,7 +180,7 @@ class FinishRevocation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DelayRevocation:
-    """Count a failed attempt and set the next time."""
+    """Count a failed attempt and set the next time; an entry that is gone is no error."""
 
     tenant_id: TenantId
     revocation_id: UUID
@@ -277,7 +283,10 @@ class AsyncStore(Protocol):
         ...
 
     async def claim_revocations(self, *, limit: int, hold: timedelta) -> tuple[Revocation, ...]:
-        """Return entries of the outbox whose time has come, oldest first, and move their time forward by *hold*, so that nobody else has them."""
+        """Return at most *limit* entries of the outbox whose time has come, oldest first, and hold them.
+
+        Their time becomes the store's clock plus *hold*, so that until then nobody else has them.
+        """
         ...
 
     async def count_revocations(self) -> int:
@@ -288,7 +297,9 @@ class AsyncStore(Protocol):
         """Return the tenant's events with a number above *after*, in order."""
         ...
 
-    async def list_audit_of(self, tenant_id: TenantId, resource: str, /, *, before: int | None = None, limit: int = 200) -> tuple[AuditRecord, ...]:
+    async def list_audit_of(
+        self, tenant_id: TenantId, resource: str, /, *, before: int | None = None, limit: int = 200
+    ) -> tuple[AuditRecord, ...]:
         """Return the newest events of one resource, newest first, with a number below *before*."""
         ...
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, bindparam, func, select
+from sqlalchemy import BigInteger, Connection, bindparam, func, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+
+from cloud_integrations.ports.clock import Clock
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -39,6 +41,16 @@ def moment_or_none(value: int | None, /) -> datetime | None:
     return None if value is None else _EPOCH + timedelta(microseconds=value)
 
 
+CLOCK_OPTION = "cloud_integrations_clock"
+"""The execution option that holds the `Clock` which replaces the database's."""
+
+
+def given_time(connection: Connection, /) -> int | None:
+    """Return what the parameter `clock` of `NOW` is: a time that a test gives, or None for the database's own."""
+    clock: Clock | None = connection.get_execution_options().get(CLOCK_OPTION)
+    return None if clock is None else micros(clock.now())
+
+
 class _DatabaseClock(FunctionElement[int]):
     """The database's own clock; all who share the database share it."""
 
@@ -47,19 +59,19 @@ class _DatabaseClock(FunctionElement[int]):
 
 
 @compiles(_DatabaseClock, "postgresql")
-def _on_postgresql(element: _DatabaseClock, compiler: SQLCompiler, **kwargs: Any) -> str:
+def _on_postgresql(_element: _DatabaseClock, _compiler: SQLCompiler, **_options: Any) -> str:
     # Not now(): that is the start of the transaction, which may have waited for a lock since.
     return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
 
 
 @compiles(_DatabaseClock, "sqlite")
-def _on_sqlite(element: _DatabaseClock, compiler: SQLCompiler, **kwargs: Any) -> str:
+def _on_sqlite(_element: _DatabaseClock, _compiler: SQLCompiler, **_options: Any) -> str:
     # Milliseconds are the most that SQLite tells; 'now' is the same throughout one statement.
     return "(CAST(strftime('%s', 'now') AS INTEGER) * 1000000 + CAST(substr(strftime('%f', 'now'), 4) AS INTEGER) * 1000)"
 
 
 @compiles(_DatabaseClock, "mysql", "mariadb")
-def _on_mariadb(element: _DatabaseClock, compiler: SQLCompiler, **kwargs: Any) -> str:
+def _on_mariadb(_element: _DatabaseClock, _compiler: SQLCompiler, **_options: Any) -> str:
     # Not UNIX_TIMESTAMP(NOW(6)): that reads local time back, and an hour in autumn is there twice.
     return "TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6))"
 

@@ -8,6 +8,10 @@ from typing import Any, TypeVar
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from cloud_integrations.ports.clock import Clock
+
+from .clock import CLOCK_OPTION
+
 AnyEngine = TypeVar("AnyEngine", Engine, AsyncEngine)
 
 
@@ -28,7 +32,7 @@ def sqlite_engine(path: str | Path, /, *, timeout: float = 10.0) -> Engine:
     return engine
 
 
-def _set_pragmas(dbapi_connection: Any, record: object) -> None:
+def _set_pragmas(dbapi_connection: Any, _record: object) -> None:
     cursor = dbapi_connection.cursor()
     # Readers do not wait for the writer, and a commit is on the disk before it is reported.
     cursor.execute("PRAGMA journal_mode = WAL")
@@ -37,19 +41,19 @@ def _set_pragmas(dbapi_connection: Any, record: object) -> None:
     cursor.close()
 
 
-def reading_view(engine: AnyEngine, /) -> AnyEngine:
+def reading_view(engine: AnyEngine, clock: Clock | None, /) -> AnyEngine:
     """Return *engine* for single statements: no BEGIN and no ROLLBACK around them."""
-    return engine.execution_options(isolation_level="AUTOCOMMIT")
+    return engine.execution_options(isolation_level="AUTOCOMMIT", **{CLOCK_OPTION: clock})
 
 
-def writing_view(engine: AnyEngine, /) -> AnyEngine:
+def writing_view(engine: AnyEngine, clock: Clock | None, /) -> AnyEngine:
     """Return *engine* for units of work.
 
     Each statement sees what others have committed, which is what conditional updates are made for.
     On SQLite the driver's own transactions are switched off, for `begin_writing` to open them.
     """
     on_sqlite = engine.dialect.name == "sqlite"
-    return engine.execution_options(isolation_level="AUTOCOMMIT" if on_sqlite else "READ COMMITTED")
+    return engine.execution_options(isolation_level="AUTOCOMMIT" if on_sqlite else "READ COMMITTED", **{CLOCK_OPTION: clock})
 
 
 def begin_writing(connection: Connection, /) -> None:

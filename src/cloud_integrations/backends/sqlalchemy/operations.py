@@ -1,7 +1,6 @@
 """What the store does, each operation a plain function over SQLAlchemy's `Connection`.
 
-Nothing here begins or ends a transaction.  Statements are built once, at import.  `clock` is a
-time in microseconds that a test gives, or None for the database's own clock.
+Nothing here begins or ends a transaction.  Statements are built once, at import.
 """
 
 from __future__ import annotations
@@ -46,7 +45,9 @@ from cloud_integrations.ports.store import (
 )
 
 from . import schema
-from .clock import NOW, NOW_ONCE, length, micros, micros_or_none, moment, moment_or_none
+from .clock import NOW, NOW_ONCE, given_time, length, micros, micros_or_none, moment, moment_or_none
+
+AnyRow = Row[*tuple[Any, ...]]
 
 # Names of parameters begin with `if_` in conditions, so that they never meet a column that is set.
 _i = schema.integration.c
@@ -147,26 +148,26 @@ _SETTLE_AND_END_LEASE = _SETTLE.values(attempts=_i.attempts + bindparam("set_cou
 _SETTLE_AND_KEEP_LEASE = _SETTLE.values(attempts=_i.attempts + bindparam("set_count"))
 
 
-def find_integration(
-    connection: Connection, clock: int | None, tenant_id: TenantId, integration_id: IntegrationId
-) -> StoredIntegration | None:
+def find_integration(connection: Connection, tenant_id: TenantId, integration_id: IntegrationId) -> StoredIntegration | None:
     """Return the tenant's integration, or None."""
-    row = connection.execute(_FIND_INTEGRATION, {"if_tenant": tenant_id, "if_id": integration_id, "clock": clock}).first()
+    row = connection.execute(_FIND_INTEGRATION, {"if_tenant": tenant_id, "if_id": integration_id, "clock": given_time(connection)}).first()
     return None if row is None else _held(row)
 
 
-def find_by_provider(connection: Connection, clock: int | None, tenant_id: TenantId, provider_id: ProviderId) -> StoredIntegration | None:
+def find_by_provider(connection: Connection, tenant_id: TenantId, provider_id: ProviderId) -> StoredIntegration | None:
     """Return the tenant's integration with this provider, or None."""
-    row = connection.execute(_FIND_BY_PROVIDER, {"if_tenant": tenant_id, "if_provider": provider_id, "clock": clock}).first()
+    row = connection.execute(
+        _FIND_BY_PROVIDER, {"if_tenant": tenant_id, "if_provider": provider_id, "clock": given_time(connection)}
+    ).first()
     return None if row is None else _held(row)
 
 
-def list_integrations(connection: Connection, clock: int | None, tenant_id: TenantId) -> tuple[Integration, ...]:
+def list_integrations(connection: Connection, tenant_id: TenantId) -> tuple[Integration, ...]:
     """Return the tenant's integrations, oldest first."""
     return tuple([_facts(row) for row in connection.execute(_LIST_INTEGRATIONS, {"if_tenant": tenant_id})])
 
 
-def _add_integration(connection: Connection, clock: int | None, change: AddIntegration) -> None:
+def _add_integration(connection: Connection, change: AddIntegration) -> None:
     facts = change.facts
     row = {
         "tenant_id": facts.tenant_id,
@@ -185,7 +186,7 @@ def _add_integration(connection: Connection, clock: int | None, change: AddInteg
         connection.execute(_ADD_INTEGRATION, row)
 
 
-def _save_facts(connection: Connection, clock: int | None, change: SaveFacts) -> None:
+def _save_facts(connection: Connection, change: SaveFacts) -> None:
     facts = change.facts
     where = {"if_tenant": facts.tenant_id, "if_id": facts.id}
     written = connection.execute(
@@ -203,7 +204,7 @@ def _save_facts(connection: Connection, clock: int | None, change: SaveFacts) ->
     _require_one(connection, written.rowcount, where)
 
 
-def _replace_credential(connection: Connection, clock: int | None, change: ReplaceCredential) -> None:
+def _replace_credential(connection: Connection, change: ReplaceCredential) -> None:
     facts = change.facts
     where = {"if_tenant": facts.tenant_id, "if_id": facts.id}
     written = connection.execute(
@@ -228,13 +229,13 @@ def _replace_credential(connection: Connection, clock: int | None, change: Repla
     _require_one(connection, written.rowcount, where)
 
 
-def _erase_integration(connection: Connection, clock: int | None, change: EraseIntegration) -> None:
+def _erase_integration(connection: Connection, change: EraseIntegration) -> None:
     where = {"if_tenant": change.tenant_id, "if_id": change.integration_id}
     erased = connection.execute(_ERASE_INTEGRATION, {**where, "if_generation": change.expected_generation})
     _require_one(connection, erased.rowcount, where)
 
 
-def _take_lease(connection: Connection, clock: int | None, change: TakeLease) -> None:
+def _take_lease(connection: Connection, change: TakeLease) -> None:
     written = connection.execute(
         _TAKE_LEASE,
         {
@@ -243,7 +244,7 @@ def _take_lease(connection: Connection, clock: int | None, change: TakeLease) ->
             "if_generation": change.expected_generation,
             "if_delay": length(change.takeover_delay),
             "set_length": length(change.length),
-            "clock": clock,
+            "clock": given_time(connection),
             "lease_owner": change.owner,
             "phase": Phase.LEASED.value,
             "attempt_id": change.attempt_id,
@@ -252,12 +253,12 @@ def _take_lease(connection: Connection, clock: int | None, change: TakeLease) ->
     _unless_stale(written.rowcount == 1)
 
 
-def _mark_sent(connection: Connection, clock: int | None, change: MarkSent) -> None:
-    written = connection.execute(_MARK_SENT, {**_own_attempt(change), "if_needed": length(change.needed), "clock": clock})
+def _mark_sent(connection: Connection, change: MarkSent) -> None:
+    written = connection.execute(_MARK_SENT, {**_own_attempt(change), "if_needed": length(change.needed), "clock": given_time(connection)})
     _unless_stale(written.rowcount == 1)
 
 
-def _save_renewal(connection: Connection, clock: int | None, change: SaveRenewal) -> None:
+def _save_renewal(connection: Connection, change: SaveRenewal) -> None:
     facts = change.facts
     where = {"if_tenant": facts.tenant_id, "if_id": facts.id}
     written = connection.execute(
@@ -286,7 +287,7 @@ def _save_renewal(connection: Connection, clock: int | None, change: SaveRenewal
     _require_one(connection, written.rowcount, where)
 
 
-def _settle_attempt(connection: Connection, clock: int | None, change: SettleAttempt) -> None:
+def _settle_attempt(connection: Connection, change: SettleAttempt) -> None:
     statement = _SETTLE_AND_KEEP_LEASE if change.phase is Phase.UNKNOWN else _SETTLE_AND_END_LEASE
     written = connection.execute(
         statement,
@@ -343,7 +344,7 @@ def _credential_columns(credential: SealedCredential) -> dict[str, Any]:
     }
 
 
-def _facts(row: Row[Any] | Sequence[Any]) -> Integration:
+def _facts(row: AnyRow | tuple[Any, ...]) -> Integration:
     (
         integration_id,
         tenant_id,
@@ -387,7 +388,7 @@ def _facts(row: Row[Any] | Sequence[Any]) -> Integration:
     )
 
 
-def _held(row: Row[Any]) -> StoredIntegration:
+def _held(row: AnyRow) -> StoredIntegration:
     (
         generation,
         access_token,
@@ -477,29 +478,31 @@ _DROP_SURPLUS = delete(schema.authorization).where(
 )
 
 
-def find_pending(connection: Connection, clock: int | None, state_hash: bytes) -> PendingAuthorization | None:
+def find_pending(connection: Connection, state_hash: bytes) -> PendingAuthorization | None:
     """Return an authorization that is neither consumed nor expired, or None."""
-    row = connection.execute(_FIND_PENDING, {"if_hash": state_hash, "clock": clock}).first()
+    row = connection.execute(_FIND_PENDING, {"if_hash": state_hash, "clock": given_time(connection)}).first()
     return None if row is None else _pending(row)
 
 
-def take_pending(connection: Connection, clock: int | None, state_hash: bytes) -> PendingAuthorization | None:
+def take_pending(connection: Connection, state_hash: bytes) -> PendingAuthorization | None:
     """Consume an authorization; None if there is none, or somebody was first."""
-    if connection.execute(_TAKE_PENDING, {"if_hash": state_hash, "clock": clock}).rowcount != 1:
+    if connection.execute(_TAKE_PENDING, {"if_hash": state_hash, "clock": given_time(connection)}).rowcount != 1:
         return None
     return _pending(connection.execute(_TAKEN_PENDING, {"if_hash": state_hash}).one())
 
 
-def has_pending(connection: Connection, clock: int | None, tenant_id: TenantId, provider_id: ProviderId) -> bool:
+def has_pending(connection: Connection, tenant_id: TenantId, provider_id: ProviderId) -> bool:
     """Whether an authorization of this tenant with this provider is open."""
-    return bool(connection.execute(_HAS_PENDING, {"if_tenant": tenant_id, "if_provider": provider_id, "clock": clock}).scalar_one())
+    return bool(
+        connection.execute(_HAS_PENDING, {"if_tenant": tenant_id, "if_provider": provider_id, "clock": given_time(connection)}).scalar_one()
+    )
 
 
-def _add_pending(connection: Connection, clock: int | None, change: AddPending) -> None:
+def _add_pending(connection: Connection, change: AddPending) -> None:
     pending = change.pending
     actor = {"if_tenant": pending.tenant_id, "if_actor_type": pending.actor.type, "if_actor_id": pending.actor.id}
-    connection.execute(_DROP_EXPIRED, {"if_tenant": pending.tenant_id, "clock": clock})
-    surplus = connection.execute(_SURPLUS, {**actor, "clock": clock}).scalars().all()
+    connection.execute(_DROP_EXPIRED, {"if_tenant": pending.tenant_id, "clock": given_time(connection)})
+    surplus = connection.execute(_SURPLUS, {**actor, "clock": given_time(connection)}).scalars().all()
     if surplus:
         connection.execute(_DROP_SURPLUS, {"if_tenant": pending.tenant_id, "if_hashes": surplus})
     row = {
@@ -528,7 +531,7 @@ def _add_pending(connection: Connection, clock: int | None, change: AddPending) 
         connection.execute(_ADD_PENDING, row)
 
 
-def _pending(row: Row[Any]) -> PendingAuthorization:
+def _pending(row: AnyRow) -> PendingAuthorization:
     return PendingAuthorization(
         state_hash=bytes(row.state_hash),
         tenant_id=row.tenant_id,
@@ -575,19 +578,19 @@ _LIST_KEY_CHECKS = select(_c.kek_uri, _c.kek_key_id, _c.check_value)
 _ADD_KEY_CHECK = insert(schema.key_check)
 
 
-def find_key(connection: Connection, clock: int | None, tenant_id: TenantId, key_id: UUID) -> WrappedKey | None:
+def find_key(connection: Connection, tenant_id: TenantId, key_id: UUID) -> WrappedKey | None:
     """Return this data key of the tenant, or None."""
     row = connection.execute(_FIND_KEY, {"if_tenant": tenant_id, "if_key": key_id}).first()
     return None if row is None else _wrapped_key(row)
 
 
-def find_active_key(connection: Connection, clock: int | None, tenant_id: TenantId) -> WrappedKey | None:
+def find_active_key(connection: Connection, tenant_id: TenantId) -> WrappedKey | None:
     """Return the data key that new values of the tenant are sealed with, or None."""
     row = connection.execute(_FIND_ACTIVE_KEY, {"if_tenant": tenant_id}).first()
     return None if row is None else _wrapped_key(row)
 
 
-def list_key_checks(connection: Connection, clock: int | None) -> tuple[KeyCheck, ...]:
+def list_key_checks(connection: Connection) -> tuple[KeyCheck, ...]:
     """Return the check values of every key-encryption key ever used."""
     return tuple(
         KeyCheck(kek_uri=kek_uri, kek_key_id=kek_key_id, check_value=check_value)
@@ -595,12 +598,12 @@ def list_key_checks(connection: Connection, clock: int | None) -> tuple[KeyCheck
     )
 
 
-def list_kek_ids(connection: Connection, clock: int | None) -> tuple[bytes, ...]:
+def list_kek_ids(connection: Connection) -> tuple[bytes, ...]:
     """Return the ids of the key-encryption keys that wrap a data key which is not destroyed."""
     return tuple(sorted(connection.execute(_LIST_KEK_IDS).scalars()))
 
 
-def _add_key(connection: Connection, clock: int | None, change: AddKey) -> None:
+def _add_key(connection: Connection, change: AddKey) -> None:
     key = change.key
     row = {
         "tenant_id": key.tenant_id,
@@ -620,13 +623,13 @@ def _add_key(connection: Connection, clock: int | None, change: AddKey) -> None:
         connection.execute(_ADD_KEY, row)
 
 
-def _add_key_check(connection: Connection, clock: int | None, change: AddKeyCheck) -> None:
+def _add_key_check(connection: Connection, change: AddKeyCheck) -> None:
     check = change.check
     row = {"kek_uri": check.kek_uri, "kek_key_id": check.kek_key_id, "check_value": check.check_value}
     _insert_unless_there(connection, _ADD_KEY_CHECK, row)
 
 
-def _wrapped_key(row: Row[Any]) -> WrappedKey:
+def _wrapped_key(row: AnyRow) -> WrappedKey:
     return WrappedKey(
         key_id=row.key_id,
         tenant_id=row.tenant_id,
@@ -673,9 +676,9 @@ _DUE_REVOCATIONS = (
 _COUNT_REVOCATIONS = select(func.count()).select_from(schema.revocation)
 
 
-def claim_revocations(connection: Connection, clock: int | None, limit: int, hold: timedelta) -> tuple[Revocation, ...]:
+def claim_revocations(connection: Connection, *, limit: int, hold: timedelta) -> tuple[Revocation, ...]:
     """Return entries whose time has come, oldest first, and move their time forward, out of everybody's sight."""
-    rows = connection.execute(_DUE_REVOCATIONS, {"count": limit, "clock": clock}).all()
+    rows = connection.execute(_DUE_REVOCATIONS, {"count": limit, "clock": given_time(connection)}).all()
     claimed = tuple(_revocation(row, next_attempt=row.now + length(hold)) for row in rows)
     if claimed:
         connection.execute(
@@ -685,12 +688,12 @@ def claim_revocations(connection: Connection, clock: int | None, limit: int, hol
     return claimed
 
 
-def count_revocations(connection: Connection, clock: int | None) -> int:
+def count_revocations(connection: Connection) -> int:
     """Return how many tokens wait to be revoked."""
     return int(connection.execute(_COUNT_REVOCATIONS).scalar_one())
 
 
-def _add_revocation(connection: Connection, clock: int | None, change: AddRevocation) -> None:
+def _add_revocation(connection: Connection, change: AddRevocation) -> None:
     entry = change.revocation
     row = {
         "tenant_id": entry.tenant_id,
@@ -711,11 +714,11 @@ def _add_revocation(connection: Connection, clock: int | None, change: AddRevoca
         connection.execute(_ADD_REVOCATION, row)
 
 
-def _finish_revocation(connection: Connection, clock: int | None, change: FinishRevocation) -> None:
+def _finish_revocation(connection: Connection, change: FinishRevocation) -> None:
     connection.execute(_FINISH_REVOCATION, {"if_tenant": change.tenant_id, "if_id": change.revocation_id})
 
 
-def _delay_revocation(connection: Connection, clock: int | None, change: DelayRevocation) -> None:
+def _delay_revocation(connection: Connection, change: DelayRevocation) -> None:
     connection.execute(
         _DELAY_REVOCATION,
         {
@@ -727,7 +730,7 @@ def _delay_revocation(connection: Connection, clock: int | None, change: DelayRe
     )
 
 
-def _revocation(row: Row[Any], *, next_attempt: int) -> Revocation:
+def _revocation(row: AnyRow, *, next_attempt: int) -> Revocation:
     return Revocation(
         id=row.revocation_id,
         tenant_id=row.tenant_id,
@@ -776,14 +779,12 @@ _MOVE_HEAD = update(schema.audit_head).where(_h.tenant_id == bindparam("if_tenan
 _ADD_EVENT = insert(schema.audit)
 
 
-def list_audit(connection: Connection, clock: int | None, tenant_id: TenantId, after: int, limit: int) -> tuple[AuditRecord, ...]:
+def list_audit(connection: Connection, tenant_id: TenantId, *, after: int, limit: int) -> tuple[AuditRecord, ...]:
     """Return the tenant's events with a number above *after*, in order."""
     return _records(connection.execute(_LIST_AUDIT, {"if_tenant": tenant_id, "if_after": after, "count": limit}))
 
 
-def list_audit_of(
-    connection: Connection, clock: int | None, tenant_id: TenantId, resource: str, before: int | None, limit: int
-) -> tuple[AuditRecord, ...]:
+def list_audit_of(connection: Connection, tenant_id: TenantId, resource: str, *, before: int | None, limit: int) -> tuple[AuditRecord, ...]:
     """Return the newest events of one resource, newest first, with a number below *before*."""
     where: dict[str, Any] = {"if_tenant": tenant_id, "if_resource": resource, "count": limit}
     if before is None:
@@ -791,7 +792,7 @@ def list_audit_of(
     return _records(connection.execute(_LIST_AUDIT_BEFORE, {**where, "if_before": before}))
 
 
-def find_audit_head(connection: Connection, clock: int | None, tenant_id: TenantId) -> AuditHead | None:
+def find_audit_head(connection: Connection, tenant_id: TenantId) -> AuditHead | None:
     """Return the end of the tenant's chain, or None where nothing happened yet."""
     row = connection.execute(_FIND_HEAD, {"if_tenant": tenant_id}).first()
     return None if row is None else AuditHead(tenant_id=tenant_id, seq=row[0], hash=row[1])
@@ -843,7 +844,7 @@ def _event_columns(record: AuditRecord) -> dict[str, Any]:
     }
 
 
-def _records(rows: Iterable[Row[Any]]) -> tuple[AuditRecord, ...]:
+def _records(rows: Iterable[AnyRow]) -> tuple[AuditRecord, ...]:
     return tuple(
         [
             AuditRecord(
@@ -871,43 +872,43 @@ def _records(rows: Iterable[Row[Any]]) -> tuple[AuditRecord, ...]:
 # The unit of work
 
 
-def apply(connection: Connection, clock: int | None, changes: Sequence[Change]) -> None:
+def apply(connection: Connection, changes: Sequence[Change]) -> None:
     """Make *changes* in the transaction that is open, or raise what the refused one says; events are written last."""
     for change in changes:
-        _make(connection, clock, change)
+        _make(connection, change)
     _append_events(connection, [change.event for change in changes if isinstance(change, Record)])
 
 
-def _make(connection: Connection, clock: int | None, change: Change) -> None:  # noqa: C901, PLR0912 - one case per kind of change
+def _make(connection: Connection, change: Change) -> None:  # noqa: C901, PLR0912 - one case per kind of change
     match change:
         case AddIntegration():
-            _add_integration(connection, clock, change)
+            _add_integration(connection, change)
         case SaveFacts():
-            _save_facts(connection, clock, change)
+            _save_facts(connection, change)
         case ReplaceCredential():
-            _replace_credential(connection, clock, change)
+            _replace_credential(connection, change)
         case EraseIntegration():
-            _erase_integration(connection, clock, change)
+            _erase_integration(connection, change)
         case TakeLease():
-            _take_lease(connection, clock, change)
+            _take_lease(connection, change)
         case MarkSent():
-            _mark_sent(connection, clock, change)
+            _mark_sent(connection, change)
         case SaveRenewal():
-            _save_renewal(connection, clock, change)
+            _save_renewal(connection, change)
         case SettleAttempt():
-            _settle_attempt(connection, clock, change)
+            _settle_attempt(connection, change)
         case AddPending():
-            _add_pending(connection, clock, change)
+            _add_pending(connection, change)
         case AddKey():
-            _add_key(connection, clock, change)
+            _add_key(connection, change)
         case AddKeyCheck():
-            _add_key_check(connection, clock, change)
+            _add_key_check(connection, change)
         case AddRevocation():
-            _add_revocation(connection, clock, change)
+            _add_revocation(connection, change)
         case FinishRevocation():
-            _finish_revocation(connection, clock, change)
+            _finish_revocation(connection, change)
         case DelayRevocation():
-            _delay_revocation(connection, clock, change)
+            _delay_revocation(connection, change)
         case Record():
             pass  # appended when everything else is made
         case _:
@@ -919,7 +920,7 @@ def _make(connection: Connection, clock: int | None, change: Change) -> None:  #
 _FIND_VERSION = select(schema.version.c.version_num)
 
 
-def find_version(connection: Connection, clock: int | None) -> str | None:
+def find_version(connection: Connection) -> str | None:
     """Return the newest migration of this database, or None where there is no table of ours."""
     try:
         return connection.execute(_FIND_VERSION).scalar()

@@ -27,12 +27,11 @@ from cloud_integrations.ports.clock import Clock
 from cloud_integrations.ports.store import Change, StoreReport
 
 from . import operations, schema
-from .clock import micros
 from .engine import begin_writing, reading_view, writing_view
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Operation = Callable[Concatenate[Connection, int | None, P], T]
+Operation = Callable[Concatenate[Connection, P], T]
 
 _HOPS = 16
 """Threads for a blocking engine behind the awaited store; about as many as its pool has connections."""
@@ -46,91 +45,82 @@ class SqlAlchemyStore:
     """
 
     def __init__(self, engine: Engine, /, *, clock: Clock | None = None) -> None:
-        self._reads = reading_view(engine)
-        self._writes = writing_view(engine)
-        self._clock = clock
+        self._engine = _Blocking(engine, clock)
+        self._dialect = engine.dialect
 
     def prepare(self) -> None:
         """Check that the tables are there and of this version, or raise `SchemaError`."""
-        _require_version(self._read(operations.find_version))
+        _require_version(self._engine.read(operations.find_version))
 
     def report(self) -> StoreReport:
         """Say which database this is and which schema it has."""
-        return _report(self._reads.dialect.name, self._reads.dialect.driver, self._read(operations.find_version))
+        return _report(self._dialect.name, self._dialect.driver, self._engine.read(operations.find_version))
 
     def apply(self, *changes: Change) -> None:
         """Make all *changes* in one transaction, or none and raise what the refused change says."""
-        self._write(operations.apply, changes)
+        self._engine.write(operations.apply, changes)
 
     def find_integration(self, tenant_id: TenantId, integration_id: IntegrationId, /) -> StoredIntegration | None:
         """Return the tenant's integration, or None."""
-        return self._read(operations.find_integration, tenant_id, integration_id)
+        return self._engine.read(operations.find_integration, tenant_id, integration_id)
 
     def find_by_provider(self, tenant_id: TenantId, provider_id: ProviderId, /) -> StoredIntegration | None:
         """Return the tenant's integration with this provider, or None."""
-        return self._read(operations.find_by_provider, tenant_id, provider_id)
+        return self._engine.read(operations.find_by_provider, tenant_id, provider_id)
 
     def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration, ...]:
         """Return the tenant's integrations, oldest first; at most one per provider."""
-        return self._read(operations.list_integrations, tenant_id)
+        return self._engine.read(operations.list_integrations, tenant_id)
 
     def find_pending(self, state_hash: bytes, /) -> PendingAuthorization | None:
         """Return an authorization that is neither consumed nor expired, or None."""
-        return self._read(operations.find_pending, state_hash)
+        return self._engine.read(operations.find_pending, state_hash)
 
     def take_pending(self, state_hash: bytes, /) -> PendingAuthorization | None:
         """Consume an authorization; None if there is none, or somebody was first."""
-        return self._write(operations.take_pending, state_hash)
+        return self._engine.write(operations.take_pending, state_hash)
 
     def has_pending(self, tenant_id: TenantId, provider_id: ProviderId, /) -> bool:
         """Whether an authorization of this tenant with this provider is open."""
-        return self._read(operations.has_pending, tenant_id, provider_id)
+        return self._engine.read(operations.has_pending, tenant_id, provider_id)
 
     def find_key(self, tenant_id: TenantId, key_id: UUID, /) -> WrappedKey | None:
         """Return this data key of the tenant, or None."""
-        return self._read(operations.find_key, tenant_id, key_id)
+        return self._engine.read(operations.find_key, tenant_id, key_id)
 
     def find_active_key(self, tenant_id: TenantId, /) -> WrappedKey | None:
         """Return the data key that new values of the tenant are sealed with, or None."""
-        return self._read(operations.find_active_key, tenant_id)
+        return self._engine.read(operations.find_active_key, tenant_id)
 
     def list_key_checks(self) -> tuple[KeyCheck, ...]:
         """Return the check values of every key-encryption key ever used."""
-        return self._read(operations.list_key_checks)
+        return self._engine.read(operations.list_key_checks)
 
     def list_kek_ids(self) -> tuple[bytes, ...]:
         """Return the ids of the key-encryption keys that wrap a data key which is not destroyed."""
-        return self._read(operations.list_kek_ids)
+        return self._engine.read(operations.list_kek_ids)
 
     def claim_revocations(self, *, limit: int, hold: timedelta) -> tuple[Revocation, ...]:
         """Return entries of the outbox whose time has come, oldest first, and hold them."""
-        return self._write(operations.claim_revocations, limit, hold)
+        return self._engine.write(operations.claim_revocations, limit=limit, hold=hold)
 
     def count_revocations(self) -> int:
         """Return how many tokens wait to be revoked."""
-        return self._read(operations.count_revocations)
+        return self._engine.read(operations.count_revocations)
 
     def list_audit(self, tenant_id: TenantId, /, *, after: int = 0, limit: int = 200) -> tuple[AuditRecord, ...]:
         """Return the tenant's events with a number above *after*, in order."""
-        return self._read(operations.list_audit, tenant_id, after, limit)
+        return self._engine.read(operations.list_audit, tenant_id, after=after, limit=limit)
 
     def list_audit_of(
         self, tenant_id: TenantId, resource: str, /, *, before: int | None = None, limit: int = 200
     ) -> tuple[AuditRecord, ...]:
         """Return the newest events of one resource, newest first, with a number below *before*."""
-        return self._read(operations.list_audit_of, tenant_id, resource, before, limit)
+        return self._engine.read(operations.list_audit_of, tenant_id, resource, before=before, limit=limit)
 
     def find_audit_head(self, tenant_id: TenantId, /) -> AuditHead | None:
         """Return the end of the tenant's chain, or None where nothing happened yet."""
-        return self._read(operations.find_audit_head, tenant_id)
-
-    def _read(self, operation: Operation[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        with _speaking_our_errors(), self._reads.connect() as connection:
-            return operation(connection, _time(self._clock), *args, **kwargs)
-
-    def _write(self, operation: Operation[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        with _speaking_our_errors(), self._writes.connect() as connection:
-            return _in_transaction(connection, partial(operation, connection, _time(self._clock), *args, **kwargs))
+        return self._engine.read(operations.find_audit_head, tenant_id)
 
 
 class AsyncSqlAlchemyStore:
@@ -199,7 +189,7 @@ class AsyncSqlAlchemyStore:
 
     async def claim_revocations(self, *, limit: int, hold: timedelta) -> tuple[Revocation, ...]:
         """Return entries of the outbox whose time has come, oldest first, and hold them."""
-        return await self._engine.write(operations.claim_revocations, limit, hold)
+        return await self._engine.write(operations.claim_revocations, limit=limit, hold=hold)
 
     async def count_revocations(self) -> int:
         """Return how many tokens wait to be revoked."""
@@ -207,61 +197,69 @@ class AsyncSqlAlchemyStore:
 
     async def list_audit(self, tenant_id: TenantId, /, *, after: int = 0, limit: int = 200) -> tuple[AuditRecord, ...]:
         """Return the tenant's events with a number above *after*, in order."""
-        return await self._engine.read(operations.list_audit, tenant_id, after, limit)
+        return await self._engine.read(operations.list_audit, tenant_id, after=after, limit=limit)
 
     async def list_audit_of(
         self, tenant_id: TenantId, resource: str, /, *, before: int | None = None, limit: int = 200
     ) -> tuple[AuditRecord, ...]:
         """Return the newest events of one resource, newest first, with a number below *before*."""
-        return await self._engine.read(operations.list_audit_of, tenant_id, resource, before, limit)
+        return await self._engine.read(operations.list_audit_of, tenant_id, resource, before=before, limit=limit)
 
     async def find_audit_head(self, tenant_id: TenantId, /) -> AuditHead | None:
         """Return the end of the tenant's chain, or None where nothing happened yet."""
         return await self._engine.read(operations.find_audit_head, tenant_id)
 
 
+class _Blocking:
+    """Runs operations over an `Engine`."""
+
+    def __init__(self, engine: Engine, clock: Clock | None) -> None:
+        self._reads = reading_view(engine, clock)
+        self._writes = writing_view(engine, clock)
+
+    def read(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with _speaking_our_errors(), self._reads.connect() as connection:
+            return operation(connection, *args, **kwargs)
+
+    def write(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with _speaking_our_errors(), self._writes.connect() as connection:
+            return _in_transaction(connection, operation, *args, **kwargs)
+
+
 class _Awaiting:
     """Runs operations over an `AsyncEngine`."""
 
     def __init__(self, engine: AsyncEngine, clock: Clock | None) -> None:
-        self._reads = reading_view(engine)
-        self._writes = writing_view(engine)
-        self._clock = clock
+        self._reads = reading_view(engine, clock)
+        self._writes = writing_view(engine, clock)
 
     async def read(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         with _speaking_our_errors():
             async with self._reads.connect() as connection:
-                return await connection.run_sync(operation, _time(self._clock), *args, **kwargs)
+                return await connection.run_sync(operation, *args, **kwargs)
 
     async def write(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        def unit_of_work(connection: Connection) -> T:
-            return _in_transaction(connection, partial(operation, connection, _time(self._clock), *args, **kwargs))
-
         with _speaking_our_errors():
             async with self._writes.connect() as connection:
-                return await connection.run_sync(unit_of_work)
+                return await connection.run_sync(_in_transaction, operation, *args, **kwargs)
 
 
 class _Hopping:
-    """Runs operations over a blocking `Engine`, each in one hop to a thread."""
+    """Runs operations over an `Engine`, each in one hop to a thread."""
 
     def __init__(self, engine: Engine, clock: Clock | None) -> None:
-        self._store = SqlAlchemyStore(engine, clock=clock)
+        self._engine = _Blocking(engine, clock)
         # Not the loop's own executor: whatever else is queued there would keep tokens waiting.
         self._threads = ThreadPoolExecutor(_HOPS, thread_name_prefix="cloud-integrations-store")
 
     def read(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
-        return self._hop(partial(self._store._read, operation, *args, **kwargs))
+        return self._hop(partial(self._engine.read, operation, *args, **kwargs))
 
     def write(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
-        return self._hop(partial(self._store._write, operation, *args, **kwargs))
+        return self._hop(partial(self._engine.write, operation, *args, **kwargs))
 
     def _hop(self, call: Callable[[], T]) -> Awaitable[T]:
         return asyncio.get_running_loop().run_in_executor(self._threads, call)
-
-
-def _time(clock: Clock | None) -> int | None:
-    return None if clock is None else micros(clock.now())
 
 
 def _require_version(found: str | None) -> None:
@@ -273,11 +271,11 @@ def _report(database: str, driver: str, version: str | None) -> StoreReport:
     return StoreReport(kind=f"sqlalchemy+{database}", schema=version, facts={"driver": driver, "expected_schema": schema.VERSION})
 
 
-def _in_transaction(connection: Connection, work: Callable[[], T]) -> T:
-    """Do *work* in a transaction: all of it, or nothing."""
+def _in_transaction(connection: Connection, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do *operation* in a transaction: all of it, or nothing."""
     with connection.begin() as transaction:
         begin_writing(connection)
-        result = work()
+        result = operation(connection, *args, **kwargs)
         try:
             transaction.commit()
         except (DBAPIError, OSError) as error:

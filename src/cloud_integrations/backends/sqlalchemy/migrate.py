@@ -1,0 +1,76 @@
+"""Bring a database to the schema of this version, beside whatever else lives in it.
+
+The history has a version table of its own, so that it never meets the host's.
+"""
+
+from __future__ import annotations
+
+import io
+from importlib.resources import files
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, Engine, text
+
+from .engine import begin_writing, writing_view
+from .schema import TABLE_NAMES, VERSION_TABLE
+
+_LOCK = 0x63695F6D69677261
+"""Held on PostgreSQL while migrating, so that two processes that start together do not meet ("ci_migra")."""
+
+
+def upgrade(engine: Engine | Connection, /) -> None:
+    """Apply the migrations that are missing.
+
+    Given an engine, in one transaction of our own.  Given a connection, in the caller's
+    transaction, which the caller commits.
+    """
+    if isinstance(engine, Connection):
+        _upgrade(engine)
+        return
+    with writing_view(engine, None).begin() as connection:
+        begin_writing(connection)
+        _upgrade(connection)
+
+
+def current(engine: Engine | Connection, /) -> str | None:
+    """Return the newest migration that was applied, or None where there is none."""
+    if isinstance(engine, Connection):
+        return MigrationContext.configure(engine, opts={"version_table": VERSION_TABLE}).get_current_revision()
+    with engine.connect() as connection:
+        return current(connection)
+
+
+def upgrade_sql(dialect: str, /) -> str:
+    """Return the statements of all migrations for *dialect* (`postgresql`, `sqlite`, `mariadb`), for those who run SQL by hand."""
+    output = io.StringIO()
+    config = _config({"dialect_name": dialect, "literal_binds": True}, output)
+    command.upgrade(config, "head", sql=True)
+    return output.getvalue()
+
+
+def include_object(_object: Any, name: str | None, type_: str, _reflected: bool, _compare_to: Any, /) -> bool:  # noqa: FBT001 - Alembic's signature
+    """Tell a host's autogenerate to leave our tables alone: `context.configure(include_object=include_object)`."""
+    return type_ != "table" or name not in TABLE_NAMES
+
+
+def script_location() -> str:
+    """Return where the scripts are, for a host that runs them with its own Alembic."""
+    return str(files("cloud_integrations.backends.sqlalchemy") / "migrations")
+
+
+def _upgrade(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    command.upgrade(_config({"connection": connection, "transactional_ddl": True}), "head")
+
+
+def _config(options: dict[str, Any], output: io.StringIO | None = None) -> Config:
+    config = Config(output_buffer=output or io.StringIO())
+    # A percent sign is Alembic's own; a path may hold one.
+    config.set_main_option("script_location", script_location().replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["cloud_integrations"] = options
+    return config

@@ -1,0 +1,182 @@
+"""The first tables.
+
+Revision 0001, after nothing.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects.mysql import VARBINARY, VARCHAR
+from sqlalchemy.types import TypeEngine
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def _text(length: int, /) -> TypeEngine[str]:
+    return sa.String(length).with_variant(VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
+
+
+def _bytes(length: int, /) -> TypeEngine[bytes]:
+    return sa.LargeBinary(length).with_variant(VARBINARY(length), "mysql", "mariadb")
+
+
+_SEALED = sa.LargeBinary(65535)
+
+
+def upgrade() -> None:
+    """Make the tables."""
+    op.create_table(
+        "ci_integration",
+        sa.Column("tenant_id", _text(255), nullable=False),
+        sa.Column("integration_id", sa.Uuid, nullable=False),
+        sa.Column("provider_id", sa.Uuid, nullable=False),
+        sa.Column("name", _text(50), nullable=False),
+        sa.Column("auth_type", _text(16), nullable=False),
+        sa.Column("method_id", _text(64), nullable=False),
+        sa.Column("context_id", sa.Uuid),
+        sa.Column("state", _text(16), nullable=False),
+        sa.Column("state_since", sa.BigInteger, nullable=False),
+        sa.Column("reason", _text(255)),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("updated_at", sa.BigInteger, nullable=False),
+        sa.Column("scopes", sa.Text, nullable=False),
+        sa.Column("requested_scopes", sa.Text, nullable=False),
+        sa.Column("expires_at", sa.BigInteger),
+        sa.Column("reconnect_before", sa.BigInteger),
+        sa.Column("account_id", sa.Text),
+        sa.Column("account_label", sa.Text),
+        sa.Column("variables", sa.Text, nullable=False),
+        sa.Column("generation", sa.BigInteger, nullable=False),
+        sa.Column("access_token", _SEALED),
+        sa.Column("refresh_token", _SEALED),
+        sa.Column("api_key", _SEALED),
+        sa.Column("api_secret", _SEALED),
+        sa.Column("writer_lease", sa.BigInteger, nullable=False),
+        sa.Column("lease_token", sa.BigInteger, nullable=False),
+        sa.Column("lease_until", sa.BigInteger),
+        sa.Column("lease_owner", _text(255)),
+        sa.Column("phase", _text(16), nullable=False),
+        sa.Column("attempt_id", _text(64)),
+        sa.Column("sent_at", sa.BigInteger),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("next_attempt_at", sa.BigInteger),
+        sa.Column("last_error", _text(255)),
+        sa.Column("refreshed_at", sa.BigInteger),
+        sa.Column("due_at", sa.BigInteger),
+        sa.PrimaryKeyConstraint("tenant_id", "integration_id", name="ci_integration_pk"),
+        sa.UniqueConstraint("tenant_id", "provider_id", name="ci_integration_one_per_provider"),
+        sa.CheckConstraint(
+            "(auth_type = 'oauth2' AND access_token IS NOT NULL AND api_key IS NULL AND api_secret IS NULL)"
+            " OR (auth_type = 'apikey' AND api_key IS NOT NULL AND access_token IS NULL AND refresh_token IS NULL)",
+            name="ci_integration_one_credential",
+        ),
+    )
+    op.create_index(
+        "ci_integration_due",
+        "ci_integration",
+        ["due_at", "tenant_id", "integration_id"],
+        postgresql_where=sa.text("due_at IS NOT NULL"),
+        sqlite_where=sa.text("due_at IS NOT NULL"),
+    )
+    op.create_table(
+        "ci_authorization",
+        sa.Column("tenant_id", _text(255), nullable=False),
+        sa.Column("state_hash", _bytes(32), nullable=False),
+        sa.Column("provider_id", sa.Uuid, nullable=False),
+        sa.Column("method_id", _text(64), nullable=False),
+        sa.Column("context_id", sa.Uuid, nullable=False),
+        sa.Column("integration_id", sa.Uuid, nullable=False),
+        sa.Column("reconnects_generation", sa.BigInteger),
+        sa.Column("actor_type", _text(32), nullable=False),
+        sa.Column("actor_id", _text(255), nullable=False),
+        sa.Column("browser_hash", _bytes(32)),
+        sa.Column("name", _text(50), nullable=False),
+        sa.Column("redirect_uri", sa.Text, nullable=False),
+        sa.Column("scopes", sa.Text, nullable=False),
+        sa.Column("sealed_verifier", _SEALED),
+        sa.Column("issuer", sa.Text),
+        sa.Column("variables", sa.Text, nullable=False),
+        sa.Column("return_to", sa.Text),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("expires_at", sa.BigInteger, nullable=False),
+        sa.Column("consumed_at", sa.BigInteger),
+        sa.PrimaryKeyConstraint("tenant_id", "state_hash", name="ci_authorization_pk"),
+        sa.UniqueConstraint("state_hash", name="ci_authorization_state"),
+    )
+    op.create_index("ci_authorization_actor", "ci_authorization", ["tenant_id", "actor_type", "actor_id", "created_at"])
+    op.create_table(
+        "ci_key",
+        sa.Column("tenant_id", _text(255), nullable=False),
+        sa.Column("key_id", sa.Uuid, nullable=False),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("state", _text(16), nullable=False),
+        sa.Column("active_marker", sa.SmallInteger),
+        sa.Column("suite", sa.Integer, nullable=False),
+        sa.Column("kek_uri", _text(512), nullable=False),
+        sa.Column("kek_key_id", _bytes(16), nullable=False),
+        sa.Column("wrapped", _SEALED, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("retired_at", sa.BigInteger),
+        sa.Column("destroyed_at", sa.BigInteger),
+        sa.PrimaryKeyConstraint("tenant_id", "key_id", name="ci_key_pk"),
+        sa.UniqueConstraint("tenant_id", "version", name="ci_key_version"),
+        sa.UniqueConstraint("tenant_id", "active_marker", name="ci_key_one_active"),
+        sa.CheckConstraint(
+            "(state = 'active' AND active_marker = 1) OR (state <> 'active' AND active_marker IS NULL)", name="ci_key_active_is_marked"
+        ),
+    )
+    op.create_table(
+        "ci_key_check",
+        sa.Column("kek_key_id", _bytes(16), nullable=False),
+        sa.Column("kek_uri", _text(512), nullable=False),
+        sa.Column("check_value", _bytes(255), nullable=False),
+        sa.PrimaryKeyConstraint("kek_key_id", name="ci_key_check_pk"),
+    )
+    op.create_table(
+        "ci_revocation",
+        sa.Column("tenant_id", _text(255), nullable=False),
+        sa.Column("revocation_id", sa.Uuid, nullable=False),
+        sa.Column("integration_id", sa.Uuid, nullable=False),
+        sa.Column("provider_id", sa.Uuid, nullable=False),
+        sa.Column("method_id", _text(64), nullable=False),
+        sa.Column("context_id", sa.Uuid),
+        sa.Column("kind", _text(16), nullable=False),
+        sa.Column("sealed_token", _SEALED, nullable=False),
+        sa.Column("variables", sa.Text, nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("next_attempt_at", sa.BigInteger, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("last_error", _text(255)),
+        sa.PrimaryKeyConstraint("tenant_id", "revocation_id", name="ci_revocation_pk"),
+    )
+    op.create_index("ci_revocation_due", "ci_revocation", ["next_attempt_at", "tenant_id", "revocation_id"])
+    op.create_table(
+        "ci_audit",
+        sa.Column("tenant_id", _text(255), nullable=False),
+        sa.Column("seq", sa.BigInteger, nullable=False, autoincrement=False),
+        sa.Column("event_id", sa.Uuid, nullable=False),
+        sa.Column("occurred_at", sa.BigInteger, nullable=False),
+        sa.Column("actor_type", _text(32), nullable=False),
+        sa.Column("actor_id", _text(255), nullable=False),
+        sa.Column("action", _text(64), nullable=False),
+        sa.Column("resource", _text(255), nullable=False),
+        sa.Column("outcome", _text(16), nullable=False),
+        sa.Column("reason", _text(255)),
+        sa.Column("request_id", _text(255)),
+        sa.Column("details", sa.Text, nullable=False),
+        sa.Column("previous_hash", _bytes(32), nullable=False),
+        sa.Column("hash", _bytes(32), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "seq", name="ci_audit_pk"),
+    )
+    op.create_index("ci_audit_resource", "ci_audit", ["tenant_id", "resource", "seq"])
+    op.create_table(
+        "ci_audit_head",
+        sa.Column("tenant_id", _text(255), nullable=False),
+        sa.Column("seq", sa.BigInteger, nullable=False),
+        sa.Column("hash", _bytes(32), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", name="ci_audit_head_pk"),
+    )
