@@ -45,7 +45,7 @@ def test_a_wheel_holds_its_package_and_nothing_else(package: str, wheels: dict[s
     assert {re.sub(r"-[\d.]+\.dist-info$", "", name.partition("/")[0]) for name in names} == {package}
     assert f"{package}/py.typed" in names
     expected = re.compile(
-        rf"{package}/(?:py\.typed|[\w/]+\.py|providers/\w+\.toml|backends/sqlalchemy/migrations/script\.py\.mako)|.*\.dist-info/.*"
+        rf"{package}/(?:py\.typed|[\w/]+\.py|providers/\w+\.toml|providers/evidence/\w+\.json|backends/sqlalchemy/migrations/script\.py\.mako)|.*\.dist-info/.*"
     )
     assert [name for name in names if not expected.fullmatch(name)] == []
     assert [name for name in names if re.search(r"\.pth$|(?:^|/)(?:tests?/|test_|conftest)", name)] == []
