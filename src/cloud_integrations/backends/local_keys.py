@@ -37,22 +37,21 @@ class LocalKeyring:
     __slots__ = ("_by_id", "_cipher", "_primary")
 
     def __init__(self, keys: Sequence[str | Secret], /, *, setting: str = "keys") -> None:
+        self._by_id: dict[bytes, _Kek] = {}  # first, so that a half-made keyring can be shown in a traceback
         # From here on no key is text in a local variable, which a traceback may show.
         entries = [_hide(entry) for entry in keys]
         del keys
         if not entries:
             raise ConfigurationError(setting=setting, problem="has no key")
-        by_id: dict[bytes, _Kek] = {}
         for position, entry in enumerate(entries, start=1):
             kek = _read_entry(entry)
             # The kid is not named here: in a malformed entry it may be the key, written in the wrong place.
             if kek is None:
                 raise ConfigurationError(setting=setting, problem=f"entry {position} is not kid:base64 of {KEY_LENGTH} bytes")
-            if kek.ref.kek_key_id in by_id:
+            if kek.ref.kek_key_id in self._by_id:
                 raise ConfigurationError(setting=setting, problem=f"entry {position} uses the kid {kek.kid} again")
-            by_id[kek.ref.kek_key_id] = kek
-        self._by_id = by_id
-        self._primary = next(iter(by_id.values()))
+            self._by_id[kek.ref.kek_key_id] = kek
+        self._primary = next(iter(self._by_id.values()))
         self._cipher = AesGcmCipher()
 
     @classmethod

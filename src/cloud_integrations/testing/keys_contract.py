@@ -80,7 +80,7 @@ class KeyServiceContract:
             {"wrapped": b""},
             {"wrapped": DATA_KEY},
         ],
-        ids=lambda change: next(iter(change)),
+        ids=["another tenant", "another key id", "another version", "nothing", "the key itself"],
     )
     def test_a_wrapped_key_unwraps_in_its_own_row_only(self, keys: KeyService, change: dict[str, Any]) -> None:
         with pytest.raises(DecryptError):
