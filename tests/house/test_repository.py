@@ -72,6 +72,11 @@ def test_lock_files_hold_hashes_and_no_address(lock: str, root: Path) -> None:
     assert "://" not in text
 
 
+@pytest.mark.requirement("SUP-05")
+def test_only_versions_that_are_a_week_old_are_locked(root: Path) -> None:
+    assert "--exclude-newer P7D " in (root / "noxfile.py").read_text(encoding="utf-8")
+
+
 def test_every_dependency_is_locked(root: Path) -> None:
     locked = set(re.findall(r"^([\w.-]+)==", (root / "requirements/dev.txt").read_text(encoding="utf-8"), re.MULTILINE))
     wanted = {_name(line) for distribution in DISTRIBUTIONS for line in _dependencies(_project(root, distribution))}
