@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -51,15 +52,9 @@ def test_the_python_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     source = _python(page)
     if not source.strip():
         return
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", RUNNER, str(page)],
-        input=source,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    command = [sys.executable, "-W", "error", "-c", RUNNER, str(page)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # what this test can import, the page can
+    done = subprocess.run(command, input=source, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
 
 
