@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from cloud_integrations.messages.http import HttpRequest
+from cloud_integrations.runtime.clock import SystemClock
+from cloud_integrations.testing import AsyncSimulatedTransport, Misbehaviour, SimulatedProvider, SimulatedTransport
+from cloud_integrations.testing.transport_contract import PATIENT, TransportContract
+
+
+class _InMemory(TransportContract):
+    @pytest.fixture
+    def base_url(self, provider):
+        return provider.base_url
+
+
+@pytest.mark.requirement("OAU-033", "OAU-036")
+class TestSimulatedTransport(_InMemory):
+    @pytest.fixture
+    def transport(self, provider):
+        return SimulatedTransport(provider)
+
+
+@pytest.mark.requirement("OAU-033", "OAU-036")
+class TestAsyncSimulatedTransport(_InMemory):
+    @pytest.fixture
+    def transport(self, provider):
+        return AsyncSimulatedTransport(provider)
+
+
+def who_am_i(provider):
+    key = provider.valid_api_key.reveal()
+    return HttpRequest(method="GET", url=f"{provider.base_url}/me", headers={"Authorization": f"Bearer {key}"}, provider_id="simulated")
+
+
+def test_hooks_stand_before_and_after_the_provider():
+    provider = SimulatedProvider()
+    seen = []
+    transport = SimulatedTransport(
+        provider,
+        before_send=lambda request: seen.append(("before", request.method, len(provider.requests))),
+        after_send=lambda request, response: seen.append(("after", response.status, len(provider.requests))),
+    )
+    transport.send(who_am_i(provider), deadline=PATIENT)
+    assert seen == [("before", "GET", 0), ("after", 200, 1)]
+
+
+async def test_async_hooks_may_wait_and_requests_are_under_way_together():
+    provider = SimulatedProvider()
+    both = asyncio.Barrier(2)
+
+    async def after(request, response):
+        await both.wait()
+
+    transport = AsyncSimulatedTransport(provider, before_send=lambda request: None, after_send=after)
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(2):
+            tasks.create_task(transport.send(who_am_i(provider), deadline=PATIENT))
+    assert provider.concurrency_max == 2
+
+
+def test_a_hook_that_raises_loses_the_answer():
+    provider = SimulatedProvider()
+
+    def lose(request, response):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        SimulatedTransport(provider, after_send=lose).send(who_am_i(provider), deadline=PATIENT)
+    assert len(provider.requests) == 1
+    SimulatedTransport(provider).send(who_am_i(provider), deadline=PATIENT)
+    assert provider.concurrency_max == 1
+
+
+def test_a_delay_advances_a_fixed_clock():
+    provider = SimulatedProvider()
+    start = provider.clock.now()
+    provider.misbehave(Misbehaviour.SLOW, endpoint="me", delay=timedelta(seconds=3))
+    response = SimulatedTransport(provider).send(who_am_i(provider), deadline=PATIENT)
+    assert provider.clock.now() - start == timedelta(seconds=3)
+    assert response.sent_at == start
+
+
+async def test_a_delay_is_slept_where_the_clock_is_real():
+    provider = SimulatedProvider(clock=SystemClock())
+    provider.misbehave(Misbehaviour.SLOW, endpoint="me", times=2, delay=timedelta(milliseconds=5))
+    first = SimulatedTransport(provider).send(who_am_i(provider), deadline=PATIENT)
+    second = await AsyncSimulatedTransport(provider).send(who_am_i(provider), deadline=PATIENT)
+    assert first.status == second.status == 200
+    assert second.sent_at - first.sent_at >= timedelta(milliseconds=5)
