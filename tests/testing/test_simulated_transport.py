@@ -17,14 +17,12 @@ class _InMemory(TransportContract):
         return provider.base_url
 
 
-@pytest.mark.requirement("OAU-033", "OAU-036")
 class TestSimulatedTransport(_InMemory):
     @pytest.fixture
     def transport(self, provider):
         return SimulatedTransport(provider)
 
 
-@pytest.mark.requirement("OAU-033", "OAU-036")
 class TestAsyncSimulatedTransport(_InMemory):
     @pytest.fixture
     def transport(self, provider):

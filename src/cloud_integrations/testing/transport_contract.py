@@ -140,7 +140,8 @@ class TransportContract:
         body = send(_who_am_i(base_url, key.reveal())).body
         assert len(body) == MAX_BODY - odd
 
-    def test_nobody_listening_means_unreachable(self, send: Send, provider: SimulatedProvider, base_url: str) -> None:
+    @pytest.mark.usefixtures("base_url")
+    def test_nobody_listening_means_unreachable(self, send: Send, provider: SimulatedProvider) -> None:
         with socket.socket() as unused:
             unused.bind(("127.0.0.1", 0))  # bound, but it does not listen
             nobody = f"http://127.0.0.1:{unused.getsockname()[1]}"
@@ -162,18 +163,19 @@ class TransportContract:
         caplog.set_level(logging.DEBUG)
         if what is not None:
             provider.misbehave(what)
-        shown = ""
         granted = provider.issue_grant().refresh.reveal()
         request = _refresh(provider, base_url, granted, extra=CANARY)
+        secrets = [CANARY, granted, *request.headers.values()]
+        problem: ProviderUnavailableError | None = None
         try:
-            response = send(request)
+            secrets.append(read_json_object(send(request).body)["access_token"])
         except ProviderUnavailableError as error:
-            shown = f"{error!r} {error} {error.details} {error.__cause__!r} {error.__context__!r}"
-            assert error.__context__ is None
-        else:
-            assert read_json_object(response.body)["access_token"] not in caplog.text
-        for secret in (CANARY, granted, *request.headers.values()):
-            assert secret not in shown + caplog.text
+            problem = error
+        shown = caplog.text
+        if problem is not None:
+            shown += f"{problem!r} {problem} {problem.details} {problem.__cause__!r} {problem.__context__!r}"
+        assert (problem is None) == (what is None)
+        assert not [secret for secret in secrets if secret in shown]
 
     def test_closing_twice_is_harmless(
         self, send: Send, transport: Any, run: Callable[[Any], Any], provider: SimulatedProvider, base_url: str
