@@ -49,8 +49,7 @@ class Client:
     @property
     def tenant_variables(self) -> dict[str, str]:
         """The variables to keep with an integration: all but those that are the operator's alone."""
-        operators = {variable.name for variable in self.provider.variables if variable.source == "application"}
-        return {name: value for name, value in self.variables.items() if name not in operators}
+        return self.provider.tenant_variables(self.variables)
 
     @property
     def private_host(self) -> bool:
@@ -70,7 +69,7 @@ def resolve_client(provider: Provider, method: Method, application: OAuthApplica
     an application without a usable client authentication or issuer; `ProviderInactiveError` for a
     method that does not work by code.
     """
-    if method.authorize_url is None or method.token_url is None:
+    if method.kind != "code" or method.authorize_url is None or method.token_url is None:
         raise ProviderInactiveError(provider_id=str(provider.provider_id), problem="has no authorization code method of this name")
     filled = provider.fill_variables(_without_echoes(provider, application, variables), operator=application.variables)
     places = {**filled, "client_id": quote(application.client_id, safe="")}

@@ -27,7 +27,7 @@ def build_exchange(client: Client, /, *, code: Secret, redirect_uri: str, verifi
     if client.uses_pkce and verifier is None:
         raise ValueError("this provider's codes are exchanged with a code verifier")
     form = prepare_token_request(
-        client.method.grant_type or "authorization_code",
+        "authorization_code",
         extra_params(client, client.method.token_params),
         redirect_uri,
         code=code.reveal(),

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from cloud_integrations.messages.http import (
+    MAX_BODY,
+    HttpRequest,
+    HttpResponse,
+    UnusableBodyError,
+    find_path,
+    merge_headers,
+    read_json_object,
+    read_retry_after,
+)
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.requirement("OAU-037")
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"", "not JSON"),
+        (b"[]", "not a JSON object"),
+        (b'"text"', "not a JSON object"),
+        (b"null", "not a JSON object"),
+        (b'{"a": 1, "a": 2}', "twice"),
+        (b'{"a": {"b": 1, "b": 2}}', "twice"),
+        (b'{"a": NaN}', "not one"),
+        (b'{"a": Infinity}', "not one"),
+        (b'{"a": -Infinity}', "not one"),
+        (b'{"a": "\xff"}', "not JSON"),
+        (b'\xef\xbb\xbf{"a": 1}', "not JSON"),
+        (b'{"a": 1} trailing', "not JSON"),
+        (b'{"a": ' + b"1" * 5000 + b"}", "not JSON"),
+        (b'{"a": ' * 17 + b"1" + b"}" * 17, "nested"),
+        (b"[" * 60_000, "nested"),
+        (b"{" + b" " * MAX_BODY + b"}", "too long"),
+    ],
+)
+def test_a_body_that_is_not_strict_json_is_refused(body, problem):
+    with pytest.raises(UnusableBodyError, match=problem):
+        read_json_object(body)
+
+
+@pytest.mark.requirement("OAU-037")
+def test_16_levels_and_brackets_in_text_are_read():
+    assert read_json_object(b'{"a": ' * 16 + b"1" + b"}" * 16)["a"]["a"]
+    assert read_json_object(b'{"a": "[[[[[[[[[[[[[[[[[[[[ \\" {{{"}') == {"a": '[[[[[[[[[[[[[[[[[[[[ " {{{'}
+
+
+@pytest.mark.requirement("OAU-045")
+def test_an_unusable_body_is_not_repeated():
+    with pytest.raises(UnusableBodyError) as raised:
+        read_json_object(b'{"access_token": "fake-secret"')
+    assert "fake-secret" not in repr(raised.value)
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__
+
+
+@pytest.mark.requirement("OAU-045", "OAU-080")
+def test_messages_show_neither_query_headers_nor_body():
+    request = HttpRequest(
+        method="POST", url="https://a.example/?fake-secret", headers={"a": "fake-secret"}, body=b"fake-secret", provider_id="a"
+    )
+    assert "fake-secret" not in repr(request)
+    assert "fake-secret" not in repr(HttpResponse(status=200, headers={"a": "fake-secret"}, body=b"fake-secret"))
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [("a", {"b": [10, {"c": 20}]}), ("a.b.0", 10), ("a.b.1.c", 20), ("a.b.2", None), ("a.b.x", None), ("a.b.0.c", None), ("x", None)],
+)
+def test_a_path_steps_into_objects_and_arrays(path, found):
+    assert find_path({"a": {"b": [10, {"c": 20}]}}, path) == found
+
+
+def test_a_media_type_is_read_without_its_parameters():
+    assert HttpResponse(status=200, headers={"content-type": " Application/JSON; charset=utf-8"}).content_type == "application/json"
+    assert HttpResponse(status=200).content_type == ""
+
+
+def test_a_later_header_wins_whatever_its_case():
+    assert merge_headers({"Accept": "a", "X": "1"}, {"accept": "b"}) == {"accept": "b", "X": "1"}
+
+
+@pytest.mark.parametrize(
+    ("text", "wait"),
+    [
+        ("0", timedelta()),
+        ("120", timedelta(minutes=2)),
+        ("999999", timedelta(hours=1)),
+        ("Sun, 22 Nov 2026 12:00:30 GMT", timedelta(seconds=30)),
+        ("Sun, 22 Nov 2026 12:00:30 -0000", timedelta(seconds=30)),
+        ("Sun, 22 Nov 2026 11:00:00 GMT", timedelta()),
+        ("Sun, 22 Nov 2099 11:00:00 GMT", timedelta(hours=1)),
+        ("", None),
+        ("-1", None),
+        ("1.5", None),
+        ("٣", None),
+        ("soon", None),
+        ("9999999999", None),
+    ],
+)
+def test_a_wait_is_read_from_seconds_or_a_date_and_cut_at_an_hour(text, wait):
+    assert read_retry_after(text, now=NOW) == wait
