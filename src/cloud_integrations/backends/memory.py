@@ -19,12 +19,14 @@ from cloud_integrations.errors import IntegrationExistsError, IntegrationNotFoun
 from cloud_integrations.ports.clock import Clock
 from cloud_integrations.ports.store import (
     MAX_PENDING,
+    RECONNECT_OWNER,
     AddIntegration,
     AddKey,
     AddKeyCheck,
     AddPending,
     AddRevocation,
     Change,
+    ClosePending,
     DelayRevocation,
     EraseIntegration,
     FinishRevocation,
@@ -171,13 +173,13 @@ class MemoryStore:
         # Numbers have no gaps, so a record's number is its place in the list.
         return tuple(self._chains.get(tenant_id, [])[after : after + limit])
 
-    def list_audit_of(
-        self, tenant_id: TenantId, resource: str, /, *, before: int | None = None, limit: int = 200
+    def list_audit_newest(
+        self, tenant_id: TenantId, /, *, resource: str | None = None, before: int | None = None, limit: int = 200
     ) -> tuple[AuditRecord, ...]:
-        """Return the newest events of one resource, newest first, with a number below *before*."""
+        """Return the tenant's newest events (of one resource), newest first, with a number below *before*."""
         chain = self._chains.get(tenant_id, [])
         older = chain if before is None else chain[: max(before - 1, 0)]
-        return tuple([record for record in reversed(older) if record.event.resource == resource][:limit])
+        return tuple([record for record in reversed(older) if resource in {None, record.event.resource}][:limit])
 
     def find_audit_head(self, tenant_id: TenantId, /) -> AuditHead | None:
         """Return the end of the tenant's chain, or None where nothing happened yet."""
@@ -259,11 +261,11 @@ class AsyncMemoryStore:
         """See `MemoryStore.list_audit`."""
         return self._store.list_audit(tenant_id, after=after, limit=limit)
 
-    async def list_audit_of(
-        self, tenant_id: TenantId, resource: str, /, *, before: int | None = None, limit: int = 200
+    async def list_audit_newest(
+        self, tenant_id: TenantId, /, *, resource: str | None = None, before: int | None = None, limit: int = 200
     ) -> tuple[AuditRecord, ...]:
-        """See `MemoryStore.list_audit_of`."""
-        return self._store.list_audit_of(tenant_id, resource, before=before, limit=limit)
+        """See `MemoryStore.list_audit_newest`."""
+        return self._store.list_audit_newest(tenant_id, resource=resource, before=before, limit=limit)
 
     async def find_audit_head(self, tenant_id: TenantId, /) -> AuditHead | None:
         """See `MemoryStore.find_audit_head`."""
@@ -297,6 +299,10 @@ def _make(tables: _Tables, change: Change, now: datetime) -> None:  # noqa: C901
             _settle_attempt(tables, change)
         case AddPending():
             _add_pending(tables, change.pending, now)
+        case ClosePending():
+            for pending in list(tables.pending.values()):
+                if (pending.tenant_id, pending.provider_id) == (change.tenant_id, change.provider_id):
+                    del tables.pending[pending.state_hash]
         case AddKey():
             _add_key(tables, change.key)
         case AddKeyCheck():
@@ -323,7 +329,7 @@ def _add_integration(tables: _Tables, change: AddIntegration, now: datetime) -> 
     facts = change.facts
     if (facts.tenant_id, facts.id) in tables.integrations or _with_provider(tables, facts.tenant_id, facts.provider_id) is not None:
         raise IntegrationExistsError(tenant_id=facts.tenant_id, provider_id=str(facts.provider_id))
-    _put(tables, StoredIntegration(facts=facts, credential=change.credential, marks=RefreshMarks(due_at=change.due_at), read_at=now))
+    _put(tables, StoredIntegration(facts=facts, credential=change.credential, marks=RefreshMarks(due_at=change.due_at, refreshed_at=facts.updated_at), read_at=now))
 
 
 def _save_facts(tables: _Tables, change: SaveFacts) -> None:
@@ -341,7 +347,9 @@ def _replace_credential(tables: _Tables, change: ReplaceCredential) -> None:
     _unless_stale(held.credential.generation == change.expected_generation)
     lease = held.marks.lease_token + 1
     facts = replace(change.facts, provider_id=held.facts.provider_id, created_at=held.facts.created_at)
-    marks = RefreshMarks(lease_token=lease, writer_lease=lease, due_at=change.due_at)
+    marks = RefreshMarks(
+        lease_token=lease, lease_owner=RECONNECT_OWNER, writer_lease=lease, due_at=change.due_at, refreshed_at=facts.updated_at
+    )
     _put(tables, replace(held, facts=facts, credential=change.credential, marks=marks))
 
 
@@ -398,7 +406,7 @@ def _save_renewal(tables: _Tables, change: SaveRenewal) -> None:
         marks,
         lease_until=None if ours else marks.lease_until,
         lease_owner=None if ours else marks.lease_owner,
-        phase=Phase.IDLE,
+        phase=Phase.IDLE if ours else marks.phase,
         writer_lease=change.lease_token,
         attempts=0,
         next_attempt_at=None,

@@ -47,7 +47,13 @@ def next_step(held: StoredIntegration, /, *, now: datetime, min_ttl: timedelta) 
         return Inactive()
     if facts.state is State.NEEDS_REAUTH:
         return Reconnect(facts.reason or "revoked")
-    if facts.auth_type is AuthType.API_KEY or facts.expires_at is None or now + min_ttl < facts.expires_at:
+    if facts.auth_type is AuthType.API_KEY or facts.expires_at is None:
+        return Use()
+    # A provider that gives less life than was asked for would be asked again on every call; so a
+    # token that still has two thirds of its life (a third, by the usual margin) is as good as a new one.
+    life = facts.expires_at - (held.marks.refreshed_at or facts.created_at)
+    needed = min(min_ttl, life * 2 / 3 if min_ttl > HARD_MARGIN else life / 3)
+    if now + needed < facts.expires_at:
         return Use()
     alive = now < facts.expires_at
     if held.credential.can_refresh:

@@ -597,6 +597,11 @@ class Provider(_Facts):
                 raise ValueError("two methods, or two variables, have one name")
         return self
 
+    def tenant_variables(self, filled: Mapping[str, str], /) -> dict[str, str]:
+        """Return what to keep with an integration: all but the variables that are the operator's alone."""
+        operators = {variable.name for variable in self.variables if variable.source == "application"}
+        return {name: value for name, value in filled.items() if name not in operators}
+
     @model_validator(mode="after")
     def _variables_are_declared(self) -> Self:
         declared = {variable.name for variable in self.variables} | self._input_names() | _OURS

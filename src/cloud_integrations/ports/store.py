@@ -19,13 +19,18 @@ from cloud_integrations.domain.integration import Integration, Phase, SealedCred
 from cloud_integrations.domain.pending import PendingAuthorization
 from cloud_integrations.domain.removal import Revocation
 
+RECONNECT_OWNER = "reconnect"
+"""What `lease_owner` says after a user's reconnect, so that a late refresh of the old grant knows who was faster."""
 MAX_PENDING = 20
 """Open authorizations per tenant and actor; the oldest go first (OAU-013)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddIntegration:
-    """Store a new integration.  `IntegrationExistsError` if the tenant has one with this provider."""
+    """Store a new integration.  `IntegrationExistsError` if the tenant has one with this provider.
+
+    `refreshed_at` becomes the `updated_at` of *facts*.
+    """
 
     facts: Integration
     credential: SealedCredential
@@ -47,7 +52,8 @@ class SaveFacts:
 class ReplaceCredential:
     """A user's reconnect: write *facts* and *credential*, take a lease number and end any lease.
 
-    A refresh that is under way can then no longer write (its lease is older than `writer_lease`).
+    A refresh that is under way can then no longer write (its lease is older than `writer_lease`, and
+    `lease_owner` says `RECONNECT_OWNER`).  `refreshed_at` becomes the `updated_at` of *facts*.
     The provider and `created_at` stay; the marks of the refresh protocol start anew.
     `IntegrationNotFoundError` if it is gone; `StaleWriteError` if the generation is no longer `expected_generation`;
     `credential.generation` is the next one.
@@ -150,6 +156,14 @@ class AddPending:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClosePending:
+    """Drop every authorization of this tenant with this provider: what was begun earlier can no longer be completed (OAU-029)."""
+
+    tenant_id: TenantId
+    provider_id: ProviderId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AddKey:
     """Store a wrapped data key.  `StaleWriteError` if the version exists, or another key of the tenant is active."""
 
@@ -205,6 +219,7 @@ Change = (
     | SaveRenewal
     | SettleAttempt
     | AddPending
+    | ClosePending
     | AddKey
     | AddKeyCheck
     | AddRevocation
@@ -297,10 +312,10 @@ class AsyncStore(Protocol):
         """Return the tenant's events with a number above *after*, in order."""
         ...
 
-    async def list_audit_of(
-        self, tenant_id: TenantId, resource: str, /, *, before: int | None = None, limit: int = 200
+    async def list_audit_newest(
+        self, tenant_id: TenantId, /, *, resource: str | None = None, before: int | None = None, limit: int = 200
     ) -> tuple[AuditRecord, ...]:
-        """Return the newest events of one resource, newest first, with a number below *before*."""
+        """Return the tenant's newest events (of one resource), newest first, with a number below *before*."""
         ...
 
     async def find_audit_head(self, tenant_id: TenantId, /) -> AuditHead | None:
@@ -343,8 +358,8 @@ class Store(Protocol):
 
     def list_audit(self, tenant_id: TenantId, /, *, after: int = 0, limit: int = 200) -> tuple[AuditRecord, ...]: ...
 
-    def list_audit_of(
-        self, tenant_id: TenantId, resource: str, /, *, before: int | None = None, limit: int = 200
+    def list_audit_newest(
+        self, tenant_id: TenantId, /, *, resource: str | None = None, before: int | None = None, limit: int = 200
     ) -> tuple[AuditRecord, ...]: ...
 
     def find_audit_head(self, tenant_id: TenantId, /) -> AuditHead | None: ...

@@ -26,12 +26,14 @@ from cloud_integrations.domain.removal import Revocation
 from cloud_integrations.errors import CloudIntegrationsError, IntegrationExistsError, IntegrationNotFoundError, StaleWriteError
 from cloud_integrations.ports.store import (
     MAX_PENDING,
+    RECONNECT_OWNER,
     AddIntegration,
     AddKey,
     AddKeyCheck,
     AddPending,
     AddRevocation,
     Change,
+    ClosePending,
     DelayRevocation,
     EraseIntegration,
     FinishRevocation,
@@ -141,6 +143,7 @@ _SAVE_RENEWAL = (
     .values(
         lease_until=case((_ENDS_OWN_LEASE, null()), else_=_i.lease_until),
         lease_owner=case((_ENDS_OWN_LEASE, null()), else_=_i.lease_owner),
+        phase=case((_ENDS_OWN_LEASE, literal(Phase.IDLE.value)), else_=_i.phase),
     )
 )
 _SETTLE = update(schema.integration).where(_THIS, _WITH_LEASE, _AT_GENERATION, _i.state != "disabled")
@@ -180,6 +183,7 @@ def _add_integration(connection: Connection, change: AddIntegration) -> None:
         "lease_token": 0,
         "phase": Phase.IDLE.value,
         "attempts": 0,
+        "refreshed_at": micros(facts.updated_at),
         "due_at": micros_or_none(change.due_at),
     }
     with _refused_as(IntegrationExistsError(tenant_id=facts.tenant_id, provider_id=str(facts.provider_id))):
@@ -215,14 +219,14 @@ def _replace_credential(connection: Connection, change: ReplaceCredential) -> No
             **_fact_columns(facts),
             **_credential_columns(change.credential),
             "lease_until": None,
-            "lease_owner": None,
+            "lease_owner": RECONNECT_OWNER,
             "phase": Phase.IDLE.value,
             "attempt_id": None,
             "sent_at": None,
             "attempts": 0,
             "next_attempt_at": None,
             "last_error": None,
-            "refreshed_at": None,
+            "refreshed_at": micros(facts.updated_at),
             "due_at": micros_or_none(change.due_at),
         },
     )
@@ -276,7 +280,6 @@ def _save_renewal(connection: Connection, change: SaveRenewal) -> None:
             "reason": None,
             "updated_at": micros(facts.updated_at),
             "writer_lease": change.lease_token,
-            "phase": Phase.IDLE.value,
             "attempts": 0,
             "next_attempt_at": None,
             "last_error": None,
@@ -463,6 +466,9 @@ _TAKE_PENDING = update(schema.authorization).where(_BY_STATE, _OPEN).values(cons
 _TAKEN_PENDING = select(*_PENDING).where(_BY_STATE)
 _HAS_PENDING = select(exists().where(_a.tenant_id == bindparam("if_tenant"), _a.provider_id == bindparam("if_provider"), _OPEN))
 _ADD_PENDING = insert(schema.authorization)
+_CLOSE_PENDING = delete(schema.authorization).where(
+    _a.tenant_id == bindparam("if_tenant"), _a.provider_id == bindparam("if_provider")
+)
 _DROP_EXPIRED = delete(schema.authorization).where(_a.tenant_id == bindparam("if_tenant"), _a.expires_at <= NOW_ONCE)
 _SURPLUS = (
     select(_a.state_hash)
@@ -769,9 +775,14 @@ _EVENT = (
 _LIST_AUDIT = (
     select(*_EVENT).where(_e.tenant_id == bindparam("if_tenant"), _e.seq > bindparam("if_after")).order_by(_e.seq).limit(bindparam("count"))
 )
-_OF_RESOURCE = select(*_EVENT).where(_e.tenant_id == bindparam("if_tenant"), _e.resource == bindparam("if_resource"))
-_LIST_AUDIT_OF = _OF_RESOURCE.order_by(_e.seq.desc()).limit(bindparam("count"))
-_LIST_AUDIT_BEFORE = _OF_RESOURCE.where(_e.seq < bindparam("if_before")).order_by(_e.seq.desc()).limit(bindparam("count"))
+_NEWEST = (
+    select(*_EVENT)
+    .where(_e.tenant_id == bindparam("if_tenant"), _e.seq < bindparam("if_before"))
+    .order_by(_e.seq.desc())
+    .limit(bindparam("count"))
+)
+_NEWEST_OF_RESOURCE = _NEWEST.where(_e.resource == bindparam("if_resource"))
+_NO_SEQ_IS_ABOVE = 2**63 - 1
 _FIND_HEAD = select(_h.seq, _h.hash).where(_h.tenant_id == bindparam("if_tenant"))
 _LOCK_HEAD = _FIND_HEAD.with_for_update()
 _ADD_HEAD = insert(schema.audit_head)
@@ -784,12 +795,14 @@ def list_audit(connection: Connection, tenant_id: TenantId, *, after: int, limit
     return _records(connection.execute(_LIST_AUDIT, {"if_tenant": tenant_id, "if_after": after, "count": limit}))
 
 
-def list_audit_of(connection: Connection, tenant_id: TenantId, resource: str, *, before: int | None, limit: int) -> tuple[AuditRecord, ...]:
-    """Return the newest events of one resource, newest first, with a number below *before*."""
-    where: dict[str, Any] = {"if_tenant": tenant_id, "if_resource": resource, "count": limit}
-    if before is None:
-        return _records(connection.execute(_LIST_AUDIT_OF, where))
-    return _records(connection.execute(_LIST_AUDIT_BEFORE, {**where, "if_before": before}))
+def list_audit_newest(
+    connection: Connection, tenant_id: TenantId, *, resource: str | None, before: int | None, limit: int
+) -> tuple[AuditRecord, ...]:
+    """Return the tenant's newest events (of one resource), newest first, with a number below *before*."""
+    where: dict[str, Any] = {"if_tenant": tenant_id, "if_before": _NO_SEQ_IS_ABOVE if before is None else before, "count": limit}
+    if resource is None:
+        return _records(connection.execute(_NEWEST, where))
+    return _records(connection.execute(_NEWEST_OF_RESOURCE, {**where, "if_resource": resource}))
 
 
 def find_audit_head(connection: Connection, tenant_id: TenantId) -> AuditHead | None:
@@ -899,6 +912,8 @@ def _make(connection: Connection, change: Change) -> None:  # noqa: C901, PLR091
             _settle_attempt(connection, change)
         case AddPending():
             _add_pending(connection, change)
+        case ClosePending():
+            connection.execute(_CLOSE_PENDING, {"if_tenant": change.tenant_id, "if_provider": change.provider_id})
         case AddKey():
             _add_key(connection, change)
         case AddKeyCheck():

@@ -112,11 +112,11 @@ class SqlAlchemyStore:
         """Return the tenant's events with a number above *after*, in order."""
         return self._engine.read(operations.list_audit, tenant_id, after=after, limit=limit)
 
-    def list_audit_of(
-        self, tenant_id: TenantId, resource: str, /, *, before: int | None = None, limit: int = 200
+    def list_audit_newest(
+        self, tenant_id: TenantId, /, *, resource: str | None = None, before: int | None = None, limit: int = 200
     ) -> tuple[AuditRecord, ...]:
         """Return the newest events of one resource, newest first, with a number below *before*."""
-        return self._engine.read(operations.list_audit_of, tenant_id, resource, before=before, limit=limit)
+        return self._engine.read(operations.list_audit_newest, tenant_id, resource=resource, before=before, limit=limit)
 
     def find_audit_head(self, tenant_id: TenantId, /) -> AuditHead | None:
         """Return the end of the tenant's chain, or None where nothing happened yet."""
@@ -199,11 +199,11 @@ class AsyncSqlAlchemyStore:
         """Return the tenant's events with a number above *after*, in order."""
         return await self._engine.read(operations.list_audit, tenant_id, after=after, limit=limit)
 
-    async def list_audit_of(
-        self, tenant_id: TenantId, resource: str, /, *, before: int | None = None, limit: int = 200
+    async def list_audit_newest(
+        self, tenant_id: TenantId, /, *, resource: str | None = None, before: int | None = None, limit: int = 200
     ) -> tuple[AuditRecord, ...]:
         """Return the newest events of one resource, newest first, with a number below *before*."""
-        return await self._engine.read(operations.list_audit_of, tenant_id, resource, before=before, limit=limit)
+        return await self._engine.read(operations.list_audit_newest, tenant_id, resource=resource, before=before, limit=limit)
 
     async def find_audit_head(self, tenant_id: TenantId, /) -> AuditHead | None:
         """Return the end of the tenant's chain, or None where nothing happened yet."""

@@ -1,0 +1,181 @@
+"""A key arrives: checked with the provider first, then sealed and stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from uuid import UUID
+
+from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.credential import ApiKey
+from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
+from cloud_integrations.domain.integration import AccountFacts, Integration, State, integration_name
+from cloud_integrations.domain.provider import AuthType, Method, Provider
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.errors import (
+    CloudIntegrationsError,
+    GrantRefusedError,
+    IntegrationExistsError,
+    InvalidCredentialsError,
+    ProviderUnavailableError,
+    StorageUnavailableError,
+    ValidationFailedError,
+)
+from cloud_integrations.messages.api_key import find_key_method, hints, name_inputs, normalise
+from cloud_integrations.ports.observer import Fact
+from cloud_integrations.ports.store import AddIntegration, ReplaceCredential
+from cloud_integrations.ports.wiring import Wiring
+
+from .applications import operator_variables, require_usable
+from .checking import check_credential, identify, is_other_account
+from .list_integrations import known_tenant, load
+from .recording import record_failure, recorded, resource_of
+from .sealing import seal_api_key
+
+
+async def add_api_key(
+    wiring: Wiring,
+    tenant: str,
+    provider: str | UUID,
+    /,
+    *,
+    name: str,
+    api_key: Secret,
+    secret_key: Secret | None,
+    variables: Mapping[str, str],
+    caller: Caller,
+) -> Integration:
+    """Store a key that the provider accepts."""
+    tenant_id = await known_tenant(wiring, tenant)
+    name = integration_name(name)
+    entry = wiring.providers.require(provider)
+    usual = require_usable(wiring, entry, AuthType.API_KEY)
+    filled = entry.fill_variables(variables, operator=operator_variables(wiring, entry))
+    method = find_key_method(entry, api_key, variables=filled) or usual
+    key = _read_key(method, api_key, secret_key)
+    _hint(wiring, entry, method, key)
+    # Asked before the provider is, so that a second attempt sends no key anywhere; the store decides.
+    if await wiring.store.find_by_provider(tenant_id, entry.provider_id) is not None:
+        raise IntegrationExistsError(tenant_id=tenant_id, provider_id=str(entry.provider_id))
+    now = wiring.clock.now()
+    integration_id = IntegrationId(uuid7(now, wiring.entropy.bytes(10)))
+    account, verified = await _accepted(wiring, tenant_id, entry, method, key, filled, integration_id, caller)
+    facts = Integration(
+        id=integration_id,
+        tenant_id=tenant_id,
+        provider_id=entry.provider_id,
+        name=name,
+        auth_type=AuthType.API_KEY,
+        state_since=now,
+        created_at=now,
+        updated_at=now,
+        account=account,
+        variables=entry.tenant_variables(filled),
+        method_id=method.id,
+    )
+    await wiring.store.apply(
+        AddIntegration(facts=facts, credential=await seal_api_key(wiring, tenant_id, integration_id, key, generation=1)),
+        recorded(
+            wiring,
+            tenant_id,
+            caller,
+            "integration.connected",
+            resource_of(integration_id),
+            provider=entry.id,
+            verified=str(verified).lower(),
+        ),
+    )
+    wiring.observer.tell(Fact(name="integration.connected", facts={"integration": str(integration_id), "provider": entry.id}))
+    return facts
+
+
+async def replace_api_key(
+    wiring: Wiring, tenant: str, integration_id: UUID, /, *, api_key: Secret, secret_key: Secret | None, caller: Caller
+) -> Integration:
+    """Put a new key in the place of the old one, which stays until the new one is stored."""
+    tenant_id = await known_tenant(wiring, tenant)
+    held = await load(wiring, tenant_id, integration_id)
+    if held.facts.auth_type is not AuthType.API_KEY:
+        raise ValidationFailedError(field="credentials", problem="is not how this integration was connected")
+    entry = wiring.providers.require(held.facts.provider_id)
+    usual = require_usable(wiring, entry, AuthType.API_KEY)
+    filled = entry.fill_variables(held.facts.variables, operator=operator_variables(wiring, entry))
+    method = find_key_method(entry, api_key, variables=filled) or usual
+    key = _read_key(method, api_key, secret_key)
+    _hint(wiring, entry, method, key)
+    account, verified = await _accepted(wiring, tenant_id, entry, method, key, filled, held.facts.id, caller)
+    changed = is_other_account(held.facts.account, account)
+    if changed and wiring.settings.pin_accounts:
+        error = GrantRefusedError(reason="other_account")
+        await record_failure(wiring, tenant_id, caller, "integration.reconnected", resource_of(integration_id), error)
+        raise error
+    now = wiring.clock.now()
+    facts = replace(held.facts, state=State.ACTIVE, state_since=now, reason=None, updated_at=now, account=account, method_id=method.id)
+    generation = held.credential.generation
+    await wiring.store.apply(
+        ReplaceCredential(
+            facts=facts,
+            credential=await seal_api_key(wiring, tenant_id, held.facts.id, key, generation=generation + 1),
+            expected_generation=generation,
+        ),
+        recorded(
+            wiring,
+            tenant_id,
+            caller,
+            "integration.reconnected",
+            resource_of(integration_id),
+            verified=str(verified).lower(),
+            account_changed=str(changed).lower(),
+        ),
+    )
+    wiring.tokens.drop(tenant_id)
+    wiring.observer.tell(Fact(name="integration.reconnected", facts={"integration": str(integration_id), "provider": entry.id}))
+    return facts
+
+
+async def _accepted(
+    wiring: Wiring,
+    tenant_id: TenantId,
+    provider: Provider,
+    method: Method,
+    key: ApiKey,
+    variables: Mapping[str, str],
+    integration_id: IntegrationId,
+    caller: Caller,
+) -> tuple[AccountFacts, bool]:
+    """Return whose key it is and whether the provider was asked; raise, and record, if it is not accepted."""
+    try:
+        result = await check_credential(wiring, provider, method, inputs=_inputs(method, key), variables=variables)
+        if result is not None and not result.accepted:
+            if result.outcome == "unknown":
+                raise ProviderUnavailableError(provider_id=str(provider.provider_id))
+            raise InvalidCredentialsError(provider_id=str(provider.provider_id), reason=result.outcome)
+    except StorageUnavailableError:
+        raise
+    except CloudIntegrationsError as error:
+        await record_failure(wiring, tenant_id, caller, "integration.connected", resource_of(integration_id), error, provider=provider.id)
+        raise
+    account = result.account if result is not None else AccountFacts()
+    return await identify(wiring, tenant_id, method, account, key.key), result is not None
+
+
+def _inputs(method: Method, key: ApiKey) -> dict[str, Secret]:
+    return name_inputs(method, key=key.key, secret=key.secret)
+
+
+def _read_key(method: Method, api_key: Secret, secret_key: Secret | None) -> ApiKey:
+    """Clean what was entered; a refusal names the public API's field, not the provider's."""
+    asked = [given.name for given in method.inputs if given.secret]
+    shown = dict(zip(asked, ("credentials.apiKey", "credentials.secretKey"), strict=False))
+    try:
+        clean = normalise(method, _inputs(method, ApiKey(key=api_key, secret=secret_key)))
+    except ValidationFailedError as error:
+        name = error.field.removeprefix("credentials.")
+        raise ValidationFailedError(field=shown.get(name, error.field), problem=error.problem) from None
+    values = [clean[name] for name in asked if name in clean]
+    return ApiKey(key=values[0], secret=values[1] if len(values) > 1 else None)
+
+
+def _hint(wiring: Wiring, provider: Provider, method: Method, key: ApiKey) -> None:
+    for hint in hints(method, _inputs(method, key)):
+        wiring.observer.tell(Fact(name="key_format.unusual", facts={"provider": provider.id, "hint": hint}))

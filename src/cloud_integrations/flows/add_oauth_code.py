@@ -1,0 +1,117 @@
+"""A code that the host's own front end received."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from uuid import UUID
+
+from cloud_integrations.domain.audit import Caller, Outcome
+from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
+from cloud_integrations.domain.integration import Integration, integration_name
+from cloud_integrations.domain.provider import AuthType, Provider
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.errors import (
+    CloudIntegrationsError,
+    GrantRefusedError,
+    IntegrationExistsError,
+    StorageUnavailableError,
+    ValidationFailedError,
+)
+from cloud_integrations.messages.authorize import MAX_CODE
+from cloud_integrations.messages.scopes import scopes_to_request
+from cloud_integrations.ports.wiring import Wiring
+
+from .applications import callback_uri, client_of, require_usable
+from .begin_oauth import hash_of
+from .complete_oauth import check_pending, finish
+from .list_integrations import known_tenant
+from .recording import record_failure, recorded, resource_of
+from .storing_grant import NewGrant, spend_code, store_grant
+
+
+async def add_oauth_code(
+    wiring: Wiring,
+    tenant: str,
+    provider: str | UUID,
+    /,
+    *,
+    name: str,
+    code: Secret,
+    redirect_uri: str,
+    state: Secret | None,
+    variables: Mapping[str, str],
+    caller: Caller,
+) -> Integration:
+    """Connect with a posted code, bound to an authorization begun here if it brings that one's state."""
+    tenant_id = await known_tenant(wiring, tenant)
+    name = integration_name(name)
+    entry = wiring.providers.require(provider)
+    method = require_usable(wiring, entry, AuthType.OAUTH2)
+    if not 1 <= len(code.reveal()) <= MAX_CODE or not code.reveal().isascii() or not code.reveal().isprintable():
+        raise ValidationFailedError(field="code", problem=f"must be 1 to {MAX_CODE} visible ASCII characters")
+    if state is not None:
+        return await _bound(wiring, tenant_id, entry, name=name, code=code, redirect_uri=redirect_uri, state=state, caller=caller)
+    if wiring.settings.require_state:
+        raise ValidationFailedError(field="state", problem="is required here")
+    client = client_of(wiring, entry, method, variables)
+    if redirect_uri not in {*client.application.redirect_uris, callback_uri(wiring, client.context_id)}:
+        raise ValidationFailedError(field="redirectUri", problem="is not one that is configured for this provider")
+    if await wiring.store.find_by_provider(tenant_id, entry.provider_id) is not None:
+        raise IntegrationExistsError(tenant_id=tenant_id, provider_id=str(entry.provider_id))
+    integration_id = IntegrationId(uuid7(wiring.clock.now(), wiring.entropy.bytes(10)))
+    try:
+        if await wiring.store.has_pending(tenant_id, entry.provider_id):
+            raise GrantRefusedError(reason="authorization_pending")
+        wanted = NewGrant(
+            tenant_id=tenant_id,
+            integration_id=integration_id,
+            name=name,
+            client=client,
+            scopes=scopes_to_request(client),
+            bound=False,
+        )
+        grant = await spend_code(wiring, wanted, code=code, redirect_uri=redirect_uri, verifier=None)
+        facts, _ = await store_grant(wiring, wanted, grant, caller=caller)
+    except StorageUnavailableError:
+        raise
+    except CloudIntegrationsError as error:
+        await record_failure(wiring, tenant_id, caller, "integration.connected", resource_of(integration_id), error, bound="false")
+        raise
+    return facts
+
+
+async def _bound(
+    wiring: Wiring, tenant_id: TenantId, provider: Provider, /, *, name: str, code: Secret, redirect_uri: str, state: Secret, caller: Caller
+) -> Integration:
+    # The caller is authenticated and posts the state itself, so principal and tenant stand for the browser here.
+    pending = await wiring.store.find_pending(hash_of(state))
+    if pending is None:
+        raise GrantRefusedError(reason="state_not_valid")
+    foreign = (pending.actor, pending.tenant_id, pending.provider_id) != (caller.actor, tenant_id, provider.provider_id)
+    if foreign or pending.reconnects_generation is not None:
+        await wiring.store.apply(
+            recorded(
+                wiring,
+                pending.tenant_id,
+                caller,
+                "authorization.completed",
+                resource_of(pending.integration_id),
+                outcome=Outcome.DENIED,
+                reason="session_mismatch",
+            )
+        )
+        raise GrantRefusedError(reason="state_not_valid")
+    if pending.redirect_uri != redirect_uri:
+        raise ValidationFailedError(field="redirectUri", problem="is not the one that the authorization began with")
+    taken = await wiring.store.take_pending(pending.state_hash)
+    if taken is None:
+        raise GrantRefusedError(reason="state_not_valid")
+    try:
+        client, held = await check_pending(wiring, taken)
+        return (await finish(wiring, replace(taken, name=name), client, held, code=code, caller=caller)).integration
+    except StorageUnavailableError:
+        raise
+    except CloudIntegrationsError as error:
+        await record_failure(wiring, tenant_id, caller, "authorization.completed", resource_of(taken.integration_id), error)
+        raise

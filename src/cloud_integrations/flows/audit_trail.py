@@ -1,0 +1,56 @@
+"""What happened, and the proof that nothing is missing."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from cloud_integrations.domain.audit import AuditHead, AuditRecord, AuditReport, Caller, ChainCheck, Outcome
+from cloud_integrations.errors import ValidationFailedError
+from cloud_integrations.ports.wiring import Wiring
+
+from .list_integrations import known_tenant
+from .recording import recorded, resource_of
+
+MAX_PAGE = 200
+
+
+async def list_audit(
+    wiring: Wiring, tenant: str, /, *, integration_id: UUID | None, before: int | None, limit: int, caller: Caller
+) -> tuple[AuditRecord, ...]:
+    """Return the newest events first; reading them is an event too (AUD-13)."""
+    tenant_id = await known_tenant(wiring, tenant)
+    if not 1 <= limit <= MAX_PAGE:
+        raise ValidationFailedError(field="limit", problem=f"must be 1 to {MAX_PAGE}")
+    if before is not None and before < 1:
+        raise ValidationFailedError(field="before", problem="must be a positive number")
+    resource = None if integration_id is None else resource_of(integration_id)
+    found = await wiring.store.list_audit_newest(tenant_id, resource=resource, before=before, limit=limit)
+    await wiring.store.apply(recorded(wiring, tenant_id, caller, "audit.read", resource or "audit"))
+    return found
+
+
+async def verify_audit(wiring: Wiring, tenant: str, /, *, checkpoint: AuditHead | None) -> AuditReport:
+    """Walk the chain page by page up to the head as it was at the start."""
+    tenant_id = await known_tenant(wiring, tenant)
+    check = ChainCheck(tenant_id, checkpoint=checkpoint)
+    head = await wiring.store.find_audit_head(tenant_id)
+    after = 0
+    while page := await wiring.store.list_audit(tenant_id, after=after, limit=MAX_PAGE):
+        # Events written while we walk belong to the next walk, unless the head says they are forged.
+        known = [record for record in page if head is not None and record.seq <= head.seq]
+        check.feed(known)
+        after = page[-1].seq
+        if len(known) < len(page):
+            latest = await wiring.store.find_audit_head(tenant_id)
+            if latest is not None and head is not None and latest.seq > head.seq:
+                break
+            check.feed(page[len(known) :])
+    return check.finish(head)
+
+
+async def record_denied(wiring: Wiring, tenant: str, /, *, action: str, resource: str, caller: Caller) -> None:
+    """Record that the host refused *caller* an action (AUD-08)."""
+    tenant_id = await known_tenant(wiring, tenant)
+    if not (action.isascii() and action.isprintable() and resource.isprintable() and len(action) <= 100 and len(resource) <= 200):
+        raise ValidationFailedError(field="action", problem="and resource must be short printable text")
+    await wiring.store.apply(recorded(wiring, tenant_id, caller, action, resource, outcome=Outcome.DENIED, reason="forbidden"))

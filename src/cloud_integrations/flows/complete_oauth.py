@@ -1,0 +1,133 @@
+"""The browser comes back: everything is checked before the code is spent."""
+
+from __future__ import annotations
+
+import hmac
+from uuid import UUID
+
+from cloud_integrations.domain.audit import Caller, Outcome
+from cloud_integrations.domain.identifiers import ContextId
+from cloud_integrations.domain.integration import State, StoredIntegration
+from cloud_integrations.domain.pending import Connected, PendingAuthorization
+from cloud_integrations.domain.provider import AuthType
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.errors import (
+    CloudIntegrationsError,
+    GrantRefusedError,
+    IntegrationExistsError,
+    ProviderNotFoundError,
+    StorageUnavailableError,
+)
+from cloud_integrations.messages.authorize import find_state
+from cloud_integrations.messages.client import Client
+from cloud_integrations.messages.dialect import dialect_of
+from cloud_integrations.ports.wiring import Wiring
+
+from .applications import client_of, require_usable
+from .begin_oauth import PENDING_TABLE, hash_of
+from .recording import record_failure, recorded, resource_of
+from .sealing import open_sealed
+from .storing_grant import NewGrant, spend_code, store_grant
+
+
+async def complete_oauth(
+    wiring: Wiring, context_id: UUID, params: tuple[tuple[str, str], ...], /, *, browser_token: Secret | None, caller: Caller
+) -> Connected:
+    """Turn the provider's answer into a stored integration."""
+    pending = await _own_pending(wiring, ContextId(context_id), params, browser_token=browser_token, caller=caller)
+    # From here on the state is spent, whatever comes (RFC 9700 §4.2.4).
+    try:
+        client, held = await check_pending(wiring, pending)
+        answer = dialect_of(client.provider).read_callback(client, params, issuer=pending.issuer)
+        if answer.code is None:
+            raise GrantRefusedError(reason=answer.error or "code_missing")
+        return await finish(wiring, pending, client, held, code=answer.code, caller=caller)
+    except StorageUnavailableError:
+        raise
+    except CloudIntegrationsError as error:
+        await record_failure(wiring, pending.tenant_id, caller, "authorization.completed", resource_of(pending.integration_id), error)
+        raise
+
+
+async def check_pending(wiring: Wiring, pending: PendingAuthorization, /) -> tuple[Client, StoredIntegration | None]:
+    """Return the server that the authorization began with and, when reconnecting, the row as it was then.
+
+    Raises `GrantRefusedError` if either changed since, or `IntegrationExistsError` (OAU-029).
+    """
+    try:
+        provider = wiring.providers.require(pending.provider_id)
+        client = client_of(wiring, provider, require_usable(wiring, provider, AuthType.OAUTH2), pending.variables)
+    except ProviderNotFoundError:
+        raise GrantRefusedError(reason="provider_removed") from None
+    if client.context_id != pending.context_id:
+        raise GrantRefusedError(reason="application_changed")
+    if pending.reconnects_generation is None:
+        if await wiring.store.find_by_provider(pending.tenant_id, pending.provider_id) is not None:
+            raise IntegrationExistsError(tenant_id=pending.tenant_id, provider_id=str(pending.provider_id))
+        return client, None
+    held = await wiring.store.find_integration(pending.tenant_id, pending.integration_id)
+    if held is None or held.facts.state is State.DISABLED:
+        raise GrantRefusedError(reason="integration_closed")
+    return client, held
+
+
+async def finish(
+    wiring: Wiring, pending: PendingAuthorization, client: Client, held: StoredIntegration | None, /, *, code: Secret, caller: Caller
+) -> Connected:
+    """Spend the code of an authorization that passed every check, and store what it gives."""
+    verifier = None
+    if pending.sealed_verifier is not None:
+        verifier = await open_sealed(
+            wiring, pending.tenant_id, pending.sealed_verifier, table=PENDING_TABLE, row=pending.state_hash.hex(), field="verifier"
+        )
+    wanted = NewGrant(
+        tenant_id=pending.tenant_id,
+        integration_id=pending.integration_id,
+        name=pending.name,
+        client=client,
+        scopes=pending.scopes,
+        reconnects=held,
+    )
+    grant = await spend_code(wiring, wanted, code=code, redirect_uri=pending.redirect_uri, verifier=verifier)
+    facts, changed = await store_grant(wiring, wanted, grant, caller=caller)
+    return Connected(integration=facts, return_to=pending.return_to, account_changed=changed)
+
+
+async def _own_pending(
+    wiring: Wiring, context_id: ContextId, params: tuple[tuple[str, str], ...], *, browser_token: Secret | None, caller: Caller
+) -> PendingAuthorization:
+    """Consume the caller's own authorization; anything else is one and the same refusal (OAU-014)."""
+    refusal = GrantRefusedError(reason="state_not_valid")
+    state = find_state(params)
+    pending = await wiring.store.find_pending(hash_of(state)) if state is not None else None
+    if pending is None:
+        raise refusal
+    foreign = _mismatch(pending, context_id, browser_token, caller)
+    if foreign is not None:
+        # The owner's authorization stays open: nobody else can use it up.
+        await wiring.store.apply(
+            recorded(
+                wiring,
+                pending.tenant_id,
+                caller,
+                "authorization.completed",
+                resource_of(pending.integration_id),
+                outcome=Outcome.DENIED,
+                reason=foreign,
+            )
+        )
+        raise refusal
+    taken = await wiring.store.take_pending(pending.state_hash)
+    if taken is None:
+        raise refusal
+    return taken
+
+
+def _mismatch(pending: PendingAuthorization, context_id: ContextId, browser_token: Secret | None, caller: Caller) -> str | None:
+    if pending.actor != caller.actor:
+        return "session_mismatch"
+    if browser_token is None or pending.browser_hash is None or not hmac.compare_digest(pending.browser_hash, hash_of(browser_token)):
+        return "browser_mismatch"
+    if pending.context_id != context_id:
+        return "context_mismatch"
+    return None

@@ -1,0 +1,66 @@
+"""A name is changed, or an integration switched off or on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import UUID
+
+from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.integration import Integration, State, Status, integration_name
+from cloud_integrations.errors import ReconnectRequiredError, StaleWriteError, StorageUnavailableError, ValidationFailedError
+from cloud_integrations.ports.store import SaveFacts
+from cloud_integrations.ports.wiring import Wiring
+
+from .list_integrations import known_tenant, load
+from .recording import recorded, resource_of
+
+_TRIES = 5
+
+
+async def edit_integration(
+    wiring: Wiring, tenant: str, integration_id: UUID, /, *, name: str | None, status: str | None, caller: Caller
+) -> Integration:
+    """Change what may be changed by hand."""
+    tenant_id = await known_tenant(wiring, tenant)
+    if name is None and status is None:
+        raise ValidationFailedError(field="name", problem="or status must be given")
+    if name is not None:
+        name = integration_name(name)
+    if status is not None and status not in set(Status):
+        raise ValidationFailedError(field="status", problem="must be active or inactive")
+    for _ in range(_TRIES):
+        held = await load(wiring, tenant_id, integration_id)
+        facts = _edited(wiring, held.facts, name=name, status=status)
+        changed = [field for field in ("name", "state") if getattr(facts, field) != getattr(held.facts, field)]
+        if not changed:
+            return held.facts
+        try:
+            await wiring.store.apply(
+                SaveFacts(facts=facts, expected_state=held.facts.state),
+                recorded(wiring, tenant_id, caller, _action(held.facts, facts), resource_of(integration_id), fields=",".join(changed)),
+            )
+        except StaleWriteError:
+            # A refresh changed its state meanwhile: decide again on what is there now.
+            continue
+        wiring.tokens.drop(tenant_id)
+        return facts
+    raise StorageUnavailableError("the integration kept changing")
+
+
+def _edited(wiring: Wiring, facts: Integration, *, name: str | None, status: str | None) -> Integration:
+    now = wiring.clock.now()
+    if name is not None and name != facts.name:
+        facts = replace(facts, name=name, updated_at=now)
+    if status == Status.INACTIVE and facts.state is not State.DISABLED:
+        return replace(facts, state=State.DISABLED, state_since=now, reason="switched_off", updated_at=now)
+    if status == Status.ACTIVE and facts.state is State.NEEDS_REAUTH:
+        raise ReconnectRequiredError(integration_id=str(facts.id), reason=facts.reason or "revoked")
+    if status == Status.ACTIVE and facts.state is State.DISABLED:
+        return replace(facts, state=State.ACTIVE, state_since=now, reason=None, updated_at=now)
+    return facts
+
+
+def _action(before: Integration, after: Integration) -> str:
+    if before.state is after.state:
+        return "integration.renamed"
+    return "integration.deactivated" if after.state is State.DISABLED else "integration.activated"

@@ -1,0 +1,56 @@
+"""A token is renewed because somebody says so."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.credential import AccessToken
+from cloud_integrations.domain.freshness import Inactive, Reconnect, next_step
+from cloud_integrations.domain.identifiers import tenant_id as read_tenant_id
+from cloud_integrations.domain.integration import Integration
+from cloud_integrations.domain.provider import AuthType
+from cloud_integrations.errors import IntegrationInactiveError, ReconnectRequiredError, ValidationFailedError
+from cloud_integrations.ports.wiring import Wiring
+
+from .get_token import opened
+from .list_integrations import known_tenant, load
+from .renew import renew
+
+
+async def force_refresh(wiring: Wiring, tenant: str, integration_id: UUID, /, *, caller: Caller) -> Integration:
+    """Renew now, whatever life the token has left."""
+    held = await load(wiring, await known_tenant(wiring, tenant), integration_id)
+    if held.facts.auth_type is not AuthType.OAUTH2:
+        raise ValidationFailedError(field="integrationId", problem="is an API key, which is not renewed")
+    renewed = await renew(
+        wiring,
+        held.facts.tenant_id,
+        held.facts.id,
+        seen_generation=held.credential.generation,
+        caller=caller,
+        patience=wiring.settings.wait_limit,
+        forced=True,
+    )
+    return renewed.facts
+
+
+async def replace_refused(wiring: Wiring, tenant: str, token: AccessToken, /, *, caller: Caller) -> AccessToken:
+    """Return another token in the place of one that the provider refused; at most one refresh per generation (OAU-053)."""
+    tenant_id = read_tenant_id(tenant)
+    wiring.tokens.drop(tenant_id)
+    held = await load(wiring, tenant_id, token.integration_id)
+    match next_step(held, now=wiring.clock.now(), min_ttl=wiring.settings.min_ttl):
+        case Inactive():
+            raise IntegrationInactiveError(integration_id=str(held.facts.id))
+        case Reconnect(reason):
+            raise ReconnectRequiredError(integration_id=str(held.facts.id), reason=reason)
+        case _:
+            pass
+    if held.credential.generation == token.generation:
+        if not held.credential.can_refresh:
+            raise ReconnectRequiredError(integration_id=str(held.facts.id), reason="refused")
+        held = await renew(
+            wiring, tenant_id, held.facts.id, seen_generation=token.generation, caller=caller, patience=wiring.settings.wait_limit
+        )
+    return await opened(wiring, held, min_ttl=wiring.settings.min_ttl)

@@ -1,0 +1,156 @@
+"""A token is wanted: from memory, from a row, or after a refresh."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from datetime import timedelta
+from uuid import UUID
+
+from cloud_integrations.domain.audit import SYSTEM, Caller
+from cloud_integrations.domain.credential import AccessToken
+from cloud_integrations.domain.freshness import Inactive, Reconnect, Refresh, Use, next_step
+from cloud_integrations.domain.identifiers import tenant_id as read_tenant_id
+from cloud_integrations.domain.integration import StoredIntegration
+from cloud_integrations.domain.provider import AuthType, Placement
+from cloud_integrations.errors import (
+    AppMisconfiguredError,
+    DecryptError,
+    IntegrationInactiveError,
+    IntegrationNotFoundError,
+    ProviderNotFoundError,
+    ProviderUnavailableError,
+    ReconnectRequiredError,
+    RefreshInProgressError,
+    StorageUnavailableError,
+)
+from cloud_integrations.ports.wiring import Wiring
+
+from .recording import recorded, resource_of
+from .renew import renew
+from .sealing import open_field
+
+_PATIENCE_WITH_FALLBACK = timedelta(seconds=2)
+
+
+async def get_token(
+    wiring: Wiring, tenant: str, provider: str | UUID, /, *, min_ttl: timedelta | None, scopes: tuple[str, ...], caller: Caller
+) -> AccessToken:
+    """Return a credential that works."""
+    tenant_id = read_tenant_id(tenant)
+    key = _cache_key(provider, caller)
+    usual = min_ttl is None and not scopes
+    if usual and (known := wiring.tokens.find(tenant_id, key)) is not None:
+        return known
+    entry = wiring.providers.require(provider)
+    shelf = wiring.tokens.shelf(tenant_id)
+    held = await wiring.store.find_by_provider(tenant_id, entry.provider_id)
+    if held is None:
+        raise IntegrationNotFoundError
+    wanted_life = wiring.settings.min_ttl if min_ttl is None else min_ttl
+    held, warning = await fresh(wiring, held, min_ttl=wanted_life, caller=caller)
+    token = await opened(wiring, held, scopes=scopes, warning=warning, min_ttl=wanted_life)
+    await _record_use(wiring, held, caller)
+    if usual and warning is None and (seconds := _cacheable(wiring, held, token)) > 0:
+        wiring.tokens.put(shelf, key, token, seconds=seconds)
+    return token
+
+
+async def opened(
+    wiring: Wiring,
+    held: StoredIntegration,
+    /,
+    *,
+    scopes: tuple[str, ...] = (),
+    warning: str | None = None,
+    min_ttl: timedelta | None = None,
+) -> AccessToken:
+    """Open the credential of a row and say how it is sent."""
+    facts = held.facts
+    is_key = facts.auth_type is AuthType.API_KEY
+    value = await open_field(wiring, held, "api_key" if is_key else "access_token")
+    if value is None:
+        raise DecryptError
+    now = wiring.clock.now()
+    if warning is None and min_ttl is not None and facts.expires_at is not None and facts.expires_at - now < min_ttl:
+        warning = "less_life_than_asked"
+    wanted = scopes or facts.requested_scopes
+    return AccessToken(
+        integration_id=facts.id,
+        provider_id=facts.provider_id,
+        auth_type=facts.auth_type,
+        value=value,
+        secret=await open_field(wiring, held, "api_secret"),
+        expires_at=facts.expires_at,
+        scopes=facts.scopes,
+        missing_scopes=tuple(scope for scope in wanted if scope not in facts.scopes),
+        warning=warning,
+        generation=held.credential.generation,
+        placement=_placement(wiring, held),
+    )
+
+
+async def fresh(wiring: Wiring, held: StoredIntegration, *, min_ttl: timedelta, caller: Caller) -> tuple[StoredIntegration, str | None]:
+    """Return a row whose credential may be handed out, and a warning if it could not be renewed."""
+    integration_id = str(held.facts.id)
+    match next_step(held, now=wiring.clock.now(), min_ttl=min_ttl):
+        case Use():
+            return held, None
+        case Inactive():
+            raise IntegrationInactiveError(integration_id=integration_id)
+        case Reconnect(reason):
+            raise ReconnectRequiredError(integration_id=integration_id, reason=reason)
+        case Refresh(fallback):
+            patience = min(_PATIENCE_WITH_FALLBACK, wiring.settings.wait_limit) if fallback else wiring.settings.wait_limit
+            try:
+                return await renew(
+                    wiring,
+                    held.facts.tenant_id,
+                    held.facts.id,
+                    seen_generation=held.credential.generation,
+                    caller=caller,
+                    patience=patience,
+                ), None
+            except (ProviderUnavailableError, RefreshInProgressError, AppMisconfiguredError, StorageUnavailableError):
+                # While the held token still works, somebody else's trouble never reaches the caller.
+                if fallback:
+                    return held, "refresh_failed"
+                raise
+
+
+async def _record_use(wiring: Wiring, held: StoredIntegration, caller: Caller) -> None:
+    """Record the use before the secret is returned; one row speaks for a window of uses by one actor (AUD-02, AUD-03)."""
+    window = wiring.settings.use_window
+    if window is None:
+        return
+    facts = held.facts
+    key = (facts.tenant_id, facts.id, caller.actor.type, caller.actor.id)
+    if wiring.uses.find(key) is not None:
+        return
+    await wiring.store.apply(recorded(wiring, facts.tenant_id, caller, "credential.used", resource_of(facts.id)))
+    wiring.uses.put(key, True, seconds=window.total_seconds())
+
+
+def _cacheable(wiring: Wiring, held: StoredIntegration, token: AccessToken) -> float:
+    """For how many seconds the token may be handed out again without a look at the store."""
+    seconds = wiring.settings.token_cache.total_seconds()
+    if wiring.settings.use_window is not None:
+        # A use that memory answers is not recorded, so memory must forget before the window ends.
+        seconds = min(seconds, wiring.settings.use_window.total_seconds())
+    if token.expires_at is not None:
+        seconds = min(seconds, (token.expires_at - wiring.clock.now() - wiring.settings.min_ttl).total_seconds())
+    return seconds
+
+
+def _cache_key(provider: str | UUID, caller: Caller) -> Hashable:
+    return provider if caller.actor is SYSTEM else (provider, caller.actor.type, caller.actor.id)
+
+
+def _placement(wiring: Wiring, held: StoredIntegration) -> tuple[Placement, ...]:
+    try:
+        entry = wiring.providers.require(held.facts.provider_id)
+    except ProviderNotFoundError:
+        return (Placement(),)
+    for method in entry.methods:
+        if method.id == held.facts.method_id:
+            return method.placement if held.facts.auth_type is AuthType.API_KEY else (method.access_token.placement,)
+    return (Placement(),)

@@ -1,0 +1,35 @@
+"""What a tenant has."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from cloud_integrations.domain.identifiers import IntegrationId, TenantId, tenant_id
+from cloud_integrations.domain.integration import Integration, StoredIntegration
+from cloud_integrations.errors import IntegrationNotFoundError
+from cloud_integrations.ports.wiring import Wiring
+
+
+async def list_integrations(wiring: Wiring, tenant: str, /) -> tuple[Integration, ...]:
+    """Return the tenant's integrations, oldest first."""
+    return await wiring.store.list_integrations(await known_tenant(wiring, tenant))
+
+
+async def get_integration(wiring: Wiring, tenant: str, integration_id: UUID, /) -> Integration:
+    """Return one integration, or raise `IntegrationNotFoundError`."""
+    return (await load(wiring, await known_tenant(wiring, tenant), integration_id)).facts
+
+
+async def known_tenant(wiring: Wiring, text: str, /) -> TenantId:
+    """Read a tenant id and ask the host whether it exists."""
+    tenant = tenant_id(text)
+    await wiring.tenants.require(tenant)
+    return tenant
+
+
+async def load(wiring: Wiring, tenant: TenantId, integration_id: UUID, /) -> StoredIntegration:
+    """Return the stored integration, or raise `IntegrationNotFoundError`."""
+    held = await wiring.store.find_integration(tenant, IntegrationId(integration_id))
+    if held is None:
+        raise IntegrationNotFoundError
+    return held

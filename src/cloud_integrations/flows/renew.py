@@ -1,0 +1,428 @@
+"""A token is renewed: once, by one worker, and what the provider gave is never thrown away.
+
+The protocol: a lease with a fencing number in the store's clock (T1); a mark that the request is
+about to leave (T2); one request, with a deadline shorter than the lease and no transaction open;
+then a success under "the newest lease wins" (T3), or a failure only with lease and generation.
+What may follow a lost answer depends on what the provider does with a spent refresh token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from cloud_integrations.domain.audit import Caller, Outcome
+from cloud_integrations.domain.credential import Grant
+from cloud_integrations.domain.freshness import due_at, may_attempt, takeover_delay
+from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
+from cloud_integrations.domain.integration import Phase, State, StoredIntegration
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.errors import (
+    AnswerLostError,
+    AppMisconfiguredError,
+    CommitUnknownError,
+    IntegrationInactiveError,
+    IntegrationNotFoundError,
+    ProviderUnavailableError,
+    ReconnectRequiredError,
+    RefreshInProgressError,
+    StaleWriteError,
+    StorageUnavailableError,
+    ValidationFailedError,
+)
+from cloud_integrations.messages.client import Client
+from cloud_integrations.messages.dialect import dialect_of
+from cloud_integrations.messages.outcome import Granted, Misconfigured, NotProcessed, Refused, TokenOutcome, Unknown
+from cloud_integrations.ports.observer import Fact
+from cloud_integrations.ports.store import RECONNECT_OWNER, MarkSent, SaveRenewal, SettleAttempt, TakeLease
+from cloud_integrations.ports.wiring import Wiring
+
+from .applications import granting_client
+from .recording import recorded, resource_of
+from .revoking import revoke_unsaved
+from .sealing import active_key, open_field, seal_grant
+
+_SEND_RESERVE = timedelta(seconds=5)
+_BACKOFF_CAP = timedelta(minutes=5)
+_REFUSED_APPLICATION_SECONDS = 30.0
+_FIRST_LOOK = 0.005
+_LONGEST_LOOK = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Attempt:
+    """One lease: who, on what, and how the row stood before it."""
+
+    client: Client
+    held: StoredIntegration
+    lease: int
+    attempt_id: str
+    refresh_token: Secret
+    unresolved_before: bool
+    """An earlier request went out and nobody knows how it ended."""
+    caller: Caller
+
+    @property
+    def tenant_id(self) -> TenantId:
+        return self.held.facts.tenant_id
+
+    @property
+    def integration_id(self) -> IntegrationId:
+        return self.held.facts.id
+
+
+async def renew(
+    wiring: Wiring,
+    tenant_id: TenantId,
+    integration_id: IntegrationId,
+    /,
+    *,
+    seen_generation: int,
+    caller: Caller,
+    patience: timedelta,
+    forced: bool = False,
+) -> StoredIntegration:
+    """Return the row with a credential newer than *seen_generation*.
+
+    Whoever asks for the same integration meanwhile shares the work; no caller's cancellation reaches
+    it.  *patience* is how long to wait for another process.  Raises `ReconnectRequiredError`,
+    `IntegrationInactiveError`, `RefreshInProgressError`, `ProviderUnavailableError`,
+    `AppMisconfiguredError`, `IntegrationNotFoundError` or `StorageUnavailableError`.
+    """
+    return await wiring.flights.run(
+        (tenant_id, integration_id),
+        lambda: _renew(wiring, tenant_id, integration_id, seen_generation=seen_generation, caller=caller, patience=patience, forced=forced),
+    )
+
+
+async def _renew(
+    wiring: Wiring,
+    tenant_id: TenantId,
+    integration_id: IntegrationId,
+    *,
+    seen_generation: int,
+    caller: Caller,
+    patience: timedelta,
+    forced: bool,
+) -> StoredIntegration:
+    give_up = wiring.clock.monotonic() + patience.total_seconds()
+    look = _FIRST_LOOK
+    while True:
+        held = await _load_renewable(wiring, tenant_id, integration_id)
+        if held.credential.generation > seen_generation:
+            return held
+        attempt = await _begin(wiring, held, caller=caller, forced=forced)
+        if attempt is not None:
+            return await _send(wiring, attempt)
+        if wiring.clock.monotonic() >= give_up:
+            raise RefreshInProgressError(integration_id=str(integration_id), retry_after=timedelta(seconds=1))
+        await wiring.pause.pause(look * (0.75 + wiring.entropy.fraction() / 2))
+        look = min(look * 1.25, _LONGEST_LOOK)
+
+
+async def _load_renewable(wiring: Wiring, tenant_id: TenantId, integration_id: IntegrationId) -> StoredIntegration:
+    held = await wiring.store.find_integration(tenant_id, integration_id)
+    if held is None:
+        raise IntegrationNotFoundError
+    if held.facts.state is State.DISABLED:
+        raise IntegrationInactiveError(integration_id=str(integration_id))
+    if held.facts.state is State.NEEDS_REAUTH:
+        raise ReconnectRequiredError(integration_id=str(integration_id), reason=held.facts.reason or "revoked")
+    if not held.credential.can_refresh:
+        raise ValidationFailedError(field="integrationId", problem="has nothing to renew: the provider gave no refresh token")
+    return held
+
+
+async def _begin(wiring: Wiring, held: StoredIntegration, *, caller: Caller, forced: bool) -> _Attempt | None:
+    """Take the lease and mark the request as leaving; None if somebody else holds it."""
+    client = granting_client(wiring, held.facts)
+    refused = wiring.refused_applications.find(client.context_id)
+    if refused is not None:
+        raise AppMisconfiguredError(provider_id=str(held.facts.provider_id), reason=refused)
+    behaviour = client.method.refresh_token
+    now = held.read_at
+    if not forced and not may_attempt(held, behaviour, now=now):
+        next_at = held.marks.next_attempt_at
+        wait = max(next_at - now, timedelta(seconds=1)) if next_at is not None else timedelta(seconds=1)
+        raise ProviderUnavailableError(
+            provider_id=str(held.facts.provider_id), reason=held.marks.last_error or "retry_later", retry_after=wait
+        )
+    refresh_token = await open_field(wiring, held, "refresh_token")
+    assert refresh_token is not None  # noqa: S101  # _load_renewable has seen it
+    # REF-14: everything that sealing the new tokens needs is fetched before the request leaves.
+    await active_key(wiring, held.facts.tenant_id)
+    attempt_id = uuid7(wiring.clock.now(), wiring.entropy.bytes(10)).hex
+    try:
+        await wiring.store.apply(
+            TakeLease(
+                tenant_id=held.facts.tenant_id,
+                integration_id=held.facts.id,
+                expected_generation=held.credential.generation,
+                attempt_id=attempt_id,
+                owner=wiring.owner,
+                length=wiring.settings.lease,
+                takeover_delay=takeover_delay(held, behaviour, now=now),
+            ),
+            recorded(
+                wiring,
+                held.facts.tenant_id,
+                caller,
+                "credential.refresh",
+                resource_of(held.facts.id),
+                outcome=Outcome.STARTED,
+                attempt=attempt_id,
+            ),
+        )
+        leased = await wiring.store.find_integration(held.facts.tenant_id, held.facts.id)
+        if leased is None:
+            raise IntegrationNotFoundError
+        if leased.marks.attempt_id != attempt_id or leased.credential.generation != held.credential.generation:
+            return None
+        await wiring.store.apply(
+            MarkSent(
+                tenant_id=held.facts.tenant_id,
+                integration_id=held.facts.id,
+                lease_token=leased.marks.lease_token,
+                generation=held.credential.generation,
+                needed=wiring.settings.deadline + min(_SEND_RESERVE, (wiring.settings.lease - wiring.settings.deadline) / 2),
+            )
+        )
+    except StaleWriteError:
+        return None
+    return _Attempt(
+        client=client,
+        held=held,
+        lease=leased.marks.lease_token,
+        attempt_id=attempt_id,
+        refresh_token=refresh_token,
+        unresolved_before=held.marks.phase in {Phase.SENT, Phase.UNKNOWN} or held.facts.state is State.UNKNOWN,
+        caller=caller,
+    )
+
+
+async def _send(wiring: Wiring, attempt: _Attempt) -> StoredIntegration:
+    client = attempt.client
+    dialect = dialect_of(client.provider)
+    request = dialect.build_refresh(client, refresh_token=attempt.refresh_token)
+    outcome: TokenOutcome
+    try:
+        response = await wiring.transport.send(request, deadline=wiring.settings.deadline)
+        outcome = dialect.read_renewal(client, response, now=wiring.clock.now())
+    except AnswerLostError as error:
+        return await _lost(wiring, attempt, reason=error.reason)
+    except ProviderUnavailableError as error:
+        if error.reason != "unreachable":
+            return await _lost(wiring, attempt, reason=error.reason)
+        return await _not_processed(wiring, attempt, reason=error.reason, retry_after=error.retry_after)
+    match outcome:
+        case Granted(grant):
+            return await _save(wiring, attempt, grant)
+        case Refused(reason):
+            return await _refused(wiring, attempt, reason=reason)
+        case NotProcessed(reason, retry_after):
+            return await _not_processed(wiring, attempt, reason=reason, retry_after=retry_after)
+        case Misconfigured(reason):
+            return await _misconfigured(wiring, attempt, reason=reason)
+        case Unknown(reason):
+            return await _lost(wiring, attempt, reason=reason)
+
+
+async def _save(wiring: Wiring, attempt: _Attempt, grant: Grant) -> StoredIntegration:
+    """Store the new tokens (T3), for as long as it takes, unless a newer lease or the user was faster."""
+    held = attempt.held
+    give_up = wiring.clock.monotonic() + wiring.settings.persist_limit.total_seconds()
+    wait = 0.05
+    told = False
+    while True:
+        try:
+            renewed = await _write(wiring, attempt, held, grant)
+        except (StaleWriteError, IntegrationNotFoundError, CommitUnknownError):
+            renewed = None
+        except StorageUnavailableError:
+            if wiring.clock.monotonic() >= give_up:
+                raise
+            if not told:
+                wiring.observer.tell(Fact(name="credential.unpersisted", facts={"integration": str(attempt.integration_id)}))
+                told = True
+            await wiring.pause.pause(wait)
+            wait = min(wait * 2, 5.0)
+            continue
+        if renewed is not None:
+            wiring.tokens.drop(attempt.tenant_id)
+            wiring.observer.tell(Fact(name="credential.refreshed", facts={"integration": str(attempt.integration_id)}))
+            return renewed
+        try:
+            found = await wiring.store.find_integration(attempt.tenant_id, attempt.integration_id)
+        except StorageUnavailableError:
+            if wiring.clock.monotonic() >= give_up:
+                raise
+            await wiring.pause.pause(wait)
+            wait = min(wait * 2, 5.0)
+            continue
+        if found is None:
+            await revoke_unsaved(wiring, attempt.client, grant)
+            raise IntegrationNotFoundError
+        if found.facts.state is State.DISABLED:
+            await revoke_unsaved(wiring, attempt.client, grant)
+            raise IntegrationInactiveError(integration_id=str(attempt.integration_id))
+        if found.marks.writer_lease >= attempt.lease:
+            # Ours after all (the commit's answer was lost), or a newer lease's; a reconnect leaves the old grant's tokens over.
+            if found.marks.writer_lease > attempt.lease and found.marks.lease_owner == RECONNECT_OWNER:
+                await revoke_unsaved(wiring, attempt.client, grant)
+            wiring.tokens.drop(attempt.tenant_id)
+            return found
+        held = found
+
+
+async def _write(wiring: Wiring, attempt: _Attempt, held: StoredIntegration, grant: Grant) -> StoredIntegration:
+    now = wiring.clock.now()
+    generation = held.credential.generation + 1
+    credential = await seal_grant(
+        wiring, attempt.tenant_id, attempt.integration_id, grant, generation=generation, kept=attempt.refresh_token
+    )
+    facts = replace(
+        held.facts,
+        state=State.ACTIVE,
+        state_since=held.facts.state_since if held.facts.state is State.ACTIVE else now,
+        reason=None,
+        updated_at=now,
+        scopes=held.facts.scopes if grant.scopes is None else grant.scopes,
+        expires_at=grant.expires_at,
+        reconnect_before=grant.refresh_expires_at or held.facts.reconnect_before,
+        variables={**held.facts.variables, **grant.variables},
+    )
+    due = due_at(expires_at=grant.expires_at, now=now, chance=wiring.entropy.fraction())
+    await wiring.store.apply(
+        SaveRenewal(facts=facts, credential=credential, lease_token=attempt.lease, refreshed_at=now, due_at=due),
+        recorded(
+            wiring,
+            attempt.tenant_id,
+            attempt.caller,
+            "credential.refresh",
+            resource_of(attempt.integration_id),
+            attempt=attempt.attempt_id,
+            rotated=str(grant.refresh_token is not None).lower(),
+        ),
+    )
+    marks = replace(
+        held.marks,
+        phase=Phase.IDLE,
+        writer_lease=attempt.lease,
+        attempts=0,
+        next_attempt_at=None,
+        last_error=None,
+        refreshed_at=now,
+        due_at=due,
+    )
+    return StoredIntegration(facts=facts, credential=credential, marks=marks, read_at=held.read_at)
+
+
+async def _refused(wiring: Wiring, attempt: _Attempt, *, reason: str) -> StoredIntegration:
+    """`invalid_grant`: look again first, for a sibling may have been faster."""
+    found = await wiring.store.find_integration(attempt.tenant_id, attempt.integration_id)
+    if found is not None and found.credential.generation > attempt.held.credential.generation:
+        return found
+    why = "rotation_lost" if attempt.unresolved_before else "revoked"
+    await _settle(
+        wiring, attempt, phase=Phase.IDLE, state=State.NEEDS_REAUTH, reason=why, error=reason, outcome=Outcome.FAILURE, next_in=None
+    )
+    wiring.tokens.drop(attempt.tenant_id)
+    wiring.observer.tell(Fact(name="credential.reconnect_required", facts={"integration": str(attempt.integration_id), "reason": why}))
+    raise ReconnectRequiredError(integration_id=str(attempt.integration_id), reason=why)
+
+
+async def _not_processed(wiring: Wiring, attempt: _Attempt, *, reason: str, retry_after: timedelta | None) -> StoredIntegration:
+    wait = max(_backoff(wiring, attempt), retry_after or timedelta())
+    state = State.UNKNOWN if attempt.unresolved_before else State.RETRY
+    await _settle(wiring, attempt, phase=Phase.IDLE, state=state, reason=reason, error=reason, outcome=Outcome.FAILURE, next_in=wait)
+    _tell_failure(wiring, attempt, reason)
+    raise ProviderUnavailableError(provider_id=str(attempt.held.facts.provider_id), reason=reason, retry_after=wait)
+
+
+async def _lost(wiring: Wiring, attempt: _Attempt, *, reason: str) -> StoredIntegration:
+    """The request may have rotated the token, and nobody received the new one: a state of its own."""
+    grace = attempt.client.method.refresh_token.reuse_rule == "grace"
+    # Inside a grace period the replay is the only way back, so it comes soon.
+    wait = timedelta(seconds=1 + 2 * wiring.entropy.fraction()) if grace else _backoff(wiring, attempt)
+    await _settle(
+        wiring, attempt, phase=Phase.UNKNOWN, state=State.UNKNOWN, reason=reason, error=reason, outcome=Outcome.UNKNOWN, next_in=wait
+    )
+    _tell_failure(wiring, attempt, reason)
+    raise ProviderUnavailableError(provider_id=str(attempt.held.facts.provider_id), reason=reason, retry_after=wait)
+
+
+async def _misconfigured(wiring: Wiring, attempt: _Attempt, *, reason: str) -> StoredIntegration:
+    """The operator's application is refused: nobody's grant is at fault, and nobody asks again for a while."""
+    wiring.refused_applications.put(attempt.client.context_id, reason, seconds=_REFUSED_APPLICATION_SECONDS)
+    await _settle(
+        wiring,
+        attempt,
+        phase=Phase.IDLE,
+        state=attempt.held.facts.state,
+        reason=attempt.held.facts.reason,
+        error=reason,
+        outcome=Outcome.FAILURE,
+        next_in=None,
+    )
+    _tell_failure(wiring, attempt, reason)
+    raise AppMisconfiguredError(provider_id=str(attempt.held.facts.provider_id), reason=reason)
+
+
+async def _settle(
+    wiring: Wiring,
+    attempt: _Attempt,
+    *,
+    phase: Phase,
+    state: State,
+    reason: str | None,
+    error: str,
+    outcome: Outcome,
+    next_in: timedelta | None,
+) -> None:
+    now = wiring.clock.now()
+    before = attempt.held.facts
+    try:
+        await wiring.store.apply(
+            SettleAttempt(
+                tenant_id=attempt.tenant_id,
+                integration_id=attempt.integration_id,
+                lease_token=attempt.lease,
+                generation=attempt.held.credential.generation,
+                phase=phase,
+                state=state,
+                reason=reason,
+                state_since=before.state_since if state is before.state else now,
+                error=error,
+                next_attempt_at=_at(now, next_in),
+            ),
+            recorded(
+                wiring,
+                attempt.tenant_id,
+                attempt.caller,
+                "credential.refresh",
+                resource_of(attempt.integration_id),
+                outcome=outcome,
+                reason=error,
+                attempt=attempt.attempt_id,
+            ),
+        )
+    except StaleWriteError:
+        # Somebody with a newer lease, or the user, has written since: their word stands.
+        return
+    except StorageUnavailableError:
+        # The lease and the mark in the row say the same to whoever comes next.
+        wiring.observer.tell(Fact(name="credential.unpersisted", facts={"integration": str(attempt.integration_id)}))
+
+
+def _at(now: datetime, wait: timedelta | None) -> datetime | None:
+    return None if wait is None else now + wait
+
+
+def _backoff(wiring: Wiring, attempt: _Attempt) -> timedelta:
+    """Full jitter over 1 s doubling up to five minutes, never less than half a second."""
+    ceiling = min(timedelta(seconds=1) * 2 ** min(attempt.held.marks.attempts, 9), _BACKOFF_CAP)
+    return max(ceiling * wiring.entropy.fraction(), timedelta(milliseconds=500))
+
+
+def _tell_failure(wiring: Wiring, attempt: _Attempt, reason: str) -> None:
+    wiring.observer.tell(Fact(name="credential.refresh_failed", facts={"integration": str(attempt.integration_id), "reason": reason}))

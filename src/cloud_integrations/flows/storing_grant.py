@@ -1,0 +1,186 @@
+"""A code is spent and the grant it gave is stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.credential import Grant
+from cloud_integrations.domain.freshness import due_at
+from cloud_integrations.domain.identifiers import IntegrationId, TenantId
+from cloud_integrations.domain.integration import AccountFacts, Integration, State, StoredIntegration
+from cloud_integrations.domain.provider import AuthType
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.errors import (
+    AppMisconfiguredError,
+    CloudIntegrationsError,
+    GrantRefusedError,
+    IntegrationExistsError,
+    ProviderUnavailableError,
+    StaleWriteError,
+    StorageUnavailableError,
+)
+from cloud_integrations.messages.client import Client
+from cloud_integrations.messages.dialect import dialect_of
+from cloud_integrations.messages.outcome import Granted, Misconfigured, NotProcessed, Refused, Unknown
+from cloud_integrations.ports.observer import Fact
+from cloud_integrations.ports.store import AddIntegration, ClosePending, ReplaceCredential
+from cloud_integrations.ports.wiring import Wiring
+
+from .checking import check_credential, is_other_account
+from .recording import recorded, resource_of
+from .revoking import revoke_unsaved
+from .sealing import active_key, seal_grant
+
+_SAVE_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewGrant:
+    """Where a new grant goes: a new integration, or the one in `reconnects`."""
+
+    tenant_id: TenantId
+    integration_id: IntegrationId
+    name: str
+    client: Client
+    scopes: tuple[str, ...]
+    reconnects: StoredIntegration | None = None
+    bound: bool = True
+    """False: the code came without a state that was begun here."""
+
+
+async def spend_code(wiring: Wiring, wanted: NewGrant, /, *, code: Secret, redirect_uri: str, verifier: Secret | None) -> Grant:
+    """Exchange *code* for a grant; once, whatever happens (RFC 6749 §4.1.3).
+
+    Raises `GrantRefusedError`, `ProviderUnavailableError` or `AppMisconfiguredError`.
+    """
+    client = wanted.client
+    # Fetched before the code is spent: a keyring that fails now must not cost the grant.
+    await active_key(wiring, wanted.tenant_id)
+    dialect = dialect_of(client.provider)
+    request = dialect.build_exchange(client, code=code, redirect_uri=redirect_uri, verifier=verifier)
+    response = await wiring.transport.send(request, deadline=wiring.settings.deadline)
+    provider_id = str(client.provider.provider_id)
+    match dialect.read_grant(client, response, requested_scopes=wanted.scopes, now=wiring.clock.now()):
+        case Granted(grant):
+            return grant
+        case Refused(reason):
+            raise GrantRefusedError(reason=reason)
+        case Misconfigured(reason):
+            raise AppMisconfiguredError(provider_id=provider_id, reason=reason)
+        case NotProcessed(reason, retry_after):
+            raise ProviderUnavailableError(provider_id=provider_id, reason=reason, retry_after=retry_after)
+        case Unknown(reason):
+            raise ProviderUnavailableError(provider_id=provider_id, reason=reason)
+
+
+async def store_grant(wiring: Wiring, wanted: NewGrant, grant: Grant, /, *, caller: Caller) -> tuple[Integration, bool]:
+    """Seal and store *grant*; return the integration and whether another account answered.
+
+    A grant that cannot be stored is given back to the provider, so that none is left behind there.
+    Raises `IntegrationExistsError`, `GrantRefusedError` or `StorageUnavailableError`.
+    """
+    account = await _account(wiring, wanted, grant)
+    held = wanted.reconnects
+    changed = held is not None and is_other_account(held.facts.account, account)
+    try:
+        if changed and wiring.settings.pin_accounts:
+            raise GrantRefusedError(reason="other_account")
+        facts = await _save(wiring, wanted, grant, account, changed=changed, caller=caller)
+    except (GrantRefusedError, IntegrationExistsError, StorageUnavailableError):
+        await revoke_unsaved(wiring, wanted.client, grant)
+        raise
+    wiring.tokens.drop(wanted.tenant_id)
+    name = "integration.connected" if held is None else "integration.reconnected"
+    about = {"integration": str(facts.id), "provider": wanted.client.provider.id}
+    wiring.observer.tell(Fact(name=name, facts=about))
+    if changed:
+        wiring.observer.tell(Fact(name="integration.account_changed", facts=about))
+    return facts, changed
+
+
+async def _account(wiring: Wiring, wanted: NewGrant, grant: Grant) -> AccountFacts:
+    client = wanted.client
+    variables = {**client.variables, **grant.variables}
+    try:
+        result = await check_credential(
+            wiring, client.provider, client.method, inputs={"access_token": grant.access_token}, variables=variables
+        )
+    except CloudIntegrationsError:
+        # The grant is good; whose it is can be asked again by `verify`.
+        return AccountFacts()
+    return result.account if result is not None and result.accepted else AccountFacts()
+
+
+async def _save(wiring: Wiring, wanted: NewGrant, grant: Grant, account: AccountFacts, *, changed: bool, caller: Caller) -> Integration:
+    facts = _facts(wanted, grant, account, wiring)
+    due = (
+        due_at(expires_at=grant.expires_at, now=facts.updated_at, chance=wiring.entropy.fraction())
+        if grant.refresh_token is not None
+        else None
+    )
+    details = {"provider": wanted.client.provider.id, "bound": str(wanted.bound).lower()}
+    if wanted.reconnects is not None:
+        details["account_changed"] = str(changed).lower()
+    action = "integration.connected" if wanted.reconnects is None else "integration.reconnected"
+    record = recorded(wiring, wanted.tenant_id, caller, action, resource_of(wanted.integration_id), **details)
+    closing = ClosePending(tenant_id=wanted.tenant_id, provider_id=facts.provider_id)
+    held = wanted.reconnects
+    # The code is spent, so a passing trouble of the store is worth a few tries before the grant is given up.
+    for attempt in range(_SAVE_TRIES):
+        generation = 0 if held is None else held.credential.generation
+        credential = await seal_grant(wiring, wanted.tenant_id, wanted.integration_id, grant, generation=generation + 1)
+        change: AddIntegration | ReplaceCredential = (
+            AddIntegration(facts=facts, credential=credential, due_at=due)
+            if held is None
+            else ReplaceCredential(facts=facts, credential=credential, expected_generation=generation, due_at=due)
+        )
+        try:
+            await wiring.store.apply(change, closing, record)
+        except StaleWriteError:
+            # A refresh or another reconnect was faster; this consent is the newest word, unless the user closed the integration.
+            held = await wiring.store.find_integration(wanted.tenant_id, wanted.integration_id)
+            if held is None or held.facts.state is State.DISABLED:
+                raise GrantRefusedError(reason="integration_closed") from None
+        except IntegrationExistsError:
+            found = await wiring.store.find_integration(wanted.tenant_id, wanted.integration_id)
+            if found is None:
+                raise
+            # An earlier try did commit, though its answer was lost.
+            return found.facts
+        except StorageUnavailableError:
+            if attempt == _SAVE_TRIES - 1:
+                raise
+            await wiring.pause.pause(0.1 * 2**attempt)
+        else:
+            return facts
+    raise GrantRefusedError(reason="changed_meanwhile")
+
+
+def _facts(wanted: NewGrant, grant: Grant, account: AccountFacts, wiring: Wiring) -> Integration:
+    now = wiring.clock.now()
+    client, held = wanted.client, wanted.reconnects
+    unnamed = {*client.method.scopes.offline, *client.method.scopes.unlisted}
+    requested = tuple(scope for scope in wanted.scopes if scope not in unnamed)
+    absolute = client.method.refresh_token.absolute
+    ends = grant.refresh_expires_at or (now + absolute if absolute is not None and grant.refresh_token is not None else None)
+    fresh = Integration(
+        id=wanted.integration_id,
+        tenant_id=wanted.tenant_id,
+        provider_id=client.provider.provider_id,
+        name=wanted.name,
+        auth_type=AuthType.OAUTH2,
+        state=State.ACTIVE,
+        state_since=now,
+        created_at=now,
+        updated_at=now,
+        scopes=grant.scopes if grant.scopes is not None else requested,
+        requested_scopes=requested,
+        expires_at=grant.expires_at,
+        reconnect_before=ends,
+        account=account,
+        variables={**client.tenant_variables, **grant.variables},
+        context_id=client.context_id,
+        method_id=client.method.id,
+    )
+    return fresh if held is None else replace(fresh, created_at=held.facts.created_at, name=held.facts.name)

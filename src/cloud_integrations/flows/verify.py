@@ -1,0 +1,99 @@
+"""The provider is asked whether a held credential works."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import UUID
+
+from cloud_integrations.domain.audit import Caller, Outcome
+from cloud_integrations.domain.check import CheckReport
+from cloud_integrations.domain.integration import AccountFacts, State, StoredIntegration
+from cloud_integrations.domain.provider import AuthType, Method, Provider
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.errors import ProviderInactiveError, StaleWriteError
+from cloud_integrations.messages.api_key import CheckResult, name_inputs
+from cloud_integrations.ports.observer import Fact
+from cloud_integrations.ports.store import SaveFacts
+from cloud_integrations.ports.wiring import Wiring
+
+from .applications import operator_variables
+from .checking import check_credential, identify, is_other_account
+from .get_token import fresh, opened
+from .list_integrations import known_tenant, load
+from .recording import recorded, resource_of
+from .renew import renew
+
+
+async def verify(wiring: Wiring, tenant: str, integration_id: UUID, /, *, caller: Caller) -> CheckReport:
+    """Check the credential with the provider; one that it refuses for good needs a reconnect."""
+    tenant_id = await known_tenant(wiring, tenant)
+    held = await load(wiring, tenant_id, integration_id)
+    provider = wiring.providers.require(held.facts.provider_id)
+    method = next((method for method in provider.methods if method.id == held.facts.method_id), None)
+    if method is None:
+        raise ProviderInactiveError(provider_id=str(held.facts.provider_id), problem="has no such method any more")
+    held, _ = await fresh(wiring, held, min_ttl=wiring.settings.min_ttl, caller=caller)
+    result, value = await _check(wiring, held, provider, method)
+    if result is not None and result.outcome == "dead" and held.credential.can_refresh:
+        # An access token can end before its time (RFC 6750 §3.1); the refresh token decides.
+        held = await renew(
+            wiring,
+            tenant_id,
+            held.facts.id,
+            seen_generation=held.credential.generation,
+            caller=caller,
+            patience=wiring.settings.wait_limit,
+        )
+        result, value = await _check(wiring, held, provider, method)
+    return await _conclude(wiring, held, method, result, value, caller)
+
+
+async def _check(wiring: Wiring, held: StoredIntegration, provider: Provider, method: Method) -> tuple[CheckResult | None, Secret]:
+    token = await opened(wiring, held)
+    inputs = (
+        name_inputs(method, key=token.value, secret=token.secret)
+        if held.facts.auth_type is AuthType.API_KEY
+        else {"access_token": token.value}
+    )
+    variables = provider.fill_variables(held.facts.variables, operator=operator_variables(wiring, provider))
+    return await check_credential(wiring, provider, method, inputs=inputs, variables=variables), token.value
+
+
+async def _conclude(
+    wiring: Wiring, held: StoredIntegration, method: Method, result: CheckResult | None, value: Secret, caller: Caller
+) -> CheckReport:
+    facts = held.facts
+    now = wiring.clock.now()
+    account = AccountFacts() if result is None else await identify(wiring, facts.tenant_id, method, result.account, value)
+    changed = is_other_account(facts.account, account)
+    outcome = "unknown" if result is None else result.outcome
+    record = recorded(
+        wiring,
+        facts.tenant_id,
+        caller,
+        "integration.verified",
+        resource_of(facts.id),
+        outcome=Outcome.SUCCESS if result is not None and result.accepted else Outcome.FAILURE,
+        reason=outcome,
+        account_changed=str(changed).lower(),
+    )
+    if outcome == "dead" and facts.state is not State.NEEDS_REAUTH:
+        closed = replace(facts, state=State.NEEDS_REAUTH, state_since=now, reason="refused", updated_at=now)
+        try:
+            await wiring.store.apply(SaveFacts(facts=closed, expected_state=facts.state), record)
+        except StaleWriteError:
+            # It was reconnected or switched off meanwhile, so this answer is about the past.
+            await wiring.store.apply(record)
+        else:
+            wiring.tokens.drop(facts.tenant_id)
+            wiring.observer.tell(Fact(name="credential.reconnect_required", facts={"integration": str(facts.id), "reason": "refused"}))
+    else:
+        await wiring.store.apply(record)
+    return CheckReport(
+        integration_id=facts.id,
+        outcome=outcome,
+        account=account if account.account_id is not None else facts.account,
+        account_changed=changed,
+        checked_at=now,
+        verified=result is not None,
+    )

@@ -1,0 +1,1002 @@
+"""What every `Store` and `AsyncStore` promises, as tests.
+
+Inherit the class and provide one fixture, an empty store that follows the given clock:
+
+    class TestMyStore(StoreContract):
+        @pytest.fixture
+        def store(self, clock, runner):
+            yield MyStore(clock=clock)
+
+A store that is awaited lives in the event loop of *runner*; `runner.run(...)` is for closing what it opened.
+"""
+
+# ruff: noqa: S101 – these are tests: a name is a sentence, and asserts are the point
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta, timezone
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+import pytest
+
+from cloud_integrations.domain.audit import Actor, AuditEvent, AuditReport, ChainCheck, Outcome
+from cloud_integrations.domain.envelope import KeyCheck, KeyState, WrappedKey
+from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
+from cloud_integrations.domain.integration import AccountFacts, Integration, Phase, SealedCredential, State
+from cloud_integrations.domain.pending import PendingAuthorization
+from cloud_integrations.domain.provider import AuthType
+from cloud_integrations.domain.removal import Revocation
+from cloud_integrations.errors import IntegrationExistsError, IntegrationNotFoundError, StaleWriteError
+from cloud_integrations.ports.store import (
+    MAX_PENDING,
+    RECONNECT_OWNER,
+    AddIntegration,
+    AddKey,
+    AddKeyCheck,
+    AddPending,
+    AddRevocation,
+    AsyncStore,
+    Change,
+    DelayRevocation,
+    EraseIntegration,
+    FinishRevocation,
+    ClosePending,
+    MarkSent,
+    Record,
+    ReplaceCredential,
+    SaveFacts,
+    SaveRenewal,
+    SettleAttempt,
+    Store,
+    TakeLease,
+)
+
+from .clock import START, FixedClock
+
+ACME = TenantId("acme")
+GLOBEX = TenantId("globex")
+PROVIDER = ProviderId(UUID("11111111-1111-5111-8111-111111111111"))
+OTHER_PROVIDER = ProviderId(UUID("22222222-2222-5222-8222-222222222222"))
+CONTEXT = ContextId(UUID("33333333-3333-5333-8333-333333333333"))
+ALICE = Actor(id="alice")
+LEASE = timedelta(seconds=15)
+SECOND = timedelta(seconds=1)
+INSTANT = timedelta(microseconds=1)
+NO_TIME = timedelta()
+
+
+class Door:
+    """A store, blocking or awaited, called in the blocking way."""
+
+    def __init__(self, store: Store | AsyncStore, runner: asyncio.Runner) -> None:
+        self._store = store
+        self._runner = runner
+        self._awaited = inspect.iscoroutinefunction(store.apply)
+
+    def together(self, calls: Sequence[Callable[[Any], Any]]) -> list[Any]:
+        """Make all *calls* at once, in tasks or in threads; return answers and `Exception`s, in order."""
+        if self._awaited:
+            return self._runner.run(self._gathered(calls))
+        with ThreadPoolExecutor(len(calls)) as threads:
+            return list(threads.map(self._answer, calls))
+
+    async def _gathered(self, calls: Sequence[Callable[[Any], Any]]) -> list[Any]:
+        return await asyncio.gather(*[call(self._store) for call in calls], return_exceptions=True)
+
+    def _answer(self, call: Callable[[Any], Any]) -> Any:
+        try:
+            return call(self._store)
+        except Exception as error:  # noqa: BLE001 - as `gather` does it: the test looks at what came
+            return error
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._store, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return self._runner.run(method(*args, **kwargs)) if self._awaited else method(*args, **kwargs)
+
+        return call
+
+
+def an_integration(tenant_id: TenantId = ACME, provider_id: ProviderId = PROVIDER, **changes: Any) -> Integration:
+    """Make the facts of an OAuth2 integration, every field set."""
+    facts = Integration(
+        id=IntegrationId(uuid4()),
+        tenant_id=tenant_id,
+        provider_id=provider_id,
+        name="Fake account",
+        auth_type=AuthType.OAUTH2,
+        state_since=START,
+        created_at=START,
+        updated_at=START,
+        scopes=("read", "write:ünïcode"),
+        requested_scopes=("read", "write:ünïcode", "admin"),
+        expires_at=START + timedelta(hours=1, microseconds=7),
+        reconnect_before=START + timedelta(days=180),
+        account=AccountFacts(account_id="fake-account-1", label="Fake 'label'"),
+        variables={"region": "eu", "quote": '"\\'},
+        context_id=CONTEXT,
+        method_id="oauth2",
+    )
+    return replace(facts, **changes)
+
+
+def a_credential(generation: int = 1, mark: bytes = b"fake") -> SealedCredential:
+    """Make an OAuth2 credential of bytes that are no text."""
+    return SealedCredential(generation=generation, access_token=mark + b"\x00\xff access", refresh_token=mark + b"\x00\xff refresh")
+
+
+def a_pending(tenant_id: TenantId = ACME, **changes: Any) -> PendingAuthorization:
+    """Make an authorization that begins now, every field set."""
+    pending = PendingAuthorization(
+        state_hash=hashlib.sha256(uuid4().bytes).digest(),
+        tenant_id=tenant_id,
+        provider_id=PROVIDER,
+        method_id="oauth2",
+        context_id=CONTEXT,
+        integration_id=IntegrationId(uuid4()),
+        reconnects_generation=3,
+        actor=ALICE,
+        browser_hash=hashlib.sha256(b"fake browser").digest(),
+        name="Fake account",
+        redirect_uri="https://app.example/callback",
+        scopes=("read",),
+        sealed_verifier=b"fake\x00sealed",
+        issuer="https://issuer.example",
+        variables={"region": "eu"},
+        return_to="/settings",
+        created_at=START,
+        expires_at=START + timedelta(minutes=10),
+    )
+    return replace(pending, **changes)
+
+
+def a_key(tenant_id: TenantId = ACME, version: int = 1, **changes: Any) -> WrappedKey:
+    """Make a wrapped data key."""
+    key = WrappedKey(
+        key_id=uuid4(),
+        tenant_id=tenant_id,
+        version=version,
+        state=KeyState.ACTIVE,
+        suite=1,
+        kek_uri="local:test",
+        kek_key_id=b"fake-kek-16bytes",
+        wrapped=b"fake\x00wrapped",
+        created_at=START,
+        retired_at=None,
+        destroyed_at=None,
+    )
+    return replace(key, **changes)
+
+
+def a_revocation(tenant_id: TenantId = ACME, **changes: Any) -> Revocation:
+    """Make an entry of the outbox that is due now."""
+    entry = Revocation(
+        id=uuid4(),
+        tenant_id=tenant_id,
+        integration_id=IntegrationId(uuid4()),
+        provider_id=PROVIDER,
+        method_id="oauth2",
+        context_id=CONTEXT,
+        kind="refresh",
+        sealed_token=b"fake\x00token",
+        variables={"region": "eu"},
+        next_attempt_at=START,
+        created_at=START,
+    )
+    return replace(entry, **changes)
+
+
+def an_event(tenant_id: TenantId = ACME, **changes: Any) -> AuditEvent:
+    """Make an audit event, every field set."""
+    event = AuditEvent(
+        event_id=uuid4(),
+        tenant_id=tenant_id,
+        occurred_at=START + timedelta(microseconds=1),
+        actor=ALICE,
+        action="integration.create",
+        resource="integration:fake",
+        outcome=Outcome.SUCCESS,
+        reason="because ünïcode",
+        request_id="request-1",
+        details={"name": "Fake 'account'", "": "empty name"},
+    )
+    return replace(event, **changes)
+
+
+def verified(door: Any, tenant_id: TenantId = ACME, **check: Any) -> AuditReport:
+    """Walk a tenant's chain from its first event to its head."""
+    walk = ChainCheck(tenant_id, **check)
+    after = 0
+    while records := door.list_audit(tenant_id, after=after, limit=100):
+        walk.feed(records)
+        after = records[-1].seq
+    return walk.finish(door.find_audit_head(tenant_id))
+
+
+def applying(*changes: Change) -> Callable[[Any], Any]:
+    """Return a call for `Door.together`: make *changes*."""
+    return lambda store: store.apply(*changes)
+
+
+def refused(answers: Sequence[Any]) -> list[Exception]:
+    """Return the answers that are errors."""
+    return [answer for answer in answers if isinstance(answer, Exception)]
+
+
+class _Contract:
+    @pytest.fixture
+    def clock(self) -> FixedClock:
+        """The clock that the store under test follows."""
+        return FixedClock()
+
+    @pytest.fixture
+    def runner(self) -> Iterator[asyncio.Runner]:
+        """The event loop of a store that is awaited."""
+        with asyncio.Runner() as runner:
+            yield runner
+
+    @pytest.fixture
+    def door(self, store: Store | AsyncStore, runner: asyncio.Runner) -> Door:
+        """The store under test, called in one way."""
+        return Door(store, runner)
+
+    @pytest.fixture
+    def facts(self, door: Door) -> Integration:
+        """An integration that is stored, in its first generation."""
+        facts = an_integration()
+        door.apply(AddIntegration(facts=facts, credential=a_credential(), due_at=START + timedelta(minutes=48)))
+        return facts
+
+
+class _Integrations(_Contract):
+    def test_what_was_added_is_found_as_it_was(self, door: Door, facts: Integration, clock: FixedClock) -> None:
+        found = door.find_integration(ACME, facts.id)
+        assert (found.facts, found.credential) == (facts, a_credential())
+        assert (found.marks.lease_token, found.marks.writer_lease, found.marks.attempts, found.marks.phase) == (0, 0, 0, Phase.IDLE)
+        assert (found.marks.due_at, found.marks.refreshed_at) == (START + timedelta(minutes=48), facts.updated_at)
+        assert found.read_at == clock.now()
+        assert door.find_by_provider(ACME, PROVIDER) == found
+
+    def test_what_is_empty_stays_empty(self, door: Door) -> None:
+        facts = an_integration(
+            auth_type=AuthType.API_KEY,
+            scopes=(),
+            requested_scopes=(),
+            expires_at=None,
+            reconnect_before=None,
+            account=AccountFacts(),
+            variables={},
+            context_id=None,
+            reason="a word",
+            state=State.NEEDS_REAUTH,
+        )
+        credential = SealedCredential(generation=1, api_key=b"fake\x00key", api_secret=None)
+        door.apply(AddIntegration(facts=facts, credential=credential))
+        found = door.find_integration(ACME, facts.id)
+        assert (found.facts, found.credential, found.marks.due_at) == (facts, credential, None)
+
+    def test_a_long_token_is_kept_whole(self, door: Door) -> None:
+        token = bytes(range(256)) * 192
+        credential = SealedCredential(generation=1, access_token=token)
+        facts = an_integration()
+        door.apply(AddIntegration(facts=facts, credential=credential))
+        assert door.find_integration(ACME, facts.id).credential == credential
+
+    def test_what_is_not_there_is_none(self, door: Door) -> None:
+        assert door.find_integration(ACME, IntegrationId(uuid4())) is None
+        assert door.find_by_provider(ACME, PROVIDER) is None
+        assert door.list_integrations(ACME) == ()
+
+    def test_a_second_one_with_the_same_provider_is_refused(self, door: Door, facts: Integration) -> None:
+        with pytest.raises(IntegrationExistsError) as caught:
+            door.apply(AddIntegration(facts=an_integration(), credential=a_credential()))
+        assert caught.value.details == {"tenantId": ACME, "providerId": str(PROVIDER)}
+        assert door.list_integrations(ACME) == (facts,)
+
+    def test_one_of_fifty_creations_at_once_wins(self, door: Door) -> None:
+        creations = [AddIntegration(facts=an_integration(name=f"Fake {number}"), credential=a_credential()) for number in range(50)]
+        answers = door.together([applying(creation, Record(event=an_event())) for creation in creations])
+        assert sorted(type(error).__name__ for error in refused(answers)) == ["IntegrationExistsError"] * 49
+        assert len(door.list_integrations(ACME)) == 1
+        assert len(door.list_audit(ACME)) == 1
+        assert verified(door).whole
+
+    def test_the_list_is_in_order_of_age(self, door: Door) -> None:
+        newer = an_integration(created_at=START + SECOND)
+        older = an_integration(provider_id=OTHER_PROVIDER)
+        for facts in (newer, older):
+            door.apply(AddIntegration(facts=facts, credential=a_credential()))
+        assert door.list_integrations(ACME) == (older, newer)
+
+    def test_facts_are_saved_and_the_credential_is_not_touched(self, door: Door, facts: Integration) -> None:
+        before = door.find_integration(ACME, facts.id)
+        changed = replace(
+            facts, name="Other name", state=State.DISABLED, state_since=START + SECOND, reason="by_user", updated_at=START + SECOND
+        )
+        # What is not among the saved facts is not saved.
+        door.apply(
+            SaveFacts(facts=replace(changed, scopes=("other",), expires_at=None, account=AccountFacts()), expected_state=State.ACTIVE)
+        )
+        assert door.find_integration(ACME, facts.id) == replace(before, facts=changed)
+
+    def test_facts_in_another_state_are_not_overwritten(self, door: Door, facts: Integration) -> None:
+        with pytest.raises(StaleWriteError):
+            door.apply(SaveFacts(facts=replace(facts, name="Other name"), expected_state=State.RETRY))
+        assert door.list_integrations(ACME) == (facts,)
+
+    def test_facts_of_an_integration_that_is_gone_are_not_saved(self, door: Door) -> None:
+        with pytest.raises(IntegrationNotFoundError):
+            door.apply(SaveFacts(facts=an_integration(), expected_state=State.ACTIVE))
+
+    def test_a_replaced_credential_takes_a_lease_number(self, door: Door, facts: Integration) -> None:
+        changed = replace(facts, name="New name", scopes=("read",), updated_at=START + SECOND, expires_at=None)
+        due = START + timedelta(minutes=5)
+        door.apply(ReplaceCredential(facts=changed, credential=a_credential(2, b"new"), expected_generation=1, due_at=due))
+        found = door.find_integration(ACME, facts.id)
+        assert (found.facts, found.credential) == (changed, a_credential(2, b"new"))
+        assert (found.marks.lease_token, found.marks.writer_lease, found.marks.lease_owner) == (1, 1, RECONNECT_OWNER)
+        assert (found.marks.due_at, found.marks.refreshed_at) == (due, changed.updated_at)
+
+    def test_a_reconnect_changes_neither_provider_nor_age(self, door: Door, facts: Integration) -> None:
+        strange = replace(facts, provider_id=OTHER_PROVIDER, created_at=START + SECOND)
+        door.apply(ReplaceCredential(facts=strange, credential=a_credential(2), expected_generation=1))
+        assert door.find_integration(ACME, facts.id).facts == facts
+
+    def test_a_credential_of_another_generation_is_not_replaced(self, door: Door, facts: Integration) -> None:
+        before = door.find_integration(ACME, facts.id)
+        with pytest.raises(StaleWriteError):
+            door.apply(ReplaceCredential(facts=facts, credential=a_credential(3), expected_generation=2))
+        assert door.find_integration(ACME, facts.id) == before
+
+    def test_a_credential_that_is_gone_is_not_replaced(self, door: Door) -> None:
+        with pytest.raises(IntegrationNotFoundError):
+            door.apply(ReplaceCredential(facts=an_integration(), credential=a_credential(2), expected_generation=1))
+
+    def test_an_erased_integration_is_gone_and_its_place_is_free(self, door: Door, facts: Integration) -> None:
+        door.apply(EraseIntegration(tenant_id=ACME, integration_id=facts.id, expected_generation=1))
+        assert door.find_integration(ACME, facts.id) is None
+        with pytest.raises(IntegrationNotFoundError):
+            door.apply(EraseIntegration(tenant_id=ACME, integration_id=facts.id, expected_generation=1))
+        door.apply(AddIntegration(facts=an_integration(), credential=a_credential()))
+
+    def test_an_integration_of_another_generation_is_not_erased(self, door: Door, facts: Integration) -> None:
+        with pytest.raises(StaleWriteError):
+            door.apply(EraseIntegration(tenant_id=ACME, integration_id=facts.id, expected_generation=2))
+        assert door.list_integrations(ACME) == (facts,)
+
+
+class _Atomicity(_Contract):
+    @pytest.mark.requirement("AUD-01", "AUD-07")
+    def test_a_refused_change_leaves_nothing(self, door: Door, facts: Integration) -> None:
+        before = everything(door)
+        added = an_integration(provider_id=OTHER_PROVIDER)
+        entry = a_revocation()
+        with pytest.raises(StaleWriteError):
+            door.apply(
+                Record(event=an_event()),
+                AddIntegration(facts=added, credential=a_credential()),
+                SaveFacts(facts=replace(facts, name="Other name"), expected_state=State.ACTIVE),
+                AddPending(pending=a_pending()),
+                AddKey(key=a_key()),
+                AddKeyCheck(check=KeyCheck(kek_uri="local:test", kek_key_id=b"fake-kek-16bytes", check_value=b"fake check")),
+                AddRevocation(revocation=entry),
+                EraseIntegration(tenant_id=ACME, integration_id=facts.id, expected_generation=99),
+            )
+        assert everything(door) == before
+        assert door.find_audit_head(ACME) is None
+
+    def test_changes_are_made_in_order(self, door: Door, facts: Integration) -> None:
+        again = an_integration()
+        door.apply(
+            EraseIntegration(tenant_id=ACME, integration_id=facts.id, expected_generation=1),
+            AddIntegration(facts=again, credential=a_credential()),
+        )
+        assert door.list_integrations(ACME) == (again,)
+
+    def test_no_change_is_no_change(self, door: Door) -> None:
+        door.apply(AddIntegration(facts=an_integration(), credential=a_credential()), Record(event=an_event()))
+        before = everything(door)
+        door.apply()
+        assert everything(door) == before
+
+
+def everything(door: Any) -> tuple[object, ...]:
+    """Return what a tenant can see, and the rest, to compare before and after."""
+    return (
+        door.list_integrations(ACME),
+        door.find_by_provider(ACME, PROVIDER),
+        door.has_pending(ACME, PROVIDER),
+        door.find_active_key(ACME),
+        door.list_key_checks(),
+        door.list_kek_ids(),
+        door.count_revocations(),
+        door.list_audit(ACME),
+        door.find_audit_head(ACME),
+    )
+
+
+class _Tenants(_Contract):
+    @pytest.mark.requirement("ISO-01", "ISO-02", "ISO-06")
+    def test_tenants_share_nothing(self, door: Door, facts: Integration) -> None:
+        # The same ids and names on purpose.
+        twin = replace(facts, tenant_id=GLOBEX, name="Twin")
+        key = a_key()
+        door.apply(AddKey(key=key), Record(event=an_event()), AddPending(pending=a_pending()))
+        assert door.find_integration(GLOBEX, facts.id) is None
+        assert door.find_by_provider(GLOBEX, PROVIDER) is None
+        assert door.list_integrations(GLOBEX) == ()
+        assert door.find_key(GLOBEX, key.key_id) is None
+        assert door.find_active_key(GLOBEX) is None
+        assert not door.has_pending(GLOBEX, PROVIDER)
+        assert door.list_audit(GLOBEX) == ()
+        assert door.list_audit_newest(GLOBEX) == ()
+        assert door.find_audit_head(GLOBEX) is None
+        door.apply(AddIntegration(facts=twin, credential=a_credential(1, b"twin")), AddKey(key=replace(key, tenant_id=GLOBEX)))
+        door.apply(EraseIntegration(tenant_id=GLOBEX, integration_id=facts.id, expected_generation=1))
+        assert door.list_integrations(ACME) == (facts,)
+
+    @pytest.mark.requirement("ISO-01")
+    def test_a_change_reaches_its_own_tenant_only(self, door: Door, facts: Integration) -> None:
+        strange = replace(facts, tenant_id=GLOBEX)
+        before = door.find_integration(ACME, facts.id)
+        for change, error in (
+            (SaveFacts(facts=strange, expected_state=State.ACTIVE), IntegrationNotFoundError),
+            (ReplaceCredential(facts=strange, credential=a_credential(2), expected_generation=1), IntegrationNotFoundError),
+            (EraseIntegration(tenant_id=GLOBEX, integration_id=facts.id, expected_generation=1), IntegrationNotFoundError),
+            (replace(lease(facts), tenant_id=GLOBEX), StaleWriteError),
+            (SaveRenewal(facts=strange, credential=a_credential(2), lease_token=1, refreshed_at=START), IntegrationNotFoundError),
+        ):
+            with pytest.raises(error):
+                door.apply(cast("Change", change))
+        entry = a_revocation()
+        door.apply(AddRevocation(revocation=entry), FinishRevocation(tenant_id=GLOBEX, revocation_id=entry.id))
+        assert door.count_revocations() == 1
+        assert door.find_integration(ACME, facts.id) == before
+
+    def test_tenants_differ_by_case_and_accent(self, door: Door) -> None:
+        names = [TenantId(name) for name in ("acme", "Acme", "ACME", "ácme", "acme-")]
+        for tenant_id in names:
+            door.apply(AddIntegration(facts=an_integration(tenant_id), credential=a_credential()), Record(event=an_event(tenant_id)))
+        for tenant_id in names:
+            assert [facts.tenant_id for facts in door.list_integrations(tenant_id)] == [tenant_id]
+            assert len(door.list_audit(tenant_id)) == 1
+
+
+def lease(facts: Integration, /, **changes: Any) -> TakeLease:
+    """Ask for the lease of *facts* in its first generation."""
+    change = TakeLease(
+        tenant_id=facts.tenant_id,
+        integration_id=facts.id,
+        expected_generation=1,
+        attempt_id="attempt-1",
+        owner="worker-1",
+        length=LEASE,
+        takeover_delay=NO_TIME,
+    )
+    return replace(change, **changes)
+
+
+def sent(facts: Integration, /, **changes: Any) -> MarkSent:
+    """Mark the first lease as sent."""
+    change = MarkSent(tenant_id=facts.tenant_id, integration_id=facts.id, lease_token=1, generation=1, needed=8 * SECOND)
+    return replace(change, **changes)
+
+
+def settled(facts: Integration, /, **changes: Any) -> SettleAttempt:
+    """Settle the first lease's attempt: to be tried again."""
+    change = SettleAttempt(
+        tenant_id=facts.tenant_id,
+        integration_id=facts.id,
+        lease_token=1,
+        generation=1,
+        phase=Phase.IDLE,
+        state=State.RETRY,
+        reason="provider_unavailable",
+        state_since=START + SECOND,
+        error="unusable_answer",
+        next_attempt_at=START + timedelta(minutes=1),
+    )
+    return replace(change, **changes)
+
+
+def renewed(facts: Integration, /, **changes: Any) -> SaveRenewal:
+    """Write a second generation under the first lease."""
+    change = SaveRenewal(
+        facts=replace(facts, scopes=("read",), expires_at=START + timedelta(hours=2), reconnect_before=None, updated_at=START + SECOND),
+        credential=a_credential(2, b"renewed"),
+        lease_token=1,
+        refreshed_at=START + SECOND,
+        due_at=START + timedelta(minutes=100),
+    )
+    return replace(change, **changes)
+
+
+class _Leases(_Contract):
+    def test_a_lease_says_who_has_it_and_until_when(self, door: Door, facts: Integration, clock: FixedClock) -> None:
+        door.apply(lease(facts))
+        marks = door.find_integration(ACME, facts.id).marks
+        assert (marks.lease_token, marks.lease_owner, marks.attempt_id, marks.phase) == (1, "worker-1", "attempt-1", Phase.LEASED)
+        assert marks.lease_until == clock.now() + LEASE
+        assert marks.writer_lease == 0
+
+    def test_one_of_sixteen_gets_the_lease(self, door: Door, facts: Integration) -> None:
+        changes = [lease(facts, attempt_id=f"attempt-{number}") for number in range(16)]
+        answers = door.together([applying(change) for change in changes])
+        assert [type(error) for error in refused(answers)] == [StaleWriteError] * 15
+        marks = door.find_integration(ACME, facts.id).marks
+        assert (marks.lease_token, marks.attempt_id) == (1, f"attempt-{answers.index(None)}")
+
+    def test_a_running_lease_is_not_taken(self, door: Door, facts: Integration, clock: FixedClock) -> None:
+        door.apply(lease(facts))
+        clock.advance(LEASE)
+        with pytest.raises(StaleWriteError):
+            door.apply(lease(facts))
+        clock.advance(INSTANT)
+        door.apply(lease(facts, attempt_id="attempt-2"))
+        marks = door.find_integration(ACME, facts.id).marks
+        assert (marks.lease_token, marks.attempt_id, marks.lease_until) == (2, "attempt-2", clock.now() + LEASE)
+
+    def test_without_a_request_in_flight_there_is_no_delay(self, door: Door, facts: Integration, clock: FixedClock) -> None:
+        door.apply(lease(facts))
+        clock.advance(LEASE + INSTANT)
+        door.apply(lease(facts, takeover_delay=timedelta(minutes=15)))
+
+    @pytest.mark.parametrize("phase", [Phase.SENT, Phase.UNKNOWN])
+    def test_a_request_in_flight_delays_the_takeover(self, door: Door, facts: Integration, clock: FixedClock, phase: Phase) -> None:
+        door.apply(lease(facts))
+        door.apply(sent(facts))
+        if phase is Phase.UNKNOWN:
+            door.apply(settled(facts, phase=Phase.UNKNOWN, state=State.UNKNOWN))
+        clock.advance(LEASE + 2 * SECOND)
+        with pytest.raises(StaleWriteError):
+            door.apply(lease(facts, takeover_delay=2 * SECOND))
+        clock.advance(INSTANT)
+        door.apply(lease(facts, takeover_delay=2 * SECOND))
+
+    @pytest.mark.parametrize("state", list(State))
+    def test_only_what_may_be_refreshed_is_leased(self, door: Door, facts: Integration, state: State) -> None:
+        door.apply(SaveFacts(facts=replace(facts, state=state), expected_state=State.ACTIVE))
+        if state in {State.ACTIVE, State.RETRY, State.UNKNOWN}:
+            door.apply(lease(facts))
+        else:
+            with pytest.raises(StaleWriteError):
+                door.apply(lease(facts))
+
+    def test_another_generation_or_no_integration_is_not_leased(self, door: Door, facts: Integration) -> None:
+        for change in (lease(facts, expected_generation=2), lease(facts, integration_id=IntegrationId(uuid4()))):
+            with pytest.raises(StaleWriteError):
+                door.apply(change)
+        assert door.find_integration(ACME, facts.id).marks.lease_token == 0
+
+    def test_the_sent_mark_needs_time_left(self, door: Door, facts: Integration, clock: FixedClock) -> None:
+        door.apply(lease(facts))
+        clock.advance(LEASE - 8 * SECOND)
+        with pytest.raises(StaleWriteError):
+            door.apply(sent(facts))
+        door.apply(sent(facts, needed=8 * SECOND - INSTANT))
+        marks = door.find_integration(ACME, facts.id).marks
+        assert (marks.phase, marks.sent_at) == (Phase.SENT, clock.now())
+
+    def test_the_sent_mark_needs_lease_and_generation(self, door: Door, facts: Integration) -> None:
+        with pytest.raises(StaleWriteError):
+            door.apply(sent(facts, lease_token=0))
+        door.apply(lease(facts))
+        for change in (sent(facts, lease_token=2), sent(facts, generation=2), sent(facts, integration_id=IntegrationId(uuid4()))):
+            with pytest.raises(StaleWriteError):
+                door.apply(change)
+        assert door.find_integration(ACME, facts.id).marks.phase is Phase.LEASED
+
+    def test_a_renewal_is_written_and_ends_its_lease(self, door: Door, facts: Integration) -> None:
+        door.apply(lease(facts))
+        door.apply(settled(facts))
+        door.apply(lease(facts))
+        door.apply(sent(facts, lease_token=2))
+        change = renewed(facts, lease_token=2, facts=replace(renewed(facts).facts, name="not saved", requested_scopes=()))
+        door.apply(change)
+        found = door.find_integration(ACME, facts.id)
+        assert found.facts == renewed(facts).facts
+        assert found.credential == a_credential(2, b"renewed")
+        marks = found.marks
+        assert (marks.phase, marks.lease_token, marks.writer_lease, marks.lease_until) == (Phase.IDLE, 2, 2, None)
+        assert (marks.attempts, marks.next_attempt_at, marks.last_error) == (0, None, None)
+        assert (marks.refreshed_at, marks.due_at) == (change.refreshed_at, change.due_at)
+
+    def test_good_tokens_are_kept_when_the_lease_was_lost(self, door: Door, facts: Integration, clock: FixedClock) -> None:
+        door.apply(lease(facts))
+        clock.advance(LEASE + SECOND)
+        door.apply(lease(facts, owner="worker-2"))
+        door.apply(renewed(facts))
+        found = door.find_integration(ACME, facts.id)
+        assert found.credential == a_credential(2, b"renewed")
+        # The other's lease runs on, and so does its attempt.
+        assert found.marks.phase is Phase.LEASED
+        assert (found.marks.writer_lease, found.marks.lease_token, found.marks.lease_owner) == (1, 2, "worker-2")
+        assert found.marks.lease_until == clock.now() + LEASE
+
+    def test_the_newest_lease_wins(self, door: Door, facts: Integration, clock: FixedClock) -> None:
+        door.apply(lease(facts))
+        clock.advance(LEASE + SECOND)
+        door.apply(lease(facts))
+        door.apply(renewed(facts, lease_token=2, credential=a_credential(2, b"newest")))
+        for late in (
+            renewed(facts),
+            renewed(facts, credential=a_credential(3, b"late")),
+            renewed(facts, lease_token=2, credential=a_credential(3)),
+        ):
+            with pytest.raises(StaleWriteError):
+                door.apply(late)
+        assert door.find_integration(ACME, facts.id).credential == a_credential(2, b"newest")
+
+    def test_a_renewal_takes_back_what_a_later_attempt_gave_up(self, door: Door, facts: Integration, clock: FixedClock) -> None:
+        door.apply(lease(facts))
+        clock.advance(LEASE + SECOND)
+        door.apply(lease(facts))
+        door.apply(settled(facts, lease_token=2, state=State.NEEDS_REAUTH, reason="revoked"))
+        door.apply(renewed(facts))
+        found = door.find_integration(ACME, facts.id)
+        assert (found.facts.state, found.facts.reason) == (State.ACTIVE, None)
+
+    @pytest.mark.requirement("REF-11")
+    def test_a_renewal_does_not_switch_on_what_the_user_switched_off(self, door: Door, facts: Integration) -> None:
+        door.apply(lease(facts))
+        off = replace(facts, state=State.DISABLED)
+        door.apply(SaveFacts(facts=off, expected_state=State.ACTIVE))
+        for change in (renewed(facts), settled(facts)):
+            with pytest.raises(StaleWriteError):
+                door.apply(change)
+        assert door.find_integration(ACME, facts.id).facts == off
+
+    def test_a_renewal_of_what_is_gone_says_so(self, door: Door, facts: Integration) -> None:
+        door.apply(lease(facts))
+        door.apply(EraseIntegration(tenant_id=ACME, integration_id=facts.id, expected_generation=1))
+        with pytest.raises(IntegrationNotFoundError):
+            door.apply(renewed(facts))
+
+    @pytest.mark.requirement("REF-11")
+    def test_a_reconnect_beats_a_refresh_that_is_under_way(self, door: Door, facts: Integration) -> None:
+        door.apply(lease(facts))
+        door.apply(sent(facts))
+        door.apply(ReplaceCredential(facts=facts, credential=a_credential(2, b"reconnected"), expected_generation=1))
+        before = door.find_integration(ACME, facts.id)
+        assert (before.marks.lease_token, before.marks.writer_lease, before.marks.lease_until) == (2, 2, None)
+        assert before.marks.phase is Phase.IDLE
+        for late in (renewed(facts), renewed(facts, credential=a_credential(3)), settled(facts), settled(facts, generation=2)):
+            with pytest.raises(StaleWriteError):
+                door.apply(late)
+        assert door.find_integration(ACME, facts.id) == before
+        door.apply(lease(facts, expected_generation=2))
+
+    @pytest.mark.requirement("REF-11")
+    def test_saving_facts_does_not_disturb_a_refresh(self, door: Door, facts: Integration) -> None:
+        door.apply(lease(facts))
+        door.apply(sent(facts))
+        door.apply(SaveFacts(facts=replace(facts, name="Other name"), expected_state=State.ACTIVE))
+        door.apply(renewed(facts))
+        found = door.find_integration(ACME, facts.id)
+        assert (found.facts.name, found.credential.generation) == ("Other name", 2)
+
+    def test_an_attempt_without_tokens_is_settled(self, door: Door, facts: Integration) -> None:
+        door.apply(lease(facts))
+        door.apply(sent(facts))
+        door.apply(settled(facts))
+        found = door.find_integration(ACME, facts.id)
+        assert (found.facts.state, found.facts.reason, found.facts.state_since) == (State.RETRY, "provider_unavailable", START + SECOND)
+        marks = found.marks
+        assert (marks.phase, marks.lease_until, marks.attempts, marks.last_error) == (Phase.IDLE, None, 1, "unusable_answer")
+        assert marks.next_attempt_at == START + timedelta(minutes=1)
+        assert found.credential == a_credential()
+        door.apply(lease(facts))
+        door.apply(settled(facts, lease_token=2, count_attempt=False))
+        assert door.find_integration(ACME, facts.id).marks.attempts == 1
+
+    def test_after_an_unknown_outcome_the_lease_runs_on(self, door: Door, facts: Integration, clock: FixedClock) -> None:
+        door.apply(lease(facts))
+        door.apply(settled(facts, phase=Phase.UNKNOWN, state=State.UNKNOWN))
+        marks = door.find_integration(ACME, facts.id).marks
+        assert (marks.phase, marks.lease_until) == (Phase.UNKNOWN, clock.now() + LEASE)
+        with pytest.raises(StaleWriteError):
+            door.apply(lease(facts))
+
+    def test_a_fenced_loser_cannot_settle(self, door: Door, facts: Integration, clock: FixedClock) -> None:
+        door.apply(lease(facts))
+        clock.advance(LEASE + SECOND)
+        door.apply(lease(facts))
+        before = door.find_integration(ACME, facts.id)
+        dead = settled(facts, state=State.NEEDS_REAUTH)
+        for change in (dead, replace(dead, lease_token=2, generation=2), replace(dead, integration_id=IntegrationId(uuid4()))):
+            with pytest.raises(StaleWriteError):
+                door.apply(change)
+        assert door.find_integration(ACME, facts.id) == before
+
+
+class _Pending(_Contract):
+    def test_what_began_is_found_as_it_was(self, door: Door) -> None:
+        pending = a_pending()
+        door.apply(AddPending(pending=pending))
+        assert door.find_pending(pending.state_hash) == pending
+        assert door.has_pending(ACME, PROVIDER)
+        assert not door.has_pending(ACME, OTHER_PROVIDER)
+
+    def test_what_is_empty_stays_empty(self, door: Door) -> None:
+        pending = a_pending(
+            reconnects_generation=None, browser_hash=None, scopes=(), sealed_verifier=None, issuer=None, variables={}, return_to=None
+        )
+        door.apply(AddPending(pending=pending))
+        assert door.find_pending(pending.state_hash) == pending
+
+    @pytest.mark.requirement("OAU-015", "OAU-016")
+    def test_it_is_taken_once(self, door: Door, clock: FixedClock) -> None:
+        pending = a_pending()
+        door.apply(AddPending(pending=pending))
+        assert door.take_pending(pending.state_hash) == replace(pending, consumed_at=clock.now())
+        assert door.take_pending(pending.state_hash) is None
+        assert door.find_pending(pending.state_hash) is None
+        assert not door.has_pending(ACME, PROVIDER)
+
+    @pytest.mark.requirement("OAU-015")
+    def test_one_of_fifty_takes_it(self, door: Door) -> None:
+        pending = a_pending()
+        door.apply(AddPending(pending=pending))
+        answers = door.together([lambda store: store.take_pending(pending.state_hash)] * 50)
+        assert refused(answers) == []
+        assert len([answer for answer in answers if answer is not None]) == 1
+
+    def test_an_expired_one_is_not_there(self, door: Door, clock: FixedClock) -> None:
+        pending = a_pending()
+        door.apply(AddPending(pending=pending))
+        clock.advance(timedelta(minutes=10) - INSTANT)
+        assert door.find_pending(pending.state_hash) == pending
+        clock.advance(INSTANT)
+        assert door.find_pending(pending.state_hash) is None
+        assert door.take_pending(pending.state_hash) is None
+        assert not door.has_pending(ACME, PROVIDER)
+
+    def test_an_unknown_state_is_not_there(self, door: Door) -> None:
+        assert door.find_pending(bytes(32)) is None
+        assert door.take_pending(bytes(32)) is None
+
+    def test_a_state_is_added_once(self, door: Door) -> None:
+        pending = a_pending()
+        door.apply(AddPending(pending=pending))
+        for twin in (pending, replace(pending, tenant_id=GLOBEX)):
+            with pytest.raises(StaleWriteError):
+                door.apply(AddPending(pending=twin))
+
+    @pytest.mark.requirement("OAU-013")
+    def test_the_oldest_beyond_the_limit_go_first(self, door: Door) -> None:
+        others = [a_pending(actor=Actor(id="bob")), a_pending(actor=Actor(type="service", id="alice")), a_pending(GLOBEX)]
+        mine = [a_pending(created_at=START + number * INSTANT) for number in range(MAX_PENDING + 2)]
+        for pending in (*others, *mine):
+            door.apply(AddPending(pending=pending))
+        kept = [pending for pending in mine if door.find_pending(pending.state_hash) is not None]
+        assert kept == mine[2:]
+        assert all(door.find_pending(pending.state_hash) for pending in others)
+
+    @pytest.mark.requirement("OAU-029")
+    def test_closed_ones_can_no_longer_be_completed(self, door: Door) -> None:
+        closed = [a_pending(), a_pending(actor=Actor(id="bob"))]
+        others = [a_pending(provider_id=OTHER_PROVIDER), a_pending(GLOBEX)]
+        door.apply(*[AddPending(pending=pending) for pending in (*closed, *others)])
+        door.apply(ClosePending(tenant_id=ACME, provider_id=PROVIDER))
+        assert [door.take_pending(pending.state_hash) for pending in closed] == [None, None]
+        assert all(door.find_pending(pending.state_hash) for pending in others)
+
+    def test_expired_ones_make_room(self, door: Door, clock: FixedClock) -> None:
+        door.apply(AddPending(pending=a_pending()))
+        clock.advance(timedelta(minutes=10))
+        fresh = a_pending(created_at=clock.now(), expires_at=clock.now() + timedelta(minutes=10))
+        door.apply(AddPending(pending=fresh))
+        assert door.find_pending(fresh.state_hash) == fresh
+
+
+class _Keys(_Contract):
+    def test_a_key_is_found_as_it_was(self, door: Door) -> None:
+        key = a_key()
+        door.apply(AddKey(key=key))
+        assert door.find_key(ACME, key.key_id) == key
+        assert door.find_active_key(ACME) == key
+        assert door.find_key(ACME, uuid4()) is None
+
+    def test_a_version_is_there_once(self, door: Door) -> None:
+        door.apply(AddKey(key=a_key(state=KeyState.DECRYPT_ONLY, retired_at=START + SECOND)))
+        with pytest.raises(StaleWriteError):
+            door.apply(AddKey(key=a_key()))
+
+    def test_one_key_of_a_tenant_is_active(self, door: Door) -> None:
+        first = a_key()
+        door.apply(AddKey(key=first))
+        with pytest.raises(StaleWriteError):
+            door.apply(AddKey(key=a_key(version=2)))
+        for version, state in ((2, KeyState.PRE_ACTIVE), (3, KeyState.DECRYPT_ONLY), (4, KeyState.PRE_ACTIVE)):
+            door.apply(AddKey(key=a_key(version=version, state=state)))
+        assert door.find_active_key(ACME) == first
+
+    def test_one_of_sixteen_first_keys_wins(self, door: Door) -> None:
+        keys = [a_key() for _ in range(16)]
+        answers = door.together([applying(AddKey(key=key)) for key in keys])
+        assert [type(error) for error in refused(answers)] == [StaleWriteError] * 15
+        assert door.find_active_key(ACME) == keys[answers.index(None)]
+
+    def test_without_an_active_key_there_is_none(self, door: Door) -> None:
+        assert door.find_active_key(ACME) is None
+        door.apply(AddKey(key=a_key(state=KeyState.DESTROYED, destroyed_at=START)))
+        assert door.find_active_key(ACME) is None
+
+    def test_the_first_check_value_stays(self, door: Door) -> None:
+        check = KeyCheck(kek_uri="local:a", kek_key_id=b"fake-kek-a-bytes", check_value=b"fake\x00check")
+        other = KeyCheck(kek_uri="local:b", kek_key_id=b"fake-kek-b-bytes", check_value=b"fake other")
+        door.apply(AddKeyCheck(check=check), AddKeyCheck(check=other))
+        # What follows in the same unit of work is made all the same.
+        door.apply(AddKeyCheck(check=replace(check, check_value=b"fake changed")), AddRevocation(revocation=a_revocation()))
+        assert sorted(door.list_key_checks(), key=lambda found: found.kek_uri) == [check, other]
+        assert door.count_revocations() == 1
+
+    def test_one_check_value_stays_of_many_at_once(self, door: Door) -> None:
+        checks = [KeyCheck(kek_uri="local:a", kek_key_id=b"fake-kek-a-bytes", check_value=b"fake %d" % number) for number in range(8)]
+        assert refused(door.together([applying(AddKeyCheck(check=check)) for check in checks])) == []
+        assert len(door.list_key_checks()) == 1
+
+    def test_the_wrapping_keys_in_use_are_listed_once(self, door: Door) -> None:
+        old, new, gone = b"fake-kek-1-bytes", b"fake-kek-2-bytes", b"fake-kek-3-bytes"
+        door.apply(
+            AddKey(key=a_key(kek_key_id=old)),
+            AddKey(key=a_key(GLOBEX, kek_key_id=old)),
+            AddKey(key=a_key(version=2, state=KeyState.DECRYPT_ONLY, kek_key_id=new)),
+            AddKey(key=a_key(version=3, state=KeyState.DESTROYED, kek_key_id=gone)),
+        )
+        assert sorted(door.list_kek_ids()) == [old, new]
+
+
+class _Outbox(_Contract):
+    def test_what_is_due_is_claimed_and_held(self, door: Door, clock: FixedClock) -> None:
+        entry = a_revocation()
+        later = a_revocation(next_attempt_at=START + timedelta(minutes=5))
+        door.apply(AddRevocation(revocation=entry), AddRevocation(revocation=later))
+        assert door.count_revocations() == 2
+        hold = timedelta(minutes=1)
+        assert door.claim_revocations(limit=10, hold=hold) == (replace(entry, next_attempt_at=START + hold),)
+        assert door.claim_revocations(limit=10, hold=hold) == ()
+        clock.advance(hold)
+        assert [claimed.id for claimed in door.claim_revocations(limit=10, hold=hold)] == [entry.id]
+
+    def test_a_time_long_past_is_held_from_now_on(self, door: Door, clock: FixedClock) -> None:
+        door.apply(AddRevocation(revocation=a_revocation(context_id=None, variables={})))
+        clock.advance(timedelta(days=1))
+        assert len(door.claim_revocations(limit=1, hold=SECOND)) == 1
+        assert door.claim_revocations(limit=1, hold=SECOND) == ()
+
+    def test_the_oldest_come_first(self, door: Door, clock: FixedClock) -> None:
+        entries = [a_revocation(TenantId(f"tenant-{number}"), next_attempt_at=START + number * SECOND) for number in range(4)]
+        door.apply(*[AddRevocation(revocation=entry) for entry in reversed(entries)])
+        clock.advance(timedelta(minutes=1))
+        assert [claimed.id for claimed in door.claim_revocations(limit=3, hold=SECOND)] == [entry.id for entry in entries[:3]]
+
+    def test_parallel_claimers_share_nothing(self, door: Door) -> None:
+        entries = [a_revocation() for _ in range(40)]
+        door.apply(*[AddRevocation(revocation=entry) for entry in entries])
+        answers = door.together([lambda store: store.claim_revocations(limit=10, hold=timedelta(minutes=1))] * 8)
+        assert refused(answers) == []
+        claimed = [entry.id for batch in answers for entry in batch]
+        assert len(claimed) == len(set(claimed))
+        claimed += [entry.id for entry in door.claim_revocations(limit=40, hold=timedelta(minutes=1))]
+        assert sorted(claimed) == sorted(entry.id for entry in entries)
+
+    def test_a_failed_attempt_is_counted_and_delayed(self, door: Door, clock: FixedClock) -> None:
+        entry = a_revocation()
+        door.apply(AddRevocation(revocation=entry))
+        until = START + timedelta(minutes=1)
+        door.apply(DelayRevocation(tenant_id=ACME, revocation_id=entry.id, next_attempt_at=until, error="unreachable"))
+        assert door.claim_revocations(limit=1, hold=SECOND) == ()
+        clock.advance(timedelta(minutes=1))
+        (claimed,) = door.claim_revocations(limit=1, hold=SECOND)
+        assert (claimed.attempts, claimed.last_error) == (1, "unreachable")
+
+    def test_what_is_finished_or_gone_is_no_error(self, door: Door) -> None:
+        entry = a_revocation()
+        door.apply(AddRevocation(revocation=entry))
+        with pytest.raises(StaleWriteError):
+            door.apply(AddRevocation(revocation=entry))
+        for _ in range(2):
+            door.apply(FinishRevocation(tenant_id=ACME, revocation_id=entry.id))
+        door.apply(DelayRevocation(tenant_id=ACME, revocation_id=entry.id, next_attempt_at=START, error="unreachable"))
+        assert door.count_revocations() == 0
+
+
+class _Audit(_Contract):
+    def test_events_are_found_as_they_were_in_order(self, door: Door) -> None:
+        events = [an_event(action=f"action.{number}") for number in range(4)]
+        bare = an_event(reason=None, request_id=None, details={})
+        door.apply(Record(event=events[0]), AddRevocation(revocation=a_revocation()), Record(event=events[1]))
+        door.apply(Record(event=events[2]), Record(event=events[3]), Record(event=bare))
+        records = door.list_audit(ACME)
+        assert [record.event for record in records] == [*events, bare]
+        assert [record.seq for record in records] == [1, 2, 3, 4, 5]
+        head = door.find_audit_head(ACME)
+        assert (head.tenant_id, head.seq, head.hash) == (ACME, 5, records[-1].hash)
+        assert verified(door).whole
+
+    def test_without_events_there_is_no_head(self, door: Door) -> None:
+        assert door.find_audit_head(ACME) is None
+        assert door.list_audit(ACME) == ()
+        assert verified(door).whole
+
+    def test_pages_go_forward(self, door: Door) -> None:
+        door.apply(*[Record(event=an_event()) for _ in range(5)])
+        assert [record.seq for record in door.list_audit(ACME, after=1, limit=2)] == [2, 3]
+        assert [record.seq for record in door.list_audit(ACME, after=3)] == [4, 5]
+        assert door.list_audit(ACME, after=5) == ()
+
+    def test_events_of_one_resource_come_newest_first(self, door: Door) -> None:
+        door.apply(*[Record(event=an_event(resource=f"integration:{number % 2}")) for number in range(6)])
+        assert [record.seq for record in door.list_audit_newest(ACME, resource="integration:1")] == [6, 4, 2]
+        assert [record.seq for record in door.list_audit_newest(ACME, resource="integration:1", before=6, limit=1)] == [4]
+        assert door.list_audit_newest(ACME, resource="integration:1", before=1) == ()
+        assert door.list_audit_newest(ACME, resource="integration:none") == ()
+
+    def test_events_of_all_resources_come_newest_first(self, door: Door) -> None:
+        door.apply(*[Record(event=an_event(resource=f"integration:{number}")) for number in range(4)])
+        assert [record.seq for record in door.list_audit_newest(ACME, limit=3)] == [4, 3, 2]
+        assert [record.seq for record in door.list_audit_newest(ACME, before=2)] == [1]
+        assert door.list_audit_newest(GLOBEX) == ()
+
+    def test_a_time_of_another_zone_is_chained_in_utc(self, door: Door) -> None:
+        event = an_event(occurred_at=START.astimezone(timezone(timedelta(hours=2))))
+        door.apply(Record(event=event))
+        assert door.list_audit(ACME)[0].event == event
+        assert verified(door).whole
+
+    def test_one_unit_of_work_can_write_to_several_chains(self, door: Door) -> None:
+        door.apply(Record(event=an_event(GLOBEX)), Record(event=an_event(ACME)), Record(event=an_event(GLOBEX)))
+        assert [len(door.list_audit(tenant_id)) for tenant_id in (ACME, GLOBEX)] == [1, 2]
+        assert verified(door, ACME).whole
+        assert verified(door, GLOBEX).whole
+
+    @pytest.mark.requirement("AUD-05")
+    def test_parallel_writers_leave_no_gap(self, door: Door) -> None:
+        self._write_in_parallel(door, writers=16, each=25)
+
+    @pytest.mark.slow
+    @pytest.mark.timeout(600)
+    @pytest.mark.requirement("AUD-05")
+    def test_ten_thousand_transactions_leave_no_gap(self, door: Door) -> None:
+        self._write_in_parallel(door, writers=16, each=625)
+
+    def _write_in_parallel(self, door: Door, *, writers: int, each: int) -> None:
+        """Let writers append to two chains at once, in both orders."""
+        for _ in range(each):
+            pairs = [(ACME, GLOBEX) if number % 2 else (GLOBEX, ACME) for number in range(writers)]
+            batches = [[Record(event=an_event(tenant_id)) for tenant_id in pair] for pair in pairs]
+            answers = door.together([applying(*batch) for batch in batches])
+            assert refused(answers) == []
+        for tenant_id in (ACME, GLOBEX):
+            report = verified(door, tenant_id)
+            assert report.whole
+            assert report.checked == writers * each
+
+    @pytest.mark.requirement("AUD-04")
+    def test_a_checkpoint_of_another_chain_is_noticed(self, door: Door) -> None:
+        door.apply(Record(event=an_event()), Record(event=an_event()))
+        checkpoint = door.find_audit_head(ACME)
+        assert verified(door, checkpoint=checkpoint).whole
+        assert not verified(door, checkpoint=replace(checkpoint, hash=bytes(32))).whole
+        assert not verified(door, checkpoint=replace(checkpoint, seq=3)).whole
+
+
+class _Readiness(_Contract):
+    def test_a_store_that_is_ready_prepares_and_reports(self, door: Door) -> None:
+        door.prepare()
+        report = door.report()
+        assert report.kind
+        assert all(isinstance(value, str) for value in report.facts.values())
+
+
+class StoreContract(_Integrations, _Atomicity, _Tenants, _Leases, _Pending, _Keys, _Outbox, _Audit, _Readiness):
+    """Inherit, and provide the fixture `store`."""
