@@ -1,0 +1,98 @@
+"""Who may do what: the host says, and without its yes nothing happens."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from cloud_integrations import Actor, AsyncIntegrationManager, CloudIntegrationsError
+from cloud_integrations.errors import ForbiddenError, TenantNotFoundError, ValidationFailedError
+
+from .reading import read_id
+
+_log = logging.getLogger("cloud_integrations.http")
+
+
+class Permission(StrEnum):
+    """What somebody may do; each route needs exactly one."""
+
+    LIST = "list"
+    READ = "read"
+    CONNECT = "connect"
+    UPDATE = "update"
+    USE = "use"
+    """No route needs it: it is for the host's own routes that act with a tenant's credential."""
+    VERIFY = "verify"
+    DELETE = "delete"
+    AUDIT = "audit"
+    REVEAL = "reveal"
+    PROVIDERS = "providers"
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """The host knows who asks, and says no: the attempt is recorded in the tenant's audit log."""
+
+    actor: Actor
+
+
+Verdict = Actor | Denied | None
+Authorize = Callable[[Request, Permission, str | None], Verdict | Awaitable[Verdict]]
+"""Asked before anything else of a request is read: `authorize(request, permission, tenant_id)`.
+
+Returns the `Actor` for yes; `Denied(actor)`, None, or a raised `ForbiddenError`, `PermissionError` or HTTP 401 or 403 for no.
+`tenant_id` is the one of the path, as the caller wrote it; None where the path has none.
+"""
+
+
+class Gate:
+    """Asks the host, and lets through only whom it names."""
+
+    def __init__(self, manager: AsyncIntegrationManager, authorize: Authorize, /) -> None:
+        if not callable(authorize):
+            raise TypeError("authorize must be a function that says who may do what")
+        self._manager = manager
+        self._authorize = authorize
+        self._awaits = inspect.iscoroutinefunction(authorize) or inspect.iscoroutinefunction(type(authorize).__call__)
+
+    async def admit(self, request: Request, permission: Permission, tenant_id: str | None, /, *, request_id: str) -> Actor:
+        """Return who acts, or raise `ForbiddenError`."""
+        verdict = await self._ask(request, permission, tenant_id)
+        if isinstance(verdict, Actor):
+            return verdict
+        if isinstance(verdict, Denied) and tenant_id is not None:
+            await self._record(request, permission, tenant_id, actor=verdict.actor, request_id=request_id)
+        raise ForbiddenError
+
+    async def _ask(self, request: Request, permission: Permission, tenant_id: str | None) -> object:
+        try:
+            if self._awaits:
+                verdict = self._authorize(request, permission, tenant_id)
+            else:
+                # A plain function may look into a database: not in the event loop's thread.
+                verdict = await run_in_threadpool(self._authorize, request, permission, tenant_id)
+            return await verdict if inspect.isawaitable(verdict) else verdict
+        except PermissionError:
+            raise ForbiddenError from None
+        except HTTPException as error:
+            if error.status_code in {401, 403}:
+                raise ForbiddenError from None
+            raise
+
+    async def _record(self, request: Request, permission: Permission, tenant_id: str, *, actor: Actor, request_id: str) -> None:
+        named = request.path_params.get("integrationId")
+        resource = "integrations" if named is None else f"integration:{read_id(named)}"
+        action = f"integration.{permission}"
+        try:
+            await self._manager.record_denied(tenant_id, action=action, resource=resource, actor=actor, request_id=request_id)
+        except (TenantNotFoundError, ValidationFailedError):
+            pass  # There is no such log; and who may not ask learns nothing of tenants.
+        except CloudIntegrationsError as error:
+            _log.error("request %s: a denied attempt could not be recorded: %s", request_id, type(error).__name__)

@@ -1,0 +1,111 @@
+"""The way every request to our routes goes: limits, permission, the call, and errors in our own form.
+
+It is a route class, so the host's other routes keep their way and their error format.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from uuid import uuid4
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from cloud_integrations import Actor
+from cloud_integrations.errors import ForbiddenError, ValidationFailedError
+
+from .authorization import Gate, Permission
+from .errors import INTERNAL, Problem, problem_of, read_problems
+from .pages import page, prefers_html
+from .reading import QUERY_LIMIT, media_type
+
+PERMISSION = "x-permission"
+"""Where a route says, in the OpenAPI document too, which permission it needs."""
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_ALWAYS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
+_log = logging.getLogger("cloud_integrations.http")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Who calls, and under which request id."""
+
+    actor: Actor
+    request_id: str
+
+    @classmethod
+    def of(cls, request: Request, /) -> Call:
+        """Return what the route found out about *request* before its endpoint was run."""
+        call: Call = request.state.cloud_integrations_call
+        return call
+
+
+class GuardedRoute(APIRoute):
+    """A route that cannot be made without a permission, nor reached without it."""
+
+    gate: ClassVar[Gate]
+    pages: ClassVar[bool] = False
+    """Whether browsers are sent here: an error is a page then, for who prefers one."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Put the guard around FastAPI's own handler."""
+        handle = super().get_route_handler()
+        permission = Permission((self.openapi_extra or {})[PERMISSION])
+
+        async def guarded(request: Request) -> Response:
+            request_id = _request_id(request)
+            try:
+                _within_limits(request)
+                tenant_id = request.path_params.get("tenantId")
+                actor = await self.gate.admit(request, permission, tenant_id, request_id=request_id)
+                request.state.cloud_integrations_call = Call(actor, request_id)
+                response = await handle(request)
+            except HTTPException:
+                raise  # the host's own, from `authorize`: too many requests, say
+            except RequestValidationError as error:
+                response = self._shown(request, problem_of(read_problems(error.errors())), request_id)
+            except Exception as error:  # noqa: BLE001 - the border: no foreign text leaves, and no trace is logged
+                problem = problem_of(error)
+                if problem is INTERNAL:
+                    _log.error("request %s failed: %s", request_id, type(error).__name__)  # a trace may hold secrets
+                response = self._shown(request, problem, request_id)
+            response.headers.update(_ALWAYS)
+            response.headers["X-Request-ID"] = request_id
+            return response
+
+        return guarded
+
+    def _shown(self, request: Request, problem: Problem, request_id: str) -> Response:
+        if self.pages and prefers_html(request.headers.get("accept", "")):
+            return page(
+                status=problem.status,
+                title="Not connected",
+                paragraphs=(f"{problem.message[:1].upper()}{problem.message[1:]}.", problem.advice),
+                small=f"{problem.code}, request {request_id}",
+                headers=problem.headers(),
+            )
+        return Response(problem.body(), problem.status, problem.headers(), "application/json")
+
+
+def _request_id(request: Request) -> str:
+    given = request.headers.get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+
+
+def _within_limits(request: Request) -> None:
+    if len(request.scope["query_string"]) > QUERY_LIMIT:
+        raise ValidationFailedError(field="query", problem="must have at most 8 KiB")
+    if request.method == "GET":
+        return
+    # A page of another site can make a browser send its cookies, but not without this header, and not as JSON.
+    if request.headers.get("sec-fetch-site") == "cross-site":
+        raise ForbiddenError
+    if media_type(request) not in {"", "application/json"}:
+        raise ValidationFailedError(field="Content-Type", problem="must be application/json")

@@ -1,0 +1,307 @@
+"""`create_router`: the library's manager as HTTP routes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any, cast
+from urllib.parse import parse_qsl
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import RedirectResponse
+
+from cloud_integrations import AsyncIntegrationManager, Authorization, Connected, Integration, IntegrationManager, Secret
+from cloud_integrations.errors import IntegrationNotFoundError
+
+from .authorization import Authorize, Gate, Permission
+from .browser import BrowserCookies
+from .openapi import describe
+from .pages import page, prefers_html
+from .reading import read_body, read_id
+from .route import Call, GuardedRoute
+from .schemas import (
+    AuditOut,
+    AuthorizationOut,
+    BeginAuthorization,
+    CheckOut,
+    CreateIntegration,
+    Done,
+    EditIntegration,
+    IntegrationDetailOut,
+    IntegrationOut,
+    Many,
+    One,
+    ProviderOut,
+    Reconnect,
+    TokenOut,
+)
+
+TenantPath = Annotated[str, Path(alias="tenantId", min_length=1, max_length=255, description="The host's own id of the tenant.")]
+IntegrationPath = Annotated[str, Path(alias="integrationId", json_schema_extra={"format": "uuid"})]
+ContextPath = Annotated[str, Path(alias="contextId", json_schema_extra={"format": "uuid"})]
+Before = Annotated[int | None, Query(ge=1, le=2**63 - 1, description="Only events with a lower number: the `seq` of the last one seen.")]
+Limit = Annotated[int, Query(ge=1, le=200)]
+
+
+def create_router(
+    manager: AsyncIntegrationManager | IntegrationManager,
+    *,
+    authorize: Authorize,
+    prefix: str = "/api/v1",
+    token_route: bool = False,
+    loopback: bool = False,
+) -> APIRouter:
+    """Return a router that serves *manager* under *prefix*.
+
+    *authorize* is asked before anything else of a request is read, on every route; see `Authorize`.  The blocking manager is
+    served too, each call in a thread.  With *token_route* there is one more route, which hands out credentials in the open
+    and needs the permission `reveal`.  *loopback* is for development: it lets the flow's cookie work over http to this machine.
+    Raises `TypeError` for a manager that is none, and for an *authorize* that cannot be called.
+    """
+    if not isinstance(manager, AsyncIntegrationManager | IntegrationManager):
+        raise TypeError("manager must be an AsyncIntegrationManager or an IntegrationManager")
+    door = manager if isinstance(manager, AsyncIntegrationManager) else cast("AsyncIntegrationManager", _Threaded(manager))
+    their_gate = Gate(door, authorize)
+
+    class Guarded(GuardedRoute):
+        gate = their_gate
+
+    class Callback(Guarded):
+        pages = True
+
+    router = APIRouter(prefix=prefix, tags=["integrations"], route_class=Guarded)
+    serve = _Endpoints(door, their_gate, BrowserCookies(loopback=loopback))
+    every = "/tenants/{tenantId}/integrations"
+    one = every + "/{integrationId}"
+    get, post, patch, delete = (partial(_add, router, method) for method in ("GET", "POST", "PATCH", "DELETE"))
+    get(every, serve.list_integrations, Permission.LIST)
+    post(every, serve.create_integration, Permission.CONNECT)
+    get(one, serve.get_integration, Permission.READ)
+    patch(one, serve.edit_integration, Permission.UPDATE)
+    delete(one, serve.delete_integration, Permission.DELETE)
+    post(f"{one}/reconnect", serve.reconnect, Permission.CONNECT)
+    post(f"{one}/verify", serve.verify, Permission.VERIFY)
+    get(f"{one}/audit", serve.list_audit, Permission.AUDIT)
+    post("/tenants/{tenantId}/authorizations", serve.begin_authorization, Permission.CONNECT)
+    get("/oauth/callback/{contextId}", serve.complete_authorization, Permission.CONNECT, route_class=Callback)
+    get("/providers", serve.list_providers, Permission.PROVIDERS)
+    if token_route:
+        post(f"{one}/token", serve.reveal_token, Permission.REVEAL)
+    return router
+
+
+def _add(
+    router: APIRouter,
+    method: str,
+    path: str,
+    endpoint: Callable[..., Any],
+    permission: Permission,
+    *,
+    route_class: type[GuardedRoute] | None = None,
+) -> None:
+    description = describe(endpoint.__name__, permission)
+    router.add_api_route(path, endpoint, methods=[method], route_class_override=route_class, **description)
+
+
+class _Threaded:
+    """The blocking manager, each call in a thread of the pool, so that the event loop stays free."""
+
+    def __init__(self, manager: IntegrationManager, /) -> None:
+        self._manager = manager
+        self.list_providers = manager.list_providers  # awaits nothing in either manager
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return partial(run_in_threadpool, getattr(self._manager, name))
+
+
+class _Endpoints:
+    """Each route: parse, call once, render."""
+
+    def __init__(self, manager: AsyncIntegrationManager, gate: Gate, cookies: BrowserCookies) -> None:
+        self._manager = manager
+        self._gate = gate
+        self._cookies = cookies
+
+    async def list_integrations(self, tenant_id: TenantPath) -> Response:
+        """List a tenant's integrations, oldest first: at most one for each provider."""
+        found = await self._manager.list_integrations(tenant_id)
+        return _json(Many[IntegrationOut](data=tuple(map(IntegrationOut.of, found))))
+
+    async def create_integration(self, request: Request, tenant_id: TenantPath) -> Response:
+        """Connect a provider by an API key, or by an OAuth2 code that the host's own front end received.
+
+        A key is checked with the provider before anything is stored.
+        """
+        call = Call.of(request)
+        body = await read_body(request, CreateIntegration)
+        if body.credentials is not None:
+            integration = await self._manager.add_api_key(
+                tenant_id,
+                body.provider_id,
+                name=body.name,
+                api_key=body.credentials.api_key,
+                secret_key=body.credentials.secret_key,
+                variables=body.variables,
+                actor=call.actor,
+                request_id=call.request_id,
+            )
+        else:
+            code, redirect_uri = body.by_code()
+            integration = await self._manager.add_oauth_code(
+                tenant_id,
+                body.provider_id,
+                name=body.name,
+                code=code,
+                redirect_uri=redirect_uri,
+                state=body.state,
+                variables=body.variables,
+                actor=call.actor,
+                request_id=call.request_id,
+            )
+        return _integration(integration, status=201)
+
+    async def get_integration(self, tenant_id: TenantPath, integration_id: IntegrationPath) -> Response:
+        """Show an integration, how it is doing, and what to do about it."""
+        found = await self._manager.get_integration(tenant_id, read_id(integration_id))
+        return _json(One[IntegrationDetailOut](data=IntegrationDetailOut.of(found)))
+
+    async def edit_integration(self, request: Request, tenant_id: TenantPath, integration_id: IntegrationPath) -> Response:
+        """Rename an integration, or switch it off (`inactive`) or on again (`active`)."""
+        call = Call.of(request)
+        body = await read_body(request, EditIntegration)
+        return _integration(
+            await self._manager.edit_integration(
+                tenant_id, read_id(integration_id), name=body.name, status=body.status, actor=call.actor, request_id=call.request_id
+            )
+        )
+
+    async def delete_integration(self, request: Request, tenant_id: TenantPath, integration_id: IntegrationPath) -> Response:
+        """Delete an integration, its secrets, and its grant at the provider.
+
+        What the provider could not revoke now is kept sealed and retried.
+        """
+        call = Call.of(request)
+        await self._manager.remove(tenant_id, read_id(integration_id), actor=call.actor, request_id=call.request_id)
+        return _json(Done())
+
+    async def reconnect(self, request: Request, tenant_id: TenantPath, integration_id: IntegrationPath) -> Response:
+        """Renew a consent (OAuth2: answers with the URL to open) or replace an API key; id and name stay."""
+        call = Call.of(request)
+        body = await read_body(request, Reconnect)
+        if body.credentials is not None:
+            return _integration(
+                await self._manager.replace_api_key(
+                    tenant_id,
+                    read_id(integration_id),
+                    api_key=body.credentials.api_key,
+                    secret_key=body.credentials.secret_key,
+                    actor=call.actor,
+                    request_id=call.request_id,
+                )
+            )
+        begun = await self._manager.begin_reconnect(
+            tenant_id,
+            read_id(integration_id),
+            scopes=body.scopes,
+            return_to=body.return_to,
+            actor=call.actor,
+            request_id=call.request_id,
+        )
+        return self._begun(request, begun, status=200)
+
+    async def verify(self, request: Request, tenant_id: TenantPath, integration_id: IntegrationPath) -> Response:
+        """Ask the provider whether the held credential works."""
+        call = Call.of(request)
+        report = await self._manager.verify(tenant_id, read_id(integration_id), actor=call.actor, request_id=call.request_id)
+        return _json(One[CheckOut](data=CheckOut.of(report)))
+
+    async def list_audit(
+        self, request: Request, tenant_id: TenantPath, integration_id: IntegrationPath, before: Before = None, limit: Limit = 100
+    ) -> Response:
+        """List what happened to an integration, newest first; it can be asked after the integration is gone, too."""
+        call = Call.of(request)
+        records = await self._manager.list_audit(
+            tenant_id, integration_id=read_id(integration_id), before=before, limit=limit, actor=call.actor, request_id=call.request_id
+        )
+        return _json(Many[AuditOut](data=tuple(map(AuditOut.of, records))))
+
+    async def begin_authorization(self, request: Request, tenant_id: TenantPath) -> Response:
+        """Begin an OAuth2 connection: open the URL of the answer in the same browser within ten minutes."""
+        call = Call.of(request)
+        body = await read_body(request, BeginAuthorization)
+        begun = await self._manager.begin_oauth(
+            tenant_id,
+            body.provider_id,
+            name=body.name,
+            scopes=body.scopes,
+            return_to=body.return_to,
+            variables=body.variables,
+            actor=call.actor,
+            request_id=call.request_id,
+        )
+        return self._begun(request, begun, status=201)
+
+    async def complete_authorization(self, request: Request, context_id: ContextPath) -> Response:
+        """Receive a browser that comes back from a provider; only the one that began, signed in as the one who began."""
+        call = Call.of(request)
+        params = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        state = Secret(next((value for name, value in params if name == "state"), ""))
+        pending = await self._manager.find_authorization(state, actor=call.actor)
+        browser_token = None
+        if pending is not None:
+            await self._gate.admit(request, Permission.CONNECT, pending.tenant_id, request_id=call.request_id)
+            browser_token = self._cookies.find(request, state)
+        # Without an authorization of this actor there is no browser token, so the manager refuses, and records it.
+        connected = await self._manager.complete_oauth(
+            read_id(context_id), params, browser_token=browser_token, actor=call.actor, request_id=call.request_id
+        )
+        response = _arrived(request, connected)
+        self._cookies.forget(request, response, state)
+        return response
+
+    async def list_providers(self) -> Response:
+        """List the providers, and what works with each of them here."""
+        return _json(Many[ProviderOut](data=tuple(map(ProviderOut.of, self._manager.list_providers()))))
+
+    async def reveal_token(self, request: Request, tenant_id: TenantPath, integration_id: IntegrationPath) -> Response:
+        """Hand out a credential that works, in the open; every call is recorded."""
+        call = Call.of(request)
+        asked = read_id(integration_id)
+        held = await self._manager.get_integration(tenant_id, asked)
+        token = await self._manager.token(tenant_id, held.provider_id, actor=call.actor, request_id=call.request_id)
+        if token.integration_id != asked:  # deleted and connected anew in between
+            raise IntegrationNotFoundError
+        return _json(One[TokenOut](data=TokenOut.of(token)))
+
+    def _begun(self, request: Request, authorization: Authorization, *, status: int) -> Response:
+        response = _json(One[AuthorizationOut](data=AuthorizationOut.of(authorization)), status=status)
+        self._cookies.keep(request, response, authorization)
+        return response
+
+
+def _json(answer: BaseModel, *, status: int = 200) -> Response:
+    return Response(answer.model_dump_json(by_alias=True), status, media_type="application/json")
+
+
+def _integration(integration: Integration, *, status: int = 200) -> Response:
+    return _json(One[IntegrationOut](data=IntegrationOut.of(integration)), status=status)
+
+
+def _arrived(request: Request, connected: Connected) -> Response:
+    if connected.return_to is not None:
+        # 303, so that no method or body is ever repeated at the target.
+        return RedirectResponse(connected.return_to, 303)
+    if not prefers_html(request.headers.get("accept", "")):
+        return _integration(connected.integration)
+    account = connected.integration.account.label
+    return page(
+        status=200,
+        title="Connected",
+        paragraphs=(
+            f"“{connected.integration.name}” is connected{f' as {account}' if account else ''}.",
+            "This is another account than before." if connected.account_changed else "",
+            "You can close this window.",
+        ),
+    )

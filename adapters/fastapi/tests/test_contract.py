@@ -1,0 +1,200 @@
+"""The routes whose form may not change."""
+
+from __future__ import annotations
+
+import re
+from uuid import uuid4
+
+import pytest
+
+from cloud_integrations.testing import Misbehaviour
+
+INTEGRATIONS = "/tenants/acme/integrations"
+FIELDS = {"id", "tenantId", "providerId", "name", "status", "authType", "createdAt", "updatedAt"}
+
+
+async def test_a_key_is_connected_listed_and_deleted(api, alice):
+    created = await alice.post(INTEGRATIONS, json=api.key_body())
+    assert created.status_code == 201
+    assert created.json().keys() == {"data"}
+    integration = created.json()["data"]
+    assert integration.keys() == FIELDS
+    assert integration["tenantId"] == "acme"
+    assert integration["providerId"] == str(api.keys.provider_id)
+    assert (integration["name"], integration["status"], integration["authType"]) == ("Production", "active", "apikey")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", integration["createdAt"])
+    listed = await alice.get(INTEGRATIONS)
+    assert (listed.status_code, listed.json()) == (200, {"data": [integration]})
+    deleted = await alice.delete(f"{INTEGRATIONS}/{integration['id']}")
+    assert (deleted.status_code, deleted.json()) == (200, {"success": True})
+    assert (await alice.get(INTEGRATIONS)).json() == {"data": []}
+
+
+async def test_a_code_that_the_front_end_received_is_connected(api, alice):
+    begun = await api.begin(alice)
+    callback = api.provider.sign_in(begun["authorizationUrl"])
+    code, state = (re.search(rf"[?&]{name}=([^&]+)", callback)[1] for name in ("code", "state"))
+    body = {"providerId": str(api.oauth.provider_id), "name": "Posted", "code": code, "redirectUri": callback.partition("?")[0]}
+    created = await alice.post(INTEGRATIONS, json=body | {"state": state})
+    assert created.status_code == 201, created.text
+    assert created.json()["data"].keys() == FIELDS
+    assert created.json()["data"]["authType"] == "oauth2"
+
+
+async def test_a_second_integration_with_one_provider_is_a_conflict(api, alice):
+    await api.connect_key()
+    again = await alice.post(INTEGRATIONS, json=api.key_body())
+    assert again.status_code == 409
+    assert again.json()["success"] is False
+    assert again.json()["error"].keys() == {"code", "message", "details"}
+    assert again.json()["error"]["code"] == "integration/already-exists"
+    assert again.json()["error"]["details"] == {"tenantId": "acme", "providerId": str(api.keys.provider_id)}
+
+
+async def test_a_key_that_the_provider_refuses_is_not_stored(api, alice):
+    refused = await alice.post(INTEGRATIONS, json=api.key_body(credentials={"apiKey": api.provider.invalid_api_key.reveal()}))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "integration/invalid-credentials")
+    assert (await alice.get(INTEGRATIONS)).json() == {"data": []}
+
+
+async def test_a_provider_that_is_down_is_no_refusal(api, alice):
+    api.provider.misbehave(Misbehaviour.SERVER_ERROR, endpoint="me", times=None)
+    down = await alice.post(INTEGRATIONS, json=api.key_body())
+    assert (down.status_code, down.json()["error"]["code"]) == (502, "integration/oauth-error")
+
+
+async def test_a_code_that_the_provider_refuses_is_400(api, alice):
+    begun = await api.begin(alice)
+    callback = api.provider.sign_in(begun["authorizationUrl"])
+    state = re.search(r"[?&]state=([^&]+)", callback)[1]
+    body = {"providerId": str(api.oauth.provider_id), "name": "Posted", "redirectUri": callback.partition("?")[0]}
+    refused = await alice.post(INTEGRATIONS, json=body | {"code": "fake-code", "state": state})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "integration/oauth-error")
+
+
+async def test_an_unknown_provider_is_404(api, alice):
+    unknown = await alice.post(INTEGRATIONS, json=api.key_body(providerId=str(uuid4())))
+    assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "provider/not-found")
+
+
+async def test_a_way_that_the_provider_does_not_have_is_named(api, alice):
+    refused = await alice.post(INTEGRATIONS, json=api.key_body(providerId=str(api.oauth.provider_id)))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "integration/validation-failed")
+
+
+async def test_an_unknown_tenant_is_404(api):
+    api.host.writers["alice"].add("nobody")
+    async with api.client() as client:
+        unknown = await client.get("/tenants/nobody/integrations")
+    assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "tenant/not-found")
+
+
+async def test_details_say_how_it_is_doing_and_what_to_do(api, alice):
+    integration = await api.connect_oauth()
+    shown = (await alice.get(f"{INTEGRATIONS}/{integration['id']}")).json()["data"]
+    assert shown.keys() == FIELDS | {
+        *("scopes", "requestedScopes", "missingScopes", "expiresAt", "reconnectBefore", "health", "account")
+    }
+    assert shown["scopes"] == ["read", "write"]
+    assert shown["health"].keys() == {"state", "since", "reason", "advice"}
+    assert shown["health"]["state"] == "ok"
+    assert shown["account"].keys() == {"id", "label"}
+    assert shown["account"]["id"] == "acct-1"
+    assert shown["expiresAt"].endswith("Z")
+
+
+async def test_an_integration_is_renamed_and_switched_off_and_on(api, alice):
+    one = f"{INTEGRATIONS}/{(await api.connect_key())['id']}"
+    renamed = await alice.patch(one, json={"name": "Staging"})
+    assert (renamed.status_code, renamed.json()["data"]["name"]) == (200, "Staging")
+    off = await alice.patch(one, json={"status": "inactive"})
+    assert (off.status_code, off.json()["data"]["status"]) == (200, "inactive")
+    assert (await alice.get(one)).json()["data"]["health"]["state"] == "disabled"
+    checked = await alice.post(f"{one}/verify")
+    assert (checked.status_code, checked.json()["error"]["code"]) == (409, "integration/inactive")
+    on = await alice.patch(one, json={"status": "active"})
+    assert on.json()["data"]["status"] == "active"
+    assert (await alice.patch(one, json={})).status_code == 422
+
+
+async def test_a_key_is_replaced_under_the_same_id(api, alice):
+    integration = await api.connect_key()
+    replaced = await alice.post(
+        f"{INTEGRATIONS}/{integration['id']}/reconnect", json={"credentials": {"apiKey": api.provider.issue_api_key().reveal()}}
+    )
+    assert replaced.status_code == 200, replaced.text
+    assert replaced.json()["data"]["id"] == integration["id"]
+
+
+async def test_a_consent_is_renewed_under_the_same_id(api, alice):
+    integration = await api.connect_oauth()
+    begun = await alice.post(f"{INTEGRATIONS}/{integration['id']}/reconnect", json={})
+    assert begun.status_code == 200
+    assert begun.json()["data"].keys() == {"authorizationUrl", "state", "expiresAt"}
+    arrived = await alice.get(api.provider.sign_in(begun.json()["data"]["authorizationUrl"]))
+    assert (arrived.status_code, arrived.json()["data"]["id"]) == (200, integration["id"])
+
+
+async def test_a_credential_is_checked_with_the_provider(api, alice):
+    integration = await api.connect_key()
+    checked = await alice.post(f"{INTEGRATIONS}/{integration['id']}/verify")
+    assert checked.status_code == 200, checked.text
+    report = checked.json()["data"]
+    assert report.keys() == {"works", "outcome", "verified", "account", "accountChanged", "checkedAt"}
+    assert (report["works"], report["outcome"]) == (True, "alive")
+    api.provider.revoke_api_key(api.provider.valid_api_key)
+    assert (await alice.post(f"{INTEGRATIONS}/{integration['id']}/verify")).json()["data"]["works"] is False
+    again = await alice.post(f"{INTEGRATIONS}/{integration['id']}/verify")
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "integration/reconnect-required")
+
+
+async def test_what_happened_is_read_page_by_page(api, alice):
+    one = f"{INTEGRATIONS}/{(await api.connect_key())['id']}"
+    await alice.patch(one, json={"name": "Staging"}, headers={"X-Request-ID": "req-7"})
+    newest = (await alice.get(f"{one}/audit", params={"limit": 1})).json()["data"]
+    assert [(event["action"], event["requestId"], event["actor"]) for event in newest] == [
+        ("integration.renamed", "req-7", {"type": "user", "id": "alice"})
+    ]
+    older = (await alice.get(f"{one}/audit", params={"before": newest[0]["seq"]})).json()["data"]
+    assert [event["action"] for event in older] == ["integration.connected"]
+
+
+@pytest.mark.parametrize("query", [{"limit": 0}, {"limit": 201}, {"limit": "many"}, {"before": 0}, {"before": 2**63}])
+async def test_a_page_has_at_most_200_events(api, alice, query):
+    refused = await alice.get(f"{INTEGRATIONS}/{(await api.connect_key())['id']}/audit", params=query)
+    assert refused.status_code == 422
+    assert [named["field"] for named in refused.json()["error"]["details"]["fields"]] == list(query)
+
+
+async def test_providers_are_listed_with_what_works_here(api, alice):
+    listed = await alice.get("/providers")
+    assert listed.status_code == 200
+    by_slug = {provider["slug"]: provider for provider in listed.json()["data"]}
+    assert by_slug["simulated"].keys() == {"id", "slug", "name", "category", "active", "authTypes", "documentation", "redirectUri"}
+    assert by_slug["simulated"]["authTypes"] == ["oauth2"]
+    assert by_slug["simulated"]["redirectUri"].startswith("https://app.example.com/api/v1/oauth/callback/")
+    assert by_slug["simulated_keys"]["authTypes"] == ["apikey"]
+
+
+async def test_a_request_id_is_taken_over_or_made(api, alice):
+    assert (await alice.get(INTEGRATIONS, headers={"X-Request-ID": "abc.DEF_1-2"})).headers["x-request-id"] == "abc.DEF_1-2"
+    for odd in ("", "a" * 65, "no spaces", "<script>"):
+        made = (await alice.get(INTEGRATIONS, headers={"X-Request-ID": odd})).headers["x-request-id"]
+        assert re.fullmatch("[0-9a-f]{32}", made)
+
+
+@pytest.mark.requirement("OAU-084")
+async def test_secrets_are_handed_out_only_where_the_host_mounts_the_route(api, make_api):
+    integration = await api.connect_key()
+    async with api.client() as client:
+        assert (await client.post(f"{INTEGRATIONS}/{integration['id']}/token")).status_code == 404
+    revealing = make_api(token_route=True)
+    integration = await revealing.connect_key()
+    secret = revealing.provider.valid_api_key.reveal()
+    async with revealing.client() as client:
+        shown = await client.post(f"{INTEGRATIONS}/{integration['id']}/token")
+        assert (shown.status_code, shown.json()["data"]["value"]) == (200, secret)
+        assert shown.headers["cache-control"] == "no-store"
+        for path in (INTEGRATIONS, f"{INTEGRATIONS}/{integration['id']}", f"{INTEGRATIONS}/{integration['id']}/audit"):
+            assert secret not in (await client.get(path)).text
+    assert revealing.host.asked[1][0] == "reveal"
