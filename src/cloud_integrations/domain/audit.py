@@ -106,9 +106,8 @@ def chain_hash(event: AuditEvent, /, *, seq: int, previous_hash: bytes) -> bytes
     """Return SHA-256 over label, tenant, number, previous hash and the event's canonical form."""
     tenant = event.tenant_id.encode()
     body = encode_context(_pairs(event))
-    return hashlib.sha256(
-        b"".join((_LABEL, struct.pack(">I", len(tenant)), tenant, struct.pack(">Q", seq), previous_hash, struct.pack(">I", len(body)), body))
-    ).digest()
+    parts = (_LABEL, struct.pack(">I", len(tenant)), tenant, struct.pack(">Q", seq), previous_hash, struct.pack(">I", len(body)), body)
+    return hashlib.sha256(b"".join(parts)).digest()
 
 
 def chained(event: AuditEvent, head: AuditHead | None, /) -> AuditRecord:

@@ -57,9 +57,8 @@ class Secret:
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> CoreSchema:
         """Accept text or a `Secret`; show a placeholder in every dump."""
-        return core_schema.no_info_plain_validator_function(
-            cls._parse, serialization=core_schema.plain_serializer_function_ser_schema(lambda _: "…", return_schema=core_schema.str_schema())
-        )
+        shown = core_schema.plain_serializer_function_ser_schema(lambda _: "…", return_schema=core_schema.str_schema())
+        return core_schema.no_info_plain_validator_function(cls._parse, serialization=shown)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: Any) -> dict[str, Any]:

@@ -59,7 +59,9 @@ async def add_api_key(
         raise IntegrationExistsError(tenant_id=tenant_id, provider_id=str(entry.provider_id))
     now = wiring.clock.now()
     integration_id = IntegrationId(uuid7(now, wiring.entropy.bytes(10)))
-    account, verified = await _accepted(wiring, tenant_id, entry, method, key, filled, integration_id, caller)
+    account, verified = await _accepted(
+        wiring, tenant_id, entry, method=method, key=key, variables=filled, integration_id=integration_id, caller=caller
+    )
     facts = Integration(
         id=integration_id,
         tenant_id=tenant_id,
@@ -103,11 +105,13 @@ async def replace_api_key(
     method = find_key_method(entry, api_key, variables=filled) or usual
     key = _read_key(method, api_key, secret_key)
     _hint(wiring, entry, method, key)
-    account, verified = await _accepted(wiring, tenant_id, entry, method, key, filled, held.facts.id, caller)
+    account, verified = await _accepted(
+        wiring, tenant_id, entry, method=method, key=key, variables=filled, integration_id=held.facts.id, caller=caller
+    )
     changed = is_other_account(held.facts.account, account)
     if changed and wiring.settings.pin_accounts:
         error = GrantRefusedError(reason="other_account")
-        await record_failure(wiring, tenant_id, caller, "integration.reconnected", resource_of(integration_id), error)
+        await record_failure(wiring, tenant_id, caller, "integration.reconnected", resource_of(integration_id), error=error)
         raise error
     now = wiring.clock.now()
     facts = replace(held.facts, state=State.ACTIVE, state_since=now, reason=None, updated_at=now, account=account, method_id=method.id)
@@ -137,6 +141,8 @@ async def _accepted(
     wiring: Wiring,
     tenant_id: TenantId,
     provider: Provider,
+    /,
+    *,
     method: Method,
     key: ApiKey,
     variables: Mapping[str, str],
@@ -153,7 +159,9 @@ async def _accepted(
     except StorageUnavailableError:
         raise
     except CloudIntegrationsError as error:
-        await record_failure(wiring, tenant_id, caller, "integration.connected", resource_of(integration_id), error, provider=provider.id)
+        await record_failure(
+            wiring, tenant_id, caller, "integration.connected", resource_of(integration_id), error=error, provider=provider.id
+        )
         raise
     account = result.account if result is not None else AccountFacts()
     return await identify(wiring, tenant_id, method, account, key.key), result is not None

@@ -76,7 +76,7 @@ async def add_oauth_code(
     except StorageUnavailableError:
         raise
     except CloudIntegrationsError as error:
-        await record_failure(wiring, tenant_id, caller, "integration.connected", resource_of(integration_id), error, bound="false")
+        await record_failure(wiring, tenant_id, caller, "integration.connected", resource_of(integration_id), error=error, bound="false")
         raise
     return facts
 
@@ -113,5 +113,5 @@ async def _bound(
     except StorageUnavailableError:
         raise
     except CloudIntegrationsError as error:
-        await record_failure(wiring, tenant_id, caller, "authorization.completed", resource_of(taken.integration_id), error)
+        await record_failure(wiring, tenant_id, caller, "authorization.completed", resource_of(taken.integration_id), error=error)
         raise

@@ -82,14 +82,10 @@ def granting_client(wiring: Wiring, facts: Integration, /) -> Client:
     provider_id = str(facts.provider_id)
     try:
         provider = wiring.providers.require(facts.provider_id)
-        method = provider.find_method(AuthType.OAUTH2, method_id=facts.method_id)
-        if method is None or provider.id not in wiring.applications:
-            raise AppMisconfiguredError(provider_id=provider_id, reason="no_application")
-        client = client_of(wiring, provider, method, facts.variables)
-    except AppMisconfiguredError:
-        raise
+        method = require_usable(wiring, provider, AuthType.OAUTH2)
+        client = client_of(wiring, provider, provider.find_method(AuthType.OAUTH2, method_id=facts.method_id) or method, facts.variables)
     except CloudIntegrationsError:
-        raise AppMisconfiguredError(provider_id=provider_id, reason="unusable_configuration") from None
+        raise AppMisconfiguredError(provider_id=provider_id, reason="no_usable_application") from None
     if client.context_id != facts.context_id:
         raise AppMisconfiguredError(provider_id=provider_id, reason="application_changed")
     return client

@@ -45,7 +45,7 @@ async def complete_oauth(
     except StorageUnavailableError:
         raise
     except CloudIntegrationsError as error:
-        await record_failure(wiring, pending.tenant_id, caller, "authorization.completed", resource_of(pending.integration_id), error)
+        await record_failure(wiring, pending.tenant_id, caller, "authorization.completed", resource_of(pending.integration_id), error=error)
         raise
 
 

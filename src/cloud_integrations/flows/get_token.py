@@ -50,7 +50,7 @@ async def get_token(
     held, warning = await fresh(wiring, held, min_ttl=wanted_life, caller=caller)
     token = await opened(wiring, held, scopes=scopes, warning=warning, min_ttl=wanted_life)
     await _record_use(wiring, held, caller)
-    if usual and warning is None and (seconds := _cacheable(wiring, held, token)) > 0:
+    if usual and warning is None and (seconds := _cacheable(wiring, token)) > 0:
         wiring.tokens.put(shelf, key, token, seconds=seconds)
     return token
 
@@ -127,10 +127,10 @@ async def _record_use(wiring: Wiring, held: StoredIntegration, caller: Caller) -
     if wiring.uses.find(key) is not None:
         return
     await wiring.store.apply(recorded(wiring, facts.tenant_id, caller, "credential.used", resource_of(facts.id)))
-    wiring.uses.put(key, True, seconds=window.total_seconds())
+    wiring.uses.put(key, "recorded", seconds=window.total_seconds())
 
 
-def _cacheable(wiring: Wiring, held: StoredIntegration, token: AccessToken) -> float:
+def _cacheable(wiring: Wiring, token: AccessToken) -> float:
     """For how many seconds the token may be handed out again without a look at the store."""
     seconds = wiring.settings.token_cache.total_seconds()
     if wiring.settings.use_window is not None:

@@ -47,7 +47,7 @@ def recorded(
 
 
 async def record_failure(
-    wiring: Wiring, tenant_id: TenantId, caller: Caller, action: str, resource: str, error: CloudIntegrationsError, /, **details: str
+    wiring: Wiring, tenant_id: TenantId, caller: Caller, action: str, resource: str, /, *, error: CloudIntegrationsError, **details: str
 ) -> None:
     """Record, in a transaction of its own, that an attempt failed, by the class of its error."""
     reason = str(error.details.get("reason", error.code))

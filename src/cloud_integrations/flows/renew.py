@@ -24,6 +24,7 @@ from cloud_integrations.errors import (
     IntegrationInactiveError,
     IntegrationNotFoundError,
     ProviderUnavailableError,
+    ProviderUnreachableError,
     ReconnectRequiredError,
     RefreshInProgressError,
     StaleWriteError,
@@ -37,7 +38,7 @@ from cloud_integrations.ports.observer import Fact
 from cloud_integrations.ports.store import RECONNECT_OWNER, MarkSent, SaveRenewal, SettleAttempt, TakeLease
 from cloud_integrations.ports.wiring import Wiring
 
-from .applications import granting_client
+from .applications import granting_client, redirect_uri_of
 from .recording import recorded, resource_of
 from .revoking import revoke_unsaved
 from .sealing import active_key, open_field, seal_grant
@@ -201,20 +202,7 @@ async def _begin(wiring: Wiring, held: StoredIntegration, *, caller: Caller, for
 
 
 async def _send(wiring: Wiring, attempt: _Attempt) -> StoredIntegration:
-    client = attempt.client
-    dialect = dialect_of(client.provider)
-    request = dialect.build_refresh(client, refresh_token=attempt.refresh_token)
-    outcome: TokenOutcome
-    try:
-        response = await wiring.transport.send(request, deadline=wiring.settings.deadline)
-        outcome = dialect.read_renewal(client, response, now=wiring.clock.now())
-    except AnswerLostError as error:
-        return await _lost(wiring, attempt, reason=error.reason)
-    except ProviderUnavailableError as error:
-        if error.reason != "unreachable":
-            return await _lost(wiring, attempt, reason=error.reason)
-        return await _not_processed(wiring, attempt, reason=error.reason, retry_after=error.retry_after)
-    match outcome:
+    match await _ask(wiring, attempt):
         case Granted(grant):
             return await _save(wiring, attempt, grant)
         case Refused(reason):
@@ -227,54 +215,69 @@ async def _send(wiring: Wiring, attempt: _Attempt) -> StoredIntegration:
             return await _lost(wiring, attempt, reason=reason)
 
 
+async def _ask(wiring: Wiring, attempt: _Attempt) -> TokenOutcome:
+    """Send the one request, and say what came of it."""
+    client = attempt.client
+    dialect = dialect_of(client.provider)
+    request = dialect.build_refresh(client, refresh_token=attempt.refresh_token, redirect_uri=redirect_uri_of(wiring, client))
+    try:
+        response = await wiring.transport.send(request, deadline=wiring.settings.deadline)
+    except ProviderUnreachableError:
+        return NotProcessed("unreachable")
+    except AnswerLostError:
+        return Unknown("answer_lost")
+    except ProviderUnavailableError:
+        return Unknown("unusable_body")
+    return dialect.read_renewal(client, response, now=wiring.clock.now())
+
+
 async def _save(wiring: Wiring, attempt: _Attempt, grant: Grant) -> StoredIntegration:
     """Store the new tokens (T3), for as long as it takes, unless a newer lease or the user was faster."""
     held = attempt.held
     give_up = wiring.clock.monotonic() + wiring.settings.persist_limit.total_seconds()
     wait = 0.05
-    told = False
     while True:
         try:
-            renewed = await _write(wiring, attempt, held, grant)
-        except (StaleWriteError, IntegrationNotFoundError, CommitUnknownError):
-            renewed = None
-        except StorageUnavailableError:
-            if wiring.clock.monotonic() >= give_up:
-                raise
-            if not told:
-                wiring.observer.tell(Fact(name="credential.unpersisted", facts={"integration": str(attempt.integration_id)}))
-                told = True
-            await wiring.pause.pause(wait)
-            wait = min(wait * 2, 5.0)
-            continue
-        if renewed is not None:
-            wiring.tokens.drop(attempt.tenant_id)
-            wiring.observer.tell(Fact(name="credential.refreshed", facts={"integration": str(attempt.integration_id)}))
-            return renewed
-        try:
+            written = await _write(wiring, attempt, held, grant)
+            if written is not None:
+                break
+            # Refused, or nobody knows whether it was committed: the row says which.
             found = await wiring.store.find_integration(attempt.tenant_id, attempt.integration_id)
+            written = await _written_by_others(wiring, attempt, found, grant)
+            if written is not None:
+                break
+            assert found is not None  # noqa: S101  # `_written_by_others` has looked
+            held = found
         except StorageUnavailableError:
             if wiring.clock.monotonic() >= give_up:
                 raise
+            wiring.observer.tell(Fact(name="credential.unpersisted", facts={"integration": str(attempt.integration_id)}))
             await wiring.pause.pause(wait)
             wait = min(wait * 2, 5.0)
-            continue
+    wiring.tokens.drop(attempt.tenant_id)
+    wiring.observer.tell(Fact(name="credential.refreshed", facts={"integration": str(attempt.integration_id)}))
+    return written
+
+
+async def _written_by_others(wiring: Wiring, attempt: _Attempt, found: StoredIntegration | None, grant: Grant) -> StoredIntegration | None:
+    """Return the row if a newer word than ours stands in it (or our own, whose commit's answer was lost); None to write again.
+
+    Where the user was faster, the tokens that came too late are given back to the provider.
+    """
+    if found is None or found.facts.state is State.DISABLED:
+        await revoke_unsaved(wiring, attempt.client, grant)
         if found is None:
-            await revoke_unsaved(wiring, attempt.client, grant)
             raise IntegrationNotFoundError
-        if found.facts.state is State.DISABLED:
-            await revoke_unsaved(wiring, attempt.client, grant)
-            raise IntegrationInactiveError(integration_id=str(attempt.integration_id))
-        if found.marks.writer_lease >= attempt.lease:
-            # Ours after all (the commit's answer was lost), or a newer lease's; a reconnect leaves the old grant's tokens over.
-            if found.marks.writer_lease > attempt.lease and found.marks.lease_owner == RECONNECT_OWNER:
-                await revoke_unsaved(wiring, attempt.client, grant)
-            wiring.tokens.drop(attempt.tenant_id)
-            return found
-        held = found
+        raise IntegrationInactiveError(integration_id=str(attempt.integration_id))
+    if found.marks.writer_lease < attempt.lease:
+        return None
+    if found.marks.writer_lease > attempt.lease and found.marks.lease_owner == RECONNECT_OWNER:
+        await revoke_unsaved(wiring, attempt.client, grant)
+    return found
 
 
-async def _write(wiring: Wiring, attempt: _Attempt, held: StoredIntegration, grant: Grant) -> StoredIntegration:
+async def _write(wiring: Wiring, attempt: _Attempt, held: StoredIntegration, grant: Grant) -> StoredIntegration | None:
+    """Write the new tokens over *held*; None if the row is no longer so, or the commit's outcome is unknown."""
     now = wiring.clock.now()
     generation = held.credential.generation + 1
     credential = await seal_grant(
@@ -292,18 +295,21 @@ async def _write(wiring: Wiring, attempt: _Attempt, held: StoredIntegration, gra
         variables={**held.facts.variables, **grant.variables},
     )
     due = due_at(expires_at=grant.expires_at, now=now, chance=wiring.entropy.fraction())
-    await wiring.store.apply(
-        SaveRenewal(facts=facts, credential=credential, lease_token=attempt.lease, refreshed_at=now, due_at=due),
-        recorded(
-            wiring,
-            attempt.tenant_id,
-            attempt.caller,
-            "credential.refresh",
-            resource_of(attempt.integration_id),
-            attempt=attempt.attempt_id,
-            rotated=str(grant.refresh_token is not None).lower(),
-        ),
-    )
+    try:
+        await wiring.store.apply(
+            SaveRenewal(facts=facts, credential=credential, lease_token=attempt.lease, refreshed_at=now, due_at=due),
+            recorded(
+                wiring,
+                attempt.tenant_id,
+                attempt.caller,
+                "credential.refresh",
+                resource_of(attempt.integration_id),
+                attempt=attempt.attempt_id,
+                rotated=str(grant.refresh_token is not None).lower(),
+            ),
+        )
+    except (StaleWriteError, IntegrationNotFoundError, CommitUnknownError):
+        return None
     marks = replace(
         held.marks,
         phase=Phase.IDLE,
@@ -420,7 +426,7 @@ def _at(now: datetime, wait: timedelta | None) -> datetime | None:
 
 def _backoff(wiring: Wiring, attempt: _Attempt) -> timedelta:
     """Full jitter over 1 s doubling up to five minutes, never less than half a second."""
-    ceiling = min(timedelta(seconds=1) * 2 ** min(attempt.held.marks.attempts, 9), _BACKOFF_CAP)
+    ceiling = min(timedelta(seconds=1 << min(attempt.held.marks.attempts, 9)), _BACKOFF_CAP)
     return max(ceiling * wiring.entropy.fraction(), timedelta(milliseconds=500))
 
 

@@ -83,9 +83,10 @@ async def store_grant(wiring: Wiring, wanted: NewGrant, grant: Grant, /, *, call
     account = await _account(wiring, wanted, grant)
     held = wanted.reconnects
     changed = held is not None and is_other_account(held.facts.account, account)
+    if changed and wiring.settings.pin_accounts:
+        await revoke_unsaved(wiring, wanted.client, grant)
+        raise GrantRefusedError(reason="other_account")
     try:
-        if changed and wiring.settings.pin_accounts:
-            raise GrantRefusedError(reason="other_account")
         facts = await _save(wiring, wanted, grant, account, changed=changed, caller=caller)
     except (GrantRefusedError, IntegrationExistsError, StorageUnavailableError):
         await revoke_unsaved(wiring, wanted.client, grant)
@@ -119,11 +120,17 @@ async def _save(wiring: Wiring, wanted: NewGrant, grant: Grant, account: Account
         if grant.refresh_token is not None
         else None
     )
-    details = {"provider": wanted.client.provider.id, "bound": str(wanted.bound).lower()}
-    if wanted.reconnects is not None:
-        details["account_changed"] = str(changed).lower()
     action = "integration.connected" if wanted.reconnects is None else "integration.reconnected"
-    record = recorded(wiring, wanted.tenant_id, caller, action, resource_of(wanted.integration_id), **details)
+    record = recorded(
+        wiring,
+        wanted.tenant_id,
+        caller,
+        action,
+        resource_of(wanted.integration_id),
+        provider=wanted.client.provider.id,
+        bound=str(wanted.bound).lower(),
+        account_changed=str(changed).lower(),
+    )
     closing = ClosePending(tenant_id=wanted.tenant_id, provider_id=facts.provider_id)
     held = wanted.reconnects
     # The code is spent, so a passing trouble of the store is worth a few tries before the grant is given up.

@@ -45,7 +45,7 @@ async def verify(wiring: Wiring, tenant: str, integration_id: UUID, /, *, caller
             patience=wiring.settings.wait_limit,
         )
         result, value = await _check(wiring, held, provider, method)
-    return await _conclude(wiring, held, method, result, value, caller)
+    return await _conclude(wiring, held, method, result=result, value=value, caller=caller)
 
 
 async def _check(wiring: Wiring, held: StoredIntegration, provider: Provider, method: Method) -> tuple[CheckResult | None, Secret]:
@@ -60,7 +60,7 @@ async def _check(wiring: Wiring, held: StoredIntegration, provider: Provider, me
 
 
 async def _conclude(
-    wiring: Wiring, held: StoredIntegration, method: Method, result: CheckResult | None, value: Secret, caller: Caller
+    wiring: Wiring, held: StoredIntegration, method: Method, /, *, result: CheckResult | None, value: Secret, caller: Caller
 ) -> CheckReport:
     facts = held.facts
     now = wiring.clock.now()

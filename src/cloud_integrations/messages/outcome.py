@@ -13,7 +13,7 @@ from typing import Literal
 from cloud_integrations.domain.credential import Grant
 
 RefusedReason = Literal["invalid_grant", "grant_dead", "code_refused"]
-NotProcessedReason = Literal["rate_limited", "temporarily_unavailable", "slow_down", "retry"]
+NotProcessedReason = Literal["unreachable", "rate_limited", "temporarily_unavailable", "slow_down", "retry"]
 MisconfiguredReason = Literal[
     "invalid_client",
     "unauthorized_client",
@@ -26,7 +26,9 @@ MisconfiguredReason = Literal[
     "wrong_region",
     "platform_config",
 ]
-UnknownReason = Literal["server_error", "redirect", "unexpected_status", "wrong_content_type", "unusable_body", "unknown_error"]
+UnknownReason = Literal[
+    "answer_lost", "server_error", "redirect", "unexpected_status", "wrong_content_type", "unusable_body", "unknown_error"
+]
 
 
 @dataclass(frozen=True, slots=True)

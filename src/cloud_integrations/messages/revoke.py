@@ -54,6 +54,9 @@ def read_revocation(client: Client, response: HttpResponse, /) -> Literal["revok
         body = None
     if response.status in facts.statuses and all(test.holds(body) for test in facts.success):
         return "revoked"
+    if body is not None and body.get("error") == "invalid_token":
+        # The server says what RFC 7009 §2.2 has it answer with 200: the token is dead already.
+        return "revoked"
     # With a token as the proof of who asks, a dead token is refused like at any other call.
     places = {"token", "api"} if facts.auth == "bearer" else {"token"}
     for rule in client.provider.error_rules:
