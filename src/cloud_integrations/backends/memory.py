@@ -329,7 +329,12 @@ def _add_integration(tables: _Tables, change: AddIntegration, now: datetime) -> 
     facts = change.facts
     if (facts.tenant_id, facts.id) in tables.integrations or _with_provider(tables, facts.tenant_id, facts.provider_id) is not None:
         raise IntegrationExistsError(tenant_id=facts.tenant_id, provider_id=str(facts.provider_id))
-    _put(tables, StoredIntegration(facts=facts, credential=change.credential, marks=RefreshMarks(due_at=change.due_at, refreshed_at=facts.updated_at), read_at=now))
+    _put(
+        tables,
+        StoredIntegration(
+            facts=facts, credential=change.credential, marks=RefreshMarks(due_at=change.due_at, refreshed_at=facts.updated_at), read_at=now
+        ),
+    )
 
 
 def _save_facts(tables: _Tables, change: SaveFacts) -> None:

@@ -44,10 +44,10 @@ from cloud_integrations.ports.store import (
     AddRevocation,
     AsyncStore,
     Change,
+    ClosePending,
     DelayRevocation,
     EraseIntegration,
     FinishRevocation,
-    ClosePending,
     MarkSent,
     Record,
     ReplaceCredential,
@@ -410,9 +410,10 @@ class _Atomicity(_Contract):
 
 def everything(door: Any) -> tuple[object, ...]:
     """Return what a tenant can see, and the rest, to compare before and after."""
+    held = door.find_by_provider(ACME, PROVIDER)
     return (
         door.list_integrations(ACME),
-        door.find_by_provider(ACME, PROVIDER),
+        held and (held.credential, held.marks),
         door.has_pending(ACME, PROVIDER),
         door.find_active_key(ACME),
         door.list_key_checks(),

@@ -466,9 +466,7 @@ _TAKE_PENDING = update(schema.authorization).where(_BY_STATE, _OPEN).values(cons
 _TAKEN_PENDING = select(*_PENDING).where(_BY_STATE)
 _HAS_PENDING = select(exists().where(_a.tenant_id == bindparam("if_tenant"), _a.provider_id == bindparam("if_provider"), _OPEN))
 _ADD_PENDING = insert(schema.authorization)
-_CLOSE_PENDING = delete(schema.authorization).where(
-    _a.tenant_id == bindparam("if_tenant"), _a.provider_id == bindparam("if_provider")
-)
+_CLOSE_PENDING = delete(schema.authorization).where(_a.tenant_id == bindparam("if_tenant"), _a.provider_id == bindparam("if_provider"))
 _DROP_EXPIRED = delete(schema.authorization).where(_a.tenant_id == bindparam("if_tenant"), _a.expires_at <= NOW_ONCE)
 _SURPLUS = (
     select(_a.state_hash)

@@ -1,0 +1,43 @@
+"""Watches every statement that a store emits, from the moment tests are collected."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from sqlalchemy import Engine, event
+
+from cloud_integrations.backends.sqlalchemy.clock import CLOCK_OPTION
+
+TENANT_TABLES = "ci_integration|ci_authorization|ci_key|ci_revocation|ci_audit|ci_audit_head"
+_READS_OR_CHANGES = re.compile(rf"\b(?:FROM|UPDATE)\s+(?:{TENANT_TABLES})\b", re.IGNORECASE)
+_NAMES_THE_TENANT = re.compile(rf"\bWHERE\b.*\b(?:{TENANT_TABLES})\.tenant_id =", re.IGNORECASE | re.DOTALL)
+
+# Statements that may cross tenants, each for its reason.
+ACROSS_TENANTS = {
+    "a callback knows only its state, and learns the tenant from it": re.compile(r"WHERE ci_authorization\.state_hash ="),
+    "the outbox is worked off for all tenants": re.compile(r"FROM ci_revocation\s+WHERE ci_revocation\.next_attempt_at <="),
+    "an operator sees how much waits": re.compile(r"SELECT count\(\*\) AS \w+\s+FROM ci_revocation\Z"),
+    "an operator must know which keys are still needed": re.compile(r"SELECT DISTINCT ci_key\.kek_key_id\s+FROM ci_key"),
+}
+
+
+def tenant_is_missing(statement: str) -> bool:
+    """Whether *statement* reads or changes tenants' rows and does not say whose."""
+    return (
+        _READS_OR_CHANGES.search(statement) is not None
+        and _NAMES_THE_TENANT.search(statement) is None
+        and not any(allowed.search(statement) for allowed in ACROSS_TENANTS.values())
+    )
+
+
+@event.listens_for(Engine, "before_cursor_execute")
+def _watch(connection, cursor, statement, parameters, context, executemany):
+    # The option marks the store's own connections; a test that tampers with rows uses another.
+    if CLOCK_OPTION in connection.get_execution_options():
+        assert not tenant_is_missing(statement), f"no tenant in: {statement}"
+
+
+@pytest.fixture(name="tenant_is_missing")
+def _tenant_is_missing():
+    return tenant_is_missing

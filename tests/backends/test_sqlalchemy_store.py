@@ -1,0 +1,516 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import traceback
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, migrate, schema, sqlite_engine
+from cloud_integrations.domain.integration import SealedCredential
+from cloud_integrations.domain.provider import AuthType
+from cloud_integrations.errors import CommitUnknownError, IntegrationNotFoundError, SchemaError, StorageUnavailableError
+from cloud_integrations.ports.store import AddIntegration, AddKey, AddKeyCheck, AddPending, AddRevocation, Record, SaveFacts
+from cloud_integrations.testing.store_contract import (
+    ACME,
+    GLOBEX,
+    PROVIDER,
+    START,
+    KeyCheck,
+    State,
+    StoreContract,
+    a_credential,
+    a_key,
+    a_pending,
+    a_revocation,
+    an_event,
+    an_integration,
+    everything,
+    lease,
+    verified,
+)
+
+TABLES = sorted(schema.metadata.tables)
+
+
+@pytest.fixture
+def sqlite(tmp_path):
+    engine = sqlite_engine(tmp_path / "store.db")
+    migrate.upgrade(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def postgresql(postgresql_url):
+    engine = sa.create_engine(postgresql_url, pool_size=16)
+    migrate.upgrade(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"TRUNCATE {', '.join(TABLES)}")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def store(engine):
+    return SqlAlchemyStore(engine)
+
+
+class TestOnSqlite(StoreContract):
+    @pytest.fixture
+    def store(self, clock, sqlite):
+        return SqlAlchemyStore(sqlite, clock=clock)
+
+
+class TestInMemory(StoreContract):
+    @pytest.fixture
+    def store(self, clock):
+        engine = sqlite_engine(":memory:")
+        migrate.upgrade(engine)
+        yield SqlAlchemyStore(engine, clock=clock)
+        engine.dispose()
+
+
+class TestOnSqliteBehindTheAwaitedStore(StoreContract):
+    @pytest.fixture
+    def store(self, clock, sqlite):
+        return AsyncSqlAlchemyStore(sqlite, clock=clock)
+
+
+class TestOnPostgresql(StoreContract):
+    @pytest.fixture
+    def store(self, clock, postgresql):
+        return SqlAlchemyStore(postgresql, clock=clock)
+
+
+class TestOnPostgresqlBehindTheAwaitedStore(StoreContract):
+    @pytest.fixture
+    def store(self, clock, postgresql):
+        return AsyncSqlAlchemyStore(postgresql, clock=clock)
+
+
+class TestOnPostgresqlAwaited(StoreContract):
+    @pytest.fixture
+    def store(self, clock, runner, postgresql):
+        engine = create_async_engine(postgresql.url.set(drivername="postgresql+asyncpg"), pool_size=16)
+        yield AsyncSqlAlchemyStore(engine, clock=clock)
+        runner.run(engine.dispose())
+
+
+class TestTheClock:
+    def test_the_databases_clock_is_used(self, engine, store):
+        facts = an_integration()
+        store.apply(AddIntegration(facts=facts, credential=a_credential()))
+        before = datetime.now(UTC) - timedelta(milliseconds=2)  # SQLite tells milliseconds
+        store.apply(lease(facts, length=timedelta(seconds=15)))
+        found = store.find_integration(ACME, facts.id)
+        after = datetime.now(UTC)
+        assert before <= found.marks.lease_until - timedelta(seconds=15) <= after
+        assert before <= found.read_at <= after
+        assert found.read_at.tzinfo is UTC
+
+    def test_a_naive_time_is_refused(self, store):
+        with pytest.raises(TypeError):
+            store.apply(AddIntegration(facts=an_integration(created_at=START.replace(tzinfo=None)), credential=a_credential()))
+
+
+class TestTheSchema:
+    @pytest.mark.requirement("ISO-02")
+    def test_every_key_and_index_names_the_tenant(self):
+        without = {
+            constraint.name
+            for table in schema.metadata.tables.values()
+            for constraint in (*table.constraints, *table.indexes)
+            if isinstance(constraint, sa.PrimaryKeyConstraint | sa.UniqueConstraint | sa.ForeignKeyConstraint | sa.Index)
+            and "tenant_id" not in constraint.columns
+        }
+        # A state's hash is what a callback learns its tenant from; check values belong to the installation.
+        assert without == {"ci_authorization_state", "ci_key_check_pk"}
+
+    @pytest.mark.parametrize(
+        ("auth_type", "held"),
+        [
+            (AuthType.OAUTH2, {}),
+            (AuthType.OAUTH2, {"api_key": b"fake"}),
+            (AuthType.OAUTH2, {"access_token": b"fake", "api_key": b"fake"}),
+            (AuthType.OAUTH2, {"access_token": b"fake", "api_secret": b"fake"}),
+            (AuthType.OAUTH2, {"refresh_token": b"fake"}),
+            (AuthType.API_KEY, {}),
+            (AuthType.API_KEY, {"access_token": b"fake"}),
+            (AuthType.API_KEY, {"api_key": b"fake", "access_token": b"fake"}),
+            (AuthType.API_KEY, {"api_key": b"fake", "refresh_token": b"fake"}),
+            (AuthType.API_KEY, {"api_secret": b"fake"}),
+        ],
+    )
+    def test_the_database_holds_exactly_one_kind_of_credential(self, engine, store, auth_type, held):
+        facts = an_integration()
+        store.apply(AddIntegration(facts=facts, credential=a_credential()))
+        columns = {"access_token": None, "refresh_token": None, "api_key": None, "api_secret": None} | held
+        with pytest.raises(sa.exc.IntegrityError), engine.begin() as connection:
+            connection.execute(sa.update(schema.integration).values(auth_type=auth_type.value, **columns))
+
+    def test_a_store_without_tables_says_so(self, tmp_path, postgresql):
+        bare = sqlite_engine(tmp_path / "bare.db")
+        with pytest.raises(SchemaError) as caught:
+            SqlAlchemyStore(bare).prepare()
+        assert "not there" in str(caught.value)
+        assert SqlAlchemyStore(bare).report().schema is None
+        bare.dispose()
+
+    def test_a_store_of_another_version_says_so(self, engine, store):
+        with engine.begin() as connection:
+            connection.execute(sa.update(schema.version).values(version_num="9999"))
+        try:
+            with pytest.raises(SchemaError) as caught:
+                store.prepare()
+            assert caught.value.details == {"found": "9999", "expected": schema.VERSION}
+        finally:
+            with engine.begin() as connection:
+                connection.execute(sa.update(schema.version).values(version_num=schema.VERSION))
+
+    def test_the_report_names_database_and_schema(self, store, engine):
+        report = store.report()
+        assert (report.kind, report.schema) == (f"sqlalchemy+{engine.dialect.name}", schema.VERSION)
+
+
+class TestTheHostsEngine:
+    def test_the_hosts_own_connections_stay_as_they_were(self, engine):
+        with engine.connect() as connection:
+            level = connection.get_isolation_level()
+        store = SqlAlchemyStore(engine)
+        store.apply(AddIntegration(facts=an_integration(), credential=a_credential()))
+        store.list_integrations(ACME)
+        with engine.connect() as connection:
+            assert connection.get_isolation_level() == level
+            # What the host does in a transaction can still be undone.
+            connection.execute(sa.delete(schema.integration))
+            connection.rollback()
+        assert len(store.list_integrations(ACME)) == 1
+
+    def test_the_hosts_open_transaction_is_not_committed(self, postgresql):
+        store = SqlAlchemyStore(postgresql)
+        with postgresql.connect() as connection:
+            connection.execute(sa.insert(schema.audit_head).values(tenant_id="host", seq=1, hash=bytes(32)))
+            store.apply(AddIntegration(facts=an_integration(), credential=a_credential()))
+            connection.rollback()
+        assert store.find_audit_head("host") is None
+
+    def test_a_host_that_begins_sqlite_transactions_itself_is_no_hindrance(self, sqlite):
+        sa.event.listen(sqlite, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+        store = SqlAlchemyStore(sqlite)
+        facts = an_integration()
+        store.apply(AddIntegration(facts=facts, credential=a_credential()), Record(event=an_event()))
+        assert store.list_integrations(ACME) == (facts,)
+
+
+def a_whole_unit_of_work(facts):
+    return (
+        AddIntegration(facts=an_integration(provider_id=facts.id), credential=a_credential()),
+        SaveFacts(facts=replace(facts, name="Other name"), expected_state=State.ACTIVE),
+        lease(facts),
+        AddPending(pending=a_pending()),
+        AddKey(key=a_key()),
+        AddKeyCheck(check=KeyCheck(kek_uri="local:test", kek_key_id=b"fake-kek-16bytes", check_value=b"fake check")),
+        AddRevocation(revocation=a_revocation()),
+        Record(event=an_event()),
+        Record(event=an_event(GLOBEX)),
+    )
+
+
+class InterruptedHereError(Exception):
+    """Nothing that a database raises."""
+
+
+class TestAllOrNothing:
+    @pytest.mark.requirement("AUD-01", "AUD-07")
+    @pytest.mark.parametrize("where", ["before_cursor_execute", "after_cursor_execute"])
+    def test_wherever_it_fails_nothing_is_left(self, engine, store, where):
+        facts = an_integration()
+        store.apply(AddIntegration(facts=facts, credential=a_credential()), Record(event=an_event()))
+        before = (everything(store), store.find_audit_head(GLOBEX))
+        work = a_whole_unit_of_work(facts)
+        for number in range(1, 100):
+            seen = []
+
+            def interrupt(connection, cursor, statement, parameters, context, executemany, seen=seen, number=number):
+                seen.append(statement)
+                if len(seen) == number:
+                    raise InterruptedHereError
+
+            sa.event.listen(engine, where, interrupt)
+            try:
+                store.apply(*work)
+            except InterruptedHereError:
+                pass
+            else:
+                break
+            finally:
+                sa.event.remove(engine, where, interrupt)
+            assert (everything(store), store.find_audit_head(GLOBEX)) == before, seen[-1]
+        assert number > len(work)
+        assert everything(store) != before[0]
+        assert verified(store).whole
+        assert verified(store, GLOBEX).whole
+
+    @pytest.mark.requirement("AUD-01", "REF-05")
+    def test_a_connection_lost_while_committing_is_an_unknown_outcome(self, postgresql):
+        store = SqlAlchemyStore(postgresql)
+
+        def cut(connection):
+            with postgresql.connect() as other:
+                process = connection.connection.driver_connection.info.backend_pid
+                other.execute(sa.text("SELECT pg_terminate_backend(:process)"), {"process": process})
+
+        sa.event.listen(postgresql, "commit", cut, once=True)
+        with pytest.raises(CommitUnknownError):
+            store.apply(AddIntegration(facts=an_integration(), credential=a_credential()), Record(event=an_event()))
+        assert len(store.list_integrations(ACME)) == len(store.list_audit(ACME))
+
+    @pytest.mark.requirement("REF-05")
+    def test_a_connection_lost_before_the_commit_changes_nothing(self, postgresql):
+        store = SqlAlchemyStore(postgresql)
+
+        def cut(connection, cursor, statement, parameters, context, executemany):
+            if statement.startswith("INSERT INTO ci_audit "):
+                with postgresql.connect() as other:
+                    process = connection.connection.driver_connection.info.backend_pid
+                    other.execute(sa.text("SELECT pg_terminate_backend(:process)"), {"process": process})
+
+        sa.event.listen(postgresql, "before_cursor_execute", cut)
+        with pytest.raises(StorageUnavailableError) as caught:
+            store.apply(AddIntegration(facts=an_integration(), credential=a_credential()), Record(event=an_event()))
+        sa.event.remove(postgresql, "before_cursor_execute", cut)
+        assert not isinstance(caught.value, CommitUnknownError)
+        assert everything(store) == everything(SqlAlchemyStore(postgresql))
+        assert store.list_integrations(ACME) == ()
+
+
+CANARY = b"fake-canary-token"
+
+
+class TestErrors:
+    def test_a_database_that_is_not_there_is_unavailable(self, tmp_path, runner):
+        stores = [
+            SqlAlchemyStore(sqlite_engine(tmp_path / "no" / "such" / "folder.db")),
+            SqlAlchemyStore(sa.create_engine("postgresql+psycopg://nobody@127.0.0.1:1/none", poolclass=NullPool)),
+        ]
+        for store in stores:
+            with pytest.raises(StorageUnavailableError):
+                store.list_integrations(ACME)
+            with pytest.raises(StorageUnavailableError):
+                store.apply(Record(event=an_event()))
+            with pytest.raises(StorageUnavailableError):
+                store.prepare()
+        awaited = AsyncSqlAlchemyStore(create_async_engine("postgresql+asyncpg://nobody@127.0.0.1:1/none", poolclass=NullPool))
+        with pytest.raises(StorageUnavailableError):
+            runner.run(awaited.list_integrations(ACME))
+
+    @pytest.fixture
+    def runner(self):
+        with asyncio.Runner() as runner:
+            yield runner
+
+    def test_a_pool_without_a_free_connection_is_unavailable(self, postgresql_url, postgresql):
+        small = sa.create_engine(postgresql_url, pool_size=1, max_overflow=0, pool_timeout=0.01)
+        with small.connect(), pytest.raises(StorageUnavailableError):
+            SqlAlchemyStore(small).list_integrations(ACME)
+        small.dispose()
+
+    def test_a_locked_file_is_unavailable(self, tmp_path, sqlite):
+        impatient = sqlite_engine(tmp_path / "store.db", timeout=0.01)
+        other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        store = SqlAlchemyStore(impatient)
+        with pytest.raises(StorageUnavailableError):
+            store.apply(Record(event=an_event()))
+        assert store.list_audit(ACME) == ()
+        other.execute("ROLLBACK")
+        other.close()
+        impatient.dispose()
+
+    def test_a_file_that_may_only_be_read_is_unavailable_for_writing(self, tmp_path, sqlite):
+        read_only = sa.create_engine(f"sqlite:///file:{tmp_path / 'store.db'}?mode=ro&uri=true")
+        store = SqlAlchemyStore(read_only)
+        assert store.list_integrations(ACME) == ()
+        with pytest.raises(StorageUnavailableError):
+            store.apply(Record(event=an_event()))
+        read_only.dispose()
+
+    @pytest.mark.requirement("REF-15")
+    def test_a_full_disk_is_unavailable_and_changes_nothing(self, sqlite):
+        store = SqlAlchemyStore(sqlite)
+        with sqlite.connect() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+
+        def limit(dbapi_connection, record, proxy):
+            dbapi_connection.execute(f"PRAGMA max_page_count = {pages + 1}")
+
+        sqlite.dispose()
+        sa.event.listen(sqlite, "checkout", limit)
+        with pytest.raises(StorageUnavailableError):
+            store.apply(
+                Record(event=an_event()),
+                AddIntegration(facts=an_integration(), credential=SealedCredential(generation=1, access_token=bytes(60_000))),
+            )
+        assert store.list_integrations(ACME) == ()
+        assert store.list_audit(ACME) == ()
+
+    def test_no_error_shows_what_was_to_be_stored(self, engine):
+        # The host's engine shows parameters, and the table is made to refuse.
+        shouting = sa.create_engine(engine.url, hide_parameters=False)
+        store = SqlAlchemyStore(shouting)
+        facts = an_integration()
+        credential = SealedCredential(generation=1, access_token=CANARY)
+        store.apply(AddIntegration(facts=facts, credential=credential))
+        failing = [
+            (AddIntegration(facts=an_integration(), credential=credential),),
+            (AddIntegration(facts=an_integration(provider_id=facts.id), credential=SealedCredential(generation=1, api_key=CANARY)),),
+            (AddKey(key=a_key(wrapped=CANARY)), AddKey(key=a_key(wrapped=CANARY))),
+            (AddRevocation(revocation=replace(a_revocation(), sealed_token=CANARY, method_id=None)),),
+        ]
+        for changes in failing:
+            with pytest.raises(Exception) as caught:
+                store.apply(*changes)
+            shown = "".join(traceback.format_exception(caught.value))
+            assert CANARY.decode() not in shown
+            assert CANARY.hex() not in shown
+        shouting.dispose()
+
+
+COPY_THE_THIRD = (
+    "INSERT INTO ci_audit SELECT tenant_id, 4, event_id, occurred_at, actor_type, actor_id, action, resource, outcome, reason,"
+    " request_id, details, previous_hash, hash FROM ci_audit WHERE tenant_id = 'acme' AND seq = 3"
+)
+
+
+class TestTheChain:
+    """AUD-04: whoever can write to the database is found out."""
+
+    @pytest.fixture(autouse=True)
+    def chain(self, store):
+        for number in range(6):
+            store.apply(Record(event=an_event(action=f"action.{number}")), Record(event=an_event(GLOBEX, action=f"action.{number}")))
+
+    @pytest.mark.requirement("AUD-04")
+    @pytest.mark.parametrize(
+        ("tampering", "seq"),
+        [
+            (["UPDATE ci_audit SET action = 'other' WHERE tenant_id = 'acme' AND seq = 3"], 3),
+            (["UPDATE ci_audit SET details = '{}' WHERE tenant_id = 'acme' AND seq = 3"], 3),
+            (["UPDATE ci_audit SET occurred_at = occurred_at + 1 WHERE tenant_id = 'acme' AND seq = 3"], 3),
+            (["UPDATE ci_audit SET reason = NULL WHERE tenant_id = 'acme' AND seq = 3"], 3),
+            (["UPDATE ci_audit SET actor_id = 'mallory' WHERE tenant_id = 'acme' AND seq = 6"], 6),
+            (["DELETE FROM ci_audit WHERE tenant_id = 'acme' AND seq = 3"], 3),
+            (["DELETE FROM ci_audit WHERE tenant_id = 'acme' AND seq = 1"], 1),
+            (
+                [
+                    "DELETE FROM ci_audit WHERE tenant_id = 'acme' AND seq = 3",
+                    "UPDATE ci_audit SET seq = seq + 100 WHERE tenant_id = 'acme' AND seq > 3",
+                    "UPDATE ci_audit SET seq = seq - 101 WHERE tenant_id = 'acme' AND seq > 100",
+                ],
+                3,
+            ),
+            (
+                [
+                    "UPDATE ci_audit SET seq = seq + 100 WHERE tenant_id = 'acme' AND seq > 3",
+                    "UPDATE ci_audit SET seq = seq - 99 WHERE tenant_id = 'acme' AND seq > 100",
+                    COPY_THE_THIRD,
+                ],
+                4,
+            ),
+            (
+                [
+                    "UPDATE ci_audit SET seq = 100 WHERE tenant_id = 'acme' AND seq = 2",
+                    "UPDATE ci_audit SET seq = 2 WHERE tenant_id = 'acme' AND seq = 3",
+                    "UPDATE ci_audit SET seq = 3 WHERE tenant_id = 'acme' AND seq = 100",
+                ],
+                2,
+            ),
+            (
+                [
+                    "UPDATE ci_audit SET tenant_id = 'x' WHERE tenant_id = 'acme' AND seq = 4",
+                    "UPDATE ci_audit SET tenant_id = 'acme' WHERE tenant_id = 'globex' AND seq = 4",
+                ],
+                4,
+            ),
+            (["DELETE FROM ci_audit WHERE tenant_id = 'acme' AND seq = 6"], 6),
+            (["DELETE FROM ci_audit WHERE tenant_id = 'acme'"], 1),
+            (["DELETE FROM ci_audit_head WHERE tenant_id = 'acme'"], 1),
+        ],
+        ids=[
+            "an action is edited",
+            "details are edited",
+            "a time is edited",
+            "a reason is removed",
+            "the last actor is edited",
+            "an event is deleted",
+            "the first event is deleted",
+            "an event is deleted and the rest renumbered",
+            "an event is inserted",
+            "two events change places",
+            "an event comes from another tenant",
+            "the tail is cut off",
+            "all is deleted",
+            "the head is deleted",
+        ],
+    )
+    def test_tampering_is_found_and_located(self, engine, store, tampering, seq):
+        assert verified(store).whole
+        with engine.begin() as connection:
+            for statement in tampering:
+                connection.exec_driver_sql(statement)
+        report = verified(store)
+        assert not report.whole
+        assert min(problem.seq for problem in report.problems) == seq
+
+    @pytest.mark.requirement("AUD-04")
+    def test_a_shorter_chain_with_its_old_head_is_found_by_a_checkpoint(self, engine, store):
+        checkpoint = store.find_audit_head(ACME)
+        fourth = store.list_audit(ACME)[3]
+        with engine.begin() as connection:
+            connection.exec_driver_sql("DELETE FROM ci_audit WHERE tenant_id = 'acme' AND seq > 4")
+            connection.execute(sa.update(schema.audit_head).where(schema.audit_head.c.tenant_id == ACME).values(seq=4, hash=fourth.hash))
+        assert verified(store).whole  # nothing inside the database can show this
+        report = verified(store, checkpoint=checkpoint)
+        assert [(problem.seq, problem.kind) for problem in report.problems] == [(5, "truncated")]
+
+
+class TestTheTenantWatch:
+    @pytest.mark.requirement("ISO-03")
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "SELECT ci_integration.name FROM ci_integration WHERE ci_integration.integration_id = ?",
+            "SELECT ci_integration.tenant_id FROM ci_integration ORDER BY ci_integration.tenant_id",
+            "UPDATE ci_integration SET name = ? WHERE ci_integration.integration_id = ?",
+            "DELETE FROM ci_audit",
+            "SELECT ci_key.wrapped FROM ci_key WHERE ci_key.key_id = ?",
+            "SELECT count(*) AS count_1 FROM ci_integration",
+        ],
+    )
+    def test_a_statement_without_a_tenant_is_noticed(self, tenant_is_missing, statement):
+        assert tenant_is_missing(statement)
+
+    @pytest.mark.requirement("ISO-03")
+    def test_a_store_whose_statement_forgets_the_tenant_fails(self, engine, store, monkeypatch):
+        from cloud_integrations.backends.sqlalchemy import operations
+
+        monkeypatch.setattr(operations, "_LIST_INTEGRATIONS", sa.select(schema.integration.c.name))
+        with pytest.raises(AssertionError, match="no tenant in"):
+            store.list_integrations(ACME)
+
+    def test_a_statement_with_a_tenant_passes(self, store):
+        store.apply(AddIntegration(facts=an_integration(), credential=a_credential()))
+        assert store.find_by_provider(ACME, PROVIDER) is not None
+        with pytest.raises(IntegrationNotFoundError):
+            store.apply(SaveFacts(facts=an_integration(), expected_state=State.ACTIVE))
