@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+pytest_plugins = ["cloud_integrations.testing.plugin"]
+
 
 @pytest.fixture(scope="session")
 def postgresql_url(worker_id: str) -> Iterator[str]:

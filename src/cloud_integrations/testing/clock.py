@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import threading
 from datetime import UTC, datetime, timedelta
@@ -62,3 +63,26 @@ class SeededEntropy:
     def fraction(self) -> float:
         """Return the next number from 0 up to 1."""
         return (int.from_bytes(self.bytes(7), "big") >> 3) / (1 << 53)
+
+
+class AdvancingPause:
+    """A `Pause` that lets the time pass on a `FixedClock` instead of waiting."""
+
+    def __init__(self, clock: FixedClock, /) -> None:
+        self._clock = clock
+
+    def pause(self, seconds: float, /) -> None:
+        """Advance the clock by *seconds*."""
+        self._clock.advance(timedelta(seconds=seconds))
+
+
+class AsyncAdvancingPause:
+    """The awaiting `AdvancingPause`; other tasks get a turn."""
+
+    def __init__(self, clock: FixedClock, /) -> None:
+        self._clock = clock
+
+    async def pause(self, seconds: float, /) -> None:
+        """Advance the clock by *seconds*."""
+        self._clock.advance(timedelta(seconds=seconds))
+        await asyncio.sleep(0)

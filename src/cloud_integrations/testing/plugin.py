@@ -1,0 +1,99 @@
+"""The pytest plugin: fixtures for tests of applications that keep integrations.
+
+Each is imported when a test asks for it, so that other tests do not pay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from cloud_integrations.manager import AsyncIntegrationManager, IntegrationManager
+
+    from .clock import FixedClock
+    from .provider_server import ProviderServer
+    from .simulated_provider import SimulatedProvider
+
+CALLBACK_URL = "https://app.example/oauth/callback"
+"""The callback that the managers of the fixtures are set up with."""
+
+
+@pytest.fixture
+def ci_clock() -> FixedClock:
+    """A clock that moves only when the test advances it; the other fixtures tell the time by it."""
+    from .clock import FixedClock  # noqa: PLC0415  # see the module's docstring; so below
+
+    return FixedClock()
+
+
+@pytest.fixture
+def ci_provider(ci_clock: FixedClock) -> SimulatedProvider:
+    """A simulated provider in memory: authorization server, API and oracle."""
+    from .simulated_provider import SimulatedProvider  # noqa: PLC0415
+
+    return SimulatedProvider(clock=ci_clock)
+
+
+@pytest.fixture
+def ci_provider_server(ci_provider: SimulatedProvider) -> Iterator[ProviderServer]:
+    """`ci_provider` as a real HTTP server on 127.0.0.1; its address is `.url`."""
+    from .provider_server import ProviderServer  # noqa: PLC0415
+
+    with ProviderServer(ci_provider) as server:
+        yield server
+
+
+@pytest.fixture
+def ci_manager(ci_clock: FixedClock, ci_provider: SimulatedProvider) -> Iterator[IntegrationManager]:
+    """A blocking manager with `ci_provider` for its catalogue, a store in memory and a key of its own; nothing waits."""
+    from cloud_integrations.backends.aes_gcm import AesGcmCipher  # noqa: PLC0415
+    from cloud_integrations.backends.local_keys import LocalKeyring  # noqa: PLC0415
+    from cloud_integrations.backends.memory import MemoryStore  # noqa: PLC0415
+    from cloud_integrations.manager import IntegrationManager  # noqa: PLC0415
+    from cloud_integrations.ports.wiring import Settings  # noqa: PLC0415
+    from cloud_integrations.providers.catalogue import Catalogue  # noqa: PLC0415
+
+    from .clock import AdvancingPause  # noqa: PLC0415
+    from .simulated_transport import SimulatedTransport  # noqa: PLC0415
+
+    with IntegrationManager(
+        store=MemoryStore(ci_clock),
+        transport=SimulatedTransport(ci_provider),
+        keys=LocalKeyring([LocalKeyring.generate_key("test")]),
+        cipher=AesGcmCipher(),
+        providers=Catalogue.of(*ci_provider.catalogue_entries()),
+        applications=[ci_provider.application()],
+        settings=Settings(callback_url=CALLBACK_URL),
+        clock=ci_clock,
+        pause=AdvancingPause(ci_clock),
+    ) as manager:
+        yield manager
+
+
+@pytest.fixture
+def ci_async_manager(ci_clock: FixedClock, ci_provider: SimulatedProvider) -> AsyncIntegrationManager:
+    """An awaiting manager, set up as `ci_manager` is, with a store of its own."""
+    from cloud_integrations.backends.aes_gcm import AesGcmCipher  # noqa: PLC0415
+    from cloud_integrations.backends.local_keys import AsyncLocalKeyring, LocalKeyring  # noqa: PLC0415
+    from cloud_integrations.backends.memory import AsyncMemoryStore  # noqa: PLC0415
+    from cloud_integrations.manager import AsyncIntegrationManager  # noqa: PLC0415
+    from cloud_integrations.ports.wiring import Settings  # noqa: PLC0415
+    from cloud_integrations.providers.catalogue import Catalogue  # noqa: PLC0415
+
+    from .clock import AsyncAdvancingPause  # noqa: PLC0415
+    from .simulated_transport import AsyncSimulatedTransport  # noqa: PLC0415
+
+    return AsyncIntegrationManager(
+        store=AsyncMemoryStore(ci_clock),
+        transport=AsyncSimulatedTransport(ci_provider),
+        keys=AsyncLocalKeyring(LocalKeyring([LocalKeyring.generate_key("test")])),
+        cipher=AesGcmCipher(),
+        providers=Catalogue.of(*ci_provider.catalogue_entries()),
+        applications=[ci_provider.application()],
+        settings=Settings(callback_url=CALLBACK_URL),
+        clock=ci_clock,
+        pause=AsyncAdvancingPause(ci_clock),
+    )
