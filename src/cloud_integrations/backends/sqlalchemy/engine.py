@@ -43,17 +43,17 @@ def _set_pragmas(dbapi_connection: Any, _record: object) -> None:
 
 def reading_view(engine: AnyEngine, clock: Clock | None, /) -> AnyEngine:
     """Return *engine* for single statements: no BEGIN and no ROLLBACK around them."""
-    return engine.execution_options(isolation_level="AUTOCOMMIT", **{CLOCK_OPTION: clock})
+    return engine.execution_options(**_isolation(engine, "AUTOCOMMIT"), **{CLOCK_OPTION: clock})
 
 
 def writing_view(engine: AnyEngine, clock: Clock | None, /) -> AnyEngine:
-    """Return *engine* for units of work.
+    """Return *engine* for units of work: each statement sees what others have committed, as conditional updates want it."""
+    return engine.execution_options(**_isolation(engine, "READ COMMITTED"), **{CLOCK_OPTION: clock})
 
-    Each statement sees what others have committed, which is what conditional updates are made for.
-    On SQLite the driver's own transactions are switched off, for `begin_writing` to open them.
-    """
-    on_sqlite = engine.dialect.name == "sqlite"
-    return engine.execution_options(isolation_level="AUTOCOMMIT" if on_sqlite else "READ COMMITTED", **{CLOCK_OPTION: clock})
+
+def _isolation(engine: Engine | AsyncEngine, level: str) -> dict[str, str]:
+    """SQLite has one level and its driver begins nothing for a SELECT; switching there only costs a statement each time."""
+    return {} if engine.dialect.name == "sqlite" else {"isolation_level": level}
 
 
 def begin_writing(connection: Connection, /) -> None:
@@ -61,6 +61,6 @@ def begin_writing(connection: Connection, /) -> None:
     if connection.dialect.name != "sqlite":
         return
     if getattr(connection.connection.driver_connection, "in_transaction", False):
-        # The host's own "begin" event opened one, and nothing has been done in it.
+        # The host's own "begin" event or the driver opened one, and nothing has been done in it.
         connection.exec_driver_sql("ROLLBACK")
     connection.exec_driver_sql("BEGIN IMMEDIATE")

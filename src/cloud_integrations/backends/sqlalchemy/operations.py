@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, timedelta
+from functools import lru_cache
 from typing import Any, assert_never
 from uuid import UUID
 
@@ -987,8 +988,10 @@ def _unless_stale(fresh: bool, /) -> None:  # noqa: FBT001 - reads as a sentence
         raise StaleWriteError
 
 
+@lru_cache(maxsize=1024)
 def _words(text: str) -> tuple[str, ...]:
-    return () if text == "[]" else tuple(json.loads(text))
+    """Read a list of scopes; many integrations share few."""
+    return tuple(json.loads(text))
 
 
 def _pairs(text: str) -> dict[str, str]:
