@@ -95,7 +95,10 @@ class Scripted(threading.Thread):
 
     def run(self):
         for answer in self.answers:
-            connection, _ = self.listener.accept()
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return  # nobody came
             with connection:
                 connection.settimeout(10)
                 if self.tls:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from cloud_integrations.testing import FixedClock, SeededEntropy
+from cloud_integrations.testing import AdvancingPause, AsyncAdvancingPause, FixedClock, SeededEntropy
 
 
 def test_time_stands_still_until_it_is_advanced():
@@ -51,3 +51,10 @@ def test_fractions_lie_between_zero_and_one():
     fractions = [entropy.fraction() for _ in range(1000)]
     assert all(0 <= fraction < 1 for fraction in fractions)
     assert 0.4 < sum(fractions) / 1000 < 0.6
+
+
+async def test_a_pause_lets_the_time_pass_without_waiting():
+    clock = FixedClock()
+    AdvancingPause(clock).pause(60)
+    await AsyncAdvancingPause(clock).pause(0.5)
+    assert clock.monotonic() == 60.5

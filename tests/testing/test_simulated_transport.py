@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from cloud_integrations.errors import ProviderUnreachableError
 from cloud_integrations.messages.http import HttpRequest
 from cloud_integrations.runtime.clock import SystemClock
 from cloud_integrations.testing import AsyncSimulatedTransport, Misbehaviour, SimulatedProvider, SimulatedTransport
@@ -89,3 +90,13 @@ async def test_a_delay_is_slept_where_the_clock_is_real():
     second = await AsyncSimulatedTransport(provider).send(who_am_i(provider), deadline=PATIENT)
     assert first.status == second.status == 200
     assert second.sent_at - first.sent_at >= timedelta(milliseconds=5)
+
+
+async def test_a_refused_connection_is_unreachable_and_no_request():
+    provider = SimulatedProvider()
+    provider.misbehave(Misbehaviour.CONNECTION_REFUSED, endpoint="me", times=2)
+    with pytest.raises(ProviderUnreachableError):
+        SimulatedTransport(provider).send(who_am_i(provider), deadline=PATIENT)
+    with pytest.raises(ProviderUnreachableError):
+        await AsyncSimulatedTransport(provider).send(who_am_i(provider), deadline=PATIENT)
+    assert provider.requests == ()

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import socket
 import ssl
 import time
 import zlib
-from collections.abc import AsyncIterator, Generator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
@@ -48,7 +49,7 @@ _LOGGERS: Final = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.
 _NEVER_SENT: Final = {"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "InvalidURL"}
 
 _quiet: ContextVar[bool] = ContextVar("_quiet", default=False)
-_ends_at: ContextVar[float | None] = ContextVar("_ends_at", default=None)
+_ends_at: ContextVar[float] = ContextVar("_ends_at", default=math.inf)
 
 
 class HttpxTransport:
@@ -64,7 +65,7 @@ class HttpxTransport:
         self, client: httpx.Client | None = None, *, clock: Clock | None = None, ssl_context: ssl.SSLContext | None = None
     ) -> None:
         self._given = client
-        self._clock: Clock = clock or _SystemClock()
+        self._now: Callable[[], datetime] = _wall_clock if clock is None else clock.now
         self._ssl_context = ssl_context
         self._own: dict[tuple[int, Reach], httpx.Client] = {}
         _install_filter()
@@ -96,7 +97,7 @@ class HttpxTransport:
 
     def _send(self, request: HttpRequest, /, *, deadline: timedelta, ends_at: float) -> HttpResponse:
         client = self._client_for(read_target(request.url, loopback=request.loopback, private_host=request.private_host).reach)
-        sent_at = self._clock.now()
+        sent_at = self._now()
         response = client.send(_build(client, request, deadline), stream=True, auth=None, follow_redirects=False)
         try:
             body = _Body(request)
@@ -132,7 +133,7 @@ class AsyncHttpxTransport:
         self, client: httpx.AsyncClient | None = None, *, clock: Clock | None = None, ssl_context: ssl.SSLContext | None = None
     ) -> None:
         self._given = client
-        self._clock: Clock = clock or _SystemClock()
+        self._now: Callable[[], datetime] = _wall_clock if clock is None else clock.now
         self._ssl_context = ssl_context
         self._own: dict[Reach, httpx.AsyncClient] = {}
         self._home: tuple[int, asyncio.AbstractEventLoop] | None = None
@@ -160,7 +161,7 @@ class AsyncHttpxTransport:
 
     async def _send(self, request: HttpRequest, /, *, deadline: timedelta) -> HttpResponse:
         client = self._client_for(read_target(request.url, loopback=request.loopback, private_host=request.private_host).reach)
-        sent_at = self._clock.now()
+        sent_at = self._now()
         response = await client.send(_build(client, request, deadline), stream=True, auth=None, follow_redirects=False)
         try:
             body = _Body(request)
@@ -189,12 +190,8 @@ class AsyncHttpxTransport:
         return self._own[reach]
 
 
-class _SystemClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        return time.monotonic()
+def _wall_clock() -> datetime:
+    return datetime.now(UTC)
 
 
 class _QuietFilter(logging.Filter):
@@ -390,12 +387,9 @@ def _attempts(addresses: list[str], timeout: float | None) -> Iterator[tuple[str
         yield address, timeout and timeout / len(tried)
 
 
-def _left(timeout: float | None) -> float | None:
+def _left(timeout: float | None) -> float:
     """Cut *timeout* to what is left of the exchange; a socket needs a little more than nothing."""
-    ends_at = _ends_at.get()
-    if ends_at is None:
-        return timeout
-    left = max(ends_at - time.monotonic(), 0.001)
+    left = max(_ends_at.get() - time.monotonic(), 0.001)
     return left if timeout is None else min(timeout, left)
 
 

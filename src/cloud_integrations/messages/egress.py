@@ -63,13 +63,9 @@ class Reach(Enum):
 
     def allows(self, address: Address, /) -> bool:
         """Say whether a connection to *address* may be opened."""
-        match self:
-            case Reach.PUBLIC:
-                return is_public_address(address)
-            case Reach.PRIVATE:
-                return is_public_address(address) or is_private_address(address)
-            case Reach.LOOPBACK:
-                return address.is_loopback
+        if self is Reach.LOOPBACK:
+            return address.is_loopback
+        return is_public_address(address) or (self is Reach.PRIVATE and is_private_address(address))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
