@@ -59,6 +59,7 @@ class HttpxTransport:
     replaces the certificates that are trusted.  A *client* of the host (httpx, or one that behaves like
     it) stays the host's: its proxies, certificates and addresses are the host's responsibility, URLs are
     still checked, the total deadline is checked between the parts of an answer, and `close` leaves it open.
+    The system's resolver ends a name lookup in its own time; the awaiting transport does not wait longer than the deadline.
     """
 
     def __init__(

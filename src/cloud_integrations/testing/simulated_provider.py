@@ -10,12 +10,11 @@ import base64
 import binascii
 import hashlib
 import hmac
-import json
 import re
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -34,12 +33,13 @@ from cloud_integrations.domain.provider import (
     Verification,
 )
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.messages.http import MAX_BODY, HttpResponse
+from cloud_integrations.messages.http import HttpResponse
 from cloud_integrations.ports.clock import Clock, Entropy
 
 from .clock import FixedClock, SeededEntropy
 from .consent_page import complaint_page, consent_page, page_headers
 from .misbehaviour import DELIVERIES, KEEPS_REFRESH_TOKEN, USUAL_PLACE, Delivery, Endpoint, Misbehaviour, Planned
+from .wrong_answers import json_answer, refuse, spoil
 
 IN_MEMORY_URL = "https://simulated.example"
 """Where the provider says it is, as long as no server listens."""
@@ -398,9 +398,8 @@ class SimulatedProvider:
         return None
 
     def _answer(self, endpoint: str, work: _Work, planned: Planned | None) -> None:
-        if planned and (refusal := _REFUSALS.get(planned.what)):
-            work.outcome = refusal[0]
-            work.response = _refuse(refusal, planned)
+        if planned and (refusal := refuse(planned)):
+            work.outcome, work.response = refusal
             return
         match endpoint:
             case "authorize":
@@ -415,8 +414,8 @@ class SimulatedProvider:
                 self._me(work)
             case _:
                 work.refuse("not_found", 404)
-        if planned and (spoil := _SPOILED.get(planned.what)):
-            work.response = spoil(work.response)
+        if planned:
+            work.response = spoil(planned.what, work.response)
 
     def _authorize(self, work: _Work) -> None:
         asked = _single(work.request.query)
@@ -577,7 +576,7 @@ class SimulatedProvider:
                 answer["refresh_token"] = None
             case _:
                 pass
-        work.response = _json(200, answer)
+        work.response = json_answer(200, answer)
 
     def _revoke(self, work: _Work) -> None:
         form = _single(work.request.body.decode("utf-8", "replace"))
@@ -606,7 +605,7 @@ class SimulatedProvider:
             return
         if work.what is Misbehaviour.OTHER_ACCOUNT:
             account = self._person(work.what)
-        work.response = _json(200, {"id": account, "label": f"Account {account}", "scopes": list(scopes)})
+        work.response = json_answer(200, {"id": account, "label": f"Account {account}", "scopes": list(scopes)})
 
     def _person(self, what: Misbehaviour | None) -> str:
         return f"{self.account}-other" if what is Misbehaviour.OTHER_ACCOUNT else self.account
@@ -665,7 +664,7 @@ class _Work:
 
     def refuse(self, error: str, status: int = 400) -> None:
         self.outcome = error
-        self.response = _json(status, {"error": error})
+        self.response = json_answer(status, {"error": error})
 
     def complain(self, problem: str) -> None:
         self.outcome = "invalid_request"
@@ -758,68 +757,3 @@ def _decode_basic(encoded: str, /) -> str:
         return base64.b64decode(encoded, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
         return ""
-
-
-def _json(status: int, body: Mapping[str, Any], /) -> HttpResponse:
-    return HttpResponse(
-        status=status,
-        headers={"content-type": "application/json", "cache-control": "no-store", "pragma": "no-cache"},
-        body=json.dumps(body).encode(),
-    )
-
-
-def _refuse(refusal: tuple[str, int, Mapping[str, Any]], planned: Planned, /) -> HttpResponse:
-    _, status, body = refusal
-    response = _json(status, body)
-    if planned.what is Misbehaviour.REDIRECT:
-        return replace(response, headers={"location": "https://elsewhere.example/token"})
-    if status in {429, 503}:
-        return replace(response, headers={**response.headers, "retry-after": str(int(planned.retry_after.total_seconds()))})
-    return response
-
-
-def _spoil_duplicate(response: HttpResponse, /) -> HttpResponse:
-    return replace(response, body=response.body[:-1] + b', "access_token": "fake-access-of-somebody-else"}')
-
-
-def _spoil_error(_: HttpResponse, /) -> HttpResponse:
-    return _json(500, {"message": "internal error"})
-
-
-def _spoil_empty(response: HttpResponse, /) -> HttpResponse:
-    return replace(response, body=b"")
-
-
-def _spoil_garbage(response: HttpResponse, /) -> HttpResponse:
-    return replace(response, body=b'{"access_token": ')
-
-
-def _spoil_html(_: HttpResponse, /) -> HttpResponse:
-    return HttpResponse(status=200, headers=page_headers(), body=complaint_page(problem="Please accept the terms of this network."))
-
-
-def _spoil_huge(response: HttpResponse, /) -> HttpResponse:
-    return replace(response, body=response.body[:-1] + b', "padding": "' + b"x" * MAX_BODY + b'"}')
-
-
-_REFUSALS: Mapping[Misbehaviour, tuple[str, int, Mapping[str, Any]]] = {
-    Misbehaviour.TIMEOUT_BEFORE: ("swallowed", 503, {}),
-    Misbehaviour.ERROR_BEFORE: ("error", 500, {"message": "internal error"}),
-    Misbehaviour.UNAVAILABLE: ("error", 503, {"message": "unavailable"}),
-    Misbehaviour.TEMPORARILY_UNAVAILABLE: ("temporarily_unavailable", 503, {"error": "temporarily_unavailable"}),
-    Misbehaviour.RATE_LIMITED: ("rate_limited", 429, {"message": "too many requests"}),
-    Misbehaviour.INVALID_CLIENT: ("invalid_client", 401, {"error": "invalid_client"}),
-    Misbehaviour.INVALID_GRANT: ("invalid_grant", 400, {"error": "invalid_grant"}),
-    Misbehaviour.ERROR_IN_200: ("invalid_grant", 200, {"error": "invalid_grant"}),
-    Misbehaviour.REDIRECT: ("redirect", 302, {}),
-    Misbehaviour.FORBIDDEN: ("forbidden", 403, {"error": "insufficient_scope"}),
-    Misbehaviour.UNSUPPORTED: ("unsupported_token_type", 400, {"error": "unsupported_token_type"}),
-}
-_SPOILED: Mapping[Misbehaviour, Callable[[HttpResponse], HttpResponse]] = {
-    Misbehaviour.ERROR_AFTER: _spoil_error,
-    Misbehaviour.HTML_PAGE: _spoil_html,
-    Misbehaviour.EMPTY_BODY: _spoil_empty,
-    Misbehaviour.GARBAGE_JSON: _spoil_garbage,
-    Misbehaviour.DUPLICATE_KEYS: _spoil_duplicate,
-    Misbehaviour.HUGE_BODY: _spoil_huge,
-}

@@ -1,0 +1,87 @@
+"""Answers that refuse a request, and answers that are spoiled on their way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from cloud_integrations.messages.http import MAX_BODY, HttpResponse
+
+from .consent_page import complaint_page, page_headers
+from .misbehaviour import Misbehaviour, Planned
+
+
+def json_answer(status: int, body: Mapping[str, Any], /) -> HttpResponse:
+    """Return *body* as the token endpoint does (RFC 6749 §5.1)."""
+    return HttpResponse(
+        status=status,
+        headers={"content-type": "application/json", "cache-control": "no-store", "pragma": "no-cache"},
+        body=json.dumps(body).encode(),
+    )
+
+
+def refuse(planned: Planned, /) -> tuple[str, HttpResponse] | None:
+    """Return the outcome and the answer, if what is planned keeps the request from being processed."""
+    if planned.what not in _REFUSALS:
+        return None
+    outcome, status, body = _REFUSALS[planned.what]
+    response = json_answer(status, body)
+    if planned.what is Misbehaviour.REDIRECT:
+        response = replace(response, headers={"location": "https://elsewhere.example/token"})
+    elif status in {429, 503}:
+        response = replace(response, headers={**response.headers, "retry-after": str(int(planned.retry_after.total_seconds()))})
+    return outcome, response
+
+
+def spoil(what: Misbehaviour, response: HttpResponse, /) -> HttpResponse:
+    """Return what comes in the place of a good *response*."""
+    return _SPOILED[what](response) if what in _SPOILED else response
+
+
+def _spoil_duplicate(response: HttpResponse, /) -> HttpResponse:
+    return replace(response, body=response.body[:-1] + b', "access_token": "fake-access-of-somebody-else"}')
+
+
+def _spoil_error(_: HttpResponse, /) -> HttpResponse:
+    return json_answer(500, {"message": "internal error"})
+
+
+def _spoil_empty(response: HttpResponse, /) -> HttpResponse:
+    return replace(response, body=b"")
+
+
+def _spoil_garbage(response: HttpResponse, /) -> HttpResponse:
+    return replace(response, body=b'{"access_token": ')
+
+
+def _spoil_html(_: HttpResponse, /) -> HttpResponse:
+    return HttpResponse(status=200, headers=page_headers(), body=complaint_page(problem="Please accept the terms of this network."))
+
+
+def _spoil_huge(response: HttpResponse, /) -> HttpResponse:
+    return replace(response, body=response.body[:-1] + b', "padding": "' + b"x" * MAX_BODY + b'"}')
+
+
+_REFUSALS: Mapping[Misbehaviour, tuple[str, int, Mapping[str, Any]]] = {
+    Misbehaviour.TIMEOUT_BEFORE: ("swallowed", 503, {}),
+    Misbehaviour.ERROR_BEFORE: ("error", 500, {"message": "internal error"}),
+    Misbehaviour.UNAVAILABLE: ("error", 503, {"message": "unavailable"}),
+    Misbehaviour.TEMPORARILY_UNAVAILABLE: ("temporarily_unavailable", 503, {"error": "temporarily_unavailable"}),
+    Misbehaviour.RATE_LIMITED: ("rate_limited", 429, {"message": "too many requests"}),
+    Misbehaviour.INVALID_CLIENT: ("invalid_client", 401, {"error": "invalid_client"}),
+    Misbehaviour.INVALID_GRANT: ("invalid_grant", 400, {"error": "invalid_grant"}),
+    Misbehaviour.ERROR_IN_200: ("invalid_grant", 200, {"error": "invalid_grant"}),
+    Misbehaviour.REDIRECT: ("redirect", 302, {}),
+    Misbehaviour.FORBIDDEN: ("forbidden", 403, {"error": "insufficient_scope"}),
+    Misbehaviour.UNSUPPORTED: ("unsupported_token_type", 400, {"error": "unsupported_token_type"}),
+}
+_SPOILED: Mapping[Misbehaviour, Callable[[HttpResponse], HttpResponse]] = {
+    Misbehaviour.ERROR_AFTER: _spoil_error,
+    Misbehaviour.HTML_PAGE: _spoil_html,
+    Misbehaviour.EMPTY_BODY: _spoil_empty,
+    Misbehaviour.GARBAGE_JSON: _spoil_garbage,
+    Misbehaviour.DUPLICATE_KEYS: _spoil_duplicate,
+    Misbehaviour.HUGE_BODY: _spoil_huge,
+}
