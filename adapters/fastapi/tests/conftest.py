@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import httpx
 import pytest
-from cloud_integrations_fastapi import Denied, Permission, create_router
 from fastapi import FastAPI, Request
 from pydantic import BaseModel
 
@@ -27,6 +26,7 @@ from cloud_integrations import (
 )
 from cloud_integrations.errors import TenantNotFoundError
 from cloud_integrations.testing import AsyncSimulatedTransport, FixedClock, SimulatedProvider, SimulatedTransport
+from cloud_integrations_fastapi import Denied, Permission, create_router
 
 CALLBACK = "https://app.example.com/api/v1/oauth/callback"
 Door = Literal["awaiting", "blocking"]

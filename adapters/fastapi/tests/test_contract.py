@@ -58,7 +58,7 @@ async def test_a_key_that_the_provider_refuses_is_not_stored(api, alice):
 
 
 async def test_a_provider_that_is_down_is_no_refusal(api, alice):
-    api.provider.misbehave(Misbehaviour.SERVER_ERROR, endpoint="me", times=None)
+    api.provider.misbehave(Misbehaviour.UNAVAILABLE, endpoint="me", times=None)
     down = await alice.post(INTEGRATIONS, json=api.key_body())
     assert (down.status_code, down.json()["error"]["code"]) == (502, "integration/oauth-error")
 
@@ -92,9 +92,7 @@ async def test_an_unknown_tenant_is_404(api):
 async def test_details_say_how_it_is_doing_and_what_to_do(api, alice):
     integration = await api.connect_oauth()
     shown = (await alice.get(f"{INTEGRATIONS}/{integration['id']}")).json()["data"]
-    assert shown.keys() == FIELDS | {
-        *("scopes", "requestedScopes", "missingScopes", "expiresAt", "reconnectBefore", "health", "account")
-    }
+    assert shown.keys() == FIELDS | {*("scopes", "requestedScopes", "missingScopes", "expiresAt", "reconnectBefore", "health", "account")}
     assert shown["scopes"] == ["read", "write"]
     assert shown["health"].keys() == {"state", "since", "reason", "advice"}
     assert shown["health"]["state"] == "ok"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
@@ -43,11 +43,11 @@ async def read_body(request: Request, model: type[B], /) -> B:
 
 
 def read_id(text: str, /) -> UUID:
-    """Return the UUID in a path; what is none becomes the nil UUID, which names nothing.
+    """Return the UUID in a path; in the place of what is none comes a new one, which names nothing.
 
     So an id that is malformed and one that does not exist go the same way to the same answer.
     """
-    return UUID(text) if _UUID.fullmatch(text) else UUID(int=0)
+    return UUID(text) if _UUID.fullmatch(text) else uuid4()
 
 
 def media_type(request: Request, /) -> str:

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 from pydantic.alias_generators import to_camel
-from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 from cloud_integrations import (
@@ -42,8 +41,10 @@ def _password(limit: int) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "format": "password", "writeOnly": True, "minLength": 1, "maxLength": limit})
 
 
-def _without_default(schema: dict[str, Any]) -> None:
+def _never_null(schema: dict[str, Any]) -> None:
+    """A field may be left out, which is None here, but not be sent as null."""
     del schema["default"]
+    schema.update(schema.pop("anyOf")[0])
 
 
 Key = Annotated[Secret, _at_most(16_384), _password(16_384)]
@@ -53,16 +54,15 @@ Name = Annotated[str, Field(min_length=3, max_length=50)]
 Uri = Annotated[str, Field(min_length=1, max_length=2_048)]
 # RFC 6749 §3.3: a scope is visible ASCII without quote and backslash.
 Scope = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[\x21\x23-\x5B\x5D-\x7E]+$")]
-Scopes = Annotated[tuple[Scope, ...], Field(max_length=100)]
+Scopes = Annotated[list[Scope], Field(max_length=100)]
 Variables = Annotated[
     dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=1_024)]],
     Field(max_length=20, description="What this provider's URLs need: a region, a domain."),
 ]
-LeftOut = SkipJsonSchema[None]
 
 
 def _optional(alias: str | None = None) -> Any:
-    return Field(default=None, alias=alias, json_schema_extra=_without_default)
+    return Field(default=None, alias=alias, json_schema_extra=_never_null)
 
 
 class _Body(BaseModel):
@@ -82,7 +82,7 @@ class Credentials(_Body):
     """An API key, with its second half where the provider has one."""
 
     api_key: Key = Field(alias="apiKey")
-    secret_key: Key | LeftOut = _optional("secretKey")
+    secret_key: Key | None = _optional("secretKey")
 
 
 def _exactly_one_way(schema: dict[str, Any]) -> None:
@@ -98,10 +98,10 @@ class CreateIntegration(_Body):
 
     provider_id: UUID = Field(alias="providerId")
     name: Name
-    code: Code | LeftOut = _optional()
-    redirect_uri: Uri | LeftOut = _optional("redirectUri")
-    state: State | LeftOut = _optional()
-    credentials: Credentials | LeftOut = _optional()
+    code: Code | None = _optional()
+    redirect_uri: Uri | None = _optional("redirectUri")
+    state: State | None = _optional()
+    credentials: Credentials | None = _optional()
     variables: Variables = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -129,8 +129,8 @@ class BeginAuthorization(_Body):
 
     provider_id: UUID = Field(alias="providerId")
     name: Name
-    scopes: Scopes = ()
-    return_to: Uri | LeftOut = _optional("returnTo")
+    scopes: Scopes = Field(default_factory=list)
+    return_to: Uri | None = _optional("returnTo")
     variables: Variables = Field(default_factory=dict)
 
 
@@ -143,8 +143,8 @@ class EditIntegration(_Body):
 
     model_config = ConfigDict(json_schema_extra=_something)
 
-    name: Name | LeftOut = _optional()
-    status: Literal["active", "inactive"] | LeftOut = _optional()
+    name: Name | None = _optional()
+    status: Literal["active", "inactive"] | None = _optional()
 
     @model_validator(mode="after")
     def _some_change(self) -> Self:
@@ -163,9 +163,9 @@ class Reconnect(_Body):
 
     model_config = ConfigDict(json_schema_extra=_credentials_alone)
 
-    scopes: Scopes = ()
-    return_to: Uri | LeftOut = _optional("returnTo")
-    credentials: Credentials | LeftOut = _optional()
+    scopes: Scopes = Field(default_factory=list)
+    return_to: Uri | None = _optional("returnTo")
+    credentials: Credentials | None = _optional()
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

@@ -1,0 +1,193 @@
+"""Who is let in."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from uuid import uuid4
+
+import pytest
+from fastapi import FastAPI, HTTPException
+
+from cloud_integrations import Actor
+from cloud_integrations.errors import ForbiddenError, StorageUnavailableError
+from cloud_integrations_fastapi import Denied, Permission, create_router
+from cloud_integrations_fastapi.route import PERMISSION, GuardedRoute
+
+INTEGRATIONS = "/tenants/acme/integrations"
+METHODS = {"get", "post", "patch", "delete", "put"}
+
+
+def _operations(api):
+    """Every route of ours, as the OpenAPI document lists them."""
+    document = api.app.openapi()
+    return [
+        (method.upper(), path, operation)
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        if method in METHODS and "integrations" in operation.get("tags", [])
+    ]
+
+
+@pytest.mark.requirement("ISO-10")
+def test_a_router_cannot_be_made_without_an_authorizer(api):
+    with pytest.raises(TypeError):
+        create_router(api.manager)
+    for nothing in (None, "alice", True):
+        with pytest.raises(TypeError, match="authorize"):
+            create_router(api.manager, authorize=nothing)
+    with pytest.raises(TypeError, match="manager"):
+        create_router(object(), authorize=api.host.authorize)
+
+
+@pytest.mark.requirement("ISO-10", "ISO-12")
+def test_every_route_has_the_check_and_a_permission(make_api):
+    api = make_api(token_route=True)
+    router = create_router(api.manager, authorize=api.host.authorize, token_route=True)
+    assert len(router.routes) == 12
+    for route in router.routes:
+        assert isinstance(route, GuardedRoute)
+        assert Permission(route.openapi_extra[PERMISSION])
+        assert inspect.getclosurevars(route.get_route_handler()).nonlocals["permission"] == route.openapi_extra[PERMISSION]
+    assert {operation[PERMISSION] for _, _, operation in _operations(api)} == set(Permission) - {"use"}
+
+
+@pytest.mark.requirement("ISO-10", "ISO-04")
+@pytest.mark.parametrize("name", [None, "nobody"])
+async def test_without_a_yes_every_route_says_no(make_api, name):
+    api = make_api(token_route=True)
+    operations = _operations(api)
+    assert len(operations) == 12
+    async with api.client(name, base_url="https://app.example.com") as client:
+        for method, path, _ in operations:
+            url = path.format(tenantId="acme", integrationId=uuid4(), contextId=uuid4())
+            refused = await client.request(method, url)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (403, "auth/forbidden"), (method, path)
+    assert len(api.host.asked) == 12
+
+
+@pytest.mark.requirement("ISO-12", "ISO-04")
+async def test_who_may_look_may_not_touch(make_api):
+    api = make_api(token_route=True)
+    integration = await api.connect_key()
+    async with api.client("rita", base_url="https://app.example.com") as client:
+        for method, path, operation in _operations(api):
+            url = path.format(tenantId="acme", integrationId=integration["id"], contextId=uuid4())
+            status = (await client.request(method, url)).status_code
+            assert status == (200 if operation[PERMISSION] in {"list", "read", "providers"} else 403), (method, path)
+
+
+@pytest.mark.requirement("ISO-11")
+async def test_a_tenant_in_the_path_counts_only_if_the_host_confirms_it(api, alice):
+    foreign = await alice.get("/tenants/globex/integrations", params={"tenantId": "acme"}, headers={"X-Tenant": "acme"})
+    assert foreign.status_code == 403
+    body = api.key_body() | {"tenantId": "globex"}
+    assert (await alice.post(INTEGRATIONS, json=body)).status_code == 422
+    assert api.host.asked == [("list", "globex"), ("connect", "acme")]
+
+
+@pytest.mark.requirement("AUD-08")
+async def test_a_denied_attempt_is_recorded_with_who_and_what(api):
+    integration = await api.connect_key()
+    async with api.client("rita") as client:
+        await client.delete(f"{INTEGRATIONS}/{integration['id']}", headers={"X-Request-ID": "req-denied"})
+        await client.post(INTEGRATIONS, json={})
+    events = [record.event for record in await api.call("list_audit", "acme")]
+    denied = [event for event in events if event.outcome == "denied"]
+    assert [(event.actor.id, event.action, event.resource, event.reason) for event in denied] == [
+        ("rita", "integration.connect", "integrations", "forbidden"),
+        ("rita", "integration.delete", f"integration:{integration['id']}", "forbidden"),
+    ]
+    assert denied[1].request_id == "req-denied"
+
+
+@pytest.mark.requirement("AUD-08", "ISO-11")
+async def test_who_is_denied_learns_nothing_of_tenants(api):
+    async with api.client("rita") as client:
+        answers = [await client.get(f"/tenants/{tenant}/integrations") for tenant in ("globex", "unknown", "has%20space", "x" * 300)]
+    assert {(answer.status_code, answer.content) for answer in answers} == {(403, answers[0].content)}
+
+
+@pytest.mark.requirement("AUD-08")
+async def test_a_denial_that_cannot_be_recorded_is_still_a_denial(api, monkeypatch, caplog):
+    def broken(*args, **kwargs):
+        raise StorageUnavailableError
+
+    monkeypatch.setattr(api.manager, "record_denied", broken)
+    with caplog.at_level(logging.ERROR, "cloud_integrations.http"):
+        async with api.client("rita") as client:
+            assert (await client.delete(f"{INTEGRATIONS}/{uuid4()}")).status_code == 403
+    assert "StorageUnavailableError" in caplog.text
+
+
+@pytest.mark.requirement("ISO-10")
+@pytest.mark.parametrize(
+    ("refusal", "status"),
+    [
+        (ForbiddenError(), 403),
+        (PermissionError("no"), 403),
+        (HTTPException(401, "who are you"), 403),
+        (HTTPException(403), 403),
+        (RuntimeError("the fake-secret directory is down"), 500),
+    ],
+)
+async def test_an_authorizer_may_refuse_by_raising(api, alice, monkeypatch, refusal, status):
+    async def refuse(request, permission, tenant_id):
+        raise refusal
+
+    app = FastAPI()
+    app.include_router(create_router(api.manager, authorize=refuse))
+    monkeypatch.setattr(api, "app", app)
+    async with api.client() as client:
+        answer = await client.get(INTEGRATIONS)
+    assert answer.status_code == status
+    assert answer.json()["error"]["code"] == ("auth/forbidden" if status == 403 else "internal")
+    assert "fake-secret" not in answer.text
+
+
+async def test_the_hosts_own_answers_pass_an_authorizer(api, monkeypatch):
+    def slow_down(request, permission, tenant_id):
+        raise HTTPException(429, "slow down", {"Retry-After": "7"})
+
+    app = FastAPI()
+    app.include_router(create_router(api.manager, authorize=slow_down))
+    monkeypatch.setattr(api, "app", app)
+    async with api.client() as client:
+        answer = await client.get(INTEGRATIONS)
+    assert (answer.status_code, answer.headers["retry-after"], answer.json()) == (429, "7", {"detail": "slow down"})
+
+
+class _CallableHost:
+    async def __call__(self, request, permission, tenant_id):
+        return Actor(id="alice")
+
+
+async def _awaited():
+    return Actor(id="alice")
+
+
+@pytest.mark.parametrize(
+    "authorize",
+    [
+        pytest.param(lambda request, permission, tenant_id: Actor(id="alice"), id="plain"),
+        pytest.param(lambda request, permission, tenant_id: _awaited(), id="plain-but-awaitable"),
+        pytest.param(_CallableHost(), id="object"),
+    ],
+)
+async def test_an_authorizer_may_be_plain_or_awaitable(api, monkeypatch, authorize):
+    app = FastAPI()
+    app.include_router(create_router(api.manager, authorize=authorize))
+    monkeypatch.setattr(api, "app", app)
+    async with api.client() as client:
+        assert (await client.get(INTEGRATIONS)).status_code == 200
+
+
+@pytest.mark.requirement("ISO-10")
+@pytest.mark.parametrize("answer", [True, "alice", {"id": "alice"}, Denied(Actor(id="alice"))])
+async def test_only_an_actor_is_a_yes(api, monkeypatch, answer):
+    app = FastAPI()
+    app.include_router(create_router(api.manager, authorize=lambda request, permission, tenant_id: answer))
+    monkeypatch.setattr(api, "app", app)
+    async with api.client() as client:
+        assert (await client.get(INTEGRATIONS)).status_code == 403
+        assert (await client.get("/providers")).status_code == 403

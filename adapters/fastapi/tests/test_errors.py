@@ -1,0 +1,105 @@
+"""Every error of the library as an answer."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from cloud_integrations import CloudIntegrationsError, errors
+from cloud_integrations.errors import (
+    AnswerLostError,
+    AppMisconfiguredError,
+    CommitUnknownError,
+    ConfigurationError,
+    DecryptError,
+    ForbiddenError,
+    GrantRefusedError,
+    IntegrationExistsError,
+    IntegrationInactiveError,
+    IntegrationNotFoundError,
+    InvalidCredentialsError,
+    KeyringError,
+    ProviderInactiveError,
+    ProviderNotFoundError,
+    ProviderUnavailableError,
+    ProviderUnreachableError,
+    ReconnectRequiredError,
+    RefreshInProgressError,
+    SchemaError,
+    StaleWriteError,
+    StorageUnavailableError,
+    TenantNotFoundError,
+    ValidationFailedError,
+)
+from cloud_integrations_fastapi.errors import STATUS, problem_of
+
+PROVIDER = str(uuid4())
+SECRET = "fake-secret-in-a-message"
+NEUTRAL = {"code": "internal", "message": "something went wrong on our side", "details": {}}
+CASES = [
+    (ValidationFailedError(field="name", problem="is bad"), 422, "integration/validation-failed", None),
+    (ForbiddenError(), 403, "auth/forbidden", None),
+    (TenantNotFoundError(tenant_id="acme"), 404, "tenant/not-found", None),
+    (ProviderNotFoundError(provider=PROVIDER), 404, "provider/not-found", None),
+    (ProviderInactiveError(provider_id=PROVIDER), 409, "provider/inactive", None),
+    (IntegrationNotFoundError(), 404, "integration/not-found", None),
+    (IntegrationExistsError(tenant_id="acme", provider_id=PROVIDER), 409, "integration/already-exists", None),
+    (InvalidCredentialsError(provider_id=PROVIDER), 422, "integration/invalid-credentials", None),
+    (ReconnectRequiredError(integration_id="1", reason="expired"), 409, "integration/reconnect-required", None),
+    (IntegrationInactiveError(integration_id="1"), 409, "integration/inactive", None),
+    (RefreshInProgressError(integration_id="1", retry_after=timedelta(milliseconds=200)), 503, "integration/busy", "1"),
+    (GrantRefusedError(reason="denied"), 400, "integration/oauth-error", None),
+    (ProviderUnavailableError(provider_id=PROVIDER, retry_after=timedelta(seconds=29.5)), 502, "integration/oauth-error", "30"),
+    (ProviderUnreachableError(provider_id=PROVIDER), 502, "integration/oauth-error", None),
+    (AnswerLostError(provider_id=PROVIDER), 502, "integration/oauth-error", None),
+    (AppMisconfiguredError(provider_id=PROVIDER, reason="invalid_client"), 502, "integration/oauth-error", None),
+    (StorageUnavailableError(), 503, "storage/unavailable", "5"),
+    (CommitUnknownError(), 503, "storage/unavailable", "5"),
+    (StaleWriteError(), 500, "internal", None),
+    (ConfigurationError(setting=SECRET, problem="is odd"), 500, "internal", None),
+    (SchemaError(found=SECRET, expected="2"), 500, "internal", None),
+    (KeyringError(key_id=SECRET, problem="is missing"), 500, "internal", None),
+    (DecryptError(), 500, "internal", None),
+    (RuntimeError(SECRET), 500, "internal", None),
+]
+
+
+@pytest.mark.requirement("ISO-16")
+@pytest.mark.parametrize(("error", "status", "code", "retry_after"), [pytest.param(*case, id=type(case[0]).__name__) for case in CASES])
+async def test_each_error_has_one_status_and_one_form(api, alice, monkeypatch, caplog, error, status, code, retry_after):
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(api.manager, "list_integrations", fail)
+    with caplog.at_level(logging.ERROR):
+        answer = await alice.get("/tenants/acme/integrations", headers={"X-Request-ID": "req-1"})
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers.get("retry-after") == retry_after
+    body = answer.json()
+    assert body.keys() == {"success", "error"}
+    assert body["success"] is False
+    assert body["error"]["code"] == code
+    if status == 500:
+        assert body["error"] == NEUTRAL
+        assert caplog.messages == [f"request req-1 failed: {type(error).__name__}"]
+        assert caplog.records[0].exc_info is None
+    assert SECRET not in answer.text + caplog.text
+
+
+def test_every_class_was_thought_of():
+    classes = {value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, CloudIntegrationsError)}
+    parents = {CloudIntegrationsError, errors.CredentialError, errors.OAuthError, errors.SetupError, errors.SealingError}
+    assert classes - parents == {type(error) for error, *_ in CASES if isinstance(error, CloudIntegrationsError)}
+    assert set(STATUS) <= classes - parents
+
+
+@pytest.mark.requirement("ISO-16")
+def test_details_that_are_no_json_are_still_written():
+    problem = problem_of(GrantRefusedError(reason=object()))
+    assert json.loads(problem.body())["error"]["details"]["reason"].startswith("<object")
