@@ -1,0 +1,65 @@
+"""The commands about the database's schema."""
+
+from __future__ import annotations
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from cloud_integrations.backends.sqlalchemy import migrate
+from cloud_integrations.errors import StorageUnavailableError
+
+from . import wiring
+from .render import Screen
+from .settings import Configuration
+
+DIALECTS = ("postgresql", "sqlite", "mariadb")
+
+
+def upgrade(screen: Screen, configuration: Configuration, /) -> None:
+    """Apply the migrations that are missing."""
+    before, after = migrate_database(configuration)
+    if screen.as_json:
+        screen.json({"data": {"before": before, "revision": after}})
+    else:
+        screen.note(
+            f"the schema was {before or 'not there'} and is {after}" if before != after else f"nothing to do: the schema is {after}"
+        )
+
+
+def current(screen: Screen, configuration: Configuration, /) -> None:
+    """Show which schema the database has."""
+    found = find_revision(configuration)
+    if screen.as_json:
+        screen.json({"data": {"revision": found}})
+    elif found is None:
+        screen.note("no schema; `cloud-integrations db upgrade` makes it")
+    else:
+        screen.text(found)
+
+
+def sql(screen: Screen, dialect: str, /) -> None:
+    """Print the statements for those who run them by hand."""
+    screen.text(migrate.upgrade_sql(dialect).rstrip())
+
+
+def migrate_database(configuration: Configuration, /) -> tuple[str | None, str | None]:
+    """Bring the database to this version's schema, and return the revision before and after."""
+    engine = wiring.open_engine(configuration)
+    try:
+        before = migrate.current(engine)
+        migrate.upgrade(engine)
+        return before, migrate.current(engine)
+    except SQLAlchemyError:
+        raise StorageUnavailableError from None
+    finally:
+        engine.dispose()
+
+
+def find_revision(configuration: Configuration, /) -> str | None:
+    """Return the revision of the database's schema, or None."""
+    engine = wiring.open_engine(configuration)
+    try:
+        return migrate.current(engine)
+    except SQLAlchemyError:
+        raise StorageUnavailableError from None
+    finally:
+        engine.dispose()

@@ -1,0 +1,227 @@
+"""`doctor`: each thing that has to be right, one by one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+import typer
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from cloud_integrations import CloudIntegrationsError, IntegrationManager, SqlAlchemyStore
+
+from . import wiring
+from .database import find_revision
+from .exits import SETUP
+from .files import is_open_to_others
+from .render import Screen
+from .settings import PREFIX, Configuration, find_file, is_loopback, load, unknown_variables
+
+_CLOCKS = {"postgresql": "SELECT CURRENT_TIMESTAMP", "mysql": "SELECT UTC_TIMESTAMP()", "mariadb": "SELECT UTC_TIMESTAMP()"}
+
+
+class Result(StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+_SIGNS = {Result.OK: "✓", Result.WARNING: "!", Result.PROBLEM: "✗"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one check found, and what to do about it."""
+
+    name: str
+    message: str
+    result: Result = Result.OK
+    advice: str = ""
+
+
+def examine(screen: Screen, config: Path | None, /) -> None:
+    """Check everything and show it; ends with the exit code of a wrong setup when something is wrong."""
+    findings = list(_examine(config))
+    wrong = any(finding.result is Result.PROBLEM for finding in findings)
+    if screen.as_json:
+        checks = [
+            {"name": each.name, "result": each.result.value, "message": each.message, "advice": each.advice or None} for each in findings
+        ]
+        screen.json({"data": {"ok": not wrong, "checks": checks}})
+    else:
+        screen.table(
+            ("", "What", "Found"),
+            [(_SIGNS[each.result], each.name, each.message + (f"\n→ {each.advice}" if each.advice else "")) for each in findings],
+            empty="",
+        )
+        screen.note("\nsomething is wrong" if wrong else "\nready")
+    if wrong:
+        raise typer.Exit(SETUP)
+
+
+def _examine(config: Path | None) -> Iterator[Finding]:
+    try:
+        configuration = load(config)
+    except CloudIntegrationsError as error:
+        yield _problem("settings", error)
+        return
+    yield from _settings(configuration, find_file(config))
+    yield from _keys(configuration)
+    yield from _providers(configuration)
+    yield from _database(configuration)
+    yield from _serving(configuration)
+
+
+def _settings(configuration: Configuration, file: Path | None) -> Iterator[Finding]:
+    if file is None:
+        yield Finding(name="settings", message="no file; the environment alone")
+    elif _holds_secrets(configuration) and is_open_to_others(file):
+        advice = f"chmod 600 {file}"
+        yield Finding(name="settings", message=f"{file} holds secrets and others may read it", result=Result.PROBLEM, advice=advice)
+    else:
+        yield Finding(name="settings", message=str(file))
+    if unknown := unknown_variables():
+        advice = "Look for a typing mistake."
+        yield Finding(name="environment", message=f"{', '.join(unknown)}: not a setting", result=Result.WARNING, advice=advice)
+    if configuration.require_state:
+        yield Finding(name="require_state", message="a posted code must bring its state")
+    else:
+        yield Finding(
+            name="require_state",
+            message="a posted code is accepted without its state",
+            result=Result.WARNING,
+            advice="Set require_state = true unless a front end cannot send the state.",
+        )
+
+
+def _holds_secrets(configuration: Configuration) -> bool:
+    url = configuration.database_url.reveal() if configuration.database_url and f"{PREFIX}DATABASE_URL" not in os.environ else ""
+    with_password = "@" in url and ":" in url.partition("://")[2].partition("@")[0]
+    keys = bool(configuration.keys) and f"{PREFIX}KEYS" not in os.environ
+    return with_password or keys or any(application.client_secret for application in configuration.applications)
+
+
+def _keys(configuration: Configuration) -> Iterator[Finding]:
+    try:
+        kids = wiring.keyring(configuration).kids
+    except CloudIntegrationsError as error:
+        yield _problem("keys", error, "`cloud-integrations keys generate --file keyring`, and keyring_file in the settings.")
+        return
+    rest = f", {len(kids) - 1} older" if len(kids) > 1 else ""
+    yield Finding(name="keys", message=f"{kids[0]} is the primary{rest}")
+
+
+def _providers(configuration: Configuration) -> Iterator[Finding]:
+    try:
+        providers = wiring.catalogue(configuration).list_providers()
+    except CloudIntegrationsError as error:
+        yield _problem("providers", error)
+        return
+    yield Finding(name="providers", message=f"{len(providers)} known, {sum(not each.active for each in providers)} switched off")
+
+
+def _database(configuration: Configuration) -> Iterator[Finding]:
+    try:
+        revision = find_revision(configuration)
+    except CloudIntegrationsError as error:
+        yield _problem("database", error, "Is the database running, and database_url right?")
+        return
+    if revision is None:
+        yield Finding(name="database", message="has no schema", result=Result.PROBLEM, advice="`cloud-integrations db upgrade`")
+        return
+    yield Finding(name="database", message=f"answers; schema {revision}")
+    yield from _clock(configuration)
+    try:
+        # Opening it compares the schema's version, and each key with what it was.
+        with wiring.open_manager(configuration) as manager:
+            yield Finding(name="keys in use", message="each is there and is the key it was")
+            yield from _applications(configuration, manager)
+    except CloudIntegrationsError as error:
+        yield _problem("start", error)
+        return
+    yield from _outbox(configuration)
+
+
+def _applications(configuration: Configuration, manager: IntegrationManager) -> Iterator[Finding]:
+    configured = {application.provider for application in configuration.applications}
+    if not configured:
+        yield Finding(
+            name="applications",
+            message="none, so only API keys can be connected",
+            result=Result.WARNING,
+            advice="Add [[applications]] to the settings for OAuth2.",
+        )
+    for summary in manager.list_providers():
+        if summary.slug in configured:
+            where = (
+                f"register the redirect URI {summary.redirect_uri}" if summary.redirect_uri else "the redirect URI depends on the tenant"
+            )
+            yield Finding(name=f"application {summary.slug}", message=where)
+
+
+def _outbox(configuration: Configuration) -> Iterator[Finding]:
+    engine = wiring.open_engine(configuration)
+    try:
+        waiting = SqlAlchemyStore(engine).count_revocations()
+    except CloudIntegrationsError as error:
+        yield _problem("revocations", error)
+        return
+    finally:
+        engine.dispose()
+    if waiting:
+        advice = "`cloud-integrations revocations retry`, or run `serve`, which does."
+        yield Finding(name="revocations", message=f"{waiting} wait", result=Result.WARNING, advice=advice)
+    else:
+        yield Finding(name="revocations", message="none waits")
+
+
+def _clock(configuration: Configuration) -> Iterator[Finding]:
+    engine = wiring.open_engine(configuration)
+    try:
+        behind = _difference(engine)
+    except SQLAlchemyError:
+        yield Finding(name="clock", message="the database's clock could not be read", result=Result.WARNING)
+        return
+    finally:
+        engine.dispose()
+    if behind is None:
+        yield Finding(name="clock", message=f"{datetime.now(UTC):%Y-%m-%d %H:%M:%SZ}, the database's own as well")
+    elif abs(behind) <= timedelta(seconds=2):
+        yield Finding(name="clock", message="agrees with the database's")
+    else:
+        message = f"differs from the database's by {abs(behind).total_seconds():.0f} s"
+        yield Finding(name="clock", message=message, result=Result.WARNING, advice="Synchronise the clocks (NTP).")
+
+
+def _difference(engine: Engine) -> timedelta | None:
+    """Return how far the database's clock is from ours; None where it is ours."""
+    question = _CLOCKS.get(engine.dialect.name)
+    if question is None:
+        return None
+    with engine.connect() as connection:
+        theirs: datetime = connection.exec_driver_sql(question).scalar_one()
+    return datetime.now(UTC) - (theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC))
+
+
+def _serving(configuration: Configuration) -> Iterator[Finding]:
+    if is_loopback(configuration.callback):
+        message = f"{configuration.base_url}, for this computer alone"
+        yield Finding(name="address", message=message, result=Result.WARNING, advice="Set public_url to an https address for others.")
+    else:
+        yield Finding(name="address", message=configuration.base_url)
+    if configuration.tokens:
+        yield Finding(name="tokens", message=f"{len(configuration.tokens)} for `serve`")
+    else:
+        advice = "`cloud-integrations tokens generate` makes one."
+        yield Finding(name="tokens", message="none, so nobody can use `serve`", result=Result.WARNING, advice=advice)
+
+
+def _problem(name: str, error: CloudIntegrationsError, advice: str = "") -> Finding:
+    return Finding(name=name, message=error.message, result=Result.PROBLEM, advice=error.advice or advice)

@@ -1,0 +1,48 @@
+"""Files that hold secrets: nobody else may read them, from the first byte on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from cloud_integrations.errors import ConfigurationError
+
+
+def write_private(path: Path, text: str, /) -> None:
+    """Create *path* with mode 0600; raises `ConfigurationError` when it is there already or cannot be written."""
+    _create(path, text)
+
+
+def prepend_private(path: Path, text: str, /) -> None:
+    """Put *text* in front of what *path* holds, in one step; a new file has mode 0600."""
+    if not path.exists():
+        write_private(path, text)
+        return
+    if is_open_to_others(path):
+        raise ConfigurationError(setting=str(path), problem="is open to others; run chmod 600 on it")
+    try:
+        before = path.read_text(encoding="utf-8")
+        new = path.with_name(f".{path.name}.new")
+        _create(new, text + before)
+        new.replace(path)
+    except OSError as error:
+        raise ConfigurationError(setting=str(path), problem=f"cannot be written: {error.strerror}") from None
+
+
+def is_open_to_others(path: Path, /) -> bool:
+    """Whether the group or others may touch the file (POSIX only)."""
+    return os.name == "posix" and bool(path.stat().st_mode & 0o077)
+
+
+def _create(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise ConfigurationError(setting=str(path), problem="exists already, and is left as it is") from None
+    except OSError as error:
+        raise ConfigurationError(setting=str(path), problem=f"cannot be written: {error.strerror}") from None
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,250 @@
+"""The reference host behind `serve`: the router, sign-in by bearer token, browser sessions, and one page."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import hmac
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlsplit
+
+from fastapi import FastAPI, Request, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
+
+from cloud_integrations import Actor, AsyncIntegrationManager, CloudIntegrationsError
+from cloud_integrations_fastapi import Denied, Permission, create_router
+
+from . import page
+from .sessions import Access, Session, Sessions, Tokens
+from .settings import API_PREFIX
+
+RETRY_EVERY = 30.0
+_BODY_LIMIT = 4096
+_log = logging.getLogger("cloud_integrations.serve")
+_access_log = logging.getLogger("cloud_integrations.access")
+
+
+def build_app(manager: AsyncIntegrationManager, *, tokens: Tokens, sessions: Sessions, base_url: str, token_route: bool = True) -> FastAPI:
+    """Return the host as an ASGI application; *base_url* is where browsers reach it."""
+    host = _Host(manager, tokens, sessions, secure=base_url.startswith("https://"))
+    app = FastAPI(title="cloud-integrations", lifespan=host.lifespan, docs_url=None, redoc_url=None)
+    app.include_router(create_router(manager, authorize=host.authorize, token_route=token_route, loopback=not host.secure))
+    app.add_api_route("/", host.show, methods=["GET"], include_in_schema=False)
+    app.add_api_route("/session", host.sign_in, methods=["POST"], include_in_schema=False)
+    app.add_api_route("/session", host.end_session, methods=["DELETE"], include_in_schema=False)
+    app.add_api_route("/sign-out", host.sign_out, methods=["POST"], include_in_schema=False)
+    app.add_api_route("/health", host.health, methods=["GET"], include_in_schema=False)
+    app.add_middleware(_AccessLog)
+    return app
+
+
+class _Host:
+    def __init__(self, manager: AsyncIntegrationManager, tokens: Tokens, sessions: Sessions, *, secure: bool) -> None:
+        self.secure = secure
+        self._manager = manager
+        self._tokens = tokens
+        self._sessions = sessions
+        # A browser takes a name with __Host- only from this host itself, over https, for every path.
+        self._session_cookie = "__Host-ci_session" if secure else "ci_session"
+        self._form_cookie = "__Host-ci_form" if secure else "ci_form"
+
+    @asynccontextmanager
+    async def lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
+        """Retry revocations beside the requests, and keep what was loaded out of the garbage collector's way."""
+        retrying = asyncio.create_task(self._retry_revocations())
+        gc.collect()
+        gc.freeze()
+        try:
+            yield
+        finally:
+            gc.unfreeze()
+            retrying.cancel()
+            with suppress(asyncio.CancelledError):
+                await retrying
+
+    async def _retry_revocations(self) -> None:
+        while True:
+            await asyncio.sleep(RETRY_EVERY)
+            try:
+                run = await self._manager.retry_revocations()
+            except CloudIntegrationsError as error:
+                _log.warning("revocations could not be retried: %s", error.message)
+            else:
+                if run.revoked or run.abandoned:
+                    _log.info("revocations: %d done, %d given up, %d waiting", run.revoked, run.abandoned, run.waiting)
+
+    async def authorize(self, request: Request, permission: Permission, tenant_id: str | None) -> Actor | Denied | None:
+        """Say who asks, and whether they may."""
+        access = self._access_of(request)
+        if access is None:
+            return None
+        return access.actor if access.may(permission.value, tenant_id) else Denied(access.actor)
+
+    async def show(self, request: Request) -> Response:
+        """Show the page that fits who is signed in."""
+        session = self._session_of(request)
+        if session is None:
+            return self._sign_in_form(request)
+        tenant = request.query_params.get("tenant")
+        if tenant is None:
+            return HTMLResponse(page.tenants_page(session), headers=page.HEADERS)
+        if not session.access.may(Permission.LIST, tenant):
+            return _html_problem(session, 403, "Not allowed", "You may not see this tenant.")
+        try:
+            found = await self._manager.list_integrations(tenant)
+        except CloudIntegrationsError as error:
+            return _html_problem(session, 400, "Not shown", f"{error.message[:1].upper()}{error.message[1:]}.")
+        quoted = quote(tenant, safe="")
+        html = page.tenant_page(
+            session,
+            tenant=tenant,
+            api=f"{API_PREFIX}/tenants/{quoted}",
+            integrations=found,
+            providers=self._manager.list_providers(),
+            back=f"/?tenant={quoted}",
+        )
+        return HTMLResponse(html, headers=page.HEADERS)
+
+    async def sign_in(self, request: Request) -> Response:
+        """Begin a session: for a bearer token in the header, or from the form."""
+        if request.headers.get("authorization"):
+            access = self._bearer_of(request)
+            if access is None:
+                return _problem(401, "auth/forbidden", "this token is not known here", {"WWW-Authenticate": "Bearer"})
+            response: Response = JSONResponse({"data": _who(access, self._sessions.seconds)}, 201, {"Cache-Control": "no-store"})
+            return self._begin_session(response, access)
+        fields = await _read_form(request)
+        if not self._is_own_form(request, fields):
+            return _html_problem(None, 403, "Not allowed", "This form is too old, or not from here. Open the page again.")
+        access = self._tokens.find(fields.get("token", "").strip())
+        if access is None:
+            return self._sign_in_form(request, refused=True)
+        return self._begin_session(RedirectResponse("/", 303), access)
+
+    async def end_session(self, request: Request) -> Response:
+        """End the session of this browser, or of this client."""
+        if not _is_same_origin(request):
+            return _problem(403, "auth/forbidden", "not allowed")
+        return self._without_session(request, JSONResponse({"success": True}))
+
+    async def sign_out(self, request: Request) -> Response:
+        """End the session, from the form."""
+        session = self._session_of(request)
+        fields = await _read_form(request)
+        if session is not None and not hmac.compare_digest(fields.get("form_token", "").encode(), session.form_token.encode()):
+            return _html_problem(session, 403, "Not allowed", "This form is not from here. Open the page again.")
+        return self._without_session(request, RedirectResponse("/", 303))
+
+    async def health(self) -> Response:
+        """Say whether the database answers."""
+        try:
+            report = await self._manager.report()
+        except CloudIntegrationsError:
+            return JSONResponse({"status": "unavailable"}, 503)
+        return JSONResponse({"status": "ok", "store": report.kind, "schema": report.schema})
+
+    def _access_of(self, request: Request) -> Access | None:
+        if request.headers.get("authorization"):
+            return self._bearer_of(request)
+        session = self._session_of(request)
+        # A cookie comes along whoever made the browser ask.
+        if session is None or (request.method not in {"GET", "HEAD"} and not _is_same_origin(request)):
+            return None
+        return session.access
+
+    def _bearer_of(self, request: Request) -> Access | None:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        return self._tokens.find(token.strip()) if scheme.lower() == "bearer" else None
+
+    def _session_of(self, request: Request) -> Session | None:
+        session_id = request.cookies.get(self._session_cookie)
+        return None if session_id is None else self._sessions.find(session_id)
+
+    def _begin_session(self, response: Response, access: Access) -> Response:
+        self._set(response, self._session_cookie, self._sessions.open(access), seconds=int(self._sessions.seconds))
+        return response
+
+    def _without_session(self, request: Request, response: Response) -> Response:
+        self._sessions.close(request.cookies.get(self._session_cookie, ""))
+        self._set(response, self._session_cookie, "", seconds=0)
+        return response
+
+    def _sign_in_form(self, request: Request, *, refused: bool = False) -> Response:
+        form_token = request.cookies.get(self._form_cookie) or secrets.token_urlsafe(32)
+        html = page.sign_in_page(form_token=form_token, refused=refused)
+        response = HTMLResponse(html, 403 if refused else 200, page.HEADERS)
+        self._set(response, self._form_cookie, form_token, seconds=3600)
+        return response
+
+    def _is_own_form(self, request: Request, fields: dict[str, str]) -> bool:
+        kept = request.cookies.get(self._form_cookie, "")
+        return bool(kept) and hmac.compare_digest(kept.encode(), fields.get("form_token", "").encode()) and _is_same_origin(request)
+
+    def _set(self, response: Response, name: str, value: str, *, seconds: int) -> None:
+        # Lax, so that the cookie is there when a provider sends the browser back.
+        response.set_cookie(name, value, max_age=seconds, path="/", secure=self.secure, httponly=True, samesite="lax")
+
+
+def _is_same_origin(request: Request) -> bool:
+    """Say whether a browser says that our own page asked; clients that are no browsers say nothing."""
+    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        return False
+    origin = request.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+
+
+async def _read_form(request: Request) -> dict[str, str]:
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > _BODY_LIMIT:
+            return {}
+    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+
+
+def _who(access: Access, seconds: float) -> dict[str, Any]:
+    return {
+        "actor": {"type": access.actor.type, "id": access.actor.id},
+        "tenants": "*" if access.tenants is None else sorted(access.tenants),
+        "permissions": sorted(access.permissions),
+        "expiresIn": int(seconds),
+    }
+
+
+def _problem(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
+    return JSONResponse({"success": False, "error": {"code": code, "message": message, "details": {}}}, status, headers)
+
+
+def _html_problem(session: Session | None, status: int, title: str, text: str) -> Response:
+    return HTMLResponse(page.problem_page(session, title=title, text=text), status, page.HEADERS)
+
+
+class _AccessLog:
+    """One line for each request, with its path alone: the query of a callback holds the code and the state."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 500
+
+        async def noting(message: Any) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            # As it was sent, still quoted: what is decoded could hold a line break.
+            path = scope.get("raw_path", b"").partition(b"?")[0].decode("latin-1")
+            _access_log.info("%s %s %d %.0f ms", scope["method"], path, status, (time.perf_counter() - began) * 1000)

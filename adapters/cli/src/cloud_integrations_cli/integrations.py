@@ -1,0 +1,283 @@
+"""The commands about integrations."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import typer
+
+from cloud_integrations import AuthType, Integration, IntegrationManager, Provider, Secret, SqlAlchemyStore
+from cloud_integrations.errors import InvalidCredentialsError, ValidationFailedError
+
+from . import wiring
+from .exits import CommandLineError
+from .render import Screen, check_out, integration_detail_out, integration_out, moment, removal_out, run_out, token_out
+from .secret_input import read_secret
+from .settings import Configuration
+
+
+def list_all(screen: Screen, configuration: Configuration, tenant: str, /) -> None:
+    """Show a tenant's integrations."""
+    with wiring.open_manager(configuration) as manager:
+        found = manager.list_integrations(tenant)
+        slugs = {summary.id: summary.slug for summary in manager.list_providers()}
+    if screen.as_json:
+        screen.json({"data": [integration_out(integration) for integration in found]})
+        return
+    screen.table(
+        ("ID", "Provider", "Name", "By", "Health", "Expires"),
+        [
+            (
+                str(each.id),
+                slugs.get(each.provider_id, str(each.provider_id)),
+                each.name,
+                each.auth_type.value,
+                words(each.health.value),
+                moment(each.expires_at),
+            )
+            for each in found
+        ],
+        empty="no integrations",
+    )
+
+
+def show(screen: Screen, configuration: Configuration, tenant: str, which: str, /) -> None:
+    """Show one integration."""
+    with wiring.open_manager(configuration) as manager:
+        integration = manager.get_integration(tenant, wiring.find_integration_id(manager, tenant, which))
+        show_integration(screen, manager, integration)
+
+
+def show_integration(screen: Screen, manager: IntegrationManager, integration: Integration, /) -> None:
+    """Show everything that may be shown of *integration*."""
+    if screen.as_json:
+        screen.json({"data": integration_detail_out(integration)})
+        return
+    slug = next((summary.slug for summary in manager.list_providers() if summary.id == integration.provider_id), "")
+    account = " ".join(part for part in (integration.account.label, integration.account.account_id) if part)
+    facts = {
+        "ID": str(integration.id),
+        "Tenant": integration.tenant_id,
+        "Provider": f"{slug} {integration.provider_id}".strip(),
+        "Name": integration.name,
+        "Connected by": integration.auth_type.value,
+        "Status": integration.status.value,
+        "Health": words(integration.health.value),
+        "Since": moment(integration.state_since),
+        "Why": words(integration.reason or ""),
+        "What to do": integration.advice,
+        "Account": account,
+        "Scopes": " ".join(integration.scopes),
+        "Not granted": " ".join(integration.missing_scopes),
+        "Expires": moment(integration.expires_at, unknown="unknown, or never"),
+        "Reconnect before": moment(integration.reconnect_before, unknown=""),
+        "Created": moment(integration.created_at),
+        "Updated": moment(integration.updated_at),
+    }
+    screen.facts({name: value for name, value in facts.items() if value})
+
+
+def add(
+    screen: Screen,
+    configuration: Configuration,
+    /,
+    *,
+    tenant: str,
+    provider: str,
+    name: str | None,
+    variables: Sequence[str],
+    api_key_file: Path | None,
+    api_key_stdin: bool,
+    secret_key_file: Path | None,
+) -> None:
+    """Connect a provider with an API key."""
+    given = read_variables(variables)
+    with wiring.open_manager(configuration) as manager:
+        entry = wiring.catalogue(configuration).require(provider)
+        api_key, secret_key = read_api_key(entry, file=api_key_file, stdin=api_key_stdin, secret_file=secret_key_file)
+        screen.note(f"asking {entry.name} whether the key works …")
+        integration = manager.add_api_key(
+            tenant,
+            entry.id,
+            name=name or entry.name,
+            api_key=api_key,
+            secret_key=secret_key,
+            variables=given,
+            actor=wiring.cli_actor(),
+        )
+        screen.note("connected")
+        show_integration(screen, manager, integration)
+
+
+def verify(screen: Screen, configuration: Configuration, tenant: str, which: str, /) -> None:
+    """Ask the provider whether the credential works; raises `InvalidCredentialsError` when it does not."""
+    with wiring.open_manager(configuration) as manager:
+        integration = manager.get_integration(tenant, wiring.find_integration_id(manager, tenant, which))
+        report = manager.verify(tenant, integration.id, actor=wiring.cli_actor())
+    if screen.as_json:
+        screen.json({"data": check_out(report)})
+    else:
+        account = " ".join(part for part in (report.account.label, report.account.account_id) if part)
+        screen.facts(
+            {
+                "Works": "yes" if report.works else "no" if report.verified else "unknown",
+                "Answer": words(report.outcome) if report.verified else "this provider has no check",
+                "Account": (account or "–") + (" (another one than before)" if report.account_changed else ""),
+                "Checked": moment(report.checked_at),
+            }
+        )
+    if report.verified and not report.works:
+        raise InvalidCredentialsError(provider_id=str(integration.provider_id), reason=report.outcome)
+
+
+def refresh(screen: Screen, configuration: Configuration, tenant: str, which: str, /) -> None:
+    """Renew the access token now."""
+    with wiring.open_manager(configuration) as manager:
+        renewed = manager.refresh(tenant, wiring.find_integration_id(manager, tenant, which), actor=wiring.cli_actor())
+        screen.note("renewed")
+        show_integration(screen, manager, renewed)
+
+
+def edit(
+    screen: Screen, configuration: Configuration, tenant: str, which: str, /, *, status: str | None = None, name: str | None = None
+) -> None:
+    """Switch an integration on or off, or rename it."""
+    with wiring.open_manager(configuration) as manager:
+        found = wiring.find_integration_id(manager, tenant, which)
+        edited = manager.edit_integration(tenant, found, status=status, name=name, actor=wiring.cli_actor())
+        show_integration(screen, manager, edited)
+
+
+def delete(screen: Screen, configuration: Configuration, tenant: str, which: str, /, *, yes: bool) -> None:
+    """Delete an integration, and say what became of each token."""
+    with wiring.open_manager(configuration) as manager:
+        integration = manager.get_integration(tenant, wiring.find_integration_id(manager, tenant, which))
+        ask(f"Delete {integration.name} ({integration.id}) of {tenant} and revoke its tokens?", yes=yes)
+        removal = manager.remove(tenant, integration.id, actor=wiring.cli_actor())
+    if screen.as_json:
+        screen.json(removal_out(removal))
+        return
+    screen.note("deleted; the local credential is gone")
+    fates = {"Refresh token": removal.refresh_token.value, "Access token": removal.access_token.value}
+    screen.facts(fates | ({"Remove by hand": removal.manual_url} if removal.manual_url else {}))
+    if "failed" in fates.values():
+        screen.note("what failed is kept sealed and tried again: `cloud-integrations revocations retry`")
+
+
+def retry_revocations(screen: Screen, configuration: Configuration, /, *, limit: int) -> None:
+    """Try again to revoke what could not be revoked."""
+    with wiring.open_manager(configuration) as manager:
+        run = manager.retry_revocations(limit=limit)
+    if screen.as_json:
+        screen.json({"data": run_out(run)})
+    else:
+        screen.facts({name.capitalize(): str(count) for name, count in run_out(run).items()})
+
+
+def count_revocations(screen: Screen, configuration: Configuration, /) -> None:
+    """Say how many tokens wait to be revoked."""
+    engine = wiring.open_engine(configuration)
+    try:
+        waiting = SqlAlchemyStore(engine).count_revocations()
+    finally:
+        engine.dispose()
+    if screen.as_json:
+        screen.json({"data": {"waiting": waiting}})
+    else:
+        screen.facts({"Waiting": str(waiting)})
+
+
+def token(
+    screen: Screen,
+    configuration: Configuration,
+    tenant: str,
+    provider: str,
+    /,
+    *,
+    reveal: bool,
+    yes: bool,
+    min_ttl: float | None,
+) -> None:
+    """Make sure that a credential works; with *reveal* print it."""
+    with wiring.open_manager(configuration) as manager:
+        entry = wiring.catalogue(configuration).require(provider)
+        if reveal:
+            ask(f"Print the secret of {entry.name} for tenant {tenant}? It is recorded in the audit.", yes=yes)
+        held = manager.token(tenant, entry.id, min_ttl=None if min_ttl is None else timedelta(seconds=min_ttl), actor=wiring.cli_actor())
+    if held.warning:
+        screen.note(f"warning: {words(held.warning)}")
+    if screen.as_json:
+        screen.json({"data": token_out(held, reveal=reveal)})
+    elif reveal:
+        screen.text(held.value.reveal())
+        if held.secret is not None:
+            screen.text(held.secret.reveal())
+    else:
+        screen.facts(
+            {
+                "Integration": str(held.integration_id),
+                "Connected by": held.auth_type.value,
+                "Expires": moment(held.expires_at, unknown="unknown, or never"),
+                "Scopes": " ".join(held.scopes) or "–",
+                "Secret": "works; --reveal prints it",
+            }
+        )
+
+
+def replace_key(
+    screen: Screen,
+    configuration: Configuration,
+    manager: IntegrationManager,
+    integration: Integration,
+    /,
+    *,
+    api_key_file: Path | None,
+    api_key_stdin: bool,
+    secret_key_file: Path | None,
+) -> None:
+    """Put a new API key in the place of the old one."""
+    entry = wiring.catalogue(configuration).require(integration.provider_id)
+    api_key, secret_key = read_api_key(entry, file=api_key_file, stdin=api_key_stdin, secret_file=secret_key_file)
+    replaced = manager.replace_api_key(
+        integration.tenant_id, integration.id, api_key=api_key, secret_key=secret_key, actor=wiring.cli_actor()
+    )
+    screen.note("reconnected")
+    show_integration(screen, manager, replaced)
+
+
+def read_api_key(entry: Provider, /, *, file: Path | None, stdin: bool, secret_file: Path | None) -> tuple[Secret, Secret | None]:
+    """Ask for what *entry* wants: a key, and its second half where there is one."""
+    method = entry.find_method(AuthType.API_KEY)
+    if method is None:
+        raise ValidationFailedError(field="provider", problem="takes no API key; use `cloud-integrations connect`")
+    labels = [expected.label or expected.name for expected in method.inputs]
+    key = read_secret("api-key", label=labels[0], file=file, stdin=stdin)
+    wants_second = len(method.inputs) > 1 and method.inputs[1].required
+    if secret_file is None and not wants_second:
+        return key, None
+    return key, read_secret("secret-key", label=labels[1] if len(labels) > 1 else "Secret key", file=secret_file)
+
+
+def read_variables(given: Sequence[str], /) -> Mapping[str, str]:
+    """Read `name=value` pairs.  Raises `CommandLineError`."""
+    pairs = [pair.partition("=") for pair in given]
+    if not all(name and equals for name, equals, _ in pairs):
+        raise CommandLineError("--variable takes name=value")
+    return {name: value for name, _, value in pairs}
+
+
+def ask(question: str, /, *, yes: bool) -> None:
+    """Go on only if the person agrees.  Raises `CommandLineError` where nobody can be asked."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise CommandLineError("nobody can be asked here; --yes says that you are sure")
+    typer.confirm(question, abort=True, err=True)
+
+
+def words(name: str, /) -> str:
+    """Write a word of a closed list for people."""
+    return name.replace("_", " ")

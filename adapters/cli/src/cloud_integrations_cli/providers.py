@@ -1,0 +1,78 @@
+"""The commands about the catalogue."""
+
+from __future__ import annotations
+
+from cloud_integrations import AesGcmCipher, HttpxTransport, IntegrationManager, LocalKeyring, MemoryStore, Provider, ProviderSummary
+
+from . import wiring
+from .render import Screen, provider_out
+from .settings import Configuration
+
+
+def list_all(screen: Screen, configuration: Configuration, /) -> None:
+    """Show every provider and what works with it here; needs no database."""
+    summaries = _summaries(configuration)
+    if screen.as_json:
+        screen.json({"data": [provider_out(summary) for summary in summaries]})
+        return
+    screen.table(
+        ("Slug", "Name", "Category", "Works here by", "Active"),
+        [(each.slug, each.name, each.category, _ways(each), "yes" if each.active else "no") for each in summaries],
+        empty="the catalogue is empty",
+    )
+
+
+def show(screen: Screen, configuration: Configuration, provider: str, /) -> None:
+    """Show one provider: its ways, what it asks for, and the redirect URI to register."""
+    entry = wiring.catalogue(configuration).require(provider)
+    summary = next(each for each in _summaries(configuration) if each.slug == entry.id)
+    if screen.as_json:
+        screen.json({"data": provider_out(summary)})
+        return
+    facts = {
+        "Slug": entry.id,
+        "ID": str(entry.provider_id),
+        "Name": entry.name,
+        "Category": entry.category,
+        "Active": "yes" if summary.active else "no",
+        "Can connect by": ", ".join(kind.value for kind in entry.auth_types) or "–",
+        "Works here by": _ways(summary),
+        "Redirect URI": summary.redirect_uri or _why_no_redirect_uri(entry, summary),
+        "Documentation": entry.documentation,
+    }
+    facts |= {
+        f"Asks for {given.name}": f"{given.label or given.name} (secret)" if given.secret else given.label or given.name
+        for method in entry.methods
+        if method.kind in {"key", "basic"}
+        for given in method.inputs
+    }
+    facts |= {
+        f"Variable {variable.name}": (variable.label or variable.hint or "a value that addresses need")
+        + (f", {variable.default} by default" if variable.default else "" if variable.required else ", optional")
+        for variable in entry.variables
+    }
+    screen.facts({name: value for name, value in facts.items() if value})
+
+
+def _ways(summary: ProviderSummary) -> str:
+    return ", ".join(kind.value for kind in summary.auth_types) or "–"
+
+
+def _why_no_redirect_uri(entry: Provider, summary: ProviderSummary) -> str:
+    if "oauth2" not in entry.auth_types:
+        return ""
+    return "depends on the tenant's variables" if "oauth2" in summary.auth_types else "add an [[applications]] entry for it to the settings"
+
+
+def _summaries(configuration: Configuration) -> tuple[ProviderSummary, ...]:
+    # Listing touches neither store nor network, so nothing has to be set up for it.
+    manager = IntegrationManager(
+        store=MemoryStore(),
+        transport=HttpxTransport(),
+        keys=LocalKeyring([LocalKeyring.generate_key("none")]),
+        cipher=AesGcmCipher(),
+        providers=wiring.catalogue(configuration),
+        applications=configuration.oauth_applications(),
+        settings=configuration.library_settings(),
+    )
+    return manager.list_providers()

@@ -1,0 +1,247 @@
+"""What people see as tables, and programs as JSON in the shapes of the HTTP API."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cloud_integrations import AccessToken, AuditRecord, AuditReport, CheckReport, Integration, ProviderSummary, Removal, RevocationRun
+
+_PIPE_WIDTH = 200
+"""Where no terminal says how wide it is, a line should hold a whole row."""
+_COLOURS = {
+    "active": "green",
+    "ok": "green",
+    "yes": "green",
+    "success": "green",
+    "revoked": "green",
+    "✓": "green",
+    "retrying": "yellow",
+    "unknown": "yellow",
+    "unsupported": "yellow",
+    "started": "yellow",
+    "!": "yellow",
+    "inactive": "red",
+    "disabled": "red",
+    "reconnect required": "red",
+    "failed": "red",
+    "failure": "red",
+    "denied": "red",
+    "no": "red",
+    "✗": "red",
+}
+
+
+class Output(StrEnum):
+    """How a command shows its data."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+class Screen:
+    """Where a command's words go: data to stdout, everything else to stderr."""
+
+    def __init__(self, output: Output = Output.TABLE, /) -> None:
+        self.output = output
+
+    @property
+    def as_json(self) -> bool:
+        """Whether a program is reading."""
+        return self.output is Output.JSON
+
+    def json(self, document: Any, /) -> None:
+        """Print a JSON document; on one line unless a terminal shows it."""
+        print(json.dumps(document, indent=2 if sys.stdout.isatty() else None), flush=True)  # noqa: T201  # data goes to stdout
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], /, *, empty: str) -> None:
+        """Print rows under headings, or say on stderr that there is none."""
+        cells = [list(row) for row in rows]
+        if not cells:
+            self.note(empty)
+            return
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+        for column in columns:
+            # Nothing is ever cut off; an id stays in one piece where the width allows it.
+            table.add_column(column, overflow="fold", min_width=36 if column == "ID" else None, no_wrap=column == "ID")
+        for row in cells:
+            table.add_row(*(_cell(cell) for cell in row))
+        _console().print(table)
+
+    def facts(self, facts: Mapping[str, str], /) -> None:
+        """Print a name and a value on each line."""
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(style="bold", no_wrap=True)
+        grid.add_column(overflow="fold")
+        for name, value in facts.items():
+            grid.add_row(name, _cell(value))
+        _console().print(grid)
+
+    def text(self, text: str, /) -> None:
+        """Print text that is data."""
+        print(text, flush=True)  # noqa: T201  # data goes to stdout
+
+    def note(self, text: str, /) -> None:
+        """Say something to the person; programs do not read it."""
+        print(visible(text), file=sys.stderr, flush=True)  # noqa: T201  # notes go to stderr
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _PIPE_WIDTH
+    return console
+
+
+def _cell(text: str) -> Text:
+    # `Text` reads no markup, so a name cannot draw; and no control character reaches the terminal.
+    text = visible(text)
+    return Text(text, style=_COLOURS.get(text, ""))
+
+
+def visible(text: str, /) -> str:
+    """Put a mark in the place of every character that would move the cursor or change its colour."""
+    return "".join(c if c.isprintable() or c == "\n" else "�" for c in text)
+
+
+def moment(at: datetime | None, /, *, unknown: str = "–") -> str:
+    """Write a time for people, in UTC."""
+    return unknown if at is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def timestamp(at: datetime, /) -> str:
+    """Write a time as the HTTP API does: ISO 8601 in UTC, ending in `Z`."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _maybe(at: datetime | None) -> str | None:
+    return None if at is None else timestamp(at)
+
+
+def integration_out(integration: Integration, /) -> dict[str, Any]:
+    """Return an integration as lists show it."""
+    return {
+        "id": str(integration.id),
+        "tenantId": integration.tenant_id,
+        "providerId": str(integration.provider_id),
+        "name": integration.name,
+        "status": integration.status.value,
+        "authType": integration.auth_type.value,
+        "createdAt": timestamp(integration.created_at),
+        "updatedAt": timestamp(integration.updated_at),
+    }
+
+
+def integration_detail_out(integration: Integration, /) -> dict[str, Any]:
+    """Return an integration with how it is doing, as the detail route shows it."""
+    return integration_out(integration) | {
+        "scopes": list(integration.scopes),
+        "requestedScopes": list(integration.requested_scopes),
+        "missingScopes": list(integration.missing_scopes),
+        "expiresAt": _maybe(integration.expires_at),
+        "reconnectBefore": _maybe(integration.reconnect_before),
+        "health": {
+            "state": integration.health.value,
+            "since": timestamp(integration.state_since),
+            "reason": integration.reason,
+            "advice": integration.advice,
+        },
+        "account": {"id": integration.account.account_id, "label": integration.account.label},
+    }
+
+
+def check_out(report: CheckReport, /) -> dict[str, Any]:
+    """Return what the provider's check said."""
+    return {
+        "works": report.works,
+        "outcome": report.outcome,
+        "verified": report.verified,
+        "account": {"id": report.account.account_id, "label": report.account.label},
+        "accountChanged": report.account_changed,
+        "checkedAt": timestamp(report.checked_at),
+    }
+
+
+def removal_out(removal: Removal, /) -> dict[str, Any]:
+    """Return what became of each token."""
+    return {
+        "success": True,
+        "integrationId": str(removal.integration_id),
+        "refreshToken": removal.refresh_token.value,
+        "accessToken": removal.access_token.value,
+        "manualUrl": removal.manual_url,
+    }
+
+
+def run_out(run: RevocationRun, /) -> dict[str, Any]:
+    """Return what a round over the outbox did."""
+    return {"revoked": run.revoked, "delayed": run.delayed, "abandoned": run.abandoned, "waiting": run.waiting}
+
+
+def provider_out(summary: ProviderSummary, /) -> dict[str, Any]:
+    """Return a provider as this installation's users see it."""
+    return {
+        "id": str(summary.id),
+        "slug": summary.slug,
+        "name": summary.name,
+        "category": summary.category,
+        "active": summary.active,
+        "authTypes": [kind.value for kind in summary.auth_types],
+        "documentation": summary.documentation,
+        "redirectUri": summary.redirect_uri,
+    }
+
+
+def record_out(record: AuditRecord, /) -> dict[str, Any]:
+    """Return an audit event in its place in the chain."""
+    event = record.event
+    return {
+        "seq": record.seq,
+        "eventId": str(event.event_id),
+        "occurredAt": timestamp(event.occurred_at),
+        "actor": {"type": event.actor.type, "id": event.actor.id},
+        "action": event.action,
+        "resource": event.resource,
+        "outcome": event.outcome.value,
+        "reason": event.reason,
+        "requestId": event.request_id,
+        "details": dict(event.details),
+        "hash": record.hash.hex(),
+    }
+
+
+def token_out(token: AccessToken, /, *, reveal: bool) -> dict[str, Any]:
+    """Return a credential; its secret only with *reveal*."""
+    document: dict[str, Any] = {
+        "integrationId": str(token.integration_id),
+        "providerId": str(token.provider_id),
+        "authType": token.auth_type.value,
+        "expiresAt": _maybe(token.expires_at),
+        "scopes": list(token.scopes),
+        "missingScopes": list(token.missing_scopes),
+        "warning": token.warning,
+    }
+    if reveal:
+        document |= {"value": token.value.reveal(), "secret": None if token.secret is None else token.secret.reveal()}
+    return document
+
+
+def report_out(report: AuditReport, /) -> dict[str, Any]:
+    """Return the result of walking a chain."""
+    return {
+        "tenantId": report.tenant_id,
+        "whole": report.whole,
+        "checked": report.checked,
+        "head": None if report.head is None else {"seq": report.head.seq, "hash": report.head.hash.hex()},
+        "problems": [{"seq": problem.seq, "kind": problem.kind} for problem in report.problems],
+    }

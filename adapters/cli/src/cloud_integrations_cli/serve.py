@@ -1,0 +1,264 @@
+"""`serve`: the reference host on uvicorn, with or without a simulated provider."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn
+from uuid import UUID
+
+import uvicorn
+from fastapi import FastAPI
+
+from cloud_integrations import AsyncIntegrationManager, Catalogue, LocalKeyring, Secret
+from cloud_integrations.errors import ConfigurationError
+from cloud_integrations.testing import ProviderServer, SimulatedProvider
+from cloud_integrations_fastapi import Permission
+
+from . import wiring
+from .database import migrate_database
+from .files import write_private
+from .host import build_app
+from .keys import new_token, token_hash
+from .render import Screen
+from .sessions import Sessions, Tokens
+from .settings import BuiltConfiguration, Configuration, ServeToken, is_loopback
+
+DEMO_TENANT = "acme"
+
+
+class Listening(uvicorn.Server):
+    """A uvicorn server that tells when it is ready and leaves signals alone."""
+
+    def __init__(self, app: FastAPI, /, *, when_ready: Callable[[], None]) -> None:
+        # Its own log would show a callback's query, and so would its access log.
+        super().__init__(
+            uvicorn.Config(app, log_config=None, access_log=False, server_header=False, lifespan="on", timeout_graceful_shutdown=10)
+        )
+        self._when_ready = when_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen, and say so."""
+        await super().startup(sockets)
+        if self.started:
+            self._when_ready()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Let whoever runs the server decide about signals."""
+        yield
+
+
+class UntilSignal(Listening):
+    """The same, until SIGINT or SIGTERM; neither is an error."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop gracefully; asked twice, at once."""
+        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _stop(self, *_: object) -> None:
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+class WallClock:
+    """The time of this machine, for the simulated provider."""
+
+    def now(self) -> datetime:
+        """Return an aware datetime in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+        return time.monotonic()
+
+
+def run(screen: Screen, configuration: Configuration, /, *, host: str | None, port: int | None) -> None:
+    """Serve what the settings say, until interrupted."""
+    changes = {name: value for name, value in {"host": host, "port": port}.items() if value is not None}
+    configuration = configuration.model_copy(update=changes)
+    _check_permissions(configuration)
+    _prepare()
+    bound = bind(configuration.host, configuration.port)
+    configuration = configuration.model_copy(update={"port": bound.getsockname()[1]})
+
+    def ready() -> None:
+        if screen.as_json:
+            screen.json({"url": configuration.base_url})
+        else:
+            screen.note(f"serving {configuration.base_url} (stop with Ctrl-C)")
+            if not configuration.tokens:
+                screen.note("nobody can sign in yet: `cloud-integrations tokens generate` makes a token")
+            if is_loopback(configuration.base_url) and configuration.host not in {"127.0.0.1", "localhost", "::1"}:
+                screen.note("warning: others can reach this address without TLS; put a proxy before it and set public_url")
+
+    asyncio.run(_serve(configuration, bound, ready))
+
+
+async def _serve(configuration: Configuration, bound: socket.socket, ready: Callable[[], None]) -> None:
+    async with wiring.open_async_manager(configuration) as manager:
+        app = build_app(
+            manager,
+            tokens=Tokens(configuration.tokens),
+            sessions=Sessions(seconds=configuration.session_hours * 3600),
+            base_url=configuration.base_url,
+        )
+        await UntilSignal(app, when_ready=ready).serve([bound])
+
+
+def run_demo(screen: Screen, /, *, host: str | None, port: int | None) -> None:
+    """Serve with a simulated provider and a temporary database, until interrupted."""
+    if host is not None and host not in {"127.0.0.1", "localhost"}:
+        raise ConfigurationError(setting="--host", problem="of a demonstration is 127.0.0.1 alone: its provider and its token are for show")
+    _prepare()
+    asyncio.run(_serve_demo(screen, port or 0))
+
+
+async def _serve_demo(screen: Screen, port: int) -> None:
+    async with demo_host(port) as demo:
+
+        def ready() -> None:
+            if screen.as_json:
+                screen.json(demo.as_document())
+            else:
+                for line in demo.as_lines():
+                    screen.note(line)
+
+        await UntilSignal(demo.app, when_ready=ready).serve([demo.bound])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoHost:
+    """Everything a demonstration has, for as long as it runs."""
+
+    app: FastAPI
+    manager: AsyncIntegrationManager
+    bound: socket.socket
+    url: str
+    token: Secret
+    provider: SimulatedProvider
+    provider_url: str
+    database: Path
+
+    oauth_slug: str
+    oauth_id: UUID
+    keys_id: UUID
+
+    def as_document(self) -> dict[str, object]:
+        """Return what a program needs to know."""
+        return {
+            "url": self.url,
+            "token": self.token.reveal(),
+            "tenantId": DEMO_TENANT,
+            "provider": {
+                "url": self.provider_url,
+                "oauthProviderId": str(self.oauth_id),
+                "apiKeyProviderId": str(self.keys_id),
+                "validApiKey": self.provider.valid_api_key.reveal(),
+                "invalidApiKey": self.provider.invalid_api_key.reveal(),
+            },
+        }
+
+    def as_lines(self) -> list[str]:
+        """Return what a person needs to know."""
+        return [
+            f"serving {self.url} with a simulated provider at {self.provider_url}",
+            "",
+            f"  page      {self.url}/",
+            f"  API       {self.url}/api/v1/tenants/{DEMO_TENANT}/integrations",
+            f"  token     {self.token.reveal()}",
+            f"  API key   {self.provider.valid_api_key.reveal()}   (for the provider “Simulated (keys)”)",
+            "",
+            "Open the page, sign in with the token, and connect. Everything is gone when you stop it with Ctrl-C.",
+        ]
+
+
+@asynccontextmanager
+async def demo_host(port: int = 0, /) -> AsyncIterator[DemoHost]:
+    """Give a host with a simulated provider and a temporary database, ready to be served on its socket."""
+    with tempfile.TemporaryDirectory(prefix="cloud-integrations-demo-") as folder:
+        home = Path(folder)
+        write_private(home / "keyring", f"{LocalKeyring.generate_key('demo').reveal()}\n")
+        write_private(home / "demo.db", "")
+        token = Secret(new_token())
+        bound = bind("127.0.0.1", port)
+        configuration = BuiltConfiguration(
+            database_url=Secret(f"sqlite:///{home / 'demo.db'}"),
+            keyring_file=home / "keyring",
+            port=bound.getsockname()[1],
+        )
+        migrate_database(configuration)
+        provider = SimulatedProvider(clock=WallClock())
+        with ProviderServer(provider) as server:
+            by_sign_in, by_key = provider.catalogue_entries(server.url)
+            async with wiring.open_async_manager(
+                configuration, providers=Catalogue.of(by_sign_in, by_key), applications=[provider.application()]
+            ) as manager:
+                access = ServeToken(
+                    sha256=token_hash(token.reveal()),
+                    actor="user:demo",
+                    tenants=(DEMO_TENANT,),
+                    permissions=tuple(permission.value for permission in Permission if permission is not Permission.REVEAL),
+                )
+                yield DemoHost(
+                    manager=manager,
+                    app=build_app(manager, tokens=Tokens([access]), sessions=Sessions(seconds=3600), base_url=configuration.base_url),
+                    bound=bound,
+                    url=configuration.base_url,
+                    token=token,
+                    provider=provider,
+                    provider_url=server.url,
+                    database=home / "demo.db",
+                    oauth_slug=by_sign_in.id,
+                    oauth_id=by_sign_in.provider_id,
+                    keys_id=by_key.provider_id,
+                )
+
+
+def bind(host: str, port: int, /) -> socket.socket:
+    """Take the address now, so that its port is known and a port in use is told before anything starts."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise ConfigurationError(
+            setting=f"{host}:{port}", problem=f"cannot be listened on: {error.strerror or 'no such address'}"
+        ) from None
+    return bound
+
+
+def _check_permissions(configuration: Configuration) -> None:
+    known = {permission.value for permission in Permission}
+    for position, entry in enumerate(configuration.tokens):
+        if unknown := sorted(set(entry.permissions) - known):
+            problem = f"names {', '.join(unknown)}; there are {', '.join(sorted(known))}"
+            raise ConfigurationError(setting=f"tokens.{position}.permissions", problem=problem)
+
+
+def _prepare() -> None:
+    for name in ("cloud_integrations.access", "cloud_integrations.serve"):
+        logging.getLogger(name).setLevel(logging.INFO)
+    # Until the server takes over, being asked to end still puts everything away.
+    signal.signal(signal.SIGTERM, _leave)
+
+
+def _leave(*_: object) -> NoReturn:
+    raise SystemExit(0)

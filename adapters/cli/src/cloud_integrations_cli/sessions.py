@@ -1,0 +1,98 @@
+"""Who is signed in at `serve`: bearer tokens kept as hashes, and browser sessions in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from time import monotonic
+
+from cloud_integrations import Actor
+
+from .keys import token_hash
+from .settings import ServeToken
+
+_MAX_SESSIONS = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """What somebody may do, and for whom."""
+
+    actor: Actor
+    tenants: frozenset[str] | None
+    """None: all of them."""
+    permissions: frozenset[str]
+
+    def may(self, permission: str, tenant_id: str | None, /) -> bool:
+        """Say whether this covers *permission*, in *tenant_id* where a tenant is meant."""
+        return permission in self.permissions and (tenant_id is None or self.tenants is None or tenant_id in self.tenants)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A browser that signed in; `form_token` is in its forms and nowhere else."""
+
+    access: Access
+    form_token: str
+    ends_at: float
+
+
+class Tokens:
+    """The bearer tokens that are accepted, by hash."""
+
+    def __init__(self, entries: Iterable[ServeToken], /) -> None:
+        self._by_hash = [
+            (
+                bytes.fromhex(entry.sha256),
+                Access(
+                    actor=entry.who,
+                    tenants=None if entry.tenants == "*" else frozenset(entry.tenants),
+                    permissions=frozenset(entry.permissions),
+                ),
+            )
+            for entry in entries
+        ]
+
+    def find(self, token: str, /) -> Access | None:
+        """Return what *token* allows, or None.  The time it takes does not depend on which entry fits."""
+        presented = bytes.fromhex(token_hash(token))
+        found = None
+        for known, access in self._by_hash:
+            if hmac.compare_digest(presented, known):
+                found = access
+        return found
+
+
+class Sessions:
+    """Browser sessions, in memory: a restart signs everybody out.  Ids are random and kept as their SHA-256."""
+
+    def __init__(self, *, seconds: float, clock: Callable[[], float] = monotonic) -> None:
+        self.seconds = seconds
+        self._clock = clock
+        self._held: dict[bytes, Session] = {}
+
+    def open(self, access: Access, /) -> str:
+        """Begin a session and return its id."""
+        now = self._clock()
+        self._held = {key: session for key, session in self._held.items() if session.ends_at > now}
+        while len(self._held) >= _MAX_SESSIONS:
+            self._held.pop(next(iter(self._held)))
+        session_id = secrets.token_urlsafe(32)
+        self._held[_key(session_id)] = Session(access=access, form_token=secrets.token_urlsafe(32), ends_at=now + self.seconds)
+        return session_id
+
+    def find(self, session_id: str, /) -> Session | None:
+        """Return the session, or None when there is none or its time is over."""
+        session = self._held.get(_key(session_id))
+        return session if session is not None and session.ends_at > self._clock() else None
+
+    def close(self, session_id: str, /) -> None:
+        """End a session."""
+        self._held.pop(_key(session_id), None)
+
+
+def _key(session_id: str) -> bytes:
+    return hashlib.sha256(session_id.encode()).digest()

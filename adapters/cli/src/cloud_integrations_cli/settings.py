@@ -1,0 +1,280 @@
+"""Settings from the environment (`CLOUD_INTEGRATIONS_…`) and a TOML file; the environment wins."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+
+from cloud_integrations import Actor, OAuthApplication, Secret, Settings
+from cloud_integrations.errors import ConfigurationError
+
+PREFIX = "CLOUD_INTEGRATIONS_"
+FILE_NAME = "cloud-integrations.toml"
+API_PREFIX = "/api/v1"
+_TOML_PLACE = re.compile(r"line \d+, column \d+")
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Application(_Part):
+    """An OAuth application as registered at a provider; see `OAuthApplication`."""
+
+    provider: str
+    client_id: str
+    client_secret: Secret | None = None
+    client_secret_file: Path | None = None
+    method_id: str | None = None
+    scopes: tuple[str, ...] | None = None
+    redirect_uris: tuple[str, ...] = ()
+    variables: dict[str, str] = {}
+    client_auth: str | None = None
+    issuer: str | None = None
+
+    @model_validator(mode="after")
+    def _one_place_for_the_secret(self) -> Self:
+        if self.client_secret is not None and self.client_secret_file is not None:
+            raise ValueError("give client_secret or client_secret_file, not both")
+        return self
+
+
+class ServeToken(_Part):
+    """A bearer token that `serve` accepts: only its SHA-256 is kept."""
+
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    actor: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}:\S{1,200}$")]
+    """`type:id`, as the audit names it."""
+    tenants: Literal["*"] | tuple[str, ...]
+    permissions: tuple[str, ...]
+
+    @property
+    def who(self) -> Actor:
+        """The actor as a value."""
+        kind, _, name = self.actor.partition(":")
+        return Actor(type=kind, id=name)
+
+
+class Limits(_Part):
+    """Lengths of time in seconds; what is left out has the library's default."""
+
+    min_ttl: timedelta | None = None
+    token_cache: timedelta | None = None
+    use_window: timedelta | None = None
+    data_key_cache: timedelta | None = None
+    pending_lifetime: timedelta | None = None
+    deadline: timedelta | None = None
+    lease: timedelta | None = None
+    wait_limit: timedelta | None = None
+    persist_limit: timedelta | None = None
+
+
+class Configuration(BaseSettings):
+    """Everything an operator may set."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    database_url: Secret | None = None
+    keyring_file: Path | None = None
+    keys: Annotated[tuple[Secret, ...], NoDecode] = ()
+    public_url: str | None = None
+    callback_url: str | None = None
+    provider_files: tuple[Path, ...] = ()
+    inactive_providers: tuple[str, ...] = ()
+    applications: tuple[Application, ...] = ()
+    require_state: bool = False
+    pin_accounts: bool = False
+    record_uses: bool = True
+    limits: Limits = Limits()
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    session_hours: Annotated[float, Field(gt=0, le=168)] = 8
+    tokens: tuple[ServeToken, ...] = ()
+
+    file: Path | None = Field(default=None, exclude=True)
+    """Where the settings were read; not a setting."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  # the signature is pydantic-settings'
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # as above
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # as above
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the environment before the file, whose content comes as arguments."""
+        return env_settings, init_settings
+
+    @field_validator("keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: Any) -> Any:
+        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    @field_validator("public_url", "callback_url")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        url = urlsplit(value)
+        if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment or url.username:
+            raise ValueError("must be an http or https address without query")
+        if url.scheme == "http" and url.hostname not in _LOOPBACK:
+            raise ValueError("must be an https address (plain http is for this computer alone)")
+        return value.rstrip("/")
+
+    @property
+    def folder(self) -> Path:
+        """What relative paths are relative to: the folder of the settings file, else the working folder."""
+        return Path.cwd() if self.file is None else self.file.absolute().parent
+
+    @property
+    def base_url(self) -> str:
+        """Where browsers reach `serve`."""
+        return self.public_url or f"http://{_in_url(self.host)}:{self.port}"
+
+    @property
+    def callback(self) -> str:
+        """Where providers send browsers back, without the context id."""
+        return self.callback_url or f"{self.base_url}{API_PREFIX}/oauth/callback"
+
+    def find_database_url(self) -> str:
+        """Return the SQLAlchemy URL; a relative SQLite file is beside the settings.  Raises `ConfigurationError`."""
+        if self.database_url is None or not self.database_url:
+            raise ConfigurationError(setting="database_url", problem="is missing; `cloud-integrations init` writes settings to start from")
+        text = self.database_url.reveal()
+        if text.startswith("sqlite:///") and not text.startswith(("sqlite:////", "sqlite:///:memory:")):
+            return f"sqlite:///{self.folder / text.removeprefix('sqlite:///')}"
+        return text
+
+    def library_settings(self, *, callback_url: str | None = None) -> Settings:
+        """Return what the library itself wants to know."""
+        callback = callback_url or self.callback
+        chosen = {name: value for name, value in self.limits if value is not None}
+        if not self.record_uses:
+            chosen["use_window"] = None
+        return Settings(
+            callback_url=callback,
+            require_state=self.require_state,
+            pin_accounts=self.pin_accounts,
+            loopback=is_loopback(callback),
+            **chosen,
+        )
+
+    def oauth_applications(self) -> tuple[OAuthApplication, ...]:
+        """Return the operator's OAuth applications, their secrets read.  Raises `ConfigurationError`."""
+        return tuple(
+            OAuthApplication(
+                client_secret=application.client_secret or self._read_client_secret(application),
+                **application.model_dump(exclude={"client_secret", "client_secret_file"}),
+            )
+            for application in self.applications
+        )
+
+    def _read_client_secret(self, application: Application) -> Secret | None:
+        if application.client_secret_file is None:
+            return None
+        path = self.folder / application.client_secret_file
+        try:
+            return Secret(path.read_text(encoding="utf-8").strip())
+        except (OSError, UnicodeDecodeError):
+            raise ConfigurationError(setting=f"client_secret_file of {application.provider}", problem="cannot be read") from None
+
+
+class BuiltConfiguration(Configuration):
+    """Settings that this program makes for itself: the environment has no say."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  # the signature is pydantic-settings'
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # as above
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # as above
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # as above
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take the arguments alone."""
+        return (init_settings,)
+
+
+def load(path: Path | None = None, /) -> Configuration:
+    """Read the settings: the file given, named by `CLOUD_INTEGRATIONS_CONFIG`, of the working folder, or of the user; then the environment.
+
+    Raises `ConfigurationError` naming the setting, never a value.
+    """
+    file = find_file(path)
+    content = {} if file is None else _read(file)
+    with _speaking_our_errors(file):
+        return Configuration(**content, file=file)
+
+
+def find_file(path: Path | None, /) -> Path | None:
+    """Return the settings file that is used, or None.  One that is named must be there."""
+    named = path or (Path(text) if (text := os.environ.get(f"{PREFIX}CONFIG")) else None)
+    if named is not None:
+        return named
+    usual = (Path(FILE_NAME), platformdirs.user_config_path("cloud-integrations", appauthor=False) / FILE_NAME)
+    return next((place for place in usual if place.is_file()), None)
+
+
+def unknown_variables() -> list[str]:
+    """Return the environment variables that look like settings and are none."""
+    known = {*(name.upper() for name in Configuration.model_fields if name != "file"), "CONFIG"}
+    given = [name for name in os.environ if name.startswith(PREFIX)]
+    return sorted(name for name in given if name.removeprefix(PREFIX).split("__")[0] not in known)
+
+
+def is_loopback(url: str, /) -> bool:
+    """Whether this is plain http to this computer."""
+    parts = urlsplit(url)
+    return parts.scheme == "http" and parts.hostname in _LOOPBACK
+
+
+def _in_url(host: str) -> str:
+    if host in {"0.0.0.0", "::"}:  # noqa: S104  # what listens everywhere is reached at the loopback address
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(setting=str(file), problem=f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(setting=str(file), problem="is not UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        place = _TOML_PLACE.search(str(error))
+        raise ConfigurationError(setting=str(file), problem="is not TOML" + (f" (at {place[0]})" if place else "")) from None
+    if "file" in content:
+        raise ConfigurationError(setting=f"{file}: file", problem="is not a setting")
+    return content
+
+
+@contextmanager
+def _speaking_our_errors(file: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except ValidationError as error:
+        # The first problem is enough to act on; pydantic's whole text would repeat the values.
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = ".".join(str(step) for step in first["loc"])
+        where = f"{file}: {place}" if file is not None else place
+        problem = first["msg"].removeprefix("Value error, ")
+        raise ConfigurationError(setting=where, problem=f"is wrong: {problem[:1].lower()}{problem[1:]}") from None
+    except SettingsError as error:
+        name = re.search(r'field "(\w+)"', str(error))
+        setting = f"{PREFIX}{name[1].upper()}" if name else "the environment"
+        raise ConfigurationError(setting=setting, problem="is not JSON") from None

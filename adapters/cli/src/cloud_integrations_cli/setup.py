@@ -1,0 +1,79 @@
+"""`init`: settings to start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cloud_integrations import LocalKeyring
+from cloud_integrations.errors import ConfigurationError
+
+from .database import migrate_database
+from .files import write_private
+from .keys import new_kid
+from .render import Screen
+from .settings import FILE_NAME, load
+
+KEYRING = "keyring"
+DATABASE = "cloud-integrations.db"
+TEMPLATE = f"""\
+# Settings of cloud-integrations. Relative paths are relative to this file.
+# Each can also be given in the environment, which wins: CLOUD_INTEGRATIONS_DATABASE_URL and so on.
+
+# An SQLAlchemy URL: sqlite:///file, postgresql://user:password@host/name, mysql+pymysql://…
+database_url = "sqlite:///{DATABASE}"
+
+# The keys that seal everything, newest first. Keep a copy where backups of the database are not.
+keyring_file = "{KEYRING}"
+
+# Where browsers reach `cloud-integrations serve`. https everywhere but on this computer.
+public_url = "http://127.0.0.1:8000"
+host = "127.0.0.1"
+port = 8000
+
+# Refuse a posted code that does not bring the state of an authorization begun here. Leave it on unless a front end needs it off.
+require_state = true
+
+# Refuse a reconnect that answers as another account than before.
+pin_accounts = false
+
+# Providers beside those that are built in, and those that are switched off.
+# provider_files = ["providers"]
+# inactive_providers = ["okta"]
+
+# One entry for each OAuth application. `cloud-integrations doctor` says which redirect URI to register for it.
+# [[applications]]
+# provider = "github"
+# client_id = "…"
+# client_secret_file = "github.secret"
+
+# One entry for each bearer token of `serve`: `cloud-integrations tokens generate` prints it.
+# [[tokens]]
+# sha256 = "…"
+# actor = "service:backend"
+# tenants = ["acme"]
+# permissions = ["list", "read", "connect", "providers"]
+
+# Seconds.
+# [limits]
+# token_cache = 60
+# deadline = 15
+"""
+
+
+def init(screen: Screen, folder: Path, /) -> None:
+    """Write settings, a keyring and a SQLite database into *folder*; raises `ConfigurationError` when one of them is there."""
+    files = {name: folder / name for name in (FILE_NAME, KEYRING, DATABASE)}
+    for file in files.values():
+        if file.exists():
+            raise ConfigurationError(setting=str(file), problem="exists already; nothing was written")
+    kid = new_kid()
+    write_private(files[KEYRING], f"{LocalKeyring.generate_key(kid).reveal()}\n")
+    write_private(files[FILE_NAME], TEMPLATE)
+    # SQLite takes an empty file, so that it is private from its first byte on.
+    write_private(files[DATABASE], "")
+    _, revision = migrate_database(load(files[FILE_NAME]))
+    if screen.as_json:
+        screen.json({"data": {"files": [str(file) for file in files.values()], "kid": kid, "revision": revision}})
+        return
+    screen.facts({"Settings": str(files[FILE_NAME]), "Keyring": f"{files[KEYRING]} (key {kid})", "Database": f"{files[DATABASE]}"})
+    screen.note("\nnext: add an application to the settings, then run `cloud-integrations doctor`")

@@ -1,0 +1,165 @@
+"""The parts of the library, put together as the settings say."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from uuid import UUID
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from cloud_integrations import (
+    Actor,
+    AesGcmCipher,
+    AsyncHttpxTransport,
+    AsyncIntegrationManager,
+    AsyncLocalKeyring,
+    AsyncSqlAlchemyStore,
+    Catalogue,
+    HttpxTransport,
+    IntegrationManager,
+    LocalKeyring,
+    OAuthApplication,
+    SqlAlchemyStore,
+)
+from cloud_integrations.backends.sqlalchemy import sqlite_engine
+from cloud_integrations.errors import ConfigurationError, IntegrationNotFoundError, ValidationFailedError
+
+from .settings import Configuration
+
+_AWAITED = {"postgresql+psycopg", "postgresql+asyncpg"}
+
+
+def cli_actor() -> Actor:
+    """Return who types: the user of the operating system, as the audit names them."""
+    try:
+        return Actor(type="cli", id=getpass.getuser())
+    except (KeyError, OSError):  # a container may run as a user without a name
+        return Actor(type="cli", id="unknown")
+
+
+def keyring(configuration: Configuration, /) -> LocalKeyring:
+    """Return the keys: those of the environment, else of the file.  Raises `ConfigurationError`."""
+    if configuration.keys:
+        return LocalKeyring(configuration.keys)
+    if configuration.keyring_file is None:
+        raise ConfigurationError(setting="keyring_file", problem="is missing; `cloud-integrations keys generate --file keyring` makes one")
+    return LocalKeyring.from_file(configuration.folder / configuration.keyring_file)
+
+
+def catalogue(configuration: Configuration, /) -> Catalogue:
+    """Return the built-in providers and the operator's own.  Raises `ConfigurationError`."""
+    files = [configuration.folder / path for path in configuration.provider_files]
+    return Catalogue.load(*files).disable(*configuration.inactive_providers)
+
+
+def open_engine(configuration: Configuration, /) -> Engine:
+    """Return a blocking engine; it does not connect yet.  Raises `ConfigurationError`."""
+    url = _url(configuration)
+    if url.get_backend_name() == "sqlite":
+        return sqlite_engine(url.database or ":memory:")
+    try:
+        return create_engine(url, hide_parameters=True, pool_pre_ping=True)
+    except (NoSuchModuleError, ImportError):
+        raise _without_driver(url) from None
+
+
+def _open_async_engine(configuration: Configuration) -> Engine | AsyncEngine:
+    url = _url(configuration)
+    if url.drivername not in _AWAITED:
+        return open_engine(configuration)
+    try:
+        return create_async_engine(url, hide_parameters=True, pool_pre_ping=True)
+    except ImportError:
+        raise _without_driver(url) from None
+
+
+def _url(configuration: Configuration) -> URL:
+    try:
+        url = make_url(configuration.find_database_url())
+    except ArgumentError:
+        raise ConfigurationError(setting="database_url", problem="is not an SQLAlchemy URL") from None
+    # The driver that this program brings.
+    return url.set(drivername="postgresql+psycopg") if url.drivername in {"postgresql", "postgres"} else url
+
+
+def _without_driver(url: URL) -> ConfigurationError:
+    return ConfigurationError(setting="database_url", problem=f"needs a driver for {url.drivername} that is not installed")
+
+
+@contextmanager
+def open_manager(
+    configuration: Configuration, /, *, callback_url: str | None = None, applications: Sequence[OAuthApplication] | None = None
+) -> Iterator[IntegrationManager]:
+    """Give the blocking manager, started, and put everything away afterwards."""
+    engine = open_engine(configuration)
+    try:
+        with IntegrationManager(
+            store=SqlAlchemyStore(engine),
+            transport=HttpxTransport(),
+            keys=keyring(configuration),
+            cipher=AesGcmCipher(),
+            providers=catalogue(configuration),
+            applications=configuration.oauth_applications() if applications is None else applications,
+            settings=configuration.library_settings(callback_url=callback_url),
+        ) as manager:
+            yield manager
+    finally:
+        engine.dispose()
+
+
+@asynccontextmanager
+async def open_async_manager(
+    configuration: Configuration,
+    /,
+    *,
+    providers: Catalogue | None = None,
+    applications: Sequence[OAuthApplication] | None = None,
+) -> AsyncIterator[AsyncIntegrationManager]:
+    """Give the awaiting manager, started, and put everything away afterwards."""
+    engine = _open_async_engine(configuration)
+    try:
+        async with AsyncIntegrationManager(
+            store=AsyncSqlAlchemyStore(engine),
+            transport=AsyncHttpxTransport(),
+            keys=AsyncLocalKeyring(keyring(configuration)),
+            cipher=AesGcmCipher(),
+            providers=catalogue(configuration) if providers is None else providers,
+            applications=configuration.oauth_applications() if applications is None else applications,
+            settings=configuration.library_settings(),
+        ) as manager:
+            yield manager
+    finally:
+        if isinstance(engine, AsyncEngine):
+            await engine.dispose()
+        else:
+            engine.dispose()
+
+
+def read_id(text: str, /) -> UUID | None:
+    """Read an integration id, or answer None."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def find_integration_id(manager: IntegrationManager, tenant: str, text: str, /) -> UUID:
+    """Return the id that *text* is, or the tenant's integration with the provider that *text* names.
+
+    Raises `ValidationFailedError` when it can be neither, `ProviderNotFoundError` or `IntegrationNotFoundError`.
+    """
+    found = read_id(text)
+    if found is not None:
+        return found
+    provider = next((summary for summary in manager.list_providers() if summary.slug == text), None)
+    if provider is None:
+        raise ValidationFailedError(field="integration", problem="must be an integration's id, or the slug of its provider")
+    for integration in manager.list_integrations(tenant):
+        if integration.provider_id == provider.id:
+            return integration.id
+    raise IntegrationNotFoundError
