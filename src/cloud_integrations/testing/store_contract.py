@@ -746,7 +746,11 @@ class _Pending(_Contract):
     def test_one_of_fifty_takes_it(self, door: Door) -> None:
         pending = a_pending()
         door.apply(AddPending(pending=pending))
-        answers = door.together([lambda store: store.take_pending(pending.state_hash)] * 50)
+
+        def take(store: Any) -> Any:
+            return store.take_pending(pending.state_hash)
+
+        answers = door.together([take] * 50)
         assert refused(answers) == []
         assert len([answer for answer in answers if answer is not None]) == 1
 
@@ -883,7 +887,11 @@ class _Outbox(_Contract):
     def test_parallel_claimers_share_nothing(self, door: Door) -> None:
         entries = [a_revocation() for _ in range(40)]
         door.apply(*[AddRevocation(revocation=entry) for entry in entries])
-        answers = door.together([lambda store: store.claim_revocations(limit=10, hold=timedelta(minutes=1))] * 8)
+
+        def claim(store: Any) -> Any:
+            return store.claim_revocations(limit=10, hold=timedelta(minutes=1))
+
+        answers = door.together([claim] * 8)
         assert refused(answers) == []
         claimed = [entry.id for batch in answers for entry in batch]
         assert len(claimed) == len(set(claimed))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cloud_integrations.ports.clock import Clock
 
 from .clock import CLOCK_OPTION
 
-AnyEngine = TypeVar("AnyEngine", Engine, AsyncEngine)
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+AnyEngine = TypeVar("AnyEngine", Engine, "AsyncEngine")
 
 
 def sqlite_engine(path: str | Path, /, *, timeout: float = 10.0) -> Engine:

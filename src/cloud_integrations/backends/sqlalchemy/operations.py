@@ -6,7 +6,7 @@ Nothing here begins or ends a transaction.  Statements are built once, at import
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, timedelta
@@ -957,7 +957,7 @@ def _table_is_missing(error: DBAPIError) -> bool:
 
 
 @contextmanager
-def _refused_as(refusal: CloudIntegrationsError) -> Iterator[None]:
+def _refused_as(refusal: CloudIntegrationsError) -> Generator[None]:
     """Say *refusal* when a constraint refuses the one statement inside; the driver's own words may hold the row."""
     try:
         yield

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import partial
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cloud_integrations.domain.audit import AuditHead, AuditRecord
 from cloud_integrations.domain.envelope import KeyCheck, WrappedKey
@@ -28,6 +26,10 @@ from cloud_integrations.ports.store import Change, StoreReport
 
 from . import operations, schema
 from .engine import begin_writing, reading_view, writing_view
+
+if TYPE_CHECKING:
+    # A blocking host shall not pay for importing it, nor need greenlet.
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -132,7 +134,7 @@ class AsyncSqlAlchemyStore:
     """
 
     def __init__(self, engine: AsyncEngine | Engine, /, *, clock: Clock | None = None) -> None:
-        self._engine: _Awaiting | _Hopping = _Awaiting(engine, clock) if isinstance(engine, AsyncEngine) else _Hopping(engine, clock)
+        self._engine: _Awaiting | _Hopping = _Hopping(engine, clock) if isinstance(engine, Engine) else _Awaiting(engine, clock)
         self._dialect = engine.dialect
 
     async def prepare(self) -> None:
@@ -253,10 +255,10 @@ class _Hopping:
         self._threads = ThreadPoolExecutor(_HOPS, thread_name_prefix="cloud-integrations-store")
 
     def read(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
-        return self._hop(partial(self._engine.read, operation, *args, **kwargs))
+        return self._hop(lambda: self._engine.read(operation, *args, **kwargs))
 
     def write(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
-        return self._hop(partial(self._engine.write, operation, *args, **kwargs))
+        return self._hop(lambda: self._engine.write(operation, *args, **kwargs))
 
     def _hop(self, call: Callable[[], T]) -> Awaitable[T]:
         return asyncio.get_running_loop().run_in_executor(self._threads, call)
@@ -288,7 +290,7 @@ def _in_transaction(connection: Connection, operation: Operation[P, T], /, *args
 
 
 @contextmanager
-def _speaking_our_errors() -> Iterator[None]:
+def _speaking_our_errors() -> Generator[None]:
     """Say what went wrong in our words; OSError is what asyncpg raises when nobody listens."""
     try:
         yield
