@@ -1,0 +1,323 @@
+"""Both doors behind one awaited face, and the world around them: a provider, a store, a clock that stands still.
+
+`world` comes in two kinds, so a test that asks for it runs through the blocking and the awaiting door.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import dataclasses
+import inspect
+import json
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import partial
+from urllib.parse import parse_qsl, quote, urlsplit
+
+import pytest
+
+from cloud_integrations.backends.aes_gcm import AesGcmCipher
+from cloud_integrations.backends.local_keys import AsyncLocalKeyring, LocalKeyring
+from cloud_integrations.backends.memory import AsyncMemoryStore, MemoryStore
+from cloud_integrations.domain.audit import Actor
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.errors import StorageUnavailableError
+from cloud_integrations.manager import AsyncIntegrationManager, IntegrationManager
+from cloud_integrations.ports.store import Record
+from cloud_integrations.ports.wiring import Settings
+from cloud_integrations.providers.catalogue import Catalogue
+from cloud_integrations.testing import (
+    AdvancingPause,
+    AsyncAdvancingPause,
+    AsyncSimulatedTransport,
+    FixedClock,
+    SeededEntropy,
+    SimulatedProvider,
+    SimulatedTransport,
+)
+
+ACME = "acme"
+GLOBEX = "globex"
+ALICE = Actor(id="alice")
+MALLORY = Actor(id="mallory")
+CALLBACK_URL = "https://app.example/oauth/callback"
+OWN_REDIRECT_URI = "https://app.example/connected"
+
+
+class Watched:
+    """A port that lets the test look before and after each call, and fail one of them."""
+
+    def __init__(self, port, /):
+        self._port = port
+        self.calls: list[tuple[str, tuple]] = []
+        self.before = None
+        """Called with a method's name and arguments before it runs; may raise."""
+        self.after = None
+        """The same, when it has run: what it raises comes after the change was made."""
+
+    def __repr__(self):
+        return f"Watched({self._port!r})"
+
+    def __getattr__(self, name):
+        method = getattr(self._port, name)
+
+        def look(hook, args):
+            if hook is not None:
+                hook(name, args)
+
+        if inspect.iscoroutinefunction(method):
+
+            async def call(*args, **named):
+                self.calls.append((name, args))
+                look(self.before, args)
+                # A real store waits here, so other tasks get a turn.
+                await asyncio.sleep(0)
+                result = await method(*args, **named)
+                look(self.after, args)
+                return result
+        else:
+
+            def call(*args, **named):
+                self.calls.append((name, args))
+                look(self.before, args)
+                result = method(*args, **named)
+                look(self.after, args)
+                return result
+
+        return call
+
+    def count(self, name):
+        return sum(called == name for called, _ in self.calls)
+
+    def fail(self, nth, /, name="apply", *, error=StorageUnavailableError, afterwards=False, times=1):
+        """Let the call number *nth* from now to *name* raise, before or after its change was made; *times* in a row."""
+        seen = 0
+
+        def hook(called, _):
+            nonlocal seen
+            if called == name:
+                seen += 1
+                if nth <= seen < nth + times:
+                    raise error()
+
+        if afterwards:
+            self.after = hook
+        else:
+            self.before = hook
+
+    def heal(self):
+        self.before = self.after = None
+
+
+class Observed(list):
+    """Collects the facts that are told."""
+
+    def tell(self, fact, /):
+        self.append(fact)
+
+    @property
+    def names(self):
+        return [fact.name for fact in self]
+
+
+class Door:
+    """One manager, awaited whichever kind it is."""
+
+    def __init__(self, manager, /):
+        self.manager = manager
+
+    def __getattr__(self, name):
+        method = getattr(self.manager, name)
+
+        async def call(*args, **named):
+            result = method(*args, **named)
+            return await result if inspect.isawaitable(result) else result
+
+        return call
+
+    async def together(self, times, name, /, *args, **named):
+        """Make the same call *times* over at once, in threads or in tasks, and return results and errors."""
+        return await self.all_at_once(*[partial(getattr(self.manager, name), *args, **named)] * times)
+
+    async def all_at_once(self, *calls):
+        if isinstance(self.manager, AsyncIntegrationManager):
+            return await asyncio.gather(*(call() for call in calls), return_exceptions=True)
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(len(calls)) as threads:
+            return await asyncio.gather(*(loop.run_in_executor(threads, call) for call in calls), return_exceptions=True)
+
+
+class World:
+    """Everything around the doors; `open` opens another door to the same world."""
+
+    def __init__(self, kind, /):
+        self.kind = kind
+        self.clock = FixedClock()
+        self.entropy = SeededEntropy("flows")
+        self.provider = SimulatedProvider(clock=self.clock, entropy=SeededEntropy("provider"))
+        self.facts = Observed()
+        self.sent: list = []
+        self.on_send = None
+        """Called with each request before the provider sees it; may raise."""
+        self.on_answer = None
+        """Called with request and response when the provider is done; may raise."""
+        self.secrets: list[str] = []
+        """Every secret text that passed, for the search for leaks."""
+        self.keyring = LocalKeyring([LocalKeyring.generate_key("test")])
+        transport = SimulatedTransport if self.blocking else AsyncSimulatedTransport
+        self.transport = transport(self.provider, before_send=self._before_send, after_send=self._after_send)
+        self.rows = MemoryStore(self.clock)
+        awaited = AsyncMemoryStore(self.clock)
+        awaited._store = self.rows
+        self.store = Watched(self.rows if self.blocking else awaited)
+        self.entries = list(self.provider.catalogue_entries())
+        self.door = self.open()
+
+    @property
+    def blocking(self):
+        return self.kind == "blocking"
+
+    def settings(self, **changes):
+        return Settings(**{"callback_url": CALLBACK_URL, **changes})
+
+    def open(self, *, settings=None, providers=None, applications=None, store=None, keyring=None, tenants=None, cipher=None, observer=None):
+        """Open a door to this world, another process of the same installation, say."""
+        keyring = keyring or self.keyring
+        parts = {
+            "store": store or self.store,
+            "transport": self.transport,
+            "keys": keyring if self.blocking else AsyncLocalKeyring(keyring),
+            "cipher": cipher or AesGcmCipher(),
+            "providers": Catalogue.of(*(providers or self.entries)),
+            "applications": [self.provider.application()] if applications is None else applications,
+            "settings": settings or self.settings(),
+            "tenants": tenants,
+            "observer": observer or self.facts,
+            "clock": self.clock,
+            "entropy": self.entropy,
+            "pause": AdvancingPause(self.clock) if self.blocking else AsyncAdvancingPause(self.clock),
+        }
+        return Door((IntegrationManager if self.blocking else AsyncIntegrationManager)(**parts))
+
+    def _before_send(self, request):
+        self.sent.append(request)
+        self.secrets += [value for name, value in parse_qsl(request.body.decode()) if name in {"code", "code_verifier", "client_secret"}]
+        if self.on_send is not None:
+            self.on_send(request)
+
+    def _after_send(self, request, response):
+        try:
+            answer = json.loads(response.body)
+        except ValueError:
+            answer = {}
+        self.secrets += [answer[name] for name in ("access_token", "refresh_token") if isinstance(answer.get(name), str)]
+        if self.on_answer is not None:
+            self.on_answer(request, response)
+
+    # What a person does
+
+    def approve(self, authorization, /, *, approve=True):
+        """Be the person at the provider; return what comes to the callback."""
+        self.secrets += [authorization.state.reveal(), authorization.browser_token.reveal()]
+        return tuple(parse_qsl(urlsplit(self.provider.sign_in(authorization.url, approve=approve)).query))
+
+    async def come_back(self, authorization, /, params=None, *, actor=ALICE, door=None, **changes):
+        """Come back from the provider with *params*, in the same browser."""
+        params = self.approve(authorization) if params is None else params
+        named = {"browser_token": authorization.browser_token, "actor": actor, **changes}
+        context_id = named.pop("context_id", authorization.context_id)
+        return await (door or self.door).complete_oauth(context_id, params, **named)
+
+    async def begin(self, /, tenant=ACME, *, name="Files of Acme", actor=ALICE, door=None, **named):
+        return await (door or self.door).begin_oauth(tenant, self.provider.slug, name=name, actor=actor, **named)
+
+    async def connect(self, /, tenant=ACME, *, door=None, **named):
+        """Connect by OAuth2, through the browser, and return the integration."""
+        return (await self.come_back(await self.begin(tenant, door=door, **named), door=door)).integration
+
+    async def reconnect(self, integration, /, *, door=None, **named):
+        begun = await (door or self.door).begin_reconnect(integration.tenant_id, integration.id, actor=ALICE, **named)
+        return await self.come_back(begun, door=door)
+
+    async def add_key(self, /, tenant=ACME, *, api_key=None, door=None, actor=ALICE, name="Key of Acme", **named):
+        key = api_key or self.provider.valid_api_key
+        self.secrets.append(key.reveal())
+        return await (door or self.door).add_api_key(tenant, f"{self.provider.slug}_keys", name=name, api_key=key, actor=actor, **named)
+
+    # What a test looks at
+
+    def pass_(self, **by):
+        self.clock.advance(timedelta(**by))
+
+    def row(self, integration, /):
+        return self.rows.find_integration(integration.tenant_id, integration.id)
+
+    def events(self, tenant=ACME):
+        return [record.event for record in self.rows.list_audit(tenant, limit=10_000)]
+
+    def actions(self, tenant=ACME):
+        return [(event.action, event.outcome.value) for event in self.events(tenant)]
+
+    def last_event(self, tenant=ACME):
+        return self.events(tenant)[-1]
+
+    def changes(self):
+        """Every change that was handed to the store, call by call."""
+        return [args for name, args in self.store.calls if name == "apply"]
+
+    def tokens_of(self, integration, /):
+        """The ids by which the provider knows the tokens that it gave out last."""
+        return [request for request in self.provider.requests if request.endpoint == "exchange"][-1].issued
+
+    def raw_dump(self):
+        """Everything that the store holds, as bytes, as a thief of the database would have it."""
+        return b"\n".join(_flatten([self.rows._tables, self.rows._chains]))
+
+
+def _flatten(value) -> Iterable[bytes]:
+    if isinstance(value, bytes):
+        yield value
+    elif dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            yield from _flatten(getattr(value, field.name))
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _flatten(key)
+            yield from _flatten(item)
+    elif isinstance(value, list | tuple | set):
+        for item in value:
+            yield from _flatten(item)
+    elif isinstance(value, Secret):
+        yield value.reveal().encode()
+    else:
+        yield str(value).encode()
+
+
+def forms_of(secret, /):
+    """Every form in which a secret may hide: itself, base64, hex, for a URL, backwards."""
+    text = secret.encode()
+    padded = base64.b64encode(text).rstrip(b"=")
+    return {text, padded, padded.translate(bytes.maketrans(b"+/", b"-_")), text.hex().encode(), quote(secret, safe="").encode(), text[::-1]}
+
+
+@pytest.fixture(params=["blocking", "awaiting"])
+def world(request):
+    return World(request.param)
+
+
+@pytest.fixture
+def door(world):
+    return world.door
+
+
+@pytest.fixture
+def audited(world):
+    """Check at the end that every change came with its event, and that the chain is whole."""
+    yield
+    world.store.heal()
+    for changes in world.changes():
+        kinds = {type(change).__name__ for change in changes}
+        if kinds & {"AddIntegration", "ReplaceCredential", "SaveFacts", "EraseIntegration", "AddPending"}:
+            assert any(isinstance(change, Record) for change in changes)
