@@ -1,0 +1,83 @@
+"""A circuit breaker in this process."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from cloud_integrations.ports.clock import Clock, Entropy
+
+WINDOW_SECONDS = 30.0
+LEAST_FAILURES = 5
+PROBE_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class _Circuit:
+    """How one authorization server did lately; times are monotonic seconds."""
+
+    lately: deque[tuple[float, bool]] = field(default_factory=deque)
+    probe_at: float | None = None
+    """None: closed.  Otherwise nobody asks before then, and one caller does after."""
+    reason: str | None = None
+
+
+class WindowBreaker:
+    """Opens at five failures that are at least half of 30 s, then lets one probe through every 30 s ± 50 %."""
+
+    def __init__(self, clock: Clock, entropy: Entropy, /) -> None:
+        self._monotonic = clock.monotonic
+        self._fraction = entropy.fraction
+        self._lock = threading.Lock()
+        self._circuits: dict[Hashable, _Circuit] = {}
+
+    def __repr__(self) -> str:
+        return f"WindowBreaker({len(self._circuits)} circuits)"
+
+    def wait(self, key: Hashable, /) -> timedelta | None:
+        """Return None if a request may go out now, else how long to wait."""
+        with self._lock:
+            circuit = self._circuits.get(key)
+            if circuit is None or circuit.probe_at is None:
+                return None
+            now = self._monotonic()
+            if now < circuit.probe_at:
+                return timedelta(seconds=circuit.probe_at - now)
+            # This caller is the probe; the next one waits for its outcome.
+            circuit.probe_at = self._next_probe(now)
+            return None
+
+    def note(self, key: Hashable, /, *, ok: bool) -> None:
+        """Remember that a request was answered, or was not."""
+        with self._lock:
+            circuit = self._circuits.setdefault(key, _Circuit())
+            now = self._monotonic()
+            if circuit.probe_at is not None:
+                if ok:
+                    del self._circuits[key]
+                return
+            circuit.lately.append((now, ok))
+            while circuit.lately and circuit.lately[0][0] < now - WINDOW_SECONDS:
+                circuit.lately.popleft()
+            failures = sum(1 for _, went_well in circuit.lately if not went_well)
+            if failures >= LEAST_FAILURES and failures * 2 >= len(circuit.lately):
+                circuit.lately.clear()
+                circuit.probe_at = self._next_probe(now)
+
+    def trip(self, key: Hashable, reason: str, /) -> None:
+        """Open at once."""
+        with self._lock:
+            circuit = self._circuits.setdefault(key, _Circuit())
+            circuit.reason = reason
+            circuit.probe_at = self._next_probe(self._monotonic())
+
+    def reason(self, key: Hashable, /) -> str | None:
+        """Return why it was tripped, or None."""
+        circuit = self._circuits.get(key)
+        return None if circuit is None else circuit.reason
+
+    def _next_probe(self, now: float) -> float:
+        return now + PROBE_SECONDS * (0.5 + self._fraction())

@@ -1,0 +1,90 @@
+"""The breaker: when it opens, who is let through, when it closes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from cloud_integrations.runtime.breaker import LEAST_FAILURES, WINDOW_SECONDS, WindowBreaker
+from cloud_integrations.testing import FixedClock, SeededEntropy
+
+KEY = "server"
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    return FixedClock()
+
+
+@pytest.fixture
+def breaker(clock: FixedClock) -> WindowBreaker:
+    return WindowBreaker(clock, SeededEntropy(1))
+
+
+def fail(breaker: WindowBreaker, times: int, key: str = KEY) -> None:
+    for _ in range(times):
+        breaker.note(key, ok=False)
+
+
+def test_a_server_nobody_asked_may_be_asked(breaker: WindowBreaker) -> None:
+    assert breaker.wait(KEY) is None
+
+
+def test_four_failures_are_borne_and_the_fifth_opens(breaker: WindowBreaker) -> None:
+    fail(breaker, LEAST_FAILURES - 1)
+    assert breaker.wait(KEY) is None
+    fail(breaker, 1)
+    wait = breaker.wait(KEY)
+    assert wait is not None
+    assert timedelta(seconds=15) <= wait <= timedelta(seconds=45)
+
+
+def test_failures_that_are_fewer_than_half_do_not_open(breaker: WindowBreaker) -> None:
+    for _ in range(LEAST_FAILURES + 1):
+        breaker.note(KEY, ok=True)
+    fail(breaker, LEAST_FAILURES)
+    assert breaker.wait(KEY) is None
+    fail(breaker, 1)
+    assert breaker.wait(KEY) is not None
+
+
+def test_old_failures_are_forgotten(breaker: WindowBreaker, clock: FixedClock) -> None:
+    fail(breaker, LEAST_FAILURES - 1)
+    clock.advance(timedelta(seconds=WINDOW_SECONDS + 1))
+    fail(breaker, LEAST_FAILURES - 1)
+    assert breaker.wait(KEY) is None
+
+
+def test_one_server_does_not_close_another(breaker: WindowBreaker) -> None:
+    fail(breaker, LEAST_FAILURES)
+    assert breaker.wait("another") is None
+
+
+def test_after_its_time_one_probe_goes_out_and_its_success_closes(breaker: WindowBreaker, clock: FixedClock) -> None:
+    fail(breaker, LEAST_FAILURES)
+    clock.advance(timedelta(seconds=46))
+    assert breaker.wait(KEY) is None
+    assert breaker.wait(KEY) is not None
+    breaker.note(KEY, ok=True)
+    assert breaker.wait(KEY) is None
+
+
+def test_a_probe_that_fails_keeps_it_open(breaker: WindowBreaker, clock: FixedClock) -> None:
+    fail(breaker, LEAST_FAILURES)
+    clock.advance(timedelta(seconds=46))
+    assert breaker.wait(KEY) is None
+    breaker.note(KEY, ok=False)
+    assert breaker.wait(KEY) is not None
+
+
+@pytest.mark.requirement("OAU-070")
+def test_a_refused_application_opens_at_once_and_says_why(breaker: WindowBreaker, clock: FixedClock) -> None:
+    breaker.trip(KEY, "invalid_client")
+    assert breaker.wait(KEY) is not None
+    assert breaker.reason(KEY) == "invalid_client"
+    clock.advance(timedelta(seconds=46))
+    assert breaker.wait(KEY) is None
+    breaker.note(KEY, ok=True)
+    assert breaker.reason(KEY) is None
+    assert repr(breaker) == "WindowBreaker(0 circuits)"
