@@ -11,7 +11,7 @@ import hmac
 from collections.abc import Iterable
 from hashlib import sha512
 from os import urandom
-from typing import Final
+from typing import ClassVar, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -48,7 +48,7 @@ class AesGcmCipher:
 
     __slots__ = ()
 
-    committing: Final = True
+    committing: ClassVar[bool] = True
 
     # A traceback may be shown with the local variables of its frames, so both methods empty those
     # that hold a key or a plaintext before an error leaves them.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 
 class Cipher(Protocol):
@@ -13,10 +13,8 @@ class Cipher(Protocol):
     are tests in `cloud_integrations.testing.cipher_contract`.
     """
 
-    @property
-    def committing(self) -> bool:
-        """Whether no sealed value can be made to open under two keys, or in two contexts."""
-        ...
+    committing: ClassVar[bool]
+    """Whether no sealed value can be made to open under two keys, or in two contexts."""
 
     def seal(self, plaintext: bytes, /, *, key: bytes, key_id: bytes, context: Iterable[tuple[str, str]]) -> bytes:
         """Seal up to 48 KiB under a 32-byte *key* whose 16-byte *key_id* is written beside it.
