@@ -172,3 +172,9 @@ async def alice(api: Api) -> AsyncIterator[httpx.AsyncClient]:
     """A client of somebody who may do everything in acme."""
     async with api.client() as client:
         yield client
+
+
+@pytest.fixture
+def make_sync_api(door: Door) -> Any:
+    """Build an application for a test that has no event loop of its own; the stores in memory need no closing."""
+    return lambda **options: Api(door, **options)

@@ -40,6 +40,7 @@ from .schemas import (
 
 TenantPath = Annotated[str, Path(alias="tenantId", min_length=1, max_length=255, description="The host's own id of the tenant.")]
 IntegrationPath = Annotated[str, Path(alias="integrationId", json_schema_extra={"format": "uuid"})]
+EverPath = Annotated[str, Path(alias="integrationId", description="Also of an integration that is gone; what never was has no events.")]
 ContextPath = Annotated[str, Path(alias="contextId", json_schema_extra={"format": "uuid"})]
 Before = Annotated[int | None, Query(ge=1, le=2**63 - 1, description="Only events with a lower number: the `seq` of the last one seen.")]
 Limit = Annotated[int, Query(ge=1, le=200)]
@@ -218,7 +219,7 @@ class _Endpoints:
         return _json(One[CheckOut](data=CheckOut.of(report)))
 
     async def list_audit(
-        self, request: Request, tenant_id: TenantPath, integration_id: IntegrationPath, before: Before = None, limit: Limit = 100
+        self, request: Request, tenant_id: TenantPath, integration_id: EverPath, before: Before = None, limit: Limit = 100
     ) -> Response:
         """List what happened to an integration, newest first; it can be asked after the integration is gone, too."""
         call = Call.of(request)
