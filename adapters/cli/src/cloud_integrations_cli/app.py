@@ -37,7 +37,10 @@ def _one_of(*words: str) -> Any:
 
 
 def _complete(*words: str) -> Any:
-    return lambda incomplete: [word for word in words if word.startswith(incomplete)]
+    def complete(incomplete: str) -> list[str]:
+        return [word for word in words if word.startswith(incomplete)]
+
+    return complete
 
 
 def _complete_provider(incomplete: str) -> list[str]:
@@ -338,7 +341,8 @@ def integrations_add(
 ) -> None:
     """Connect a provider with an API key.
 
-    It is asked for without echo, or read from a file or standard input. The provider is asked first whether the key works. No option takes the key itself.
+    It is asked for without echo, or read from a file or standard input. The provider is asked first
+    whether the key works. No option takes the key itself.
     """
     from . import integrations as it
 

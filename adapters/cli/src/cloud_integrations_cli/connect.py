@@ -6,7 +6,7 @@ import getpass
 import hmac
 import sys
 import webbrowser
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
@@ -100,7 +100,7 @@ def reconnect(
 
 
 @contextmanager
-def _ready(screen: Screen, configuration: Configuration, way: Way) -> Iterator[tuple[IntegrationManager, Listener | None]]:
+def _ready(screen: Screen, configuration: Configuration, way: Way) -> Generator[tuple[IntegrationManager, Listener | None]]:
     """Give a manager whose callback address is one where this process listens; no listener where the address is to be pasted."""
     if way.paste and way.port is not None:
         raise CommandLineError("--paste and --port exclude each other")

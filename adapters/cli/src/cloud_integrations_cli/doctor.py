@@ -114,8 +114,9 @@ def _keys(configuration: Configuration) -> Iterator[Finding]:
     except CloudIntegrationsError as error:
         yield _problem("keys", error, "`cloud-integrations keys generate --file keyring`, and keyring_file in the settings.")
         return
-    rest = f", {len(kids) - 1} older" if len(kids) > 1 else ""
-    yield Finding(name="keys", message=f"{kids[0]} is the primary{rest}")
+    primary, *older = kids
+    rest = f", {len(older)} older" if older else ""
+    yield Finding(name="keys", message=f"{primary} is the primary{rest}")
 
 
 def _providers(configuration: Configuration) -> Iterator[Finding]:

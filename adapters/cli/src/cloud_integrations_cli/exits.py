@@ -81,14 +81,21 @@ def exit_code(error: BaseException, /) -> int:
 class GuardedGroup(TyperGroup):
     """The root of the commands: whatever goes wrong below ends in one line on stderr and an exit code."""
 
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> Any:
-        """Run a command; unless `standalone_mode` is false, the process ends here."""
-        standalone = extra.pop("standalone_mode", True)
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: FBT001, FBT002  # the signature of the class above
+        windows_expand_args: bool = True,  # noqa: FBT001, FBT002  # as above
+        **extra: Any,
+    ) -> Any:
+        """Run a command; with *standalone_mode* the process ends here."""
         words = sys.argv[1:] if args is None else list(args)
         as_json = "--output=json" in words or any(pair in {("--output", "json"), ("-o", "json")} for pair in pairwise(words))
         try:
             # Exit codes come back as a value; everything else as an error that is told here.
-            code = super().main(args, prog_name, standalone_mode=False, **extra)
+            code = super().main(args, prog_name, complete_var, standalone_mode=False, windows_expand_args=windows_expand_args, **extra)
         except (typer.Abort, KeyboardInterrupt):
             code = _tell(INTERRUPTED, "interrupted", "", code="interrupted", details={}, as_json=as_json)
         except BrokenPipeError:
@@ -97,15 +104,16 @@ class GuardedGroup(TyperGroup):
             code = OK
         except Exception as error:  # noqa: BLE001  # the border: no trace and no foreign text leaves
             code = tell(error, as_json=as_json)
-        if standalone:
+        if standalone_mode:
             sys.exit(code if isinstance(code, int) else OK)
         return code
 
 
 def tell(error: Exception, /, *, as_json: bool) -> int:
     """Say on stderr what went wrong and what to do, and return the exit code.  No traceback, no value, no secret."""
-    if hasattr(error, "format_message"):  # an error of the command line parser; its class moves between versions
-        return _tell(USAGE, _without_values(error.format_message()), _where_help_is(error), code="usage", details={}, as_json=as_json)
+    parser_message = getattr(error, "format_message", None)
+    if parser_message is not None:  # an error of the command line parser; its class moves between versions
+        return _tell(USAGE, _without_values(parser_message()), _where_help_is(error), code="usage", details={}, as_json=as_json)
     if isinstance(error, CommandLineError):
         return _tell(USAGE, str(error), "", code="usage", details={}, as_json=as_json)
     status = exit_code(error)

@@ -8,7 +8,7 @@ import hmac
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -54,7 +54,7 @@ class _Host:
         self._form_cookie = "__Host-ci_form" if secure else "ci_form"
 
     @asynccontextmanager
-    async def lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(self, _app: FastAPI) -> AsyncGenerator[None]:
         """Retry revocations beside the requests, and keep what was loaded out of the garbage collector's way."""
         retrying = asyncio.create_task(self._retry_revocations())
         gc.collect()

@@ -178,9 +178,8 @@ def _offer(provider: ProviderSummary, *, api: str, back: str) -> str:
     which = f'data-provider="{provider.id}" data-back="{escape(back)}"'
     forms = []
     if AuthType.OAUTH2 in provider.auth_types:
-        forms.append(
-            f'<form data-call="authorize" action="{api}/authorizations" {which}>{name}<button class="main">Connect by sign-in</button></form>'
-        )
+        begin = '<button class="main">Connect by sign-in</button>'
+        forms.append(f'<form data-call="authorize" action="{api}/authorizations" {which}>{name}{begin}</form>')
     if AuthType.API_KEY in provider.auth_types:
         key = '<label>API key<input name="key" type="password" autocomplete="off" required></label>'
         second = '<label>Secret, if any<input name="secret" type="password" autocomplete="off"></label>'

@@ -8,7 +8,7 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,7 +53,7 @@ class Listening(uvicorn.Server):
             self._when_ready()
 
     @contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def capture_signals(self) -> Generator[None]:
         """Let whoever runs the server decide about signals."""
         yield
 
@@ -62,7 +62,7 @@ class UntilSignal(Listening):
     """The same, until SIGINT or SIGTERM; neither is an error."""
 
     @contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def capture_signals(self) -> Generator[None]:
         """Stop gracefully; asked twice, at once."""
         before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -189,7 +189,7 @@ class DemoHost:
 
 
 @asynccontextmanager
-async def demo_host(port: int = 0, /) -> AsyncIterator[DemoHost]:
+async def demo_host(port: int = 0, /) -> AsyncGenerator[DemoHost]:
     """Give a host with a simulated provider and a temporary database, ready to be served on its socket."""
     with tempfile.TemporaryDirectory(prefix="cloud-integrations-demo-") as folder:
         home = Path(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -264,7 +264,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _speaking_our_errors(file: Path | None) -> Iterator[None]:
+def _speaking_our_errors(file: Path | None) -> Generator[None]:
     try:
         yield
     except ValidationError as error:

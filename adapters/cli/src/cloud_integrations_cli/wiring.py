@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from uuid import UUID
 
@@ -94,7 +94,7 @@ def _without_driver(url: URL) -> ConfigurationError:
 @contextmanager
 def open_manager(
     configuration: Configuration, /, *, callback_url: str | None = None, applications: Sequence[OAuthApplication] | None = None
-) -> Iterator[IntegrationManager]:
+) -> Generator[IntegrationManager]:
     """Give the blocking manager, started, and put everything away afterwards."""
     engine = open_engine(configuration)
     try:
@@ -119,7 +119,7 @@ async def open_async_manager(
     *,
     providers: Catalogue | None = None,
     applications: Sequence[OAuthApplication] | None = None,
-) -> AsyncIterator[AsyncIntegrationManager]:
+) -> AsyncGenerator[AsyncIntegrationManager]:
     """Give the awaiting manager, started, and put everything away afterwards."""
     engine = _open_async_engine(configuration)
     try:
