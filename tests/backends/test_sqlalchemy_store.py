@@ -24,6 +24,7 @@ from cloud_integrations.testing.store_contract import (
     GLOBEX,
     PROVIDER,
     START,
+    Door,
     KeyCheck,
     State,
     StoreContract,
@@ -36,6 +37,7 @@ from cloud_integrations.testing.store_contract import (
     everything,
     lease,
     verified,
+    write_in_parallel,
 )
 
 SOURCES = Path(__file__).parents[2] / "src"
@@ -109,6 +111,15 @@ class TestOnPostgresqlAwaited(StoreContract):
         engine = create_async_engine(postgresql.url.set(drivername="postgresql+asyncpg"), pool_size=16)
         yield AsyncSqlAlchemyStore(engine, clock=clock)
         runner.run(engine.dispose())
+
+
+class TestTenThousandTransactions:
+    @pytest.mark.slow
+    @pytest.mark.timeout(600)
+    @pytest.mark.requirement("AUD-05")
+    def test_parallel_writers_leave_no_gap_in_ten_thousand_transactions(self, store):
+        with asyncio.Runner() as runner:
+            write_in_parallel(Door(store, runner), writers=16, each=625)
 
 
 class TestTheClock:

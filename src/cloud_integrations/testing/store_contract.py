@@ -966,25 +966,7 @@ class _Audit(_Contract):
 
     @pytest.mark.requirement("AUD-05")
     def test_parallel_writers_leave_no_gap(self, door: Door) -> None:
-        self._write_in_parallel(door, writers=16, each=25)
-
-    @pytest.mark.slow
-    @pytest.mark.timeout(600)
-    @pytest.mark.requirement("AUD-05")
-    def test_ten_thousand_transactions_leave_no_gap(self, door: Door) -> None:
-        self._write_in_parallel(door, writers=16, each=625)
-
-    def _write_in_parallel(self, door: Door, *, writers: int, each: int) -> None:
-        """Let writers append to two chains at once, in both orders."""
-        for _ in range(each):
-            pairs = [(ACME, GLOBEX) if number % 2 else (GLOBEX, ACME) for number in range(writers)]
-            batches = [[Record(event=an_event(tenant_id)) for tenant_id in pair] for pair in pairs]
-            answers = door.together([applying(*batch) for batch in batches])
-            assert refused(answers) == []
-        for tenant_id in (ACME, GLOBEX):
-            report = verified(door, tenant_id)
-            assert report.whole
-            assert report.checked == writers * each
+        write_in_parallel(door, writers=16, each=25)
 
     @pytest.mark.requirement("AUD-04")
     def test_a_checkpoint_of_another_chain_is_noticed(self, door: Door) -> None:
@@ -993,6 +975,18 @@ class _Audit(_Contract):
         assert verified(door, checkpoint=checkpoint).whole
         assert not verified(door, checkpoint=replace(checkpoint, hash=bytes(32))).whole
         assert not verified(door, checkpoint=replace(checkpoint, seq=3)).whole
+
+
+def write_in_parallel(door: Door, *, writers: int, each: int) -> None:
+    """Let writers append to two chains at once, in both orders, and walk both chains."""
+    for _ in range(each):
+        pairs = [(ACME, GLOBEX) if number % 2 else (GLOBEX, ACME) for number in range(writers)]
+        answers = door.together([applying(*[Record(event=an_event(tenant_id)) for tenant_id in pair]) for pair in pairs])
+        assert refused(answers) == []
+    for tenant_id in (ACME, GLOBEX):
+        report = verified(door, tenant_id)
+        assert report.whole
+        assert report.checked == writers * each
 
 
 class _Readiness(_Contract):
