@@ -1,0 +1,56 @@
+"""How long a start takes, over a Python that starts and does nothing (goal P9)."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from time import perf_counter
+
+from bench.measure import Contestant, Goal, Run, Table, compare, main
+
+_BARE = ("-c", "pass")
+_IMPORTS = (
+    ("peer", "import fastapi"),
+    ("peer", "import sqlalchemy.orm"),
+    ("peer", "import httpx"),
+    ("ours", "import cloud_integrations"),
+    ("ours", "from cloud_integrations import IntegrationManager"),
+    ("ours", "from cloud_integrations import IntegrationManager, SqlAlchemyStore, HttpxTransport"),
+)
+_PROGRAMS = (
+    ("peer", "alembic --help", ("-m", "alembic", "--help")),
+    ("peer", "uvicorn --help", ("-m", "uvicorn", "--help")),
+    ("ours", "cloud-integrations --help", ("-m", "cloud_integrations_cli", "--help")),
+)
+
+
+def _start(arguments: tuple[str, ...]) -> float:
+    begun = perf_counter()
+    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)  # noqa: S603  # ourselves, and what is named above
+    return perf_counter() - begun
+
+
+def _over_bare(arguments: tuple[str, ...]) -> Run:
+    # A bare start right before each one, so that both meet the same moment of the machine.
+    return lambda count: sum(_start(arguments) - _start(_BARE) for _ in range(count))
+
+
+def tables(*, quick: bool) -> Iterator[Table]:
+    """Measure imports and programs."""
+    measure = partial(compare, rounds=1 if quick else 25, count=1, unit="ms", value=lambda seconds: seconds * 1_000)
+    yield measure(
+        "P9 · import, over bare Python",
+        [Contestant(role=role, name=code, run=_over_bare(("-c", code))) for role, code in _IMPORTS],
+        goals=[Goal(name="import cloud_integrations", value=lambda medians: medians["import cloud_integrations"], bound=60)],
+    )
+    yield measure(
+        "P9 · help, over bare Python",
+        [Contestant(role=role, name=name, run=_over_bare(arguments)) for role, name, arguments in _PROGRAMS],
+        goals=[Goal(name="cloud-integrations --help", value=lambda medians: medians["cloud-integrations --help"], bound=150)],
+    )
+
+
+if __name__ == "__main__":
+    main(__doc__, tables)
