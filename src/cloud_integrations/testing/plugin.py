@@ -21,6 +21,11 @@ CALLBACK_URL = "https://app.example/oauth/callback"
 """The callback that the managers of the fixtures are set up with."""
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the contract suites' marker known to hosts that run them strictly."""
+    config.addinivalue_line("markers", "requirement(*ids): the requirements of the security list that this test proves")
+
+
 @pytest.fixture
 def ci_clock() -> FixedClock:
     """A clock that moves only when the test advances it; the other fixtures tell the time by it."""
