@@ -62,4 +62,4 @@ def test_schemathesis_finds_nothing(make_sync_api):
 @pytest.mark.slow
 @pytest.mark.requirement("ISO-16", "ISO-17")
 def test_schemathesis_finds_nothing_in_a_longer_run(make_sync_api):
-    _explore(make_sync_api, examples=60)
+    _explore(make_sync_api, examples=200)
