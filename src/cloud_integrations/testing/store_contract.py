@@ -356,6 +356,13 @@ class _Integrations(_Contract):
             door.apply(ReplaceCredential(facts=facts, credential=a_credential(3), expected_generation=2))
         assert door.find_integration(ACME, facts.id) == before
 
+    def test_what_the_user_switched_off_is_not_reconnected(self, door: Door, facts: Integration) -> None:
+        off = replace(facts, state=State.DISABLED)
+        door.apply(SaveFacts(facts=off, expected_state=State.ACTIVE))
+        with pytest.raises(StaleWriteError):
+            door.apply(ReplaceCredential(facts=facts, credential=a_credential(2), expected_generation=1))
+        assert door.find_integration(ACME, facts.id).facts == off
+
     def test_a_credential_that_is_gone_is_not_replaced(self, door: Door) -> None:
         with pytest.raises(IntegrationNotFoundError):
             door.apply(ReplaceCredential(facts=an_integration(), credential=a_credential(2), expected_generation=1))
