@@ -111,15 +111,18 @@ class Watched:
         self.before = self.after = None
 
 
-class Observed(list):
+class Observed:
     """Collects the facts that are told."""
 
+    def __init__(self):
+        self.told = []
+
     def tell(self, fact, /):
-        self.append(fact)
+        self.told.append(fact)
 
     @property
     def names(self):
-        return [fact.name for fact in self]
+        return [fact.name for fact in self.told]
 
 
 class Door:

@@ -349,7 +349,7 @@ def _save_facts(tables: _Tables, change: SaveFacts) -> None:
 
 def _replace_credential(tables: _Tables, change: ReplaceCredential) -> None:
     held = _require(tables, change.facts.tenant_id, change.facts.id)
-    _unless_stale(held.credential.generation == change.expected_generation)
+    _unless_stale(held.credential.generation == change.expected_generation and held.facts.state is not State.DISABLED)
     lease = held.marks.lease_token + 1
     facts = replace(change.facts, provider_id=held.facts.provider_id, created_at=held.facts.created_at)
     marks = RefreshMarks(

@@ -16,6 +16,7 @@ from cloud_integrations.errors import (
     CloudIntegrationsError,
     GrantRefusedError,
     IntegrationExistsError,
+    IntegrationNotFoundError,
     ProviderUnavailableError,
     StaleWriteError,
     StorageUnavailableError,
@@ -88,7 +89,7 @@ async def store_grant(wiring: Wiring, wanted: NewGrant, grant: Grant, /, *, call
         raise GrantRefusedError(reason="other_account")
     try:
         facts = await _save(wiring, wanted, grant, account, changed=changed, caller=caller)
-    except (GrantRefusedError, IntegrationExistsError, StorageUnavailableError):
+    except CloudIntegrationsError:
         await revoke_unsaved(wiring, wanted.client, grant)
         raise
     wiring.tokens.drop(wanted.tenant_id)
@@ -144,7 +145,7 @@ async def _save(wiring: Wiring, wanted: NewGrant, grant: Grant, account: Account
         )
         try:
             await wiring.store.apply(change, closing, record)
-        except StaleWriteError:
+        except (StaleWriteError, IntegrationNotFoundError):
             # A refresh or another reconnect was faster; this consent is the newest word, unless the user closed the integration.
             held = await wiring.store.find_integration(wanted.tenant_id, wanted.integration_id)
             if held is None or held.facts.state is State.DISABLED:

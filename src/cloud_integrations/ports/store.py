@@ -55,8 +55,8 @@ class ReplaceCredential:
     A refresh that is under way can then no longer write (its lease is older than `writer_lease`, and
     `lease_owner` says `RECONNECT_OWNER`).  `refreshed_at` becomes the `updated_at` of *facts*.
     The provider and `created_at` stay; the marks of the refresh protocol start anew.
-    `IntegrationNotFoundError` if it is gone; `StaleWriteError` if the generation is no longer `expected_generation`;
-    `credential.generation` is the next one.
+    `IntegrationNotFoundError` if it is gone; `StaleWriteError` if the generation is no longer `expected_generation`, or
+    the state is disabled: a user's switch stays.  `credential.generation` is the next one.
     """
 
     facts: Integration

@@ -117,7 +117,9 @@ _INTEGRATION_EXISTS = select(literal(1)).where(_THIS)
 _ADD_INTEGRATION = insert(schema.integration)
 _SAVE_FACTS = update(schema.integration).where(_THIS, _i.state == bindparam("if_state"))
 _REPLACE_CREDENTIAL = (
-    update(schema.integration).where(_THIS, _AT_GENERATION).values(writer_lease=_i.lease_token + 1, lease_token=_i.lease_token + 1)
+    update(schema.integration)
+    .where(_THIS, _AT_GENERATION, _i.state != "disabled")
+    .values(writer_lease=_i.lease_token + 1, lease_token=_i.lease_token + 1)
 )
 _ERASE_INTEGRATION = delete(schema.integration).where(_THIS, _AT_GENERATION)
 

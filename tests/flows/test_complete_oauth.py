@@ -1,0 +1,536 @@
+"""The browser comes back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from urllib.parse import parse_qs
+from uuid import uuid4
+
+import pytest
+
+from cloud_integrations.domain.audit import Actor, Outcome
+from cloud_integrations.domain.integration import Health, Status
+from cloud_integrations.domain.provider import AuthType
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.errors import (
+    AppMisconfiguredError,
+    CommitUnknownError,
+    DecryptError,
+    GrantRefusedError,
+    IntegrationExistsError,
+    ProviderInactiveError,
+    ProviderUnavailableError,
+    StorageUnavailableError,
+)
+from cloud_integrations.testing import Misbehaviour, token_id
+
+ACME = "acme"
+ALICE = Actor(id="alice")
+MALLORY = Actor(id="mallory")
+
+
+async def refused(world, begun, params=None, **changes):
+    """Come back, be refused, and return the reason."""
+    with pytest.raises(GrantRefusedError) as caught:
+        await world.come_back(begun, params, **changes)
+    assert await world.door.list_integrations(ACME) == ()
+    return caught.value.reason
+
+
+# A grant is stored
+
+
+async def test_an_approved_authorization_becomes_an_integration(world, door):
+    begun = await world.begin(return_to="/settings")
+    connected = await world.come_back(begun)
+    integration = connected.integration
+    assert connected.return_to == "/settings"
+    assert connected.account_changed is False
+    assert integration.id == begun.integration_id
+    assert (integration.tenant_id, integration.name, integration.auth_type) == (ACME, "Files of Acme", AuthType.OAUTH2)
+    assert (integration.status, integration.health) == (Status.ACTIVE, Health.OK)
+    assert integration.provider_id == world.entries[0].provider_id
+    assert await door.list_integrations(ACME) == (integration,)
+    assert await door.get_integration(ACME, integration.id) == integration
+
+
+async def test_the_provider_says_whose_account_it_is(world):
+    integration = await world.connect()
+    assert integration.account.account_id == "acct-1"
+    assert integration.account.label == "Account acct-1"
+
+
+async def test_a_grant_is_kept_though_nobody_can_say_whose_it_is(world):
+    world.provider.misbehave(Misbehaviour.UNAVAILABLE, endpoint="me")
+    assert (await world.connect()).account.account_id is None
+
+
+async def test_a_grant_is_kept_though_the_check_finds_nobody_home(world):
+    world.provider.misbehave(Misbehaviour.CONNECTION_REFUSED, endpoint="me")
+    assert (await world.connect()).account.account_id is None
+
+
+async def test_a_provider_without_a_check_names_no_account(world):
+    door = world.open(providers=[world.entries[0].model_copy(update={"verifications": ()})])
+    assert (await world.connect(door=door)).account.account_id is None
+    assert world.provider.count("me") == 0
+
+
+async def test_what_was_given_out_is_what_is_kept(world, door):
+    integration = await world.connect()
+    access, refresh = world.tokens_of(integration)
+    assert token_id((await door.token(ACME, "simulated")).value) == access
+    assert refresh != access
+    assert world.row(integration).credential.can_refresh
+
+
+async def test_a_grant_without_refresh_token_is_kept_too(world):
+    world.provider.misbehave(Misbehaviour.REFRESH_TOKEN_MISSING, endpoint="exchange")
+    integration = await world.connect()
+    row = world.row(integration)
+    assert not row.credential.can_refresh
+    assert row.marks.due_at is None
+    assert integration.reconnect_before is None
+
+
+async def test_a_refresh_token_that_ends_for_good_says_when_to_reconnect(world):
+    method = world.entries[0].methods[0]
+    ends = method.model_copy(update={"refresh_token": method.refresh_token.model_copy(update={"absolute": timedelta(days=90)})})
+    door = world.open(providers=[world.entries[0].model_copy(update={"methods": (ends,)})])
+    assert (await world.connect(door=door)).reconnect_before == world.clock.now() + timedelta(days=90)
+
+
+async def test_connecting_is_recorded_as_bound(world):
+    integration = await world.connect()
+    event = world.last_event()
+    assert (event.action, event.outcome, event.actor) == ("integration.connected", Outcome.SUCCESS, ALICE)
+    assert event.resource == f"integration:{integration.id}"
+    assert event.details == {"provider": "simulated", "bound": "true", "account_changed": "false"}
+    assert "integration.connected" in world.facts.names
+
+
+@pytest.mark.requirement("OAU-008")
+async def test_the_same_redirect_uri_goes_to_the_token_endpoint(world):
+    begun = await world.begin()
+    await world.come_back(begun)
+    exchange = next(request for request in world.sent if request.url.endswith("/token"))
+    assert parse_qs(exchange.body.decode())["redirect_uri"] == [begun.redirect_uri]
+
+
+@pytest.mark.requirement("OAU-040")
+async def test_a_token_ends_counted_from_when_the_request_was_sent(world):
+    sent_at = world.clock.now()
+    world.provider.misbehave(Misbehaviour.SLOW, delay=timedelta(seconds=10))
+    integration = await world.connect()
+    assert world.clock.now() == sent_at + timedelta(seconds=10)
+    assert integration.expires_at == sent_at + timedelta(hours=1)
+
+
+@pytest.mark.requirement("OAU-040")
+async def test_a_silent_answer_has_the_providers_usual_life_and_never_an_endless_one(world):
+    world.provider.misbehave(Misbehaviour.EXPIRES_IN_MISSING)
+    assert (await world.connect()).expires_at == world.clock.now() + timedelta(hours=1)
+
+
+@pytest.mark.requirement("OAU-041")
+async def test_fewer_scopes_than_asked_for_are_kept_as_granted_and_reported(world, door):
+    world.provider.misbehave(Misbehaviour.NARROWER_SCOPES)
+    integration = await world.connect()
+    assert integration.scopes == ("read",)
+    assert integration.missing_scopes == ("write",)
+    assert (await door.token(ACME, "simulated")).missing_scopes == ("write",)
+
+
+# The state, and whose it is
+
+
+@pytest.mark.requirement("OAU-014")
+async def test_unknown_expired_consumed_and_foreign_states_get_the_same_answer(world):
+    answers = []
+
+    async def answer(begun, params, **changes):
+        with pytest.raises(GrantRefusedError) as caught:
+            await world.come_back(begun, params, **changes)
+        answers.append((str(caught.value), caught.value.code, caught.value.details))
+
+    unknown = await world.begin()
+    await answer(unknown, (("state", "fake-state-that-nobody-began-and-is-long-enough"), ("code", "fake-code")))
+    await answer(unknown, (("code", "fake-code"),))
+    foreign = await world.begin()
+    await answer(foreign, None, actor=MALLORY)
+    expired = await world.begin()
+    params = world.approve(expired)
+    world.pass_(minutes=10)
+    await answer(expired, params)
+    exchanges = world.provider.count("exchange")
+    used = await world.begin()
+    params = world.approve(used)
+    await world.come_back(used, params)
+    await answer(used, params)
+    assert len(answers) == 5
+    assert all(one == answers[0] for one in answers)
+    assert exchanges == 0
+
+
+@pytest.mark.requirement("OAU-014")
+async def test_an_unknown_state_writes_nothing(world):
+    begun = await world.begin()
+    before = world.raw_dump()
+    await refused(world, begun, (("state", "fake-state-that-nobody-began-and-is-long-enough"), ("code", "fake-code")))
+    assert world.raw_dump() == before
+
+
+@pytest.mark.requirement("OAU-015")
+async def test_fifty_callbacks_at_once_make_one_exchange(world, door):
+    begun = await world.begin()
+    params = world.approve(begun)
+    outcomes = await door.together(50, "complete_oauth", begun.context_id, params, browser_token=begun.browser_token, actor=ALICE)
+    connected = [outcome for outcome in outcomes if not isinstance(outcome, Exception)]
+    assert len(connected) == 1
+    assert {type(outcome) for outcome in outcomes if isinstance(outcome, Exception)} == {GrantRefusedError}
+    assert world.provider.count("exchange") == 1
+    assert len(await door.list_integrations(ACME)) == 1
+
+
+@pytest.mark.requirement("OAU-016", "OAU-024")
+@pytest.mark.parametrize("what", [Misbehaviour.ANSWER_LOST, Misbehaviour.UNAVAILABLE, Misbehaviour.INVALID_GRANT, Misbehaviour.HTML_PAGE])
+async def test_the_state_is_spent_though_the_exchange_fails(world, what):
+    begun = await world.begin()
+    params = world.approve(begun)
+    world.provider.misbehave(what)
+    with pytest.raises((GrantRefusedError, ProviderUnavailableError)):
+        await world.come_back(begun, params)
+    assert await refused(world, begun, params) == "state_not_valid"
+    assert world.provider.count("exchange") == 1
+
+
+@pytest.mark.requirement("OAU-017")
+async def test_another_principal_cannot_finish_or_use_up_an_authorization(world):
+    begun = await world.begin()
+    params = world.approve(begun)
+    assert await refused(world, begun, params, actor=MALLORY) == "state_not_valid"
+    event = world.last_event()
+    assert (event.action, event.outcome, event.reason) == ("authorization.completed", Outcome.DENIED, "session_mismatch")
+    assert event.actor == MALLORY
+    assert world.provider.count("exchange") == 0
+    assert (await world.come_back(begun, params)).integration.tenant_id == ACME
+
+
+@pytest.mark.requirement("OAU-018")
+@pytest.mark.parametrize("browser_token", [None, Secret("fake-token-of-another-browser"), Secret("")])
+async def test_another_browser_cannot_finish_an_authorization(world, browser_token):
+    begun = await world.begin()
+    params = world.approve(begun)
+    assert await refused(world, begun, params, browser_token=browser_token) == "state_not_valid"
+    assert (world.last_event().outcome, world.last_event().reason) == (Outcome.DENIED, "browser_mismatch")
+    assert world.provider.count("exchange") == 0
+
+
+@pytest.mark.requirement("OAU-018")
+async def test_two_authorizations_of_one_principal_are_not_mixed_up(world):
+    first, second = await world.begin(), await world.begin("globex")
+    params = world.approve(first)
+    assert await refused(world, second, params) == "state_not_valid"
+
+
+@pytest.mark.requirement("OAU-019")
+async def test_the_callbacks_path_must_be_that_of_the_server_it_began_with(world):
+    begun = await world.begin()
+    params = world.approve(begun)
+    assert await refused(world, begun, params, context_id=uuid4()) == "state_not_valid"
+    assert (world.last_event().outcome, world.last_event().reason) == (Outcome.DENIED, "context_mismatch")
+    assert world.provider.count("exchange") == 0
+
+
+# What the provider brings
+
+
+@pytest.mark.requirement("OAU-020")
+async def test_the_issuer_must_be_the_one_it_began_with(world):
+    world.provider.misbehave(Misbehaviour.ISSUER_WRONG)
+    begun = await world.begin()
+    assert await refused(world, begun) == "issuer_mismatch"
+    assert world.provider.count("exchange") == 0
+
+
+@pytest.mark.requirement("OAU-020")
+async def test_the_issuer_of_an_error_is_checked_too(world):
+    begun = await world.begin()
+    state = begun.state.reveal()
+    params = (("error", "access_denied"), ("state", state), ("iss", "https://elsewhere.example"))
+    assert await refused(world, begun, params) == "issuer_mismatch"
+
+
+@pytest.mark.requirement("OAU-020")
+@pytest.mark.parametrize(("required", "reason"), [("required", "issuer_missing"), ("optional", None)])
+async def test_a_missing_issuer_is_refused_where_the_provider_promises_one(world, required, reason):
+    method = world.entries[0].methods[0]
+    callback = method.callback.model_copy(update={"issuer": required})
+    door = world.open(providers=[world.entries[0].model_copy(update={"methods": (method.model_copy(update={"callback": callback}),)})])
+    world.provider.misbehave(Misbehaviour.ISSUER_MISSING)
+    begun = await world.begin(door=door)
+    if reason is None:
+        assert (await world.come_back(begun, door=door)).integration.tenant_id == ACME
+    else:
+        assert await refused(world, begun, door=door) == reason
+
+
+@pytest.mark.requirement("OAU-021")
+@pytest.mark.parametrize("name", ["code", "state", "iss", "error", "error_description"])
+async def test_nothing_may_come_twice(world, name):
+    begun = await world.begin()
+    params = world.approve(begun)
+    value = dict(params).get(name, "access_denied")
+    twice = (*(pair for pair in params if pair[0] != name), (name, value), (name, value))
+    assert await refused(world, begun, twice) in {"repeated_parameter", "state_not_valid"}
+    assert world.provider.count("exchange") == 0
+
+
+@pytest.mark.requirement("OAU-023")
+async def test_a_person_who_says_no_is_told_so_and_the_state_is_spent(world):
+    begun = await world.begin()
+    params = world.approve(begun, approve=False)
+    assert await refused(world, begun, params) == "access_denied"
+    assert (world.last_event().outcome, world.last_event().reason) == (Outcome.FAILURE, "access_denied")
+    assert await refused(world, begun, params) == "state_not_valid"
+
+
+@pytest.mark.requirement("OAU-023")
+async def test_a_hostile_error_is_nowhere_repeated(world):
+    begun = await world.begin()
+    hostile = '<script>alert(1)</script>\r\n\x1b[31m"'
+    params = (
+        ("error", hostile),
+        ("error_description", hostile),
+        ("error_uri", "https://evil.example"),
+        ("state", begun.state.reveal()),
+        ("iss", world.provider.base_url),
+    )
+    assert await refused(world, begun, params) == "other"
+    assert b"script" not in world.raw_dump()
+    assert b"evil" not in world.raw_dump()
+
+
+async def test_an_answer_without_code_is_refused(world):
+    begun = await world.begin()
+    assert await refused(world, begun, (("state", begun.state.reveal()),)) == "code_missing"
+
+
+async def test_a_provider_that_need_not_send_a_code_is_refused_all_the_same_without_one(world):
+    method = world.entries[0].methods[0]
+    callback = method.callback.model_copy(update={"code_may_be_absent": True})
+    door = world.open(providers=[world.entries[0].model_copy(update={"methods": (method.model_copy(update={"callback": callback}),)})])
+    begun = await world.begin(door=door)
+    assert await refused(world, begun, (("state", begun.state.reveal()),), door=door) == "code_missing"
+
+
+@pytest.mark.requirement("OAU-024")
+async def test_a_code_is_at_most_4_kib_and_nothing_of_it_is_kept(world):
+    begun = await world.begin()
+    params = tuple((name, "c" * 4097 if name == "code" else value) for name, value in world.approve(begun))
+    assert await refused(world, begun, params) == "code_unusable"
+    assert b"cccccccc" not in world.raw_dump()
+    assert world.provider.count("exchange") == 0
+
+
+@pytest.mark.requirement("OAU-024")
+async def test_a_code_is_not_stored(world):
+    begun = await world.begin()
+    params = world.approve(begun)
+    await world.come_back(begun, params)
+    assert dict(params)["code"].encode() not in world.raw_dump()
+
+
+# How the exchange ends
+
+
+@pytest.mark.parametrize(
+    ("what", "error", "reason"),
+    [
+        (Misbehaviour.INVALID_GRANT, GrantRefusedError, "invalid_grant"),
+        (Misbehaviour.INVALID_CLIENT, AppMisconfiguredError, "invalid_client"),
+        (Misbehaviour.UNAVAILABLE, ProviderUnavailableError, "server_error"),
+        (Misbehaviour.RATE_LIMITED, ProviderUnavailableError, "rate_limited"),
+        (Misbehaviour.CONNECTION_REFUSED, ProviderUnavailableError, "unreachable"),
+        (Misbehaviour.ANSWER_LOST, ProviderUnavailableError, "answer_lost"),
+        (Misbehaviour.ERROR_AFTER, ProviderUnavailableError, "server_error"),
+        (Misbehaviour.HTML_PAGE, ProviderUnavailableError, "wrong_content_type"),
+        (Misbehaviour.GARBAGE_JSON, ProviderUnavailableError, "unusable_body"),
+        (Misbehaviour.REDIRECT, ProviderUnavailableError, "redirect"),
+    ],
+)
+@pytest.mark.requirement("AUD-08")
+async def test_an_exchange_that_fails_says_why_and_is_recorded(world, door, what, error, reason):
+    begun = await world.begin()
+    params = world.approve(begun)
+    world.provider.misbehave(what)
+    with pytest.raises(error) as caught:
+        await world.come_back(begun, params)
+    assert caught.value.details["reason"] == reason
+    assert await door.list_integrations(ACME) == ()
+    event = world.last_event()
+    assert (event.action, event.outcome, event.reason, event.actor) == ("authorization.completed", Outcome.FAILURE, reason, ALICE)
+
+
+async def test_a_provider_that_asks_for_patience_says_for_how_long(world):
+    begun = await world.begin()
+    params = world.approve(begun)
+    world.provider.misbehave(Misbehaviour.RATE_LIMITED, retry_after=timedelta(seconds=42))
+    with pytest.raises(ProviderUnavailableError) as caught:
+        await world.come_back(begun, params)
+    assert caught.value.retry_after == timedelta(seconds=42)
+
+
+async def test_a_failing_keyring_is_noticed_before_the_code_is_spent(world):
+    begun = await world.begin()
+    params = world.approve(begun)
+    world.pass_(minutes=5)
+    world.rows._tables.keys.clear()  # as if the tenant was shredded meanwhile
+    with pytest.raises(DecryptError):
+        await world.come_back(begun, params)
+    assert world.provider.count("exchange") == 0
+    assert world.last_event().outcome is Outcome.FAILURE
+
+
+# Somebody was faster
+
+
+@pytest.mark.requirement("OAU-029")
+async def test_an_older_authorization_ends_when_a_newer_one_is_stored(world):
+    older, newer = await world.begin(), await world.begin()
+    params = world.approve(older)
+    await world.come_back(newer)
+    with pytest.raises(GrantRefusedError) as caught:
+        await world.come_back(older, params)
+    assert caught.value.reason == "state_not_valid"
+
+
+@pytest.mark.requirement("OAU-029")
+async def test_an_integration_made_by_key_meanwhile_ends_the_authorization(world, door):
+    both = world.entries[0].model_copy(update={"methods": (*world.entries[0].methods, *world.entries[1].methods)})
+    door = world.open(providers=[both])
+    begun = await world.begin(door=door)
+    await door.add_api_key(ACME, "simulated", name="By key", api_key=world.provider.valid_api_key)
+    with pytest.raises(IntegrationExistsError):
+        await world.come_back(begun, door=door)
+    assert world.provider.count("exchange") == 0
+    assert (world.last_event().outcome, world.last_event().reason) == (Outcome.FAILURE, "integration/already-exists")
+
+
+async def test_a_grant_for_a_provider_that_was_connected_during_the_exchange_is_given_back(world, door):
+    first, second = await world.begin(), await world.begin()
+    answers = [world.approve(first), world.approve(second)]
+    outcomes = await door.all_at_once(
+        *[
+            lambda begun=begun, params=params: door.manager.complete_oauth(
+                begun.context_id, params, browser_token=begun.browser_token, actor=ALICE
+            )
+            for begun, params in zip((first, second), answers, strict=True)
+        ]
+    )
+    integrations = await door.list_integrations(ACME)
+    assert len(integrations) == 1
+    assert sum(not isinstance(outcome, Exception) for outcome in outcomes) == 1
+    kept = [request.issued for request in world.provider.requests if request.endpoint == "exchange"]
+    alive = [access for access in world.secrets if access.startswith("fake-access") and world.provider.is_alive(access)]
+    assert len(alive) == 1
+    assert len(kept) in {1, 2}
+
+
+@pytest.mark.requirement("OAU-029")
+async def test_a_reconnect_of_what_was_removed_is_refused(world, door):
+    held = await world.connect()
+    begun = await door.begin_reconnect(ACME, held.id, actor=ALICE)
+    params = world.approve(begun)
+    await door.remove(ACME, held.id)
+    assert await refused(world, begun, params) == "state_not_valid"
+
+
+@pytest.mark.requirement("OAU-029")
+async def test_a_reconnect_of_what_was_switched_off_is_refused_before_the_exchange(world, door):
+    held = await world.connect()
+    begun = await door.begin_reconnect(ACME, held.id, actor=ALICE)
+    await door.edit_integration(ACME, held.id, status="inactive")
+    exchanges = world.provider.count("exchange")
+    with pytest.raises(GrantRefusedError) as caught:
+        await world.come_back(begun)
+    assert caught.value.reason == "integration_closed"
+    assert world.provider.count("exchange") == exchanges
+
+
+async def test_an_application_that_was_changed_meanwhile_ends_the_authorization(world):
+    begun = await world.begin()
+    params = world.approve(begun)
+    method = world.entries[0].methods[0].model_copy(update={"token_url": f"{world.provider.base_url}/token2"})
+    door = world.open(providers=[world.entries[0].model_copy(update={"methods": (method,)})])
+    assert await refused(world, begun, params, door=door) == "application_changed"
+
+
+async def test_a_provider_that_was_removed_meanwhile_ends_the_authorization(world):
+    begun = await world.begin()
+    params = world.approve(begun)
+    door = world.open(providers=world.entries[1:], applications=[])
+    assert await refused(world, begun, params, door=door) == "provider_removed"
+
+
+async def test_a_provider_that_was_switched_off_meanwhile_ends_the_authorization(world):
+    begun = await world.begin()
+    params = world.approve(begun)
+    door = world.open(providers=[world.entries[0].model_copy(update={"active": False})])
+    with pytest.raises(ProviderInactiveError):
+        await world.come_back(begun, params, door=door)
+
+
+# A store in trouble
+
+
+async def test_a_passing_trouble_of_the_store_does_not_cost_the_grant(world, door):
+    begun = await world.begin()
+    params = world.approve(begun)
+    world.store.fail(1, times=4)
+    integration = (await world.come_back(begun, params)).integration
+    assert await door.list_integrations(ACME) == (integration,)
+
+
+async def test_a_commit_whose_answer_was_lost_is_found_to_be_made(world, door):
+    begun = await world.begin()
+    params = world.approve(begun)
+    world.store.fail(1, afterwards=True, error=CommitUnknownError)
+    integration = (await world.come_back(begun, params)).integration
+    assert await door.list_integrations(ACME) == (integration,)
+    assert [action for action, _ in world.actions()].count("integration.connected") == 1
+
+
+async def test_a_grant_that_cannot_be_stored_is_given_back_and_the_state_stays_spent(world, door):
+    begun = await world.begin()
+    params = world.approve(begun)
+    world.store.fail(1, times=100)
+    with pytest.raises(StorageUnavailableError):
+        await world.come_back(begun, params)
+    world.store.heal()
+    tokens = [text for text in world.secrets if text.startswith(("fake-access", "fake-refresh"))]
+    assert len(tokens) == 2
+    assert not any(world.provider.is_alive(token) for token in tokens)
+    assert await refused(world, begun, params) == "state_not_valid"
+
+
+async def test_a_grant_without_refresh_token_that_cannot_be_stored_is_given_back(world):
+    world.provider.misbehave(Misbehaviour.REFRESH_TOKEN_MISSING, endpoint="exchange")
+    begun = await world.begin()
+    params = world.approve(begun)
+    world.store.fail(1, times=100)
+    with pytest.raises(StorageUnavailableError):
+        await world.come_back(begun, params)
+    assert [request.outcome for request in world.provider.requests if request.endpoint == "revoke"] == ["ok"]
+
+
+async def test_nothing_is_given_back_where_that_would_end_another_grant(world):
+    method = world.entries[0].methods[0]
+    ends = method.model_copy(update={"revoke": method.revoke.model_copy(update={"kills": "grant"})})
+    door = world.open(providers=[world.entries[0].model_copy(update={"methods": (ends,)})])
+    begun = await world.begin(door=door)
+    params = world.approve(begun)
+    world.store.fail(1, times=100)
+    with pytest.raises(StorageUnavailableError):
+        await world.come_back(begun, params, door=door)
+    assert world.provider.count("revoke") == 0
