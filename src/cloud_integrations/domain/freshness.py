@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
 
 from cloud_integrations.domain.integration import Phase, State, StoredIntegration
 from cloud_integrations.domain.provider import AuthType, RefreshTokenFacts
 
 HARD_MARGIN = timedelta(seconds=30)
 """A token with less life left than this is not handed out while it can be renewed."""
+_LONGEST_TAKEOVER = timedelta(minutes=15)
+_GRACE_TAKEOVER = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,33 +62,79 @@ def next_step(held: StoredIntegration, /, *, now: datetime, min_ttl: timedelta) 
     return Use() if alive else Reconnect("expired")
 
 
-def may_attempt(held: StoredIntegration, facts: RefreshTokenFacts, /, *, now: datetime) -> bool:
-    """Whether a refresh may be tried now (protocol §4.4, retry rule after an unknown outcome).
-
-    Strict providers punish a replay by ending the whole grant, so after an unknown outcome the held
-    access token is used to its end before one probe is made.
-    """
+def is_unresolved(held: StoredIntegration, /) -> bool:
+    """Whether a request with the held refresh token went out and nobody knows how it ended."""
     marks = held.marks
-    if marks.next_attempt_at is not None and now < marks.next_attempt_at:
+    if held.facts.state is State.UNKNOWN or marks.phase is Phase.UNKNOWN:
+        return True
+    # Sent, and the lease is over without a word: whoever sent it died or is held up.
+    return marks.phase is Phase.SENT and marks.lease_until is not None and marks.lease_until < held.read_at
+
+
+def attempt_wait(
+    held: StoredIntegration,
+    facts: RefreshTokenFacts,
+    /,
+    *,
+    now: datetime,
+    deadline: timedelta,
+    forced: bool = False,
+    access_is_dead: bool = False,
+) -> timedelta:
+    """How long a refresh must still wait; zero: it may be tried now (protocol §4.4, retry rule after an unknown outcome).
+
+    *now* is the wall clock, which decides about the end of the access token; the back-off is kept in the store's clock.
+    *forced* passes over the back-off.  A replay that the provider would punish waits in any case until the held access
+    token has ended, or has been refused (*access_is_dead*): earlier it could only destroy a token that works.
+    """
+    wait = timedelta()
+    if held.marks.next_attempt_at is not None and not forced:
+        wait = max(wait, held.marks.next_attempt_at - held.read_at)
+    if held.facts.expires_at is not None and not access_is_dead and _replay_is_punished(held, facts, now=now, deadline=deadline):
+        wait = max(wait, held.facts.expires_at - now)
+    return wait
+
+
+def _replay_is_punished(held: StoredIntegration, facts: RefreshTokenFacts, *, now: datetime, deadline: timedelta) -> bool:
+    if not is_unresolved(held):
         return False
-    if held.facts.state is State.UNKNOWN and facts.reuse_rule == "strict":
-        return held.facts.expires_at is None or now >= held.facts.expires_at
-    return True
+    if facts.reuse_rule == "grace":
+        return _unresolved_for(held, now=now, deadline=deadline) >= facts.grace
+    return facts.reuse_rule == "strict"
 
 
-def takeover_delay(held: StoredIntegration, facts: RefreshTokenFacts, /, *, now: datetime) -> timedelta:
+def _unresolved_for(held: StoredIntegration, *, now: datetime, deadline: timedelta) -> timedelta:
+    """How long ago, at the most, the first request left whose outcome is unknown."""
+    if held.facts.state is State.UNKNOWN:
+        # The state was written when the wait for the answer was over.
+        return now - held.facts.state_since + deadline
+    return timedelta() if held.marks.sent_at is None else held.read_at - held.marks.sent_at
+
+
+def takeover_delay(held: StoredIntegration, facts: RefreshTokenFacts, /, *, now: datetime, access_is_dead: bool = False) -> timedelta:
     """How long after a lease ended with a request in flight somebody else may begin (Q of the protocol).
 
     Strict: until the access token ends, 15 minutes at the most; grace: 2 s, so that the retry falls
-    inside it; otherwise none.
+    inside it; otherwise none.  The store applies it where a request is in flight, whatever was read here before.
     """
-    if held.marks.phase not in {Phase.SENT, Phase.UNKNOWN}:
-        return timedelta()
-    rule: Literal["none", "tolerant", "grace", "strict"] = facts.reuse_rule
-    if rule == "strict":
-        left = (held.facts.expires_at - now) if held.facts.expires_at is not None else timedelta()
-        return min(max(left, timedelta()), timedelta(minutes=15))
-    return timedelta(seconds=2) if rule == "grace" else timedelta()
+    match facts.reuse_rule:
+        case "strict":
+            left = _LONGEST_TAKEOVER if held.facts.expires_at is None else held.facts.expires_at - now
+            return timedelta() if access_is_dead else min(max(left, timedelta()), _LONGEST_TAKEOVER)
+        case "grace":
+            return _GRACE_TAKEOVER
+        case "none" | "tolerant":
+            return timedelta()
+
+
+def lease_and_deadline(facts: RefreshTokenFacts, /, *, lease: timedelta, deadline: timedelta) -> tuple[timedelta, timedelta]:
+    """Return how long a lease and its request may last: with a grace period the lease takes half of it at the most.
+
+    Whoever takes over from a worker that died must still be inside the grace (lease + takeover delay < grace).
+    """
+    if facts.reuse_rule != "grace" or lease <= facts.grace / 2:
+        return lease, deadline
+    return facts.grace / 2, deadline * (facts.grace / 2 / lease)
 
 
 def due_at(*, expires_at: datetime | None, now: datetime, chance: float) -> datetime | None:

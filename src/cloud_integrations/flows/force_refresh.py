@@ -51,6 +51,12 @@ async def replace_refused(wiring: Wiring, tenant: str, token: AccessToken, /, *,
         if not held.credential.can_refresh:
             raise ReconnectRequiredError(integration_id=str(held.facts.id), reason="refused")
         held = await renew(
-            wiring, tenant_id, held.facts.id, seen_generation=token.generation, caller=caller, patience=wiring.settings.wait_limit
+            wiring,
+            tenant_id,
+            held.facts.id,
+            seen_generation=token.generation,
+            caller=caller,
+            patience=wiring.settings.wait_limit,
+            access_is_dead=True,
         )
     return await opened(wiring, held, min_ttl=wiring.settings.min_ttl)

@@ -8,14 +8,16 @@ What may follow a lost answer depends on what the provider does with a spent ref
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from cloud_integrations.domain.audit import Caller, Outcome
 from cloud_integrations.domain.credential import Grant
-from cloud_integrations.domain.freshness import due_at, may_attempt, takeover_delay
+from cloud_integrations.domain.freshness import attempt_wait, due_at, is_unresolved, lease_and_deadline, takeover_delay
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
 from cloud_integrations.domain.integration import Phase, State, StoredIntegration
+from cloud_integrations.domain.provider import RefreshTokenFacts
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     AnswerLostError,
@@ -23,16 +25,19 @@ from cloud_integrations.errors import (
     CommitUnknownError,
     IntegrationInactiveError,
     IntegrationNotFoundError,
+    KeyringError,
     ProviderUnavailableError,
     ProviderUnreachableError,
     ReconnectRequiredError,
     RefreshInProgressError,
+    SealingError,
     StaleWriteError,
     StorageUnavailableError,
     ValidationFailedError,
 )
 from cloud_integrations.messages.client import Client
 from cloud_integrations.messages.dialect import dialect_of
+from cloud_integrations.messages.http import HttpRequest
 from cloud_integrations.messages.outcome import Granted, Misconfigured, NotProcessed, Refused, TokenOutcome, Unknown
 from cloud_integrations.ports.observer import Fact
 from cloud_integrations.ports.store import RECONNECT_OWNER, MarkSent, SaveRenewal, SettleAttempt, TakeLease
@@ -46,17 +51,34 @@ from .sealing import active_key, open_field, seal_grant
 _SEND_RESERVE = timedelta(seconds=5)
 _BACKOFF_CAP = timedelta(minutes=5)
 _REFUSED_APPLICATION_SECONDS = 30.0
+_SOON = 3
+"""How many replays follow each other quickly inside a grace period."""
 _FIRST_LOOK = 0.005
 _LONGEST_LOOK = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Wish:
+    """What somebody who wants a renewal knows and accepts."""
+
+    seen_generation: int
+    caller: Caller
+    patience: timedelta
+    forced: bool
+    access_is_dead: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Attempt:
-    """One lease: who, on what, and how the row stood before it."""
+    """One lease: who, on what, and the request to send under it."""
 
     client: Client
     held: StoredIntegration
-    lease: int
+    """The row with the lease in it."""
+    read_at: float
+    """When the row was read, on this process's monotonic clock."""
+    request: HttpRequest
+    deadline: timedelta
     attempt_id: str
     refresh_token: Secret
     unresolved_before: bool
@@ -71,6 +93,14 @@ class _Attempt:
     def integration_id(self) -> IntegrationId:
         return self.held.facts.id
 
+    @property
+    def lease(self) -> int:
+        return self.held.marks.lease_token
+
+    @property
+    def behaviour(self) -> RefreshTokenFacts:
+        return self.client.method.refresh_token
+
 
 async def renew(
     wiring: Wiring,
@@ -82,39 +112,37 @@ async def renew(
     caller: Caller,
     patience: timedelta,
     forced: bool = False,
+    access_is_dead: bool = False,
 ) -> StoredIntegration:
     """Return the row with a credential newer than *seen_generation*.
 
     Whoever asks for the same integration meanwhile shares the work; no caller's cancellation reaches
-    it.  *patience* is how long to wait for another process.  Raises `ReconnectRequiredError`,
+    it.  *patience* is how long to wait for another process; *forced* passes over the back-off;
+    *access_is_dead* says that the provider refused the held access token.  Raises `ReconnectRequiredError`,
     `IntegrationInactiveError`, `RefreshInProgressError`, `ProviderUnavailableError`,
     `AppMisconfiguredError`, `IntegrationNotFoundError` or `StorageUnavailableError`.
     """
-    return await wiring.flights.run(
-        (tenant_id, integration_id),
-        lambda: _renew(wiring, tenant_id, integration_id, seen_generation=seen_generation, caller=caller, patience=patience, forced=forced),
-    )
+    wish = _Wish(seen_generation=seen_generation, caller=caller, patience=patience, forced=forced, access_is_dead=access_is_dead)
+    while True:
+        renewed = await wiring.flights.run((tenant_id, integration_id), lambda: _renew(wiring, tenant_id, integration_id, wish))
+        if renewed.credential.generation > seen_generation:
+            return renewed
+        # The shared work was begun by somebody who had seen less, and gave what we have already.
 
 
-async def _renew(
-    wiring: Wiring,
-    tenant_id: TenantId,
-    integration_id: IntegrationId,
-    *,
-    seen_generation: int,
-    caller: Caller,
-    patience: timedelta,
-    forced: bool,
-) -> StoredIntegration:
-    give_up = wiring.clock.monotonic() + patience.total_seconds()
+async def _renew(wiring: Wiring, tenant_id: TenantId, integration_id: IntegrationId, wish: _Wish) -> StoredIntegration:
+    give_up = wiring.clock.monotonic() + wish.patience.total_seconds()
     look = _FIRST_LOOK
     while True:
         held = await _load_renewable(wiring, tenant_id, integration_id)
-        if held.credential.generation > seen_generation:
+        if held.credential.generation > wish.seen_generation:
             return held
-        attempt = await _begin(wiring, held, caller=caller, forced=forced)
+        attempt = await _begin(wiring, held, wish)
         if attempt is not None:
-            return await _send(wiring, attempt)
+            if (renewed := await _send(wiring, attempt)) is not None:
+                return renewed
+            # Somebody else has moved the row on: look again.
+            continue
         if wiring.clock.monotonic() >= give_up:
             raise RefreshInProgressError(integration_id=str(integration_id), retry_after=timedelta(seconds=1))
         await wiring.pause.pause(look * (0.75 + wiring.entropy.fraction() / 2))
@@ -134,101 +162,121 @@ async def _load_renewable(wiring: Wiring, tenant_id: TenantId, integration_id: I
     return held
 
 
-async def _begin(wiring: Wiring, held: StoredIntegration, *, caller: Caller, forced: bool) -> _Attempt | None:
+async def _begin(wiring: Wiring, held: StoredIntegration, wish: _Wish) -> _Attempt | None:
     """Take the lease and mark the request as leaving; None if somebody else holds it."""
     client = granting_client(wiring, held.facts)
     refused = wiring.refused_applications.find(client.context_id)
     if refused is not None:
         raise AppMisconfiguredError(provider_id=str(held.facts.provider_id), reason=refused)
     behaviour = client.method.refresh_token
-    now = held.read_at
-    if not forced and not may_attempt(held, behaviour, now=now):
-        next_at = held.marks.next_attempt_at
-        wait = max(next_at - now, timedelta(seconds=1)) if next_at is not None else timedelta(seconds=1)
+    lease, deadline = lease_and_deadline(behaviour, lease=wiring.settings.lease, deadline=wiring.settings.deadline)
+    wait = attempt_wait(held, behaviour, now=wiring.clock.now(), deadline=deadline, forced=wish.forced, access_is_dead=wish.access_is_dead)
+    if wait > timedelta():
         raise ProviderUnavailableError(
             provider_id=str(held.facts.provider_id), reason=held.marks.last_error or "retry_later", retry_after=wait
         )
     refresh_token = await open_field(wiring, held, "refresh_token")
     assert refresh_token is not None  # noqa: S101  # _load_renewable has seen it
+    request = dialect_of(client.provider).build_refresh(client, refresh_token=refresh_token, redirect_uri=redirect_uri_of(wiring, client))
     # REF-14: everything that sealing the new tokens needs is fetched before the request leaves.
     await active_key(wiring, held.facts.tenant_id)
     attempt_id = uuid7(wiring.clock.now(), wiring.entropy.bytes(10)).hex
+    delay = takeover_delay(held, behaviour, now=wiring.clock.now(), access_is_dead=wish.access_is_dead)
+    leased = await _take_lease(wiring, held, wish.caller, attempt_id=attempt_id, length=lease, takeover_delay=delay)
+    if leased is None:
+        return None
+    attempt = _Attempt(
+        client=client,
+        held=leased,
+        read_at=wiring.clock.monotonic(),
+        request=request,
+        deadline=deadline,
+        attempt_id=attempt_id,
+        refresh_token=refresh_token,
+        unresolved_before=is_unresolved(held) or is_unresolved(leased),
+        caller=wish.caller,
+    )
     try:
         await wiring.store.apply(
-            TakeLease(
-                tenant_id=held.facts.tenant_id,
-                integration_id=held.facts.id,
-                expected_generation=held.credential.generation,
-                attempt_id=attempt_id,
-                owner=wiring.owner,
-                length=wiring.settings.lease,
-                takeover_delay=takeover_delay(held, behaviour, now=now),
-            ),
-            recorded(
-                wiring,
-                held.facts.tenant_id,
-                caller,
-                "credential.refresh",
-                resource_of(held.facts.id),
-                outcome=Outcome.STARTED,
-                attempt=attempt_id,
-            ),
-        )
-        leased = await wiring.store.find_integration(held.facts.tenant_id, held.facts.id)
-        if leased is None:
-            raise IntegrationNotFoundError
-        if leased.marks.attempt_id != attempt_id or leased.credential.generation != held.credential.generation:
-            return None
-        await wiring.store.apply(
             MarkSent(
-                tenant_id=held.facts.tenant_id,
-                integration_id=held.facts.id,
-                lease_token=leased.marks.lease_token,
-                generation=held.credential.generation,
-                needed=wiring.settings.deadline + min(_SEND_RESERVE, (wiring.settings.lease - wiring.settings.deadline) / 2),
+                tenant_id=attempt.tenant_id,
+                integration_id=attempt.integration_id,
+                lease_token=attempt.lease,
+                generation=leased.credential.generation,
+                needed=deadline + min(_SEND_RESERVE, (lease - deadline) / 2),
             )
         )
     except StaleWriteError:
+        # Held up for so long that there is no time to send, or the user was faster.
+        await _record_outcome(wiring, attempt, Outcome.FAILURE, reason="not_sent")
         return None
-    return _Attempt(
-        client=client,
-        held=held,
-        lease=leased.marks.lease_token,
-        attempt_id=attempt_id,
-        refresh_token=refresh_token,
-        unresolved_before=held.marks.phase in {Phase.SENT, Phase.UNKNOWN} or held.facts.state is State.UNKNOWN,
-        caller=caller,
-    )
+    return attempt
 
 
-async def _send(wiring: Wiring, attempt: _Attempt) -> StoredIntegration:
+async def _take_lease(
+    wiring: Wiring, held: StoredIntegration, caller: Caller, *, attempt_id: str, length: timedelta, takeover_delay: timedelta
+) -> StoredIntegration | None:
+    """Take the lease (T1) and return the row with it; None if somebody else has it."""
+    facts = held.facts
+    try:
+        # Where nobody knows whether it was committed, the row says so.
+        with suppress(CommitUnknownError):
+            await wiring.store.apply(
+                TakeLease(
+                    tenant_id=facts.tenant_id,
+                    integration_id=facts.id,
+                    expected_generation=held.credential.generation,
+                    attempt_id=attempt_id,
+                    owner=wiring.owner,
+                    length=length,
+                    takeover_delay=takeover_delay,
+                ),
+                recorded(
+                    wiring,
+                    facts.tenant_id,
+                    caller,
+                    "credential.refresh",
+                    resource_of(facts.id),
+                    outcome=Outcome.STARTED,
+                    attempt=attempt_id,
+                ),
+            )
+    except StaleWriteError:
+        return None
+    leased = await wiring.store.find_integration(facts.tenant_id, facts.id)
+    if leased is None:
+        raise IntegrationNotFoundError
+    ours = leased.marks.attempt_id == attempt_id and leased.credential.generation == held.credential.generation
+    return leased if ours else None
+
+
+async def _send(wiring: Wiring, attempt: _Attempt) -> StoredIntegration | None:
+    """Send the request and write what came of it; None if the row has moved on without us."""
     match await _ask(wiring, attempt):
         case Granted(grant):
             return await _save(wiring, attempt, grant)
         case Refused(reason):
             return await _refused(wiring, attempt, reason=reason)
         case NotProcessed(reason, retry_after):
-            return await _not_processed(wiring, attempt, reason=reason, retry_after=retry_after)
+            await _not_processed(wiring, attempt, reason=reason, retry_after=retry_after)
         case Misconfigured(reason):
-            return await _misconfigured(wiring, attempt, reason=reason)
+            await _misconfigured(wiring, attempt, reason=reason)
         case Unknown(reason):
-            return await _lost(wiring, attempt, reason=reason)
+            await _lost(wiring, attempt, reason=reason)
+    return None
 
 
 async def _ask(wiring: Wiring, attempt: _Attempt) -> TokenOutcome:
     """Send the one request, and say what came of it."""
-    client = attempt.client
-    dialect = dialect_of(client.provider)
-    request = dialect.build_refresh(client, refresh_token=attempt.refresh_token, redirect_uri=redirect_uri_of(wiring, client))
     try:
-        response = await wiring.transport.send(request, deadline=wiring.settings.deadline)
+        response = await wiring.transport.send(attempt.request, deadline=attempt.deadline)
     except ProviderUnreachableError:
         return NotProcessed("unreachable")
     except AnswerLostError:
         return Unknown("answer_lost")
     except ProviderUnavailableError:
         return Unknown("unusable_body")
-    return dialect.read_renewal(client, response, now=wiring.clock.now())
+    return dialect_of(attempt.client.provider).read_renewal(attempt.client, response, now=wiring.clock.now())
 
 
 async def _save(wiring: Wiring, attempt: _Attempt, grant: Grant) -> StoredIntegration:
@@ -248,7 +296,8 @@ async def _save(wiring: Wiring, attempt: _Attempt, grant: Grant) -> StoredIntegr
                 break
             assert found is not None  # noqa: S101  # `_written_by_others` has looked
             held = found
-        except StorageUnavailableError:
+        except (StorageUnavailableError, KeyringError, SealingError):
+            # The tokens are known to nobody else, so they wait here until the store and the keyring are back.
             if wiring.clock.monotonic() >= give_up:
                 raise
             wiring.observer.tell(Fact(name="credential.unpersisted", facts={"integration": str(attempt.integration_id)}))
@@ -266,13 +315,16 @@ async def _written_by_others(wiring: Wiring, attempt: _Attempt, found: StoredInt
     """
     if found is None or found.facts.state is State.DISABLED:
         await revoke_unsaved(wiring, attempt.client, grant)
+        await _record_outcome(wiring, attempt, Outcome.FAILURE, reason="closed_meanwhile")
         if found is None:
             raise IntegrationNotFoundError
         raise IntegrationInactiveError(integration_id=str(attempt.integration_id))
     if found.marks.writer_lease < attempt.lease:
         return None
-    if found.marks.writer_lease > attempt.lease and found.marks.lease_owner == RECONNECT_OWNER:
-        await revoke_unsaved(wiring, attempt.client, grant)
+    if found.marks.writer_lease > attempt.lease:
+        if found.marks.lease_owner == RECONNECT_OWNER:
+            await revoke_unsaved(wiring, attempt.client, grant)
+        await _record_outcome(wiring, attempt, Outcome.FAILURE, reason="superseded")
     return found
 
 
@@ -280,9 +332,10 @@ async def _write(wiring: Wiring, attempt: _Attempt, held: StoredIntegration, gra
     """Write the new tokens over *held*; None if the row is no longer so, or the commit's outcome is unknown."""
     now = wiring.clock.now()
     generation = held.credential.generation + 1
-    credential = await seal_grant(
-        wiring, attempt.tenant_id, attempt.integration_id, grant, generation=generation, kept=attempt.refresh_token
-    )
+    moved = held.credential.generation != attempt.held.credential.generation
+    # RFC 6749 §6: without a new refresh token the held one stays good, which may be another than we sent.
+    kept = await open_field(wiring, held, "refresh_token") if moved else attempt.refresh_token
+    credential = await seal_grant(wiring, attempt.tenant_id, attempt.integration_id, grant, generation=generation, kept=kept)
     facts = replace(
         held.facts,
         state=State.ACTIVE,
@@ -323,55 +376,65 @@ async def _write(wiring: Wiring, attempt: _Attempt, held: StoredIntegration, gra
     return StoredIntegration(facts=facts, credential=credential, marks=marks, read_at=held.read_at)
 
 
-async def _refused(wiring: Wiring, attempt: _Attempt, *, reason: str) -> StoredIntegration:
+async def _refused(wiring: Wiring, attempt: _Attempt, *, reason: str) -> StoredIntegration | None:
     """`invalid_grant`: look again first, for a sibling may have been faster."""
     found = await wiring.store.find_integration(attempt.tenant_id, attempt.integration_id)
     if found is not None and found.credential.generation > attempt.held.credential.generation:
+        await _record_outcome(wiring, attempt, Outcome.FAILURE, reason=reason)
         return found
     why = "rotation_lost" if attempt.unresolved_before else "revoked"
-    await _settle(
+    stands = await _settle(
         wiring, attempt, phase=Phase.IDLE, state=State.NEEDS_REAUTH, reason=why, error=reason, outcome=Outcome.FAILURE, next_in=None
     )
+    if not stands:
+        return None
     wiring.tokens.drop(attempt.tenant_id)
     wiring.observer.tell(Fact(name="credential.reconnect_required", facts={"integration": str(attempt.integration_id), "reason": why}))
     raise ReconnectRequiredError(integration_id=str(attempt.integration_id), reason=why)
 
 
-async def _not_processed(wiring: Wiring, attempt: _Attempt, *, reason: str, retry_after: timedelta | None) -> StoredIntegration:
+async def _not_processed(wiring: Wiring, attempt: _Attempt, *, reason: str, retry_after: timedelta | None) -> None:
     wait = max(_backoff(wiring, attempt), retry_after or timedelta())
     state = State.UNKNOWN if attempt.unresolved_before else State.RETRY
-    await _settle(wiring, attempt, phase=Phase.IDLE, state=state, reason=reason, error=reason, outcome=Outcome.FAILURE, next_in=wait)
-    _tell_failure(wiring, attempt, reason)
-    raise ProviderUnavailableError(provider_id=str(attempt.held.facts.provider_id), reason=reason, retry_after=wait)
+    if await _settle(wiring, attempt, phase=Phase.IDLE, state=state, reason=reason, error=reason, outcome=Outcome.FAILURE, next_in=wait):
+        _tell_failure(wiring, attempt, reason)
+        raise ProviderUnavailableError(provider_id=str(attempt.held.facts.provider_id), reason=reason, retry_after=wait)
 
 
-async def _lost(wiring: Wiring, attempt: _Attempt, *, reason: str) -> StoredIntegration:
+async def _lost(wiring: Wiring, attempt: _Attempt, *, reason: str) -> None:
     """The request may have rotated the token, and nobody received the new one: a state of its own."""
-    grace = attempt.client.method.refresh_token.reuse_rule == "grace"
-    # Inside a grace period the replay is the only way back, so it comes soon.
-    wait = timedelta(seconds=1 + 2 * wiring.entropy.fraction()) if grace else _backoff(wiring, attempt)
-    await _settle(
-        wiring, attempt, phase=Phase.UNKNOWN, state=State.UNKNOWN, reason=reason, error=reason, outcome=Outcome.UNKNOWN, next_in=wait
-    )
-    _tell_failure(wiring, attempt, reason)
-    raise ProviderUnavailableError(provider_id=str(attempt.held.facts.provider_id), reason=reason, retry_after=wait)
+    wait, phase = _backoff(wiring, attempt), Phase.IDLE
+    rule = attempt.behaviour.reuse_rule
+    if rule == "grace" and (not attempt.unresolved_before or attempt.held.marks.attempts < _SOON):
+        # Inside a grace period the replay is the only way back, so it comes soon.
+        wait = timedelta(seconds=1 + 2 * wiring.entropy.fraction())
+    if rule == "strict":
+        # Where a replay is punished the lease is kept to its end; elsewhere nothing speaks against asking again.
+        phase = Phase.UNKNOWN
+        wait = max(wait, (attempt.held.marks.lease_until or attempt.held.read_at) - _store_now(wiring, attempt))
+    if await _settle(wiring, attempt, phase=phase, state=State.UNKNOWN, reason=reason, error=reason, outcome=Outcome.UNKNOWN, next_in=wait):
+        _tell_failure(wiring, attempt, reason)
+        if rule == "strict" and attempt.held.facts.expires_at is not None:
+            wait = max(wait, attempt.held.facts.expires_at - wiring.clock.now())
+        raise ProviderUnavailableError(provider_id=str(attempt.held.facts.provider_id), reason=reason, retry_after=wait)
 
 
-async def _misconfigured(wiring: Wiring, attempt: _Attempt, *, reason: str) -> StoredIntegration:
+async def _misconfigured(wiring: Wiring, attempt: _Attempt, *, reason: str) -> None:
     """The operator's application is refused: nobody's grant is at fault, and nobody asks again for a while."""
     wiring.refused_applications.put(attempt.client.context_id, reason, seconds=_REFUSED_APPLICATION_SECONDS)
+    facts = attempt.held.facts
     await _settle(
         wiring,
         attempt,
         phase=Phase.IDLE,
-        state=attempt.held.facts.state,
-        reason=attempt.held.facts.reason,
+        state=State.UNKNOWN if attempt.unresolved_before else facts.state,
+        reason=facts.reason,
         error=reason,
         outcome=Outcome.FAILURE,
         next_in=None,
     )
     _tell_failure(wiring, attempt, reason)
-    raise AppMisconfiguredError(provider_id=str(attempt.held.facts.provider_id), reason=reason)
+    raise AppMisconfiguredError(provider_id=str(facts.provider_id), reason=reason)
 
 
 async def _settle(
@@ -384,7 +447,8 @@ async def _settle(
     error: str,
     outcome: Outcome,
     next_in: timedelta | None,
-) -> None:
+) -> bool:
+    """Write how an attempt without tokens ended; False if somebody with a newer lease, or the user, has written since."""
     now = wiring.clock.now()
     before = attempt.held.facts
     try:
@@ -399,7 +463,7 @@ async def _settle(
                 reason=reason,
                 state_since=before.state_since if state is before.state else now,
                 error=error,
-                next_attempt_at=_at(now, next_in),
+                next_attempt_at=None if next_in is None else _store_now(wiring, attempt) + next_in,
             ),
             recorded(
                 wiring,
@@ -413,15 +477,36 @@ async def _settle(
             ),
         )
     except StaleWriteError:
-        # Somebody with a newer lease, or the user, has written since: their word stands.
-        return
+        await _record_outcome(wiring, attempt, outcome, reason=error)
+        return False
     except StorageUnavailableError:
         # The lease and the mark in the row say the same to whoever comes next.
         wiring.observer.tell(Fact(name="credential.unpersisted", facts={"integration": str(attempt.integration_id)}))
+    return True
 
 
-def _at(now: datetime, wait: timedelta | None) -> datetime | None:
-    return None if wait is None else now + wait
+async def _record_outcome(wiring: Wiring, attempt: _Attempt, outcome: Outcome, *, reason: str) -> None:
+    """Record how an attempt ended that changes nothing in the row."""
+    record = recorded(
+        wiring,
+        attempt.tenant_id,
+        attempt.caller,
+        "credential.refresh",
+        resource_of(attempt.integration_id),
+        outcome=outcome,
+        reason=reason,
+        attempt=attempt.attempt_id,
+    )
+    try:
+        await wiring.store.apply(record)
+    except StorageUnavailableError:
+        # An intent without an outcome reads as unknown.
+        wiring.observer.tell(Fact(name="credential.unpersisted", facts={"integration": str(attempt.integration_id)}))
+
+
+def _store_now(wiring: Wiring, attempt: _Attempt) -> datetime:
+    """Tell the time by the store's clock, which leases and back-off are kept in."""
+    return attempt.held.read_at + timedelta(seconds=wiring.clock.monotonic() - attempt.read_at)
 
 
 def _backoff(wiring: Wiring, attempt: _Attempt) -> timedelta:

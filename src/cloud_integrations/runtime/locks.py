@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Coroutine, Hashable
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 from cloud_integrations.runtime.inline import run_inline
@@ -36,7 +38,8 @@ class TaskFlights:
     async def drain(self) -> None:
         """Wait until the work of this loop has ended."""
         loop = asyncio.get_running_loop()
-        while waiting := [task for (owner, _), task in self._tasks.items() if owner is loop]:
+        # `list` copies in one step; loops in other threads add and remove entries meanwhile.
+        while waiting := [task for (owner, _), task in list(self._tasks.items()) if owner is loop]:
             await asyncio.wait(waiting)
 
     def _end(self, place: tuple[asyncio.AbstractEventLoop, Hashable], task: asyncio.Task[Any]) -> None:
@@ -54,25 +57,24 @@ class _Flight:
     def __init__(self) -> None:
         self.done = threading.Event()
         self.value: Any = None
-        self.error: Exception | None = None
-
-
-class _LeftInTheMiddleError(Exception):
-    """The working thread was interrupted (KeyboardInterrupt, SystemExit)."""
+        self.error: BaseException | None = None
 
 
 class ThreadFlights:
-    """For the blocking door: the first caller does the work in its own thread, the others wait for it.
+    """For the blocking door: the work runs in a short-lived thread of its own, which no caller's interruption reaches.
 
-    If that thread is interrupted from outside, one of those waiting begins again.
+    The thread is no daemon: the interpreter does not end before it, so that a token the provider gave is also stored.
+    Work that is itself interrupted (SystemExit in a port, say) ends for the caller who began it; one of the others begins again.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._flights: dict[Hashable, _Flight] = {}
+        self._forget()
 
     async def run(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
         """Return what the one running *work* for *key* returns, or raise what it raises."""
+        if self._process != os.getpid():
+            # Forked: the threads that did the parent's work do not exist here.
+            self._forget()
         while True:
             with self._lock:
                 flight = self._flights.get(key)
@@ -80,12 +82,12 @@ class ThreadFlights:
                 if flight is None:
                     flight = self._flights[key] = _Flight()
             if leads:
-                return self._lead(key, flight, work)
+                self._begin(key, flight, work)
             flight.done.wait()
             if flight.error is None:
                 value: T = flight.value
                 return value
-            if not isinstance(flight.error, _LeftInTheMiddleError):
+            if leads or isinstance(flight.error, Exception):
                 raise flight.error
 
     async def drain(self) -> None:
@@ -95,22 +97,27 @@ class ThreadFlights:
         for flight in flights:
             flight.done.wait()
 
-    def after_fork(self) -> None:
-        """Forget work that the parent process was doing: its threads do not exist here."""
+    def _forget(self) -> None:
+        self._process = os.getpid()
         self._lock = threading.Lock()
-        self._flights = {}
+        self._flights: dict[Hashable, _Flight] = {}
 
-    def _lead(self, key: Hashable, flight: _Flight, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        flight.error = _LeftInTheMiddleError()
+    def _begin(self, key: Hashable, flight: _Flight, work: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        # The caller's context goes along: request ids and trace spans live there.
+        thread = threading.Thread(
+            target=copy_context().run, args=(self._do, key, flight, work), name="cloud-integrations-refresh", daemon=False
+        )
+        try:
+            thread.start()
+        except RuntimeError:
+            # No thread can be had, at the interpreter's end for instance: then the caller does it.
+            self._do(key, flight, work)
+
+    def _do(self, key: Hashable, flight: _Flight, work: Callable[[], Coroutine[Any, Any, T]]) -> None:
         try:
             flight.value = run_inline(work())
-            flight.error = None
-        except Exception as error:
+        except BaseException as error:  # noqa: BLE001  # handed to whoever waits, and raised there
             flight.error = error
-            raise
-        else:
-            value: T = flight.value
-            return value
         finally:
             with self._lock:
                 self._flights.pop(key, None)

@@ -1,0 +1,241 @@
+"""One piece of work for any number of callers."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+
+import pytest
+
+from cloud_integrations.runtime.inline import run_inline
+from cloud_integrations.runtime.locks import TaskFlights, ThreadFlights
+
+request_id = ContextVar("request_id", default="none")
+
+
+class Work:
+    """Counts how often it is begun; lasts until `go_on`."""
+
+    def __init__(self, outcome="done"):
+        self.begun = 0
+        self.outcome = outcome
+        self.running, self.go_on = threading.Event(), threading.Event()
+
+    async def __call__(self):
+        self.begun += 1
+        self.running.set()
+        assert self.go_on.wait(10)
+        if isinstance(self.outcome, BaseException):
+            raise self.outcome
+        return self.outcome
+
+
+def call(flights, work, key="key"):
+    return run_inline(flights.run(key, work))
+
+
+def in_threads(flights, work, times):
+    """Begin *times* calls, of which the first is under way before the others come."""
+    threads = ThreadPoolExecutor(times)
+    first = threads.submit(call, flights, work)
+    assert work.running.wait(10)
+    others = [threads.submit(call, flights, work) for _ in range(times - 1)]
+    threads.shutdown(wait=False)
+    return first, others
+
+
+def test_threads_share_one_result():
+    flights, work = ThreadFlights(), Work()
+    first, others = in_threads(flights, work, 5)
+    work.go_on.set()
+    assert {future.result(10) for future in [first, *others]} == {"done"}
+    assert not flights._flights
+
+
+def test_threads_share_one_failure():
+    flights, work = ThreadFlights(), Work(ValueError("the same for all"))
+    first, others = in_threads(flights, work, 3)
+    work.go_on.set()
+    for future in [first, *others]:
+        with pytest.raises(ValueError, match="the same for all"):
+            future.result(10)
+    assert not flights._flights
+
+
+def test_when_the_work_itself_is_interrupted_another_caller_begins_again():
+    flights, work, second = ThreadFlights(), Work(SystemExit("in a port")), Work("second")
+    second.go_on.set()
+    first, _ = in_threads(flights, work, 1)
+    with ThreadPoolExecutor(1) as threads:
+        late = threads.submit(call, flights, second)
+        work.go_on.set()
+        assert late.result(10) == "second"
+    with pytest.raises(SystemExit):
+        first.result(10)
+
+
+def test_the_work_sees_the_callers_context():
+    flights = ThreadFlights()
+
+    async def look():
+        return request_id.get()
+
+    token = request_id.set("r-1")
+    try:
+        assert call(flights, look) == "r-1"
+    finally:
+        request_id.reset(token)
+
+
+def test_the_work_is_done_by_a_thread_that_the_interpreter_waits_for():
+    async def look():
+        return threading.current_thread()
+
+    def from_a_daemon(result):
+        result.append(call(ThreadFlights(), look))
+
+    result = []
+    daemon = threading.Thread(target=from_a_daemon, args=(result,), daemon=True)
+    daemon.start()
+    daemon.join()
+    assert result[0] is not daemon
+    assert not result[0].daemon
+
+
+def test_where_no_thread_can_be_had_the_caller_does_the_work(monkeypatch):
+    async def look():
+        return threading.current_thread()
+
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert call(ThreadFlights(), look) is threading.current_thread()
+
+
+def test_draining_waits_for_threads():
+    flights, work = ThreadFlights(), Work()
+    first, _ = in_threads(flights, work, 1)
+    with ThreadPoolExecutor(1) as threads:
+        draining = threads.submit(lambda: run_inline(flights.drain()))
+        assert not draining.done()
+        work.go_on.set()
+        draining.result(10)
+    assert first.result(10) == "done"
+    run_inline(flights.drain())
+
+
+def test_a_forked_process_does_not_wait_for_its_parents_threads():
+    flights, work = ThreadFlights(), Work()
+    first, _ = in_threads(flights, work, 1)
+    flights._process = -1  # as the child sees it
+    mine = Work("mine")
+    mine.go_on.set()
+    assert call(flights, mine) == "mine"
+    work.go_on.set()
+    assert first.result(10) == "done"
+
+
+@pytest.mark.parametrize("make", [ThreadFlights, TaskFlights])
+async def test_other_keys_do_not_wait(make):
+    flights = make()
+    work = Work()
+    work.go_on.set()
+    assert await flights.run("one", work) == await flights.run("two", work) == "done"
+    assert work.begun == 2
+
+
+async def test_tasks_share_one_result():
+    flights, begun = TaskFlights(), []
+
+    async def work():
+        begun.append(1)
+        await asyncio.sleep(0)
+        return "done"
+
+    assert await asyncio.gather(*(flights.run("key", work) for _ in range(5))) == ["done"] * 5
+    assert begun == [1]
+    await asyncio.sleep(0)
+    assert not flights._tasks
+
+
+async def test_work_goes_on_when_every_caller_has_left():
+    flights, go_on, ended = TaskFlights(), asyncio.Event(), []
+
+    async def work():
+        await go_on.wait()
+        ended.append(1)
+
+    callers = [asyncio.create_task(flights.run("key", work)) for _ in range(3)]
+    await asyncio.sleep(0)
+    for caller in callers:
+        caller.cancel()
+    await asyncio.gather(*callers, return_exceptions=True)
+    del callers
+    gc.collect()
+    go_on.set()
+    await flights.drain()
+    assert ended == [1]
+
+
+async def test_a_failure_that_nobody_waits_for_is_not_complained_about():
+    flights, go_on, complaints = TaskFlights(), asyncio.Event(), []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+
+    async def work():
+        await go_on.wait()
+        raise ValueError("nobody looks")
+
+    caller = asyncio.create_task(flights.run("key", work))
+    await asyncio.sleep(0)
+    caller.cancel()
+    await asyncio.gather(caller, return_exceptions=True)
+    go_on.set()
+    await flights.drain()
+    gc.collect()
+    assert not complaints
+
+
+async def test_work_that_is_cancelled_itself_leaves_no_trace():
+    flights = TaskFlights()
+    caller = asyncio.create_task(flights.run("key", asyncio.Event().wait))
+    await asyncio.sleep(0)
+    (task,) = flights._tasks.values()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert not flights._tasks
+
+
+async def test_draining_leaves_other_loops_alone():
+    flights, go_on, running = TaskFlights(), threading.Event(), threading.Event()
+
+    async def work():
+        running.set()
+        while not go_on.is_set():  # noqa: ASYNC110  # the event belongs to another loop
+            await asyncio.sleep(0.001)
+        return "elsewhere"
+
+    elsewhere = asyncio.create_task(asyncio.to_thread(lambda: asyncio.run(flights.run("key", work))))
+    await asyncio.to_thread(running.wait, 10)
+    await flights.drain()
+    assert len(flights._tasks) == 1
+    go_on.set()
+    assert await elsewhere == "elsewhere"
+
+
+async def test_ended_work_is_forgotten():
+    awaiting, blocking = TaskFlights(), ThreadFlights()
+
+    async def work():
+        return 1
+
+    for number in range(200):
+        await awaiting.run(number, work)
+        await blocking.run(number, work)
+    await asyncio.sleep(0)
+    assert not awaiting._tasks
+    assert not blocking._flights
