@@ -45,7 +45,9 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     monkeypatch.setenv("COLUMNS", "100")
     for name in [name for name in os.environ if name.startswith("CLOUD_INTEGRATIONS_")]:
         monkeypatch.delenv(name)
-    levels = {name: logging.getLogger(name).level for name in ("cloud_integrations", "cloud_integrations.access", "cloud_integrations.serve")}
+    levels = {
+        name: logging.getLogger(name).level for name in ("cloud_integrations", "cloud_integrations.access", "cloud_integrations.serve")
+    }
 
     def command(*words: str | Path, given: str | None = None) -> Ran:
         result = CliRunner().invoke(app, [str(word) for word in words], input=given, prog_name="cloud-integrations")

@@ -67,18 +67,21 @@ class ServeToken(_Part):
         return Actor(type=kind, id=name)
 
 
+Seconds = Annotated[float, Field(ge=0, le=31_536_000)]
+
+
 class Limits(_Part):
     """Lengths of time in seconds; what is left out has the library's default."""
 
-    min_ttl: timedelta | None = None
-    token_cache: timedelta | None = None
-    use_window: timedelta | None = None
-    data_key_cache: timedelta | None = None
-    pending_lifetime: timedelta | None = None
-    deadline: timedelta | None = None
-    lease: timedelta | None = None
-    wait_limit: timedelta | None = None
-    persist_limit: timedelta | None = None
+    min_ttl: Seconds | None = None
+    token_cache: Seconds | None = None
+    use_window: Seconds | None = None
+    data_key_cache: Seconds | None = None
+    pending_lifetime: Seconds | None = None
+    deadline: Seconds | None = None
+    lease: Seconds | None = None
+    wait_limit: Seconds | None = None
+    persist_limit: Seconds | None = None
 
 
 class Configuration(BaseSettings):
@@ -162,7 +165,7 @@ class Configuration(BaseSettings):
     def library_settings(self, *, callback_url: str | None = None) -> Settings:
         """Return what the library itself wants to know."""
         callback = callback_url or self.callback
-        chosen = {name: value for name, value in self.limits if value is not None}
+        chosen: dict[str, Any] = {name: timedelta(seconds=value) for name, value in self.limits if value is not None}
         if not self.record_uses:
             chosen["use_window"] = None
         return Settings(

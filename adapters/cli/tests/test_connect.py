@@ -1,0 +1,175 @@
+"""Connecting by OAuth2 from a terminal, end to end against a real HTTP provider."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+
+from cloud_integrations import Secret
+from cloud_integrations.errors import ConfigurationError, GrantRefusedError
+from cloud_integrations.testing import SimulatedProvider
+from cloud_integrations_cli.connect import Listener
+
+from .conftest import start
+
+T = ("-t", "acme")
+JSON = ("-o", "json")
+
+
+def _address(process: subprocess.Popen[str]) -> str:
+    """The address that the person is to open, as the terminal shows it."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if found := re.search(r"http://127\.0\.0\.1:\d+/authorize\S+", line):
+            return found[0]
+    raise AssertionError("no address was shown")
+
+
+def _finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+def _connect(home: Path, *words: str, **more: object) -> subprocess.Popen[str]:
+    return start("connect", "simulated", *T, "--no-browser", *words, cwd=home, **more)
+
+
+@pytest.fixture
+def connected(home: Path, provider: SimulatedProvider) -> str:
+    process = _connect(home, "--port", "0", *JSON)
+    page = httpx.get(provider.sign_in(_address(process)), trust_env=False)
+    code, out, err = _finish(process)
+    assert (code, page.status_code) == (0, 200), err
+    assert "You can close this window" in page.text
+    return str(json.loads(out)["data"]["id"])
+
+
+def test_a_provider_is_connected_through_the_loopback_callback(connected, run, provider):
+    shown = run("integrations", "show", "simulated", *T, *JSON).data()
+    assert (shown["id"], shown["authType"], shown["health"]["state"]) == (connected, "oauth2", "ok")
+    assert shown["scopes"] == ["read", "write"]
+    assert shown["account"]["id"] == "acct-1"
+
+
+def test_the_whole_life_of_a_grant(connected, run, provider, home):
+    assert run("integrations", "refresh", "simulated", *T, *JSON).data()["health"]["state"] == "ok"
+    assert provider.refresh_count == 1
+    token = run("token", "simulated", *T, "--reveal", "--yes").out.strip()
+    assert provider.is_alive(token)
+    process = start("integrations", "reconnect", connected, *T, "--no-browser", "--port", "0", *JSON, cwd=home)
+    httpx.get(provider.sign_in(_address(process)), trust_env=False)
+    code, out, err = _finish(process)
+    assert code == 0, err
+    assert json.loads(out)["data"]["id"] == connected
+    token = run("token", "simulated", *T, "--reveal", "--yes").out.strip()
+    gone = run("integrations", "delete", connected, *T, "--yes", *JSON).json()
+    assert (gone["refreshToken"], gone["accessToken"]) == ("revoked", "revoked")
+    assert not provider.is_alive(token)
+
+
+def test_a_revoked_grant_asks_for_a_reconnect(connected, run, provider):
+    provider.revoke_grant()
+    ran = run("integrations", "refresh", "simulated", *T)
+    assert ran.code == 5
+    assert "reconnect" in ran.err
+
+
+def test_a_refusal_at_the_provider_ends_the_wait(home, provider, run):
+    process = _connect(home, "--port", "0")
+    page = httpx.get(provider.sign_in(_address(process), approve=False), trust_env=False)
+    code, out, err = _finish(process)
+    assert (code, out, page.status_code) == (5, "", 400)
+    assert "access denied" in err
+    assert run("integrations", "list", *T, *JSON).data() == []
+
+
+def test_the_address_is_pasted_where_no_callback_can_arrive(home, provider, run):
+    process = _connect(home, "--paste", *JSON, stdin=subprocess.PIPE)
+    address = _address(process)
+    assert parse_qs(urlsplit(address).query)["redirect_uri"][0].startswith("http://127.0.0.1:8000/api/v1/oauth/callback/")
+    out, err = process.communicate(provider.sign_in(address) + "\n", timeout=60)
+    assert process.returncode == 0, err
+    assert json.loads(out)["data"]["authType"] == "oauth2"
+
+
+def test_what_was_pasted_must_be_the_answer(home, provider):
+    process = _connect(home, "--paste", stdin=subprocess.PIPE)
+    _address(process)
+    _, err = process.communicate("http://127.0.0.1:8000/?code=fake-code&state=fake-state\n", timeout=60)
+    assert process.returncode == 5
+    assert "fake-code" not in err
+
+
+def test_nobody_comes_back(home):
+    process = _connect(home, "--port", "0", "--wait", "1")
+    code, _, err = _finish(process)
+    assert code == 5
+    assert "no callback in time" in err
+
+
+def test_an_interrupted_wait_has_its_code(home):
+    import signal
+
+    process = _connect(home, "--port", "0")
+    _address(process)
+    process.send_signal(signal.SIGINT)
+    assert _finish(process)[0] == 130
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("connect", "simulated_keys", *T, "--port", "0"), 4),
+        (("connect", "github", *T, "--port", "0"), 9),
+        (("connect", "nowhere", *T, "--port", "0"), 3),
+        (("connect", "simulated", *T, "--port", "0", "--paste"), 2),
+        (("connect", "simulated", *T, "--port", "0", "--variable", "="), 2),
+    ],
+)
+def test_what_cannot_be_connected_is_told_before_a_browser_opens(run, home, words, code):
+    assert run(*words).code == code
+
+
+def test_a_browser_is_opened(run, home, provider, monkeypatch):
+    opened: Future[str] = Future()
+
+    def open_browser(url: str) -> bool:
+        threading.Thread(target=lambda: opened.set_result(httpx.get(provider.sign_in(url), trust_env=False).text)).start()
+        return True
+
+    monkeypatch.setattr("webbrowser.open", open_browser)
+    ran = run("connect", "simulated", *T, "--port", "0")
+    assert ran.code == 0, ran.err
+    assert "continue in the browser" in ran.err
+    assert "Connected" in opened.result(timeout=10)
+
+
+def test_the_listener_refuses_everything_but_the_awaited_answer():
+    state = Secret("fake-state")
+    with Listener(0) as listener:
+        url = f"http://127.0.0.1:{listener.port}"
+        assert httpx.get(f"{url}/callback?state=fake-state", trust_env=False).status_code == 404
+        listener.expect("/callback", state)
+        for strange in (
+            "/",
+            "/callback",
+            "/callback?state=other",
+            "/callback?state=fake-state&state=fake-state",
+            "/other?state=fake-state",
+        ):
+            assert httpx.get(url + strange, trust_env=False).status_code == 404
+        with pytest.raises(GrantRefusedError):
+            listener.wait(0.01)
+
+
+def test_a_port_in_use_is_told():
+    with Listener(0) as listener, pytest.raises(ConfigurationError, match="in use"):
+        Listener(listener.port)

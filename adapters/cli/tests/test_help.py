@@ -1,0 +1,169 @@
+"""The commands as they present themselves."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cloud_integrations_cli.exits import MEANINGS
+from cloud_integrations_cli.reference import build_page, walk
+
+PAGE = Path(__file__).parents[3] / "docs/reference/cli.md"
+COMMANDS = [path for path, _ in walk()]
+HEAVY = (
+    "alembic",
+    "cryptography",
+    "fastapi",
+    "httpx",
+    "pydantic",
+    "pydantic_settings",
+    "rich",
+    "sqlalchemy",
+    "uvicorn",
+    "asyncio",
+    "cloud_integrations",
+)
+LOADED = """
+import sys
+from cloud_integrations_cli.__main__ import main
+sys.argv = ["cloud-integrations", *sys.argv[1:]]
+try:
+    main()
+except SystemExit:
+    pass
+print("\\nLOADED", *sys.modules)
+"""
+
+
+@pytest.mark.parametrize("words", [["--help"], ["integrations", "--help"], ["connect", "--help"], ["--version"]], ids="-".join)
+def test_help_loads_nothing_heavy(words):
+    done = subprocess.run([sys.executable, "-c", LOADED, *words], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.rpartition("LOADED ")[2].split())
+    assert "typer" in loaded
+    # Newer versions of Typer read the first value with pydantic.
+    theirs = {"pydantic"} if words != ["--help"] else set()
+    heavy = set(HEAVY) - theirs - ({"cloud_integrations"} if words == ["--version"] else set())
+    assert loaded & heavy == set()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(run, command):
+    words = command.split()[1:]
+    ran = run(*words, "--help")
+    assert ran.code == 0
+    assert ran.out.startswith(f"Usage: {command}")
+    assert all(len(line) <= 100 for line in ran.out.splitlines())
+
+
+def test_every_command_and_option_has_words():
+    for path, command in walk():
+        assert command.help, path
+        assert [parameter.name for parameter in command.params if not parameter.help] == [], path
+
+
+def test_a_list_of_commands_is_not_cut_short(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for path, command in walk():
+        if hasattr(command, "commands"):
+            assert "..." not in run(*path.split()[1:], "--help").out.partition("Commands:")[2], path
+
+
+@pytest.mark.requirement("ISO-20")
+def test_no_option_takes_a_secret():
+    options = {option for _, command in walk() for parameter in command.params for option in parameter.opts if option.startswith("--")}
+    secretive = {option for option in options if re.search(r"key|secret|token|password|code", option)}
+    assert secretive == {"--api-key-file", "--api-key-stdin", "--secret-key-file"}
+
+
+@pytest.mark.requirement("ISO-20")
+def test_exit_codes_are_in_the_help_and_never_change(run):
+    shown = run("--help").out
+    for code, meaning in MEANINGS.items():
+        assert re.search(rf"^ +{code} +{re.escape(meaning)}$", shown, re.MULTILINE)
+    assert list(MEANINGS) == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 130]
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("IntegrationNotFoundError", 3),
+        ("ValidationFailedError", 4),
+        ("InvalidCredentialsError", 5),
+        ("ReconnectRequiredError", 5),
+        ("GrantRefusedError", 5),
+        ("AnswerLostError", 6),
+        ("RefreshInProgressError", 6),
+        ("CommitUnknownError", 7),
+        ("KeyringError", 8),
+        ("SchemaError", 8),
+        ("ConfigurationError", 8),
+        ("AppMisconfiguredError", 8),
+        ("DecryptError", 8),
+        ("IntegrationExistsError", 9),
+        ("IntegrationInactiveError", 9),
+        ("ForbiddenError", 10),
+        ("CloudIntegrationsError", 1),
+    ],
+)
+def test_each_class_of_error_has_its_code(name, code):
+    from cloud_integrations import errors
+    from cloud_integrations_cli.exits import exit_code
+
+    kind = getattr(errors, name)
+    assert exit_code(kind.__new__(kind)) == code
+
+
+def test_a_mistake_of_ours_is_one_line_without_its_text(run, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("fake-secret in a text")
+
+    monkeypatch.setattr("cloud_integrations_cli.settings.load", fail)
+    ran = run("keys", "list")
+    assert ran.code == 1
+    assert re.fullmatch(r"error: internal error \(RuntimeError at test_help\.py:\d+\)\n  Please report this line\.\n", ran.err)
+
+
+def test_an_interruption_has_its_code(run, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cloud_integrations_cli.settings.load", interrupt)
+    assert run("keys", "list").code == 130
+
+
+def test_a_wrong_word_is_answered_with_a_near_one(run):
+    ran = run("integration")
+    assert ran.code == 2
+    assert ran.err == "error: no such command; did you mean 'integrations'?\n  Try 'cloud-integrations --help'.\n"
+
+
+def test_usage_errors_are_json_for_programs(run):
+    import json
+
+    assert json.loads(run("keys", "list", "--nonsense", "--output", "json").err)["error"]["code"] == "usage"
+
+
+def test_the_shell_completes_commands_and_providers():
+    import os
+
+    def complete(line: str) -> str:
+        env = {**os.environ, "_CLOUD_INTEGRATIONS_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1)}
+        done = subprocess.run(
+            [sys.executable, "-m", "cloud_integrations_cli"], env=env, capture_output=True, text=True, check=False, timeout=30
+        )
+        return done.stdout
+
+    assert "integrations" in complete("cloud-integrations integ").split()
+    assert "github" in complete("cloud-integrations providers show gith").split()
+
+
+def test_the_reference_page_is_what_the_commands_say():
+    assert PAGE.read_text(encoding="utf-8") == build_page(), "python -m cloud_integrations_cli.reference > docs/reference/cli.md"
+
+
+def test_version(run):
+    assert re.fullmatch(r"cloud-integrations \d+\.\d+\.\d+\n", run("--version").out)
