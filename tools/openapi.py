@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from importlib.metadata import version
 from pathlib import Path
 
 from fastapi import FastAPI
 
-from cloud_integrations import AesGcmCipher, Catalogue, IntegrationManager, LocalKeyring, MemoryStore
+from cloud_integrations import AesGcmCipher, Catalogue, IntegrationManager, LocalKeyring, MemoryStore, __version__
 from cloud_integrations.testing import SimulatedProvider, SimulatedTransport
 from cloud_integrations_fastapi import create_router
 
@@ -24,7 +23,7 @@ def main() -> None:
         cipher=AesGcmCipher(),
         providers=Catalogue.builtin(),
     )
-    app = FastAPI(title="cloud_integrations", version=version("cloud-integrations"))
+    app = FastAPI(title="cloud_integrations", version=__version__)
     app.include_router(create_router(manager, authorize=lambda *_: None, token_route=True))
     TARGET.write_text(json.dumps(app.openapi(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     print(TARGET)

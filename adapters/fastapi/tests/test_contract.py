@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 
+from cloud_integrations import AsyncIntegrationManager
 from cloud_integrations.testing import Misbehaviour
 
 INTEGRATIONS = "/tenants/acme/integrations"
@@ -196,3 +198,19 @@ async def test_secrets_are_handed_out_only_where_the_host_mounts_the_route(api, 
         for path in (INTEGRATIONS, f"{INTEGRATIONS}/{integration['id']}", f"{INTEGRATIONS}/{integration['id']}/audit"):
             assert secret not in (await client.get(path)).text
     assert revealing.host.asked[1][0] == "reveal"
+
+
+async def test_a_credential_of_a_later_integration_is_not_handed_out(make_api, monkeypatch):
+    """Deleted and connected anew between two looks: the id in the path is the one that counts."""
+    api = make_api(token_route=True)
+    integration = await api.connect_key()
+    token = await api.call("token", "acme", "simulated_keys")
+    later = replace(token, integration_id=uuid4())
+
+    async def awaiting(*args, **kwargs):
+        return later
+
+    monkeypatch.setattr(api.manager, "token", awaiting if isinstance(api.manager, AsyncIntegrationManager) else lambda *_, **__: later)
+    async with api.client() as client:
+        refused = await client.post(f"{INTEGRATIONS}/{integration['id']}/token")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (404, "integration/not-found")

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from fastapi import FastAPI
 
+from cloud_integrations import __version__
 from cloud_integrations_fastapi import create_router
 
 COMMITTED = Path(__file__).parents[3] / "docs/reference/openapi.json"
@@ -21,7 +22,7 @@ CODES = {
 
 
 def _document(api):
-    app = FastAPI(title="cloud_integrations", version=version("cloud-integrations"))
+    app = FastAPI(title="cloud_integrations", version=__version__)
     app.include_router(create_router(api.manager, authorize=api.host.authorize, token_route=True))
     return app.openapi()
 

@@ -29,7 +29,7 @@ PERMISSION = "x-permission"
 """Where a route says, in the OpenAPI document too, which permission it needs."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_ALWAYS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
+_ALWAYS = ((b"cache-control", b"no-store"), (b"referrer-policy", b"no-referrer"), (b"x-content-type-options", b"nosniff"))
 _log = logging.getLogger("cloud_integrations.http")
 
 
@@ -76,8 +76,7 @@ class GuardedRoute(APIRoute):
                 if problem is INTERNAL:
                     _log.error("request %s failed: %s", request_id, type(error).__name__)  # a trace may hold secrets
                 response = self._shown(request, problem, request_id)
-            response.headers.update(_ALWAYS)
-            response.headers["X-Request-ID"] = request_id
+            response.raw_headers.extend((*_ALWAYS, (b"x-request-id", request_id.encode())))
             return response
 
         return guarded

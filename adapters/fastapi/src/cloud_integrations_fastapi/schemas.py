@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Generic, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
@@ -200,8 +201,12 @@ class Done(_Answer):
     success: Literal[True] = True
 
 
-class IntegrationOut(_Answer):
+@dataclass(slots=True, kw_only=True)
+class IntegrationOut:
     """An integration."""
+
+    # Lists hold many, and a plain dataclass is made and written in half the time of a model.
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(alias_generator=to_camel, extra="forbid")
 
     id: UUID
     tenant_id: str
@@ -215,20 +220,16 @@ class IntegrationOut(_Answer):
     @classmethod
     def of(cls, integration: Integration, /) -> Self:
         """Show what may be shown."""
-        return cls(**_public(integration))
-
-
-def _public(integration: Integration) -> dict[str, Any]:
-    return {
-        "id": integration.id,
-        "tenant_id": integration.tenant_id,
-        "provider_id": integration.provider_id,
-        "name": integration.name,
-        "status": integration.status,
-        "auth_type": integration.auth_type,
-        "created_at": integration.created_at,
-        "updated_at": integration.updated_at,
-    }
+        return cls(
+            id=integration.id,
+            tenant_id=integration.tenant_id,
+            provider_id=integration.provider_id,
+            name=integration.name,
+            status=integration.status,
+            auth_type=integration.auth_type,
+            created_at=integration.created_at,
+            updated_at=integration.updated_at,
+        )
 
 
 class HealthOut(_Answer):
@@ -247,6 +248,7 @@ class AccountOut(_Answer):
     label: str | None
 
 
+@dataclass(slots=True, kw_only=True)
 class IntegrationDetailOut(IntegrationOut):
     """An integration and how it is doing."""
 
@@ -262,7 +264,14 @@ class IntegrationDetailOut(IntegrationOut):
     def of(cls, integration: Integration, /) -> Self:
         """Show what may be shown."""
         return cls(
-            **_public(integration),
+            id=integration.id,
+            tenant_id=integration.tenant_id,
+            provider_id=integration.provider_id,
+            name=integration.name,
+            status=integration.status,
+            auth_type=integration.auth_type,
+            created_at=integration.created_at,
+            updated_at=integration.updated_at,
             scopes=integration.scopes,
             requested_scopes=integration.requested_scopes,
             missing_scopes=integration.missing_scopes,
