@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from cloud_integrations import AuditHead
+from cloud_integrations import AuditEvent, AuditHead, Outcome
 
 from . import wiring
 from .exits import AUDIT, CommandLineError
@@ -26,18 +26,18 @@ def list_events(
         screen.json({"data": [record_out(record) for record in records]})
         return
     screen.table(
-        ("No.", "When", "Who", "What", "Outcome", "About"),
+        ("No.", "When", "Who", "What", "About"),
         [
             (
                 str(record.seq),
                 moment(record.event.occurred_at),
                 str(record.event.actor),
-                record.event.action,
-                record.event.outcome.value,
-                record.event.resource + (f" ({record.event.reason})" if record.event.reason else ""),
+                _what(record.event),
+                record.event.resource.removeprefix("integration:"),
             )
             for record in records
         ],
+        folding=("About", "Who"),
         empty="no events",
     )
 
@@ -59,6 +59,12 @@ def verify(screen: Screen, configuration: Configuration, tenant: str, /, *, chec
         )
     if not report.whole:
         raise typer.Exit(AUDIT)
+
+
+def _what(event: AuditEvent) -> str:
+    """Say what happened; success goes without saying."""
+    ended = [] if event.outcome is Outcome.SUCCESS else [event.outcome.value]
+    return " ".join([event.action, *ended, *([f"({event.reason})"] if event.reason else [])])
 
 
 def _read_checkpoint(tenant: Any, text: str | None) -> AuditHead | None:

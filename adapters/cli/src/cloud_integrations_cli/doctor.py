@@ -56,11 +56,11 @@ def examine(screen: Screen, config: Path | None, /) -> None:
         ]
         screen.json({"data": {"ok": not wrong, "checks": checks}})
     else:
-        screen.table(
-            ("", "What", "Found"),
-            [(_SIGNS[each.result], each.name, each.message + (f"\n→ {each.advice}" if each.advice else "")) for each in findings],
-            empty="",
-        )
+        width = max(len(each.name) for each in findings)
+        for each in findings:
+            screen.finding(_SIGNS[each.result], f"{each.name:<{width}}  {each.message}")
+            if each.advice:
+                screen.finding(" ", f"{'':<{width}}  → {each.advice}")
         screen.note("\nsomething is wrong" if wrong else "\nready")
     if wrong:
         raise typer.Exit(SETUP)

@@ -14,7 +14,7 @@ from cloud_integrations.errors import InvalidCredentialsError, ValidationFailedE
 
 from . import wiring
 from .exits import CommandLineError
-from .render import Screen, check_out, integration_detail_out, integration_out, moment, removal_out, run_out, token_out
+from .render import Screen, account_name, check_out, integration_detail_out, integration_out, moment, removal_out, run_out, token_out
 from .secret_input import read_secret
 from .settings import Configuration
 
@@ -28,18 +28,9 @@ def list_all(screen: Screen, configuration: Configuration, tenant: str, /) -> No
         screen.json({"data": [integration_out(integration) for integration in found]})
         return
     screen.table(
-        ("ID", "Provider", "Name", "By", "Health", "Expires"),
-        [
-            (
-                str(each.id),
-                slugs.get(each.provider_id, str(each.provider_id)),
-                each.name,
-                each.auth_type.value,
-                words(each.health.value),
-                moment(each.expires_at),
-            )
-            for each in found
-        ],
+        ("ID", "Provider", "Name", "Health"),
+        [(str(each.id), slugs.get(each.provider_id, str(each.provider_id)), each.name, words(each.health.value)) for each in found],
+        folding=("Name",),
         empty="no integrations",
     )
 
@@ -57,7 +48,6 @@ def show_integration(screen: Screen, manager: IntegrationManager, integration: I
         screen.json({"data": integration_detail_out(integration)})
         return
     slug = next((summary.slug for summary in manager.list_providers() if summary.id == integration.provider_id), "")
-    account = " ".join(part for part in (integration.account.label, integration.account.account_id) if part)
     facts = {
         "ID": str(integration.id),
         "Tenant": integration.tenant_id,
@@ -69,7 +59,7 @@ def show_integration(screen: Screen, manager: IntegrationManager, integration: I
         "Since": moment(integration.state_since),
         "Why": words(integration.reason or ""),
         "What to do": integration.advice,
-        "Account": account,
+        "Account": account_name(integration.account),
         "Scopes": " ".join(integration.scopes),
         "Not granted": " ".join(integration.missing_scopes),
         "Expires": moment(integration.expires_at, unknown="unknown, or never"),
@@ -120,12 +110,11 @@ def verify(screen: Screen, configuration: Configuration, tenant: str, which: str
     if screen.as_json:
         screen.json({"data": check_out(report)})
     else:
-        account = " ".join(part for part in (report.account.label, report.account.account_id) if part)
         screen.facts(
             {
                 "Works": "yes" if report.works else "no" if report.verified else "unknown",
                 "Answer": words(report.outcome) if report.verified else "this provider has no check",
-                "Account": (account or "–") + (" (another one than before)" if report.account_changed else ""),
+                "Account": (account_name(report.account) or "–") + (" (another one than before)" if report.account_changed else ""),
                 "Checked": moment(report.checked_at),
             }
         )

@@ -10,12 +10,21 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cloud_integrations import AccessToken, AuditRecord, AuditReport, CheckReport, Integration, ProviderSummary, Removal, RevocationRun
+from cloud_integrations import (
+    AccessToken,
+    AccountFacts,
+    AuditRecord,
+    AuditReport,
+    CheckReport,
+    Integration,
+    ProviderSummary,
+    Removal,
+    RevocationRun,
+)
 
 _PIPE_WIDTH = 200
 """Where no terminal says how wide it is, a line should hold a whole row."""
@@ -64,28 +73,32 @@ class Screen:
         """Print a JSON document; on one line unless a terminal shows it."""
         print(json.dumps(document, indent=2 if sys.stdout.isatty() else None), flush=True)  # noqa: T201  # data goes to stdout
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], /, *, empty: str) -> None:
-        """Print rows under headings, or say on stderr that there is none."""
-        cells = [list(row) for row in rows]
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], /, *, empty: str, folding: Sequence[str] = ()) -> None:
+        """Print rows under headings, or say on stderr that there is none.  Only *folding* columns go over several lines."""
+        cells = [[visible(cell) for cell in row] for row in rows]
         if not cells:
             self.note(empty)
             return
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-        for column in columns:
-            # Nothing is ever cut off; an id stays in one piece where the width allows it.
-            table.add_column(column, overflow="fold", min_width=36 if column == "ID" else None, no_wrap=column == "ID")
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold underline")
+        for place, column in enumerate(columns):
+            # Nothing is ever cut off, and an id stays in one piece.
+            longest = max(len(column), *(len(row[place]) for row in cells))
+            fixed = column not in folding
+            table.add_column(column, overflow="fold", min_width=longest if fixed else len(column), no_wrap=fixed)
         for row in cells:
-            table.add_row(*(_cell(cell) for cell in row))
+            table.add_row(*(_coloured(cell) for cell in row))
         _console().print(table)
 
     def facts(self, facts: Mapping[str, str], /) -> None:
-        """Print a name and a value on each line."""
-        grid = Table.grid(padding=(0, 2))
-        grid.add_column(style="bold", no_wrap=True)
-        grid.add_column(overflow="fold")
+        """Print a name and a value on each line.  The terminal wraps a long one, so that it can be copied whole."""
+        console = _console()
+        width = max(map(len, facts))
         for name, value in facts.items():
-            grid.add_row(name, _cell(value))
-        _console().print(grid)
+            console.print(Text.assemble((f"{name:<{width}}", "bold"), "  ", _coloured(visible(value))), soft_wrap=True)
+
+    def finding(self, sign: str, text: str, /) -> None:
+        """Print a line with a sign before it."""
+        _console().print(Text.assemble(_coloured(sign), " ", visible(text)), soft_wrap=True)
 
     def text(self, text: str, /) -> None:
         """Print text that is data."""
@@ -103,9 +116,8 @@ def _console() -> Console:
     return console
 
 
-def _cell(text: str) -> Text:
-    # `Text` reads no markup, so a name cannot draw; and no control character reaches the terminal.
-    text = visible(text)
+def _coloured(text: str) -> Text:
+    # `Text` reads no markup, so a name cannot draw.
     return Text(text, style=_COLOURS.get(text, ""))
 
 
@@ -126,6 +138,13 @@ def timestamp(at: datetime, /) -> str:
 
 def _maybe(at: datetime | None) -> str | None:
     return None if at is None else timestamp(at)
+
+
+def account_name(account: AccountFacts, /) -> str:
+    """Name an account for people: its label, and its id where that says more."""
+    if account.label and account.account_id:
+        return account.label if account.account_id in account.label else f"{account.label} ({account.account_id})"
+    return account.label or account.account_id or ""
 
 
 def integration_out(integration: Integration, /) -> dict[str, Any]:
