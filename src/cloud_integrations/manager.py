@@ -194,7 +194,7 @@ class IntegrationManager:
     ) -> Integration:
         """Check a new key with the provider and put it in the place of the old one; id and name stay.
 
-        Raises as `add_api_key`, and `IntegrationNotFoundError`.
+        Raises as `add_api_key`, and `IntegrationNotFoundError` or `IntegrationInactiveError`.
         """
         self._ensure_ready()
         return run_inline(

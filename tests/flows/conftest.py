@@ -245,7 +245,7 @@ class World:
         return await self.come_back(begun, door=door)
 
     async def add_key(self, /, tenant=ACME, *, api_key=None, door=None, actor=ALICE, name="Key of Acme", **named):
-        key = api_key or self.provider.valid_api_key
+        key = self.provider.valid_api_key if api_key is None else api_key
         self.secrets.append(key.reveal())
         return await (door or self.door).add_api_key(tenant, f"{self.provider.slug}_keys", name=name, api_key=key, actor=actor, **named)
 

@@ -16,8 +16,10 @@ from cloud_integrations.errors import (
     CloudIntegrationsError,
     GrantRefusedError,
     IntegrationExistsError,
+    IntegrationInactiveError,
     InvalidCredentialsError,
     ProviderUnavailableError,
+    StaleWriteError,
     StorageUnavailableError,
     ValidationFailedError,
 )
@@ -31,6 +33,8 @@ from .checking import check_credential, identify, is_other_account
 from .list_integrations import known_tenant, load
 from .recording import record_failure, recorded, resource_of
 from .sealing import seal_api_key
+
+_TRIES = 5
 
 
 async def add_api_key(
@@ -60,7 +64,15 @@ async def add_api_key(
     now = wiring.clock.now()
     integration_id = IntegrationId(uuid7(now, wiring.entropy.bytes(10)))
     account, verified = await _accepted(
-        wiring, tenant_id, entry, method=method, key=key, variables=filled, integration_id=integration_id, caller=caller
+        wiring,
+        tenant_id,
+        entry,
+        method=method,
+        key=key,
+        variables=filled,
+        action="integration.connected",
+        integration_id=integration_id,
+        caller=caller,
     )
     facts = Integration(
         id=integration_id,
@@ -99,6 +111,8 @@ async def replace_api_key(
     held = await load(wiring, tenant_id, integration_id)
     if held.facts.auth_type is not AuthType.API_KEY:
         raise ValidationFailedError(field="credentials", problem="is not how this integration was connected")
+    if held.facts.state is State.DISABLED:
+        raise IntegrationInactiveError(integration_id=str(integration_id))
     entry = wiring.providers.require(held.facts.provider_id)
     usual = require_usable(wiring, entry, AuthType.API_KEY)
     filled = entry.fill_variables(held.facts.variables, operator=operator_variables(wiring, entry))
@@ -106,7 +120,15 @@ async def replace_api_key(
     key = _read_key(method, api_key, secret_key)
     _hint(wiring, entry, method, key)
     account, verified = await _accepted(
-        wiring, tenant_id, entry, method=method, key=key, variables=filled, integration_id=held.facts.id, caller=caller
+        wiring,
+        tenant_id,
+        entry,
+        method=method,
+        key=key,
+        variables=filled,
+        action="integration.reconnected",
+        integration_id=held.facts.id,
+        caller=caller,
     )
     changed = is_other_account(held.facts.account, account)
     if changed and wiring.settings.pin_accounts:
@@ -114,24 +136,35 @@ async def replace_api_key(
         await record_failure(wiring, tenant_id, caller, "integration.reconnected", resource_of(integration_id), error=error)
         raise error
     now = wiring.clock.now()
-    facts = replace(held.facts, state=State.ACTIVE, state_since=now, reason=None, updated_at=now, account=account, method_id=method.id)
-    generation = held.credential.generation
-    await wiring.store.apply(
-        ReplaceCredential(
-            facts=facts,
-            credential=await seal_api_key(wiring, tenant_id, held.facts.id, key, generation=generation + 1),
-            expected_generation=generation,
-        ),
-        recorded(
-            wiring,
-            tenant_id,
-            caller,
-            "integration.reconnected",
-            resource_of(integration_id),
-            verified=str(verified).lower(),
-            account_changed=str(changed).lower(),
-        ),
-    )
+    for _ in range(_TRIES):
+        facts = replace(held.facts, state=State.ACTIVE, state_since=now, reason=None, updated_at=now, account=account, method_id=method.id)
+        generation = held.credential.generation
+        try:
+            await wiring.store.apply(
+                ReplaceCredential(
+                    facts=facts,
+                    credential=await seal_api_key(wiring, tenant_id, held.facts.id, key, generation=generation + 1),
+                    expected_generation=generation,
+                ),
+                recorded(
+                    wiring,
+                    tenant_id,
+                    caller,
+                    "integration.reconnected",
+                    resource_of(integration_id),
+                    verified=str(verified).lower(),
+                    account_changed=str(changed).lower(),
+                ),
+            )
+        except StaleWriteError:
+            # Another key was entered at the same moment, and this one is the newest word; or somebody switched it off.
+            held = await load(wiring, tenant_id, integration_id)
+            if held.facts.state is State.DISABLED:
+                raise IntegrationInactiveError(integration_id=str(integration_id)) from None
+        else:
+            break
+    else:
+        raise StorageUnavailableError("the integration kept changing")
     wiring.tokens.drop(tenant_id)
     wiring.observer.tell(Fact(name="integration.reconnected", facts={"integration": str(integration_id), "provider": entry.id}))
     return facts
@@ -146,6 +179,7 @@ async def _accepted(
     method: Method,
     key: ApiKey,
     variables: Mapping[str, str],
+    action: str,
     integration_id: IntegrationId,
     caller: Caller,
 ) -> tuple[AccountFacts, bool]:
@@ -159,9 +193,7 @@ async def _accepted(
     except StorageUnavailableError:
         raise
     except CloudIntegrationsError as error:
-        await record_failure(
-            wiring, tenant_id, caller, "integration.connected", resource_of(integration_id), error=error, provider=provider.id
-        )
+        await record_failure(wiring, tenant_id, caller, action, resource_of(integration_id), error=error, provider=provider.id)
         raise
     account = result.account if result is not None else AccountFacts()
     return await identify(wiring, tenant_id, method, account, key.key), result is not None
