@@ -142,9 +142,8 @@ def _name(error: Mapping[str, Any]) -> str:
     if loc and loc[0] in {"path", "query"}:  # FastAPI says where it looked; our own bodies begin with the field
         loc = loc[1:]
     # A name that the caller chose could be a secret in the wrong place, so only what looks like a plain word is repeated.
-    chosen = 1 if loc[:1] == ["variables"] else len(loc) - 1 if error["type"] == "extra_forbidden" else len(loc)
-    if chosen < len(loc) and not _is_ordinary(loc[chosen]):
-        loc = loc[:chosen]
+    if error["type"] == "extra_forbidden" and not _is_ordinary(loc[-1]):
+        loc.pop()
     return ".".join(loc) or "body"
 
 

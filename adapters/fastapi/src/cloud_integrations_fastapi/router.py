@@ -144,7 +144,6 @@ class _Endpoints:
                 name=body.name,
                 api_key=body.credentials.api_key,
                 secret_key=body.credentials.secret_key,
-                variables=body.variables,
                 actor=call.actor,
                 request_id=call.request_id,
             )
@@ -157,7 +156,6 @@ class _Endpoints:
                 code=code,
                 redirect_uri=redirect_uri,
                 state=body.state,
-                variables=body.variables,
                 actor=call.actor,
                 request_id=call.request_id,
             )
@@ -238,7 +236,6 @@ class _Endpoints:
             name=body.name,
             scopes=body.scopes,
             return_to=body.return_to,
-            variables=body.variables,
             actor=call.actor,
             request_id=call.request_id,
         )

@@ -56,10 +56,6 @@ Uri = Annotated[str, Field(min_length=1, max_length=2_048)]
 # RFC 6749 §3.3: a scope is visible ASCII without quote and backslash.
 Scope = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[\x21\x23-\x5B\x5D-\x7E]+$")]
 Scopes = Annotated[list[Scope], Field(max_length=100)]
-Variables = Annotated[
-    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=1_024)]],
-    Field(max_length=20, description="What this provider's URLs need: a region, a domain."),
-]
 
 
 def _optional(alias: str | None = None) -> Any:
@@ -103,7 +99,6 @@ class CreateIntegration(_Body):
     redirect_uri: Uri | None = _optional("redirectUri")
     state: State | None = _optional()
     credentials: Credentials | None = _optional()
-    variables: Variables = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -132,7 +127,6 @@ class BeginAuthorization(_Body):
     name: Name
     scopes: Scopes = Field(default_factory=list)
     return_to: Uri | None = _optional("returnTo")
-    variables: Variables = Field(default_factory=dict)
 
 
 def _something(schema: dict[str, Any]) -> None:
