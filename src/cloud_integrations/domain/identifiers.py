@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from functools import lru_cache
 from typing import NewType
 from uuid import UUID, uuid5
 
@@ -31,6 +32,7 @@ def tenant_id(text: str, /) -> TenantId:
     return TenantId(text)
 
 
+@lru_cache(maxsize=1_024)
 def provider_id(slug: str, /) -> ProviderId:
     """Return the id of the provider with this slug: `uuid5` of a fixed namespace, the same for ever."""
     if not _SLUG.match(slug):
