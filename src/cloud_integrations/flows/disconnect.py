@@ -32,6 +32,8 @@ _TRIES = 5
 class _Fates:
     refresh: TokenFate = TokenFate.SKIPPED
     access: TokenFate = TokenFate.SKIPPED
+    access_goes_along: bool = False
+    """One revocation is to end both."""
     to_revoke: list[tuple[Kind, Secret, Revocation]] = field(default_factory=list)
 
 
@@ -98,6 +100,7 @@ async def _plan(wiring: Wiring, held: StoredIntegration, client: Client | None) 
             continue
         if fates.to_revoke and ends_grant(client):
             # The first revocation ends this token too.
+            fates.access_goes_along = True
             continue
         setattr(fates, kind, TokenFate.FAILED)
         fates.to_revoke.append((kind, token, await _entry(wiring, held, kind, token)))
@@ -144,6 +147,8 @@ async def _revoke_now(wiring: Wiring, client: Client, fates: _Fates, caller: Cal
         except StorageUnavailableError:
             # The entry is still in the outbox: it will be revoked, and recorded, once more.
             wiring.observer.tell(Fact(name="revocation.delayed", facts={"integration": str(entry.integration_id), "token": kind}))
+    if fates.access_goes_along and fates.refresh is TokenFate.FAILED:
+        fates.access = TokenFate.FAILED
 
 
 def _manual_url(wiring: Wiring, held: StoredIntegration, fates: _Fates) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 from datetime import timedelta
 from uuid import UUID
@@ -49,8 +50,8 @@ async def get_token(
     wanted_life = wiring.settings.min_ttl if min_ttl is None else min_ttl
     held, warning = await fresh(wiring, held, min_ttl=wanted_life, caller=caller)
     token = await opened(wiring, held, scopes=scopes, warning=warning, min_ttl=wanted_life)
-    await _record_use(wiring, held, caller)
-    if usual and warning is None and (seconds := _cacheable(wiring, token)) > 0:
+    recorded_for = await _record_use(wiring, held, caller)
+    if usual and warning is None and (seconds := min(_cacheable(wiring, token), recorded_for)) > 0:
         wiring.tokens.put(shelf, key, token, seconds=seconds)
     return token
 
@@ -117,25 +118,27 @@ async def fresh(wiring: Wiring, held: StoredIntegration, *, min_ttl: timedelta, 
                 raise
 
 
-async def _record_use(wiring: Wiring, held: StoredIntegration, caller: Caller) -> None:
-    """Record the use before the secret is returned; one row speaks for a window of uses by one actor (AUD-02, AUD-03)."""
+async def _record_use(wiring: Wiring, held: StoredIntegration, caller: Caller) -> float:
+    """Record the use before the secret is returned; one row speaks for a window of uses by one actor (AUD-02, AUD-03).
+
+    Returns for how many seconds it still does: a use that memory answers is not recorded, so memory must forget by then.
+    """
     window = wiring.settings.use_window
     if window is None:
-        return
+        return math.inf
     facts = held.facts
     key = (facts.tenant_id, facts.id, caller.actor.type, caller.actor.id)
-    if wiring.uses.find(key) is not None:
-        return
-    await wiring.store.apply(recorded(wiring, facts.tenant_id, caller, "credential.used", resource_of(facts.id)))
-    wiring.uses.put(key, "recorded", seconds=window.total_seconds())
+    ends: float | None = wiring.uses.find(key)
+    if ends is None:
+        await wiring.store.apply(recorded(wiring, facts.tenant_id, caller, "credential.used", resource_of(facts.id)))
+        ends = wiring.clock.monotonic() + window.total_seconds()
+        wiring.uses.put(key, ends, seconds=window.total_seconds())
+    return ends - wiring.clock.monotonic()
 
 
 def _cacheable(wiring: Wiring, token: AccessToken) -> float:
     """For how many seconds the token may be handed out again without a look at the store."""
     seconds = wiring.settings.token_cache.total_seconds()
-    if wiring.settings.use_window is not None:
-        # A use that memory answers is not recorded, so memory must forget before the window ends.
-        seconds = min(seconds, wiring.settings.use_window.total_seconds())
     if token.expires_at is not None:
         seconds = min(seconds, (token.expires_at - wiring.clock.now() - wiring.settings.min_ttl).total_seconds())
     return seconds

@@ -39,11 +39,11 @@ async def _retry(wiring: Wiring, entry: Revocation) -> str:
     attempt = await _attempt(wiring, entry)
     finish = FinishRevocation(tenant_id=entry.tenant_id, revocation_id=entry.id)
     resource = resource_of(entry.integration_id)
-    if attempt.fate is not TokenFate.FAILED:
+    if attempt.fate is TokenFate.REVOKED:
         await wiring.store.apply(finish, recorded(wiring, entry.tenant_id, Caller(), "token.revoked", resource, token=entry.kind))
         return "revoked"
     now = wiring.clock.now()
-    if now - entry.created_at > KEEP_TRYING:
+    if attempt.fate is TokenFate.UNSUPPORTED or now - entry.created_at > KEEP_TRYING:
         record = recorded(
             wiring, entry.tenant_id, Caller(), "token.abandoned", resource, outcome=Outcome.FAILURE, reason=attempt.error, token=entry.kind
         )

@@ -29,7 +29,7 @@ async def revoke_token(wiring: Wiring, client: Client, token: Secret, kind: Kind
     dialect = dialect_of(client.provider)
     request = dialect.build_revoke(client, token=token, kind=kind)
     if request is None:
-        return Attempt(fate=TokenFate.UNSUPPORTED)
+        return Attempt(fate=TokenFate.UNSUPPORTED, error="unsupported")
     try:
         response = await wiring.transport.send(request, deadline=wiring.settings.deadline)
     except ProviderUnavailableError as error:

@@ -1,0 +1,408 @@
+"""An integration is removed for good, and what could not be revoked is tried again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from cloud_integrations.domain.audit import Actor, Outcome
+from cloud_integrations.domain.removal import TokenFate
+from cloud_integrations.errors import (
+    CommitUnknownError,
+    IntegrationNotFoundError,
+    StaleWriteError,
+    StorageUnavailableError,
+)
+from cloud_integrations.testing import Misbehaviour, token_id
+
+ACME = "acme"
+ALICE = Actor(id="alice")
+
+
+def tokens(world):
+    """The access and the refresh token that were given out last."""
+    return [text for text in world.secrets if text.startswith(("fake-access", "fake-refresh"))][-2:]
+
+
+def changed_method(world, **changes):
+    method = world.entries[0].methods[0].model_copy(update=changes)
+    return world.open(providers=[world.entries[0].model_copy(update={"methods": (method,)}), world.entries[1]])
+
+
+def revoke_facts(world, **changes):
+    return world.entries[0].methods[0].revoke.model_copy(update=changes)
+
+
+# What becomes of each token
+
+
+@pytest.mark.requirement("OAU-050")
+async def test_both_tokens_are_revoked_the_refresh_token_first(world, door):
+    held = await world.connect()
+    access, refresh = tokens(world)
+    removal = await door.remove(ACME, held.id, actor=ALICE)
+    assert (removal.integration_id, removal.refresh_token, removal.access_token) == (held.id, TokenFate.REVOKED, TokenFate.REVOKED)
+    assert removal.manual_url is None
+    revoked = [request.presented for request in world.provider.requests if request.endpoint == "revoke"]
+    assert revoked == [token_id(refresh), token_id(access)]
+    assert [dict(item.split("=") for item in request.body.decode().split("&"))["token_type_hint"] for request in world.sent[-2:]] == [
+        "refresh_token",
+        "access_token",
+    ]
+    assert not world.provider.is_alive(access)
+    assert not world.provider.is_alive(refresh)
+    assert await door.list_integrations(ACME) == ()
+    assert world.rows.count_revocations() == 0
+
+
+async def test_removing_is_recorded_and_so_is_each_token(world, door):
+    held = await world.connect()
+    await door.remove(ACME, held.id, actor=ALICE, request_id="req-9")
+    removed, refresh, access = world.events()[-3:]
+    assert (removed.action, removed.actor, removed.request_id) == ("integration.removed", ALICE, "req-9")
+    assert [(event.action, event.outcome, event.details) for event in (refresh, access)] == [
+        ("token.revoked", Outcome.SUCCESS, {"token": "refresh"}),
+        ("token.revoked", Outcome.SUCCESS, {"token": "access"}),
+    ]
+    assert "integration.removed" in world.facts.names
+
+
+async def test_the_row_is_gone_before_the_provider_is_asked(world, door):
+    held = await world.connect()
+    seen = []
+    world.on_send = lambda _: seen.append(world.rows.list_integrations(ACME))
+    await door.remove(ACME, held.id)
+    assert seen == [(), ()]
+
+
+async def test_what_was_removed_hands_out_nothing(world, door):
+    held = await world.connect()
+    await door.token(ACME, "simulated")
+    await door.remove(ACME, held.id)
+    with pytest.raises(IntegrationNotFoundError):
+        await door.token(ACME, "simulated")
+    with pytest.raises(IntegrationNotFoundError):
+        await door.remove(ACME, held.id)
+    assert (await world.connect()).id != held.id
+
+
+async def test_an_open_authorization_ends_with_its_integration(world, door):
+    held = await world.connect()
+    begun = await door.begin_reconnect(ACME, held.id, actor=ALICE)
+    await door.remove(ACME, held.id)
+    assert await door.find_authorization(begun.state, actor=ALICE) is None
+
+
+async def test_a_key_has_nothing_to_revoke(world, door):
+    held = await world.add_key()
+    sent = len(world.sent)
+    removal = await door.remove(ACME, held.id)
+    assert (removal.refresh_token, removal.access_token, removal.manual_url) == (TokenFate.SKIPPED, TokenFate.SKIPPED, None)
+    assert len(world.sent) == sent
+    assert await door.list_integrations(ACME) == ()
+
+
+async def test_a_token_that_was_never_held_is_skipped(world, door):
+    world.provider.misbehave(Misbehaviour.REFRESH_TOKEN_MISSING, endpoint="exchange")
+    held = await world.connect()
+    removal = await door.remove(ACME, held.id)
+    assert (removal.refresh_token, removal.access_token) == (TokenFate.SKIPPED, TokenFate.REVOKED)
+
+
+async def test_a_provider_that_cannot_revoke_says_where_a_person_can(world):
+    door = changed_method(world, revoke=revoke_facts(world, url=None, manual_url="https://simulated.example/apps"))
+    held = await world.connect(door=door)
+    removal = await door.remove(ACME, held.id)
+    assert (removal.refresh_token, removal.access_token) == (TokenFate.UNSUPPORTED, TokenFate.UNSUPPORTED)
+    assert removal.manual_url == "https://simulated.example/apps"
+    assert world.provider.count("revoke") == 0
+    assert world.rows.count_revocations() == 0
+
+
+async def test_a_provider_without_any_word_on_revoking_has_no_address(world):
+    door = changed_method(world, revoke=None)
+    held = await world.connect(door=door)
+    removal = await door.remove(ACME, held.id)
+    assert (removal.refresh_token, removal.manual_url) == (TokenFate.UNSUPPORTED, None)
+
+
+async def test_one_revocation_that_ends_the_grant_is_enough(world):
+    door = changed_method(world, revoke=revoke_facts(world, kills="grant"))
+    held = await world.connect(door=door)
+    removal = await door.remove(ACME, held.id)
+    assert (removal.refresh_token, removal.access_token) == (TokenFate.REVOKED, TokenFate.SKIPPED)
+    assert world.provider.count("revoke") == 1
+    assert not any(world.provider.is_alive(token) for token in tokens(world))
+
+
+async def test_where_one_revocation_should_have_ended_both_and_failed_both_are_alive(world):
+    door = changed_method(world, revoke=revoke_facts(world, kills="grant"))
+    held = await world.connect(door=door)
+    world.provider.misbehave(Misbehaviour.UNAVAILABLE, endpoint="revoke")
+    removal = await door.remove(ACME, held.id)
+    assert (removal.refresh_token, removal.access_token) == (TokenFate.FAILED, TokenFate.FAILED)
+    assert (await door.retry_revocations()).waiting == 1
+    world.pass_(minutes=2)
+    assert (await door.retry_revocations()).revoked == 1
+    assert not any(world.provider.is_alive(token) for token in tokens(world))
+
+
+async def test_an_application_that_is_configured_no_more_keeps_nothing_alive_here(world):
+    held = await world.connect()
+    door = world.open(applications=[])
+    removal = await door.remove(ACME, held.id)
+    assert (removal.refresh_token, removal.access_token) == (TokenFate.UNSUPPORTED, TokenFate.UNSUPPORTED)
+    assert await door.list_integrations(ACME) == ()
+
+
+async def test_a_provider_that_the_catalogue_lost_keeps_nothing_alive_here(world):
+    held = await world.connect()
+    door = world.open(providers=world.entries[1:], applications=[])
+    removal = await door.remove(ACME, held.id)
+    assert (removal.refresh_token, removal.manual_url) == (TokenFate.UNSUPPORTED, None)
+    assert await door.list_integrations(ACME) == ()
+
+
+async def test_a_credential_that_does_not_open_is_removed_all_the_same(world, door):
+    held = await world.connect()
+    row = world.row(held)
+    world.rows._tables.integrations[ACME, held.id] = replace(row, credential=replace(row.credential, refresh_token=b"not sealed"))
+    removal = await door.remove(ACME, held.id)
+    assert (removal.refresh_token, removal.access_token) == (TokenFate.UNSUPPORTED, TokenFate.REVOKED)
+    assert await door.list_integrations(ACME) == ()
+
+
+@pytest.mark.requirement("ISO-13")
+async def test_another_tenants_integration_is_not_removed(world, door):
+    held = await world.connect()
+    with pytest.raises(IntegrationNotFoundError):
+        await door.remove("globex", held.id)
+    assert await door.list_integrations(ACME) == (held,)
+    assert world.provider.count("revoke") == 0
+
+
+# A provider that is down
+
+
+@pytest.mark.requirement("OAU-050", "OAU-051")
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        (Misbehaviour.CONNECTION_REFUSED, "unreachable"),
+        (Misbehaviour.TIMEOUT_BEFORE, "answer_lost"),
+        (Misbehaviour.UNAVAILABLE, "status_503"),
+        (Misbehaviour.UNSUPPORTED, "status_400"),
+    ],
+)
+async def test_a_provider_that_is_down_does_not_keep_the_secret_here(world, door, what, reason):
+    held = await world.connect()
+    access, refresh = tokens(world)
+    world.provider.misbehave(what, endpoint="revoke", times=2)
+    removal = await door.remove(ACME, held.id)
+    assert (removal.refresh_token, removal.access_token) == (TokenFate.FAILED, TokenFate.FAILED)
+    assert await door.list_integrations(ACME) == ()
+    assert world.rows.count_revocations() == 2
+    dump = world.raw_dump()
+    assert access.encode() not in dump
+    assert refresh.encode() not in dump
+    failed = [(event.action, event.outcome, event.reason) for event in world.events()[-2:]]
+    assert failed == [("token.revoked", Outcome.FAILURE, reason)] * 2
+    assert world.facts.names.count("revocation.delayed") == 2
+
+    # Ours to try first, so nobody takes them yet; later they are finished.
+    assert (await door.retry_revocations()).revoked == 0
+    world.pass_(minutes=1)
+    run = await door.retry_revocations()
+    assert (run.revoked, run.delayed, run.abandoned, run.waiting) == (2, 0, 0, 0)
+    assert not world.provider.is_alive(refresh)
+    assert not world.provider.is_alive(access)
+    assert [(event.action, event.outcome, event.actor.type) for event in world.events()[-2:]] == [
+        ("token.revoked", Outcome.SUCCESS, "system")
+    ] * 2
+
+
+async def test_a_crash_between_erasing_and_revoking_leaves_the_token_in_the_outbox(world, door):
+    held = await world.connect()
+    access, refresh = tokens(world)
+
+    def crash(_):
+        raise KeyboardInterrupt
+
+    world.on_send = crash
+    with pytest.raises(KeyboardInterrupt):
+        await door.remove(ACME, held.id)
+    world.on_send = None
+    assert await door.list_integrations(ACME) == ()
+    assert world.provider.is_alive(refresh)
+    world.pass_(minutes=1)
+    assert (await world.open().retry_revocations()).revoked == 2
+    assert not world.provider.is_alive(refresh)
+    assert not world.provider.is_alive(access)
+
+
+async def test_a_store_that_breaks_after_the_revocation_leaves_the_entry_for_later(world, door):
+    held = await world.connect()
+    world.store.fail(2, times=2)
+    removal = await door.remove(ACME, held.id)
+    assert (removal.refresh_token, removal.access_token) == (TokenFate.REVOKED, TokenFate.REVOKED)
+    assert world.rows.count_revocations() == 2
+    assert world.facts.names.count("revocation.delayed") == 2
+    world.store.heal()
+    world.pass_(minutes=1)
+    # RFC 7009 §2.2: a token that is dead already is revoked again with success.
+    assert (await door.retry_revocations()).revoked == 2
+
+
+async def test_a_removal_that_cannot_be_written_removes_and_revokes_nothing(world, door):
+    held = await world.connect()
+    world.store.fail(1)
+    with pytest.raises(StorageUnavailableError):
+        await door.remove(ACME, held.id)
+    world.store.heal()
+    assert await door.list_integrations(ACME) == (held,)
+    assert world.provider.count("revoke") == 0
+    assert world.rows.count_revocations() == 0
+
+
+async def test_a_removal_that_was_overtaken_revokes_the_newer_token(world, door):
+    held = await world.connect()
+    looked = []
+
+    def hook(name, _):
+        if name == "apply" and not looked:
+            looked.append(name)
+            row = world.row(held)
+            newer = replace(row, credential=replace(row.credential, generation=2))
+            world.rows._tables.integrations[ACME, held.id] = newer
+            raise StaleWriteError
+
+    world.store.before = hook
+    removal = await door.remove(ACME, held.id)
+    # What was sealed for another generation does not open any more; that is said, and nothing stays.
+    assert (removal.refresh_token, removal.access_token) == (TokenFate.UNSUPPORTED, TokenFate.UNSUPPORTED)
+    assert await door.list_integrations(ACME) == ()
+
+
+async def test_a_row_that_never_stops_moving_is_said(world, door):
+    held = await world.connect()
+    world.store.fail(1, times=5, error=StaleWriteError)
+    with pytest.raises(StorageUnavailableError):
+        await door.remove(ACME, held.id)
+
+
+async def test_a_removal_whose_commit_was_lost_is_finished_by_the_outbox(world, door):
+    held = await world.connect()
+    access, refresh = tokens(world)
+    world.store.fail(1, afterwards=True, error=CommitUnknownError)
+    with pytest.raises(StorageUnavailableError):
+        await door.remove(ACME, held.id)
+    world.store.heal()
+    world.pass_(minutes=1)
+    assert (await door.retry_revocations()).revoked == 2
+    assert not world.provider.is_alive(refresh)
+    assert not world.provider.is_alive(access)
+
+
+# Trying again
+
+
+async def removed_while_down(world, door):
+    held = await world.connect()
+    world.provider.misbehave(Misbehaviour.UNAVAILABLE, endpoint="revoke", times=None)
+    await door.remove(ACME, held.id)
+    return held
+
+
+async def test_each_failure_waits_longer_up_to_an_hour(world, door):
+    await removed_while_down(world, door)
+    waits = []
+    for _ in range(12):
+        first = min(world.rows._tables.revocations.values(), key=lambda entry: (entry.next_attempt_at, entry.id))
+        world.clock.advance(max(first.next_attempt_at - world.clock.now(), timedelta()))
+        before = world.clock.now()
+        run = await door.retry_revocations(limit=1)
+        assert (run.delayed, run.waiting) == (1, 2)
+        again = world.rows._tables.revocations[first.tenant_id, first.id]
+        assert again.last_error == "status_503"
+        assert again.attempts == first.attempts + 1
+        waits.append((first.attempts, again.next_attempt_at - before))
+    for attempts, wait in waits:
+        middle = min(timedelta(seconds=30) * 2**attempts, timedelta(hours=1))
+        assert middle * 0.75 <= wait <= middle * 1.25
+
+
+async def test_after_thirty_days_it_is_given_up_and_recorded(world, door):
+    await removed_while_down(world, door)
+    world.pass_(days=30)
+    assert (await door.retry_revocations()).delayed == 2
+    world.pass_(hours=2)
+    run = await door.retry_revocations()
+    assert (run.abandoned, run.waiting) == (2, 0)
+    event = world.last_event()
+    assert (event.action, event.outcome, event.reason) == ("token.abandoned", Outcome.FAILURE, "status_503")
+
+
+async def test_workers_never_take_the_same_entry(world, door):
+    await removed_while_down(world, door)
+    other = await world.connect("globex")
+    await door.remove("globex", other.id)
+    world.provider.behave()
+    before = world.provider.count("revoke")
+    world.pass_(minutes=1)
+    workers = [world.open() for _ in range(8)]
+    runs = await door.all_at_once(*[worker.manager.retry_revocations for worker in workers])
+    assert sum(run.revoked for run in runs) == 4
+    assert world.provider.count("revoke") - before == 4
+
+
+async def test_a_round_takes_no_more_than_its_limit(world, door):
+    await removed_while_down(world, door)
+    world.provider.behave()
+    world.pass_(minutes=1)
+    run = await door.retry_revocations(limit=1)
+    assert (run.revoked, run.waiting) == (1, 1)
+
+
+async def test_an_application_that_is_gone_is_waited_for(world, door):
+    await removed_while_down(world, door)
+    world.provider.behave()
+    world.pass_(minutes=1)
+    other = world.open(applications=[])
+    assert (await other.retry_revocations()).delayed == 2
+    assert {entry.last_error for entry in world.rows._tables.revocations.values()} == {"not_configured"}
+    world.pass_(hours=1)
+    assert (await door.retry_revocations()).revoked == 2
+
+
+async def test_a_token_goes_to_no_other_server_than_its_own(world, door):
+    await removed_while_down(world, door)
+    world.provider.behave()
+    world.pass_(minutes=1)
+    before = world.provider.count("revoke")
+    other = changed_method(world, token_url="https://simulated.example/token2")
+    assert (await other.retry_revocations()).delayed == 2
+    assert {entry.last_error for entry in world.rows._tables.revocations.values()} == {"application_changed"}
+    assert world.provider.count("revoke") == before
+
+
+async def test_a_token_that_does_not_open_is_given_up_in_the_end(world, door):
+    await removed_while_down(world, door)
+    for key, entry in world.rows._tables.revocations.items():
+        world.rows._tables.revocations[key] = replace(entry, sealed_token=b"not sealed")
+    world.pass_(minutes=1)
+    assert (await door.retry_revocations()).delayed == 2
+    world.pass_(days=31)
+    assert (await door.retry_revocations()).abandoned == 2
+    assert world.last_event().reason == "does_not_open"
+
+
+async def test_a_provider_that_revokes_no_more_is_not_said_to_have_revoked(world, door):
+    await removed_while_down(world, door)
+    world.pass_(minutes=1)
+    other = changed_method(world, revoke=None)
+    run = await other.retry_revocations()
+    assert (run.revoked, run.abandoned, run.waiting) == (0, 2, 0)
+    event = world.last_event()
+    assert (event.action, event.outcome, event.reason) == ("token.abandoned", Outcome.FAILURE, "unsupported")
