@@ -1,0 +1,125 @@
+"""What the pages list is what there is."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import cloud_integrations
+from cloud_integrations import CloudIntegrationsError, IntegrationManager, Settings, errors, testing
+from cloud_integrations.domain import envelope
+from cloud_integrations.domain.integration import Integration
+from cloud_integrations_fastapi.errors import problem_of
+
+FLOWS = Path(inspect.getfile(cloud_integrations)).parent / "flows"
+
+
+@pytest.fixture(scope="module")
+def docs() -> Path:
+    return Path(__file__).parents[2] / "docs"
+
+
+@pytest.fixture(scope="module")
+def api(docs: Path) -> str:
+    return (docs / "api.md").read_text(encoding="utf-8")
+
+
+def _signature(method: Any) -> str:
+    signature = inspect.signature(method)
+    given = [parameter.replace(annotation=inspect.Parameter.empty) for name, parameter in signature.parameters.items() if name != "self"]
+    shown = str(inspect.Signature(given)).replace("(/, ", "(")
+    return f"{method.__name__}{shown} -> {signature.return_annotation}"
+
+
+METHODS = [method for name, method in vars(IntegrationManager).items() if not name.startswith("_")]
+ERRORS = [found for found in vars(errors).values() if inspect.isclass(found) and issubclass(found, CloudIntegrationsError)]
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.__name__)
+def test_the_reference_shows_each_method_as_it_is_called(method: Any, api: str) -> None:
+    assert f"- `{_signature(method)}`" in api
+
+
+@pytest.mark.parametrize("name", [*cloud_integrations.__all__, *testing.__all__])
+def test_the_reference_names_everything_public(name: str, api: str) -> None:
+    assert re.search(rf"`{name}\b", api)
+
+
+def test_the_reference_has_each_setting_with_its_default(api: str) -> None:
+    for setting in dataclasses.fields(Settings):
+        default = setting.default
+        shown = f"{default.total_seconds():g}" if hasattr(default, "total_seconds") else f"`{default}`"
+        assert f"| `{setting.name}` | {shown} |" in api
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name in cloud_integrations.__all__ if dataclasses.is_dataclass(getattr(cloud_integrations, name)) and name != "Settings"],
+)
+def test_the_reference_names_each_field_of_a_value(name: str, api: str) -> None:
+    kept = {"PendingAuthorization"}  # a value that hosts read a few fields of
+    fields = [] if name in kept else [field.name for field in dataclasses.fields(getattr(cloud_integrations, name))]
+    assert [field for field in fields if not re.search(rf"`{field}\b|\b{field}=", api)] == []
+
+
+def test_an_integration_has_no_field_for_a_secret() -> None:
+    assert {field.type for field in dataclasses.fields(Integration)} & {"Secret", "Secret | None", "bytes", "bytes | None"} == set()
+
+
+def test_every_audit_action_and_fact_is_listed(api: str) -> None:
+    flows = "\n".join(path.read_text(encoding="utf-8") for path in FLOWS.glob("*.py"))
+    used = set(re.findall(r'"((?:integration|authorization|credential|token|audit|revocation|key_format)\.[a-z_]+)"', flows))
+    listed = api.partition("## Audit actions")[2].partition("## Errors")[0]
+    assert used == set(re.findall(r"`([a-z_]+\.[a-z_]+)`", listed))
+
+
+def _example(kind: type[CloudIntegrationsError]) -> CloudIntegrationsError:
+    given: dict[str, Any] = {}
+    for name, parameter in inspect.signature(kind).parameters.items():
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.default is inspect.Parameter.empty:
+            given[name] = errors.timedelta(seconds=1) if name == "retry_after" else "test"
+    return kind(**given)
+
+
+def test_the_table_of_errors_is_true(docs: Path) -> None:
+    page = (docs / "how-to/handle-errors.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| `([a-z/-]+)` \| (\d+) \| (yes|no) \|", page, re.MULTILINE)
+    assert len(rows) > 20
+    for name, code, status, retryable in rows:
+        kind = getattr(errors, name)
+        error = kind("test") if kind is errors.SetupError else _example(kind)
+        assert (error.code, problem_of(error).status, error.retryable) == (code, int(status), retryable == "yes")
+
+
+@pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
+def test_every_error_is_on_the_page_of_errors(kind: type[CloudIntegrationsError], docs: Path) -> None:
+    page = (docs / "how-to/handle-errors.md").read_text(encoding="utf-8")
+    parents = {"CredentialError", "OAuthError"}  # nothing raises them; they are there to be caught
+    assert kind.__name__ in parents or f"`{kind.__name__}`" in page
+
+
+def test_the_layout_of_a_sealed_value_is_as_drawn(docs: Path) -> None:
+    page = (docs / "explanation/security.md").read_text(encoding="utf-8")
+    drawn = [(int(offset), int(length)) for offset, length in re.findall(r"^\| (\d+) \| (\d+) \|", page, re.MULTILINE)]
+    header = [(0, 2), (2, 1), (3, 2), (5, envelope.KEY_ID_LENGTH)]
+    salt, commitment = (21, envelope.SALT_LENGTH), (53, envelope.COMMITMENT_LENGTH)
+    assert drawn == [*header, salt, commitment]
+    assert (envelope.HEADER_LENGTH, envelope.PREFIX_LENGTH, envelope.OVERHEAD) == (21, 85, 101)
+
+
+def test_every_page_can_be_reached_from_the_first(docs: Path) -> None:
+    index = (docs / "index.md").read_text(encoding="utf-8")
+    pages = {path.relative_to(docs).as_posix() for path in docs.rglob("*.md") if "decisions" not in path.parts} - {"index.md"}
+    assert pages - set(re.findall(r"\]\(([^)#]+\.md)\)", index)) == set()
+
+
+def test_decisions_are_numbered_without_a_gap(docs: Path) -> None:
+    pages = sorted((docs / "decisions").glob("*.md"))
+    assert [int(page.name[:4]) for page in pages] == list(range(1, len(pages) + 1))
+    for number, page in enumerate(pages, start=1):
+        assert page.read_text(encoding="utf-8").startswith(f"# {number}. ")
