@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def _example(kind: type[CloudIntegrationsError]) -> CloudIntegrationsError:
     given: dict[str, Any] = {}
     for name, parameter in inspect.signature(kind).parameters.items():
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.default is inspect.Parameter.empty:
-            given[name] = errors.timedelta(seconds=1) if name == "retry_after" else "test"
+            given[name] = timedelta(seconds=1) if name == "retry_after" else "test"
     return kind(**given)
 
 
