@@ -391,7 +391,7 @@ async def test_a_loser_returns_what_the_row_holds_when_it_has_no_time_to_send(wo
     world.store.before = hold_up
     # 19 s are left of the lease, and 20 are needed: nothing is sent, and the next lease is a new one.
     world.provider.misbehave(Misbehaviour.SLOW, endpoint="refresh", delay=timedelta(seconds=1))
-    renewed = await token(world)
+    renewed = await world.open(settings=world.settings(wait_limit=timedelta(minutes=1))).token(ACME, "simulated")
     assert renewed.generation == 2
     assert world.row(held).marks.writer_lease == 2
     assert [event.reason for event in of_refresh(world)] == [None, "not_sent", None, None]

@@ -16,7 +16,7 @@ from cloud_integrations.domain.audit import Caller, Outcome
 from cloud_integrations.domain.credential import Grant
 from cloud_integrations.domain.freshness import attempt_wait, due_at, is_unresolved, lease_and_deadline, takeover_delay
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
-from cloud_integrations.domain.integration import Phase, State, StoredIntegration
+from cloud_integrations.domain.integration import Integration, Phase, State, StoredIntegration
 from cloud_integrations.domain.provider import RefreshTokenFacts
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
@@ -25,12 +25,10 @@ from cloud_integrations.errors import (
     CommitUnknownError,
     IntegrationInactiveError,
     IntegrationNotFoundError,
-    KeyringError,
     ProviderUnavailableError,
     ProviderUnreachableError,
     ReconnectRequiredError,
     RefreshInProgressError,
-    SealingError,
     StaleWriteError,
     StorageUnavailableError,
     ValidationFailedError,
@@ -208,7 +206,7 @@ async def _begin(wiring: Wiring, held: StoredIntegration, wish: _Wish) -> _Attem
         )
     except StaleWriteError:
         # Held up for so long that there is no time to send, or the user was faster.
-        await _record_outcome(wiring, attempt, Outcome.FAILURE, reason="not_sent")
+        await _record_outcome(wiring, attempt.held.facts, attempt.caller, attempt.attempt_id, Outcome.FAILURE, reason="not_sent")
         return None
     return attempt
 
@@ -246,8 +244,11 @@ async def _take_lease(
     leased = await wiring.store.find_integration(facts.tenant_id, facts.id)
     if leased is None:
         raise IntegrationNotFoundError
-    ours = leased.marks.attempt_id == attempt_id and leased.credential.generation == held.credential.generation
-    return leased if ours else None
+    if leased.marks.attempt_id == attempt_id and leased.credential.generation == held.credential.generation:
+        return leased
+    # Held up for longer than the lease: somebody else has gone on.
+    await _record_outcome(wiring, facts, caller, attempt_id, Outcome.FAILURE, reason="not_sent")
+    return None
 
 
 async def _send(wiring: Wiring, attempt: _Attempt) -> StoredIntegration | None:
@@ -268,6 +269,7 @@ async def _send(wiring: Wiring, attempt: _Attempt) -> StoredIntegration | None:
 
 async def _ask(wiring: Wiring, attempt: _Attempt) -> TokenOutcome:
     """Send the one request, and say what came of it."""
+    sent_at = wiring.clock.now()
     try:
         response = await wiring.transport.send(attempt.request, deadline=attempt.deadline)
     except ProviderUnreachableError:
@@ -276,13 +278,13 @@ async def _ask(wiring: Wiring, attempt: _Attempt) -> TokenOutcome:
         return Unknown("answer_lost")
     except ProviderUnavailableError:
         return Unknown("unusable_body")
-    return dialect_of(attempt.client.provider).read_renewal(attempt.client, response, now=wiring.clock.now())
+    return dialect_of(attempt.client.provider).read_renewal(attempt.client, response, now=sent_at)
 
 
 async def _save(wiring: Wiring, attempt: _Attempt, grant: Grant) -> StoredIntegration:
     """Store the new tokens (T3), for as long as it takes, unless a newer lease or the user was faster."""
     held = attempt.held
-    give_up = wiring.clock.monotonic() + wiring.settings.persist_limit.total_seconds()
+    give_up = attempt.read_at + wiring.settings.persist_limit.total_seconds()
     wait = 0.05
     while True:
         try:
@@ -296,8 +298,10 @@ async def _save(wiring: Wiring, attempt: _Attempt, grant: Grant) -> StoredIntegr
                 break
             assert found is not None  # noqa: S101  # `_written_by_others` has looked
             held = found
-        except (StorageUnavailableError, KeyringError, SealingError):
-            # The tokens are known to nobody else, so they wait here until the store and the keyring are back.
+        except (IntegrationNotFoundError, IntegrationInactiveError):
+            raise
+        except Exception:
+            # The tokens are known to nobody else: whatever keeps them from being stored, they wait here until it is over.
             if wiring.clock.monotonic() >= give_up:
                 raise
             wiring.observer.tell(Fact(name="credential.unpersisted", facts={"integration": str(attempt.integration_id)}))
@@ -315,7 +319,7 @@ async def _written_by_others(wiring: Wiring, attempt: _Attempt, found: StoredInt
     """
     if found is None or found.facts.state is State.DISABLED:
         await revoke_unsaved(wiring, attempt.client, grant)
-        await _record_outcome(wiring, attempt, Outcome.FAILURE, reason="closed_meanwhile")
+        await _record_outcome(wiring, attempt.held.facts, attempt.caller, attempt.attempt_id, Outcome.FAILURE, reason="closed_meanwhile")
         if found is None:
             raise IntegrationNotFoundError
         raise IntegrationInactiveError(integration_id=str(attempt.integration_id))
@@ -324,7 +328,7 @@ async def _written_by_others(wiring: Wiring, attempt: _Attempt, found: StoredInt
     if found.marks.writer_lease > attempt.lease:
         if found.marks.lease_owner == RECONNECT_OWNER:
             await revoke_unsaved(wiring, attempt.client, grant)
-        await _record_outcome(wiring, attempt, Outcome.FAILURE, reason="superseded")
+        await _record_outcome(wiring, attempt.held.facts, attempt.caller, attempt.attempt_id, Outcome.FAILURE, reason="superseded")
     return found
 
 
@@ -380,7 +384,7 @@ async def _refused(wiring: Wiring, attempt: _Attempt, *, reason: str) -> StoredI
     """`invalid_grant`: look again first, for a sibling may have been faster."""
     found = await wiring.store.find_integration(attempt.tenant_id, attempt.integration_id)
     if found is not None and found.credential.generation > attempt.held.credential.generation:
-        await _record_outcome(wiring, attempt, Outcome.FAILURE, reason=reason)
+        await _record_outcome(wiring, attempt.held.facts, attempt.caller, attempt.attempt_id, Outcome.FAILURE, reason=reason)
         return found
     why = "rotation_lost" if attempt.unresolved_before else "revoked"
     stands = await _settle(
@@ -477,7 +481,7 @@ async def _settle(
             ),
         )
     except StaleWriteError:
-        await _record_outcome(wiring, attempt, outcome, reason=error)
+        await _record_outcome(wiring, attempt.held.facts, attempt.caller, attempt.attempt_id, outcome, reason=error)
         return False
     except StorageUnavailableError:
         # The lease and the mark in the row say the same to whoever comes next.
@@ -485,23 +489,15 @@ async def _settle(
     return True
 
 
-async def _record_outcome(wiring: Wiring, attempt: _Attempt, outcome: Outcome, *, reason: str) -> None:
+async def _record_outcome(wiring: Wiring, facts: Integration, caller: Caller, attempt_id: str, outcome: Outcome, *, reason: str) -> None:
     """Record how an attempt ended that changes nothing in the row."""
-    record = recorded(
-        wiring,
-        attempt.tenant_id,
-        attempt.caller,
-        "credential.refresh",
-        resource_of(attempt.integration_id),
-        outcome=outcome,
-        reason=reason,
-        attempt=attempt.attempt_id,
-    )
+    resource = resource_of(facts.id)
+    record = recorded(wiring, facts.tenant_id, caller, "credential.refresh", resource, outcome=outcome, reason=reason, attempt=attempt_id)
     try:
         await wiring.store.apply(record)
     except StorageUnavailableError:
         # An intent without an outcome reads as unknown.
-        wiring.observer.tell(Fact(name="credential.unpersisted", facts={"integration": str(attempt.integration_id)}))
+        wiring.observer.tell(Fact(name="credential.unpersisted", facts={"integration": str(facts.id)}))
 
 
 def _store_now(wiring: Wiring, attempt: _Attempt) -> datetime:
