@@ -264,7 +264,10 @@ def ask(question: str, /, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise CommandLineError("nobody can be asked here; --yes says that you are sure")
-    typer.confirm(question, abort=True, err=True)
+    # Not by `input`, which writes to stdout: `$(…)` would take it for a part of the secret.
+    print(f"{question} [y/N]: ", end="", file=sys.stderr, flush=True)  # noqa: T201  # questions go to stderr
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise typer.Abort
 
 
 def words(name: str, /) -> str:
