@@ -13,7 +13,7 @@ from cloud_integrations.domain.provider import AuthType
 from cloud_integrations.errors import IntegrationInactiveError, ReconnectRequiredError, ValidationFailedError
 from cloud_integrations.ports.wiring import Wiring
 
-from .get_token import opened
+from .get_token import opened, record_use
 from .list_integrations import known_tenant, load
 from .renew import renew
 
@@ -59,4 +59,6 @@ async def replace_refused(wiring: Wiring, tenant: str, token: AccessToken, /, *,
             patience=wiring.settings.wait_limit,
             access_is_dead=True,
         )
-    return await opened(wiring, held, min_ttl=wiring.settings.min_ttl)
+    replaced = await opened(wiring, held, min_ttl=wiring.settings.min_ttl)
+    await record_use(wiring, held, caller)
+    return replaced

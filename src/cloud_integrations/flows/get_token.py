@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from datetime import timedelta
 from uuid import UUID
 
@@ -50,7 +50,7 @@ async def get_token(
     wanted_life = wiring.settings.min_ttl if min_ttl is None else min_ttl
     held, warning = await fresh(wiring, held, min_ttl=wanted_life, caller=caller)
     token = await opened(wiring, held, scopes=scopes, warning=warning, min_ttl=wanted_life)
-    recorded_for = await _record_use(wiring, held, caller)
+    recorded_for = await record_use(wiring, held, caller)
     if usual and warning is None and (seconds := min(_cacheable(wiring, token), recorded_for)) > 0:
         wiring.tokens.put(shelf, key, token, seconds=seconds)
     return token
@@ -118,7 +118,7 @@ async def fresh(wiring: Wiring, held: StoredIntegration, *, min_ttl: timedelta, 
                 raise
 
 
-async def _record_use(wiring: Wiring, held: StoredIntegration, caller: Caller) -> float:
+async def record_use(wiring: Wiring, held: StoredIntegration, caller: Caller) -> float:
     """Record the use before the secret is returned; one row speaks for a window of uses by one actor (AUD-02, AUD-03).
 
     Returns for how many seconds it still does: a use that memory answers is not recorded, so memory must forget by then.
@@ -155,5 +155,14 @@ def _placement(wiring: Wiring, held: StoredIntegration) -> tuple[Placement, ...]
         return (Placement(),)
     for method in entry.methods:
         if method.id == held.facts.method_id:
-            return method.placement if held.facts.auth_type is AuthType.API_KEY else (method.access_token.placement,)
+            places = method.placement if held.facts.auth_type is AuthType.API_KEY else (method.access_token.placement,)
+            return tuple(_filled(place, held.facts.variables) for place in places)
     return (Placement(),)
+
+
+def _filled(place: Placement, variables: Mapping[str, str]) -> Placement:
+    """Put the tenant's variables where their names stand; `{value}` stays for the credential itself."""
+    template = place.template
+    for name, value in variables.items():
+        template = template.replace(f"{{{name}}}", value)
+    return place if template == place.template else place.model_copy(update={"template": template})
