@@ -41,8 +41,8 @@ def tables(*, quick: bool) -> Iterator[Table | Skipped]:
             yield compare(
                 _TITLE,
                 contestants,
-                rounds=2 if quick else 30,
-                count=32 if quick else 800,
+                rounds=2 if quick else 40,
+                count=32 if quick else 240,
                 unit="req/s",
                 value=lambda seconds: 1 / seconds,
                 goals=[Goal(name="of the one by hand", value=ratio(_NAMES["ours"], _NAMES["by_hand"]), bound=0.95, at_least=True)],

@@ -39,7 +39,7 @@ def _over_bare(arguments: tuple[str, ...]) -> Run:
 
 def tables(*, quick: bool) -> Iterator[Table]:
     """Measure imports and programs."""
-    measure = partial(compare, rounds=1 if quick else 25, count=1, unit="ms", value=lambda seconds: seconds * 1_000)
+    measure = partial(compare, rounds=1 if quick else 15, count=1, unit="ms", value=lambda seconds: seconds * 1_000)
     yield measure(
         "P9 · import, over bare Python",
         [Contestant(role=role, name=code, run=_over_bare(("-c", code))) for role, code in _IMPORTS],

@@ -72,7 +72,7 @@ def _memory(runner: asyncio.Runner, *, quick: bool) -> Table:
             Contestant(role="ours", name=_AWAITING, run=awaiting(runner, lambda: awaited.token(TENANT, slug))),
         ],
         rounds=2 if quick else 60,
-        count=1_000 if quick else 50_000,
+        count=1_000 if quick else 20_000,
         goals=[
             Goal(name="× dict look-up, blocking", value=ratio(_BLOCKING, "dict look-up, expiry check"), bound=3),
             Goal(name="× dict look-up, awaiting", value=ratio(_AWAITING, "the same, awaited"), bound=3),
@@ -134,8 +134,8 @@ def _from_sqlite(runner: asyncio.Runner, folder: Path, *, quick: bool) -> Table:
             Contestant(role="ours", name=_BLOCKING, run=blocking(lambda: manager.token(TENANT, slug))),
             Contestant(role="ours", name=f"{_AWAITING}, one hop", run=awaiting(runner, lambda: awaited.token(TENANT, slug))),
         ],
-        rounds=2 if quick else 40,
-        count=20 if quick else 500,
+        rounds=2 if quick else 60,
+        count=20 if quick else 250,
         goals=[Goal(name="× ORM, blocking", value=ratio(_BLOCKING, _ORM), bound=0.4)],
     )
     connection.close()
@@ -180,8 +180,8 @@ def _from_postgresql(runner: asyncio.Runner, *, quick: bool) -> Table:
                 Contestant(role="ours", name=f"{_AWAITING}, asyncpg", run=awaiting(runner, lambda: awaited.token(TENANT, slug))),
                 Contestant(role="ours", name=f"{_AWAITING}, one hop", run=awaiting(runner, lambda: hopping.token(TENANT, slug))),
             ],
-            rounds=2 if quick else 40,
-            count=20 if quick else 300,
+            rounds=2 if quick else 60,
+            count=20 if quick else 150,
             goals=[
                 Goal(name="× ORM, blocking", value=ratio(_BLOCKING, _ORM), bound=0.4),
                 Goal(name="× ORM, awaiting", value=ratio(f"{_AWAITING}, asyncpg", orm_async), bound=0.4),

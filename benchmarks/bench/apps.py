@@ -1,10 +1,11 @@
-"""One application three times: with this library, by hand over SQLAlchemy Core, and with its ORM and a response model.
+"""One application several times: with this library, by hand over SQLAlchemy Core, and with its ORM and a response model.
 
 Each is served by a process of its own, which finds its database in `BENCH_DATABASE`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -19,7 +20,7 @@ from sqlalchemy import Engine, bindparam, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from bench.host import Host
-from bench.peers import Account, Base, Box, Event
+from bench.peers import Account, Base, Box, Event, Head
 from cloud_integrations import (
     Actor,
     AesGcmCipher,
@@ -39,12 +40,12 @@ from cloud_integrations.ports.store import AddIntegration
 from cloud_integrations.runtime.clock import SystemClock
 from cloud_integrations_fastapi import Permission, create_router
 
-APPS = ("ours", "by_hand", "orm")
 CONNECTIONS = 16
 LISTED = 20
 TENANT = "acme"
 PATH = "/api/v1/tenants/{tenantId}/integrations"
 AUTHORIZATION = "Bearer fake-session"
+CREATING_TENANTS = 16
 PROVIDERS = 1_000
 """A tenant has one integration for each provider, so creating many takes many providers."""
 
@@ -80,6 +81,7 @@ def prepare(engine: Engine, /) -> None:
         )
     with engine.begin() as connection:
         connection.execute(insert(Account), rows)
+        connection.execute(insert(Head), [{"tenant_id": f"orm_chained-{number}", "hash": bytes(32)} for number in range(CREATING_TENANTS)])
 
 
 def _engine() -> AsyncEngine:
@@ -188,7 +190,12 @@ class _Create(BaseModel):
     credentials: _Key
 
 
-def orm() -> FastAPI:
+def orm_chained() -> FastAPI:
+    """Do what the library does when it creates: look whether the account is there, and chain the tenant's events."""
+    return orm(chained=True)
+
+
+def orm(*, chained: bool = False) -> FastAPI:
     """List and create as tutorials do: a session for each request, entities, a response model."""
     engine = _engine()
     box = Box()
@@ -205,11 +212,19 @@ def orm() -> FastAPI:
         return _Many(data=[_Shown.model_validate(account) for account in await session.scalars(statement)])
 
     async def create_account(tenantId: str, body: _Create, user: User, session: opened) -> _One:  # noqa: N803  # as above
+        if chained and await session.scalar(
+            select(Account.id).where(Account.tenant_id == tenantId, Account.provider_id == body.provider_id)
+        ):
+            raise HTTPException(409)
         sealed = box.seal(body.credentials.api_key.get_secret_value().encode())
         account = Account(
             id=uuid4(), tenant_id=tenantId, provider_id=body.provider_id, name=body.name, auth_type="apikey", access_token=sealed
         )
-        session.add_all([account, Event(tenant_id=tenantId, account_id=account.id, actor=user, action="connected")])
+        event = Event(tenant_id=tenantId, account_id=account.id, actor=user, action="connected")
+        session.add_all([account, event])
+        if chained:
+            head = (await session.scalars(select(Head).where(Head.tenant_id == tenantId).with_for_update())).one()
+            head.hash = event.hash = hashlib.sha256(head.hash + f"{account.id} {user} connected".encode()).digest()
         await session.commit()
         return _One(data=_Shown.model_validate(account))
 

@@ -46,6 +46,16 @@ class Event(Base):
     actor: Mapped[str] = mapped_column(String(255))
     action: Mapped[str] = mapped_column(String(64))
     occurred_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=lambda: datetime.now(UTC))
+    hash: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
+class Head(Base):
+    """The end of a tenant's chain of events, where an application chains them."""
+
+    __tablename__ = "bench_head"
+
+    tenant_id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    hash: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class Box:
