@@ -6,8 +6,7 @@ import tempfile
 from pathlib import Path
 
 from cloud_integrations import Actor, AesGcmCipher, Catalogue, IntegrationManager, LocalKeyring, SqlAlchemyStore
-from cloud_integrations.backends.sqlalchemy import sqlite_engine
-from cloud_integrations.backends.sqlalchemy.migrate import upgrade
+from cloud_integrations.backends.sqlalchemy import migrate, sqlite_engine
 from cloud_integrations.errors import KeyringError
 from cloud_integrations.testing import SimulatedProvider, SimulatedTransport
 
@@ -18,7 +17,7 @@ provider = SimulatedProvider()
 def run(folder: Path, keyring: LocalKeyring) -> None:
     """Do what one run of the program does: connect if needed, then use the credential."""
     engine = sqlite_engine(folder / "integrations.db")
-    upgrade(engine)
+    migrate.upgrade(engine)
     try:
         with IntegrationManager(
             store=SqlAlchemyStore(engine),

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .engine import sqlite_engine
 from .store import AsyncSqlAlchemyStore, SqlAlchemyStore
 
-__all__ = ["AsyncSqlAlchemyStore", "SqlAlchemyStore", "sqlite_engine"]
+if TYPE_CHECKING:
+    # Loaded, with Alembic, when somebody imports it.
+    from . import migrate
+
+__all__ = ["AsyncSqlAlchemyStore", "SqlAlchemyStore", "migrate", "sqlite_engine"]
