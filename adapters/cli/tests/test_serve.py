@@ -160,6 +160,17 @@ def test_the_pages_walk(demo: Demo):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_browser_may_post_our_own_forms_and_nobody_elses(demo: Demo):
+    with demo.client() as client:
+        page = client.get("/")
+        # With `no-referrer` a browser would send `Origin: null` along with our own form, and be refused.
+        assert page.headers["referrer-policy"] == "same-origin"
+        form = {"form_token": dict(FIELD.findall(page.text))["form_token"], "token": demo.ready["token"]}
+        assert client.post("/session", data=form, headers={"Origin": "null"}).status_code == 403
+        assert client.post("/session", data=form, headers={"Origin": "https://elsewhere.example"}).status_code == 403
+        assert client.post("/session", data=form, headers={"Origin": demo.url, "Sec-Fetch-Site": "same-origin"}).status_code == 303
+
+
 def test_it_ends_as_asked_and_leaves_nothing_behind(demo: Demo, number, tmp_path):
     assert list(tmp_path.iterdir())
     code, _ = demo.stop(number)

@@ -95,7 +95,7 @@ HEADERS = {
         " base-uri 'none'; frame-ancestors 'none'"
     ),
     "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with no-referrer a browser posts our own forms with `Origin: null`
     "X-Content-Type-Options": "nosniff",
 }
 
