@@ -159,7 +159,6 @@ def test_the_pages_walk(demo: Demo):
         assert "Bearer token" in client.get("/").text
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_browser_may_post_our_own_forms_and_nobody_elses(demo: Demo):
     with demo.client() as client:
         page = client.get("/")
@@ -171,6 +170,7 @@ def test_a_browser_may_post_our_own_forms_and_nobody_elses(demo: Demo):
         assert client.post("/session", data=form, headers={"Origin": demo.url, "Sec-Fetch-Site": "same-origin"}).status_code == 303
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_as_asked_and_leaves_nothing_behind(demo: Demo, number, tmp_path):
     assert list(tmp_path.iterdir())
     code, _ = demo.stop(number)

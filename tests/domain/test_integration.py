@@ -1,0 +1,51 @@
+"""An integration and how it is doing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cloud_integrations.domain.integration import ADVICE, HEALTH, Health, SealedCredential, State, Status, integration_name
+from cloud_integrations.errors import ValidationFailedError
+from cloud_integrations.testing.store_contract import an_integration
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "health"),
+    [
+        (State.ACTIVE, Status.ACTIVE, Health.OK),
+        (State.RETRY, Status.ACTIVE, Health.RETRYING),
+        (State.UNKNOWN, Status.ACTIVE, Health.UNKNOWN),
+        (State.NEEDS_REAUTH, Status.INACTIVE, Health.RECONNECT_REQUIRED),
+        (State.DISABLED, Status.INACTIVE, Health.DISABLED),
+    ],
+)
+def test_every_state_has_a_status_a_health_and_advice(state, status, health):
+    integration = replace(an_integration(), state=state)
+    assert (integration.status, integration.health, integration.advice) == (status, health, ADVICE[health])
+    assert HEALTH[state] is health
+
+
+def test_missing_scopes_are_those_asked_for_and_not_granted():
+    integration = replace(an_integration(), requested_scopes=("a", "b", "c"), scopes=("c", "d"))
+    assert integration.missing_scopes == ("a", "b")
+
+
+@pytest.mark.parametrize("name", ["abc", "x" * 50, "Files of \u00c4cme", "a b"])
+def test_a_name_has_3_to_50_visible_characters(name):
+    assert integration_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "ab", "x" * 51, " abc", "abc ", "a\nc", "a\x1bc", None, 123])
+def test_anything_else_is_no_name(name):
+    with pytest.raises(ValidationFailedError) as caught:
+        integration_name(name)
+    assert caught.value.field == "name"
+
+
+def test_a_sealed_credential_shows_nothing_and_knows_whether_it_can_be_renewed():
+    sealed = SealedCredential(generation=1, access_token=b"fake-sealed", refresh_token=b"fake-sealed")
+    assert sealed.can_refresh
+    assert not SealedCredential(generation=1, api_key=b"fake-sealed").can_refresh
+    assert "fake" not in repr(sealed)

@@ -1,0 +1,188 @@
+"""What happened is recorded, and the chain shows whether anything is missing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cloud_integrations.domain.audit import Actor, AuditHead, Outcome, chained
+from cloud_integrations.errors import ValidationFailedError
+from cloud_integrations.ports.store import Record
+
+ACME = "acme"
+ALICE = Actor(id="alice")
+
+
+async def some_history(world, door):
+    held = await world.connect()
+    await door.edit_integration(ACME, held.id, name="New name", actor=ALICE)
+    await door.edit_integration(ACME, held.id, status="inactive", actor=ALICE)
+    return held
+
+
+async def test_the_newest_events_come_first_page_by_page(world, door):
+    await some_history(world, door)
+    newest = await door.list_audit(ACME, limit=2)
+    assert [record.event.action for record in newest] == ["integration.deactivated", "integration.renamed"]
+    older = await door.list_audit(ACME, limit=2, before=newest[-1].seq)
+    assert [record.event.action for record in older] == ["integration.connected", "authorization.begun"]
+
+
+async def test_one_integrations_events_are_listed_alone(world, door):
+    held = await some_history(world, door)
+    other = await world.add_key()
+    found = await door.list_audit(ACME, integration_id=other.id)
+    assert [record.event.resource for record in found] == [f"integration:{other.id}"]
+    assert len(await door.list_audit(ACME, integration_id=held.id)) == 4
+
+
+@pytest.mark.requirement("AUD-13")
+async def test_a_tenant_sees_its_own_events_and_looking_is_an_event(world, door):
+    await some_history(world, door)
+    assert await door.list_audit("globex", actor=ALICE) == ()
+    (looked,) = await door.list_audit("globex", actor=ALICE)
+    assert (looked.event.action, looked.event.resource, looked.event.actor) == ("audit.read", "audit", ALICE)
+
+
+@pytest.mark.parametrize(("named", "field"), [({"limit": 0}, "limit"), ({"limit": 201}, "limit"), ({"before": 0}, "before")])
+async def test_a_page_has_1_to_200_events(door, named, field):
+    with pytest.raises(ValidationFailedError) as caught:
+        await door.list_audit(ACME, **named)
+    assert caught.value.field == field
+
+
+@pytest.mark.requirement("AUD-08")
+async def test_a_denial_by_the_host_is_recorded(world, door):
+    await door.record_denied(ACME, action="integration.remove", resource="integration:1", actor=ALICE, request_id="req-1")
+    event = world.last_event()
+    assert (event.action, event.outcome, event.reason, event.actor) == ("integration.remove", Outcome.DENIED, "forbidden", ALICE)
+
+
+@pytest.mark.parametrize(("action", "resource"), [("a" * 101, "x"), ("a\nb", "x"), ("caf\u00e9", "x"), ("x", "r" * 201), ("x", "\x1b[31m")])
+async def test_a_denial_is_told_in_short_printable_text(door, action, resource):
+    with pytest.raises(ValidationFailedError):
+        await door.record_denied(ACME, action=action, resource=resource, actor=ALICE)
+
+
+async def test_an_untouched_chain_is_whole(world, door):
+    await some_history(world, door)
+    report = await door.verify_audit(ACME)
+    assert (report.whole, report.checked, report.head.seq) == (True, 4, 4)
+    assert (await door.verify_audit("globex")).whole
+
+
+async def test_a_chain_of_several_pages_is_walked_to_its_end(world, door):
+    for number in range(401):
+        await door.record_denied(ACME, action="x", resource=f"r{number}", actor=ALICE)
+    report = await door.verify_audit(ACME)
+    assert (report.whole, report.checked) == (True, 401)
+
+
+def chain_of(world, tenant=ACME):
+    return world.rows._chains[tenant]
+
+
+def edit(chain):
+    chain[1] = replace(chain[1], event=replace(chain[1].event, action="integration.activated"))
+
+
+def edit_hash_too(chain):
+    chain[1] = chained(replace(chain[1].event, action="x"), AuditHead(tenant_id=ACME, seq=1, hash=chain[0].hash))
+
+
+def delete(chain):
+    del chain[1]
+
+
+def insert(chain):
+    chain.insert(1, replace(chain[1], seq=2))
+
+
+def reorder(chain):
+    chain[1], chain[2] = chain[2], chain[1]
+
+
+@pytest.mark.requirement("AUD-04")
+@pytest.mark.parametrize(
+    ("tamper", "kinds", "seq"),
+    [
+        (edit, {"changed"}, 2),
+        (edit_hash_too, {"inserted"}, 3),
+        (delete, {"gap"}, 2),
+        (insert, {"gap"}, 3),
+        (reorder, {"gap"}, 2),
+    ],
+)
+async def test_tampering_is_detected_and_located(world, door, tamper, kinds, seq):
+    await some_history(world, door)
+    head = (await door.verify_audit(ACME)).head
+    tamper(chain_of(world))
+    # The store's own head stays as it was: it is a row of its own.
+    report = await door.verify_audit(ACME, checkpoint=head)
+    assert not report.whole
+    assert kinds <= {problem.kind for problem in report.problems}
+    assert report.problems[0].seq == seq
+
+
+@pytest.mark.requirement("AUD-04")
+async def test_another_tenants_events_are_detected(world, door):
+    await some_history(world, door)
+    await world.connect("globex")
+    world.rows._chains["globex"] = list(chain_of(world))
+    report = await door.verify_audit("globex")
+    assert {problem.kind for problem in report.problems} >= {"foreign"}
+
+
+@pytest.mark.requirement("AUD-04")
+async def test_a_chain_that_was_cut_back_is_found_by_a_checkpoint(world, door):
+    await some_history(world, door)
+    head = (await door.verify_audit(ACME)).head
+    del chain_of(world)[-2:]
+    assert (await door.verify_audit(ACME)).whole
+    report = await door.verify_audit(ACME, checkpoint=head)
+    assert [(problem.kind, problem.seq) for problem in report.problems] == [("truncated", 3)]
+
+
+@pytest.mark.requirement("AUD-04")
+async def test_a_chain_that_was_forged_anew_is_found_by_a_checkpoint(world, door):
+    await some_history(world, door)
+    head = (await door.verify_audit(ACME)).head
+    chain, last = chain_of(world), None
+    for index, record in enumerate(list(chain)):
+        forged = chained(replace(record.event, actor=Actor(id="nobody")), last)
+        chain[index] = forged
+        last = AuditHead(tenant_id=ACME, seq=forged.seq, hash=forged.hash)
+    assert (await door.verify_audit(ACME)).whole
+    report = await door.verify_audit(ACME, checkpoint=head)
+    assert [(problem.kind, problem.seq) for problem in report.problems] == [("checkpoint_mismatch", 4)]
+
+
+@pytest.mark.requirement("AUD-04")
+@pytest.mark.parametrize("head", ["missing", "older"])
+async def test_records_beyond_the_head_are_forged(world, door, head):
+    await some_history(world, door)
+    real = world.rows.find_audit_head(ACME)
+    older = chain_of(world)[1]
+    shown = None if head == "missing" else AuditHead(tenant_id=ACME, seq=older.seq, hash=older.hash)
+    rows = type(world.rows).find_audit_head
+    world.rows.find_audit_head = lambda tenant: shown if tenant == ACME else rows(world.rows, tenant)
+    report = await door.verify_audit(ACME)
+    assert not report.whole
+    assert {problem.kind for problem in report.problems} == {"head_mismatch"}
+    assert real.seq == 4
+
+
+async def test_what_is_written_during_the_walk_belongs_to_the_next(world, door):
+    await some_history(world, door)
+
+    def write(name, _):
+        if name == "list_audit":
+            world.store.before = None
+            event = replace(world.events()[-1], action="late")
+            world.rows.apply(Record(event=event))
+
+    world.store.before = write
+    report = await door.verify_audit(ACME)
+    assert (report.whole, report.checked, report.head.seq) == (True, 4, 4)
+    assert (await door.verify_audit(ACME)).checked == 5

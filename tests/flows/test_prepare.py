@@ -1,0 +1,165 @@
+"""A missing table or a wrong key is found at the start."""
+
+from __future__ import annotations
+
+import pytest
+
+from cloud_integrations.backends.aes_gcm import AesGcmCipher
+from cloud_integrations.backends.local_keys import LocalKeyring
+from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, migrate, sqlite_engine
+from cloud_integrations.domain.audit import Actor
+from cloud_integrations.errors import ConfigurationError, KeyringError, SchemaError, StorageUnavailableError, TenantNotFoundError
+
+ACME = "acme"
+ALICE = Actor(id="alice")
+
+
+@pytest.mark.requirement("ENC-08")
+async def test_another_key_under_a_known_id_is_found_at_the_start(world, door):
+    await door.start()
+    other = world.open(keyring=LocalKeyring([LocalKeyring.generate_key("test")]))
+    with pytest.raises(KeyringError) as caught:
+        await other.start()
+    assert "local:test" in str(caught.value)
+    with pytest.raises(KeyringError):
+        await other.list_integrations(ACME)
+
+
+@pytest.mark.requirement("ENC-08")
+async def test_a_key_that_is_still_needed_and_missing_is_found_at_the_start(world, door):
+    await world.add_key()
+    other = world.open(keyring=LocalKeyring([LocalKeyring.generate_key("newer")]))
+    with pytest.raises(KeyringError) as caught:
+        await other.start()
+    assert "local:test" in str(caught.value)
+    world.rows._tables.checks.clear()
+    with pytest.raises(KeyringError) as caught:
+        await world.open(keyring=LocalKeyring([LocalKeyring.generate_key("newest")])).start()
+    assert "is missing" in str(caught.value)
+
+
+async def test_a_key_that_seals_nothing_yet_may_go(world, door):
+    await door.start()
+    await world.open(keyring=LocalKeyring([LocalKeyring.generate_key("newer")])).start()
+
+
+async def test_a_second_start_writes_nothing(world, door):
+    await door.start()
+    before = world.store.count("apply")
+    await door.start()
+    assert world.store.count("apply") == before
+
+
+async def test_two_processes_that_start_at_once_with_two_keys_of_one_name_are_told_apart(world):
+    other = world.open(keyring=LocalKeyring([LocalKeyring.generate_key("test")]))
+    mine = world.open()
+    started = []
+
+    def faster(name, args):
+        if name == "apply" and not started:
+            started.append(name)
+            world.rows.apply(*(type(change)(check=check) for change in args for check in LocalKeyring.checks(world.keyring)))
+
+    world.store.before = faster
+    with pytest.raises(KeyringError):
+        await other.start()
+    world.store.heal()
+    await mine.start()
+
+
+async def test_a_cipher_that_commits_to_no_key_may_have_one_only(world):
+    class Loose(AesGcmCipher):
+        committing = False
+
+    two = LocalKeyring([LocalKeyring.generate_key("newer"), LocalKeyring.generate_key("older")])
+    with pytest.raises(ConfigurationError) as caught:
+        await world.open(cipher=Loose(), keyring=two).start()
+    assert caught.value.setting == "cipher"
+    await world.open(cipher=Loose(), keyring=LocalKeyring([LocalKeyring.generate_key("one")])).start()
+
+
+async def test_a_database_without_tables_is_found_at_the_start(world, tmp_path):
+    engine = sqlite_engine(tmp_path / "store.db")
+    store = (SqlAlchemyStore if world.blocking else AsyncSqlAlchemyStore)(engine)
+    try:
+        with pytest.raises(SchemaError):
+            await world.open(store=store).start()
+        with pytest.raises(SchemaError):
+            await world.open(store=store).list_integrations(ACME)
+        migrate.upgrade(engine)
+        door = world.open(store=store)
+        await door.start()
+        assert (await door.report()).schema is not None
+    finally:
+        engine.dispose()
+
+
+async def test_a_start_that_failed_is_made_again_by_the_next_call(world, door):
+    world.store.fail(1, name="list_key_checks")
+    with pytest.raises(StorageUnavailableError):
+        await door.list_integrations(ACME)
+    assert await door.list_integrations(ACME) == ()
+
+
+async def test_a_report_says_what_the_store_is(world, door):
+    await world.connect()
+    report = await door.report()
+    assert (report.kind, report.facts) == ("memory", {"integrations": "1"})
+
+
+# Which tenants there are
+
+
+class Tenants:
+    def require(self, tenant_id, /):
+        if tenant_id != ACME:
+            raise TenantNotFoundError(tenant_id=tenant_id)
+
+
+class AsyncTenants:
+    async def require(self, tenant_id, /):
+        Tenants().require(tenant_id)
+
+
+CALLS = {
+    "list": lambda door, held: door.list_integrations("nobody"),
+    "get": lambda door, held: door.get_integration("nobody", held.id),
+    "begin": lambda door, held: door.begin_oauth("nobody", "simulated", name="Files", actor=ALICE),
+    "reconnect": lambda door, held: door.begin_reconnect("nobody", held.id, actor=ALICE),
+    "edit": lambda door, held: door.edit_integration("nobody", held.id, name="Mine"),
+    "verify": lambda door, held: door.verify("nobody", held.id),
+    "remove": lambda door, held: door.remove("nobody", held.id),
+    "audit": lambda door, held: door.list_audit("nobody"),
+    "verify audit": lambda door, held: door.verify_audit("nobody"),
+    "deny": lambda door, held: door.record_denied("nobody", action="x", resource="y", actor=ALICE),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_tenant_that_the_host_does_not_know_has_nothing(world, call):
+    door = world.open(tenants=Tenants() if world.blocking else AsyncTenants())
+    held = await world.connect(door=door)
+    with pytest.raises(TenantNotFoundError) as caught:
+        await CALLS[call](door, held)
+    assert caught.value.code == "tenant/not-found"
+    assert world.events("nobody") == []
+
+
+async def test_tenants_are_listed_apart(world, door):
+    acme, globex = await world.connect(), await world.connect("globex")
+    key = await world.add_key()
+    assert await door.list_integrations(ACME) == (acme, key)
+    assert await door.list_integrations("globex") == (globex,)
+    assert await door.list_integrations("nobody") == ()
+
+
+# The operator's applications
+
+
+async def test_providers_are_listed_with_what_works_here(world, door):
+    oauth, keys = await door.list_providers()
+    assert (oauth.slug, [kind.value for kind in oauth.auth_types], oauth.active) == ("simulated", ["oauth2"], True)
+    assert oauth.redirect_uri.startswith("https://app.example/oauth/callback/")
+    assert (keys.slug, [kind.value for kind in keys.auth_types], keys.redirect_uri) == ("simulated_keys", ["apikey"], None)
+    bare = (await world.open(applications=[]).list_providers())[0]
+    assert (bare.auth_types, bare.redirect_uri) == ((), None)

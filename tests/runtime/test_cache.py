@@ -1,0 +1,89 @@
+"""Short memory."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from cloud_integrations.domain.credential import AccessToken
+from cloud_integrations.domain.provider import AuthType
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.runtime.cache import TokenShelves, TtlCache
+from cloud_integrations.testing import FixedClock
+
+
+@pytest.fixture
+def clock():
+    return FixedClock()
+
+
+def a_token():
+    return AccessToken(integration_id=uuid4(), provider_id=uuid4(), auth_type=AuthType.OAUTH2, value=Secret("fake-token"))
+
+
+def test_a_value_is_remembered_until_its_time_is_over(clock):
+    cache = TtlCache(clock, limit=10)
+    cache.put("key", "value", seconds=5)
+    clock.advance(timedelta(seconds=4.9))
+    assert cache.find("key") == "value"
+    clock.advance(timedelta(seconds=0.1))
+    assert cache.find("key") is None
+    assert repr(cache) == "TtlCache(0 of 10)"
+
+
+def test_setting_the_wall_clock_changes_nothing(clock):
+    cache = TtlCache(clock, limit=10)
+    cache.put("key", "value", seconds=5)
+    clock.jump(timedelta(days=1))
+    assert cache.find("key") == "value"
+
+
+def test_the_oldest_are_forgotten_first(clock):
+    cache = TtlCache(clock, limit=2)
+    for key in "abac":
+        cache.put(key, key.upper(), seconds=5)
+    assert [cache.find(key) for key in "abc"] == ["A", None, "C"]
+
+
+def test_what_is_dropped_or_cleared_is_forgotten(clock):
+    cache = TtlCache(clock, limit=10)
+    for key in "ab":
+        cache.put(key, key, seconds=5)
+    cache.drop("a")
+    cache.drop("never there")
+    assert (cache.find("a"), cache.find("b")) == (None, "b")
+    cache.clear()
+    assert cache.find("b") is None
+
+
+def test_a_token_is_found_on_its_tenants_shelf_alone(clock):
+    shelves = TokenShelves(clock)
+    token = a_token()
+    shelves.put(shelves.shelf("acme"), "provider", token, seconds=5)
+    assert shelves.find("acme", "provider") is token
+    assert shelves.find("acme", "other") is None
+    assert shelves.find("globex", "provider") is None
+    clock.advance(timedelta(seconds=5))
+    assert shelves.find("acme", "provider") is None
+    assert "fake-token" not in repr(shelves)
+
+
+def test_what_is_put_on_a_shelf_that_was_dropped_meanwhile_is_not_seen(clock):
+    shelves = TokenShelves(clock)
+    shelf = shelves.shelf("acme")
+    shelves.drop("acme")
+    shelves.put(shelf, "provider", a_token(), seconds=5)
+    assert shelves.find("acme", "provider") is None
+
+
+def test_shelves_and_what_stands_on_them_are_limited(clock):
+    shelves = TokenShelves(clock, tenants=2, per_tenant=2)
+    for tenant in ("a", "b", "c"):
+        for provider in ("x", "y", "z"):
+            shelves.put(shelves.shelf(tenant), provider, a_token(), seconds=5)
+    assert set(shelves.shelves) == {"b", "c"}
+    assert set(shelves.shelves["c"]) == {"y", "z"}
+    shelves.clear()
+    assert shelves.shelves == {}

@@ -1,0 +1,37 @@
+"""Blocking ports look awaitable."""
+
+from __future__ import annotations
+
+import pytest
+
+from cloud_integrations.runtime.inline import run_inline
+from cloud_integrations.runtime.lifted import lift_keys, lift_pause, lift_store, lift_tenants, lift_transport
+
+
+class Port:
+    def __repr__(self):
+        return "Port()"
+
+    def add(self, one, /, *, other):
+        """Add two numbers."""
+        return one + other
+
+    def refuse(self):
+        raise LookupError
+
+
+@pytest.mark.parametrize("lift", [lift_keys, lift_pause, lift_store, lift_tenants, lift_transport])
+def test_a_method_is_awaited_with_its_arguments_and_its_value(lift):
+    lifted = lift(Port())
+    assert run_inline(lifted.add(20, other=1)) == 21
+    assert lifted.add.__doc__ == "Add two numbers."
+    assert repr(lifted) == "lifted Port()"
+
+
+def test_errors_pass_and_a_method_is_lifted_once():
+    lifted = lift_store(Port())
+    with pytest.raises(LookupError):
+        run_inline(lifted.refuse())
+    assert lifted.refuse is lifted.refuse
+    with pytest.raises(AttributeError):
+        _ = lifted.nothing
