@@ -1,0 +1,419 @@
+"""The stage of the fault tests: databases, a provider that is the oracle, replicas that are real processes, and the invariants.
+
+Time passes by moving the times in the row (and the provider's clock), so no test sleeps and none is decided by speed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+import sqlalchemy as sa
+
+import cloud_integrations
+from cloud_integrations.backends.aes_gcm import AesGcmCipher
+from cloud_integrations.backends.local_keys import LocalKeyring
+from cloud_integrations.backends.sqlalchemy import SqlAlchemyStore, migrate, sqlite_engine
+from cloud_integrations.domain.audit import Actor
+from cloud_integrations.domain.integration import State
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.flows.sealing import open_field
+from cloud_integrations.manager import IntegrationManager
+from cloud_integrations.ports.wiring import Settings
+from cloud_integrations.providers.catalogue import Catalogue
+from cloud_integrations.runtime.inline import run_inline
+from cloud_integrations.testing import FixedClock, ProviderServer, SimulatedProvider, SimulatedTransport, token_id
+
+DATABASES = ("sqlite", "postgresql", "mariadb")
+FULL = os.environ.get("CI_FAULTS") == "full"
+MODES = ("none", "tolerant", "grace", "strict", "family")
+PATIENCE = 30
+"""Seconds after which something that must happen is said not to happen; nothing waits so long when all is well."""
+LEASE = 30
+_TIMES = ("lease_until", "sent_at", "next_attempt_at", "expires_at", "state_since", "refreshed_at", "created_at", "due_at")
+_ACTOR = Actor(id="alice")
+
+
+def until(condition, what):
+    """Look again and again until *condition* gives something; fail when it never does."""
+    give_up = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        if time.monotonic() > give_up:
+            pytest.fail(f"did not happen: {what}")
+        time.sleep(0.002)
+    return found
+
+
+class Replica:
+    """One process, as the test sees it."""
+
+    def __init__(self, connection):
+        connection.settimeout(PATIENCE)
+        self._connection = connection
+        self._lines = connection.makefile("r")
+        self.told = []
+        self.over = False
+        self.pid = self.until("ready")["ready"]
+
+    def until(self, name):
+        """Read until the replica tells *name*."""
+        while True:
+            facts = self._read()
+            assert facts is not None, f"the replica ended before it said {name!r}: {self.told}"
+            if name in facts:
+                return facts
+
+    def go(self):
+        self._connection.sendall(b"go\n")
+        return self
+
+    def end(self):
+        """Wait for the process to end, and return what its callers got."""
+        while self._read() is not None:
+            pass
+        return self.outcomes
+
+    def end_one(self):
+        """The same, for a single caller."""
+        (outcome,) = self.end()
+        return outcome
+
+    def stopped(self):
+        """Wait until the process stands still."""
+        until(lambda: self._state().startswith("T"), "a stopped process")
+
+    def resume(self):
+        os.kill(self.pid, signal.SIGCONT)
+        return self
+
+    def kill(self):
+        if not self.over:
+            os.kill(self.pid, signal.SIGKILL)
+            self.end()
+
+    def close(self):
+        self.kill()
+        self._lines.close()
+        self._connection.close()
+
+    @property
+    def outcomes(self):
+        return [facts["outcome"] for facts in self.told if "outcome" in facts]
+
+    @property
+    def received(self):
+        return [facts["received"] for facts in self.told if "received" in facts]
+
+    def _read(self):
+        line = self._lines.readline()
+        if not line:
+            self.over = True
+            return None
+        self.told.append(json.loads(line))
+        return self.told[-1]
+
+    def _state(self):
+        return subprocess.run(["ps", "-o", "stat=", "-p", str(self.pid)], capture_output=True, text=True, check=False).stdout.strip()
+
+
+class Nursery:
+    """The program that forks replicas."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        self._count = 0
+        source = Path(cloud_integrations.__file__).parents[1]
+        self._program = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("replica.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(source)},
+        )
+        assert self._program.stdout.readline() == "ready\n"
+
+    def start(self, order):
+        self._count += 1
+        path = self._folder / f"{self._count}"
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+            listener.listen(1)
+            listener.settimeout(PATIENCE)
+            self._program.stdin.write(json.dumps({**order, "wire": str(path)}) + "\n")
+            self._program.stdin.flush()
+            connection, _ = listener.accept()
+        return Replica(connection)
+
+    def close(self):
+        self._program.stdin.close()
+        self._program.wait(PATIENCE)
+        self._program.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def nursery(tmp_path_factory):
+    nursery = Nursery(tmp_path_factory.mktemp("wires"))
+    yield nursery
+    nursery.close()
+
+
+@pytest.fixture(scope="session")
+def keyring_entry():
+    return LocalKeyring.generate_key("test").reveal()
+
+
+class Database:
+    """One database of this room, with the tables in it."""
+
+    def __init__(self, url, engine):
+        self.url, self.engine = url, engine
+        migrate.upgrade(engine)
+
+    @property
+    def kind(self):
+        return "sqlite" if self.engine.dialect.name == "sqlite" else "server"
+
+    def cut(self, pid=None):
+        """End every connection to this database but the test's own."""
+        with self.engine.connect() as connection:
+            if self.engine.dialect.name == "postgresql":
+                connection.execute(
+                    sa.text(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                        " AND application_name <> 'the test'"
+                    )
+                )
+            else:
+                own = connection.execute(sa.text("SELECT @@pseudo_thread_id")).scalar_one()
+                mine = set(self.own_connections) | {own}
+                for (number,) in connection.execute(
+                    sa.text("SELECT id FROM information_schema.processlist WHERE db = database() AND command <> 'Killed'")
+                ).all():
+                    if number not in mine:
+                        connection.execute(sa.text(f"KILL CONNECTION {number:d}"))
+
+
+def _own(url, request):
+    """Make a database for this room alone on the server of *url*."""
+    url = sa.make_url(url)
+    name = f"ci_faults_{secrets.token_hex(4)}"
+    admin = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+
+    def drop():
+        with admin.connect() as connection:
+            connection.exec_driver_sql(f"DROP DATABASE {name}" + (" WITH (FORCE)" if admin.dialect.name == "postgresql" else ""))
+
+    request.addfinalizer(drop)
+    return url.set(database=name)
+
+
+@pytest.fixture(scope="session")
+def _sqlite(tmp_path_factory):
+    path = tmp_path_factory.mktemp("faults") / "faults.db"
+    engine = sqlite_engine(path)
+    yield Database(f"sqlite:///{path}", engine)
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def _postgresql(postgresql_url, request):
+    url = _own(postgresql_url, request)
+    engine = sa.create_engine(url, connect_args={"application_name": "the test"})
+    yield Database(url.render_as_string(hide_password=False), engine)
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def _mariadb(mariadb_url, request):
+    url = _own(mariadb_url, request)
+    engine = sa.create_engine(url)
+    database = Database(url.render_as_string(hide_password=False), engine)
+    database.own_connections = []
+    sa.event.listen(engine, "connect", lambda connection, _: database.own_connections.append(connection.thread_id()))
+    engine.dispose()
+    yield database
+    engine.dispose()
+
+
+@pytest.fixture
+def database(request):
+    """The database that a test names by parameter: `@pytest.mark.parametrize("database", DATABASES, indirect=True)`."""
+    return request.getfixturevalue(f"_{request.param}")
+
+
+class Stage:
+    """One tenant with one integration whose token is about to be renewed, the provider, and replicas on demand."""
+
+    def __init__(self, database, keyring_entry, nursery, mode, *, grace, access_lifetime):
+        self.database, self.mode = database, mode
+        self._nursery, self._keyring_entry = nursery, keyring_entry
+        self.tenant = f"tenant-{secrets.token_hex(4)}"
+        self.clock = FixedClock()
+        self.provider = SimulatedProvider(
+            clock=self.clock,
+            rotation="never" if mode == "none" else "always",
+            reuse="tolerant" if mode == "none" else mode,
+            grace=timedelta(seconds=grace),
+            access_lifetime=timedelta(seconds=access_lifetime),
+        )
+        self._server = ProviderServer(self.provider)
+        self.store = SqlAlchemyStore(database.engine)
+        self.replicas = []
+        self.stored = []
+        """(how many refresh requests the provider had seen, the stored refresh token's id), at each look."""
+
+    def __enter__(self):
+        self._server.__enter__()
+        self.manager = IntegrationManager(
+            store=self.store,
+            transport=SimulatedTransport(self.provider),
+            keys=LocalKeyring([Secret(self._keyring_entry)]),
+            cipher=AesGcmCipher(),
+            providers=Catalogue.of(*self.provider.catalogue_entries()),
+            applications=[self.provider.application()],
+            settings=Settings(callback_url="https://app.example/oauth/callback"),
+        )
+        begun = self.manager.begin_oauth(self.tenant, self.provider.slug, name="Files", actor=_ACTOR)
+        params = parse_qsl(urlsplit(self.provider.sign_in(begun.url)).query)
+        self.held = self.manager.complete_oauth(
+            begun.context_id, params, browser_token=begun.browser_token, actor=_ACTOR
+        ).integration
+        self.first_refresh_token = [request for request in self.provider.requests if request.endpoint == "exchange"][-1].issued[1]
+        self.look()
+        return self
+
+    def __exit__(self, *_):
+        for replica in self.replicas:
+            replica.close()
+        self._server.__exit__(None, None, None)
+
+    def replica(self, failpoint=None, action=None, *, change="SaveRenewal", callers=1, skew=0.0, passed=0.0, calls="token", **settings):
+        """Start a replica that is ready to go; `settings` are seconds."""
+        application = self.provider.application()
+        replica = self._nursery.start(
+            {
+                "database": self.database.url,
+                "keyring_entry": self._keyring_entry,
+                "provider_url": self._server.url,
+                "slug": self.provider.slug,
+                "rotation": self.provider.rotation,
+                "reuse": self.provider.reuse,
+                "grace": self.provider.grace.total_seconds(),
+                "access_lifetime": self.provider.access_lifetime.total_seconds(),
+                "client_id": application.client_id,
+                "client_secret": application.client_secret.reveal(),
+                "tenant": self.tenant,
+                "integration_id": str(self.held.id),
+                "failpoint": failpoint,
+                "action": action,
+                "change": change,
+                "callers": callers,
+                "skew": skew,
+                "passed": passed,
+                "calls": calls,
+                "settings": {"wait_limit": 0.05, "deadline": 15, "lease": LEASE, **settings},
+            }
+        )
+        self.replicas.append(replica)
+        return replica
+
+    def ask(self, **named):
+        """Let a new replica ask for the token, and return what its one caller got."""
+        outcome = self.replica(**named).go().end_one()
+        self.look()
+        return outcome
+
+    def pass_time(self, seconds):
+        """Let time pass for the row and for the provider."""
+        self.clock.advance(timedelta(seconds=seconds))
+        moved = ", ".join(f"{name} = {name} - :by" for name in _TIMES)
+        with self.database.engine.begin() as connection:
+            connection.execute(
+                sa.text(f"UPDATE ci_integration SET {moved} WHERE tenant_id = :tenant"), {"by": int(seconds * 1_000_000), "tenant": self.tenant}
+            )
+
+    def expire(self):
+        """Let the access token end."""
+        self.pass_time(self.provider.access_lifetime.total_seconds() + 1)
+
+    @property
+    def row(self):
+        row = self.store.find_integration(self.tenant, self.held.id)
+        assert row is not None
+        return row
+
+    def stored_secret(self, field):
+        return run_inline(open_field(self.manager._wiring, self.row, field))
+
+    def look(self):
+        """Remember which refresh token is stored, for I2."""
+        self.stored.append((len(self.refreshes), token_id(self.stored_secret("refresh_token"))))
+
+    @property
+    def refreshes(self):
+        return [request for request in self.provider.requests if request.endpoint == "refresh"]
+
+    @property
+    def attempts(self):
+        """The outcomes of each attempt in the audit log, by attempt id."""
+        found = {}
+        for record in self.store.list_audit(self.tenant, limit=10_000):
+            if record.event.action == "credential.refresh":
+                found.setdefault(record.event.details["attempt"], []).append(record.event.outcome.value)
+        return found
+
+    def check_invariants(self, *, died=0, late=0):
+        """I1 to I6 of the protocol.
+
+        *died*: how many attempts ended with their process, so that their outcome is missing.  *late*: how many requests left
+        a process that had been held up for longer than its lease (a provider knows no fencing numbers; see refresh.md).
+        """
+        self.look()
+        row, provider, refreshes = self.row, self.provider, self.refreshes
+        refresh_token = self.stored_secret("refresh_token")
+        order = [self.first_refresh_token, *(request.issued[1] for request in refreshes if len(request.issued) > 1)]
+        place = {name: number for number, name in enumerate(order)}
+        assert provider.in_flight_max <= 1, "I1"
+        older = sum(
+            place[request.presented] < max(place[name] for seen, name in self.stored if seen <= number)
+            for number, request in enumerate(refreshes)
+        )
+        assert older <= late, "I2"
+        living = [name for replica in self.replicas if replica.outcomes for name in replica.received]
+        assert place[token_id(refresh_token)] >= max((place[name] for name in living), default=0), "I3"
+        assert row.facts.state in {State.ACTIVE, State.NEEDS_REAUTH}, "REF-17"
+        if row.facts.state is State.NEEDS_REAUTH:
+            assert not provider.is_alive(refresh_token), "I4"
+        elif not late:
+            assert provider.is_alive(refresh_token), "I5"
+            assert provider.is_alive(self.stored_secret("access_token")), "I5"
+        attempts = self.attempts
+        assert all(outcomes[0] == "started" and len(outcomes) <= 2 for outcomes in attempts.values()), "I6"
+        assert sum(len(outcomes) == 1 for outcomes in attempts.values()) == died, "I6"
+        assert self.manager.verify_audit(self.tenant).whole, "I6"
+
+
+@pytest.fixture
+def stage(keyring_entry, nursery):
+    """Open a stage: `stage(database, mode)`; everything on it ends with the test."""
+    opened = []
+
+    def open_stage(database, mode="strict", *, grace=30.0, access_lifetime=3600.0):
+        opened.append(Stage(database, keyring_entry, nursery, mode, grace=grace, access_lifetime=access_lifetime))
+        return opened[-1].__enter__()
+
+    yield open_stage
+    for one in opened:
+        one.__exit__(None, None, None)
