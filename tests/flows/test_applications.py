@@ -1,0 +1,92 @@
+"""The operator's OAuth applications are checked before anything is lost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from cloud_integrations.domain.application import OAuthApplication
+from cloud_integrations.domain.audit import Actor
+from cloud_integrations.domain.provider import Variable
+from cloud_integrations.errors import AppMisconfiguredError, ConfigurationError
+from cloud_integrations.ports.wiring import Settings
+
+ACME = "acme"
+ALICE = Actor(id="alice")
+
+
+@pytest.mark.requirement("OAU-007")
+@pytest.mark.parametrize(
+    "url",
+    ["http://app.example/cb", "https://app.example/cb#x", "https://user@app.example/cb", "app.example/cb", "http://127.0.0.1:8000/cb"],
+)
+def test_a_callback_must_be_https(world, url):
+    with pytest.raises(ConfigurationError) as caught:
+        world.open(settings=Settings(callback_url=url))
+    assert caught.value.setting == "callback_url"
+
+
+@pytest.mark.requirement("OAU-007")
+def test_on_a_developers_machine_a_loopback_callback_will_do(world):
+    assert world.open(settings=Settings(callback_url="http://127.0.0.1:8000/cb", loopback=True))
+
+
+def test_a_redirect_uri_of_an_application_is_checked_too(world):
+    with pytest.raises(ConfigurationError) as caught:
+        world.open(applications=[world.provider.application(redirect_uris=("http://app.example/cb",))])
+    assert caught.value.setting == "applications[simulated].redirect_uris"
+
+
+def test_a_deadline_that_outlasts_the_lease_is_refused(world):
+    with pytest.raises(ConfigurationError) as caught:
+        world.open(settings=world.settings(deadline=timedelta(seconds=30), lease=timedelta(seconds=30)))
+    assert caught.value.setting == "deadline"
+
+
+@pytest.mark.parametrize("slug", ["nobody", "Not A Slug", "simulated_keys"])
+def test_an_application_for_a_provider_that_cannot_use_it_is_refused(world, slug):
+    with pytest.raises(ConfigurationError) as caught:
+        world.open(applications=[OAuthApplication(provider=slug, client_id="fake-client")])
+    assert caught.value.setting == f"applications[{slug}]"
+
+
+def test_two_applications_for_one_provider_are_refused(world):
+    with pytest.raises(ConfigurationError) as caught:
+        world.open(applications=[world.provider.application()] * 2)
+    assert "twice" in str(caught.value)
+
+
+def test_an_application_without_any_redirect_uri_is_refused(world):
+    with pytest.raises(ConfigurationError) as caught:
+        world.open(settings=Settings())
+    assert caught.value.setting == "callback_url"
+
+
+async def test_an_application_with_its_own_redirect_uri_needs_no_callback(world):
+    door = world.open(settings=Settings(), applications=[world.provider.application(redirect_uris=("https://app.example/own",))])
+    assert (await world.begin(door=door)).redirect_uri == "https://app.example/own"
+
+
+@pytest.mark.requirement("OAU-049")
+async def test_a_refresh_token_goes_to_no_other_application_than_its_own(world):
+    held = await world.connect()
+    other = replace(world.provider.application(), client_id="fake-other-client")
+    door = world.open(applications=[other])
+    sent = len(world.sent)
+    with pytest.raises(AppMisconfiguredError) as caught:
+        await door.refresh(ACME, held.id)
+    assert caught.value.reason == "application_changed"
+    with pytest.raises(AppMisconfiguredError) as caught:
+        await world.open(applications=[]).refresh(ACME, held.id)
+    assert caught.value.reason == "no_usable_application"
+    assert len(world.sent) == sent
+
+
+async def test_a_redirect_uri_that_depends_on_the_tenant_is_not_shown(world):
+    method = world.entries[0].methods[0].model_copy(update={"authorize_url": "https://simulated.example/{region}/authorize"})
+    variable = Variable(name="region", pattern="[a-z]+")
+    door = world.open(providers=[world.entries[0].model_copy(update={"methods": (method,), "variables": (variable,)})])
+    (summary,) = await door.list_providers()
+    assert (summary.slug, summary.redirect_uri) == ("simulated", None)
