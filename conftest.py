@@ -39,11 +39,34 @@ def postgresql_url(worker_id: str) -> Iterator[str]:
             connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
+@pytest.fixture(scope="session")
+def mariadb_url(worker_id: str) -> Iterator[str]:
+    """Give this worker a MariaDB database of its own, dropped at the end; it is shared by the worker's tests.
+
+    `CI_TEST_MARIADB` says where the server is (an SQLAlchemy URL whose user may create databases).
+    """
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    url = sqlalchemy.make_url(os.environ.get("CI_TEST_MARIADB", "mariadb+pymysql://root@127.0.0.1:3306/test"))
+    name = f"ci_test_{worker_id}_{secrets.token_hex(4)}"
+    engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.NullPool, connect_args={"connect_timeout": 5})
+    try:
+        with engine.connect() as connection:
+            # A default that ignores case: the tables must not depend on it.
+            connection.exec_driver_sql(f"CREATE DATABASE `{name}` CHARACTER SET latin1 COLLATE latin1_swedish_ci")
+    except sqlalchemy.exc.OperationalError as error:
+        _without_service("MariaDB", "CI_TEST_MARIADB", url.render_as_string(hide_password=True), error)
+    try:
+        yield url.set(database=name).render_as_string(hide_password=False)
+    finally:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"DROP DATABASE `{name}`")
+
+
 def _without_service(service: str, variable: str, url: str, error: Exception) -> None:
     """Fail where CI is set, so that no proof goes missing unseen; elsewhere skip and say how to start the service."""
     if os.environ.get("CI"):
         pytest.fail(f"{service} does not answer at {url} ({type(error).__name__}); set {variable}", pytrace=False)
-    pytest.skip(f"{service} does not answer at {url}; start it (its URL goes in {variable}")
+    pytest.skip(f"{service} does not answer at {url}; start it (its URL goes in {variable})")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

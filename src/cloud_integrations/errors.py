@@ -21,6 +21,7 @@
     │   └── AppMisconfiguredError        the operator's OAuth application is refused; no tenant is at fault
     ├── StorageUnavailableError
     │   └── CommitUnknownError           the connection broke while committing
+    ├── UnstorableValueError             too long for its place, or parts that do not belong together; a mistake in the program
     ├── StaleWriteError                  somebody else wrote first (used between flows and stores)
     └── SetupError                       found at start, before anything is lost
         ├── ConfigurationError
@@ -239,6 +240,16 @@ class CommitUnknownError(StorageUnavailableError):
 
     def __init__(self) -> None:
         super().__init__("the storage broke while committing")
+
+
+class UnstorableValueError(CloudIntegrationsError):
+    """The store cannot keep a value: it is too long, or its parts do not belong together; nothing was changed.
+
+    Whoever called has a mistake in their program: what people enter is checked before it comes here.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("the storage cannot keep this value")
 
 
 class StaleWriteError(CloudIntegrationsError):

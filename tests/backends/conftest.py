@@ -17,6 +17,10 @@ _NAMES_THE_TENANT = re.compile(rf"\bWHERE\b.*\b(?:{TENANT_TABLES})\.tenant_id ="
 ACROSS_TENANTS = {
     "a callback knows only its state, and learns the tenant from it": re.compile(r"WHERE ci_authorization\.state_hash ="),
     "the outbox is worked off for all tenants": re.compile(r"FROM ci_revocation\s+WHERE ci_revocation\.next_attempt_at <="),
+    "the worker renews for all tenants": re.compile(r"FROM ci_integration\s+WHERE ci_integration\.due_at IS NOT NULL"),
+    "a row that was claimed is named by its whole key": re.compile(
+        r"WHERE \(ci_integration\.tenant_id, ci_integration\.integration_id\) IN"
+    ),
     "an operator sees how much waits": re.compile(r"SELECT count\(\*\) AS \w+\s+FROM ci_revocation\Z"),
     "an operator must know which keys are still needed": re.compile(r"SELECT DISTINCT ci_key\.kek_key_id\s+FROM ci_key"),
 }

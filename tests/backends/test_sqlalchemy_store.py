@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, migrate, schema, sqlite_engine
+from cloud_integrations.backends.sqlalchemy.refusals import is_unstorable
 from cloud_integrations.domain.integration import SealedCredential
 from cloud_integrations.domain.provider import AuthType
 from cloud_integrations.errors import CommitUnknownError, IntegrationNotFoundError, SchemaError, StorageUnavailableError
@@ -62,7 +63,19 @@ def postgresql(postgresql_url):
     engine.dispose()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture
+def mariadb(mariadb_url):
+    engine = sa.create_engine(mariadb_url, pool_size=16)
+    migrate.upgrade(engine)
+    with engine.begin() as connection:
+        # TRUNCATE makes files anew.
+        for table in TABLES:
+            connection.exec_driver_sql(f"DELETE FROM {table}")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def engine(request):
     return request.getfixturevalue(request.param)
 
@@ -109,6 +122,26 @@ class TestOnPostgresqlAwaited(StoreContract):
     @pytest.fixture
     def store(self, clock, runner, postgresql):
         engine = create_async_engine(postgresql.url.set(drivername="postgresql+asyncpg"), pool_size=16)
+        yield AsyncSqlAlchemyStore(engine, clock=clock)
+        runner.run(engine.dispose())
+
+
+class TestOnMariadb(StoreContract):
+    @pytest.fixture
+    def store(self, clock, mariadb):
+        return SqlAlchemyStore(mariadb, clock=clock)
+
+
+class TestOnMariadbBehindTheAwaitedStore(StoreContract):
+    @pytest.fixture
+    def store(self, clock, mariadb):
+        return AsyncSqlAlchemyStore(mariadb, clock=clock)
+
+
+class TestOnMariadbAwaited(StoreContract):
+    @pytest.fixture
+    def store(self, clock, runner, mariadb):
+        engine = create_async_engine(mariadb.url.set(drivername="mariadb+asyncmy"), pool_size=16)
         yield AsyncSqlAlchemyStore(engine, clock=clock)
         runner.run(engine.dispose())
 
@@ -171,8 +204,9 @@ class TestTheSchema:
         facts = an_integration()
         store.apply(AddIntegration(facts=facts, credential=a_credential()))
         columns = {"access_token": None, "refresh_token": None, "api_key": None, "api_secret": None} | held
-        with pytest.raises(sa.exc.IntegrityError), engine.begin() as connection:
+        with pytest.raises(sa.exc.DBAPIError) as caught, engine.begin() as connection:
             connection.execute(sa.update(schema.integration).values(auth_type=auth_type.value, **columns))
+        assert is_unstorable(caught.value)
 
     def test_a_store_without_tables_says_so(self, tmp_path, postgresql):
         bare = sqlite_engine(tmp_path / "bare.db")

@@ -12,12 +12,13 @@ from uuid import UUID
 from cloud_integrations.domain.audit import AuditEvent, AuditHead, AuditRecord, chained
 from cloud_integrations.domain.envelope import KeyCheck, KeyState, WrappedKey
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
-from cloud_integrations.domain.integration import Integration, Phase, RefreshMarks, State, StoredIntegration
+from cloud_integrations.domain.integration import DueIntegration, Integration, Phase, RefreshMarks, State, StoredIntegration
 from cloud_integrations.domain.pending import PendingAuthorization
 from cloud_integrations.domain.removal import Revocation
-from cloud_integrations.errors import IntegrationExistsError, IntegrationNotFoundError, StaleWriteError
+from cloud_integrations.errors import IntegrationExistsError, IntegrationNotFoundError, StaleWriteError, UnstorableValueError
 from cloud_integrations.ports.clock import Clock
 from cloud_integrations.ports.store import (
+    MAX_COUNTED,
     MAX_PENDING,
     RECONNECT_OWNER,
     AddIntegration,
@@ -40,7 +41,6 @@ from cloud_integrations.ports.store import (
     TakeLease,
 )
 
-_REFRESHABLE = {State.ACTIVE, State.RETRY, State.UNKNOWN}
 _IN_FLIGHT = {Phase.SENT, Phase.UNKNOWN}
 
 
@@ -168,6 +168,28 @@ class MemoryStore:
         """Return how many tokens wait to be revoked."""
         return len(self._tables.revocations)
 
+    def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration, ...]:
+        """Return integrations whose time has come, the oldest, and hold them."""
+        with self._lock:
+            now = self._now()
+            due = sorted((at, held.facts.tenant_id, held.facts.id, held) for at, held in _due(self._tables, now))
+            claimed = [held for *_, held in due[:limit]]
+            for held in claimed:
+                _put(self._tables, replace(held, marks=replace(held.marks, due_at=now + hold)))
+        return tuple(
+            DueIntegration(
+                tenant_id=held.facts.tenant_id,
+                integration_id=held.facts.id,
+                provider_id=held.facts.provider_id,
+                generation=held.credential.generation,
+            )
+            for held in claimed
+        )
+
+    def count_due(self) -> int:
+        """Return how many integrations are due and claimed by nobody."""
+        return min(len(_due(self._tables, self._now())), MAX_COUNTED)
+
     def list_audit(self, tenant_id: TenantId, /, *, after: int = 0, limit: int = 200) -> tuple[AuditRecord, ...]:
         """Return the tenant's events with a number above *after*, in order."""
         # Numbers have no gaps, so a record's number is its place in the list.
@@ -257,6 +279,14 @@ class AsyncMemoryStore:
         """See `MemoryStore.count_revocations`."""
         return self._store.count_revocations()
 
+    async def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration, ...]:
+        """See `MemoryStore.claim_due`."""
+        return self._store.claim_due(limit=limit, hold=hold)
+
+    async def count_due(self) -> int:
+        """See `MemoryStore.count_due`."""
+        return self._store.count_due()
+
     async def list_audit(self, tenant_id: TenantId, /, *, after: int = 0, limit: int = 200) -> tuple[AuditRecord, ...]:
         """See `MemoryStore.list_audit`."""
         return self._store.list_audit(tenant_id, after=after, limit=limit)
@@ -329,12 +359,8 @@ def _add_integration(tables: _Tables, change: AddIntegration, now: datetime) -> 
     facts = change.facts
     if (facts.tenant_id, facts.id) in tables.integrations or _with_provider(tables, facts.tenant_id, facts.provider_id) is not None:
         raise IntegrationExistsError(tenant_id=facts.tenant_id, provider_id=str(facts.provider_id))
-    _put(
-        tables,
-        StoredIntegration(
-            facts=facts, credential=change.credential, marks=RefreshMarks(due_at=change.due_at, refreshed_at=facts.updated_at), read_at=now
-        ),
-    )
+    marks = RefreshMarks(due_at=change.due_at if facts.state.is_refreshed else None, refreshed_at=facts.updated_at)
+    _put(tables, StoredIntegration(facts=facts, credential=change.credential, marks=marks, read_at=now))
 
 
 def _save_facts(tables: _Tables, change: SaveFacts) -> None:
@@ -344,7 +370,12 @@ def _save_facts(tables: _Tables, change: SaveFacts) -> None:
     written = replace(
         held.facts, name=facts.name, state=facts.state, state_since=facts.state_since, reason=facts.reason, updated_at=facts.updated_at
     )
-    _put(tables, replace(held, facts=written))
+    marks = held.marks
+    if not facts.state.is_refreshed:
+        marks = replace(marks, due_at=None)
+    elif not change.expected_state.is_refreshed:
+        marks = replace(marks, due_at=held.facts.expires_at if held.credential.can_refresh else None)
+    _put(tables, replace(held, facts=written, marks=marks))
 
 
 def _replace_credential(tables: _Tables, change: ReplaceCredential) -> None:
@@ -353,7 +384,11 @@ def _replace_credential(tables: _Tables, change: ReplaceCredential) -> None:
     lease = held.marks.lease_token + 1
     facts = replace(change.facts, provider_id=held.facts.provider_id, created_at=held.facts.created_at)
     marks = RefreshMarks(
-        lease_token=lease, lease_owner=RECONNECT_OWNER, writer_lease=lease, due_at=change.due_at, refreshed_at=facts.updated_at
+        lease_token=lease,
+        lease_owner=RECONNECT_OWNER,
+        writer_lease=lease,
+        due_at=change.due_at if facts.state.is_refreshed else None,
+        refreshed_at=facts.updated_at,
     )
     _put(tables, replace(held, facts=facts, credential=change.credential, marks=marks))
 
@@ -366,7 +401,7 @@ def _take_lease(tables: _Tables, change: TakeLease, now: datetime) -> None:
     delay = change.takeover_delay if marks.phase in _IN_FLIGHT else timedelta()
     _unless_stale(
         held.credential.generation == change.expected_generation
-        and held.facts.state in _REFRESHABLE
+        and held.facts.state.is_refreshed
         and (marks.lease_until is None or marks.lease_until + delay < now)
     )
     taken = replace(
@@ -435,6 +470,7 @@ def _settle_attempt(tables: _Tables, change: SettleAttempt) -> None:
         attempts=marks.attempts + change.count_attempt,
         next_attempt_at=change.next_attempt_at,
         last_error=change.error,
+        due_at=change.due_at if change.state.is_refreshed else None,
     )
     facts = replace(held.facts, state=change.state, reason=change.reason, state_since=change.state_since)
     _put(tables, replace(held, facts=facts, marks=settled))
@@ -469,6 +505,8 @@ def _add_key(tables: _Tables, key: WrappedKey) -> None:
 
 
 def _put(tables: _Tables, held: StoredIntegration) -> None:
+    if not held.credential.fits(held.facts.auth_type):
+        raise UnstorableValueError
     tables.integrations[held.facts.tenant_id, held.facts.id] = held
 
 
@@ -498,6 +536,10 @@ def _with_provider(tables: _Tables, tenant_id: TenantId, provider_id: ProviderId
         held for held in list(tables.integrations.values()) if held.facts.tenant_id == tenant_id and held.facts.provider_id == provider_id
     )
     return next(own, None)
+
+
+def _due(tables: _Tables, now: datetime) -> list[tuple[datetime, StoredIntegration]]:
+    return [(at, held) for held in list(tables.integrations.values()) if (at := held.marks.due_at) is not None and at <= now]
 
 
 def _active_key(tables: _Tables, tenant_id: str) -> WrappedKey | None:

@@ -28,6 +28,11 @@ class State(StrEnum):
     DISABLED = "disabled"
 
     @property
+    def is_refreshed(self) -> bool:
+        """Whether its token is renewed: neither switched off nor waiting for the tenant."""
+        return self.status is Status.ACTIVE
+
+    @property
     def status(self) -> Status:
         """The public status: usable, or waiting for somebody."""
         return Status.INACTIVE if self in {State.NEEDS_REAUTH, State.DISABLED} else Status.ACTIVE
@@ -140,6 +145,12 @@ class SealedCredential:
         """Whether a refresh token is held."""
         return self.refresh_token is not None
 
+    def fits(self, auth_type: AuthType, /) -> bool:
+        """Whether it holds exactly the parts of this kind of credential."""
+        if auth_type is AuthType.OAUTH2:
+            return self.access_token is not None and self.api_key is None and self.api_secret is None
+        return self.api_key is not None and self.access_token is None and self.refresh_token is None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefreshMarks:
@@ -171,6 +182,16 @@ class StoredIntegration:
     marks: RefreshMarks = RefreshMarks()
     read_at: datetime
     """The store's clock when the row was read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueIntegration:
+    """An integration whose time to be renewed has come, as a worker claims it."""
+
+    tenant_id: TenantId
+    integration_id: IntegrationId
+    provider_id: ProviderId
+    generation: int
 
 
 def integration_name(text: str, /) -> str:

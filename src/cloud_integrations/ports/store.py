@@ -15,12 +15,14 @@ from uuid import UUID
 from cloud_integrations.domain.audit import AuditEvent, AuditHead, AuditRecord
 from cloud_integrations.domain.envelope import KeyCheck, WrappedKey
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
-from cloud_integrations.domain.integration import Integration, Phase, SealedCredential, State, StoredIntegration
+from cloud_integrations.domain.integration import DueIntegration, Integration, Phase, SealedCredential, State, StoredIntegration
 from cloud_integrations.domain.pending import PendingAuthorization
 from cloud_integrations.domain.removal import Revocation
 
 RECONNECT_OWNER = "reconnect"
 """What `lease_owner` says after a user's reconnect, so that a late refresh of the old grant knows who was faster."""
+MAX_COUNTED = 10_000
+"""Where `count_due` stops counting, so that its cost has a bound."""
 MAX_PENDING = 20
 """Open authorizations per tenant and actor; the oldest go first (OAU-013)."""
 
@@ -29,7 +31,7 @@ MAX_PENDING = 20
 class AddIntegration:
     """Store a new integration.  `IntegrationExistsError` if the tenant has one with this provider.
 
-    `refreshed_at` becomes the `updated_at` of *facts*.
+    `refreshed_at` becomes the `updated_at` of *facts*.  Like every `due_at`, this one is kept only where the state is refreshed.
     """
 
     facts: Integration
@@ -41,7 +43,8 @@ class AddIntegration:
 class SaveFacts:
     """Write name, state, state_since, reason and updated_at of *facts*; the credential is not touched.
 
-    `IntegrationNotFoundError` if it is gone; `StaleWriteError` if its state is no longer `expected_state`.
+    A state that is not refreshed (disabled, needs_reauth) has no due time; coming out of one, what can be refreshed is due
+    when its token ends.  `IntegrationNotFoundError` if it is gone; `StaleWriteError` if its state is no longer `expected_state`.
     """
 
     facts: Integration
@@ -142,6 +145,7 @@ class SettleAttempt:
     state_since: datetime
     error: str | None
     next_attempt_at: datetime | None
+    due_at: datetime | None = None
     count_attempt: bool = True
 
 
@@ -242,7 +246,9 @@ class AsyncStore(Protocol):
     """Where everything is kept.  `Store` is the same, blocking.
 
     Every method raises `StorageUnavailableError` when the database cannot be used, and
-    `CommitUnknownError` when the connection broke during a commit.
+    `CommitUnknownError` when the connection broke during a commit.  What was surely not made, a store may try
+    again by itself.  `UnstorableValueError` says that a value is too long, or that a credential is not of its
+    integration's kind; a value is never cut.
     """
 
     async def prepare(self) -> None:
@@ -308,6 +314,18 @@ class AsyncStore(Protocol):
         """Return how many tokens wait to be revoked."""
         ...
 
+    async def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration, ...]:
+        """Return the *limit* integrations that have been due for longest, in no order, and hold them.
+
+        Only those in state active, retry or unknown.  Their `due_at` becomes the store's clock plus *hold*, so
+        that until then nobody else has them.
+        """
+        ...
+
+    async def count_due(self) -> int:
+        """Return how many integrations are due and claimed by nobody; `MAX_COUNTED` means that or more."""
+        ...
+
     async def list_audit(self, tenant_id: TenantId, /, *, after: int = 0, limit: int = 200) -> tuple[AuditRecord, ...]:
         """Return the tenant's events with a number above *after*, in order."""
         ...
@@ -355,6 +373,10 @@ class Store(Protocol):
     def claim_revocations(self, *, limit: int, hold: timedelta) -> tuple[Revocation, ...]: ...
 
     def count_revocations(self) -> int: ...
+
+    def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration, ...]: ...
+
+    def count_due(self) -> int: ...
 
     def list_audit(self, tenant_id: TenantId, /, *, after: int = 0, limit: int = 200) -> tuple[AuditRecord, ...]: ...
 

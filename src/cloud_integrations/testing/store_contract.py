@@ -29,11 +29,11 @@ import pytest
 from cloud_integrations.domain.audit import Actor, AuditEvent, AuditReport, ChainCheck, Outcome
 from cloud_integrations.domain.envelope import KeyCheck, KeyState, WrappedKey
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
-from cloud_integrations.domain.integration import AccountFacts, Integration, Phase, SealedCredential, State
+from cloud_integrations.domain.integration import AccountFacts, DueIntegration, Integration, Phase, SealedCredential, State
 from cloud_integrations.domain.pending import PendingAuthorization
 from cloud_integrations.domain.provider import AuthType
 from cloud_integrations.domain.removal import Revocation
-from cloud_integrations.errors import IntegrationExistsError, IntegrationNotFoundError, StaleWriteError
+from cloud_integrations.errors import IntegrationExistsError, IntegrationNotFoundError, StaleWriteError, UnstorableValueError
 from cloud_integrations.ports.store import (
     MAX_PENDING,
     RECONNECT_OWNER,
@@ -301,6 +301,45 @@ class _Integrations(_Contract):
         assert caught.value.details == {"tenantId": ACME, "providerId": str(PROVIDER)}
         assert door.list_integrations(ACME) == (facts,)
 
+    @pytest.mark.parametrize(
+        ("auth_type", "held"),
+        [
+            (AuthType.OAUTH2, SealedCredential(generation=1, api_key=b"fake")),
+            (AuthType.OAUTH2, SealedCredential(generation=1, refresh_token=b"fake")),
+            (AuthType.API_KEY, SealedCredential(generation=1, access_token=b"fake")),
+            (AuthType.API_KEY, SealedCredential(generation=1, api_key=b"fake", refresh_token=b"fake")),
+        ],
+    )
+    def test_a_credential_of_another_kind_cannot_be_kept(self, door: Door, auth_type: AuthType, held: SealedCredential) -> None:
+        with pytest.raises(UnstorableValueError):
+            door.apply(AddIntegration(facts=an_integration(auth_type=auth_type), credential=held))
+        assert door.list_integrations(ACME) == ()
+
+    def test_a_credential_is_not_replaced_by_one_of_another_kind(self, door: Door, facts: Integration) -> None:
+        before = door.find_integration(ACME, facts.id)
+        strange = SealedCredential(generation=2, api_key=b"fake")
+        door.apply(lease(facts))
+        for change in (ReplaceCredential(facts=facts, credential=strange, expected_generation=1), renewed(facts, credential=strange)):
+            with pytest.raises(UnstorableValueError):
+                door.apply(change)
+        assert door.find_integration(ACME, facts.id).credential == before.credential
+
+    @pytest.mark.parametrize(
+        ("what", "value"),
+        [("name", "a" * 51), ("method_id", "m" * 65), ("reason", "é" * 256), ("tenant_id", "t" * 256), ("name", "fake\x00name")],
+        ids=["name", "method", "reason", "tenant", "a zero byte"],
+    )
+    def test_what_does_not_fit_is_kept_whole_or_refused_for_good(self, door: Door, what: str, value: str) -> None:
+        changed: dict[str, Any] = {what: value}
+        facts = an_integration(**changed)
+        try:
+            door.apply(AddIntegration(facts=facts, credential=a_credential()))
+        except UnstorableValueError:
+            kept: tuple[Integration, ...] = ()
+        else:
+            kept = (facts,)
+        assert door.list_integrations(facts.tenant_id) == kept
+
     def test_one_of_fifty_creations_at_once_wins(self, door: Door) -> None:
         creations = [AddIntegration(facts=an_integration(name=f"Fake {number}"), credential=a_credential()) for number in range(50)]
         answers = door.together([applying(creation, Record(event=an_event())) for creation in creations])
@@ -325,7 +364,7 @@ class _Integrations(_Contract):
         door.apply(
             SaveFacts(facts=replace(changed, scopes=("other",), expires_at=None, account=AccountFacts()), expected_state=State.ACTIVE)
         )
-        assert door.find_integration(ACME, facts.id) == replace(before, facts=changed)
+        assert door.find_integration(ACME, facts.id) == replace(before, facts=changed, marks=replace(before.marks, due_at=None))
 
     def test_facts_in_another_state_are_not_overwritten(self, door: Door, facts: Integration) -> None:
         with pytest.raises(StaleWriteError):
@@ -469,8 +508,8 @@ class _Tenants(_Contract):
         assert door.count_revocations() == 1
         assert door.find_integration(ACME, facts.id) == before
 
-    def test_tenants_differ_by_case_and_accent(self, door: Door) -> None:
-        names = [TenantId(name) for name in ("acme", "Acme", "ACME", "ácme", "acme-")]
+    def test_tenants_differ_by_case_accent_and_space(self, door: Door) -> None:
+        names = [TenantId(name) for name in ("acme", "Acme", "ACME", "ácme", "acme-", "acme ", " acme")]
         for tenant_id in names:
             door.apply(AddIntegration(facts=an_integration(tenant_id), credential=a_credential()), Record(event=an_event(tenant_id)))
         for tenant_id in names:
@@ -722,6 +761,112 @@ class _Leases(_Contract):
         assert door.find_integration(ACME, facts.id) == before
 
 
+HOLD = timedelta(minutes=5)
+
+
+def due(facts: Integration, generation: int = 1) -> DueIntegration:
+    """Return what a worker gets of *facts*."""
+    return DueIntegration(tenant_id=facts.tenant_id, integration_id=facts.id, provider_id=facts.provider_id, generation=generation)
+
+
+def everyone_due(door: Any, number: int) -> list[Integration]:
+    """Store integrations of as many tenants, due a second after each other."""
+    added = [an_integration(TenantId(f"tenant-{n}")) for n in range(number)]
+    door.apply(*[AddIntegration(facts=facts, credential=a_credential(), due_at=START + n * SECOND) for n, facts in enumerate(added)])
+    return added
+
+
+class _Due(_Contract):
+    def test_an_integration_that_is_due_is_claimed_and_held(self, door: Door, facts: Integration, clock: FixedClock) -> None:
+        clock.advance(timedelta(minutes=48) - INSTANT)
+        assert (door.count_due(), door.claim_due(limit=10, hold=HOLD)) == (0, ())
+        clock.advance(INSTANT)
+        assert (door.count_due(), door.claim_due(limit=10, hold=HOLD)) == (1, (due(facts),))
+        found = door.find_integration(ACME, facts.id)
+        assert (found.facts, found.credential, found.marks.due_at) == (facts, a_credential(), clock.now() + HOLD)
+        clock.advance(HOLD - INSTANT)
+        assert (door.count_due(), door.claim_due(limit=10, hold=HOLD)) == (0, ())
+        clock.advance(INSTANT)
+        assert door.claim_due(limit=10, hold=HOLD) == (due(facts),)
+
+    def test_the_oldest_are_claimed_first(self, door: Door, clock: FixedClock) -> None:
+        added = everyone_due(door, 7)
+        clock.advance(timedelta(hours=1))
+        assert door.count_due() == 7
+        for expected in (added[:3], added[3:6], added[6:], []):
+            claimed = door.claim_due(limit=3, hold=HOLD)
+            assert len(claimed) == len(expected)
+            assert {*claimed} == {due(facts) for facts in expected}
+
+    @pytest.mark.parametrize("state", list(State))
+    def test_only_what_is_refreshed_is_due(self, door: Door, facts: Integration, clock: FixedClock, state: State) -> None:
+        later = START + timedelta(minutes=50)
+        added = an_integration(GLOBEX, state=state)
+        reconnected = an_integration(TenantId("initech"))
+        door.apply(
+            SaveFacts(facts=replace(facts, state=state), expected_state=State.ACTIVE),
+            AddIntegration(facts=added, credential=a_credential(), due_at=later),
+            AddIntegration(facts=reconnected, credential=a_credential()),
+            ReplaceCredential(facts=replace(reconnected, state=state), credential=a_credential(2), expected_generation=1, due_at=later),
+        )
+        clock.advance(timedelta(minutes=50))
+        expected = {due(facts), due(added), due(reconnected, 2)} if state.is_refreshed else set()
+        assert door.count_due() == len(expected)
+        assert {*door.claim_due(limit=10, hold=HOLD)} == expected
+
+    def test_a_settled_attempt_says_when_it_is_due_again(self, door: Door, facts: Integration, clock: FixedClock) -> None:
+        until = START + timedelta(minutes=2)
+        door.apply(lease(facts))
+        door.apply(settled(facts, due_at=until))
+        assert door.find_integration(ACME, facts.id).marks.due_at == until
+        door.apply(lease(facts))
+        door.apply(settled(facts, lease_token=2, state=State.NEEDS_REAUTH, due_at=until))
+        assert door.find_integration(ACME, facts.id).marks.due_at is None
+        clock.advance(timedelta(days=1))
+        assert door.claim_due(limit=10, hold=HOLD) == ()
+
+    def test_what_is_switched_on_again_is_due_when_its_token_ends(self, door: Door, facts: Integration) -> None:
+        off = replace(facts, state=State.DISABLED)
+        door.apply(SaveFacts(facts=off, expected_state=State.ACTIVE))
+        door.apply(SaveFacts(facts=replace(off, name="Other name"), expected_state=State.DISABLED))
+        assert door.find_integration(ACME, facts.id).marks.due_at is None
+        door.apply(SaveFacts(facts=facts, expected_state=State.DISABLED))
+        assert door.find_integration(ACME, facts.id).marks.due_at == facts.expires_at
+
+    def test_a_change_of_name_does_not_move_the_due_time(self, door: Door, facts: Integration) -> None:
+        door.apply(SaveFacts(facts=replace(facts, name="Other name"), expected_state=State.ACTIVE))
+        assert door.find_integration(ACME, facts.id).marks.due_at == START + timedelta(minutes=48)
+
+    def test_what_cannot_be_refreshed_is_not_due_when_switched_on(self, door: Door) -> None:
+        facts = an_integration(state=State.DISABLED)
+        door.apply(AddIntegration(facts=facts, credential=SealedCredential(generation=1, access_token=b"fake")))
+        door.apply(SaveFacts(facts=replace(facts, state=State.ACTIVE), expected_state=State.DISABLED))
+        assert door.find_integration(ACME, facts.id).marks.due_at is None
+
+    def test_a_claim_does_not_disturb_a_refresh(self, door: Door, facts: Integration, clock: FixedClock) -> None:
+        clock.advance(timedelta(minutes=48))
+        door.apply(lease(facts))
+        assert door.claim_due(limit=1, hold=HOLD) == (due(facts),)
+        door.apply(renewed(facts))
+        assert door.find_integration(ACME, facts.id).marks.due_at == START + timedelta(minutes=100)
+
+    def test_parallel_workers_share_no_integration(self, door: Door, clock: FixedClock) -> None:
+        added = everyone_due(door, 60)
+        clock.advance(timedelta(hours=1))
+
+        def claim(store: Any) -> Any:
+            return store.claim_due(limit=10, hold=HOLD)
+
+        answers = door.together([claim] * 8)
+        assert refused(answers) == []
+        claimed = [one for batch in answers for one in batch]
+        assert len(claimed) == len({*claimed})
+        # Who came while all was locked got less; the rest is there for the next round.
+        claimed += door.claim_due(limit=60, hold=HOLD)
+        assert len(claimed) == len(added)
+        assert {*claimed} == {due(facts) for facts in added}
+
+
 class _Pending(_Contract):
     def test_what_began_is_found_as_it_was(self, door: Door) -> None:
         pending = a_pending()
@@ -730,7 +875,7 @@ class _Pending(_Contract):
         assert door.has_pending(ACME, PROVIDER)
         assert not door.has_pending(ACME, OTHER_PROVIDER)
 
-    def test_what_is_empty_stays_empty(self, door: Door) -> None:
+    def test_what_was_left_empty_stays_empty(self, door: Door) -> None:
         pending = a_pending(
             reconnects_generation=None, browser_hash=None, scopes=(), sealed_verifier=None, issuer=None, variables={}, return_to=None
         )
@@ -1004,5 +1149,5 @@ class _Readiness(_Contract):
         assert all(isinstance(value, str) for value in report.facts.values())
 
 
-class StoreContract(_Integrations, _Atomicity, _Tenants, _Leases, _Pending, _Keys, _Outbox, _Audit, _Readiness):
+class StoreContract(_Integrations, _Atomicity, _Tenants, _Leases, _Due, _Pending, _Keys, _Outbox, _Audit, _Readiness):
     """Inherit, and provide the fixture `store`."""

@@ -70,14 +70,31 @@ def _on_sqlite(_element: _DatabaseClock, _compiler: SQLCompiler, **_options: Any
     return "(CAST(strftime('%s', 'now') AS INTEGER) * 1000000 + CAST(substr(strftime('%f', 'now'), 4) AS INTEGER) * 1000)"
 
 
+class _StatementStart(_DatabaseClock):
+    """The same, and on MariaDB the start of the statement: a constant, so that an index can be used with it."""
+
+    inherit_cache = True
+
+
+# Not UNIX_TIMESTAMP(NOW(6)): that reads local time back, and an hour in autumn is there twice.
+_MARIADB_START = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6))"
+
+
 @compiles(_DatabaseClock, "mysql", "mariadb")
 def _on_mariadb(_element: _DatabaseClock, _compiler: SQLCompiler, **_options: Any) -> str:
-    # Not UNIX_TIMESTAMP(NOW(6)): that reads local time back, and an hour in autumn is there twice.
-    return "TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6))"
+    # The statement may have waited for a lock since it began; SYSDATE goes on, but tells local time only.
+    return f"({_MARIADB_START} + TIMESTAMPDIFF(MICROSECOND, NOW(6), SYSDATE(6)))"
 
 
-NOW = func.coalesce(bindparam("clock", type_=BigInteger), _DatabaseClock(), type_=BigInteger)
+@compiles(_StatementStart, "mysql", "mariadb")
+def _start_on_mariadb(_element: _StatementStart, _compiler: SQLCompiler, **_options: Any) -> str:
+    return _MARIADB_START
+
+
+_GIVEN = bindparam("clock", type_=BigInteger)
+
+NOW = func.coalesce(_GIVEN, _DatabaseClock(), type_=BigInteger)
 """The parameter `clock` where a test gives a time, otherwise the database's clock, at the moment a row is looked at."""
 
-NOW_ONCE = select(NOW).scalar_subquery()
-"""The same, read once per statement, so that PostgreSQL can use an index with it."""
+NOW_ONCE = select(func.coalesce(_GIVEN, _StatementStart(), type_=BigInteger)).scalar_subquery()
+"""The same, read once per statement, so that an index can be used with it."""

@@ -6,6 +6,8 @@ The history has a version table of its own, so that it never meets the host's.
 from __future__ import annotations
 
 import io
+from collections.abc import Generator
+from contextlib import contextmanager
 from importlib.resources import files
 from typing import Any
 
@@ -18,7 +20,7 @@ from .engine import begin_writing, writing_view
 from .schema import TABLE_NAMES, VERSION_TABLE
 
 _LOCK = 0x63695F6D69677261
-"""Held on PostgreSQL while migrating, so that two processes that start together do not meet ("ci_migra")."""
+"""Held on PostgreSQL while migrating ("ci_migra")."""
 
 
 def upgrade(engine: Engine | Connection, /) -> None:
@@ -62,9 +64,25 @@ def script_location() -> str:
 
 
 def _upgrade(connection: Connection) -> None:
+    with _alone(connection):
+        command.upgrade(_config({"connection": connection, "transactional_ddl": True}), "head")
+
+
+@contextmanager
+def _alone(connection: Connection) -> Generator[None]:
+    """Let two processes that start together not meet; SQLite's transaction does that by itself."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    command.upgrade(_config({"connection": connection, "transactional_ddl": True}), "head")
+    if connection.dialect.name not in {"mariadb", "mysql"}:
+        yield
+        return
+    # A lock of MariaDB is the whole server's, so it carries the database's name; it outlives commits, as every CREATE is one.
+    lock = "CONCAT('ci_migrate/', MD5(DATABASE()))"
+    connection.execute(text(f"SELECT GET_LOCK({lock}, 60)"))
+    try:
+        yield
+    finally:
+        connection.execute(text(f"SELECT RELEASE_LOCK({lock})"))
 
 
 def _config(options: dict[str, Any], output: io.StringIO | None = None) -> Config:

@@ -7,25 +7,55 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, assert_never
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, and_, bindparam, case, delete, exists, func, insert, literal, null, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Insert,
+    Integer,
+    Row,
+    Table,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
 from cloud_integrations.domain.audit import GENESIS, Actor, AuditEvent, AuditHead, AuditRecord, Outcome, chained
 from cloud_integrations.domain.envelope import KeyCheck, KeyState, WrappedKey
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
-from cloud_integrations.domain.integration import AccountFacts, Integration, Phase, RefreshMarks, SealedCredential, State, StoredIntegration
+from cloud_integrations.domain.integration import (
+    AccountFacts,
+    DueIntegration,
+    Integration,
+    Phase,
+    RefreshMarks,
+    SealedCredential,
+    State,
+    StoredIntegration,
+)
 from cloud_integrations.domain.pending import PendingAuthorization
 from cloud_integrations.domain.provider import AuthType
 from cloud_integrations.domain.removal import Revocation
 from cloud_integrations.errors import CloudIntegrationsError, IntegrationExistsError, IntegrationNotFoundError, StaleWriteError
 from cloud_integrations.ports.store import (
+    MAX_COUNTED,
     MAX_PENDING,
     RECONNECT_OWNER,
     AddIntegration,
@@ -49,8 +79,11 @@ from cloud_integrations.ports.store import (
 
 from . import schema
 from .clock import NOW, NOW_ONCE, given_time, length, micros, micros_or_none, moment, moment_or_none
+from .refusals import is_duplicate
 
 AnyRow = Row[*tuple[Any, ...]]
+_MARIADB = {"mariadb", "mysql"}
+"""What SQLAlchemy calls MariaDB, by the URL of the host's engine."""
 
 # Names of parameters begin with `if_` in conditions, so that they never meet a column that is set.
 _i = schema.integration.c
@@ -115,7 +148,10 @@ _LIST_INTEGRATIONS = select(*_FACTS).where(_i.tenant_id == bindparam("if_tenant"
 _INTEGRATION_EXISTS = select(literal(1)).where(_THIS)
 
 _ADD_INTEGRATION = insert(schema.integration)
+_REFRESHED = _i.state.in_([state.value for state in State if state.is_refreshed])
 _SAVE_FACTS = update(schema.integration).where(_THIS, _i.state == bindparam("if_state"))
+_SAVE_FACTS_NOT_DUE = _SAVE_FACTS.values(due_at=null())
+_SAVE_FACTS_DUE_AT_THE_END = _SAVE_FACTS.values(due_at=case((_i.refresh_token.is_not(None), _i.expires_at), else_=null()))
 _REPLACE_CREDENTIAL = (
     update(schema.integration)
     .where(_THIS, _AT_GENERATION, _i.state != "disabled")
@@ -129,7 +165,7 @@ _TAKE_LEASE = (
     .where(
         _THIS,
         _AT_GENERATION,
-        _i.state.in_(("active", "retry", "unknown")),
+        _REFRESHED,
         or_(_i.lease_until.is_(None), _i.lease_until + _REST_AFTER_SENDING < NOW),
     )
     .values(lease_token=_i.lease_token + 1, lease_until=NOW + bindparam("set_length"))
@@ -187,7 +223,7 @@ def _add_integration(connection: Connection, change: AddIntegration) -> None:
         "phase": Phase.IDLE.value,
         "attempts": 0,
         "refreshed_at": micros(facts.updated_at),
-        "due_at": micros_or_none(change.due_at),
+        "due_at": micros_or_none(change.due_at) if facts.state.is_refreshed else None,
     }
     with _refused_as(IntegrationExistsError(tenant_id=facts.tenant_id, provider_id=str(facts.provider_id))):
         connection.execute(_ADD_INTEGRATION, row)
@@ -196,8 +232,14 @@ def _add_integration(connection: Connection, change: AddIntegration) -> None:
 def _save_facts(connection: Connection, change: SaveFacts) -> None:
     facts = change.facts
     where = {"if_tenant": facts.tenant_id, "if_id": facts.id}
+    if not facts.state.is_refreshed:
+        statement = _SAVE_FACTS_NOT_DUE
+    elif not change.expected_state.is_refreshed:
+        statement = _SAVE_FACTS_DUE_AT_THE_END
+    else:
+        statement = _SAVE_FACTS
     written = connection.execute(
-        _SAVE_FACTS,
+        statement,
         {
             **where,
             "if_state": change.expected_state.value,
@@ -230,7 +272,7 @@ def _replace_credential(connection: Connection, change: ReplaceCredential) -> No
             "next_attempt_at": None,
             "last_error": None,
             "refreshed_at": micros(facts.updated_at),
-            "due_at": micros_or_none(change.due_at),
+            "due_at": micros_or_none(change.due_at) if facts.state.is_refreshed else None,
         },
     )
     _require_one(connection, written.rowcount, where)
@@ -306,6 +348,7 @@ def _settle_attempt(connection: Connection, change: SettleAttempt) -> None:
             "state_since": micros(change.state_since),
             "last_error": change.error,
             "next_attempt_at": micros_or_none(change.next_attempt_at),
+            "due_at": micros_or_none(change.due_at) if change.state.is_refreshed else None,
         },
     )
     _unless_stale(written.rowcount == 1)
@@ -436,6 +479,52 @@ def _held(row: AnyRow) -> StoredIntegration:
         ),
         read_at=moment(read_at),
     )
+
+
+# What is due
+
+# The partial index is known by its own condition; a statement that is prepared once cannot conclude it from a parameter.
+_DUE = and_(_i.due_at.is_not(None), _i.due_at <= NOW_ONCE, _REFRESHED)
+_CLAIMED = (_i.tenant_id, _i.integration_id, _i.provider_id, _i.generation)
+# The count stands in the text: with a parameter, PostgreSQL would plan for a tenth of the table.
+_LONGEST_DUE = (
+    select(*_CLAIMED, NOW_ONCE.label("now"))
+    .where(_DUE)
+    .order_by(_i.due_at, _i.tenant_id, _i.integration_id)
+    .limit(bindparam("count", type_=Integer, literal_execute=True))
+    .with_for_update(skip_locked=True)
+)
+_LONGEST_DUE_FIRST = _LONGEST_DUE.cte("due")
+_CLAIM_DUE = (
+    update(schema.integration)
+    .where(_i.tenant_id == _LONGEST_DUE_FIRST.c.tenant_id, _i.integration_id == _LONGEST_DUE_FIRST.c.integration_id)
+    .values(due_at=NOW_ONCE + bindparam("set_hold"))
+    .returning(*_CLAIMED)
+)
+_HOLD_DUE = update(schema.integration).where(tuple_(_i.tenant_id, _i.integration_id).in_(bindparam("if_keys", expanding=True)))
+_COUNT_DUE = select(func.count()).select_from(select(_i.tenant_id).where(_DUE).limit(MAX_COUNTED).subquery())
+
+
+def claim_due(connection: Connection, *, limit: int, hold: timedelta) -> tuple[DueIntegration, ...]:
+    """Take what has been due for longest and move its time forward, out of everybody's sight."""
+    if connection.dialect.name in _MARIADB:
+        rows = _claim_due_on_mariadb(connection, limit=limit, hold=hold)
+    else:
+        rows = connection.execute(_CLAIM_DUE, {"count": limit, "set_hold": length(hold), "clock": given_time(connection)}).all()
+    return tuple([DueIntegration(tenant_id=row[0], integration_id=row[1], provider_id=row[2], generation=row[3]) for row in rows])
+
+
+def _claim_due_on_mariadb(connection: Connection, *, limit: int, hold: timedelta) -> Sequence[AnyRow]:
+    """MariaDB's UPDATE returns nothing and takes no CTE."""
+    rows = connection.execute(_LONGEST_DUE, {"count": limit, "clock": given_time(connection)}).all()
+    if rows:
+        connection.execute(_HOLD_DUE, {"if_keys": [(row[0], row[1]) for row in rows], "due_at": rows[0].now + length(hold)})
+    return rows
+
+
+def count_due(connection: Connection) -> int:
+    """Return how many integrations are due and claimed by nobody, and not more than `MAX_COUNTED`."""
+    return int(connection.execute(_COUNT_DUE, {"clock": given_time(connection)}).scalar_one())
 
 
 # Pending authorizations
@@ -582,7 +671,6 @@ _FIND_ACTIVE_KEY = select(*_KEY).where(_k.tenant_id == bindparam("if_tenant"), _
 _ADD_KEY = insert(schema.key)
 _LIST_KEK_IDS = select(_k.kek_key_id).where(_k.state != "destroyed").distinct()
 _LIST_KEY_CHECKS = select(_c.kek_uri, _c.kek_key_id, _c.check_value)
-_ADD_KEY_CHECK = insert(schema.key_check)
 
 
 def find_key(connection: Connection, tenant_id: TenantId, key_id: UUID) -> WrappedKey | None:
@@ -633,7 +721,7 @@ def _add_key(connection: Connection, change: AddKey) -> None:
 def _add_key_check(connection: Connection, change: AddKeyCheck) -> None:
     check = change.check
     row = {"kek_uri": check.kek_uri, "kek_key_id": check.kek_key_id, "check_value": check.check_value}
-    _insert_unless_there(connection, _ADD_KEY_CHECK, row)
+    _insert_unless_there(connection, schema.key_check, row)
 
 
 def _wrapped_key(row: AnyRow) -> WrappedKey:
@@ -786,7 +874,6 @@ _NEWEST_OF_RESOURCE = _NEWEST.where(_e.resource == bindparam("if_resource"))
 _NO_SEQ_IS_ABOVE = 2**63 - 1
 _FIND_HEAD = select(_h.seq, _h.hash).where(_h.tenant_id == bindparam("if_tenant"))
 _LOCK_HEAD = _FIND_HEAD.with_for_update()
-_ADD_HEAD = insert(schema.audit_head)
 _MOVE_HEAD = update(schema.audit_head).where(_h.tenant_id == bindparam("if_tenant"))
 _ADD_EVENT = insert(schema.audit)
 
@@ -833,7 +920,7 @@ def _locked_head(connection: Connection, tenant_id: TenantId) -> AuditHead:
     row = connection.execute(_LOCK_HEAD, {"if_tenant": tenant_id}).first()
     if row is None:
         # The tenant's first event.  Somebody else's first may be on its way: then its head is waited for here.
-        _insert_unless_there(connection, _ADD_HEAD, {"tenant_id": tenant_id, "seq": 0, "hash": GENESIS})
+        _insert_unless_there(connection, schema.audit_head, {"tenant_id": tenant_id, "seq": 0, "hash": GENESIS})
         row = connection.execute(_LOCK_HEAD, {"if_tenant": tenant_id}).one()
     return AuditHead(tenant_id=tenant_id, seq=row[0], hash=row[1])
 
@@ -960,20 +1047,29 @@ def _table_is_missing(error: DBAPIError) -> bool:
 
 @contextmanager
 def _refused_as(refusal: CloudIntegrationsError) -> Generator[None]:
-    """Say *refusal* when a constraint refuses the one statement inside; the driver's own words may hold the row."""
+    """Say *refusal* when the row is there already; the driver's own words may hold the row."""
     try:
         yield
-    except IntegrityError:
+    except IntegrityError as error:
+        if not is_duplicate(error):
+            raise
         raise refusal from None
 
 
-def _insert_unless_there(connection: Connection, statement: Any, row: Mapping[str, Any]) -> None:
+@cache
+def _leaving_what_is_there(table: Table) -> Insert:
+    """MariaDB's way.  An insert that it refuses keeps a shared lock on the other row, and two who want more then wait in a circle."""
+    first = next(iter(table.primary_key.columns))
+    return mysql.insert(table).on_duplicate_key_update({first.name: first})
+
+
+def _insert_unless_there(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
     """Insert one row, or leave the one that has its key; the transaction stays usable either way."""
-    try:
-        with connection.begin_nested():
-            connection.execute(statement, row)
-    except IntegrityError:
-        pass
+    if connection.dialect.name in _MARIADB:
+        connection.execute(_leaving_what_is_there(table), row)
+        return
+    with suppress(IntegrityError), connection.begin_nested():
+        connection.execute(insert(table), row)
 
 
 def _require_one(connection: Connection, count: int, where: Mapping[str, Any]) -> None:

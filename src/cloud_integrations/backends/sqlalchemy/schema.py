@@ -6,6 +6,8 @@ Times are whole microseconds since 1970, UTC.  Every key and index of a tenant's
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -23,7 +25,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.mysql import VARBINARY, VARCHAR
+from sqlalchemy.dialects.mysql import TEXT, VARBINARY, VARCHAR
 from sqlalchemy.types import TypeEngine
 
 VERSION = "0001"
@@ -34,9 +36,14 @@ VERSION_TABLE = "ci_alembic_version"
 metadata = MetaData()
 
 
+# The collation without padding: with it, a space at the end would not count.
+_BYTE_BY_BYTE: dict[str, Any] = {"charset": "utf8mb4", "collation": "utf8mb4_nopad_bin"}
+_WITH_TRANSACTIONS: dict[str, Any] = {"mysql_engine": "InnoDB", "mariadb_engine": "InnoDB"}
+
+
 def _text(length: int, /) -> TypeEngine[str]:
     """Text that is compared byte by byte, also where the database's default ignores case and accents."""
-    return String(length).with_variant(VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
+    return String(length).with_variant(VARCHAR(length, **_BYTE_BY_BYTE), "mysql", "mariadb")
 
 
 def _bytes(length: int, /) -> TypeEngine[bytes]:
@@ -45,6 +52,7 @@ def _bytes(length: int, /) -> TypeEngine[bytes]:
 
 
 _SEALED = LargeBinary(65535)
+_LONG_TEXT = Text().with_variant(TEXT(**_BYTE_BY_BYTE), "mysql", "mariadb")
 
 integration = Table(
     "ci_integration",
@@ -61,13 +69,13 @@ integration = Table(
     Column("reason", _text(255)),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
-    Column("scopes", Text, nullable=False),
-    Column("requested_scopes", Text, nullable=False),
+    Column("scopes", _LONG_TEXT, nullable=False),
+    Column("requested_scopes", _LONG_TEXT, nullable=False),
     Column("expires_at", BigInteger),
     Column("reconnect_before", BigInteger),
-    Column("account_id", Text),
-    Column("account_label", Text),
-    Column("variables", Text, nullable=False),
+    Column("account_id", _LONG_TEXT),
+    Column("account_label", _LONG_TEXT),
+    Column("variables", _LONG_TEXT, nullable=False),
     # The sealed credential.
     Column("generation", BigInteger, nullable=False),
     Column("access_token", _SEALED),
@@ -103,6 +111,7 @@ integration = Table(
         postgresql_where=text("due_at IS NOT NULL"),
         sqlite_where=text("due_at IS NOT NULL"),
     ),
+    **_WITH_TRANSACTIONS,
 )
 
 authorization = Table(
@@ -119,12 +128,12 @@ authorization = Table(
     Column("actor_id", _text(255), nullable=False),
     Column("browser_hash", _bytes(32)),
     Column("name", _text(50), nullable=False),
-    Column("redirect_uri", Text, nullable=False),
-    Column("scopes", Text, nullable=False),
+    Column("redirect_uri", _LONG_TEXT, nullable=False),
+    Column("scopes", _LONG_TEXT, nullable=False),
     Column("sealed_verifier", _SEALED),
-    Column("issuer", Text),
-    Column("variables", Text, nullable=False),
-    Column("return_to", Text),
+    Column("issuer", _LONG_TEXT),
+    Column("variables", _LONG_TEXT, nullable=False),
+    Column("return_to", _LONG_TEXT),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("consumed_at", BigInteger),
@@ -132,6 +141,7 @@ authorization = Table(
     # The one key without a tenant: a callback knows only its state, and learns the tenant from it.
     UniqueConstraint("state_hash", name="ci_authorization_state"),
     Index("ci_authorization_actor", "tenant_id", "actor_type", "actor_id", "created_at"),
+    **_WITH_TRANSACTIONS,
 )
 
 key = Table(
@@ -156,6 +166,7 @@ key = Table(
     CheckConstraint(
         "(state = 'active' AND active_marker = 1) OR (state <> 'active' AND active_marker IS NULL)", name="ci_key_active_is_marked"
     ),
+    **_WITH_TRANSACTIONS,
 )
 
 key_check = Table(
@@ -165,6 +176,7 @@ key_check = Table(
     Column("kek_uri", _text(512), nullable=False),
     Column("check_value", _bytes(255), nullable=False),
     PrimaryKeyConstraint("kek_key_id", name="ci_key_check_pk"),
+    **_WITH_TRANSACTIONS,
 )
 
 revocation = Table(
@@ -178,13 +190,14 @@ revocation = Table(
     Column("context_id", Uuid),
     Column("kind", _text(16), nullable=False),
     Column("sealed_token", _SEALED, nullable=False),
-    Column("variables", Text, nullable=False),
+    Column("variables", _LONG_TEXT, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_at", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("last_error", _text(255)),
     PrimaryKeyConstraint("tenant_id", "revocation_id", name="ci_revocation_pk"),
     Index("ci_revocation_due", "next_attempt_at", "tenant_id", "revocation_id"),
+    **_WITH_TRANSACTIONS,
 )
 
 audit = Table(
@@ -201,11 +214,12 @@ audit = Table(
     Column("outcome", _text(16), nullable=False),
     Column("reason", _text(255)),
     Column("request_id", _text(255)),
-    Column("details", Text, nullable=False),
+    Column("details", _LONG_TEXT, nullable=False),
     Column("previous_hash", _bytes(32), nullable=False),
     Column("hash", _bytes(32), nullable=False),
     PrimaryKeyConstraint("tenant_id", "seq", name="ci_audit_pk"),
     Index("ci_audit_resource", "tenant_id", "resource", "seq"),
+    **_WITH_TRANSACTIONS,
 )
 
 audit_head = Table(
@@ -215,6 +229,7 @@ audit_head = Table(
     Column("seq", BigInteger, nullable=False),
     Column("hash", _bytes(32), nullable=False),
     PrimaryKeyConstraint("tenant_id", name="ci_audit_head_pk"),
+    **_WITH_TRANSACTIONS,
 )
 
 version = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32), primary_key=True))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import time
 from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,15 +19,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from cloud_integrations.domain.audit import AuditHead, AuditRecord
 from cloud_integrations.domain.envelope import KeyCheck, WrappedKey
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
-from cloud_integrations.domain.integration import Integration, StoredIntegration
+from cloud_integrations.domain.integration import DueIntegration, Integration, StoredIntegration
 from cloud_integrations.domain.pending import PendingAuthorization
 from cloud_integrations.domain.removal import Revocation
-from cloud_integrations.errors import CommitUnknownError, SchemaError, StorageUnavailableError
+from cloud_integrations.errors import CommitUnknownError, SchemaError, StorageUnavailableError, UnstorableValueError
 from cloud_integrations.ports.clock import Clock
 from cloud_integrations.ports.store import Change, StoreReport
 
 from . import operations, schema
 from .engine import begin_writing, reading_view, writing_view
+from .refusals import is_unstorable, was_refused, was_rolled_back
 
 if TYPE_CHECKING:
     # A blocking host shall not pay for importing it, nor need greenlet.
@@ -109,6 +112,14 @@ class SqlAlchemyStore:
     def count_revocations(self) -> int:
         """Return how many tokens wait to be revoked."""
         return self._engine.read(operations.count_revocations)
+
+    def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration, ...]:
+        """Return the integrations that have been due for longest, in no order, and hold them."""
+        return self._engine.write(operations.claim_due, limit=limit, hold=hold)
+
+    def count_due(self) -> int:
+        """Return how many integrations are due and claimed by nobody; `MAX_COUNTED` means that or more."""
+        return self._engine.read(operations.count_due)
 
     def list_audit(self, tenant_id: TenantId, /, *, after: int = 0, limit: int = 200) -> tuple[AuditRecord, ...]:
         """Return the tenant's events with a number above *after*, in order."""
@@ -197,6 +208,14 @@ class AsyncSqlAlchemyStore:
         """Return how many tokens wait to be revoked."""
         return await self._engine.read(operations.count_revocations)
 
+    async def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration, ...]:
+        """Return the integrations that have been due for longest, in no order, and hold them."""
+        return await self._engine.write(operations.claim_due, limit=limit, hold=hold)
+
+    async def count_due(self) -> int:
+        """Return how many integrations are due and claimed by nobody; `MAX_COUNTED` means that or more."""
+        return await self._engine.read(operations.count_due)
+
     async def list_audit(self, tenant_id: TenantId, /, *, after: int = 0, limit: int = 200) -> tuple[AuditRecord, ...]:
         """Return the tenant's events with a number above *after*, in order."""
         return await self._engine.read(operations.list_audit, tenant_id, after=after, limit=limit)
@@ -220,12 +239,21 @@ class _Blocking:
         self._writes = writing_view(engine, clock)
 
     def read(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        with _speaking_our_errors(), self._reads.connect() as connection:
-            return operation(connection, *args, **kwargs)
+        with _speaking_our_errors():
+            return self._persistently(self._reads, lambda connection: operation(connection, *args, **kwargs))
 
     def write(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        with _speaking_our_errors(), self._writes.connect() as connection:
-            return _in_transaction(connection, operation, *args, **kwargs)
+        with _speaking_our_errors():
+            return self._persistently(self._writes, lambda connection: _in_transaction(connection, operation, *args, **kwargs))
+
+    def _persistently(self, engine: Engine, work: Callable[[Connection], T]) -> T:
+        patience = _Patience()
+        while True:
+            try:
+                with engine.connect() as connection:
+                    return work(connection)
+            except DBAPIError as error:
+                time.sleep(patience.pause_after(error))
 
 
 class _Awaiting:
@@ -237,13 +265,20 @@ class _Awaiting:
 
     async def read(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         with _speaking_our_errors():
-            async with self._reads.connect() as connection:
-                return await connection.run_sync(operation, *args, **kwargs)
+            return await self._persistently(self._reads, lambda connection: operation(connection, *args, **kwargs))
 
     async def write(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         with _speaking_our_errors():
-            async with self._writes.connect() as connection:
-                return await connection.run_sync(_in_transaction, operation, *args, **kwargs)
+            return await self._persistently(self._writes, lambda connection: _in_transaction(connection, operation, *args, **kwargs))
+
+    async def _persistently(self, engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
+        patience = _Patience()
+        while True:
+            try:
+                async with engine.connect() as connection:
+                    return await connection.run_sync(work)
+            except DBAPIError as error:
+                await asyncio.sleep(patience.pause_after(error))
 
 
 class _Hopping:
@@ -264,6 +299,30 @@ class _Hopping:
         return asyncio.get_running_loop().run_in_executor(self._threads, call)
 
 
+class _Patience:
+    """How often, and how long, work is tried again that left nothing behind.
+
+    A library for this would hold more settings than these lines, and another clock for tests to stop.
+    """
+
+    _TRIES = 5
+    _SECONDS = 5.0
+    """Who has waited so long for a lock is not sent to wait again."""
+    _FIRST_PAUSE = 0.01
+
+    def __init__(self) -> None:
+        self._tried = 0
+        self._until = time.monotonic() + self._SECONDS
+
+    def pause_after(self, error: DBAPIError) -> float:
+        """Return the seconds to wait before the next try, or raise *error* where there shall be none."""
+        self._tried += 1
+        if not was_rolled_back(error) or self._tried == self._TRIES or time.monotonic() > self._until:
+            raise error
+        # Chance keeps those who stood in each other's way from meeting again.
+        return random.uniform(0, self._FIRST_PAUSE * 2**self._tried)  # noqa: S311 - no secret
+
+
 def _require_version(found: str | None) -> None:
     if found != schema.VERSION:
         raise SchemaError(found=found, expected=schema.VERSION)
@@ -281,8 +340,8 @@ def _in_transaction(connection: Connection, operation: Operation[P, T], /, *args
         try:
             transaction.commit()
         except (DBAPIError, OSError) as error:
-            if connection.dialect.name == "sqlite":
-                # No network in between: what is not committed is rolled back here.
+            if connection.dialect.name == "sqlite" or (isinstance(error, DBAPIError) and was_refused(error)):
+                # SQLite has no network in between, and a server that answers with a refusal has rolled back.
                 raise
             _hide_parameters(error)
             raise CommitUnknownError from error
@@ -296,6 +355,9 @@ def _speaking_our_errors() -> Generator[None]:
         yield
     except (DBAPIError, DisconnectionError, PoolTimeoutError, OSError) as error:
         _hide_parameters(error)
+        if isinstance(error, DBAPIError) and is_unstorable(error):
+            # The driver's words may hold the value.
+            raise UnstorableValueError from None
         raise StorageUnavailableError from error
 
 

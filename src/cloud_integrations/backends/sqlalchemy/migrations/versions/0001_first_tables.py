@@ -5,9 +5,11 @@ Revision 0001, after nothing.
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects.mysql import VARBINARY, VARCHAR
+from sqlalchemy.dialects.mysql import TEXT, VARBINARY, VARCHAR
 from sqlalchemy.types import TypeEngine
 
 revision = "0001"
@@ -16,8 +18,11 @@ branch_labels = None
 depends_on = None
 
 
+_BYTE_BY_BYTE: dict[str, Any] = {"charset": "utf8mb4", "collation": "utf8mb4_nopad_bin"}
+
+
 def _text(length: int, /) -> TypeEngine[str]:
-    return sa.String(length).with_variant(VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
+    return sa.String(length).with_variant(VARCHAR(length, **_BYTE_BY_BYTE), "mysql", "mariadb")
 
 
 def _bytes(length: int, /) -> TypeEngine[bytes]:
@@ -25,10 +30,13 @@ def _bytes(length: int, /) -> TypeEngine[bytes]:
 
 
 _SEALED = sa.LargeBinary(65535)
+_LONG_TEXT = sa.Text().with_variant(TEXT(**_BYTE_BY_BYTE), "mysql", "mariadb")
 
 
 def upgrade() -> None:
     """Make the tables."""
+    # MariaDB commits every table at once; where an upgrade broke off, the next one goes on.
+    unless_there = op.get_context().dialect.name in {"mysql", "mariadb"}
     op.create_table(
         "ci_integration",
         sa.Column("tenant_id", _text(255), nullable=False),
@@ -43,13 +51,13 @@ def upgrade() -> None:
         sa.Column("reason", _text(255)),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("updated_at", sa.BigInteger, nullable=False),
-        sa.Column("scopes", sa.Text, nullable=False),
-        sa.Column("requested_scopes", sa.Text, nullable=False),
+        sa.Column("scopes", _LONG_TEXT, nullable=False),
+        sa.Column("requested_scopes", _LONG_TEXT, nullable=False),
         sa.Column("expires_at", sa.BigInteger),
         sa.Column("reconnect_before", sa.BigInteger),
-        sa.Column("account_id", sa.Text),
-        sa.Column("account_label", sa.Text),
-        sa.Column("variables", sa.Text, nullable=False),
+        sa.Column("account_id", _LONG_TEXT),
+        sa.Column("account_label", _LONG_TEXT),
+        sa.Column("variables", _LONG_TEXT, nullable=False),
         sa.Column("generation", sa.BigInteger, nullable=False),
         sa.Column("access_token", _SEALED),
         sa.Column("refresh_token", _SEALED),
@@ -74,6 +82,9 @@ def upgrade() -> None:
             " OR (auth_type = 'apikey' AND api_key IS NOT NULL AND access_token IS NULL AND refresh_token IS NULL)",
             name="ci_integration_one_credential",
         ),
+        mysql_engine="InnoDB",
+        mariadb_engine="InnoDB",
+        if_not_exists=unless_there,
     )
     op.create_index(
         "ci_integration_due",
@@ -81,6 +92,7 @@ def upgrade() -> None:
         ["due_at", "tenant_id", "integration_id"],
         postgresql_where=sa.text("due_at IS NOT NULL"),
         sqlite_where=sa.text("due_at IS NOT NULL"),
+        if_not_exists=unless_there,
     )
     op.create_table(
         "ci_authorization",
@@ -95,19 +107,24 @@ def upgrade() -> None:
         sa.Column("actor_id", _text(255), nullable=False),
         sa.Column("browser_hash", _bytes(32)),
         sa.Column("name", _text(50), nullable=False),
-        sa.Column("redirect_uri", sa.Text, nullable=False),
-        sa.Column("scopes", sa.Text, nullable=False),
+        sa.Column("redirect_uri", _LONG_TEXT, nullable=False),
+        sa.Column("scopes", _LONG_TEXT, nullable=False),
         sa.Column("sealed_verifier", _SEALED),
-        sa.Column("issuer", sa.Text),
-        sa.Column("variables", sa.Text, nullable=False),
-        sa.Column("return_to", sa.Text),
+        sa.Column("issuer", _LONG_TEXT),
+        sa.Column("variables", _LONG_TEXT, nullable=False),
+        sa.Column("return_to", _LONG_TEXT),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("expires_at", sa.BigInteger, nullable=False),
         sa.Column("consumed_at", sa.BigInteger),
         sa.PrimaryKeyConstraint("tenant_id", "state_hash", name="ci_authorization_pk"),
         sa.UniqueConstraint("state_hash", name="ci_authorization_state"),
+        mysql_engine="InnoDB",
+        mariadb_engine="InnoDB",
+        if_not_exists=unless_there,
     )
-    op.create_index("ci_authorization_actor", "ci_authorization", ["tenant_id", "actor_type", "actor_id", "created_at"])
+    op.create_index(
+        "ci_authorization_actor", "ci_authorization", ["tenant_id", "actor_type", "actor_id", "created_at"], if_not_exists=unless_there
+    )
     op.create_table(
         "ci_key",
         sa.Column("tenant_id", _text(255), nullable=False),
@@ -128,6 +145,9 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "(state = 'active' AND active_marker = 1) OR (state <> 'active' AND active_marker IS NULL)", name="ci_key_active_is_marked"
         ),
+        mysql_engine="InnoDB",
+        mariadb_engine="InnoDB",
+        if_not_exists=unless_there,
     )
     op.create_table(
         "ci_key_check",
@@ -135,6 +155,9 @@ def upgrade() -> None:
         sa.Column("kek_uri", _text(512), nullable=False),
         sa.Column("check_value", _bytes(255), nullable=False),
         sa.PrimaryKeyConstraint("kek_key_id", name="ci_key_check_pk"),
+        mysql_engine="InnoDB",
+        mariadb_engine="InnoDB",
+        if_not_exists=unless_there,
     )
     op.create_table(
         "ci_revocation",
@@ -146,14 +169,17 @@ def upgrade() -> None:
         sa.Column("context_id", sa.Uuid),
         sa.Column("kind", _text(16), nullable=False),
         sa.Column("sealed_token", _SEALED, nullable=False),
-        sa.Column("variables", sa.Text, nullable=False),
+        sa.Column("variables", _LONG_TEXT, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("next_attempt_at", sa.BigInteger, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("last_error", _text(255)),
         sa.PrimaryKeyConstraint("tenant_id", "revocation_id", name="ci_revocation_pk"),
+        mysql_engine="InnoDB",
+        mariadb_engine="InnoDB",
+        if_not_exists=unless_there,
     )
-    op.create_index("ci_revocation_due", "ci_revocation", ["next_attempt_at", "tenant_id", "revocation_id"])
+    op.create_index("ci_revocation_due", "ci_revocation", ["next_attempt_at", "tenant_id", "revocation_id"], if_not_exists=unless_there)
     op.create_table(
         "ci_audit",
         sa.Column("tenant_id", _text(255), nullable=False),
@@ -167,16 +193,22 @@ def upgrade() -> None:
         sa.Column("outcome", _text(16), nullable=False),
         sa.Column("reason", _text(255)),
         sa.Column("request_id", _text(255)),
-        sa.Column("details", sa.Text, nullable=False),
+        sa.Column("details", _LONG_TEXT, nullable=False),
         sa.Column("previous_hash", _bytes(32), nullable=False),
         sa.Column("hash", _bytes(32), nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "seq", name="ci_audit_pk"),
+        mysql_engine="InnoDB",
+        mariadb_engine="InnoDB",
+        if_not_exists=unless_there,
     )
-    op.create_index("ci_audit_resource", "ci_audit", ["tenant_id", "resource", "seq"])
+    op.create_index("ci_audit_resource", "ci_audit", ["tenant_id", "resource", "seq"], if_not_exists=unless_there)
     op.create_table(
         "ci_audit_head",
         sa.Column("tenant_id", _text(255), nullable=False),
         sa.Column("seq", sa.BigInteger, nullable=False),
         sa.Column("hash", _bytes(32), nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", name="ci_audit_head_pk"),
+        mysql_engine="InnoDB",
+        mariadb_engine="InnoDB",
+        if_not_exists=unless_there,
     )
