@@ -48,7 +48,8 @@ def _owner() -> str:
 class IntegrationManager:
     """The blocking door: keeps tenants' access to providers and hands out credentials that work.
 
-    Has no thread and no event loop of its own; use it from any thread, inside a running loop, and after a fork.
+    Keeps no thread and no event loop; only a refresh has a thread, which ends with it, so that no caller's interruption reaches it.
+    Use it from any thread, inside a running loop, and after a fork.
     `store`, `transport`, `keys`, `cipher` and `providers` are required; `applications` are the operator's OAuth
     applications.  A host says which tenants exist by `tenants`, and is told what happens by `observer`.
     Raises `ConfigurationError` for settings that contradict each other.

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl, unquote_plus
 
 import pytest
 
+from cloud_integrations.domain.identifiers import provider_id
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.messages.exchange import build_exchange
 from cloud_integrations.messages.pkce import make_verifier
@@ -32,7 +33,7 @@ def form(request):
 @pytest.mark.requirement("OAU-031")
 def test_a_code_is_exchanged_by_a_form(make_client):
     request = exchange(make_client())
-    assert (request.method, request.url, request.provider_id) == ("POST", "https://login.example.com/token", "example")
+    assert (request.method, request.url, request.provider_id) == ("POST", "https://login.example.com/token", str(provider_id("example")))
     assert request.headers["Content-Type"] == "application/x-www-form-urlencoded"
     assert form(request) == {
         "grant_type": "authorization_code",

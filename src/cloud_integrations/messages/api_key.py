@@ -152,7 +152,7 @@ def build_check(
         url=url,
         headers=headers,
         body=(check.body or "").encode(),
-        provider_id=provider.id,
+        provider_id=str(provider.provider_id),
         loopback=provider.loopback,
         private_host=provider.on_private_host(variables),
     )

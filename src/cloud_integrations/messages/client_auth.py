@@ -48,7 +48,7 @@ def build_request(
         # Authentication comes last, so that no header of the provider's data can replace it.
         headers=merge_headers(HEADERS, headers, content, auth_headers),
         body=sent,
-        provider_id=client.provider.id,
+        provider_id=str(client.provider.provider_id),
         loopback=client.provider.loopback,
         private_host=client.private_host,
     )

@@ -30,7 +30,7 @@ class HttpRequest:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
     provider_id: str
-    """Slug of the provider, for errors, limits and breakers."""
+    """The provider's UUID as text, for errors."""
     loopback: bool = False
     """Plain http to a loopback address is meant (simulated providers)."""
     private_host: bool = False
