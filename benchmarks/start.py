@@ -43,12 +43,12 @@ def tables(*, quick: bool) -> Iterator[Table]:
     yield measure(
         "P9 · import, over bare Python",
         [Contestant(role=role, name=code, run=_over_bare(("-c", code))) for role, code in _IMPORTS],
-        goals=[Goal(name="import cloud_integrations", value=lambda medians: medians["import cloud_integrations"], bound=60)],
+        goals=[Goal(name="import cloud_integrations", value=lambda samples: samples["import cloud_integrations"], bound=60)],
     )
     yield measure(
         "P9 · help, over bare Python",
         [Contestant(role=role, name=name, run=_over_bare(arguments)) for role, name, arguments in _PROGRAMS],
-        goals=[Goal(name="cloud-integrations --help", value=lambda medians: medians["cloud-integrations --help"], bound=150)],
+        goals=[Goal(name="cloud-integrations --help", value=lambda samples: samples["cloud-integrations --help"], bound=150)],
     )
 
 

@@ -85,7 +85,7 @@ def prepare(engine: Engine, /) -> None:
 
 
 def _engine() -> AsyncEngine:
-    return create_async_engine(os.environ["BENCH_DATABASE"], pool_size=CONNECTIONS)
+    return create_async_engine(os.environ["BENCH_DATABASE"], pool_size=CONNECTIONS, max_overflow=0)
 
 
 def _is_signed_in(request: Request) -> bool:

@@ -1,7 +1,8 @@
 """Contestants measured in turns, and the table they make.
 
-Other work on the machine moves every number, so contestants take turns within one run, each round in another order,
-and what counts is the ratio of their medians.  A number alone, from another day or machine, says little.
+Other work on the machine moves every number, so contestants take turns within one run, each round in another order.
+A goal is looked at in every round, where all met the same moment, and the median of that counts.  A number alone, from
+another day or machine, says little.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Contestant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
-    """A bound on a value made of the medians."""
+    """A bound on a value made of one round's samples."""
 
     name: str
     value: Callable[[Mapping[str, float]], float]
@@ -58,6 +59,11 @@ class Table:
     def medians(self) -> dict[str, float]:
         """Return the middle value of each contestant."""
         return {name: median(samples) for name, samples in self.samples.items()}
+
+    def value_of(self, goal: Goal, /) -> float:
+        """Return the median, over the rounds, of what *goal* looks at."""
+        rounds = zip(*self.samples.values(), strict=True)
+        return median(goal.value(dict(zip(self.samples, samples, strict=True))) for samples in rounds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,8 +128,8 @@ def compare(
 
 
 def ratio(name: str, base: str, /) -> Callable[[Mapping[str, float]], float]:
-    """Return a goal's value: one median over another."""
-    return lambda medians: medians[name] / medians[base]
+    """Return a goal's value: one contestant over another."""
+    return lambda samples: samples[name] / samples[base]
 
 
 class Tables(Protocol):
@@ -174,7 +180,7 @@ def _as_json(table: Table | Skipped, *, quick: bool) -> dict[str, Any]:
         )
     goals = []
     for goal in table.goals:
-        value = goal.value(medians)
+        value = table.value_of(goal)
         bound = {"at_least" if goal.at_least else "at_most": goal.bound}
         goals.append({"name": goal.name, "value": value, **bound, "reached": None if quick else goal.is_reached(value)})
     return {"title": table.title, "unit": table.unit, "rows": rows, "goals": goals}
@@ -194,7 +200,7 @@ def _as_text(table: Table | Skipped, *, quick: bool) -> str:
         relative = f"{middle / first:8.2f}" if first > 0 else f"{'':8}"
         lines.append(f"  {contestant.role:5}  {contestant.name:{width}}  {_short(middle):>12}  {half:>19}  {relative}")
     for goal in table.goals:
-        value = goal.value(medians)
+        value = table.value_of(goal)
         verdict = "" if quick else "reached" if goal.is_reached(value) else "MISSED"
         bound = f"{'≥' if goal.at_least else '≤'} {goal.bound:g}"
         lines.append(f"  goal   {goal.name:{width}}  {value:12.2f}  {bound:>19}  {verdict:>8}".rstrip())
