@@ -316,3 +316,9 @@ def world(request):
 @pytest.fixture
 def door(world):
     return world.door
+
+
+@pytest.fixture
+def awaiting_world():
+    """The world of the awaiting door alone, for what only tasks can do to it."""
+    return World("awaiting")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from base64 import urlsafe_b64encode
 from datetime import timedelta
 from hashlib import sha256
@@ -549,3 +550,23 @@ async def test_a_provider_without_pkce_is_sent_no_verifier(world):
     assert connected.integration.tenant_id == ACME
     exchange = next(request for request in world.sent if request.url.endswith("/token"))
     assert b"code_verifier" not in exchange.body
+
+
+async def test_a_cancelled_callback_does_not_lose_the_grant(awaiting_world):
+    world = awaiting_world
+    begun = await world.begin()
+    params = world.approve(begun)
+    task = None
+
+    def give_up(request):
+        if b"grant_type=authorization_code" in request.body:
+            task.cancel()
+
+    world.on_send = give_up
+    task = asyncio.ensure_future(world.come_back(begun, params))
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await world.door.close()
+    [kept] = await world.door.list_integrations(ACME)
+    assert kept.id == begun.integration_id
+    assert world.provider.is_alive((await world.door.token(ACME, world.provider.slug)).value)

@@ -212,3 +212,15 @@ async def test_another_tenants_credential_is_not_checked(world, door):
     with pytest.raises(IntegrationNotFoundError):
         await door.verify("globex", held.id)
     assert len(world.sent) == sent
+
+
+async def test_a_dead_credential_is_not_healed_by_switching_it_off_and_on(world, door):
+    integration = await world.add_key()
+    world.provider.revoke_api_key(world.provider.valid_api_key)
+    await door.verify(ACME, integration.id)
+    off = await door.edit_integration(ACME, integration.id, status="inactive")
+    assert off.health is Health.DISABLED
+    with pytest.raises(ReconnectRequiredError):
+        await door.edit_integration(ACME, integration.id, status="active")
+    held = await door.get_integration(ACME, integration.id)
+    assert (held.health, held.reason) == (Health.RECONNECT_REQUIRED, "refused")

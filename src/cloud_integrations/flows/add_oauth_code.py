@@ -27,7 +27,7 @@ from .begin_oauth import hash_of
 from .complete_oauth import check_pending, finish
 from .list_integrations import known_tenant
 from .recording import record_failure, recorded, resource_of
-from .storing_grant import NewGrant, spend_code, store_grant
+from .storing_grant import NewGrant, connect
 
 
 async def add_oauth_code(
@@ -71,8 +71,7 @@ async def add_oauth_code(
             scopes=scopes_to_request(client),
             bound=False,
         )
-        grant = await spend_code(wiring, wanted, code=code, redirect_uri=redirect_uri, verifier=None)
-        facts, _ = await store_grant(wiring, wanted, grant, caller=caller)
+        facts, _ = await connect(wiring, wanted, code=code, redirect_uri=redirect_uri, verifier=None, caller=caller)
     except StorageUnavailableError:
         raise
     except CloudIntegrationsError as error:

@@ -54,6 +54,6 @@ async def verify_audit(wiring: Wiring, tenant: str, /, *, checkpoint: AuditHead 
 async def record_denied(wiring: Wiring, tenant: str, /, *, action: str, resource: str, caller: Caller) -> None:
     """Record that the host refused *caller* an action (AUD-08)."""
     tenant_id = await known_tenant(wiring, tenant)
-    if not (action.isascii() and action.isprintable() and resource.isprintable() and len(action) <= 100 and len(resource) <= 200):
+    if not (action.isascii() and action.isprintable() and resource.isprintable() and len(action) <= 64 and len(resource) <= 200):
         raise ValidationFailedError(field="action", problem="and resource must be short printable text")
     await wiring.store.apply(recorded(wiring, tenant_id, caller, action, resource, outcome=Outcome.DENIED, reason="forbidden"))

@@ -27,7 +27,7 @@ from .applications import client_of, require_usable
 from .begin_oauth import PENDING_TABLE, hash_of
 from .recording import record_failure, recorded, resource_of
 from .sealing import open_sealed
-from .storing_grant import NewGrant, spend_code, store_grant
+from .storing_grant import NewGrant, connect
 
 
 async def complete_oauth(
@@ -88,8 +88,7 @@ async def finish(
         scopes=pending.scopes,
         reconnects=held,
     )
-    grant = await spend_code(wiring, wanted, code=code, redirect_uri=pending.redirect_uri, verifier=verifier)
-    facts, changed = await store_grant(wiring, wanted, grant, caller=caller)
+    facts, changed = await connect(wiring, wanted, code=code, redirect_uri=pending.redirect_uri, verifier=verifier, caller=caller)
     return Connected(integration=facts, return_to=pending.return_to, account_changed=changed)
 
 

@@ -15,6 +15,7 @@ from .list_integrations import known_tenant, load
 from .recording import recorded, resource_of
 
 _TRIES = 5
+SWITCHED_OFF = "switched_off"
 
 
 async def edit_integration(
@@ -43,6 +44,8 @@ async def edit_integration(
             # A refresh changed its state meanwhile: decide again on what is there now.
             continue
         wiring.tokens.drop(tenant_id)
+        if status == Status.ACTIVE and facts.state is State.NEEDS_REAUTH:
+            raise ReconnectRequiredError(integration_id=str(facts.id), reason=facts.reason or "revoked")
         return facts
     raise StorageUnavailableError("the integration kept changing")
 
@@ -52,10 +55,14 @@ def _edited(wiring: Wiring, facts: Integration, *, name: str | None, status: str
     if name is not None and name != facts.name:
         facts = replace(facts, name=name, updated_at=now)
     if status == Status.INACTIVE and facts.state is not State.DISABLED:
-        return replace(facts, state=State.DISABLED, state_since=now, reason="switched_off", updated_at=now)
+        # A credential that was dead before is dead after: the reason stays, so that switching on again does not heal it.
+        reason = facts.reason if facts.state is State.NEEDS_REAUTH else SWITCHED_OFF
+        return replace(facts, state=State.DISABLED, state_since=now, reason=reason, updated_at=now)
     if status == Status.ACTIVE and facts.state is State.NEEDS_REAUTH:
         raise ReconnectRequiredError(integration_id=str(facts.id), reason=facts.reason or "revoked")
     if status == Status.ACTIVE and facts.state is State.DISABLED:
+        if facts.reason != SWITCHED_OFF:
+            return replace(facts, state=State.NEEDS_REAUTH, state_since=now, updated_at=now)
         return replace(facts, state=State.ACTIVE, state_since=now, reason=None, updated_at=now)
     return facts
 

@@ -50,7 +50,22 @@ class NewGrant:
     """False: the code came without a state that was begun here."""
 
 
-async def spend_code(wiring: Wiring, wanted: NewGrant, /, *, code: Secret, redirect_uri: str, verifier: Secret | None) -> Grant:
+async def connect(
+    wiring: Wiring, wanted: NewGrant, /, *, code: Secret, redirect_uri: str, verifier: Secret | None, caller: Caller
+) -> tuple[Integration, bool]:
+    """Spend *code* and store what it gives; return the integration and whether another account answered.
+
+    Once the code is on its way, a cancelled caller does not keep the grant from being stored.
+    """
+
+    async def work() -> tuple[Integration, bool]:
+        grant = await _spend_code(wiring, wanted, code=code, redirect_uri=redirect_uri, verifier=verifier)
+        return await _store_grant(wiring, wanted, grant, caller=caller)
+
+    return await wiring.flights.shield(work)
+
+
+async def _spend_code(wiring: Wiring, wanted: NewGrant, /, *, code: Secret, redirect_uri: str, verifier: Secret | None) -> Grant:
     """Exchange *code* for a grant; once, whatever happens (RFC 6749 §4.1.3).
 
     Raises `GrantRefusedError`, `ProviderUnavailableError` or `AppMisconfiguredError`.
@@ -75,7 +90,7 @@ async def spend_code(wiring: Wiring, wanted: NewGrant, /, *, code: Secret, redir
             raise ProviderUnavailableError(provider_id=provider_id, reason=reason)
 
 
-async def store_grant(wiring: Wiring, wanted: NewGrant, grant: Grant, /, *, caller: Caller) -> tuple[Integration, bool]:
+async def _store_grant(wiring: Wiring, wanted: NewGrant, grant: Grant, /, *, caller: Caller) -> tuple[Integration, bool]:
     """Seal and store *grant*; return the integration and whether another account answered.
 
     A grant that cannot be stored is given back to the provider, so that none is left behind there.

@@ -18,6 +18,10 @@ class SingleFlight(Protocol):
         """
         ...
 
+    async def shield(self, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
+        """Return what *work* returns, or raise what it raises; a cancelled caller does not end it."""
+        ...
+
     async def drain(self) -> None:
         """Wait until the work that is under way has ended."""
         ...

@@ -35,6 +35,10 @@ class TaskFlights:
             task.add_done_callback(lambda done: self._end(place, done))
         return await asyncio.shield(task)
 
+    async def shield(self, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
+        """Return what *work* returns, or raise what it raises; a cancelled caller does not end it."""
+        return await self.run(object(), work)
+
     async def drain(self) -> None:
         """Wait until the work of this loop has ended."""
         loop = asyncio.get_running_loop()
@@ -89,6 +93,10 @@ class ThreadFlights:
                 return value
             if leads or isinstance(flight.error, Exception):
                 raise flight.error
+
+    async def shield(self, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
+        """Do *work* in the caller's thread: nobody cancels a blocking call."""
+        return await work()
 
     async def drain(self) -> None:
         """Wait until the work that is under way has ended."""
