@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import parse_qsl
 
 import pytest
 
 from cloud_integrations.domain.application import OAuthApplication
+from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.integration import Phase, State
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     AppMisconfiguredError,
+    DecryptError,
     IntegrationInactiveError,
     IntegrationNotFoundError,
     ProviderNotFoundError,
@@ -633,6 +636,23 @@ async def test_a_token_is_sent_as_the_catalogue_says_and_plainly_where_it_says_n
 
 def replaced_already(token):
     """A token of an older generation, so that the row's own is handed out."""
-    from dataclasses import replace
-
     return replace(token, generation=0)
+
+
+async def test_memory_answers_each_actor_for_a_while(world):
+    await world.connect()
+    alice = Actor(id="alice")
+    first = await token(world, actor=alice)
+    asked = world.store.count("find_by_provider")
+    assert await token(world, actor=alice) is first
+    assert world.store.count("find_by_provider") == asked
+    await token(world, actor=Actor(id="bob"))
+    assert world.store.count("find_by_provider") == asked + 1
+
+
+async def test_a_row_without_its_credential_does_not_open(world):
+    held = await world.connect()
+    row = world.row(held)
+    world.rows._tables.integrations[ACME, held.id] = replace(row, credential=replace(row.credential, access_token=None))
+    with pytest.raises(DecryptError):
+        await token(world)

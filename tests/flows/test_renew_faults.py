@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -139,7 +140,8 @@ async def settle(world, door=None):
         except ReconnectRequiredError as error:
             return error
         except CloudIntegrationsError as error:
-            assert error.retryable, error
+            if not error.retryable:
+                raise
             world.clock.advance(max(error.retry_after or timedelta(), timedelta(seconds=5)))
     raise AssertionError("no end of it")
 
@@ -296,7 +298,7 @@ async def test_where_a_replay_is_punished_nobody_takes_over_while_the_token_live
     try:
         await world.door.refresh(ACME, held.id)
     except RefreshInProgressError:
-        assert point == "before the mark" or point == "after the lease"
+        assert point in {"before the mark", "after the lease"}
         await settle(world, world.door)
         world.clock.advance(LEASE)
         await world.door.refresh(ACME, held.id)
@@ -511,10 +513,8 @@ async def test_whichever_call_fails_no_token_is_lost_and_none_is_stored_twice(wo
         # Every use of a key asks the keyring.
         door = here.open(settings=here.settings(data_key_cache=timedelta()))
         calls = fail_the_nth(door, port, method, error, when, nth=nth, times=times)
-        try:
+        with suppress(CloudIntegrationsError, OSError):
             await token(here, door)
-        except (CloudIntegrationsError, OSError):
-            pass
         made = len(calls)
         ended = await settle(here)
         await assert_sound(here, held, dead_is_fine=lost_answer)
@@ -526,7 +526,7 @@ async def test_whichever_call_fails_no_token_is_lost_and_none_is_stored_twice(wo
         assert here.provider.refresh_count == here.row(held).credential.generation - 1 == 1
         successes = [event for event in of_refresh(here) if event.outcome.value == "success"]
         assert len(successes) == 1
-    assert nth >= 1
+    assert nth >= made
 
 
 @pytest.mark.requirement("REF-15")
@@ -621,10 +621,8 @@ async def test_a_store_that_forgets_its_last_transactions_is_never_silently_wron
         world.rows._chains = {tenant: list(chain) for tenant, chain in chains.items()}
 
     at(world.door, point, fail_over)
-    try:
+    with suppress(RefreshInProgressError, ProviderUnavailableError):
         await token(world)
-    except CloudIntegrationsError as error:
-        assert error.retryable
     world.door.manager._wiring.tokens.clear()
     ended = await settle(world)
     if isinstance(ended, ReconnectRequiredError):
@@ -687,7 +685,7 @@ async def test_clocks_that_differ_by_ten_minutes_renew_once(world, rule, minutes
     follow(world, rule, grace=timedelta(seconds=30))
     held = await world.connect()
     world.pass_(minutes=75)
-    other = world.open()
+    other = world.open(settings=world.settings(wait_limit=timedelta(seconds=1)))
     with_clock(other, Skewed(world.clock, timedelta(minutes=minutes)))
     seen = []
 
@@ -696,9 +694,6 @@ async def test_clocks_that_differ_by_ten_minutes_renew_once(world, rule, minutes
             await token(world, other)
         seen.append(world.provider.refresh_count)
 
-    slow = world.open(settings=world.settings(wait_limit=timedelta(seconds=1)))
-    with_clock(slow, Skewed(world.clock, timedelta(minutes=minutes)))
-    other = slow
     at(world.door, "after the request", meanwhile)
     first = await token(world)
     assert seen == [1]

@@ -61,7 +61,7 @@ class Installation:
 
     def _engine(self):
         url = sa.make_url(self._url)
-        engine = sqlite_engine(url.database) if url.drivername == "sqlite" else sa.create_engine(url, pool_size=8)
+        engine = sqlite_engine(url.database) if url.drivername == "sqlite" else sa.create_engine(url, pool_size=4, max_overflow=0)
         self._engines.append(engine)
         return engine
 
@@ -76,7 +76,9 @@ class Installation:
         elif hops or self._url.startswith("sqlite"):
             store = AsyncSqlAlchemyStore(self._engine())
         else:
-            self._async_engines.append(create_async_engine(sa.make_url(self._url).set(drivername="postgresql+asyncpg"), pool_size=8))
+            self._async_engines.append(
+                create_async_engine(sa.make_url(self._url).set(drivername="postgresql+asyncpg"), pool_size=4, max_overflow=0)
+            )
             store = AsyncSqlAlchemyStore(self._async_engines[-1])
         transport = AsyncSimulatedTransport(self.provider, before_send=lambda _: asyncio.sleep(0.01))
         return AsyncIntegrationManager(store=store, transport=transport, keys=AsyncLocalKeyring(self.keyring), **self._parts())

@@ -123,7 +123,7 @@ def takeover_delay(held: StoredIntegration, facts: RefreshTokenFacts, /, *, now:
             return timedelta() if access_is_dead else min(max(left, timedelta()), _LONGEST_TAKEOVER)
         case "grace":
             return _GRACE_TAKEOVER
-        case "none" | "tolerant":
+        case _:
             return timedelta()
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from cloud_integrations.domain.audit import SYSTEM, Caller
 from cloud_integrations.domain.credential import AccessToken
-from cloud_integrations.domain.freshness import Inactive, Reconnect, Refresh, Use, next_step
+from cloud_integrations.domain.freshness import Inactive, Reconnect, Use, next_step
 from cloud_integrations.domain.identifiers import tenant_id as read_tenant_id
 from cloud_integrations.domain.integration import StoredIntegration
 from cloud_integrations.domain.provider import AuthType, Placement
@@ -100,8 +100,8 @@ async def fresh(wiring: Wiring, held: StoredIntegration, *, min_ttl: timedelta, 
             raise IntegrationInactiveError(integration_id=integration_id)
         case Reconnect(reason):
             raise ReconnectRequiredError(integration_id=integration_id, reason=reason)
-        case Refresh(fallback):
-            patience = min(_PATIENCE_WITH_FALLBACK, wiring.settings.wait_limit) if fallback else wiring.settings.wait_limit
+        case refresh:
+            patience = min(_PATIENCE_WITH_FALLBACK, wiring.settings.wait_limit) if refresh.fallback else wiring.settings.wait_limit
             try:
                 return await renew(
                     wiring,
@@ -113,7 +113,7 @@ async def fresh(wiring: Wiring, held: StoredIntegration, *, min_ttl: timedelta, 
                 ), None
             except (ProviderUnavailableError, RefreshInProgressError, AppMisconfiguredError, StorageUnavailableError):
                 # While the held token still works, somebody else's trouble never reaches the caller.
-                if fallback:
+                if refresh.fallback:
                     return held, "refresh_failed"
                 raise
 

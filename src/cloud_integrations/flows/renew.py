@@ -77,6 +77,8 @@ class _Attempt:
     """When the row was read, on this process's monotonic clock."""
     request: HttpRequest
     deadline: timedelta
+    send_until: float
+    """After this, on the monotonic clock, the lease could end before the answer is there."""
     attempt_id: str
     refresh_token: Secret
     unresolved_before: bool
@@ -131,20 +133,24 @@ async def renew(
 async def _renew(wiring: Wiring, tenant_id: TenantId, integration_id: IntegrationId, wish: _Wish) -> StoredIntegration:
     give_up = wiring.clock.monotonic() + wish.patience.total_seconds()
     look = _FIRST_LOOK
+    too_late = False
     while True:
         held = await _load_renewable(wiring, tenant_id, integration_id)
         if held.credential.generation > wish.seen_generation:
             return held
+        if too_late:
+            raise RefreshInProgressError(integration_id=str(integration_id), retry_after=timedelta(seconds=1))
         attempt = await _begin(wiring, held, wish)
         if attempt is not None:
             if (renewed := await _send(wiring, attempt)) is not None:
                 return renewed
             # Somebody else has moved the row on: look again.
             continue
-        if wiring.clock.monotonic() >= give_up:
-            raise RefreshInProgressError(integration_id=str(integration_id), retry_after=timedelta(seconds=1))
-        await wiring.pause.pause(look * (0.75 + wiring.entropy.fraction() / 2))
-        look = min(look * 1.25, _LONGEST_LOOK)
+        # The last word is the row's: who waited, or was held up, may find there what somebody else has stored meanwhile.
+        too_late = wiring.clock.monotonic() >= give_up
+        if not too_late:
+            await wiring.pause.pause(look * (0.75 + wiring.entropy.fraction() / 2))
+            look = min(look * 1.25, _LONGEST_LOOK)
 
 
 async def _load_renewable(wiring: Wiring, tenant_id: TenantId, integration_id: IntegrationId) -> StoredIntegration:
@@ -186,9 +192,10 @@ async def _begin(wiring: Wiring, held: StoredIntegration, wish: _Wish) -> _Attem
     attempt = _Attempt(
         client=client,
         held=leased,
-        read_at=wiring.clock.monotonic(),
+        read_at=read_at,
         request=request,
         deadline=deadline,
+        send_until=read_at + (lease - deadline).total_seconds(),
         attempt_id=attempt_id,
         refresh_token=refresh_token,
         unresolved_before=is_unresolved(held) or is_unresolved(leased),
@@ -262,8 +269,8 @@ async def _send(wiring: Wiring, attempt: _Attempt) -> StoredIntegration | None:
             await _not_processed(wiring, attempt, reason=reason, retry_after=retry_after)
         case Misconfigured(reason):
             await _misconfigured(wiring, attempt, reason=reason)
-        case Unknown(reason):
-            await _lost(wiring, attempt, reason=reason)
+        case unknown:
+            await _lost(wiring, attempt, reason=unknown.reason)
     return None
 
 

@@ -1,0 +1,201 @@
+"""What to do when somebody wants a token: tables of cases."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from cloud_integrations.domain.freshness import (
+    HARD_MARGIN,
+    Inactive,
+    Reconnect,
+    Refresh,
+    Use,
+    attempt_wait,
+    due_at,
+    is_unresolved,
+    lease_and_deadline,
+    next_step,
+    takeover_delay,
+)
+from cloud_integrations.domain.integration import Phase, RefreshMarks, SealedCredential, State, StoredIntegration
+from cloud_integrations.domain.provider import AuthType, RefreshTokenFacts
+from cloud_integrations.testing.store_contract import an_integration
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
+ZERO = timedelta()
+NONE = RefreshTokenFacts(rotates="never")
+TOLERANT = RefreshTokenFacts(reuse="tolerant")
+GRACE = RefreshTokenFacts(grace=30 * SECOND)
+STRICT = RefreshTokenFacts(rotates="always")
+
+
+def held(*, left=HOUR, life=HOUR, can_refresh=True, **changes):
+    """A row as it may stand; *left* is the life that its token still has."""
+    marks = {name: changes.pop(name) for name in list(changes) if name in RefreshMarks.__dataclass_fields__}
+    expires_at = None if left is None else NOW + left
+    facts = replace(an_integration(), auth_type=AuthType.OAUTH2, expires_at=expires_at)
+    began = None if expires_at is None else expires_at - life
+    return StoredIntegration(
+        facts=replace(facts, **changes),
+        credential=SealedCredential(generation=1, access_token=b"fake", refresh_token=b"fake" if can_refresh else None),
+        marks=RefreshMarks(**{"refreshed_at": began, **marks}),
+        read_at=NOW,
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "min_ttl", "step"),
+    [
+        (held(), HARD_MARGIN, Use()),
+        (held(left=31 * SECOND), HARD_MARGIN, Use()),
+        (held(left=30 * SECOND), HARD_MARGIN, Refresh(fallback=True)),
+        (held(left=SECOND), HARD_MARGIN, Refresh(fallback=True)),
+        (held(left=ZERO), HARD_MARGIN, Refresh(fallback=False)),
+        (held(left=-HOUR), HARD_MARGIN, Refresh(fallback=False)),
+        (held(left=30 * MINUTE), 31 * MINUTE, Refresh(fallback=True)),
+        # A new token has no more life than this, however much is asked for.
+        (held(left=HOUR), 2 * HOUR, Use()),
+        (held(left=39 * MINUTE), 2 * HOUR, Refresh(fallback=True)),
+        # Short lives: a third of them is margin enough.
+        (held(left=11 * SECOND, life=30 * SECOND), HARD_MARGIN, Use()),
+        (held(left=10 * SECOND, life=30 * SECOND), HARD_MARGIN, Refresh(fallback=True)),
+        (held(left=3 * SECOND, life=5 * SECOND), HARD_MARGIN, Use()),
+        # Nothing to renew with.
+        (held(left=SECOND, can_refresh=False), HARD_MARGIN, Use()),
+        (held(left=ZERO, can_refresh=False), HARD_MARGIN, Reconnect("expired")),
+        # No end that is known, or none.
+        (held(left=None), HARD_MARGIN, Use()),
+        (held(left=-HOUR, auth_type=AuthType.API_KEY), HARD_MARGIN, Use()),
+        # States.
+        (held(state=State.RETRY), HARD_MARGIN, Use()),
+        (held(state=State.UNKNOWN), HARD_MARGIN, Use()),
+        (held(state=State.DISABLED), HARD_MARGIN, Inactive()),
+        (held(state=State.NEEDS_REAUTH, reason="rotation_lost"), HARD_MARGIN, Reconnect("rotation_lost")),
+        (held(state=State.NEEDS_REAUTH), HARD_MARGIN, Reconnect("revoked")),
+    ],
+)
+def test_what_somebody_who_wants_a_token_should_do(row, min_ttl, step):
+    assert next_step(row, now=NOW, min_ttl=min_ttl) == step
+
+
+def test_where_no_renewal_is_known_the_life_began_with_the_row():
+    row = held(left=10 * SECOND)
+    row = replace(row, marks=RefreshMarks(), facts=replace(row.facts, created_at=NOW - 20 * SECOND))
+    assert next_step(row, now=NOW, min_ttl=HARD_MARGIN) == Refresh(fallback=True)
+    assert next_step(row, now=NOW - SECOND, min_ttl=HARD_MARGIN) == Use()
+
+
+@pytest.mark.parametrize(
+    ("row", "unresolved"),
+    [
+        (held(), False),
+        (held(state=State.RETRY), False),
+        (held(phase=Phase.LEASED, lease_until=NOW - SECOND), False),
+        (held(phase=Phase.SENT, lease_until=NOW + SECOND), False),
+        (held(phase=Phase.SENT, lease_until=NOW - SECOND), True),
+        (held(phase=Phase.UNKNOWN, lease_until=NOW + SECOND), True),
+        (held(state=State.UNKNOWN), True),
+    ],
+)
+def test_when_nobody_knows_how_a_request_ended(row, unresolved):
+    assert is_unresolved(row) is unresolved
+
+
+LOST = {"state": State.UNKNOWN, "state_since": NOW}
+DIED = {"phase": Phase.SENT, "lease_until": NOW - SECOND, "sent_at": NOW - 20 * SECOND}
+
+
+@pytest.mark.parametrize(
+    ("row", "facts", "named", "wait"),
+    [
+        (held(), STRICT, {}, ZERO),
+        (held(next_attempt_at=NOW - SECOND), STRICT, {}, ZERO),
+        (held(next_attempt_at=NOW + SECOND), STRICT, {}, SECOND),
+        (held(next_attempt_at=NOW + SECOND), STRICT, {"forced": True}, ZERO),
+        # An unknown outcome: where a replay is punished, the held token is used to its end.
+        (held(**LOST), STRICT, {}, HOUR),
+        (held(**LOST), STRICT, {"forced": True}, HOUR),
+        (held(**LOST), STRICT, {"access_is_dead": True}, ZERO),
+        (held(**LOST, next_attempt_at=NOW + SECOND), STRICT, {"access_is_dead": True}, SECOND),
+        (held(**LOST, left=ZERO), STRICT, {}, ZERO),
+        (held(**LOST, left=-HOUR), STRICT, {}, ZERO),
+        (held(**LOST, left=None), STRICT, {}, ZERO),
+        (held(**DIED), STRICT, {}, HOUR),
+        (held(phase=Phase.SENT, lease_until=NOW + SECOND), STRICT, {}, ZERO),
+        (held(**LOST), NONE, {}, ZERO),
+        (held(**LOST), TOLERANT, {}, ZERO),
+        (held(**DIED), TOLERANT, {}, ZERO),
+        # Inside a grace period the replay is safe; outside it is not.
+        (held(**LOST), GRACE, {}, ZERO),
+        (held(state=State.UNKNOWN, state_since=NOW - 14 * SECOND), GRACE, {}, ZERO),
+        (held(state=State.UNKNOWN, state_since=NOW - 15 * SECOND), GRACE, {}, HOUR),
+        (held(**DIED), GRACE, {}, ZERO),
+        (held(**{**DIED, "sent_at": NOW - 30 * SECOND}), GRACE, {}, HOUR),
+        (held(phase=Phase.UNKNOWN), GRACE, {}, ZERO),
+    ],
+)
+def test_how_long_a_refresh_waits(row, facts, named, wait):
+    assert attempt_wait(row, facts, now=NOW, deadline=15 * SECOND, **named) == wait
+
+
+@pytest.mark.parametrize(
+    ("left", "facts", "named", "delay"),
+    [
+        (HOUR, STRICT, {}, 15 * MINUTE),
+        (5 * MINUTE, STRICT, {}, 5 * MINUTE),
+        (-HOUR, STRICT, {}, ZERO),
+        (None, STRICT, {}, 15 * MINUTE),
+        (HOUR, STRICT, {"access_is_dead": True}, ZERO),
+        (HOUR, GRACE, {}, 2 * SECOND),
+        (HOUR, TOLERANT, {}, ZERO),
+        (HOUR, NONE, {}, ZERO),
+    ],
+)
+def test_how_long_after_a_lease_another_takes_over(left, facts, named, delay):
+    assert takeover_delay(held(left=left), facts, now=NOW, **named) == delay
+
+
+@pytest.mark.parametrize(
+    ("facts", "lease", "deadline"),
+    [
+        (STRICT, 30, 15),
+        (TOLERANT, 30, 15),
+        (GRACE, 15, 7.5),
+        (RefreshTokenFacts(grace=10 * SECOND), 5, 2.5),
+        (RefreshTokenFacts(grace=60 * SECOND), 30, 15),
+        (RefreshTokenFacts(grace=10 * MINUTE), 30, 15),
+    ],
+)
+def test_a_lease_and_its_takeover_fit_into_the_grace_period(facts, lease, deadline):
+    times = lease_and_deadline(facts, lease=30 * SECOND, deadline=15 * SECOND)
+    assert times == (lease * SECOND, deadline * SECOND)
+    if facts.reuse_rule == "grace":
+        assert times[0] + takeover_delay(held(), facts, now=NOW) < facts.grace
+
+
+@pytest.mark.parametrize(
+    ("life", "chance", "before_the_end"),
+    [
+        (HOUR, 0.0, 10 * MINUTE),
+        (HOUR, 0.5, 15 * MINUTE),
+        (8 * HOUR, 0.0, 10 * MINUTE),
+        (10 * MINUTE, 0.0, 2 * MINUTE),
+        (4 * MINUTE, 0.0, MINUTE),
+        (4 * MINUTE, 1.0, 2 * MINUTE),
+        (2 * MINUTE, 1.0, MINUTE),
+        (119 * SECOND, 1.0, 119 * SECOND / 3),
+        (30 * SECOND, 0.0, 10 * SECOND),
+        (ZERO, 0.0, ZERO),
+    ],
+)
+def test_when_a_token_is_renewed_ahead_of_time(life, chance, before_the_end):
+    assert due_at(expires_at=NOW + life, now=NOW, chance=chance) == NOW + life - before_the_end
+
+
+def test_what_never_ends_is_never_due_and_what_has_ended_is_due_at_once():
+    assert due_at(expires_at=None, now=NOW, chance=0.5) is None
+    assert due_at(expires_at=NOW - HOUR, now=NOW, chance=0.5) == NOW - HOUR
