@@ -34,14 +34,32 @@ def postgresql(postgresql_url):
     admin.dispose()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture
+def mariadb(mariadb_url):
+    """A database of its own, whose defaults are not ours."""
+    admin = sa.create_engine(mariadb_url)
+    name = f"{admin.url.database}_bare"
+    with admin.begin() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name}")
+        connection.exec_driver_sql(f"CREATE DATABASE {name} CHARACTER SET latin1 COLLATE latin1_swedish_ci")
+    engine = sa.create_engine(admin.url.set(database=name))
+    yield engine
+    engine.dispose()
+    with admin.begin() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name}")
+    admin.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def engine(request):
     return request.getfixturevalue(request.param)
 
 
 def definitions(engine):
     """Return every table, column, index and constraint as the database itself describes them."""
-    if engine.dialect.name == "sqlite":
+    if engine.dialect.name == "mariadb":
+        queries = [f"SHOW CREATE TABLE {table}" for table in sa.inspect(engine).get_table_names() if table != schema.VERSION_TABLE]
+    elif engine.dialect.name == "sqlite":
         queries = ["SELECT type, name, sql FROM sqlite_master ORDER BY name"]
     else:
         queries = [
@@ -92,17 +110,39 @@ def test_processes_that_start_together_upgrade_once(engine):
     assert migrate.current(engine) == schema.VERSION
 
 
-def test_a_migration_that_fails_leaves_nothing(engine):
+@pytest.fixture
+def failing(engine):
+    """The same engine; the next upgrade breaks off at the last table."""
+
     def refuse(connection, cursor, statement, parameters, context, executemany):
-        if "CREATE TABLE ci_audit_head" in statement:
+        if "CREATE TABLE" in statement and "ci_audit_head" in statement:
             raise InterruptedError
 
     sa.event.listen(engine, "before_cursor_execute", refuse)
     with pytest.raises(InterruptedError):
         migrate.upgrade(engine)
     sa.event.remove(engine, "before_cursor_execute", refuse)
-    assert sa.inspect(engine).get_table_names() == []
-    migrate.upgrade(engine)
+    return engine
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"], indirect=True)
+def test_a_migration_that_fails_leaves_nothing(failing):
+    assert sa.inspect(failing).get_table_names() == []
+    migrate.upgrade(failing)
+
+
+@pytest.mark.parametrize("engine", ["mariadb"], indirect=True)
+def test_where_tables_are_committed_one_by_one_the_next_upgrade_goes_on(failing):
+    # MariaDB cannot undo a CREATE.
+    assert migrate.current(failing) is None
+    assert "ci_audit" in sa.inspect(failing).get_table_names()
+    migrate.upgrade(failing)
+    finished = definitions(failing)
+    with failing.begin() as connection:
+        schema.metadata.drop_all(connection)
+        schema.metadata.create_all(connection)
+    assert definitions(failing) == finished
+    assert migrate.current(failing) == schema.VERSION
 
 
 def test_the_callers_transaction_is_the_callers_to_commit(postgresql):
@@ -142,7 +182,7 @@ def test_a_hosts_autogenerate_leaves_our_tables_alone(engine):
 @pytest.mark.parametrize("dialect", ["sqlite", "postgresql", "mariadb"])
 def test_the_statements_can_be_had_as_text(dialect):
     script = migrate.upgrade_sql(dialect)
-    created = set(re.findall(r"CREATE TABLE (\w+)", script))
+    created = set(re.findall(r"CREATE TABLE (?:IF NOT EXISTS )?(\w+)", script))
     assert created == schema.TABLE_NAMES
     assert f"'{schema.VERSION}'" in script
 
@@ -157,8 +197,21 @@ def test_the_statements_as_text_make_the_same_database(sqlite, tmp_path):
     by_hand.dispose()
 
 
+def test_the_statements_as_text_make_the_same_database_on_mariadb(mariadb):
+    migrate.upgrade(mariadb)
+    migrated = definitions(mariadb)
+    with mariadb.begin() as connection:
+        for table in schema.TABLE_NAMES:
+            connection.exec_driver_sql(f"DROP TABLE {table}")
+        for statement in re.sub(r"(?m)^--.*", "", migrate.upgrade_sql("mariadb")).split(";"):
+            if statement.strip():
+                connection.exec_driver_sql(statement)
+    assert definitions(mariadb) == migrated
+    assert migrate.current(mariadb) == schema.VERSION
+
+
 def test_mariadb_compares_text_byte_by_byte():
     script = migrate.upgrade_sql("mariadb")
-    texts = re.findall(r"VARCHAR\(\d+\)(.*)", script.replace("version_num VARCHAR(32) NOT NULL", ""))
+    texts = re.findall(r"(?:VARCHAR\(\d+\)|TEXT)(.*)", script.replace("version_num VARCHAR(32) NOT NULL", ""))
     assert texts
-    assert all("utf8mb4_bin" in text for text in texts)
+    assert all("utf8mb4_nopad_bin" in text for text in texts)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import subprocess
 import sys
+import threading
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +18,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, migrate, schema, sqlite_engine
-from cloud_integrations.backends.sqlalchemy.refusals import is_unstorable
+from cloud_integrations.backends.sqlalchemy.refusals import is_unstorable, was_refused
+from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.domain.integration import SealedCredential
 from cloud_integrations.domain.provider import AuthType
 from cloud_integrations.errors import CommitUnknownError, IntegrationNotFoundError, SchemaError, StorageUnavailableError
@@ -77,6 +81,12 @@ def mariadb(mariadb_url):
 
 @pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def engine(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def server(request):
+    """A database with a network between."""
     return request.getfixturevalue(request.param)
 
 
@@ -322,35 +332,201 @@ class TestAllOrNothing:
         assert verified(store, GLOBEX).whole
 
     @pytest.mark.requirement("AUD-01")
-    def test_a_connection_lost_while_committing_is_an_unknown_outcome(self, postgresql):
-        store = SqlAlchemyStore(postgresql)
-
-        def cut(connection):
-            with postgresql.connect() as other:
-                process = connection.connection.driver_connection.info.backend_pid
-                other.execute(sa.text("SELECT pg_terminate_backend(:process)"), {"process": process})
-
-        sa.event.listen(postgresql, "commit", cut, once=True)
+    def test_a_connection_lost_while_committing_is_an_unknown_outcome(self, server):
+        store = SqlAlchemyStore(server)
+        sa.event.listen(server, "commit", lambda connection: kill(server, number_of(connection)), once=True)
         with pytest.raises(CommitUnknownError):
             store.apply(AddIntegration(facts=an_integration(), credential=a_credential()), Record(event=an_event()))
         assert len(store.list_integrations(ACME)) == len(store.list_audit(ACME))
 
-    def test_a_connection_lost_before_the_commit_changes_nothing(self, postgresql):
-        store = SqlAlchemyStore(postgresql)
+    def test_a_connection_lost_before_every_commit_changes_nothing(self, server):
+        store = SqlAlchemyStore(server)
 
         def cut(connection, cursor, statement, parameters, context, executemany):
             if statement.startswith("INSERT INTO ci_audit "):
-                with postgresql.connect() as other:
-                    process = connection.connection.driver_connection.info.backend_pid
-                    other.execute(sa.text("SELECT pg_terminate_backend(:process)"), {"process": process})
+                kill(server, number_of(connection))
 
-        sa.event.listen(postgresql, "before_cursor_execute", cut)
+        sa.event.listen(server, "before_cursor_execute", cut)
         with pytest.raises(StorageUnavailableError) as caught:
             store.apply(AddIntegration(facts=an_integration(), credential=a_credential()), Record(event=an_event()))
-        sa.event.remove(postgresql, "before_cursor_execute", cut)
+        sa.event.remove(server, "before_cursor_execute", cut)
         assert not isinstance(caught.value, CommitUnknownError)
-        assert everything(store) == everything(SqlAlchemyStore(postgresql))
         assert store.list_integrations(ACME) == ()
+
+
+def number_of(connection):
+    """Return what the server calls this connection."""
+    query = "SELECT pg_backend_pid()" if connection.dialect.name == "postgresql" else "SELECT CONNECTION_ID()"
+    with contextlib.closing(connection.connection.cursor()) as cursor:
+        cursor.execute(query)
+        return cursor.fetchone()[0]
+
+
+def kill(engine, number):
+    """Let the server end a connection."""
+    other = sa.create_engine(engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with other.connect() as connection:
+        connection.exec_driver_sql(
+            f"SELECT pg_terminate_backend({number}, 5000)" if engine.dialect.name == "postgresql" else f"KILL {number}"
+        )
+
+
+class TestTryingAgain:
+    def test_a_pooled_connection_that_died_is_not_noticed(self, server):
+        store = SqlAlchemyStore(server)
+        for use in (lambda: store.list_integrations(ACME), lambda: store.apply(Record(event=an_event()))):
+            with server.connect() as connection:
+                number = number_of(connection)
+            kill(server, number)
+            use()
+        assert len(store.list_audit(ACME)) == 1
+
+    @pytest.mark.parametrize("drivername", ["postgresql+asyncpg", "mariadb+asyncmy"])
+    def test_nor_behind_the_awaited_store(self, request, drivername):
+        server = request.getfixturevalue(drivername.partition("+")[0])
+
+        async def use_dead_connections():
+            engine = create_async_engine(server.url.set(drivername=drivername))
+            store = AsyncSqlAlchemyStore(engine)
+            for use in (lambda: store.list_integrations(ACME), lambda: store.apply(Record(event=an_event()))):
+                async with engine.connect() as connection:
+                    number = await connection.run_sync(number_of)
+                kill(server, number)
+                await use()
+            records = await store.list_audit(ACME)
+            await engine.dispose()
+            return records
+
+        assert len(asyncio.run(use_dead_connections())) == 1
+
+    def test_a_connection_lost_on_the_way_is_replaced(self, server):
+        store = SqlAlchemyStore(server)
+        cut = []
+
+        def cut_once(connection, cursor, statement, parameters, context, executemany):
+            if statement.startswith("INSERT INTO ci_audit ") and not cut:
+                cut.append(statement)
+                kill(server, number_of(connection))
+
+        sa.event.listen(server, "before_cursor_execute", cut_once)
+        store.apply(AddIntegration(facts=an_integration(), credential=a_credential()), Record(event=an_event()))
+        assert cut
+        assert (len(store.list_integrations(ACME)), len(store.list_audit(ACME))) == (1, 1)
+
+    def test_of_two_who_wait_for_each_other_both_succeed(self, server):
+        # PostgreSQL looks for circles only after a while.
+        options = {"options": "-cdeadlock_timeout=10ms"} if server.dialect.name == "postgresql" else {}
+        engine = sa.create_engine(server.url, connect_args=options)
+        store = SqlAlchemyStore(engine)
+        one, two = an_integration(), an_integration(GLOBEX)
+        store.apply(*[AddIntegration(facts=facts, credential=a_credential()) for facts in (one, two)])
+        both_hold_one = threading.Barrier(2)
+        refusals, held = [], threading.local()
+
+        def meet(connection, cursor, statement, parameters, context, executemany):
+            if statement.startswith("UPDATE") and not hasattr(held, "one"):
+                held.one = True
+                both_hold_one.wait(timeout=10)
+
+        def note(context):
+            refusals.append(was_refused(context.sqlalchemy_exception))
+
+        sa.event.listen(engine, "after_cursor_execute", meet)
+        sa.event.listen(engine, "handle_error", note)
+        with ThreadPoolExecutor(2) as threads:
+            for done in [
+                threads.submit(
+                    store.apply, *[SaveFacts(facts=replace(facts, name=f"By {who}"), expected_state=State.ACTIVE) for facts in order]
+                )
+                for who, order in {"one": (one, two), "two": (two, one)}.items()
+            ]:
+                done.result()
+        assert refusals == [True]
+        names = {store.find_integration(facts.tenant_id, facts.id).facts.name for facts in (one, two)}
+        assert len(names) == 1
+        engine.dispose()
+
+    def test_a_serialization_failure_at_the_commit_is_no_unknown_outcome(self, postgresql):
+        with postgresql.begin() as connection:
+            # Sequences are not rolled back: the second time it goes well.
+            for statement in (
+                "CREATE SEQUENCE refused_once",
+                (
+                    "CREATE FUNCTION refuse_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+                    "IF nextval('refused_once') = 1 THEN RAISE EXCEPTION 'fake' USING ERRCODE = '40001'; END IF; RETURN NULL; END $$"
+                ),
+                (
+                    "CREATE CONSTRAINT TRIGGER refuse_once AFTER INSERT ON ci_audit DEFERRABLE INITIALLY DEFERRED "
+                    "FOR EACH ROW EXECUTE FUNCTION refuse_once()"
+                ),
+            ):
+                connection.exec_driver_sql(statement)
+        try:
+            store = SqlAlchemyStore(postgresql)
+            store.apply(Record(event=an_event()))
+            assert len(store.list_audit(ACME)) == 1
+        finally:
+            with postgresql.begin() as connection:
+                connection.exec_driver_sql("DROP TRIGGER refuse_once ON ci_audit")
+                connection.exec_driver_sql("DROP FUNCTION refuse_once")
+                connection.exec_driver_sql("DROP SEQUENCE refused_once")
+
+    def test_who_waited_long_for_a_lock_is_not_sent_to_wait_again(self, mariadb, monkeypatch):
+        impatient = sa.create_engine(mariadb.url, connect_args={"init_command": "SET innodb_lock_wait_timeout = 0"})
+        store = SqlAlchemyStore(impatient)
+        store.apply(Record(event=an_event()))
+        tries = []
+        sa.event.listen(impatient, "handle_error", lambda context: tries.append(context.original_exception.args[0]))
+        with mariadb.begin() as connection:
+            connection.execute(sa.select(schema.audit_head).with_for_update())
+            with pytest.raises(StorageUnavailableError):
+                store.apply(Record(event=an_event()))
+            assert tries == [1205] * 5
+            tries.clear()
+            monkeypatch.setattr("cloud_integrations.backends.sqlalchemy.store._Patience._SECONDS", -1.0)
+            with pytest.raises(StorageUnavailableError):
+                store.apply(Record(event=an_event()))
+            assert tries == [1205]
+        assert len(store.list_audit(ACME)) == 1
+        impatient.dispose()
+
+
+class TestTheDueIndex:
+    def test_a_claim_reads_the_index_and_not_the_table(self, engine, store):
+        store.apply(
+            *[
+                AddIntegration(
+                    facts=an_integration(TenantId(f"tenant-{number}")),
+                    credential=a_credential(),
+                    due_at=START + timedelta(seconds=number),
+                )
+                for number in range(5000)
+            ]
+        )
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("ANALYZE TABLE ci_integration" if engine.dialect.name == "mariadb" else "ANALYZE")
+        emitted = []
+
+        def note(connection, cursor, statement, parameters, context, executemany):
+            if "ci_integration" in statement:
+                emitted.append((statement, parameters))
+
+        sa.event.listen(engine, "before_cursor_execute", note)
+        assert len(store.claim_due(limit=10, hold=timedelta(minutes=5))) == 10
+        assert store.count_due() == 4990
+        sa.event.remove(engine, "before_cursor_execute", note)
+        explain = "EXPLAIN QUERY PLAN" if engine.dialect.name == "sqlite" else "EXPLAIN"
+        with engine.connect() as connection:
+            plans = [
+                [str(row) for row in connection.exec_driver_sql(f"{explain} {statement}", parameters)] for statement, parameters in emitted
+            ]
+        assert len(plans) == (3 if engine.dialect.name == "mariadb" else 2)
+        claim, *hold, count = ["\n".join(plan) for plan in plans]
+        assert "ci_integration_due" in claim
+        assert "ci_integration_due" in count or engine.dialect.name == "postgresql"  # all are due: there it reads the table, which is small
+        assert all("PRIMARY" in plan for plan in hold)
+        assert "Seq Scan" not in claim
+        assert "'ALL'" not in claim.replace("<derived", "")
 
 
 CANARY = b"fake-canary-token"

@@ -14,6 +14,9 @@ from .clock import CLOCK_OPTION
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+MARIADB = {"mariadb", "mysql"}
+"""What SQLAlchemy calls MariaDB, by the URL of the host's engine."""
+
 AnyEngine = TypeVar("AnyEngine", Engine, "AsyncEngine")
 
 
@@ -54,14 +57,19 @@ def writing_view(engine: AnyEngine, clock: Clock | None, /) -> AnyEngine:
 
 
 def _isolation(engine: Engine | AsyncEngine, level: str) -> dict[str, str]:
-    """SQLite has one level and its driver begins nothing for a SELECT; switching there only costs a statement each time."""
-    return {} if engine.dialect.name == "sqlite" else {"isolation_level": level}
+    """Where the driver switches without asking the server; elsewhere it costs statements each time, and `begin_writing` must do."""
+    return {"isolation_level": level} if engine.dialect.name == "postgresql" else {}
 
 
 def begin_writing(connection: Connection, /) -> None:
-    """On SQLite, begin as a writer: a transaction that began as a reader can be refused when it comes to write."""
+    """Begin in the database's own words, where its driver's way of beginning is not what a unit of work needs."""
+    if connection.dialect.name in MARIADB:
+        # For this transaction only; a snapshot would show rows as they were before a lock was waited for.
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        connection.exec_driver_sql("START TRANSACTION")
     if connection.dialect.name != "sqlite":
         return
+    # As a writer: a transaction that began as a reader can be refused when it comes to write.
     if getattr(connection.connection.driver_connection, "in_transaction", False):
         # The host's own "begin" event or the driver opened one, and nothing has been done in it.
         connection.exec_driver_sql("ROLLBACK")

@@ -14,25 +14,29 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, func, select, text
 
-from .engine import begin_writing, writing_view
+from cloud_integrations.errors import StorageUnavailableError
+
+from .engine import MARIADB, begin_writing, writing_view
 from .schema import TABLE_NAMES, VERSION_TABLE
 
 _LOCK = 0x63695F6D69677261
 """Held on PostgreSQL while migrating ("ci_migra")."""
+_PATIENCE = 60
+"""Seconds to wait on MariaDB for another process that migrates."""
 
 
 def upgrade(engine: Engine | Connection, /) -> None:
     """Apply the migrations that are missing.
 
     Given an engine, in one transaction of our own.  Given a connection, in the caller's
-    transaction, which the caller commits.
+    transaction, which the caller commits; on MariaDB every table commits it, and the caller keeps other processes out.
     """
     if isinstance(engine, Connection):
         _upgrade(engine)
         return
-    with writing_view(engine, None).begin() as connection:
+    with writing_view(engine, None).connect() as connection, _alone(connection), connection.begin():
         begin_writing(connection)
         _upgrade(connection)
 
@@ -64,25 +68,26 @@ def script_location() -> str:
 
 
 def _upgrade(connection: Connection) -> None:
-    with _alone(connection):
-        command.upgrade(_config({"connection": connection, "transactional_ddl": True}), "head")
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    command.upgrade(_config({"connection": connection, "transactional_ddl": True}), "head")
 
 
 @contextmanager
 def _alone(connection: Connection) -> Generator[None]:
-    """Let two processes that start together not meet; SQLite's transaction does that by itself."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    if connection.dialect.name not in {"mariadb", "mysql"}:
+    """Keep a second process out on MariaDB, where every CREATE commits; elsewhere the transaction does."""
+    if connection.dialect.name not in MARIADB:
         yield
         return
-    # A lock of MariaDB is the whole server's, so it carries the database's name; it outlives commits, as every CREATE is one.
-    lock = "CONCAT('ci_migrate/', MD5(DATABASE()))"
-    connection.execute(text(f"SELECT GET_LOCK({lock}, 60)"))
+    # Locks are the whole server's, so this one carries the database's name.
+    lock = func.concat("ci_migrate/", func.md5(func.database()))
+    if not connection.scalar(select(func.get_lock(lock, _PATIENCE))):
+        raise StorageUnavailableError
+    connection.commit()
     try:
         yield
     finally:
-        connection.execute(text(f"SELECT RELEASE_LOCK({lock})"))
+        connection.execute(select(func.release_lock(lock)))
 
 
 def _config(options: dict[str, Any], output: io.StringIO | None = None) -> Config:

@@ -79,11 +79,10 @@ from cloud_integrations.ports.store import (
 
 from . import schema
 from .clock import NOW, NOW_ONCE, given_time, length, micros, micros_or_none, moment, moment_or_none
+from .engine import MARIADB
 from .refusals import is_duplicate
 
 AnyRow = Row[*tuple[Any, ...]]
-_MARIADB = {"mariadb", "mysql"}
-"""What SQLAlchemy calls MariaDB, by the URL of the host's engine."""
 
 # Names of parameters begin with `if_` in conditions, so that they never meet a column that is set.
 _i = schema.integration.c
@@ -507,7 +506,7 @@ _COUNT_DUE = select(func.count()).select_from(select(_i.tenant_id).where(_DUE).l
 
 def claim_due(connection: Connection, *, limit: int, hold: timedelta) -> tuple[DueIntegration, ...]:
     """Take what has been due for longest and move its time forward, out of everybody's sight."""
-    if connection.dialect.name in _MARIADB:
+    if connection.dialect.name in MARIADB:
         rows = _claim_due_on_mariadb(connection, limit=limit, hold=hold)
     else:
         rows = connection.execute(_CLAIM_DUE, {"count": limit, "set_hold": length(hold), "clock": given_time(connection)}).all()
@@ -1065,7 +1064,7 @@ def _leaving_what_is_there(table: Table) -> Insert:
 
 def _insert_unless_there(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
     """Insert one row, or leave the one that has its key; the transaction stays usable either way."""
-    if connection.dialect.name in _MARIADB:
+    if connection.dialect.name in MARIADB:
         connection.execute(_leaving_what_is_there(table), row)
         return
     with suppress(IntegrityError), connection.begin_nested():

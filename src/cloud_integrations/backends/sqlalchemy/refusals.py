@@ -24,13 +24,13 @@ def is_duplicate(error: DBAPIError, /) -> bool:
 
 def is_unstorable(error: DBAPIError, /) -> bool:
     """Whether the database will never take these values: too long, NULL, or against a CHECK."""
-    state = _sqlstate(error)
+    if is_duplicate(error):
+        return False
     return (
         isinstance(error, DataError)  # the driver's own refusal has no code
-        or state.startswith("22")
-        or (state.startswith("23") and state != "23505")
+        or _sqlstate(error)[:2] in {"22", "23"}  # data exception, constraint violation
         or _number(error) in _UNSTORABLE_ON_MARIADB
-        or (_sqlite_name(error).startswith("SQLITE_CONSTRAINT") and not is_duplicate(error))
+        or _sqlite_name(error).startswith("SQLITE_CONSTRAINT")
         or _sqlite_name(error) == "SQLITE_TOOBIG"
     )
 
@@ -46,7 +46,7 @@ def was_rolled_back(error: DBAPIError, /) -> bool:
 
 
 def _sqlstate(error: DBAPIError) -> str:
-    """Return PostgreSQL's code, or nothing."""
+    """Return the standard's code, or nothing."""
     return getattr(error.orig, "sqlstate", None) or ""
 
 
