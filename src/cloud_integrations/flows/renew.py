@@ -77,8 +77,6 @@ class _Attempt:
     """When the row was read, on this process's monotonic clock."""
     request: HttpRequest
     deadline: timedelta
-    send_until: float
-    """After this, on the monotonic clock, the lease could end before the answer is there."""
     attempt_id: str
     refresh_token: Secret
     unresolved_before: bool
@@ -192,15 +190,16 @@ async def _begin(wiring: Wiring, held: StoredIntegration, wish: _Wish) -> _Attem
     attempt = _Attempt(
         client=client,
         held=leased,
-        read_at=read_at,
+        read_at=wiring.clock.monotonic(),
         request=request,
         deadline=deadline,
-        send_until=read_at + (lease - deadline).total_seconds(),
         attempt_id=attempt_id,
         refresh_token=refresh_token,
         unresolved_before=is_unresolved(held) or is_unresolved(leased),
         caller=wish.caller,
     )
+    reserve = min(_SEND_RESERVE, (lease - deadline) / 2)
+    send_until = wiring.clock.monotonic() + reserve.total_seconds()
     try:
         await wiring.store.apply(
             MarkSent(
@@ -208,12 +207,25 @@ async def _begin(wiring: Wiring, held: StoredIntegration, wish: _Wish) -> _Attem
                 integration_id=attempt.integration_id,
                 lease_token=attempt.lease,
                 generation=leased.credential.generation,
-                needed=deadline + min(_SEND_RESERVE, (lease - deadline) / 2),
+                needed=deadline + reserve,
             )
         )
     except StaleWriteError:
         # Held up for so long that there is no time to send, or the user was faster.
         await _record_outcome(wiring, attempt.held.facts, attempt.caller, attempt.attempt_id, Outcome.FAILURE, reason="not_sent")
+        return None
+    if wiring.clock.monotonic() > send_until:
+        # Held up since: the lease could end before the answer is there, and somebody else may be asking by then.
+        await _settle(
+            wiring,
+            attempt,
+            phase=Phase.IDLE,
+            state=State.UNKNOWN if attempt.unresolved_before else leased.facts.state,
+            reason=leased.facts.reason,
+            error="not_sent",
+            outcome=Outcome.FAILURE,
+            next_in=None,
+        )
         return None
     return attempt
 
