@@ -43,26 +43,26 @@ class Fault:
     def __init__(self, order, wire, clock):
         self._point, self._action, self._clock = order["failpoint"], order["action"], clock
         self._change = order["change"]
-        self._passed = order["passed"]
+        self._passed, self._jump = order["passed"], timedelta(seconds=order["jump"])
         self._wire = wire
         self._lock = threading.Lock()
         self._happened = False
         self.writing = threading.local()
 
     def at(self, point, *, change=None):
+        """Return whether it happened here; *change* are the kinds of changes being written, where that matters."""
         with self._lock:
             if self._happened or point != self._point or (change is not None and self._change not in change):
                 return False
             self._happened = True
         self._wire.tell(at=point)
-        if self._action == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        elif self._action == "stop":
-            os.kill(os.getpid(), signal.SIGSTOP)
-            # The test lets time pass by moving the times in the row, so the clock that ran on meanwhile is told here.
-            self._clock.held_up += self._passed
-        else:
-            self._wire.wait()
+        if self._action != "hold":
+            os.kill(os.getpid(), {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}[self._action])
+        # A signal may reach another thread first, so this one waits for it here; who was stopped also waits for the test's word.
+        self._wire.wait()
+        # The test lets time pass by moving the times in the row, so how far the clocks ran on, or were set, is told here.
+        self._clock.held_up += self._passed
+        self._clock.skew += self._jump
         return True
 
 
@@ -112,6 +112,7 @@ class FaultyStore:
 
     def apply(self, *changes):
         kinds = {type(change).__name__ for change in changes}
+        self._fault.at("before_begin", change=kinds)
         self._fault.writing.kinds = kinds
         try:
             self._store.apply(*changes)
@@ -160,7 +161,7 @@ def open_engine(url, fault):
     if url.startswith("sqlite"):
         engine = sqlite_engine(make_url(url).database, timeout=2.0)
     else:
-        engine = create_engine(url, pool_size=10, hide_parameters=True)
+        engine = create_engine(url, pool_size=4, max_overflow=0, hide_parameters=True)
     commit = engine.dialect.do_commit
 
     def committing(_connection):

@@ -6,7 +6,7 @@ import pytest
 
 from cloud_integrations.domain.integration import State
 
-from .conftest import DATABASES, FULL, MODES
+from .conftest import DATABASES, MODES, until
 
 BEFORE_THE_REQUEST = ("after_lease", "after_sent", "before_post")
 ANSWER_IS_LOST = ("after_request_written", "after_response", "before_commit")
@@ -58,7 +58,5 @@ def test_what_a_killed_process_leaves_is_taken_up_by_the_next(database, failpoin
 
 def until_asked(stage, count):
     """A killed client's bytes are still read: wait until the provider has, so that the next request comes after."""
-    from .conftest import until
-
     until(lambda: len(stage.refreshes) >= count, "the request at the provider")
     assert len(stage.refreshes) == count
