@@ -159,7 +159,7 @@ class TracedHttp(httpx.HTTPTransport):
 
 def open_engine(url, fault):
     if url.startswith("sqlite"):
-        engine = sqlite_engine(make_url(url).database, timeout=2.0)
+        engine = sqlite_engine(make_url(url).database, timeout=float(make_url(url).query.get("timeout", 20)))
     else:
         engine = create_engine(url, pool_size=4, max_overflow=0, hide_parameters=True)
     commit = engine.dialect.do_commit

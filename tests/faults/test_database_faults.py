@@ -19,7 +19,7 @@ from .conftest import DATABASES, MODES, SERVERS
 def test_a_connection_that_breaks_around_a_commit_loses_no_token(database, change, moment, mode, stage):
     stage = stage(database, mode)
     stage.expire()
-    replica = stage.replica(moment, "hold", change=change).go()
+    replica = stage.replica(moment, "hold", change=change, wait_limit=20).go()
     replica.until("at")
     database.cut()
     outcome = replica.go().end_one()
@@ -97,7 +97,7 @@ def test_who_lost_its_lease_with_the_database_does_not_send(database, mode, stag
     stage = stage(database, mode)
     stage.expire()
     before = Copy(stage)
-    replica = stage.replica("after_lease", "hold").go()
+    replica = stage.replica("after_lease", "hold", wait_limit=20).go()
     replica.until("at")
     before.restore()
     # It finds its lease gone, takes a new one, and only then asks.

@@ -128,7 +128,7 @@ def test_who_is_held_up_inside_a_transaction_holds_others_only_until_the_server_
     stage.expire()
     option = {
         "postgresql": {"options": "-c idle_in_transaction_session_timeout=300"},
-        "mysql": {"init_command": "SET SESSION idle_write_transaction_timeout = 1"},
+        "mariadb": {"init_command": "SET SESSION idle_write_transaction_timeout = 1"},
     }
     url = sa.make_url(database.url).update_query_dict(option[database.kind]).render_as_string(hide_password=False)
     victim = stage.replica("before_commit", "stop", passed=31, url=url).go()
@@ -152,7 +152,7 @@ def test_who_holds_the_file_makes_others_wait_no_longer_than_their_engine_says(d
     victim = stage.replica("before_commit", "stop").go()
     victim.until("at")
     victim.stopped()
-    assert stage.replica().go().end_one()["error"] in {"RefreshInProgressError", "StorageUnavailableError"}
+    assert stage.replica(url=f"{database.url}?timeout=0.1").go().end_one()["error"] in {"RefreshInProgressError", "StorageUnavailableError"}
     late = victim.resume().end_one()
     assert (late["generation"], stage.ask()["token"]) == (2, late["token"])
     assert len(stage.refreshes) == 1
