@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cloud_integrations.domain.pending import Authorization, Connected, PendingAuthorization
     from cloud_integrations.domain.provider import AuthType, Provider
     from cloud_integrations.domain.removal import Removal, RevocationRun, TokenFate
+    from cloud_integrations.domain.renewal import RenewalRun
     from cloud_integrations.domain.secret import Secret
     from cloud_integrations.errors import CloudIntegrationsError
     from cloud_integrations.manager import AsyncIntegrationManager, IntegrationManager
@@ -63,6 +64,7 @@ _HOMES = {
     "Provider": "domain.provider",
     "ProviderSummary": "domain.application",
     "Removal": "domain.removal",
+    "RenewalRun": "domain.renewal",
     "RevocationRun": "domain.removal",
     "Secret": "domain.secret",
     "Settings": "ports.wiring",
@@ -105,6 +107,7 @@ __all__ = [
     "Provider",
     "ProviderSummary",
     "Removal",
+    "RenewalRun",
     "RevocationRun",
     "Secret",
     "Settings",

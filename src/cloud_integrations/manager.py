@@ -18,6 +18,7 @@ from cloud_integrations.domain.credential import AccessToken
 from cloud_integrations.domain.integration import Integration
 from cloud_integrations.domain.pending import Authorization, Connected, PendingAuthorization
 from cloud_integrations.domain.removal import Removal, RevocationRun
+from cloud_integrations.domain.renewal import RenewalRun
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.ports.catalogue import Providers
 from cloud_integrations.ports.cipher import Cipher
@@ -28,8 +29,10 @@ from cloud_integrations.ports.store import AsyncStore, Store, StoreReport
 from cloud_integrations.ports.tenants import AsyncTenants, Tenants
 from cloud_integrations.ports.transport import AsyncTransport, Transport
 from cloud_integrations.ports.wiring import Settings, Wiring
+from cloud_integrations.runtime.breaker import WindowBreaker
 from cloud_integrations.runtime.cache import TokenShelves, TtlCache
 from cloud_integrations.runtime.clock import AsyncSystemPause, SystemClock, SystemEntropy, SystemPause
+from cloud_integrations.runtime.crew import InlineCrew, TaskCrew
 from cloud_integrations.runtime.inline import run_inline
 from cloud_integrations.runtime.lifted import lift_keys, lift_pause, lift_store, lift_tenants, lift_transport
 from cloud_integrations.runtime.locks import TaskFlights, ThreadFlights
@@ -72,6 +75,7 @@ class IntegrationManager:
         pause: Pause | None = None,
     ) -> None:
         clock = clock or SystemClock()
+        entropy = entropy or SystemEntropy()
         settings = settings or Settings()
         self._wiring = Wiring(
             store=lift_store(store),
@@ -81,14 +85,15 @@ class IntegrationManager:
             providers=providers,
             tenants=lift_tenants(tenants or AnyTenant()),
             clock=clock,
-            entropy=entropy or SystemEntropy(),
+            entropy=entropy,
             pause=lift_pause(pause or SystemPause()),
             flights=ThreadFlights(),
+            crew=InlineCrew(),
             observer=GuardedObserver(LoggingObserver() if observer is None else observer),
             data_keys=TtlCache(clock, limit=1_000),
             tokens=TokenShelves(clock),
             uses=TtlCache(clock, limit=100_000),
-            refused_applications=TtlCache(clock, limit=1_000),
+            breaker=WindowBreaker(clock, entropy),
             owner=_owner(),
             applications=flows.index_applications(applications, providers, settings),
             settings=settings,
@@ -365,6 +370,14 @@ class IntegrationManager:
         self._ensure_ready()
         return run_inline(flows.disconnect(self._wiring, tenant_id, integration_id, caller=_caller(actor, request_id)))
 
+    def refresh_due(self, *, limit: int = 100) -> RenewalRun:
+        """Renew up to *limit* tokens whose time has come; call it now and then, from any number of processes.
+
+        The database says whose turn it is, so no token is renewed twice.  Needs no worker of ours: any scheduler will do.
+        """
+        self._ensure_ready()
+        return run_inline(flows.refresh_due(self._wiring, limit=limit))
+
     def retry_revocations(self, *, limit: int = 100) -> RevocationRun:
         """Try again to revoke tokens whose provider did not take it; call it now and then, from any number of processes."""
         self._ensure_ready()
@@ -469,6 +482,7 @@ class AsyncIntegrationManager:
         pause: AsyncPause | None = None,
     ) -> None:
         clock = clock or SystemClock()
+        entropy = entropy or SystemEntropy()
         settings = settings or Settings()
         self._wiring = Wiring(
             store=store,
@@ -478,14 +492,15 @@ class AsyncIntegrationManager:
             providers=providers,
             tenants=tenants or AsyncAnyTenant(),
             clock=clock,
-            entropy=entropy or SystemEntropy(),
+            entropy=entropy,
             pause=pause or AsyncSystemPause(),
             flights=TaskFlights(),
+            crew=TaskCrew(),
             observer=GuardedObserver(LoggingObserver() if observer is None else observer),
             data_keys=TtlCache(clock, limit=1_000),
             tokens=TokenShelves(clock),
             uses=TtlCache(clock, limit=100_000),
-            refused_applications=TtlCache(clock, limit=1_000),
+            breaker=WindowBreaker(clock, entropy),
             owner=_owner(),
             applications=flows.index_applications(applications, providers, settings),
             settings=settings,
@@ -711,6 +726,11 @@ class AsyncIntegrationManager:
         """Delete the integration and revoke its tokens at the provider (RFC 7009 or its own request)."""
         await self._ensure_ready()
         return await flows.disconnect(self._wiring, tenant_id, integration_id, caller=_caller(actor, request_id))
+
+    async def refresh_due(self, *, limit: int = 100) -> RenewalRun:
+        """Renew up to *limit* tokens whose time has come; call it now and then, from any number of processes."""
+        await self._ensure_ready()
+        return await flows.refresh_due(self._wiring, limit=limit)
 
     async def retry_revocations(self, *, limit: int = 100) -> RevocationRun:
         """Try again to revoke tokens whose provider did not take it; call it now and then, from any number of processes."""

@@ -14,6 +14,7 @@ from .force_refresh import force_refresh, replace_refused
 from .get_token import get_token
 from .list_integrations import get_integration, list_integrations
 from .prepare import prepare, report
+from .refresh_due import refresh_due
 from .retry_revocations import retry_revocations
 from .verify import verify
 
@@ -35,6 +36,7 @@ __all__ = [
     "list_providers",
     "prepare",
     "record_denied",
+    "refresh_due",
     "replace_api_key",
     "replace_refused",
     "report",

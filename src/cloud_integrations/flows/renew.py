@@ -48,7 +48,8 @@ from .sealing import active_key, open_field, seal_grant
 
 _SEND_RESERVE = timedelta(seconds=5)
 _BACKOFF_CAP = timedelta(minutes=5)
-_REFUSED_APPLICATION_SECONDS = 30.0
+_MISCONFIGURED_REST = timedelta(minutes=5)
+"""When the worker looks again at a grant whose application was refused."""
 _SOON = 3
 """How many replays follow each other quickly inside a grace period."""
 _FIRST_LOOK = 0.005
@@ -167,9 +168,7 @@ async def _load_renewable(wiring: Wiring, tenant_id: TenantId, integration_id: I
 async def _begin(wiring: Wiring, held: StoredIntegration, wish: _Wish) -> _Attempt | None:
     """Take the lease and mark the request as leaving; None if somebody else holds it."""
     client = granting_client(wiring, held.facts)
-    refused = wiring.refused_applications.find(client.context_id)
-    if refused is not None:
-        raise AppMisconfiguredError(provider_id=str(held.facts.provider_id), reason=refused)
+    _ask_breaker(wiring, client)
     behaviour = client.method.refresh_token
     lease, deadline = lease_and_deadline(behaviour, lease=wiring.settings.lease, deadline=wiring.settings.deadline)
     wait = attempt_wait(held, behaviour, now=wiring.clock.now(), deadline=deadline, forced=wish.forced, access_is_dead=wish.access_is_dead)
@@ -225,9 +224,22 @@ async def _begin(wiring: Wiring, held: StoredIntegration, wish: _Wish) -> _Attem
             error="not_sent",
             outcome=Outcome.FAILURE,
             next_in=None,
+            due_in=timedelta(),
         )
         return None
     return attempt
+
+
+def _ask_breaker(wiring: Wiring, client: Client) -> None:
+    """Raise while the breaker of this authorization server is open."""
+    wait = wiring.breaker.wait(client.context_id)
+    if wait is None:
+        return
+    provider_id = str(client.provider.provider_id)
+    refused = wiring.breaker.reason(client.context_id)
+    if refused is not None:
+        raise AppMisconfiguredError(provider_id=provider_id, reason=refused)
+    raise ProviderUnavailableError(provider_id=provider_id, reason="breaker_open", retry_after=max(wait, timedelta(seconds=1)))
 
 
 async def _take_lease(
@@ -272,7 +284,10 @@ async def _take_lease(
 
 async def _send(wiring: Wiring, attempt: _Attempt) -> StoredIntegration | None:
     """Send the request and write what came of it; None if the row has moved on without us."""
-    match await _ask(wiring, attempt):
+    outcome = await _ask(wiring, attempt)
+    answered = not isinstance(outcome, Unknown) and outcome != NotProcessed("unreachable")
+    wiring.breaker.note(attempt.client.context_id, ok=answered)
+    match outcome:
         case Granted(grant):
             return await _save(wiring, attempt, grant)
         case Refused(reason):
@@ -407,7 +422,15 @@ async def _refused(wiring: Wiring, attempt: _Attempt, *, reason: str) -> StoredI
         return found
     why = "rotation_lost" if attempt.unresolved_before else "revoked"
     stands = await _settle(
-        wiring, attempt, phase=Phase.IDLE, state=State.NEEDS_REAUTH, reason=why, error=reason, outcome=Outcome.FAILURE, next_in=None
+        wiring,
+        attempt,
+        phase=Phase.IDLE,
+        state=State.NEEDS_REAUTH,
+        reason=why,
+        error=reason,
+        outcome=Outcome.FAILURE,
+        next_in=None,
+        due_in=None,
     )
     if not stands:
         return None
@@ -419,7 +442,10 @@ async def _refused(wiring: Wiring, attempt: _Attempt, *, reason: str) -> StoredI
 async def _not_processed(wiring: Wiring, attempt: _Attempt, *, reason: str, retry_after: timedelta | None) -> None:
     wait = max(_backoff(wiring, attempt), retry_after or timedelta())
     state = State.UNKNOWN if attempt.unresolved_before else State.RETRY
-    if await _settle(wiring, attempt, phase=Phase.IDLE, state=state, reason=reason, error=reason, outcome=Outcome.FAILURE, next_in=wait):
+    ending = Outcome.FAILURE
+    if await _settle(
+        wiring, attempt, phase=Phase.IDLE, state=state, reason=reason, error=reason, outcome=ending, next_in=wait, due_in=wait
+    ):
         _tell_failure(wiring, attempt, reason)
         raise ProviderUnavailableError(provider_id=str(attempt.held.facts.provider_id), reason=reason, retry_after=wait)
 
@@ -435,16 +461,18 @@ async def _lost(wiring: Wiring, attempt: _Attempt, *, reason: str) -> None:
         # Where a replay is punished the lease is kept to its end; elsewhere nothing speaks against asking again.
         phase = Phase.UNKNOWN
         wait = max(wait, (attempt.held.marks.lease_until or attempt.held.read_at) - _store_now(wiring, attempt))
-    if await _settle(wiring, attempt, phase=phase, state=State.UNKNOWN, reason=reason, error=reason, outcome=Outcome.UNKNOWN, next_in=wait):
+    again = wait
+    if rule == "strict" and attempt.held.facts.expires_at is not None:
+        again = max(wait, attempt.held.facts.expires_at - wiring.clock.now())
+    ending, state = Outcome.UNKNOWN, State.UNKNOWN
+    if await _settle(wiring, attempt, phase=phase, state=state, reason=reason, error=reason, outcome=ending, next_in=wait, due_in=again):
         _tell_failure(wiring, attempt, reason)
-        if rule == "strict" and attempt.held.facts.expires_at is not None:
-            wait = max(wait, attempt.held.facts.expires_at - wiring.clock.now())
-        raise ProviderUnavailableError(provider_id=str(attempt.held.facts.provider_id), reason=reason, retry_after=wait)
+        raise ProviderUnavailableError(provider_id=str(attempt.held.facts.provider_id), reason=reason, retry_after=again)
 
 
 async def _misconfigured(wiring: Wiring, attempt: _Attempt, *, reason: str) -> None:
     """The operator's application is refused: nobody's grant is at fault, and nobody asks again for a while."""
-    wiring.refused_applications.put(attempt.client.context_id, reason, seconds=_REFUSED_APPLICATION_SECONDS)
+    wiring.breaker.trip(attempt.client.context_id, reason)
     facts = attempt.held.facts
     await _settle(
         wiring,
@@ -455,6 +483,7 @@ async def _misconfigured(wiring: Wiring, attempt: _Attempt, *, reason: str) -> N
         error=reason,
         outcome=Outcome.FAILURE,
         next_in=None,
+        due_in=_MISCONFIGURED_REST,
     )
     _tell_failure(wiring, attempt, reason)
     raise AppMisconfiguredError(provider_id=str(facts.provider_id), reason=reason)
@@ -470,6 +499,7 @@ async def _settle(
     error: str,
     outcome: Outcome,
     next_in: timedelta | None,
+    due_in: timedelta | None,
 ) -> bool:
     """Write how an attempt without tokens ended; False if somebody with a newer lease, or the user, has written since."""
     now = wiring.clock.now()
@@ -487,6 +517,7 @@ async def _settle(
                 state_since=before.state_since if state is before.state else now,
                 error=error,
                 next_attempt_at=None if next_in is None else _store_now(wiring, attempt) + next_in,
+                due_at=None if due_in is None else _store_now(wiring, attempt) + due_in,
             ),
             recorded(
                 wiring,

@@ -8,10 +8,12 @@ from datetime import timedelta
 
 from cloud_integrations.domain.application import OAuthApplication
 from cloud_integrations.domain.freshness import HARD_MARGIN
+from cloud_integrations.ports.breaker import Breaker
 from cloud_integrations.ports.caches import Cache, TokenCache
 from cloud_integrations.ports.catalogue import Providers
 from cloud_integrations.ports.cipher import Cipher
 from cloud_integrations.ports.clock import AsyncPause, Clock, Entropy
+from cloud_integrations.ports.crew import Crew
 from cloud_integrations.ports.keys import AsyncKeyService
 from cloud_integrations.ports.locks import SingleFlight
 from cloud_integrations.ports.observer import Observer
@@ -65,13 +67,13 @@ class Wiring:
     entropy: Entropy
     pause: AsyncPause
     flights: SingleFlight
+    crew: Crew
     observer: Observer
     data_keys: Cache
     tokens: TokenCache
     uses: Cache
     """Which uses were recorded lately."""
-    refused_applications: Cache
-    """Applications that their provider refused lately: not asked again for a while, whoever wants a token."""
+    breaker: Breaker
     owner: str
     """This process, as lease rows name it."""
     applications: Mapping[str, OAuthApplication] = field(default_factory=dict)

@@ -1,0 +1,20 @@
+"""What a round of renewals did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenewalRun:
+    """Counts of one round; `claimed` is the sum of the others."""
+
+    claimed: int = 0
+    renewed: int = 0
+    postponed: int = 0
+    """The provider has a problem, or somebody else is at it; it is tried again."""
+    reconnect_required: int = 0
+    gone: int = 0
+    """Removed meanwhile."""
+    failed: int = 0
+    """The store or the keyring could not be used."""

@@ -1,0 +1,65 @@
+"""Tokens are renewed before they end, whether anybody asks for them or not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+
+from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.integration import DueIntegration
+from cloud_integrations.domain.renewal import RenewalRun
+from cloud_integrations.errors import (
+    AppMisconfiguredError,
+    CloudIntegrationsError,
+    CredentialError,
+    IntegrationNotFoundError,
+    ProviderUnavailableError,
+    ReconnectRequiredError,
+)
+from cloud_integrations.ports.wiring import Wiring
+
+from .renew import renew
+
+HOLD = timedelta(minutes=5)
+"""How long a claimed row is out of every other worker's sight; a worker that dies gives it back after this."""
+AT_ONCE = 8
+"""Requests to one provider at the same time, in this process."""
+_PATIENCE = timedelta(seconds=1)
+
+
+async def refresh_due(wiring: Wiring, /, *, limit: int) -> RenewalRun:
+    """Claim up to *limit* integrations whose time has come and renew them; any number of processes may do so at once.
+
+    A tenant has one integration per provider at the most, so no tenant can crowd out another.
+    """
+    counts: Counter[str] = Counter()
+    claimed = await wiring.store.claim_due(limit=limit, hold=HOLD)
+
+    async def one(due: DueIntegration) -> None:
+        counts[await _renew(wiring, due)] += 1
+
+    await wiring.crew.each(claimed, one, key=lambda due: due.provider_id, at_once=AT_ONCE)
+    return RenewalRun(
+        claimed=len(claimed),
+        renewed=counts["renewed"],
+        postponed=counts["postponed"],
+        reconnect_required=counts["reconnect_required"],
+        gone=counts["gone"],
+        failed=counts["failed"],
+    )
+
+
+async def _renew(wiring: Wiring, due: DueIntegration) -> str:
+    try:
+        await renew(wiring, due.tenant_id, due.integration_id, seen_generation=due.generation, caller=Caller(), patience=_PATIENCE)
+    except ReconnectRequiredError:
+        return "reconnect_required"
+    except IntegrationNotFoundError:
+        return "gone"
+    except (ProviderUnavailableError, AppMisconfiguredError, CredentialError):
+        # Its next time is in the row.
+        return "postponed"
+    except CloudIntegrationsError:
+        # The store's or the keyring's trouble: the row comes back when its hold is over.
+        return "failed"
+    return "renewed"
