@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .exits import MEANINGS, GuardedGroup
+from .exits import MEANINGS, CommandLineError, GuardedGroup
 
 if TYPE_CHECKING:
     from .render import Screen
@@ -197,6 +197,45 @@ def serve(
         it.run_demo(screen, host=host, port=port)
     else:
         it.run(screen, _settings(ctx), host=host, port=port)
+
+
+@app.command()
+def worker(
+    ctx: typer.Context,
+    *,
+    once: Annotated[bool, typer.Option("--once", help="Work until nothing is due, print the counts, and end.")] = False,
+    batch: Annotated[int, typer.Option("--batch", metavar="COUNT", min=1, max=1000, help="How many a round claims.")] = 100,
+    interval: Annotated[
+        float,
+        typer.Option("--interval", metavar="SECONDS", min=1, max=3600, help="How often to look while nothing is due, give or take 20 %."),
+    ] = 30,
+    health_port: Annotated[
+        int | None,
+        typer.Option(
+            "--health-port",
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="Answer GET /health on this port; 0 takes a free one. Left out: nothing listens.",
+            show_default=False,
+        ),
+    ] = None,
+    health_host: Annotated[str, typer.Option("--health-host", metavar="ADDRESS", help="Where the health endpoint listens.")] = "127.0.0.1",
+    output: Output = None,
+) -> None:
+    """Renew tokens before they end.
+
+    Makes rounds over what is due, and over the revocations that wait, until it is interrupted; then what is under way ends, and nothing
+    new begins. Any number of workers may run on one database. What it does is told on stderr, as lines of JSON with --output json. With
+    --once the counts go to stdout, and the exit code is 7 when the database failed in between.
+    """
+    from . import worker as it
+
+    if once and health_port is not None:
+        raise CommandLineError("--once ends soon and has no --health-port")
+    pace = it.Pace(batch=batch, interval=interval)
+    health = None if health_port is None else (health_host, health_port)
+    it.run(_open(ctx, output), _settings(ctx), pace=pace, once=once, health=health)
 
 
 @app.command()
@@ -516,7 +555,7 @@ def revocations_retry(
 ) -> None:
     """Try those again whose time has come.
 
-    Run it now and then, or use `serve`, which does.
+    Run it now and then, or use `serve` or `worker`, which do.
     """
     from . import integrations as it
 

@@ -18,8 +18,9 @@ from rich.text import Text
 from cloud_integrations import Actor, Secret
 from cloud_integrations.testing import token_id
 
+from .listening import Listening
 from .render import visible
-from .serve import DEMO_TENANT, DemoHost, Listening, demo_host
+from .serve import DEMO_TENANT, DemoHost, demo_host
 
 _REQUEST_FIELD = re.compile(r'name="request" value="([^"]+)"')
 _ACTOR = Actor(id="demo")

@@ -108,6 +108,10 @@ class Screen:
         """Say something to the person; programs do not read it."""
         print(visible(text), file=sys.stderr, flush=True)  # noqa: T201  # notes go to stderr
 
+    def progress(self, facts: Mapping[str, Any], line: str, /) -> None:
+        """Say on stderr what goes on: a line for people, or one of JSON."""
+        self.note(json.dumps(facts) if self.as_json else line)
+
 
 def _console() -> Console:
     console = Console(highlight=False)

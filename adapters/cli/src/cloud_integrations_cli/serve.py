@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import NoReturn
 from uuid import UUID
 
-import uvicorn
 from fastapi import FastAPI
 
 from cloud_integrations import AsyncIntegrationManager, Catalogue, LocalKeyring, Secret
@@ -29,33 +28,12 @@ from .database import migrate_database
 from .files import write_private
 from .host import build_app
 from .keys import new_token, token_hash
+from .listening import Listening, bind
 from .render import Screen
 from .sessions import Sessions, Tokens
 from .settings import BuiltConfiguration, Configuration, ServeToken, is_loopback
 
 DEMO_TENANT = "acme"
-
-
-class Listening(uvicorn.Server):
-    """A uvicorn server that tells when it is ready and leaves signals alone."""
-
-    def __init__(self, app: FastAPI, /, *, when_ready: Callable[[], None]) -> None:
-        # Its own log would show a callback's query, and so would its access log.
-        super().__init__(
-            uvicorn.Config(app, log_config=None, access_log=False, server_header=False, lifespan="on", timeout_graceful_shutdown=10)
-        )
-        self._when_ready = when_ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to listen, and say so."""
-        await super().startup(sockets)
-        if self.started:
-            self._when_ready()
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """Let whoever runs the server decide about signals."""
-        yield
 
 
 class UntilSignal(Listening):
@@ -228,21 +206,6 @@ async def demo_host(port: int = 0, /) -> AsyncGenerator[DemoHost]:
                     oauth_id=by_sign_in.provider_id,
                     keys_id=by_key.provider_id,
                 )
-
-
-def bind(host: str, port: int, /) -> socket.socket:
-    """Take the address now, so that its port is known and a port in use is told before anything starts."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
-    except OSError as error:
-        bound.close()
-        raise ConfigurationError(
-            setting=f"{host}:{port}", problem=f"cannot be listened on: {error.strerror or 'no such address'}"
-        ) from None
-    return bound
 
 
 def _check_permissions(configuration: Configuration) -> None:

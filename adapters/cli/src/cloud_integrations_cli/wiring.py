@@ -121,9 +121,23 @@ async def open_async_manager(
     applications: Sequence[OAuthApplication] | None = None,
 ) -> AsyncGenerator[AsyncIntegrationManager]:
     """Give the awaiting manager, started, and put everything away afterwards."""
+    async with unstarted_async_manager(configuration, providers=providers, applications=applications) as manager:
+        await manager.start()
+        yield manager
+
+
+@asynccontextmanager
+async def unstarted_async_manager(
+    configuration: Configuration,
+    /,
+    *,
+    providers: Catalogue | None = None,
+    applications: Sequence[OAuthApplication] | None = None,
+) -> AsyncGenerator[AsyncIntegrationManager]:
+    """Give the awaiting manager, which starts when it is first used, and put everything away afterwards."""
     engine = _open_async_engine(configuration)
     try:
-        async with AsyncIntegrationManager(
+        manager = AsyncIntegrationManager(
             store=AsyncSqlAlchemyStore(engine),
             transport=AsyncHttpxTransport(),
             keys=AsyncLocalKeyring(keyring(configuration)),
@@ -131,8 +145,11 @@ async def open_async_manager(
             providers=catalogue(configuration) if providers is None else providers,
             applications=configuration.oauth_applications() if applications is None else applications,
             settings=configuration.library_settings(),
-        ) as manager:
+        )
+        try:
             yield manager
+        finally:
+            await manager.close()
     finally:
         if isinstance(engine, AsyncEngine):
             await engine.dispose()

@@ -1,0 +1,375 @@
+"""`worker` as operators run it: real processes on one database, and a provider that counts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+import pytest
+
+from cloud_integrations import Actor, RenewalRun, RevocationRun
+from cloud_integrations.errors import SchemaError, StorageUnavailableError
+from cloud_integrations.testing import Misbehaviour, SimulatedProvider
+from cloud_integrations_cli import wiring, worker
+from cloud_integrations_cli.render import Output, Screen
+from cloud_integrations_cli.settings import load
+
+from .conftest import start
+
+COUNTS = [
+    "rounds",
+    "claimed",
+    "renewed",
+    "postponed",
+    "reconnectRequired",
+    "gone",
+    "failed",
+    "revoked",
+    "abandoned",
+    "waitingRevocations",
+]
+
+
+def connect(home: Path, provider: SimulatedProvider, count: int, *, due: bool = True) -> None:
+    """Connect tenants by OAuth2; *due* moves the time of their renewal into the past."""
+    with wiring.open_manager(load(home / "cloud-integrations.toml")) as manager:
+        for number in range(count):
+            tenant = f"tenant-{number}"
+            begun = manager.begin_oauth(tenant, "simulated", name="Cloud account", actor=Actor(id="grace"))
+            answer = parse_qsl(urlsplit(provider.sign_in(begun.url)).query)
+            manager.complete_oauth(begun.context_id, answer, browser_token=begun.browser_token, actor=Actor(id="grace"))
+    if due:
+        make_due(home)
+
+
+def make_due(home: Path) -> None:
+    execute(home, "UPDATE ci_integration SET due_at = 1")
+
+
+def execute(home: Path, statement: str) -> None:
+    [database] = home.glob("*.db")
+    with closing(sqlite3.connect(database, timeout=10)) as connection, connection:
+        connection.execute(statement)
+
+
+def wait_for_a_request(provider: SimulatedProvider) -> None:
+    for _ in range(10_000):
+        if provider.refresh_count:
+            return
+        time.sleep(0.002)
+    pytest.fail("no refresh request arrived")
+
+
+class Running:
+    """A worker that is a process of its own, telling what it does as lines of JSON."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stderr is not None
+        self.process = process
+        self._lines = process.stderr
+        self.told: list[dict[str, Any]] = []
+
+    def until(self, event: str) -> dict[str, Any]:
+        """Read until the worker tells *event*."""
+        for line in self._lines:
+            assert line.startswith("{"), line
+            self.told.append(json.loads(line))
+            if self.told[-1].get("event") == event:
+                return self.told[-1]
+        pytest.fail(f"the worker ended before it told {event!r}: {self.told}")
+
+    def stop(self, number: int = signal.SIGTERM) -> dict[str, Any]:
+        self.process.send_signal(number)
+        stopped = self.until("stopped")
+        assert self.process.wait(timeout=30) == 0
+        return stopped
+
+
+@pytest.fixture
+def working(home: Path) -> Iterator[Any]:
+    processes: list[subprocess.Popen[str]] = []
+
+    def begin(*words: str) -> Running:
+        processes.append(start("worker", "-o", "json", *words, cwd=home))
+        return Running(processes[-1])
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def test_one_pass_renews_all_that_is_due_and_prints_the_counts(home, provider, run):
+    connect(home, provider, 5)
+    ran = run("worker", "--once", "--batch", "2", "-o", "json")
+    assert ran.code == 0, ran.err
+    assert list(ran.data()) == COUNTS
+    assert ran.data() == dict.fromkeys(COUNTS, 0) | {"rounds": 3, "claimed": 5, "renewed": 5}
+    assert json.loads(ran.err.splitlines()[0]) == {
+        "event": "round",
+        "claimed": 2,
+        "renewed": 2,
+        "postponed": 0,
+        "reconnectRequired": 0,
+        "gone": 0,
+        "failed": 0,
+    }
+    assert provider.refresh_count == 5
+    again = run("worker", "--once")
+    assert (again.code, again.err) == (0, "")
+    assert re.search(r"^Renewed +0$", again.out, re.MULTILINE)
+    assert re.search(r"^Waiting revocations +0$", again.out, re.MULTILINE)
+
+
+def test_what_is_not_due_yet_is_left_alone(home, provider, run):
+    connect(home, provider, 1, due=False)
+    assert run("worker", "--once", "-o", "json").data()["claimed"] == 0
+    assert provider.refresh_count == 0
+
+
+def test_one_pass_tells_what_could_not_be_renewed(home, provider, run):
+    connect(home, provider, 2)
+    provider.misbehave(Misbehaviour.UNAVAILABLE)
+    provider.revoke_grant()
+    ran = run("worker", "--once")
+    assert ran.code == 0
+    assert "postponed 1" in ran.err
+    assert "reconnect required 1" in ran.err
+
+
+def test_one_pass_revokes_what_waits(home, provider, run):
+    connect(home, provider, 1, due=False)
+    provider.misbehave(Misbehaviour.UNAVAILABLE, endpoint="revoke", times=2)
+    run("integrations", "delete", "simulated", "-t", "tenant-0", "--yes")
+    execute(home, "UPDATE ci_revocation SET next_attempt_at = 1")
+    data = run("worker", "--once", "-o", "json").data()
+    assert (data["revoked"], data["waitingRevocations"]) == (2, 0)
+
+
+@pytest.mark.requirement("REF-03")
+def test_two_workers_at_once_renew_each_token_once(home, provider):
+    connect(home, provider, 24)
+    words = ("worker", "--once", "--batch", "4", "-o", "json")
+    processes = [start(*words, cwd=home) for _ in range(2)]
+    ended = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], ended
+    done = [json.loads(out)["data"] for out, _ in ended]
+    assert sum(each["renewed"] for each in done) == 24, done
+    assert (provider.refresh_count, provider.in_flight_max) == (24, 1)
+    assert not any(request.reused for request in provider.requests)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_works_until_it_is_asked_to_stop(home, provider, working, number):
+    connect(home, provider, 2)
+    worker = working()
+    assert worker.until("ready")["health"] is None
+    assert worker.until("round")["renewed"] == 2
+    stopped = worker.stop(number)
+    assert (stopped["renewed"], stopped["rounds"]) == (2, 1)
+
+
+@pytest.mark.requirement("REF-10")
+def test_asked_to_stop_it_lets_a_renewal_end_and_begins_no_other(home, provider, run, working):
+    connect(home, provider, 2)
+    provider.misbehave(Misbehaviour.SLOW, delay=timedelta(seconds=0.5))
+    worker = working("--batch", "1")
+    wait_for_a_request(provider)
+    assert worker.stop()["renewed"] == 1
+    assert provider.refresh_count == 1
+    assert run("worker", "--once", "-o", "json").data()["renewed"] == 1
+    assert not any(request.reused for request in provider.requests)
+
+
+@pytest.mark.requirement("REF-10")
+async def test_a_round_that_takes_too_long_is_left_and_what_was_sent_is_still_stored(home, provider, monkeypatch):
+    monkeypatch.setattr(worker, "_GRACE", 0)
+    await asyncio.to_thread(connect, home, provider, 1)
+    provider.misbehave(Misbehaviour.SLOW, delay=timedelta(seconds=0.3))
+    configuration = load(home / "cloud-integrations.toml")
+    async with wiring.unstarted_async_manager(configuration) as manager:
+        ours = worker.Worker(manager, Screen(Output.JSON), worker.Pace(batch=10, interval=30))
+        working = asyncio.create_task(ours.run())
+        await asyncio.to_thread(wait_for_a_request, provider)
+        ours.stopping.set()
+        await working
+        assert (ours.totals.rounds, ours.totals.renewed) == (0, 0)
+    make_due(home)
+    async with wiring.open_async_manager(configuration) as manager:
+        assert (await manager.refresh_due()).renewed == 1
+    assert not any(request.reused for request in provider.requests)
+
+
+def test_the_health_endpoint_shows_counts_and_nobodys_name(home, provider, working):
+    connect(home, provider, 1)
+    worker = working("--health-port", "0")
+    url = worker.until("ready")["health"]
+    assert urlsplit(url).hostname == "127.0.0.1"
+    worker.until("round")
+    with httpx.Client(trust_env=False) as client:
+        answer = client.get(url)
+        assert answer.status_code == 200
+        body = answer.json()
+        assert list(body) == [
+            "status", "lastRound", "rounds", "renewed", "postponed", "reconnectRequired", "failed", "waitingRevocations"
+        ]  # fmt: skip
+        assert (body["status"], body["rounds"], body["renewed"], body["failed"]) == ("ok", 1, 1, 0)
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", body["lastRound"])
+        assert "tenant-0" not in answer.text
+        assert client.get(url.replace("/health", "/")).status_code == 404
+        assert client.post(url).status_code == 405
+    worker.stop()
+
+
+def test_a_worker_without_a_round_for_three_intervals_is_stale():
+    totals = worker.Totals()
+    assert totals.as_health(interval=30)[0] == 200
+    totals.seen_at -= 91
+    status, body = totals.as_health(interval=30)
+    assert (status, body["status"], body["lastRound"]) == (503, "stale", None)
+    totals.add_renewals(RenewalRun())
+    assert totals.as_health(interval=30)[0] == 200
+
+
+def test_a_database_that_is_away_is_told_and_waited_for(home, provider, working):
+    connect(home, provider, 1)
+    database, aside = home / "cloud-integrations.db", home / "aside.db"
+    database.rename(aside)
+    database.mkdir()
+    worker = working("--health-port", "0", "--interval", "1")
+    worker.until("ready")
+    trouble = worker.until("trouble")
+    assert trouble["code"] == "storage/unavailable"
+    database.rmdir()
+    aside.rename(database)
+    assert worker.until("round")["renewed"] == 1
+    worker.stop()
+
+
+class Stub:
+    """A manager whose rounds end as told, the last one again and again."""
+
+    def __init__(self, *ends: RenewalRun | Exception) -> None:
+        self.ends = list(ends)
+        self.rounds = 0
+
+    async def refresh_due(self, *, limit: int) -> RenewalRun:
+        self.rounds += 1
+        end = self.ends.pop(0) if len(self.ends) > 1 else self.ends[0]
+        if isinstance(end, Exception):
+            raise end
+        return end
+
+    async def retry_revocations(self, *, limit: int) -> RevocationRun:
+        return RevocationRun(revoked=0, delayed=0, abandoned=0, waiting=3)
+
+
+def stubbed(*ends: RenewalRun | Exception) -> tuple[Stub, worker.Worker]:
+    stub = Stub(*ends)
+    return stub, worker.Worker(stub, Screen(), worker.Pace(batch=2, interval=30))
+
+
+@pytest.fixture
+def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long the worker wanted to sleep; it never does, and stops at the sixth time."""
+    slept: list[float] = []
+
+    async def sleep(self: worker.Worker, seconds: float) -> None:
+        slept.append(seconds)
+        await asyncio.sleep(0)
+        if len(slept) == 6:
+            self.stopping.set()
+
+    monkeypatch.setattr(worker.Worker, "_sleep", sleep)
+    monkeypatch.setattr(worker.Worker, "revoke", _no_revocations)
+    monkeypatch.setattr(worker, "_around", lambda seconds: seconds)
+    return slept
+
+
+async def _no_revocations(self: worker.Worker) -> bool:
+    await self.stopping.wait()
+    return False
+
+
+async def test_full_rounds_follow_each_other_without_a_pause(naps):
+    full, rest = RenewalRun(claimed=2, renewed=2), RenewalRun(claimed=1, renewed=1)
+    stub, ours = stubbed(full, full, full, rest)
+    await ours.run()
+    # Three full rounds and one that is not, before the first pause; then one between two pauses.
+    assert (stub.rounds, naps[:6]) == (9, [30] * 6)
+    assert ours.totals.renewed == 3 * 2 + 6
+
+
+async def test_trouble_with_the_store_is_tried_again_more_and_more_slowly(naps, capsys):
+    _, ours = stubbed(StorageUnavailableError())
+    await ours.run()
+    assert naps[:6] == [1, 2, 4, 8, 16, 30]
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 7
+    assert lines[0].endswith("once more in 1.0 s")
+    assert lines[-1] == "stopped; nothing to do"
+
+
+async def test_after_a_good_round_trouble_begins_anew(naps):
+    trouble, good = StorageUnavailableError(), RenewalRun()
+    _, ours = stubbed(trouble, trouble, good, trouble)
+    await ours.run()
+    assert naps[:4] == [1, 2, 30, 1]
+
+
+@pytest.mark.parametrize("error", [SchemaError, RuntimeError])
+async def test_what_time_does_not_heal_ends_the_worker(naps, error):
+    _, ours = stubbed(error("test") if error is RuntimeError else error(found="0", expected="1"))
+    with pytest.raises(error):
+        await ours.run()
+    assert ours.totals.rounds == 0
+
+
+def test_intervals_differ_by_a_fifth():
+    lengths = {worker._around(30) for _ in range(200)}
+    assert all(24 <= length <= 36 for length in lengths)
+    assert len(lengths) > 100
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--batch", "0"], "--batch"),
+        (["--batch", "many"], "--batch"),
+        (["--interval", "0"], "--interval"),
+        (["--health-port", "70000"], "--health-port"),
+        (["--once", "--health-port", "0"], "--health-port"),
+    ],
+)
+def test_a_wrong_option_is_named(home, run, words, named):
+    ran = run("worker", *words)
+    assert ran.code == 2
+    assert named in ran.err
+
+
+def test_a_missing_schema_is_told_at_once(home, run):
+    (home / "cloud-integrations.db").unlink()
+    for words in (["worker"], ["worker", "--once"]):
+        ran = run(*words)
+        assert ran.code == 8, ran.err
+
+
+def test_a_store_that_failed_in_between_has_its_exit_code(home, run, monkeypatch):
+    async def failing(self, *, limit):
+        return RenewalRun(claimed=1, failed=1)
+
+    monkeypatch.setattr("cloud_integrations.AsyncIntegrationManager.refresh_due", failing)
+    ran = run("worker", "--once", "-o", "json")
+    assert (ran.code, ran.data()["failed"]) == (7, 1)
