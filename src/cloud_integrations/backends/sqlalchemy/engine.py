@@ -47,18 +47,24 @@ def _set_pragmas(dbapi_connection: Any, _record: object) -> None:
 
 
 def reading_view(engine: AnyEngine, clock: Clock | None, /) -> AnyEngine:
-    """Return *engine* for single statements: no BEGIN and no ROLLBACK around them."""
-    return engine.execution_options(**_isolation(engine, "AUTOCOMMIT"), **{CLOCK_OPTION: clock})
+    """Return *engine* for single statements: on PostgreSQL, no BEGIN and no ROLLBACK around them.
+
+    There the driver switches without asking the server; elsewhere switching costs more statements than it saves.
+    """
+    level = {"isolation_level": "AUTOCOMMIT"} if engine.dialect.name == "postgresql" else {}
+    return engine.execution_options(**level, **{CLOCK_OPTION: clock})
 
 
 def writing_view(engine: AnyEngine, clock: Clock | None, /) -> AnyEngine:
-    """Return *engine* for units of work: each statement sees what others have committed, as conditional updates want it."""
-    return engine.execution_options(**_isolation(engine, "READ COMMITTED"), **{CLOCK_OPTION: clock})
+    """Return *engine* for units of work, whose connections go through `for_writing`."""
+    return engine.execution_options(**{CLOCK_OPTION: clock})
 
 
-def _isolation(engine: Engine | AsyncEngine, level: str) -> dict[str, str]:
-    """Where the driver switches without asking the server; elsewhere it costs statements each time, and `begin_writing` must do."""
-    return {"isolation_level": level} if engine.dialect.name == "postgresql" else {}
+def for_writing(connection: Connection, /) -> None:
+    """Let each statement see what others have committed, as conditional updates want it; nothing has begun yet."""
+    if connection.dialect.name == "postgresql":
+        # Said to the connection: where the host's engine was given a level by `execution_options`, that one would win over a view's.
+        connection.execution_options(isolation_level="READ COMMITTED")
 
 
 def begin_writing(connection: Connection, /) -> None:

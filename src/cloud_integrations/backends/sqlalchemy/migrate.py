@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, func, select, text
 
 from cloud_integrations.errors import StorageUnavailableError
 
-from .engine import MARIADB, begin_writing, writing_view
+from .engine import MARIADB, begin_writing, for_writing, writing_view
 from .schema import TABLE_NAMES, VERSION_TABLE
 
 _LOCK = 0x63695F6D69677261
@@ -36,9 +36,11 @@ def upgrade(engine: Engine | Connection, /) -> None:
     if isinstance(engine, Connection):
         _upgrade(engine)
         return
-    with writing_view(engine, None).connect() as connection, _alone(connection), connection.begin():
-        begin_writing(connection)
-        _upgrade(connection)
+    with writing_view(engine, None).connect() as connection, _alone(connection):
+        for_writing(connection)
+        with connection.begin():
+            begin_writing(connection)
+            _upgrade(connection)
 
 
 def current(engine: Engine | Connection, /) -> str | None:

@@ -27,7 +27,7 @@ from cloud_integrations.ports.clock import Clock
 from cloud_integrations.ports.store import Change, StoreReport
 
 from . import operations, schema
-from .engine import begin_writing, reading_view, writing_view
+from .engine import begin_writing, for_writing, reading_view, writing_view
 from .refusals import is_unstorable, was_refused, was_rolled_back
 
 if TYPE_CHECKING:
@@ -334,6 +334,7 @@ def _report(database: str, driver: str, version: str | None) -> StoreReport:
 
 def _in_transaction(connection: Connection, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """Do *operation* in a transaction: all of it, or nothing."""
+    for_writing(connection)
     with connection.begin() as transaction:
         begin_writing(connection)
         result = operation(connection, *args, **kwargs)
