@@ -16,6 +16,7 @@ import asyncio
 import json
 import os
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
@@ -439,7 +440,8 @@ class World:
             self.scheduler.step()
         manager = self.replicas[0]
         if self.held().facts.state is State.DISABLED:
-            self.run(manager.edit_integration(ACME, self.integration.id, status="active"))
+            with suppress(ReconnectRequiredError):  # it was dead before it was switched off
+                self.run(manager.edit_integration(ACME, self.integration.id, status="active"))
         # A token that lives needs nothing; when it has ended, this is how long an answer may take.
         held = self.held()
         if held.facts.expires_at is not None:

@@ -28,6 +28,8 @@ from cloud_integrations.ports.store import EraseIntegration, TakeLease
 from cloud_integrations.testing import Misbehaviour
 
 ACME = "acme"
+A_MOMENT = timedelta(milliseconds=1)
+"""Elapsed seconds are floats: a wait that is over to the microsecond may not be over yet."""
 RULES = ("none", "tolerant", "grace", "strict")
 NOT_SENT = [Misbehaviour.CONNECTION_REFUSED, Misbehaviour.RATE_LIMITED]
 UNKNOWN_NOT_ROTATED = [Misbehaviour.ERROR_BEFORE, Misbehaviour.TIMEOUT_BEFORE, Misbehaviour.TEMPORARILY_UNAVAILABLE, Misbehaviour.REDIRECT]
@@ -195,7 +197,7 @@ async def test_when_the_token_has_ended_the_next_attempt_decides(world, rule, wh
     assert timedelta() < too_early.value.retry_after <= failure.value.retry_after
     if what is Misbehaviour.RATE_LIMITED:
         assert failure.value.retry_after >= timedelta(seconds=30)
-    world.clock.advance(failure.value.retry_after)
+    world.clock.advance(failure.value.retry_after + A_MOMENT)
     if rule == "strict" and what in UNKNOWN_ROTATED:
         with pytest.raises(ReconnectRequiredError) as lost:
             await token(world)
@@ -249,7 +251,7 @@ async def test_a_refused_token_is_no_reason_to_wait_for_its_end(world):
     with pytest.raises(ProviderUnavailableError) as early:
         await world.door.replace_refused(ACME, first)
     assert early.value.retry_after <= timedelta(seconds=30)
-    world.clock.advance(early.value.retry_after)
+    world.clock.advance(early.value.retry_after + A_MOMENT)
     with pytest.raises(ReconnectRequiredError) as lost:
         await world.door.replace_refused(ACME, first)
     assert lost.value.reason == "rotation_lost"
@@ -266,7 +268,7 @@ async def test_inside_a_grace_period_the_replay_comes_soon_and_again(world):
         with pytest.raises(ProviderUnavailableError) as failure:
             await token(world)
         assert timedelta(seconds=1) <= failure.value.retry_after <= timedelta(seconds=3)
-        world.clock.advance(failure.value.retry_after)
+        world.clock.advance(failure.value.retry_after + A_MOMENT)
     renewed = await token(world)
     assert world.clock.now() - began < timedelta(seconds=30)
     assert world.provider.is_alive(renewed.value)
@@ -286,7 +288,7 @@ async def test_outside_its_grace_period_a_replay_is_kept_for_the_tokens_end(worl
         await world.door.refresh(ACME, held.id)
     assert failure.value.retry_after == first.expires_at - world.clock.now()
     assert world.provider.refresh_count == 1
-    world.clock.advance(failure.value.retry_after)
+    world.clock.advance(failure.value.retry_after + A_MOMENT)
     with pytest.raises(ReconnectRequiredError):
         await token(world)
     assert world.provider.refresh_count == 2
@@ -300,7 +302,7 @@ async def test_the_waits_between_attempts_grow_up_to_five_minutes(world):
         with pytest.raises(ProviderUnavailableError) as failure:
             await token(world)
         waits.append(failure.value.retry_after)
-        world.clock.advance(failure.value.retry_after)
+        world.clock.advance(failure.value.retry_after + A_MOMENT)
     assert all(timedelta(seconds=0.5) <= wait <= timedelta(minutes=5) for wait in waits)
     assert max(waits[:3]) < timedelta(seconds=10) < max(waits)
     world.provider.behave()

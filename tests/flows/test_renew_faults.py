@@ -30,6 +30,8 @@ from cloud_integrations.ports.store import MarkSent, Record, SaveRenewal, Settle
 from cloud_integrations.testing import Misbehaviour
 
 ACME = "acme"
+A_MOMENT = timedelta(milliseconds=1)
+"""Elapsed seconds are floats: a wait that is over to the microsecond may not be over yet."""
 LEASE = timedelta(seconds=31)
 """A little longer than a lease."""
 
@@ -388,7 +390,7 @@ async def test_a_provider_slower_than_the_deadline_is_a_lost_answer(world, rule,
         await token(world)
     assert failure.value.reason == "answer_lost"
     assert world.row(held).facts.state is State.UNKNOWN
-    world.clock.advance(failure.value.retry_after)
+    world.clock.advance(failure.value.retry_after + A_MOMENT)
     ended = await settle(world)
     assert isinstance(ended, ReconnectRequiredError) == (rule == "strict")
     await assert_sound(world, held, dead_is_fine=rule == "strict")
@@ -715,7 +717,7 @@ async def test_a_back_off_is_kept_in_the_stores_clock(world, minutes):
     assert failure.value.retry_after <= timedelta(seconds=1)
     with pytest.raises(ProviderUnavailableError):
         await token(world)
-    world.clock.advance(failure.value.retry_after)
+    world.clock.advance(failure.value.retry_after + A_MOMENT)
     assert (await token(world)).generation == 2
 
 
