@@ -659,3 +659,16 @@ async def test_a_row_without_its_credential_does_not_open(world):
     world.rows._tables.integrations[ACME, held.id] = replace(row, credential=replace(row.credential, access_token=None))
     with pytest.raises(DecryptError):
         await token(world)
+
+
+async def test_a_tenants_variable_is_put_where_its_name_stands(world):
+    held = await world.connect()
+    row = world.row(held)
+    world.rows._tables.integrations[ACME, held.id] = replace(row, facts=replace(row.facts, variables={"site": "acme-eu"}))
+    entry = world.entries[0]
+    method = entry.methods[0]
+    placement = method.access_token.placement.model_copy(update={"template": "{site}:{value}"})
+    access_token = method.access_token.model_copy(update={"placement": placement})
+    other = world.open(providers=[entry.model_copy(update={"methods": (method.model_copy(update={"access_token": access_token}),)})])
+    sent = await other.token(ACME, "simulated")
+    assert sent.headers() == {"Authorization": f"Bearer acme-eu:{sent.value.reveal()}"}
