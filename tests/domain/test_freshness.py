@@ -18,6 +18,7 @@ from cloud_integrations.domain.freshness import (
     is_unresolved,
     lease_and_deadline,
     next_step,
+    reconnect_before,
     takeover_delay,
 )
 from cloud_integrations.domain.integration import Phase, RefreshMarks, SealedCredential, State, StoredIntegration
@@ -199,3 +200,43 @@ def test_when_a_token_is_renewed_ahead_of_time(life, chance, before_the_end):
 def test_what_never_ends_is_never_due_and_what_has_ended_is_due_at_once():
     assert due_at(expires_at=None, now=NOW, chance=0.5) is None
     assert due_at(expires_at=NOW - HOUR, now=NOW, chance=0.5) == NOW - HOUR
+
+
+# Forecast and keep-alive
+
+CONSENT = datetime(2026, 1, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("idle", "absolute", "told", "before", "expected"),
+    [
+        pytest.param(None, None, None, None, None, id="nobody-says"),
+        pytest.param(None, None, None, 50 * DAY, 50 * DAY, id="what-was-known-stands"),
+        pytest.param(90 * DAY, None, None, None, 130 * DAY, id="idleness-counts-from-the-use"),
+        pytest.param(None, 365 * DAY, None, None, 365 * DAY, id="a-fixed-end-counts-from-the-consent"),
+        pytest.param(90 * DAY, 100 * DAY, None, None, 100 * DAY, id="the-earlier-one-wins"),
+        pytest.param(90 * DAY, 365 * DAY, 60 * DAY, None, 60 * DAY, id="what-the-answer-says-wins-when-it-is-earlier"),
+        pytest.param(None, None, 60 * DAY, 50 * DAY, 60 * DAY, id="a-new-answer-replaces-what-was-known"),
+    ],
+)
+def test_when_a_refresh_token_ends_for_good(idle, absolute, told, before, expected):
+    facts = RefreshTokenFacts(idle=idle, absolute=absolute)
+    ends = reconnect_before(
+        facts,
+        granted_at=CONSENT,
+        now=CONSENT + 40 * DAY,
+        told=None if told is None else CONSENT + told,
+        before=None if before is None else CONSENT + before,
+    )
+    assert ends == (None if expected is None else CONSENT + expected)
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.5, 1.0])
+def test_a_refresh_token_that_dies_of_idleness_is_used_in_time(chance):
+    never_ends = due_at(expires_at=None, now=CONSENT, chance=chance, idle=90 * DAY)
+    assert 63 * DAY <= never_ends - CONSENT <= 72 * DAY
+    long_life = due_at(expires_at=CONSENT + 300 * DAY, now=CONSENT, chance=chance, idle=90 * DAY)
+    assert long_life == never_ends
+    short_life = due_at(expires_at=CONSENT + timedelta(hours=1), now=CONSENT, chance=chance, idle=90 * DAY)
+    assert short_life < CONSENT + timedelta(hours=1)

@@ -672,3 +672,27 @@ async def test_a_tenants_variable_is_put_where_its_name_stands(world):
     other = world.open(providers=[entry.model_copy(update={"methods": (method.model_copy(update={"access_token": access_token}),)})])
     sent = await other.token(ACME, "simulated")
     assert sent.headers() == {"Authorization": f"Bearer acme-eu:{sent.value.reveal()}"}
+
+
+# The end that no renewal moves
+
+
+async def test_a_tenant_that_must_soon_reconnect_is_named_once_a_day(world):
+    method = world.entries[0].methods[0]
+    ending = method.refresh_token.model_copy(update={"absolute": timedelta(days=20)})
+    world.entries[0] = world.entries[0].model_copy(update={"methods": (method.model_copy(update={"refresh_token": ending}),)})
+    world.door = world.open()
+    held = await world.connect()
+    assert held.reconnect_before == held.granted_at + timedelta(days=20)
+    world.pass_(days=5)
+    await world.door.refresh(ACME, held.id)
+    assert "credential.reconnect_soon" not in world.facts.names
+    world.pass_(days=5)
+    await world.door.refresh(ACME, held.id)
+    await world.door.refresh(ACME, held.id)
+    [told] = [fact for fact in world.facts.told if fact.name == "credential.reconnect_soon"]
+    assert told.facts == {"integration": str(held.id), "before": held.reconnect_before.isoformat()}
+    world.pass_(days=1, seconds=1)
+    renewed = await world.door.refresh(ACME, held.id)
+    assert world.facts.names.count("credential.reconnect_soon") == 2
+    assert renewed.reconnect_before == held.reconnect_before

@@ -382,7 +382,7 @@ def _replace_credential(tables: _Tables, change: ReplaceCredential) -> None:
     held = _require(tables, change.facts.tenant_id, change.facts.id)
     _unless_stale(held.credential.generation == change.expected_generation and held.facts.state is not State.DISABLED)
     lease = held.marks.lease_token + 1
-    facts = replace(change.facts, provider_id=held.facts.provider_id, created_at=held.facts.created_at)
+    facts = replace(change.facts, provider_id=held.facts.provider_id, name=held.facts.name, created_at=held.facts.created_at)
     marks = RefreshMarks(
         lease_token=lease,
         lease_owner=RECONNECT_OWNER,
@@ -437,6 +437,7 @@ def _save_renewal(tables: _Tables, change: SaveRenewal) -> None:
         scopes=facts.scopes,
         expires_at=facts.expires_at,
         reconnect_before=facts.reconnect_before,
+        variables=facts.variables,
         state=State.ACTIVE,
         state_since=facts.state_since,
         reason=None,

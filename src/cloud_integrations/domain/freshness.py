@@ -137,8 +137,37 @@ def lease_and_deadline(facts: RefreshTokenFacts, /, *, lease: timedelta, deadlin
     return facts.grace / 2, deadline * (facts.grace / 2 / lease)
 
 
-def due_at(*, expires_at: datetime | None, now: datetime, chance: float) -> datetime | None:
-    """When to renew ahead of time: 20 % of the life before its end (60 to 600 s; a third of a life under 120 s), with jitter."""
+def due_at(*, expires_at: datetime | None, now: datetime, chance: float, idle: timedelta | None = None) -> datetime | None:
+    """When to renew ahead of time, with jitter; None: never.
+
+    20 % of the life before its end (60 to 600 s; a third of a life under 120 s).  Refresh tokens that die when
+    they are not used for *idle* are used after 70 to 80 % of it (keep-alive), also where the access token never ends.
+    """
+    ahead = _ahead_of_end(expires_at, now=now, chance=chance)
+    if idle is None:
+        return ahead
+    keep_alive = now + idle * (0.8 - 0.1 * chance)
+    return keep_alive if ahead is None else min(ahead, keep_alive)
+
+
+def reconnect_before(
+    facts: RefreshTokenFacts, /, *, granted_at: datetime, now: datetime, told: datetime | None, before: datetime | None = None
+) -> datetime | None:
+    """When a refresh token that was given or used *now* ends for good; None: nobody says.
+
+    The earliest of what the answer *told*, of idleness, and of a fixed end counted from the consent.  Where the provider
+    says nothing at a renewal, what was known *before* stands.
+    """
+    ends = [told]
+    if facts.idle is not None:
+        ends.append(now + facts.idle)
+    if facts.absolute is not None:
+        ends.append(granted_at + facts.absolute)
+    known = [end for end in ends if end is not None]
+    return min(known) if known else before
+
+
+def _ahead_of_end(expires_at: datetime | None, *, now: datetime, chance: float) -> datetime | None:
     if expires_at is None:
         return None
     life = max(expires_at - now, timedelta())

@@ -92,6 +92,8 @@ class Integration:
     requested_scopes: tuple[str, ...] = ()
     expires_at: datetime | None = None
     """When the access token ends; None: unknown, or never."""
+    granted_at: datetime | None = None
+    """When the tenant last consented (OAuth2)."""
     reconnect_before: datetime | None = None
     """When the refresh token ends for good, where the provider says so."""
     account: AccountFacts = AccountFacts()

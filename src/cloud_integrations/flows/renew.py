@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from cloud_integrations.domain.audit import Caller, Outcome
 from cloud_integrations.domain.credential import Grant
-from cloud_integrations.domain.freshness import attempt_wait, due_at, is_unresolved, lease_and_deadline, takeover_delay
+from cloud_integrations.domain.freshness import attempt_wait, due_at, is_unresolved, lease_and_deadline, reconnect_before, takeover_delay
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
 from cloud_integrations.domain.integration import Integration, Phase, State, StoredIntegration
 from cloud_integrations.domain.provider import RefreshTokenFacts
@@ -48,6 +48,8 @@ from .sealing import active_key, open_field, seal_grant
 
 _SEND_RESERVE = timedelta(seconds=5)
 _BACKOFF_CAP = timedelta(minutes=5)
+_WARN_BEFORE = timedelta(days=14)
+_TELL_AGAIN = timedelta(days=1)
 _MISCONFIGURED_REST = timedelta(minutes=5)
 """When the worker looks again at a grant whose application was refused."""
 _SOON = 3
@@ -343,7 +345,18 @@ async def _save(wiring: Wiring, attempt: _Attempt, grant: Grant) -> StoredIntegr
             wait = min(wait * 2, 5.0)
     wiring.tokens.drop(attempt.tenant_id)
     wiring.observer.tell(Fact(name="credential.refreshed", facts={"integration": str(attempt.integration_id)}))
+    _forecast(wiring, written)
     return written
+
+
+def _forecast(wiring: Wiring, held: StoredIntegration) -> None:
+    """Tell, once a day, that the tenant must soon reconnect, because renewing does not move the end."""
+    end = held.facts.reconnect_before
+    if end is None or end - wiring.clock.now() > _WARN_BEFORE or wiring.uses.find(("forecast", held.facts.id)) is not None:
+        return
+    wiring.uses.put(("forecast", held.facts.id), "told", seconds=_TELL_AGAIN.total_seconds())
+    facts = {"integration": str(held.facts.id), "before": end.isoformat()}
+    wiring.observer.tell(Fact(name="credential.reconnect_soon", facts=facts))
 
 
 async def _written_by_others(wiring: Wiring, attempt: _Attempt, found: StoredIntegration | None, grant: Grant) -> StoredIntegration | None:
@@ -382,10 +395,16 @@ async def _write(wiring: Wiring, attempt: _Attempt, held: StoredIntegration, gra
         updated_at=now,
         scopes=held.facts.scopes if grant.scopes is None else grant.scopes,
         expires_at=grant.expires_at,
-        reconnect_before=grant.refresh_expires_at or held.facts.reconnect_before,
+        reconnect_before=reconnect_before(
+            attempt.behaviour,
+            granted_at=held.facts.granted_at or held.facts.created_at,
+            now=now,
+            told=grant.refresh_expires_at,
+            before=held.facts.reconnect_before,
+        ),
         variables={**held.facts.variables, **grant.variables},
     )
-    due = due_at(expires_at=grant.expires_at, now=now, chance=wiring.entropy.fraction())
+    due = due_at(expires_at=grant.expires_at, now=now, chance=wiring.entropy.fraction(), idle=attempt.behaviour.idle)
     try:
         await wiring.store.apply(
             SaveRenewal(facts=facts, credential=credential, lease_token=attempt.lease, refreshed_at=now, due_at=due),

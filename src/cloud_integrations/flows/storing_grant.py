@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.credential import Grant
-from cloud_integrations.domain.freshness import due_at
+from cloud_integrations.domain.freshness import due_at, reconnect_before
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId
 from cloud_integrations.domain.integration import AccountFacts, Integration, State, StoredIntegration
 from cloud_integrations.domain.provider import AuthType
@@ -132,7 +132,12 @@ async def _account(wiring: Wiring, wanted: NewGrant, grant: Grant) -> AccountFac
 async def _save(wiring: Wiring, wanted: NewGrant, grant: Grant, account: AccountFacts, *, changed: bool, caller: Caller) -> Integration:
     facts = _facts(wanted, grant, account, wiring)
     due = (
-        due_at(expires_at=grant.expires_at, now=facts.updated_at, chance=wiring.entropy.fraction())
+        due_at(
+            expires_at=grant.expires_at,
+            now=facts.updated_at,
+            chance=wiring.entropy.fraction(),
+            idle=wanted.client.method.refresh_token.idle,
+        )
         if grant.refresh_token is not None
         else None
     )
@@ -185,8 +190,11 @@ def _facts(wanted: NewGrant, grant: Grant, account: AccountFacts, wiring: Wiring
     client, held = wanted.client, wanted.reconnects
     unnamed = {*client.method.scopes.offline, *client.method.scopes.unlisted}
     requested = tuple(scope for scope in wanted.scopes if scope not in unnamed)
-    absolute = client.method.refresh_token.absolute
-    ends = grant.refresh_expires_at or (now + absolute if absolute is not None and grant.refresh_token is not None else None)
+    ends = (
+        reconnect_before(client.method.refresh_token, granted_at=now, now=now, told=grant.refresh_expires_at)
+        if grant.refresh_token is not None
+        else None
+    )
     fresh = Integration(
         id=wanted.integration_id,
         tenant_id=wanted.tenant_id,
@@ -200,6 +208,7 @@ def _facts(wanted: NewGrant, grant: Grant, account: AccountFacts, wiring: Wiring
         scopes=grant.scopes if grant.scopes is not None else requested,
         requested_scopes=requested,
         expires_at=grant.expires_at,
+        granted_at=now,
         reconnect_before=ends,
         account=account,
         variables={**client.tenant_variables, **grant.variables},

@@ -43,6 +43,7 @@ async def verify(wiring: Wiring, tenant: str, integration_id: UUID, /, *, caller
             seen_generation=held.credential.generation,
             caller=caller,
             patience=wiring.settings.wait_limit,
+            access_is_dead=True,
         )
         result, value = await _check(wiring, held, provider, method)
     return await _conclude(wiring, held, method, result=result, value=value, caller=caller)

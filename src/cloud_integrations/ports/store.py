@@ -53,7 +53,7 @@ class SaveFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplaceCredential:
-    """A user's reconnect: write *facts* and *credential*, take a lease number and end any lease.
+    """A user's reconnect: write *facts* (but for the name, which stays) and *credential*, take a lease number and end any lease.
 
     A refresh that is under way can then no longer write (its lease is older than `writer_lease`, and
     `lease_owner` says `RECONNECT_OWNER`).  `refreshed_at` becomes the `updated_at` of *facts*.
@@ -114,7 +114,7 @@ class MarkSent:
 class SaveRenewal:
     """Write a renewed credential (T3): the newest lease wins.
 
-    Writes the credential (whose generation is the next), scopes, expires_at, reconnect_before, state active,
+    Writes the credential (whose generation is the next), scopes, expires_at, reconnect_before, variables, state active,
     state_since, reason none, updated_at, `refreshed_at`, `due_at`, phase idle, attempts 0, no error, `writer_lease = lease_token`;
     the lease ends if it is still ours.  Only where `writer_lease < lease_token`, the generation is
     `credential.generation - 1` and the state is not disabled; otherwise `StaleWriteError`; `IntegrationNotFoundError` if the

@@ -30,9 +30,10 @@ class TaskCrew:
 class InlineCrew:
     """For the blocking door: one after another, in the caller's thread."""
 
-    async def each(  # one at a time is never too much of one key
-        self, items: Iterable[T], work: Callable[[T], Coroutine[Any, Any, None]], /, *, key: Callable[[T], Hashable], at_once: int  # noqa: ARG002
+    async def each(
+        self, items: Iterable[T], work: Callable[[T], Coroutine[Any, Any, None]], /, *, key: Callable[[T], Hashable], at_once: int
     ) -> None:
         """Do *work* on every item."""
+        del key, at_once  # one at a time is never too much of one key
         for item in items:
             await work(item)

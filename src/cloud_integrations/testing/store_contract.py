@@ -380,7 +380,8 @@ class _Integrations(_Contract):
         due = START + timedelta(minutes=5)
         door.apply(ReplaceCredential(facts=changed, credential=a_credential(2, b"new"), expected_generation=1, due_at=due))
         found = door.find_integration(ACME, facts.id)
-        assert (found.facts, found.credential) == (changed, a_credential(2, b"new"))
+        # A name that somebody gave meanwhile stays.
+        assert (found.facts, found.credential) == (replace(changed, name=facts.name), a_credential(2, b"new"))
         assert (found.marks.lease_token, found.marks.writer_lease, found.marks.lease_owner) == (1, 1, RECONNECT_OWNER)
         assert (found.marks.due_at, found.marks.refreshed_at) == (due, changed.updated_at)
 

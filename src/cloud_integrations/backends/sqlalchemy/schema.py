@@ -72,6 +72,7 @@ integration = Table(
     Column("scopes", _LONG_TEXT, nullable=False),
     Column("requested_scopes", _LONG_TEXT, nullable=False),
     Column("expires_at", BigInteger),
+    Column("granted_at", BigInteger),
     Column("reconnect_before", BigInteger),
     Column("account_id", _LONG_TEXT),
     Column("account_label", _LONG_TEXT),

@@ -54,6 +54,7 @@ def upgrade() -> None:
         sa.Column("scopes", _LONG_TEXT, nullable=False),
         sa.Column("requested_scopes", _LONG_TEXT, nullable=False),
         sa.Column("expires_at", sa.BigInteger),
+        sa.Column("granted_at", sa.BigInteger),
         sa.Column("reconnect_before", sa.BigInteger),
         sa.Column("account_id", _LONG_TEXT),
         sa.Column("account_label", _LONG_TEXT),
