@@ -1,0 +1,185 @@
+"""Each guard is shown to matter: without it, the test that is named beside it fails."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+OPERATIONS = "backends/sqlalchemy/operations.py"
+RENEW = "flows/renew.py"
+LOCKS = "runtime/locks.py"
+STORE = "tests/backends/test_sqlalchemy_store.py::TestOnSqlite::"
+HELD_UP = "tests/faults/test_held_up.py::"
+KILLED = "tests/faults/test_killed.py::test_what_a_killed_process_leaves_is_taken_up_by_the_next"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mutant:
+    """A guard that is taken out of the source, and the test that must notice."""
+
+    file: str
+    guard: str
+    without: str
+    noticed_by: str
+
+
+MUTANTS = {
+    "the newest lease wins": Mutant(
+        file=OPERATIONS,
+        guard='.where(_THIS, _i.writer_lease < bindparam("if_lease"), _AT_GENERATION, _i.state != "disabled")',
+        without='.where(_THIS, _AT_GENERATION, _i.state != "disabled")',
+        noticed_by=f"{STORE}test_the_newest_lease_wins",
+    ),
+    "a success needs no lease": Mutant(
+        file=OPERATIONS,
+        guard='.where(_THIS, _i.writer_lease < bindparam("if_lease"), _AT_GENERATION, _i.state != "disabled")',
+        without='.where(_THIS, _WITH_LEASE, _AT_GENERATION, _i.state != "disabled")',
+        noticed_by=f"{STORE}test_good_tokens_are_kept_when_the_lease_was_lost",
+    ),
+    "a failure needs its lease": Mutant(
+        file=OPERATIONS,
+        guard="_SETTLE = update(schema.integration).where(_THIS, _WITH_LEASE, _AT_GENERATION,",
+        without="_SETTLE = update(schema.integration).where(_THIS, _AT_GENERATION,",
+        noticed_by=f"{STORE}test_a_fenced_loser_cannot_settle",
+    ),
+    "nobody leases another generation": Mutant(
+        file=OPERATIONS,
+        guard="        _THIS,\n        _AT_GENERATION,\n        _REFRESHED,",
+        without="        _THIS,\n        _REFRESHED,",
+        noticed_by=f"{STORE}test_another_generation_or_no_integration_is_not_leased",
+    ),
+    "a running lease is not taken": Mutant(
+        file=OPERATIONS,
+        guard="_i.lease_until + _REST_AFTER_SENDING < NOW",
+        without="_i.lease_until < NOW + 86_400_000_000",
+        noticed_by=f"{STORE}test_a_running_lease_is_not_taken",
+    ),
+    "nobody takes over soon what was sent": Mutant(
+        file=OPERATIONS,
+        guard="_i.lease_until + _REST_AFTER_SENDING < NOW",
+        without="_i.lease_until < NOW",
+        noticed_by=f"{STORE}test_a_request_in_flight_delays_the_takeover",
+    ),
+    "a lease is ended by its holder alone": Mutant(
+        file=OPERATIONS,
+        guard='_ENDS_OWN_LEASE = _i.lease_token == bindparam("if_lease")',
+        without='_ENDS_OWN_LEASE = _i.lease_token >= bindparam("if_lease")',
+        noticed_by=f"{STORE}test_good_tokens_are_kept_when_the_lease_was_lost",
+    ),
+    "a request is announced before it leaves": Mutant(
+        file=OPERATIONS,
+        guard='.values(phase="sent", sent_at=NOW)',
+        without='.values(phase="leased", sent_at=NOW)',
+        noticed_by=f"{KILLED}[sqlite-after_response-strict]",
+    ),
+    "who was held up does not send": Mutant(
+        file=RENEW,
+        guard="if wiring.clock.monotonic() > send_until:",
+        without="if wiring.clock.monotonic() < 0:",
+        noticed_by=f"{HELD_UP}test_who_was_held_up_before_the_request_does_not_send_it[sqlite-after_sent-family]",
+    ),
+    "tokens wait for a store that is away": Mutant(
+        file=RENEW,
+        guard="            if wiring.clock.monotonic() >= give_up:\n                raise\n            wiring",
+        without="            if wiring.clock.monotonic() >= 0:\n                raise\n            wiring",
+        noticed_by="tests/flows/test_renew_faults.py::test_tokens_wait_in_memory_while_the_store_takes_nothing",
+    ),
+    "a punished replay waits for the access token's end": Mutant(
+        file="domain/freshness.py",
+        guard='return facts.reuse_rule == "strict"',
+        without='return facts.reuse_rule == "none"',
+        noticed_by="tests/flows/test_renew.py::test_where_a_replay_is_punished_the_held_token_is_used_to_its_end_and_then_one_probe_goes_out",
+    ),
+    "a refused application is left alone": Mutant(
+        file=RENEW,
+        guard="    wiring.breaker.trip(attempt.client.context_id, reason)\n",
+        without="",
+        noticed_by="tests/flows/test_renew.py::test_a_refused_application_marks_nobody_and_is_left_alone_for_a_while",
+    ),
+    "work goes on when its caller leaves": Mutant(
+        file=LOCKS,
+        guard="return await asyncio.shield(task)",
+        without="return await task",
+        noticed_by="tests/runtime/test_locks.py::test_work_goes_on_when_every_caller_has_left",
+    ),
+    "tasks share one piece of work": Mutant(
+        file=LOCKS,
+        guard="task: asyncio.Task[T] | None = self._tasks.get(place)",
+        without="task: asyncio.Task[T] | None = None",
+        noticed_by="tests/runtime/test_locks.py::test_tasks_share_one_result",
+    ),
+    "threads share one piece of work": Mutant(
+        file=LOCKS,
+        guard="flight = self._flights.get(key)",
+        without="flight = None",
+        noticed_by="tests/faults/test_scale.py::test_threads_that_come_while_work_is_under_way_begin_none",
+    ),
+    "after a 5xx nothing is sure": Mutant(
+        file="messages/token_answer.py",
+        guard='        return Unknown("server_error")\n',
+        without='        return Refused("refused")\n',
+        noticed_by="tests/flows/test_renew.py::test_a_token_that_lives_is_handed_out_with_a_warning",
+    ),
+    "a sealed value opens in its own context alone": Mutant(
+        file="backends/aes_gcm.py",
+        guard="    transcript = sha512(bound + context).digest()",
+        without="    transcript = sha512(bound).digest()",
+        noticed_by="tests/backends/test_aes_gcm.py",
+    ),
+    "a callback belongs to the browser that began it": Mutant(
+        file="flows/complete_oauth.py",
+        guard="if browser_token is None or pending.browser_hash is None or not hmac.compare_digest(",
+        without='if browser_token == "" or pending.browser_hash is not None and browser_token is not None and hmac.compare_digest(b"",',
+        noticed_by="tests/flows/test_complete_oauth.py::test_another_browser_cannot_finish_an_authorization",
+    ),
+    "a callback belongs to the principal who began it": Mutant(
+        file="flows/complete_oauth.py",
+        guard="if pending.actor != caller.actor:",
+        without="if pending.actor is None:",
+        noticed_by="tests/flows/test_complete_oauth.py::test_another_principal_cannot_finish_or_use_up_an_authorization",
+    ),
+}
+
+
+def passes(copy, *tests):
+    """Run *tests* against the source in *copy*, with as few plugins as they need."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "--tb=no", "-o", f"pythonpath={copy}", "-p", "pytest_asyncio.plugin"]
+        + ["-p", "pytest_timeout", "-p", "no:cacheprovider", *tests],
+        cwd=ROOT,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}, ran.stdout + ran.stderr
+    return ran.returncode == pytest.ExitCode.OK
+
+
+def copied(folder):
+    shutil.copytree(ROOT / "src/cloud_integrations", folder / "cloud_integrations", ignore=shutil.ignore_patterns("__pycache__", "evidence"))
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.requirement("TST-17")
+def test_every_named_test_passes_while_its_guard_is_there(tmp_path):
+    assert passes(copied(tmp_path), *sorted({mutant.noticed_by for mutant in MUTANTS.values()}))
+
+
+@pytest.mark.slow
+@pytest.mark.requirement("TST-17")
+@pytest.mark.parametrize("mutant", MUTANTS.values(), ids=[name.replace(" ", "-") for name in MUTANTS])
+def test_without_the_guard_its_test_fails(mutant, tmp_path):
+    target = copied(tmp_path) / "cloud_integrations" / mutant.file
+    source = target.read_text(encoding="utf-8")
+    assert source.count(mutant.guard) == 1, "the guard has moved: say here how it is written now"
+    target.write_text(source.replace(mutant.guard, mutant.without), encoding="utf-8")
+    assert not passes(tmp_path, mutant.noticed_by)
