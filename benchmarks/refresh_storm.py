@@ -1,4 +1,4 @@
-"""Fifty callers, and four times fifty, want one token that has ended: requests sent, callers that failed, whether the grant lives, the wait.
+"""Fifty callers, and four times fifty, want one token that has ended: requests sent, failed callers, whether the grant lives, the wait.
 
 The provider replaces refresh tokens and takes 50 ms to answer.  `strict`: a spent one is refused; `family`: it also ends the grant.
 Peers stand beside us where they are installed; they have no store of their own, so each process has what it read at the start.
@@ -21,19 +21,29 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from bench.postgresql import NoServerError, throwaway_database
 from sqlalchemy import NullPool, create_engine, make_url
 from sqlalchemy.exc import OperationalError
 
-from cloud_integrations import Actor, AesGcmCipher, Catalogue, IntegrationManager, LocalKeyring, OAuthApplication, Secret, Settings, SqlAlchemyStore
+from cloud_integrations import (
+    Actor,
+    AesGcmCipher,
+    Catalogue,
+    IntegrationManager,
+    LocalKeyring,
+    OAuthApplication,
+    Secret,
+    Settings,
+    SqlAlchemyStore,
+)
 from cloud_integrations.backends.httpx_transport import HttpxTransport
 from cloud_integrations.backends.sqlalchemy import migrate, sqlite_engine
 from cloud_integrations.flows.sealing import open_field
@@ -63,6 +73,7 @@ class Task:
     lease: float = 30.0
     deadline: float = 15.0
     dies: bool = False
+    cold: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,8 +158,10 @@ Storm = Callable[[], tuple[list[Told], str]]
 def _ours(task: Task) -> Storm:
     manager = _manager(task)
     manager.start()
-    # A warm process, as a server is: connections are open and threads have run.
-    manager.list_integrations(TENANT)
+    if not (task.dies or task.cold):
+        # A warm process, as a server is: it has renewed before, so statements are compiled and certificates read.
+        (integration,) = manager.list_integrations(TENANT)
+        manager.refresh(TENANT, integration.id)
     return lambda: (_in_threads(lambda: manager.token(TENANT, "simulated")), "")
 
 
@@ -242,7 +255,7 @@ class Stage:
         self.provider = SimulatedProvider(clock=FixedClock(datetime.now(UTC) - timedelta(hours=2)), reuse=mode)
         self._mode, self._database = mode, database
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> Self:
         self._server = ProviderServer(self.provider)
         self._server.__enter__()
         application = self.provider.application()
@@ -283,6 +296,12 @@ class Stage:
         params = parse_qsl(urlsplit(self.provider.sign_in(begun.url)).query)
         self.manager.complete_oauth(begun.context_id, params, browser_token=begun.browser_token, actor=Actor(id="alice"))
 
+    def _end_access(self) -> None:
+        with self._engine.begin() as connection:
+            connection.exec_driver_sql(
+                "UPDATE ci_integration SET expires_at = expires_at - 7200000000, refreshed_at = refreshed_at - 7200000000"
+            )
+
     def held(self) -> Secret:
         """Return the refresh token in the database."""
         wiring = self.manager._wiring  # noqa: SLF001  # no public door shows a refresh token
@@ -304,6 +323,9 @@ class Stage:
             running.append(process)
         for line in lines:
             line.recv()
+        if self._database:
+            self._end_access()
+        before = self.provider.refresh_count
         for line in lines:
             line.send("go")
         answers = [line.recv() for line in lines]
@@ -311,7 +333,7 @@ class Stage:
             process.join()
         held = [Secret(token) for _, token in answers if token] or [self.held()]
         return Result(
-            requests=self.provider.refresh_count,
+            requests=self.provider.refresh_count - before,
             told=[told for tolds, _ in answers for told in tolds],
             alive=any(self.provider.is_alive(token) for token in held),
         )
@@ -392,11 +414,9 @@ def _measure_death(place: str, database: str) -> bool:
     reached = True
     for mode, error in (("grace", None), ("strict", "ReconnectRequiredError"), ("family", "ReconnectRequiredError")):
         with Stage(mode, database) as stage:
-            from dataclasses import replace  # noqa: PLC0415
-
             task = replace(stage.task, lease=1.0, deadline=0.5)
             stage.die(replace(task, dies=True))
-            result = stage.storm("IntegrationManager.token", 1, task)
+            result = stage.storm("IntegrationManager.token", 1, replace(task, cold=True))
             outcomes = {told.error for told in result.told}
             print(
                 f"{'lease holder killed with the answer':39} {place:10} 1 × {CALLERS} {mode:6}  requests {result.requests}"

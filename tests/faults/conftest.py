@@ -287,9 +287,7 @@ class Stage:
         )
         begun = self.manager.begin_oauth(self.tenant, self.provider.slug, name="Files", actor=_ACTOR)
         params = parse_qsl(urlsplit(self.provider.sign_in(begun.url)).query)
-        self.held = self.manager.complete_oauth(
-            begun.context_id, params, browser_token=begun.browser_token, actor=_ACTOR
-        ).integration
+        self.held = self.manager.complete_oauth(begun.context_id, params, browser_token=begun.browser_token, actor=_ACTOR).integration
         self.first_refresh_token = [request for request in self.provider.requests if request.endpoint == "exchange"][-1].issued[1]
         self.look()
         return self
@@ -313,7 +311,7 @@ class Stage:
         url=None,
         **settings,
     ):
-        """Start a replica that is ready to go, its clocks wrong by *skew*, and set by *jump* and *passed* at the failpoint; all in seconds."""
+        """Start a replica that is ready to go, its clocks wrong by *skew*, set by *jump* and *passed* at the failpoint (seconds)."""
         application = self.provider.application()
         replica = self._nursery.start(
             {
@@ -355,7 +353,8 @@ class Stage:
         moved = ", ".join(f"{name} = {name} - :by" for name in _TIMES)
         with self.database.engine.begin() as connection:
             connection.execute(
-                sa.text(f"UPDATE ci_integration SET {moved} WHERE tenant_id = :tenant"), {"by": int(seconds * 1_000_000), "tenant": self.tenant}
+                sa.text(f"UPDATE ci_integration SET {moved} WHERE tenant_id = :tenant"),
+                {"by": int(seconds * 1_000_000), "tenant": self.tenant},
             )
 
     def expire(self):

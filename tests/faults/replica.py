@@ -194,9 +194,7 @@ def open_manager(order, fault, wire, clock):
         keys=LocalKeyring([Secret(order["keyring_entry"])]),
         cipher=AesGcmCipher(),
         providers=Catalogue.of(*described.catalogue_entries()),
-        applications=[
-            OAuthApplication(provider=order["slug"], client_id=order["client_id"], client_secret=Secret(order["client_secret"]))
-        ],
+        applications=[OAuthApplication(provider=order["slug"], client_id=order["client_id"], client_secret=Secret(order["client_secret"]))],
         settings=Settings(
             callback_url="https://app.example/oauth/callback",
             **{name: timedelta(seconds=seconds) for name, seconds in order["settings"].items()},

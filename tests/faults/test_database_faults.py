@@ -47,7 +47,8 @@ class Copy:
         self._stage = stage
         with stage.database.engine.connect() as connection:
             self._rows = [
-                [row._asdict() for row in connection.execute(sa.select(table).where(table.c.tenant_id == stage.tenant))] for table in self._TABLES
+                [row._asdict() for row in connection.execute(sa.select(table).where(table.c.tenant_id == stage.tenant))]
+                for table in self._TABLES
             ]
 
     def restore(self):

@@ -25,7 +25,7 @@ def killed(stage, failpoint):
 
 @pytest.mark.requirement("REF-01", "REF-17")
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("failpoint", (*BEFORE_THE_REQUEST, *ANSWER_IS_LOST, *STORED))
+@pytest.mark.parametrize("failpoint", [*BEFORE_THE_REQUEST, *ANSWER_IS_LOST, *STORED])
 @pytest.mark.parametrize("database", DATABASES, indirect=True)
 def test_what_a_killed_process_leaves_is_taken_up_by_the_next(database, failpoint, mode, stage):
     stage = stage(database, mode)

@@ -151,8 +151,11 @@ MUTANTS = {
 def passes(copy, *tests):
     """Run *tests* against the source in *copy*, with as few plugins as they need."""
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "--tb=no", "-o", f"pythonpath={copy}", "-p", "pytest_asyncio.plugin"]
-        + ["-p", "pytest_timeout", "-p", "no:cacheprovider", *tests],
+        [
+            *(sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "--tb=no", "-o", f"pythonpath={copy}"),
+            *("-p", "pytest_asyncio.plugin", "-p", "pytest_timeout", "-p", "no:cacheprovider"),
+            *tests,
+        ],
         cwd=ROOT,
         env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
@@ -164,7 +167,9 @@ def passes(copy, *tests):
 
 
 def copied(folder):
-    shutil.copytree(ROOT / "src/cloud_integrations", folder / "cloud_integrations", ignore=shutil.ignore_patterns("__pycache__", "evidence"))
+    shutil.copytree(
+        ROOT / "src/cloud_integrations", folder / "cloud_integrations", ignore=shutil.ignore_patterns("__pycache__", "evidence")
+    )
     return folder
 
 
