@@ -779,6 +779,6 @@ class TestTheTenantWatch:
 
     def test_a_statement_with_a_tenant_passes(self, store):
         store.apply(AddIntegration(facts=an_integration(), credential=a_credential()))
-        assert store.find_by_provider(ACME, PROVIDER) is not None
+        assert store.find_credential(ACME, PROVIDER) is not None
         with pytest.raises(IntegrationNotFoundError):
             store.apply(SaveFacts(facts=an_integration(), expected_state=State.ACTIVE))

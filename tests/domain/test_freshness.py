@@ -80,14 +80,14 @@ def held(*, left=HOUR, life=HOUR, can_refresh=True, **changes):
     ],
 )
 def test_what_somebody_who_wants_a_token_should_do(row, min_ttl, step):
-    assert next_step(row, now=NOW, min_ttl=min_ttl) == step
+    assert next_step(row.to_use, now=NOW, min_ttl=min_ttl) == step
 
 
 def test_where_no_renewal_is_known_the_life_began_with_the_row():
     row = held(left=10 * SECOND)
     row = replace(row, marks=RefreshMarks(), facts=replace(row.facts, created_at=NOW - 20 * SECOND))
-    assert next_step(row, now=NOW, min_ttl=HARD_MARGIN) == Refresh(fallback=True)
-    assert next_step(row, now=NOW - SECOND, min_ttl=HARD_MARGIN) == Use()
+    assert next_step(row.to_use, now=NOW, min_ttl=HARD_MARGIN) == Refresh(fallback=True)
+    assert next_step(row.to_use, now=NOW - SECOND, min_ttl=HARD_MARGIN) == Use()
 
 
 @pytest.mark.parametrize(

@@ -231,7 +231,7 @@ async def test_another_tenant_may_store_the_same_key(world, door):
 
 
 async def test_a_store_in_trouble_is_said_and_nothing_is_stored(world):
-    world.store.fail(1, name="find_by_provider")
+    world.store.fail(1, name="find_credential")
     with pytest.raises(StorageUnavailableError):
         await world.add_key()
     world.store.fail(1, name="find_active_key")

@@ -646,11 +646,11 @@ async def test_memory_answers_each_actor_for_a_while(world):
     await world.connect()
     alice = Actor(id="alice")
     first = await token(world, actor=alice)
-    asked = world.store.count("find_by_provider")
+    asked = world.store.count("find_credential")
     assert await token(world, actor=alice) is first
-    assert world.store.count("find_by_provider") == asked
+    assert world.store.count("find_credential") == asked
     await token(world, actor=Actor(id="bob"))
-    assert world.store.count("find_by_provider") == asked + 1
+    assert world.store.count("find_credential") == asked + 1
 
 
 async def test_a_row_without_its_credential_does_not_open(world):

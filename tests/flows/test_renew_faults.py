@@ -459,7 +459,7 @@ FAILURES = [
     ("store", "apply", CommitUnknownError, "before"),
     ("store", "apply", CommitUnknownError, "after"),
     ("store", "find_integration", StorageUnavailableError, "before"),
-    ("store", "find_by_provider", StorageUnavailableError, "before"),
+    ("store", "find_credential", StorageUnavailableError, "before"),
     ("keys", "unwrap", lambda: KeyringError(key_id="test", problem="does not answer"), "before"),
     ("transport", "send", lambda: ProviderUnreachableError(provider_id="simulated"), "before"),
     ("transport", "send", lambda: AnswerLostError(provider_id="simulated"), "after"),

@@ -27,6 +27,7 @@ from cloud_integrations.domain.envelope import (
     SALT_LENGTH,
     build_header,
     encode_context,
+    key_id_of,
     read_envelope,
 )
 from cloud_integrations.errors import DecryptError, SealingError
@@ -88,7 +89,7 @@ class AesGcmCipher:
 
     def key_id_of(self, sealed: bytes, /) -> bytes:
         """Return the id of the key that claims to have sealed this, or raise `DecryptError`."""
-        return read_envelope(sealed).key_id
+        return key_id_of(sealed)
 
 
 def _derive(key: bytes, bound: bytes, context: bytes, /) -> tuple[bytes, bytes]:

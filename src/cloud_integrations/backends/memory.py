@@ -12,7 +12,7 @@ from uuid import UUID
 from cloud_integrations.domain.audit import AuditEvent, AuditHead, AuditRecord, chained
 from cloud_integrations.domain.envelope import KeyCheck, KeyState, WrappedKey
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
-from cloud_integrations.domain.integration import DueIntegration, Integration, Phase, RefreshMarks, State, StoredIntegration
+from cloud_integrations.domain.integration import DueIntegration, HeldCredential, Integration, Phase, RefreshMarks, State, StoredIntegration
 from cloud_integrations.domain.pending import PendingAuthorization
 from cloud_integrations.domain.removal import Revocation
 from cloud_integrations.errors import IntegrationExistsError, IntegrationNotFoundError, StaleWriteError, UnstorableValueError
@@ -101,10 +101,10 @@ class MemoryStore:
         held = self._tables.integrations.get((tenant_id, integration_id))
         return None if held is None else replace(held, read_at=self._now())
 
-    def find_by_provider(self, tenant_id: TenantId, provider_id: ProviderId, /) -> StoredIntegration | None:
-        """Return the tenant's integration with this provider, or None."""
+    def find_credential(self, tenant_id: TenantId, provider_id: ProviderId, /) -> HeldCredential | None:
+        """Return what handing out the tenant's credential with this provider takes, or None."""
         held = _with_provider(self._tables, tenant_id, provider_id)
-        return None if held is None else replace(held, read_at=self._now())
+        return None if held is None else held.to_use
 
     def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration, ...]:
         """Return the tenant's integrations, oldest first."""
@@ -235,9 +235,9 @@ class AsyncMemoryStore:
         """See `MemoryStore.find_integration`."""
         return self._store.find_integration(tenant_id, integration_id)
 
-    async def find_by_provider(self, tenant_id: TenantId, provider_id: ProviderId, /) -> StoredIntegration | None:
-        """See `MemoryStore.find_by_provider`."""
-        return self._store.find_by_provider(tenant_id, provider_id)
+    async def find_credential(self, tenant_id: TenantId, provider_id: ProviderId, /) -> HeldCredential | None:
+        """See `MemoryStore.find_credential`."""
+        return self._store.find_credential(tenant_id, provider_id)
 
     async def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration, ...]:
         """See `MemoryStore.list_integrations`."""

@@ -112,15 +112,20 @@ def read_envelope(sealed: bytes, /) -> Envelope:
     Raises `DecryptError` for everything that `Cipher.seal` cannot have written: another magic,
     version or suite, too short, too long, or not bytes.
     """
-    if not isinstance(sealed, bytes) or not OVERHEAD <= len(sealed) <= OVERHEAD + PLAINTEXT_LIMIT or not sealed.startswith(_PREAMBLE):
-        raise DecryptError
     return Envelope(
         suite=SUITE_AES_256_GCM,
-        key_id=sealed[len(_PREAMBLE) : HEADER_LENGTH],
+        key_id=key_id_of(sealed),
         salt=sealed[HEADER_LENGTH : HEADER_LENGTH + SALT_LENGTH],
         commitment=sealed[HEADER_LENGTH + SALT_LENGTH : PREFIX_LENGTH],
         ciphertext=sealed[PREFIX_LENGTH:],
     )
+
+
+def key_id_of(sealed: bytes, /) -> bytes:
+    """Return the id of the key that claims to have sealed this, or raise `DecryptError`, as `read_envelope` does."""
+    if not isinstance(sealed, bytes) or not OVERHEAD <= len(sealed) <= OVERHEAD + PLAINTEXT_LIMIT or not sealed.startswith(_PREAMBLE):
+        raise DecryptError
+    return sealed[len(_PREAMBLE) : HEADER_LENGTH]
 
 
 class KeyState(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from cloud_integrations.domain.integration import Phase, State, StoredIntegration
+from cloud_integrations.domain.integration import HeldCredential, Phase, State, StoredIntegration
 from cloud_integrations.domain.provider import AuthType, RefreshTokenFacts
 
 HARD_MARGIN = timedelta(seconds=30)
@@ -41,23 +41,22 @@ class Inactive:
 NextStep = Use | Refresh | Reconnect | Inactive
 
 
-def next_step(held: StoredIntegration, /, *, now: datetime, min_ttl: timedelta) -> NextStep:
+def next_step(held: HeldCredential, /, *, now: datetime, min_ttl: timedelta) -> NextStep:
     """Say what someone who wants a credential with *min_ttl* of life left should do with *held*."""
-    facts = held.facts
-    if facts.state is State.DISABLED:
+    if held.state is State.DISABLED:
         return Inactive()
-    if facts.state is State.NEEDS_REAUTH:
-        return Reconnect(facts.reason or "revoked")
-    if facts.auth_type is AuthType.API_KEY or facts.expires_at is None:
+    if held.state is State.NEEDS_REAUTH:
+        return Reconnect(held.reason or "revoked")
+    if held.auth_type is AuthType.API_KEY or held.expires_at is None:
         return Use()
     # A provider that gives less life than was asked for would be asked again on every call; so a
     # token that still has two thirds of its life (a third, by the usual margin) is as good as a new one.
-    life = facts.expires_at - (held.marks.refreshed_at or facts.created_at)
+    life = held.expires_at - held.obtained_at
     needed = min(min_ttl, life * 2 / 3 if min_ttl > HARD_MARGIN else life / 3)
-    if now + needed < facts.expires_at:
+    if now + needed < held.expires_at:
         return Use()
-    alive = now < facts.expires_at
-    if held.credential.can_refresh:
+    alive = now < held.expires_at
+    if held.can_refresh:
         return Refresh(fallback=alive)
     return Use() if alive else Reconnect("expired")
 

@@ -176,6 +176,31 @@ class RefreshMarks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldCredential:
+    """What handing out an integration's credential takes, and no more: the narrow read of the way that is taken most."""
+
+    tenant_id: TenantId
+    integration_id: IntegrationId
+    provider_id: ProviderId
+    auth_type: AuthType
+    method_id: str
+    state: State
+    reason: str | None
+    generation: int
+    sealed: bytes | None = field(repr=False)
+    """The access token or the API key."""
+    sealed_secret: bytes | None = field(repr=False)
+    """The second half of an API key."""
+    can_refresh: bool
+    obtained_at: datetime
+    """When the access token came."""
+    expires_at: datetime | None
+    scopes: tuple[str, ...]
+    requested_scopes: tuple[str, ...]
+    variables: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredIntegration:
     """An integration with its sealed credential, as a store gives it."""
 
@@ -184,6 +209,29 @@ class StoredIntegration:
     marks: RefreshMarks = RefreshMarks()
     read_at: datetime
     """The store's clock when the row was read."""
+
+    @property
+    def to_use(self) -> HeldCredential:
+        """What handing out its credential takes."""
+        facts, credential = self.facts, self.credential
+        return HeldCredential(
+            tenant_id=facts.tenant_id,
+            integration_id=facts.id,
+            provider_id=facts.provider_id,
+            auth_type=facts.auth_type,
+            method_id=facts.method_id,
+            state=facts.state,
+            reason=facts.reason,
+            generation=credential.generation,
+            sealed=credential.api_key if facts.auth_type is AuthType.API_KEY else credential.access_token,
+            sealed_secret=credential.api_secret,
+            can_refresh=credential.can_refresh,
+            obtained_at=self.marks.refreshed_at or facts.created_at,
+            expires_at=facts.expires_at,
+            scopes=facts.scopes,
+            requested_scopes=facts.requested_scopes,
+            variables=facts.variables,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

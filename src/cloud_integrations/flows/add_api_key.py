@@ -59,7 +59,7 @@ async def add_api_key(
     key = _read_key(method, api_key, secret_key)
     _hint(wiring, entry, method, key)
     # Asked before the provider is, so that a second attempt sends no key anywhere; the store decides.
-    if await wiring.store.find_by_provider(tenant_id, entry.provider_id) is not None:
+    if await wiring.store.find_credential(tenant_id, entry.provider_id) is not None:
         raise IntegrationExistsError(tenant_id=tenant_id, provider_id=str(entry.provider_id))
     now = wiring.clock.now()
     integration_id = IntegrationId(uuid7(now, wiring.entropy.bytes(10)))

@@ -57,7 +57,7 @@ async def add_oauth_code(
     client = client_of(wiring, entry, method, variables)
     if redirect_uri not in {*client.application.redirect_uris, callback_uri(wiring, client.context_id)}:
         raise ValidationFailedError(field="redirectUri", problem="is not one that is configured for this provider")
-    if await wiring.store.find_by_provider(tenant_id, entry.provider_id) is not None:
+    if await wiring.store.find_credential(tenant_id, entry.provider_id) is not None:
         raise IntegrationExistsError(tenant_id=tenant_id, provider_id=str(entry.provider_id))
     integration_id = IntegrationId(uuid7(wiring.clock.now(), wiring.entropy.bytes(10)))
     try:

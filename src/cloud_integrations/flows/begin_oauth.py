@@ -48,7 +48,7 @@ async def begin_oauth(
     entry = wiring.providers.require(provider)
     method = require_usable(wiring, entry, AuthType.OAUTH2)
     client = client_of(wiring, entry, method, variables)
-    if await wiring.store.find_by_provider(tenant_id, entry.provider_id) is not None:
+    if await wiring.store.find_credential(tenant_id, entry.provider_id) is not None:
         raise IntegrationExistsError(tenant_id=tenant_id, provider_id=str(entry.provider_id))
     integration_id = IntegrationId(uuid7(wiring.clock.now(), wiring.entropy.bytes(10)))
     return await _begin(

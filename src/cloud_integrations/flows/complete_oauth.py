@@ -62,7 +62,7 @@ async def check_pending(wiring: Wiring, pending: PendingAuthorization, /) -> tup
     if client.context_id != pending.context_id:
         raise GrantRefusedError(reason="application_changed")
     if pending.reconnects_generation is None:
-        if await wiring.store.find_by_provider(pending.tenant_id, pending.provider_id) is not None:
+        if await wiring.store.find_credential(pending.tenant_id, pending.provider_id) is not None:
             raise IntegrationExistsError(tenant_id=pending.tenant_id, provider_id=str(pending.provider_id))
         return client, None
     held = await wiring.store.find_integration(pending.tenant_id, pending.integration_id)

@@ -40,7 +40,7 @@ async def replace_refused(wiring: Wiring, tenant: str, token: AccessToken, /, *,
     tenant_id = read_tenant_id(tenant)
     wiring.tokens.drop(tenant_id)
     held = await load(wiring, tenant_id, token.integration_id)
-    match next_step(held, now=wiring.clock.now(), min_ttl=wiring.settings.min_ttl):
+    match next_step(held.to_use, now=wiring.clock.now(), min_ttl=wiring.settings.min_ttl):
         case Inactive():
             raise IntegrationInactiveError(integration_id=str(held.facts.id))
         case Reconnect(reason):
@@ -59,6 +59,6 @@ async def replace_refused(wiring: Wiring, tenant: str, token: AccessToken, /, *,
             patience=wiring.settings.wait_limit,
             access_is_dead=True,
         )
-    replaced = await opened(wiring, held, min_ttl=wiring.settings.min_ttl)
-    await record_use(wiring, held, caller)
+    replaced = await opened(wiring, held.to_use, min_ttl=wiring.settings.min_ttl)
+    await record_use(wiring, held.to_use, caller)
     return replaced

@@ -11,8 +11,9 @@ from cloud_integrations.domain.audit import SYSTEM, Caller
 from cloud_integrations.domain.credential import AccessToken
 from cloud_integrations.domain.freshness import Inactive, Reconnect, Use, next_step
 from cloud_integrations.domain.identifiers import tenant_id as read_tenant_id
-from cloud_integrations.domain.integration import StoredIntegration
+from cloud_integrations.domain.integration import HeldCredential
 from cloud_integrations.domain.provider import AuthType, Placement
+from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     AppMisconfiguredError,
     DecryptError,
@@ -28,7 +29,7 @@ from cloud_integrations.ports.wiring import Wiring
 
 from .recording import recorded, resource_of
 from .renew import renew
-from .sealing import open_field
+from .sealing import INTEGRATION_TABLE, open_sealed
 
 _PATIENCE_WITH_FALLBACK = timedelta(seconds=2)
 
@@ -44,7 +45,7 @@ async def get_token(
         return known
     entry = wiring.providers.require(provider)
     shelf = wiring.tokens.shelf(tenant_id)
-    held = await wiring.store.find_by_provider(tenant_id, entry.provider_id)
+    held = await wiring.store.find_credential(tenant_id, entry.provider_id)
     if held is None:
         raise IntegrationNotFoundError
     wanted_life = wiring.settings.min_ttl if min_ttl is None else min_ttl
@@ -58,7 +59,7 @@ async def get_token(
 
 async def opened(
     wiring: Wiring,
-    held: StoredIntegration,
+    held: HeldCredential,
     /,
     *,
     scopes: tuple[str, ...] = (),
@@ -66,59 +67,52 @@ async def opened(
     min_ttl: timedelta | None = None,
 ) -> AccessToken:
     """Open the credential of a row and say how it is sent."""
-    facts = held.facts
-    is_key = facts.auth_type is AuthType.API_KEY
-    value = await open_field(wiring, held, "api_key" if is_key else "access_token")
-    if value is None:
+    if held.sealed is None:
         raise DecryptError
+    value = await _opened(wiring, held, held.sealed, field="api_key" if held.auth_type is AuthType.API_KEY else "access_token")
     now = wiring.clock.now()
-    if warning is None and min_ttl is not None and facts.expires_at is not None and facts.expires_at - now < min_ttl:
+    if warning is None and min_ttl is not None and held.expires_at is not None and held.expires_at - now < min_ttl:
         warning = "less_life_than_asked"
-    wanted = scopes or facts.requested_scopes
+    wanted = scopes or held.requested_scopes
     return AccessToken(
-        integration_id=facts.id,
-        provider_id=facts.provider_id,
-        auth_type=facts.auth_type,
+        integration_id=held.integration_id,
+        provider_id=held.provider_id,
+        auth_type=held.auth_type,
         value=value,
-        secret=await open_field(wiring, held, "api_secret"),
-        expires_at=facts.expires_at,
-        scopes=facts.scopes,
-        missing_scopes=tuple(scope for scope in wanted if scope not in facts.scopes),
+        secret=None if held.sealed_secret is None else await _opened(wiring, held, held.sealed_secret, field="api_secret"),
+        expires_at=held.expires_at,
+        scopes=held.scopes,
+        missing_scopes=tuple([scope for scope in wanted if scope not in held.scopes]),
         warning=warning,
-        generation=held.credential.generation,
+        generation=held.generation,
         placement=_placement(wiring, held),
     )
 
 
-async def fresh(wiring: Wiring, held: StoredIntegration, *, min_ttl: timedelta, caller: Caller) -> tuple[StoredIntegration, str | None]:
+async def fresh(wiring: Wiring, held: HeldCredential, *, min_ttl: timedelta, caller: Caller) -> tuple[HeldCredential, str | None]:
     """Return a row whose credential may be handed out, and a warning if it could not be renewed."""
-    integration_id = str(held.facts.id)
     match next_step(held, now=wiring.clock.now(), min_ttl=min_ttl):
         case Use():
             return held, None
         case Inactive():
-            raise IntegrationInactiveError(integration_id=integration_id)
+            raise IntegrationInactiveError(integration_id=str(held.integration_id))
         case Reconnect(reason):
-            raise ReconnectRequiredError(integration_id=integration_id, reason=reason)
+            raise ReconnectRequiredError(integration_id=str(held.integration_id), reason=reason)
         case refresh:
             patience = min(_PATIENCE_WITH_FALLBACK, wiring.settings.wait_limit) if refresh.fallback else wiring.settings.wait_limit
             try:
-                return await renew(
-                    wiring,
-                    held.facts.tenant_id,
-                    held.facts.id,
-                    seen_generation=held.credential.generation,
-                    caller=caller,
-                    patience=patience,
-                ), None
+                renewed = await renew(
+                    wiring, held.tenant_id, held.integration_id, seen_generation=held.generation, caller=caller, patience=patience
+                )
             except (ProviderUnavailableError, RefreshInProgressError, AppMisconfiguredError, StorageUnavailableError):
                 # While the held token still works, somebody else's trouble never reaches the caller.
                 if refresh.fallback:
                     return held, "refresh_failed"
                 raise
+            return renewed.to_use, None
 
 
-async def record_use(wiring: Wiring, held: StoredIntegration, caller: Caller) -> float:
+async def record_use(wiring: Wiring, held: HeldCredential, caller: Caller) -> float:
     """Record the use before the secret is returned; one row speaks for a window of uses by one actor (AUD-02, AUD-03).
 
     Returns for how many seconds it still does: a use that memory answers is not recorded, so memory must forget by then.
@@ -126,14 +120,18 @@ async def record_use(wiring: Wiring, held: StoredIntegration, caller: Caller) ->
     window = wiring.settings.use_window
     if window is None:
         return math.inf
-    facts = held.facts
-    key = (facts.tenant_id, facts.id, caller.actor.type, caller.actor.id)
+    key = (held.tenant_id, held.integration_id, caller.actor.type, caller.actor.id)
     ends: float | None = wiring.uses.find(key)
     if ends is None:
-        await wiring.store.apply(recorded(wiring, facts.tenant_id, caller, "credential.used", resource_of(facts.id)))
+        await wiring.store.apply(recorded(wiring, held.tenant_id, caller, "credential.used", resource_of(held.integration_id)))
         ends = wiring.clock.monotonic() + window.total_seconds()
         wiring.uses.put(key, ends, seconds=window.total_seconds())
     return ends - wiring.clock.monotonic()
+
+
+async def _opened(wiring: Wiring, held: HeldCredential, sealed: bytes, /, *, field: str) -> Secret:
+    row = str(held.integration_id)
+    return await open_sealed(wiring, held.tenant_id, sealed, table=INTEGRATION_TABLE, row=row, field=field, generation=held.generation)
 
 
 def _cacheable(wiring: Wiring, token: AccessToken) -> float:
@@ -148,15 +146,15 @@ def _cache_key(provider: str | UUID, caller: Caller) -> Hashable:
     return provider if caller.actor is SYSTEM else (provider, caller.actor.type, caller.actor.id)
 
 
-def _placement(wiring: Wiring, held: StoredIntegration) -> tuple[Placement, ...]:
+def _placement(wiring: Wiring, held: HeldCredential) -> tuple[Placement, ...]:
     try:
-        entry = wiring.providers.require(held.facts.provider_id)
+        entry = wiring.providers.require(held.provider_id)
     except ProviderNotFoundError:
         return (Placement(),)
     for method in entry.methods:
-        if method.id == held.facts.method_id:
-            places = method.placement if held.facts.auth_type is AuthType.API_KEY else (method.access_token.placement,)
-            return tuple(_filled(place, held.facts.variables) for place in places)
+        if method.id == held.method_id:
+            places = method.placement if held.auth_type is AuthType.API_KEY else (method.access_token.placement,)
+            return tuple(_filled(place, held.variables) for place in places)
     return (Placement(),)
 
 

@@ -41,7 +41,7 @@ async def open_sealed(
     wiring: Wiring, tenant_id: TenantId, sealed: bytes, /, *, table: str, row: str, field: str, generation: int = 0
 ) -> Secret:
     """Open what `seal` sealed, or raise `DecryptError`."""
-    key = await _key_of(wiring, tenant_id, UUID(bytes=wiring.cipher.key_id_of(sealed)))
+    key = await _key_of(wiring, tenant_id, wiring.cipher.key_id_of(sealed))
     context = SealingContext(tenant=tenant_id, table=table, row=row, field=field, gen=generation)
     return Secret(wiring.cipher.open(sealed, key=key.key, key_id=key.key_id.bytes, context=context.pairs()).decode())
 
@@ -99,12 +99,12 @@ async def fingerprint(wiring: Wiring, tenant_id: TenantId, secret: Secret, /) ->
     return "key:" + hmac.new(key.key, b"ci-fingerprint/1\x00" + secret.reveal().encode(), hashlib.sha256).hexdigest()[:24]
 
 
-async def _key_of(wiring: Wiring, tenant_id: TenantId, key_id: UUID) -> DataKey:
+async def _key_of(wiring: Wiring, tenant_id: TenantId, key_id: bytes) -> DataKey:
     # The tenant is part of the cache's key: two tenants can never share an entry.
     cached: DataKey | None = wiring.data_keys.find((tenant_id, key_id))
     if cached is not None:
         return cached
-    wrapped = await wiring.store.find_key(tenant_id, key_id)
+    wrapped = await wiring.store.find_key(tenant_id, UUID(bytes=key_id))
     if wrapped is None:
         raise DecryptError
     key = await _unwrap(wiring, wrapped)

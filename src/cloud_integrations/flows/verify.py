@@ -32,7 +32,9 @@ async def verify(wiring: Wiring, tenant: str, integration_id: UUID, /, *, caller
     method = next((method for method in provider.methods if method.id == held.facts.method_id), None)
     if method is None:
         raise ProviderInactiveError(provider_id=str(held.facts.provider_id), problem="has no such method any more")
-    held, _ = await fresh(wiring, held, min_ttl=wiring.settings.min_ttl, caller=caller)
+    usable, _ = await fresh(wiring, held.to_use, min_ttl=wiring.settings.min_ttl, caller=caller)
+    if usable.generation != held.credential.generation:
+        held = await load(wiring, tenant_id, integration_id)
     result, value = await _check(wiring, held, provider, method)
     if result is not None and result.outcome == "dead" and held.credential.can_refresh:
         # An access token can end before its time (RFC 6750 §3.1); the refresh token decides.
@@ -50,7 +52,7 @@ async def verify(wiring: Wiring, tenant: str, integration_id: UUID, /, *, caller
 
 
 async def _check(wiring: Wiring, held: StoredIntegration, provider: Provider, method: Method) -> tuple[CheckResult | None, Secret]:
-    token = await opened(wiring, held)
+    token = await opened(wiring, held.to_use)
     inputs = (
         name_inputs(method, key=token.value, secret=token.secret)
         if held.facts.auth_type is AuthType.API_KEY

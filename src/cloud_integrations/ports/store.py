@@ -15,7 +15,15 @@ from uuid import UUID
 from cloud_integrations.domain.audit import AuditEvent, AuditHead, AuditRecord
 from cloud_integrations.domain.envelope import KeyCheck, WrappedKey
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
-from cloud_integrations.domain.integration import DueIntegration, Integration, Phase, SealedCredential, State, StoredIntegration
+from cloud_integrations.domain.integration import (
+    DueIntegration,
+    HeldCredential,
+    Integration,
+    Phase,
+    SealedCredential,
+    State,
+    StoredIntegration,
+)
 from cloud_integrations.domain.pending import PendingAuthorization
 from cloud_integrations.domain.removal import Revocation
 
@@ -267,8 +275,8 @@ class AsyncStore(Protocol):
         """Return the tenant's integration, or None."""
         ...
 
-    async def find_by_provider(self, tenant_id: TenantId, provider_id: ProviderId, /) -> StoredIntegration | None:
-        """Return the tenant's integration with this provider, or None."""
+    async def find_credential(self, tenant_id: TenantId, provider_id: ProviderId, /) -> HeldCredential | None:
+        """Return what handing out the tenant's credential with this provider takes, or None; the read of the way that is taken most."""
         ...
 
     async def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration, ...]:
@@ -352,7 +360,7 @@ class Store(Protocol):
 
     def find_integration(self, tenant_id: TenantId, integration_id: IntegrationId, /) -> StoredIntegration | None: ...
 
-    def find_by_provider(self, tenant_id: TenantId, provider_id: ProviderId, /) -> StoredIntegration | None: ...
+    def find_credential(self, tenant_id: TenantId, provider_id: ProviderId, /) -> HeldCredential | None: ...
 
     def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration, ...]: ...
 

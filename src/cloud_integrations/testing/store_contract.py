@@ -263,7 +263,7 @@ class _Integrations(_Contract):
         assert (found.marks.lease_token, found.marks.writer_lease, found.marks.attempts, found.marks.phase) == (0, 0, 0, Phase.IDLE)
         assert (found.marks.due_at, found.marks.refreshed_at) == (START + timedelta(minutes=48), facts.updated_at)
         assert found.read_at == clock.now()
-        assert door.find_by_provider(ACME, PROVIDER) == found
+        assert door.find_credential(ACME, PROVIDER) == found.to_use
 
     def test_what_is_empty_stays_empty(self, door: Door) -> None:
         facts = an_integration(
@@ -282,6 +282,7 @@ class _Integrations(_Contract):
         door.apply(AddIntegration(facts=facts, credential=credential))
         found = door.find_integration(ACME, facts.id)
         assert (found.facts, found.credential, found.marks.due_at) == (facts, credential, None)
+        assert door.find_credential(ACME, PROVIDER) == found.to_use
 
     def test_a_long_token_is_kept_whole(self, door: Door) -> None:
         token = bytes(range(256)) * 192
@@ -292,7 +293,7 @@ class _Integrations(_Contract):
 
     def test_what_is_not_there_is_none(self, door: Door) -> None:
         assert door.find_integration(ACME, IntegrationId(uuid4())) is None
-        assert door.find_by_provider(ACME, PROVIDER) is None
+        assert door.find_credential(ACME, PROVIDER) is None
         assert door.list_integrations(ACME) == ()
 
     def test_a_second_one_with_the_same_provider_is_refused(self, door: Door, facts: Integration) -> None:
@@ -457,10 +458,12 @@ class _Atomicity(_Contract):
 
 def everything(door: Any) -> tuple[object, ...]:
     """Return what a tenant can see, and the rest, to compare before and after."""
-    held = door.find_by_provider(ACME, PROVIDER)
+    listed = door.list_integrations(ACME)
+    held = [door.find_integration(ACME, facts.id) for facts in listed]
     return (
-        door.list_integrations(ACME),
-        held and (held.credential, held.marks),
+        listed,
+        [(row.credential, row.marks) for row in held],
+        door.find_credential(ACME, PROVIDER),
         door.has_pending(ACME, PROVIDER),
         door.find_active_key(ACME),
         door.list_key_checks(),
@@ -479,7 +482,7 @@ class _Tenants(_Contract):
         key = a_key()
         door.apply(AddKey(key=key), Record(event=an_event()), AddPending(pending=a_pending()))
         assert door.find_integration(GLOBEX, facts.id) is None
-        assert door.find_by_provider(GLOBEX, PROVIDER) is None
+        assert door.find_credential(GLOBEX, PROVIDER) is None
         assert door.list_integrations(GLOBEX) == ()
         assert door.find_key(GLOBEX, key.key_id) is None
         assert door.find_active_key(GLOBEX) is None

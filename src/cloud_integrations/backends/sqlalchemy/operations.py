@@ -43,6 +43,7 @@ from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, Ten
 from cloud_integrations.domain.integration import (
     AccountFacts,
     DueIntegration,
+    HeldCredential,
     Integration,
     Phase,
     RefreshMarks,
@@ -143,7 +144,22 @@ _HELD = (
     NOW,
 )
 _FIND_INTEGRATION = select(*_HELD).where(_THIS)
-_FIND_BY_PROVIDER = select(*_HELD).where(_i.tenant_id == bindparam("if_tenant"), _i.provider_id == bindparam("if_provider"))
+_FIND_CREDENTIAL = select(
+    _i.integration_id,
+    _i.auth_type,
+    _i.method_id,
+    _i.state,
+    _i.reason,
+    _i.generation,
+    func.coalesce(_i.access_token, _i.api_key),
+    _i.api_secret,
+    _i.refresh_token.is_not(None),
+    func.coalesce(_i.refreshed_at, _i.created_at),
+    _i.expires_at,
+    _i.scopes,
+    _i.requested_scopes,
+    _i.variables,
+).where(_i.tenant_id == bindparam("if_tenant"), _i.provider_id == bindparam("if_provider"))
 _LIST_INTEGRATIONS = select(*_FACTS).where(_i.tenant_id == bindparam("if_tenant")).order_by(_i.created_at, _i.integration_id)
 _INTEGRATION_EXISTS = select(literal(1)).where(_THIS)
 
@@ -196,12 +212,45 @@ def find_integration(connection: Connection, tenant_id: TenantId, integration_id
     return None if row is None else _held(row)
 
 
-def find_by_provider(connection: Connection, tenant_id: TenantId, provider_id: ProviderId) -> StoredIntegration | None:
-    """Return the tenant's integration with this provider, or None."""
-    row = connection.execute(
-        _FIND_BY_PROVIDER, {"if_tenant": tenant_id, "if_provider": provider_id, "clock": given_time(connection)}
-    ).first()
-    return None if row is None else _held(row)
+def find_credential(connection: Connection, tenant_id: TenantId, provider_id: ProviderId) -> HeldCredential | None:
+    """Return what handing out the tenant's credential with this provider takes, or None."""
+    row = connection.execute(_FIND_CREDENTIAL, {"if_tenant": tenant_id, "if_provider": provider_id}).first()
+    if row is None:
+        return None
+    (
+        integration_id,
+        auth_type,
+        method_id,
+        state,
+        reason,
+        generation,
+        sealed,
+        sealed_secret,
+        can_refresh,
+        obtained_at,
+        expires_at,
+        scopes,
+        requested_scopes,
+        variables,
+    ) = row
+    return HeldCredential(
+        tenant_id=tenant_id,
+        integration_id=integration_id,
+        provider_id=provider_id,
+        auth_type=AuthType(auth_type),
+        method_id=method_id,
+        state=State(state),
+        reason=reason,
+        generation=generation,
+        sealed=sealed,
+        sealed_secret=sealed_secret,
+        can_refresh=bool(can_refresh),
+        obtained_at=moment(obtained_at),
+        expires_at=moment_or_none(expires_at),
+        scopes=_words(scopes),
+        requested_scopes=_words(requested_scopes),
+        variables=_pairs(variables),
+    )
 
 
 def list_integrations(connection: Connection, tenant_id: TenantId) -> tuple[Integration, ...]:

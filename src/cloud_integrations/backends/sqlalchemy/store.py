@@ -19,7 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from cloud_integrations.domain.audit import AuditHead, AuditRecord
 from cloud_integrations.domain.envelope import KeyCheck, WrappedKey
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
-from cloud_integrations.domain.integration import DueIntegration, Integration, StoredIntegration
+from cloud_integrations.domain.integration import DueIntegration, HeldCredential, Integration, StoredIntegration
 from cloud_integrations.domain.pending import PendingAuthorization
 from cloud_integrations.domain.removal import Revocation
 from cloud_integrations.errors import CommitUnknownError, SchemaError, StorageUnavailableError, UnstorableValueError
@@ -69,9 +69,9 @@ class SqlAlchemyStore:
         """Return the tenant's integration, or None."""
         return self._engine.read(operations.find_integration, tenant_id, integration_id)
 
-    def find_by_provider(self, tenant_id: TenantId, provider_id: ProviderId, /) -> StoredIntegration | None:
-        """Return the tenant's integration with this provider, or None."""
-        return self._engine.read(operations.find_by_provider, tenant_id, provider_id)
+    def find_credential(self, tenant_id: TenantId, provider_id: ProviderId, /) -> HeldCredential | None:
+        """Return what handing out the tenant's credential with this provider takes, or None."""
+        return self._engine.read(operations.find_credential, tenant_id, provider_id)
 
     def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration, ...]:
         """Return the tenant's integrations, oldest first; at most one per provider."""
@@ -164,9 +164,9 @@ class AsyncSqlAlchemyStore:
         """Return the tenant's integration, or None."""
         return await self._engine.read(operations.find_integration, tenant_id, integration_id)
 
-    async def find_by_provider(self, tenant_id: TenantId, provider_id: ProviderId, /) -> StoredIntegration | None:
-        """Return the tenant's integration with this provider, or None."""
-        return await self._engine.read(operations.find_by_provider, tenant_id, provider_id)
+    async def find_credential(self, tenant_id: TenantId, provider_id: ProviderId, /) -> HeldCredential | None:
+        """Return what handing out the tenant's credential with this provider takes, or None."""
+        return await self._engine.read(operations.find_credential, tenant_id, provider_id)
 
     async def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration, ...]:
         """Return the tenant's integrations, oldest first; at most one per provider."""
