@@ -1,0 +1,83 @@
+"""Renew tokens beside a program's own work: a schedule in its event loop, and no process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from urllib.parse import parse_qsl, urlsplit
+
+from cloud_integrations import (
+    Actor,
+    AesGcmCipher,
+    AsyncIntegrationManager,
+    AsyncLocalKeyring,
+    AsyncMemoryStore,
+    Catalogue,
+    CloudIntegrationsError,
+    LocalKeyring,
+    Settings,
+)
+from cloud_integrations.testing import AsyncSimulatedTransport, FixedClock, SimulatedProvider
+
+BATCH = 100
+GRACE = Actor(id="grace")
+
+
+@asynccontextmanager
+async def renewing(manager: AsyncIntegrationManager, *, every: float) -> AsyncIterator[None]:
+    """Renew what is due while the block runs, about *every* so many seconds."""
+
+    async def rounds() -> None:
+        while True:
+            try:
+                while (await manager.refresh_due(limit=BATCH)).claimed == BATCH:
+                    pass
+                await manager.retry_revocations()
+            except CloudIntegrationsError as error:
+                print(f"  this round did not work: {error}")
+            await asyncio.sleep(every * random.uniform(0.8, 1.2))  # noqa: S311  # spreads load, keeps no secret
+
+    task = asyncio.create_task(rounds())
+    try:
+        yield
+    finally:
+        # A request that is out goes on; closing the manager waits for it.
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def main() -> None:
+    """Connect a tenant, let an hour pass, and find the token renewed though nobody asked for it."""
+    clock = FixedClock()
+    provider = SimulatedProvider(clock=clock)
+    async with AsyncIntegrationManager(
+        store=AsyncMemoryStore(clock),
+        transport=AsyncSimulatedTransport(provider),
+        keys=AsyncLocalKeyring(LocalKeyring([LocalKeyring.generate_key("service")])),
+        cipher=AesGcmCipher(),
+        providers=Catalogue.of(*provider.catalogue_entries()),
+        applications=[provider.application()],
+        settings=Settings(callback_url="https://app.example.com/api/v1/oauth/callback"),
+        clock=clock,
+    ) as manager:
+        begun = await manager.begin_oauth("acme", "simulated", name="Cloud account", actor=GRACE)
+        came_back = parse_qsl(urlsplit(provider.sign_in(begun.url)).query)
+        await manager.complete_oauth(begun.context_id, came_back, browser_token=begun.browser_token, actor=GRACE)
+
+        # A real program looks every 30 seconds; this one has its own clock, and no time.
+        async with renewing(manager, every=0.01):
+            for minutes in (10, 20, 29):
+                clock.advance(timedelta(minutes=minutes))
+                await asyncio.sleep(0.1)
+                print(f"{clock.now():%H:%M}  refresh requests so far: {provider.refresh_count}")
+
+        assert provider.refresh_count == 1
+        token = await manager.token("acme", "simulated")
+        print(f"the token that was waiting works until {token.expires_at:%H:%M}, and its caller waited for nobody")
+
+
+asyncio.run(main())
