@@ -357,3 +357,17 @@ async def test_a_first_key_that_is_refused_and_not_there_is_said(world, door):
     world.store.fail(1, error=StaleWriteError)
     with pytest.raises(StaleWriteError):
         await world.add_key()
+
+
+async def test_many_uses_at_once_are_recorded_once(world, door):
+    await world.add_key()
+    await door.together(20, "token", ACME, f"{world.provider.slug}_keys", actor=ALICE)
+    assert [action for action, _ in world.actions()].count("credential.used") == 1
+
+
+async def test_without_a_window_each_use_is_recorded(world):
+    await world.add_key()
+    door = world.open(settings=world.settings(use_window=timedelta()))
+    for _ in range(3):
+        await door.token(ACME, f"{world.provider.slug}_keys", actor=ALICE)
+    assert [action for action, _ in world.actions()].count("credential.used") == 3

@@ -239,3 +239,11 @@ async def test_ended_work_is_forgotten():
     await asyncio.sleep(0)
     assert not awaiting._tasks
     assert not blocking._flights
+
+
+def test_shared_work_runs_in_the_first_callers_own_thread():
+    async def who():
+        return threading.get_ident()
+
+    assert run_inline(ThreadFlights().share("key", who)) == threading.get_ident()
+    assert run_inline(ThreadFlights().run("key", who)) != threading.get_ident()

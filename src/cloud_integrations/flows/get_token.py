@@ -121,11 +121,17 @@ async def record_use(wiring: Wiring, held: HeldCredential, caller: Caller) -> fl
     if window is None:
         return math.inf
     key = (held.tenant_id, held.integration_id, caller.actor.type, caller.actor.id)
-    ends: float | None = wiring.uses.find(key)
-    if ends is None:
+
+    async def record() -> float:
         await wiring.store.apply(recorded(wiring, held.tenant_id, caller, "credential.used", resource_of(held.integration_id)))
         ends = wiring.clock.monotonic() + window.total_seconds()
         wiring.uses.put(key, ends, seconds=window.total_seconds())
+        return ends
+
+    ends: float | None = wiring.uses.find(key)
+    if ends is None:
+        # Many callers at once are one window's uses, too; without a window each is recorded by itself.
+        ends = await (wiring.flights.share(("use", key), record) if window else record())
     return ends - wiring.clock.monotonic()
 
 

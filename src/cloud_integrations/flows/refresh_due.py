@@ -10,12 +10,12 @@ from cloud_integrations.domain.integration import DueIntegration
 from cloud_integrations.domain.renewal import RenewalRun
 from cloud_integrations.errors import (
     AppMisconfiguredError,
-    CloudIntegrationsError,
     CredentialError,
     IntegrationNotFoundError,
     ProviderUnavailableError,
     ReconnectRequiredError,
 )
+from cloud_integrations.ports.observer import Fact
 from cloud_integrations.ports.wiring import Wiring
 
 from .renew import renew
@@ -59,7 +59,9 @@ async def _renew(wiring: Wiring, due: DueIntegration) -> str:
     except (ProviderUnavailableError, AppMisconfiguredError, CredentialError):
         # Its next time is in the row.
         return "postponed"
-    except CloudIntegrationsError:
-        # The store's or the keyring's trouble: the row comes back when its hold is over.
+    except Exception as error:  # noqa: BLE001  # one integration's trouble must not end the round of the others
+        # Usually the store's or the keyring's: the row comes back when its hold is over.
+        facts = {"integration": str(due.integration_id), "reason": type(error).__name__}
+        wiring.observer.tell(Fact(name="credential.refresh_failed", facts=facts))
         return "failed"
     return "renewed"

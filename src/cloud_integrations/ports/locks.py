@@ -18,6 +18,10 @@ class SingleFlight(Protocol):
         """
         ...
 
+    async def share(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
+        """Do as `run` for work that may end with the caller who does it: what is lost then can be done again."""
+        ...
+
     async def shield(self, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
         """Return what *work* returns, or raise what it raises; a cancelled caller does not end it."""
         ...

@@ -35,6 +35,10 @@ class TaskFlights:
             task.add_done_callback(lambda done: self._end(place, done))
         return await asyncio.shield(task)
 
+    async def share(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
+        """Do as `run`: a task of its own costs nothing here."""
+        return await self.run(key, work)
+
     async def shield(self, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
         """Return what *work* returns, or raise what it raises; a cancelled caller does not end it."""
         return await self.run(object(), work)
@@ -76,6 +80,13 @@ class ThreadFlights:
 
     async def run(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
         """Return what the one running *work* for *key* returns, or raise what it raises."""
+        return self._join(key, work, begin=self._begin)
+
+    async def share(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
+        """Do *work* in the first caller's own thread; the others wait for it."""
+        return self._join(key, work, begin=self._do)
+
+    def _join(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]], *, begin: Callable[..., None]) -> T:
         if self._process != os.getpid():
             # Forked: the threads that did the parent's work do not exist here.
             self._forget()
@@ -86,7 +97,7 @@ class ThreadFlights:
                 if flight is None:
                     flight = self._flights[key] = _Flight()
             if leads:
-                self._begin(key, flight, work)
+                begin(key, flight, work)
             flight.done.wait()
             if flight.error is None:
                 value: T = flight.value

@@ -5,12 +5,12 @@ from __future__ import annotations
 import getpass
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from cloud_integrations import (
     Actor,
@@ -31,7 +31,11 @@ from cloud_integrations.errors import ConfigurationError, IntegrationNotFoundErr
 
 from .settings import Configuration
 
-_AWAITED = {"postgresql+psycopg", "postgresql+asyncpg"}
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+_AWAITED = {"postgresql+asyncpg", "mariadb+asyncmy", "mysql+asyncmy"}
+"""Drivers that only wait asynchronously; the others are faster behind a thread."""
 
 
 def cli_actor() -> Actor:
@@ -73,6 +77,9 @@ def _open_async_engine(configuration: Configuration) -> Engine | AsyncEngine:
     if url.drivername not in _AWAITED:
         return open_engine(configuration)
     try:
+        # Needs greenlet, which comes with these drivers' extras only.
+        from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415
+
         return create_async_engine(url, hide_parameters=True, pool_pre_ping=True)
     except ImportError:
         raise _without_driver(url) from None
