@@ -111,6 +111,13 @@ def examples(session: nox.Session) -> None:
 
 
 @nox.session
+def demo(session: nox.Session) -> None:
+    """Run the demonstration with nothing installed but what the command line declares."""
+    install(session, "demo")
+    session.run("cloud-integrations", "demo")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Run every benchmark in its quick form, or as told by the arguments."""
     install(session)

@@ -158,10 +158,10 @@ async def unstarted_async_manager(
         finally:
             await manager.close()
     finally:
-        if isinstance(engine, AsyncEngine):
-            await engine.dispose()
-        else:
+        if isinstance(engine, Engine):
             engine.dispose()
+        else:
+            await engine.dispose()
 
 
 def read_id(text: str, /) -> UUID | None:
