@@ -33,12 +33,12 @@ def length(of: timedelta, /) -> int:
 
 def moment(value: int, /) -> datetime:
     """Return the time, in UTC."""
-    return _EPOCH + timedelta(microseconds=value)
+    return _EPOCH + timedelta(0, 0, value)
 
 
 def moment_or_none(value: int | None, /) -> datetime | None:
     """Return the time, or None."""
-    return None if value is None else _EPOCH + timedelta(microseconds=value)
+    return None if value is None else moment(value)
 
 
 CLOCK_OPTION = "cloud_integrations_clock"
