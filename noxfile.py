@@ -52,16 +52,16 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=["3.11", "3.12", "3.13"], download_python="never")
 def versions(session: nox.Session) -> None:
-    """Run the tests with each supported Python; a missing one is skipped, and an error where CI is set."""
+    """Run the quicker tests with each supported Python; a missing one is skipped, and an error where CI is set."""
     install(session)
-    everything(session)
+    everything(session, "-m", "not slow")
 
 
 @nox.session
 def lowest(session: nox.Session) -> None:
-    """Run the tests with the oldest dependencies that we declare."""
+    """Run the quicker tests with the oldest dependencies that we declare."""
     install(session, "lowest")
-    everything(session)
+    everything(session, "-m", "not slow")
 
 
 @nox.session

@@ -34,6 +34,7 @@ from cloud_integrations.errors import (
     StaleWriteError,
     StorageUnavailableError,
     TenantNotFoundError,
+    UnstorableValueError,
     ValidationFailedError,
 )
 from cloud_integrations_fastapi.errors import STATUS, problem_of
@@ -65,6 +66,7 @@ CASES = [
     (SchemaError(found=SECRET, expected="2"), 500, "internal", None),
     (KeyringError(key_id=SECRET, problem="is missing"), 500, "internal", None),
     (DecryptError(), 500, "internal", None),
+    (UnstorableValueError(), 500, "internal", None),
     (RuntimeError(SECRET), 500, "internal", None),
 ]
 
