@@ -23,7 +23,9 @@ from cloud_integrations.domain.secret import Secret
 from cloud_integrations.ports.catalogue import Providers
 from cloud_integrations.ports.cipher import Cipher
 from cloud_integrations.ports.clock import AsyncPause, Clock, Entropy, Pause
+from cloud_integrations.ports.crew import Crew
 from cloud_integrations.ports.keys import AsyncKeyService, KeyService
+from cloud_integrations.ports.locks import SingleFlight
 from cloud_integrations.ports.observer import Observer
 from cloud_integrations.ports.store import AsyncStore, Store, StoreReport
 from cloud_integrations.ports.tenants import AsyncTenants, Tenants
@@ -44,8 +46,47 @@ def _caller(actor: Actor | None, request_id: str | None) -> Caller:
     return Caller(request_id=request_id) if actor is None else Caller(actor=actor, request_id=request_id)
 
 
-def _owner() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"[:100]
+def _wire(
+    *,
+    store: AsyncStore,
+    transport: AsyncTransport,
+    keys: AsyncKeyService,
+    tenants: AsyncTenants,
+    pause: AsyncPause,
+    flights: SingleFlight,
+    crew: Crew,
+    cipher: Cipher,
+    providers: Providers,
+    applications: Sequence[OAuthApplication],
+    settings: Settings | None,
+    observer: Observer | None,
+    clock: Clock | None,
+    entropy: Entropy | None,
+) -> Wiring:
+    clock = clock or SystemClock()
+    entropy = entropy or SystemEntropy()
+    settings = settings or Settings()
+    return Wiring(
+        store=store,
+        transport=transport,
+        keys=keys,
+        cipher=cipher,
+        providers=providers,
+        tenants=tenants,
+        clock=clock,
+        entropy=entropy,
+        pause=pause,
+        flights=flights,
+        crew=crew,
+        observer=GuardedObserver(LoggingObserver() if observer is None else observer),
+        data_keys=TtlCache(clock, limit=1_000),
+        tokens=TokenShelves(clock),
+        uses=TtlCache(clock, limit=100_000),
+        breaker=WindowBreaker(clock, entropy),
+        owner=f"{socket.gethostname()}:{os.getpid()}"[:100],
+        applications=flows.index_applications(applications, providers, settings),
+        settings=settings,
+    )
 
 
 class IntegrationManager:
@@ -74,32 +115,24 @@ class IntegrationManager:
         entropy: Entropy | None = None,
         pause: Pause | None = None,
     ) -> None:
-        clock = clock or SystemClock()
-        entropy = entropy or SystemEntropy()
-        settings = settings or Settings()
-        self._wiring = Wiring(
+        self._wiring = _wire(
             store=lift_store(store),
             transport=lift_transport(transport),
             keys=lift_keys(keys),
-            cipher=cipher,
-            providers=providers,
             tenants=lift_tenants(tenants or AnyTenant()),
-            clock=clock,
-            entropy=entropy,
             pause=lift_pause(pause or SystemPause()),
             flights=ThreadFlights(),
             crew=InlineCrew(),
-            observer=GuardedObserver(LoggingObserver() if observer is None else observer),
-            data_keys=TtlCache(clock, limit=1_000),
-            tokens=TokenShelves(clock),
-            uses=TtlCache(clock, limit=100_000),
-            breaker=WindowBreaker(clock, entropy),
-            owner=_owner(),
-            applications=flows.index_applications(applications, providers, settings),
+            cipher=cipher,
+            providers=providers,
+            applications=applications,
             settings=settings,
+            observer=observer,
+            clock=clock,
+            entropy=entropy,
         )
         self._shelves = self._wiring.tokens.shelves
-        self._monotonic = clock.monotonic
+        self._monotonic = self._wiring.clock.monotonic
         self._ready = False
 
     def __repr__(self) -> str:
@@ -481,32 +514,24 @@ class AsyncIntegrationManager:
         entropy: Entropy | None = None,
         pause: AsyncPause | None = None,
     ) -> None:
-        clock = clock or SystemClock()
-        entropy = entropy or SystemEntropy()
-        settings = settings or Settings()
-        self._wiring = Wiring(
+        self._wiring = _wire(
             store=store,
             transport=transport,
             keys=keys,
-            cipher=cipher,
-            providers=providers,
             tenants=tenants or AsyncAnyTenant(),
-            clock=clock,
-            entropy=entropy,
             pause=pause or AsyncSystemPause(),
             flights=TaskFlights(),
             crew=TaskCrew(),
-            observer=GuardedObserver(LoggingObserver() if observer is None else observer),
-            data_keys=TtlCache(clock, limit=1_000),
-            tokens=TokenShelves(clock),
-            uses=TtlCache(clock, limit=100_000),
-            breaker=WindowBreaker(clock, entropy),
-            owner=_owner(),
-            applications=flows.index_applications(applications, providers, settings),
+            cipher=cipher,
+            providers=providers,
+            applications=applications,
             settings=settings,
+            observer=observer,
+            clock=clock,
+            entropy=entropy,
         )
         self._shelves = self._wiring.tokens.shelves
-        self._monotonic = clock.monotonic
+        self._monotonic = self._wiring.clock.monotonic
         self._ready = False
 
     def __repr__(self) -> str:
