@@ -333,6 +333,18 @@ def test_unknown_members_are_left_behind(read, answer, tokens):
     assert not hasattr(outcome.grant, "id_token")
 
 
+@pytest.mark.requirement("OAU-046")
+@pytest.mark.parametrize(
+    "id_token",
+    ["eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiIsImFjY2VzcyI6ImFsbCJ9.", "not.a.token", "x" * 40_000, {"alg": "none"}, None, 7],
+    ids=["unsigned", "garbage", "huge", "an-object", "null", "a-number"],
+)
+def test_an_id_token_proves_nothing_here(read, answer, tokens, id_token):
+    # Whose account it is comes from the provider's own check, so no signature, algorithm or embedded key is ever trusted.
+    plain, with_id_token = read(answer(tokens())), read(answer(tokens(id_token=id_token)))
+    assert with_id_token == plain
+
+
 VARIABLES = {
     "variables": [
         {"name": "instance", "source": "token_reply", "pattern": r"[a-z0-9]+\.example\.com"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -242,3 +243,13 @@ async def test_another_account_is_pointed_out(api, alice):
     api.provider.account = "acct-2"
     arrived = await alice.get(api.provider.sign_in(begun.json()["data"]["authorizationUrl"]), headers=BROWSER)
     assert "This is another account than before." in arrived.text
+
+
+@pytest.mark.requirement("OAU-027")
+async def test_a_callback_comes_by_get_alone(api, alice):
+    """The response mode `form_post` is not offered, so nothing reads a form, and no parser of multipart bodies comes along."""
+    for body in ({"code": "fake-code", "state": "fake-state"}, {}):
+        answer = await alice.post(f"/oauth/callback/{uuid4()}", data=body)
+        assert answer.status_code == 405
+    declared = Path(__file__).parents[3] / "requirements/demo.txt"
+    assert "multipart" not in declared.read_text(encoding="utf-8")
