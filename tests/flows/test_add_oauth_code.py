@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
@@ -27,24 +25,18 @@ OWN = "https://app.example/connected"
 
 @pytest.fixture
 def front(world):
-    """A door to an installation whose front end receives codes, at a provider that does not insist on PKCE."""
-    method = world.entries[0].methods[0].model_copy(update={"pkce": "off"})
-    return world.open(
-        providers=[world.entries[0].model_copy(update={"methods": (method,)}), world.entries[1]],
-        applications=[world.provider.application(redirect_uris=(OWN,))],
-    )
+    """A door to an installation whose front end receives codes."""
+    return world.open(applications=[world.provider.application(redirect_uris=(OWN,))])
 
 
 def unbound_code(world, redirect_uri=OWN):
-    """A code that some other page asked for, with a challenge that an empty verifier answers."""
-    challenge = base64.urlsafe_b64encode(hashlib.sha256(b"").digest()).rstrip(b"=").decode()
+    """A code that some other page asked for, without a challenge."""
+    world.provider.require_pkce = False
     query = {
         "response_type": "code",
         "client_id": world.provider.application().client_id,
         "redirect_uri": redirect_uri,
         "scope": "read write",
-        "code_challenge": challenge,
-        "code_challenge_method": "S256",
     }
     answer = world.provider.sign_in(f"{world.provider.base_url}/authorize?{urlencode(query)}")
     return Secret(parse_qs(urlsplit(answer).query)["code"][0])

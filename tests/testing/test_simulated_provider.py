@@ -99,6 +99,13 @@ def test_a_faulty_request_is_sent_back_with_an_error(changes, error):
     assert come_back(SimulatedProvider(), **changes)["error"] == error
 
 
+def test_a_provider_may_do_without_a_challenge_and_then_takes_no_verifier():
+    provider = SimulatedProvider(require_pkce=False)
+    without = {"code_challenge": None, "code_challenge_method": None}
+    assert "code" in come_back(provider, **without)
+    assert come_back(provider, code_challenge_method=None)["error"] == "invalid_request"
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -109,6 +109,24 @@ def test_a_code_may_be_posted_with_its_state(demo: Demo):
         assert posted.status_code == 201, posted.text
 
 
+def test_a_code_may_be_posted_without_a_state_while_nothing_is_pending(demo: Demo):
+    with demo.client() as client:
+        provider_id = demo.provider["oauthProviderId"]
+        [redirect_uri] = [
+            known["redirectUri"]
+            for known in client.get("/api/v1/providers", headers=demo.bearer).json()["data"]
+            if known["id"] == provider_id
+        ]
+        asked = {"response_type": "code", "client_id": "fake-client-id", "redirect_uri": redirect_uri, "scope": "read", "state": "fake"}
+        consent = client.get(f"{demo.provider['url']}/authorize", params=asked)
+        request = dict(FIELD.findall(consent.text))["request"]
+        location = client.post(f"{demo.provider['url']}/consent", data={"request": request, "decision": "approve"}).headers["location"]
+        [code] = parse_qs(urlsplit(location).query)["code"]
+        body = {"providerId": provider_id, "name": "Posted", "code": code, "redirectUri": redirect_uri}
+        posted = client.post(f"{demo.api}/integrations", json=body, headers=demo.bearer)
+        assert posted.status_code == 201, posted.text
+
+
 def test_a_callback_is_refused_in_another_browser(demo: Demo):
     with demo.client() as mine, demo.client() as other:
         mine.post("/session", headers=demo.bearer)

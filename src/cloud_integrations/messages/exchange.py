@@ -22,10 +22,9 @@ def build_exchange(client: Client, /, *, code: Secret, redirect_uri: str, verifi
     """Build the request that spends *code*.
 
     *redirect_uri* is the very string sent in the authorization request (RFC 6749 §4.1.3), and
-    *verifier* the one whose challenge went with it (RFC 7636 §4.5); without PKCE it is left out.
+    *verifier* the one whose challenge went with it (RFC 7636 §4.5).  There is none without PKCE, nor for a code that
+    somebody else asked for; whether that will do is the provider's to say.
     """
-    if client.uses_pkce and verifier is None:
-        raise ValueError("this provider's codes are exchanged with a code verifier")
     form = prepare_token_request(
         "authorization_code",
         extra_params(client, client.method.token_params),

@@ -97,7 +97,8 @@ class SimulatedProvider:
     expired (left out: a `FixedClock` of its own), `entropy` makes the tokens (left out: others every time).
     `rotation` and `reuse` say what becomes of refresh tokens, `grace` how long a spent one works under
     `reuse="grace"`; with `ends_old_access`, renewing ends the older access tokens.  `auto_approve` answers
-    an authorization at once, without the consent page.
+    an authorization at once, without the consent page.  Without `require_pkce` an authorization may come without a
+    challenge, and its code is then spent without a verifier, as many providers still allow.
 
     `account` is who is signed in at the provider; assign to it, and somebody else is.
     """
@@ -115,6 +116,7 @@ class SimulatedProvider:
         code_lifetime: timedelta = timedelta(minutes=1),
         ends_old_access: bool = False,
         auto_approve: bool = False,
+        require_pkce: bool = True,
         account: str = "acct-1",
         base_url: str = IN_MEMORY_URL,
     ) -> None:
@@ -127,6 +129,7 @@ class SimulatedProvider:
         self.code_lifetime = code_lifetime
         self.ends_old_access = ends_old_access
         self.auto_approve = auto_approve
+        self.require_pkce = require_pkce
         self.account = account
         self.base_url = base_url
         self._entropy: Entropy = SeededEntropy(secrets.token_hex()) if entropy is None else entropy
@@ -433,7 +436,8 @@ class SimulatedProvider:
         )
         if asked.get("response_type") != "code":
             return self._send_back(work, consent, error="unsupported_response_type")
-        if asked.get("code_challenge_method") != "S256" or len(consent.challenge) != 43:
+        without_pkce = not self.require_pkce and "code_challenge" not in asked and "code_challenge_method" not in asked
+        if not without_pkce and (asked.get("code_challenge_method") != "S256" or len(consent.challenge) != 43):
             return self._send_back(work, consent, error="invalid_request")
         if self.auto_approve:
             return self._send_back(work, consent)
@@ -519,7 +523,8 @@ class SimulatedProvider:
             return work.refuse("invalid_grant")
         grant = code.grant = _Grant(account=code.account, scopes=code.asked.scopes)
         verifier = form.get("code_verifier", "")
-        challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+        # RFC 9700 §4.8.2: a verifier for a code that was asked for without a challenge is a downgrade, and refused.
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode() if verifier else ""
         on_time = self.clock.now() - code.issued_at < self.code_lifetime
         if not on_time or form.get("redirect_uri") != code.asked.redirect_uri or not hmac.compare_digest(challenge, code.asked.challenge):
             return work.refuse("invalid_grant")

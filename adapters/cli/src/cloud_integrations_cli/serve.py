@@ -181,7 +181,7 @@ async def demo_host(port: int = 0, /) -> AsyncGenerator[DemoHost]:
             port=bound.getsockname()[1],
         )
         migrate_database(configuration)
-        provider = SimulatedProvider(clock=WallClock())
+        provider = SimulatedProvider(clock=WallClock(), require_pkce=False)
         with ProviderServer(provider) as server:
             by_sign_in, by_key = provider.catalogue_entries(server.url)
             async with wiring.open_async_manager(
