@@ -108,6 +108,18 @@ def test_a_token_is_gone_only_where_the_provider_says_so(make_client, answer, st
     assert read_revocation(make_client(revoke={"url": URL}), answer(body, status=status)) == outcome
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (400, {"error": "invalid_token"}, "revoked"),
+        (400, {"error": "invalid_request"}, "failed"),
+        (503, {"error": "temporarily_unavailable"}, "failed"),
+    ],
+)
+def test_a_token_that_the_server_calls_invalid_is_dead(make_client, answer, status, body, expected):
+    assert read_revocation(make_client(revoke={"url": URL}), answer(body, status=status)) == expected
+
+
 def test_a_provider_without_revocation_never_revokes(make_client, answer):
     assert read_revocation(make_client(), answer({})) == "failed"
 

@@ -23,7 +23,7 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.messages.client import Client
 from cloud_integrations.messages.dialect import dialect_of
-from cloud_integrations.messages.outcome import Granted, Misconfigured, NotProcessed, Refused, Unknown
+from cloud_integrations.messages.outcome import Granted, Misconfigured, NotProcessed, Refused
 from cloud_integrations.ports.observer import Fact
 from cloud_integrations.ports.store import AddIntegration, ClosePending, ReplaceCredential
 from cloud_integrations.ports.wiring import Wiring
@@ -77,17 +77,17 @@ async def _spend_code(wiring: Wiring, wanted: NewGrant, /, *, code: Secret, redi
     request = dialect.build_exchange(client, code=code, redirect_uri=redirect_uri, verifier=verifier)
     response = await wiring.transport.send(request, deadline=wiring.settings.deadline)
     provider_id = str(client.provider.provider_id)
-    match dialect.read_grant(client, response, requested_scopes=wanted.scopes, now=wiring.clock.now()):
+    outcome = dialect.read_grant(client, response, requested_scopes=wanted.scopes, now=wiring.clock.now())
+    match outcome:
         case Granted(grant):
             return grant
         case Refused(reason):
             raise GrantRefusedError(reason=reason)
         case Misconfigured(reason):
             raise AppMisconfiguredError(provider_id=provider_id, reason=reason)
-        case NotProcessed(reason, retry_after):
-            raise ProviderUnavailableError(provider_id=provider_id, reason=reason, retry_after=retry_after)
-        case Unknown(reason):
-            raise ProviderUnavailableError(provider_id=provider_id, reason=reason)
+        case _:
+            retry_after = outcome.retry_after if isinstance(outcome, NotProcessed) else None
+            raise ProviderUnavailableError(provider_id=provider_id, reason=outcome.reason, retry_after=retry_after)
 
 
 async def _store_grant(wiring: Wiring, wanted: NewGrant, grant: Grant, /, *, caller: Caller) -> tuple[Integration, bool]:
