@@ -1,0 +1,542 @@
+"""The life of a tenant's integrations, drawn step by step, against a small model of what must be true (TST-04).
+
+Users connect, rename, switch off and on, reconnect and remove; hosts ask for tokens; workers make their
+rounds; processes restart; the provider goes wrong and takes grants back; time passes.  After every step
+the list is the model's, what is handed out and held is what the provider says it is, and no secret
+shows.  A life ends with the provider well again: then everything comes to rest.
+
+`CI_STEPS=5000x100` plays more and longer lives than the usual 60 of 40 steps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, precondition, rule
+
+from cloud_integrations.domain.freshness import HARD_MARGIN, is_unresolved
+from cloud_integrations.domain.integration import Health, State, Status
+from cloud_integrations.domain.pending import Authorization
+from cloud_integrations.domain.removal import TokenFate
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.errors import (
+    AppMisconfiguredError,
+    CloudIntegrationsError,
+    GrantRefusedError,
+    IntegrationExistsError,
+    IntegrationInactiveError,
+    IntegrationNotFoundError,
+    InvalidCredentialsError,
+    ProviderUnavailableError,
+    ReconnectRequiredError,
+    RefreshInProgressError,
+    ValidationFailedError,
+)
+from cloud_integrations.flows.edit_integration import SWITCHED_OFF
+from cloud_integrations.flows.retry_revocations import KEEP_TRYING
+from cloud_integrations.flows.sealing import open_field
+from cloud_integrations.ports.store import MAX_PENDING
+from cloud_integrations.testing import Misbehaviour
+
+from .conftest import ACME, ALICE, World
+
+pytestmark = [pytest.mark.requirement("TST-04"), pytest.mark.timeout(7200)]
+
+LIVES, STEPS = map(int, os.environ.get("CI_STEPS", "60x40").split("x"))
+OAUTH, KEYS = "simulated", "simulated_keys"
+NEVER = UUID(int=0)
+"""The id of an integration that never was."""
+TROUBLE = (ProviderUnavailableError, AppMisconfiguredError, RefreshInProgressError)
+LOSSES = {Misbehaviour.ANSWER_LOST, Misbehaviour.ERROR_AFTER}
+WRONGS = st.sampled_from(
+    [
+        Misbehaviour.ANSWER_LOST,
+        Misbehaviour.ERROR_BEFORE,
+        Misbehaviour.ERROR_AFTER,
+        Misbehaviour.CONNECTION_REFUSED,
+        Misbehaviour.RATE_LIMITED,
+    ]
+)
+MAYBE_WRONG = st.one_of(st.none(), WRONGS)
+PLACES = st.sampled_from(["refresh", "refresh", "exchange", "revoke", "me"])
+WHICH = st.sampled_from([OAUTH, OAUTH, KEYS])
+NAMES = st.sampled_from(["Files of Acme", "Archive", "Ledger 2", "Straße"])
+WAITS = st.sampled_from(
+    [
+        timedelta(seconds=1),
+        timedelta(seconds=20),
+        timedelta(seconds=45),
+        timedelta(minutes=6),
+        timedelta(minutes=40),
+        timedelta(hours=1),
+        timedelta(days=2),
+    ]
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Kept:
+    """An integration, as the model knows it."""
+
+    id: UUID
+    name: str
+    off: bool = False
+    taken_back: bool = False
+    """The provider ended the grant, or the key, by itself."""
+    forgotten: int | None = None
+    """The generation that was switched off while it was unknown how its renewal ended.
+
+    Switching on again does not bring that state back, so of this generation nothing is asked that an unknown one need not keep.
+    """
+
+
+@dataclass(slots=True, kw_only=True)
+class Begun:
+    """An authorization that somebody has begun."""
+
+    authorization: Authorization
+    name: str
+    reconnects: bool
+    open: bool = True
+
+
+@dataclass(slots=True, kw_only=True)
+class Gone:
+    """A removed integration, and what was held for it."""
+
+    id: UUID
+    at: datetime
+    tokens: dict[str, Secret] = field(default_factory=dict)
+
+
+class Life(RuleBasedStateMachine):
+    """One tenant's life; `door` says through which door it is led."""
+
+    door = ""
+    authorizations = Bundle("authorizations")
+
+    def __init__(self):
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.world = World(self.door)
+        self.provider = self.world.provider
+        self.world.secrets.append(self.provider._client_secret.reveal())
+        self.kept: dict[str, Kept] = {}
+        self.begun: list[Begun] = []
+        self.gone: list[Gone] = []
+        self.wronged = False
+
+    @initialize(
+        rotates=st.sampled_from(["always", "always", "never"]),
+        reuse=st.sampled_from(["strict", "family", "grace", "tolerant"]),
+        life=st.sampled_from([timedelta(seconds=90), timedelta(minutes=10), timedelta(hours=1)]),
+        with_key=st.booleans(),
+    )
+    def open(self, rotates, reuse, life, with_key):
+        provider = self.provider
+        provider.rotation, provider.reuse, provider.access_lifetime = rotates, reuse, life
+        self.world.entries = list(provider.catalogue_entries())
+        self.world.door = self.world.open()
+        self.connect(name="Files of Acme")
+        if with_key:
+            self.add_key(name="Key of Acme", valid=True)
+
+    def teardown(self):
+        try:
+            self._comes_to_rest()
+        finally:
+            self.loop.close()
+
+    # Connecting
+
+    @precondition(lambda self: OAUTH not in self.kept)
+    @rule(name=NAMES)
+    def connect(self, name):
+        self._complete(self._begun(self.ok(self.world.begin(name=name)), name, reconnects=False), approve=True)
+
+    @precondition(lambda self: sum(begun.open for begun in self.begun) < MAX_PENDING)
+    @rule(target=authorizations, name=NAMES)
+    def begin(self, name):
+        begun, error = self.ask(self.world.begin(name=name))
+        if OAUTH in self.kept:
+            assert isinstance(error, IntegrationExistsError)
+            return multiple()
+        assert error is None
+        return self._begun(begun, name, reconnects=False)
+
+    @precondition(lambda self: sum(begun.open for begun in self.begun) < MAX_PENDING)
+    @rule(target=authorizations)
+    def begin_reconnect(self):
+        kept = self.kept.get(OAUTH)
+        begun, error = self.ask(self.world.door.begin_reconnect(ACME, self.id_of(OAUTH), actor=ALICE))
+        if self.refused_as_it_must(kept, error):
+            return multiple()
+        assert error is None
+        return self._begun(begun, kept.name, reconnects=True)
+
+    def _begun(self, authorization, name, *, reconnects):
+        begun = Begun(authorization=authorization, name=name, reconnects=reconnects)
+        self.begun.append(begun)
+        return begun
+
+    @rule(begun=consumes(authorizations), approve=st.sampled_from([True, True, True, False]))
+    def complete(self, begun, approve):
+        self._complete(begun, approve=approve)
+
+    def _complete(self, begun, *, approve):
+        kept = self.kept.get(OAUTH)
+        valid = begun.open and self.now < begun.authorization.expires_at and not (begun.reconnects and kept.off)
+        begun.open = False
+        # A completion that should succeed may fail for the provider's reasons alone.
+        may_fail = self.awaits("exchange")
+        params = self.world.approve(begun.authorization, approve=approve)
+        connected, error = self.ask(self.world.come_back(begun.authorization, params))
+        if not (valid and approve):
+            assert isinstance(error, GrantRefusedError)
+            return
+        if error is not None:
+            assert may_fail
+            assert isinstance(error, TROUBLE)
+            return
+        facts = connected.integration
+        assert facts.id == begun.authorization.integration_id
+        assert facts.state is State.ACTIVE
+        if not begun.reconnects:
+            self.kept[OAUTH] = Kept(id=facts.id, name=begun.name)
+        self.kept[OAUTH].taken_back = False
+        self._close_authorizations()
+        # The same callback comes to nothing a second time.
+        _, error = self.ask(self.world.come_back(begun.authorization, params))
+        assert isinstance(error, GrantRefusedError)
+
+    def _close_authorizations(self):
+        for begun in self.begun:
+            begun.open = False
+
+    @rule(name=NAMES, valid=st.booleans())
+    def add_key(self, name, valid):
+        may_fail = self.awaits("me")
+        key = self.provider.issue_api_key() if valid else self.provider.invalid_api_key
+        facts, error = self.ask(self.world.add_key(api_key=key, name=name))
+        if KEYS in self.kept:
+            assert isinstance(error, IntegrationExistsError)
+        elif error is None:
+            assert valid
+            self.kept[KEYS] = Kept(id=facts.id, name=name)
+        else:
+            assert isinstance(error, ProviderUnavailableError) if may_fail else not valid and isinstance(error, InvalidCredentialsError)
+
+    @rule(valid=st.booleans())
+    def replace_key(self, valid):
+        kept, may_fail = self.kept.get(KEYS), self.awaits("me")
+        key = self.provider.issue_api_key() if valid else self.provider.invalid_api_key
+        self.world.secrets.append(key.reveal())
+        _, error = self.ask(self.world.door.replace_api_key(ACME, self.id_of(KEYS), api_key=key, actor=ALICE))
+        if self.refused_as_it_must(kept, error):
+            return
+        if error is None:
+            assert valid
+            kept.taken_back = False
+            assert self.row(KEYS).facts.state is State.ACTIVE
+        else:
+            assert isinstance(error, ProviderUnavailableError) if may_fail else not valid and isinstance(error, InvalidCredentialsError)
+
+    # Using
+
+    @rule(which=WHICH, min_ttl=st.sampled_from([None, None, timedelta(minutes=5), timedelta(hours=3)]), wrong=MAYBE_WRONG)
+    def ask_for_token(self, which, min_ttl, wrong):
+        kept = self.kept.get(which)
+        self.go_wrong(wrong, "refresh")
+        token, error = self.ask(self.world.door.token(ACME, which, min_ttl=min_ttl))
+        if self.refused_as_it_must(kept, error):
+            return
+        if error is not None:
+            assert isinstance(error, ReconnectRequiredError) or self.row(which).facts.expires_at <= self.now, (
+                "a token that works was kept back"
+            )
+            self.is_excused(which, error)
+            return
+        assert self.provider.is_alive(token.value) or kept.taken_back, "a dead token was handed out"
+        if token.warning is None and token.expires_at is not None:
+            assert token.expires_at - self.now >= (min_ttl or HARD_MARGIN), "less life than asked, and no warning"
+
+    @rule(which=WHICH, wrong=MAYBE_WRONG)
+    def force_refresh(self, which, wrong):
+        kept, before = self.kept.get(which), self.row(which)
+        self.go_wrong(wrong, "refresh")
+        _, error = self.ask(self.world.door.refresh(ACME, self.id_of(which), actor=ALICE))
+        if kept is not None and which == KEYS:
+            assert isinstance(error, ValidationFailedError)
+        elif self.refused_as_it_must(kept, error):
+            return
+        elif error is None:
+            assert self.row(which).credential.generation == before.credential.generation + 1
+            assert self.provider.is_alive(self.stored(which, "access_token"))
+        else:
+            self.is_excused(which, error)
+
+    @rule(which=WHICH)
+    def verify(self, which):
+        kept, may_fail = self.kept.get(which), self.awaits("me")
+        report, error = self.ask(self.world.door.verify(ACME, self.id_of(which), actor=ALICE))
+        if self.refused_as_it_must(kept, error):
+            return
+        if error is not None:
+            assert (may_fail and isinstance(error, ProviderUnavailableError)) or self.is_excused(which, error)
+            return
+        if report.works:
+            assert self.provider.is_alive(self.stored(which, "access_token" if which == OAUTH else "api_key"))
+        elif report.outcome == "dead":
+            assert self.row(which).facts.state is State.NEEDS_REAUTH
+        else:
+            assert may_fail
+
+    @rule(which=WHICH, name=NAMES)
+    def rename(self, which, name):
+        kept = self.kept.get(which)
+        _, error = self.ask(self.world.door.edit_integration(ACME, self.id_of(which), name=name, actor=ALICE))
+        if kept is None:
+            assert isinstance(error, IntegrationNotFoundError)
+        else:
+            assert error is None
+            kept.name = name
+
+    @rule(which=WHICH, on=st.sampled_from([True, True, False]))
+    def switch(self, which, on):
+        kept, before = self.kept.get(which), self.row(which)
+        unresolved = before is not None and not on and is_unresolved(before)
+        status = Status.ACTIVE if on else Status.INACTIVE
+        facts, error = self.ask(self.world.door.edit_integration(ACME, self.id_of(which), status=status, actor=ALICE))
+        if kept is None:
+            assert isinstance(error, IntegrationNotFoundError)
+            return
+        kept.off = not on
+        if unresolved:
+            kept.forgotten = before.credential.generation
+        if on and self.row(which).facts.state is State.NEEDS_REAUTH:
+            assert isinstance(error, ReconnectRequiredError)
+        else:
+            assert error is None
+            assert facts.status is status
+
+    @precondition(lambda self: self.kept)
+    @rule(which=WHICH, wrong=MAYBE_WRONG)
+    def remove(self, which, wrong):
+        kept = self.kept.pop(which, None)
+        self.go_wrong(wrong, "revoke")
+        if kept is None:
+            _, error = self.ask(self.world.door.remove(ACME, self.id_of(which), actor=ALICE))
+            assert isinstance(error, IntegrationNotFoundError)
+            return
+        gone = Gone(id=kept.id, at=self.now)
+        if which == OAUTH:
+            gone.tokens = {kind: self.opened(kept.id, f"{kind}_token") for kind in ("refresh", "access")}
+            self._close_authorizations()
+        removal = self.ok(self.world.door.remove(ACME, kept.id, actor=ALICE))
+        self.gone.append(gone)
+        for kind, token in gone.tokens.items():
+            fate = getattr(removal, f"{kind}_token")
+            assert fate is TokenFate.FAILED or not self.provider.is_alive(token), "said to be revoked, and it lives"
+        _, error = self.ask(self.world.door.get_integration(ACME, kept.id))
+        assert isinstance(error, IntegrationNotFoundError)
+
+    # Workers, processes, time
+
+    @rule()
+    def refresh_due(self):
+        run = self.ok(self.world.door.refresh_due())
+        assert run.failed == run.gone == 0
+        assert run.claimed == run.renewed + run.postponed + run.reconnect_required
+
+    @rule()
+    def retry_revocations(self):
+        run = self.ok(self.world.door.retry_revocations())
+        assert run.waiting == len(self.outbox)
+
+    @rule()
+    def restart(self):
+        self.ok(self.world.door.close())
+        self.world.door = self.world.open()
+
+    @rule(wait=WAITS)
+    def let_time_pass(self, wait):
+        self.world.clock.advance(wait)
+
+    # The provider
+
+    @rule(what=WRONGS, where=PLACES)
+    def misbehave(self, what, where):
+        self.go_wrong(what, where)
+
+    @rule(where=st.sampled_from(["refresh", "exchange", "revoke"]))
+    def refuse_our_application(self, where):
+        self.go_wrong(Misbehaviour.INVALID_CLIENT, where)
+
+    @precondition(lambda self: self.provider._plans)
+    @rule()
+    def behave(self):
+        self.provider.behave()
+
+    def go_wrong(self, what, where):
+        if what is not None:
+            self.provider.misbehave(what, endpoint=where)
+            self.wronged = True
+
+    @precondition(lambda self: self.kept)
+    @rule(which=WHICH)
+    def take_back(self, which):
+        if kept := self.kept.get(which):
+            kept.taken_back = True
+            if which == OAUTH:
+                self.provider.revoke_grant(self.stored(OAUTH, "refresh_token"))
+            else:
+                self.provider.revoke_api_key(self.stored(KEYS, "api_key"))
+
+    # What must be true
+
+    @invariant()
+    def the_list_is_the_models(self):
+        listed = self.ok(self.world.door.list_integrations(ACME))
+        assert {facts.id: facts.name for facts in listed} == {kept.id: kept.name for kept in self.kept.values()}
+        by_id = {kept.id: kept for kept in self.kept.values()}
+        for facts in listed:
+            off = by_id[facts.id].off
+            assert (facts.state is State.DISABLED) == (facts.health is Health.DISABLED) == off
+            waits = facts.health in {Health.DISABLED, Health.RECONNECT_REQUIRED}
+            assert (facts.status is Status.INACTIVE) == waits
+
+    @invariant()
+    def what_is_held_is_what_the_provider_says(self):
+        for which, kept in self.kept.items():
+            row = self.row(which)
+            token = self.stored(which, "refresh_token" if which == OAUTH else "api_key")
+            alive = self.provider.is_alive(token)
+            if row.facts.state is State.NEEDS_REAUTH or (kept.off and row.facts.reason != SWITCHED_OFF):
+                assert not alive, "I4: it is to be reconnected, and what is stored works"
+                assert kept.taken_back or self.lost_an_answer, "it is to be reconnected, and nobody is to blame"
+            elif not (is_unresolved(row) or row.credential.generation == kept.forgotten):
+                assert alive or kept.taken_back, "active, and what is stored is dead"
+                assert which == KEYS or self.provider.is_newest(token), "I3: the provider gave a newer refresh token"
+
+    @invariant()
+    def what_was_removed_is_dead_or_will_be(self):
+        waiting = {(entry.integration_id, entry.kind) for entry in self.outbox}
+        for gone in self.gone:
+            for kind, token in gone.tokens.items():
+                given_up = self.now - gone.at > KEEP_TRYING
+                assert given_up or (gone.id, kind) in waiting or not self.provider.is_alive(token), f"a forgotten {kind} token"
+
+    @invariant()
+    def the_trail_is_whole_and_shows_no_secret(self):
+        assert self.ok(self.world.door.verify_audit(ACME)).whole
+        assert self.world.leaks_in(self.world.raw_dump()) == []
+
+    def _comes_to_rest(self):
+        """The provider is well again and the held access tokens have ended: everything that can be had is had."""
+        self.provider.behave()
+        for _ in range(2):
+            self.world.clock.advance(timedelta(hours=2))
+            for which, kept in self.kept.items():
+                token, error = self.ask(self.world.door.token(ACME, which))
+                if self.refused_as_it_must(kept, error):
+                    continue
+                assert error is None or isinstance(error, ReconnectRequiredError), "there is no end of it"
+                assert error is not None or self.provider.is_alive(token.value) or kept.taken_back
+            run = self.ok(self.world.door.retry_revocations())
+            assert run.waiting == 0
+        self.what_is_held_is_what_the_provider_says()
+        for gone in self.gone:
+            assert self.now - gone.at > KEEP_TRYING or not any(map(self.provider.is_alive, gone.tokens.values()))
+
+    # Looking
+
+    def ask(self, call):
+        """Return what *call* gives, and the error it ends in; only ours may come."""
+        try:
+            return self.loop.run_until_complete(call), None
+        except CloudIntegrationsError as error:
+            return None, error
+
+    def ok(self, call):
+        """Return what *call* gives; it must succeed."""
+        given, error = self.ask(call)
+        assert error is None
+        return given
+
+    @property
+    def now(self):
+        return self.world.clock.now()
+
+    @property
+    def outbox(self):
+        return list(self.world.rows._tables.revocations.values())
+
+    @property
+    def lost_an_answer(self):
+        """Whether the provider rotated a token and its answer did not come, where that can end a grant."""
+        forgiving = self.provider.rotation == "never" or self.provider.reuse == "tolerant"
+        return not forgiving and any(asked.endpoint == "refresh" and asked.misbehaviour in LOSSES for asked in self.provider.requests)
+
+    def id_of(self, which):
+        return self.kept[which].id if which in self.kept else self.gone[-1].id if self.gone else NEVER
+
+    def row(self, which):
+        return self.world.rows.find_integration(ACME, self.id_of(which))
+
+    def stored(self, which, name):
+        return self.opened(self.kept[which].id, name)
+
+    def opened(self, integration_id, name):
+        row = self.world.rows.find_integration(ACME, integration_id)
+        return self.loop.run_until_complete(open_field(self.world.door.manager._wiring, row, name))
+
+    def awaits(self, where):
+        """Whether the provider will go wrong there."""
+        return any(plan.endpoint == where for plan in self.provider._plans)
+
+    def refused_as_it_must(self, kept, error):
+        """Say whether the model refuses the call, and then see that it was refused for that reason."""
+        if kept is None:
+            assert isinstance(error, IntegrationNotFoundError)
+        elif kept.off:
+            assert isinstance(error, IntegrationInactiveError)
+        else:
+            return False
+        return True
+
+    def is_excused(self, which, error):
+        """See that *error* has a reason outside of us."""
+        if isinstance(error, ReconnectRequiredError):
+            assert self.row(which).facts.state is State.NEEDS_REAUTH
+        else:
+            assert isinstance(error, TROUBLE)
+            assert self.wronged, "nothing ever went wrong, and there is trouble"
+        return True
+
+
+class BlockingLife(Life):
+    door = "blocking"
+
+
+class AwaitingLife(Life):
+    door = "awaiting"
+
+
+TestBlockingLife = BlockingLife.TestCase
+TestAwaitingLife = AwaitingLife.TestCase
+TestBlockingLife.settings = TestAwaitingLife.settings = settings(
+    max_examples=LIVES,
+    stateful_step_count=STEPS,
+    derandomize=False,
+    print_blob=True,
+    deadline=None,
+    # A step's time is the machine's, which may be busy with other tests; what takes too long is for the timeout to say.
+    suppress_health_check=[HealthCheck.too_slow],
+)
