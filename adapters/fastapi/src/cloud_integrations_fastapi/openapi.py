@@ -250,7 +250,7 @@ def _answers(operation: _Operation, *, pages: bool) -> dict[int | str, dict[str,
     page: dict[str, Any] = {"text/html": {"schema": {"type": "string"}}} if pages else {}
     answers: dict[int | str, dict[str, Any]] = {
         operation.status: {
-            "description": HTTPStatus(operation.status).phrase,
+            "description": _phrase(operation.status),
             "content": content | page,
             "headers": _REQUEST_ID | dict(operation.headers or {}),
         }
@@ -264,7 +264,7 @@ def _answers(operation: _Operation, *, pages: bool) -> dict[int | str, dict[str,
             problem.status,
             {
                 "model": ErrorOut,
-                "description": HTTPStatus(problem.status).phrase,
+                "description": _phrase(problem.status),
                 "content": {"application/json": {"examples": {}}} | page,
                 "headers": _REQUEST_ID | (_RETRY_AFTER if problem.status in {502, 503} else {}),
             },
@@ -295,3 +295,8 @@ def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
 
     walked: dict[str, Any] = walk(schema)
     return walked
+
+
+def _phrase(status: int) -> str:
+    # Pythons before 3.13 have an older name for 422 (RFC 9110 §15.5.21).
+    return "Unprocessable Content" if status == HTTPStatus.UNPROCESSABLE_ENTITY else HTTPStatus(status).phrase
