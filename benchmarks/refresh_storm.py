@@ -388,8 +388,8 @@ def _range(values: list[float]) -> str:
 
 
 def _measure(name: str, place: str, database: str, *, repeats: int) -> bool:
-    """Print a line for each number of processes and mode; return whether our goals are reached."""
-    reached = True
+    """Print a line for each number of processes and mode; return whether what does not depend on time is as it must be."""
+    right = True
     for processes in (1, 4):
         for mode in ("strict", "family"):
             results = []
@@ -406,12 +406,14 @@ def _measure(name: str, place: str, database: str, *, repeats: int) -> bool:
             if errors := Counter(told.error for result in results for told in result.told if told.error):
                 print(f"{'':39} {dict(errors)}")
             if database:
-                reached &= all(r.requests == 1 and not r.failed and r.alive for r in results) and (place != "PostgreSQL" or p95 <= 30)
-    return reached
+                right &= all(r.requests == 1 and not r.failed and r.alive for r in results)
+            if place == "PostgreSQL":
+                print(f"{'':39} goal: p95 at most 30 ms over latency, {'reached' if p95 <= 30 else 'MISSED'}")
+    return right
 
 
 def _measure_death(place: str, database: str) -> bool:
-    reached = True
+    right = True
     for mode, error in (("grace", None), ("strict", "ReconnectRequiredError"), ("family", "ReconnectRequiredError")):
         with Stage(mode, database) as stage:
             task = replace(stage.task, lease=1.0, deadline=0.5)
@@ -423,17 +425,17 @@ def _measure_death(place: str, database: str) -> bool:
                 f"  outcome {', '.join(sorted(str(outcome or 'recovered') for outcome in outcomes))}"
                 f"  longest wait {max(told.seconds for told in result.told):.1f} s"
             )
-            reached &= outcomes == {error}
-    return reached
+            right &= outcomes == {error}
+    return right
 
 
 def main() -> None:
-    """Measure and print; the exit code says whether our goals are reached."""
+    """Measure and print; the exit code says whether each storm was one request that failed nobody, however long it took."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one repeat, without MariaDB")
     quick = parser.parse_args().quick
     repeats = 1 if quick else 5
-    reached = True
+    right = True
     for name in CONTESTANTS:
         if name.startswith("Authlib"):
             _measure(name, "none", "", repeats=repeats)
@@ -442,10 +444,10 @@ def main() -> None:
             print(f"{name:39} not installed")
     with ExitStack() as stack:
         for place, database in _databases(stack, quick=quick):
-            reached &= _measure("IntegrationManager.token", place, database, repeats=repeats)
-            reached &= _measure_death(place, database)
-    print("goals reached" if reached else "goals MISSED: 1 request, 0 failed, grant alive; p95 ≤ latency + 30 ms on PostgreSQL")
-    sys.exit(not reached)
+            right &= _measure("IntegrationManager.token", place, database, repeats=repeats)
+            right &= _measure_death(place, database)
+    print("1 request, 0 failed, grant alive: " + ("always" if right else "NOT ALWAYS"))
+    sys.exit(not right)
 
 
 if __name__ == "__main__":
