@@ -48,7 +48,7 @@ from cloud_integrations.testing import Misbehaviour
 
 from .conftest import ACME, ALICE, World
 
-pytestmark = [pytest.mark.requirement("TST-04"), pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.requirement("TST-04"), pytest.mark.slow, pytest.mark.timeout(900)]
 
 LIVES, STEPS = map(int, os.environ.get("CI_STEPS", "200x50").split("x"))
 OAUTH, KEYS = "simulated", "simulated_keys"
@@ -564,7 +564,6 @@ TestAwaitingLife = AwaitingLife.TestCase
 TestBlockingLife.settings = TestAwaitingLife.settings = settings(
     max_examples=LIVES,
     stateful_step_count=STEPS,
-    derandomize=False,
     print_blob=True,
     deadline=None,
     # A step's time is the machine's, which may be busy with other tests; what takes too long is for the timeout to say.
