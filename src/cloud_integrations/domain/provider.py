@@ -557,6 +557,10 @@ class Provider(_Facts):
                 return method
         return None
 
+    def method_named(self, method_id: str, /) -> Method | None:
+        """Return the method with this id, usable or not, or None."""
+        return next((method for method in self.methods if method.id == method_id), None)
+
     def fill_variables(self, given: Mapping[str, str], /, *, operator: Mapping[str, str] | None = None) -> dict[str, str]:
         """Check what a tenant gave, and what the *operator* configured, and add defaults.
 

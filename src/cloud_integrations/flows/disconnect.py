@@ -11,7 +11,7 @@ from cloud_integrations.domain.integration import StoredIntegration
 from cloud_integrations.domain.provider import AuthType
 from cloud_integrations.domain.removal import Removal, Revocation, TokenFate
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.errors import AppMisconfiguredError, DecryptError, StaleWriteError, StorageUnavailableError
+from cloud_integrations.errors import AppMisconfiguredError, DecryptError, ProviderNotFoundError, StaleWriteError, StorageUnavailableError
 from cloud_integrations.messages.client import Client
 from cloud_integrations.messages.dialect import dialect_of
 from cloud_integrations.ports.observer import Fact
@@ -154,8 +154,8 @@ async def _revoke_now(wiring: Wiring, client: Client, fates: _Fates, caller: Cal
 def _manual_url(wiring: Wiring, held: StoredIntegration, fates: _Fates) -> str | None:
     if TokenFate.UNSUPPORTED not in {fates.refresh, fates.access} and held.facts.auth_type is AuthType.OAUTH2:
         return None
-    for provider in wiring.providers.list_providers():
-        if provider.provider_id == held.facts.provider_id:
-            method = next((method for method in provider.methods if method.id == held.facts.method_id), None)
-            return method.revoke.manual_url if method is not None and method.revoke is not None else None
-    return None
+    try:
+        method = wiring.providers.require(held.facts.provider_id).method_named(held.facts.method_id)
+    except ProviderNotFoundError:
+        return None
+    return method.revoke.manual_url if method is not None and method.revoke is not None else None

@@ -157,11 +157,11 @@ def _placement(wiring: Wiring, held: HeldCredential) -> tuple[Placement, ...]:
         entry = wiring.providers.require(held.provider_id)
     except ProviderNotFoundError:
         return (Placement(),)
-    for method in entry.methods:
-        if method.id == held.method_id:
-            places = method.placement if held.auth_type is AuthType.API_KEY else (method.access_token.placement,)
-            return tuple(_filled(place, held.variables) for place in places)
-    return (Placement(),)
+    method = entry.method_named(held.method_id)
+    if method is None:
+        return (Placement(),)
+    places = method.placement if held.auth_type is AuthType.API_KEY else (method.access_token.placement,)
+    return tuple(_filled(place, held.variables) for place in places)
 
 
 def _filled(place: Placement, variables: Mapping[str, str]) -> Placement:

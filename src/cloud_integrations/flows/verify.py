@@ -29,7 +29,7 @@ async def verify(wiring: Wiring, tenant: str, integration_id: UUID, /, *, caller
     tenant_id = await known_tenant(wiring, tenant)
     held = await load(wiring, tenant_id, integration_id)
     provider = wiring.providers.require(held.facts.provider_id)
-    method = next((method for method in provider.methods if method.id == held.facts.method_id), None)
+    method = provider.method_named(held.facts.method_id)
     if method is None:
         raise ProviderInactiveError(provider_id=str(held.facts.provider_id), problem="has no such method any more")
     usable, _ = await fresh(wiring, held.to_use, min_ttl=wiring.settings.min_ttl, caller=caller)
