@@ -25,18 +25,18 @@ from cloud_integrations import (
     Actor,
     AesGcmCipher,
     AsyncIntegrationManager,
-    AsyncLocalKeyring,
     AsyncSqlAlchemyStore,
     Catalogue,
     LocalKeyring,
     Provider,
 )
 from cloud_integrations.backends.sqlalchemy import SqlAlchemyStore, migrate
+from cloud_integrations.domain.envelope import SUITE_AES_256_GCM, KeyState, WrappedKey
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
 from cloud_integrations.domain.integration import Integration, SealedCredential
 from cloud_integrations.domain.provider import AuthType
 from cloud_integrations.messages.http import HttpRequest, HttpResponse
-from cloud_integrations.ports.store import AddIntegration
+from cloud_integrations.ports.store import AddIntegration, AddKey
 from cloud_integrations.runtime.clock import SystemClock
 from cloud_integrations_fastapi import Permission, create_router
 
@@ -62,6 +62,22 @@ def prepare(engine: Engine, /) -> None:
     Base.metadata.create_all(engine)
     now = SystemClock().now()
     store = SqlAlchemyStore(engine)
+    # What is listed is never opened, so nothing real has to be wrapped.
+    kek = LocalKeyring([LocalKeyring.generate_key("bench")]).primary(TENANT)
+    key = WrappedKey(
+        key_id=uuid4(),
+        tenant_id=TENANT,
+        version=1,
+        state=KeyState.ACTIVE,
+        suite=SUITE_AES_256_GCM,
+        kek_uri=kek.kek_uri,
+        kek_key_id=kek.kek_key_id,
+        wrapped=b"wrapped",
+        created_at=now,
+        retired_at=None,
+        destroyed_at=None,
+    )
+    store.apply(AddKey(key=key))
     rows = []
     for number in range(LISTED):
         facts = Integration(
@@ -75,7 +91,7 @@ def prepare(engine: Engine, /) -> None:
             updated_at=now,
             method_id="key",
         )
-        store.apply(AddIntegration(facts=facts, credential=SealedCredential(generation=1, api_key=b"sealed")))
+        store.apply(AddIntegration(facts=facts, credential=SealedCredential(generation=1, key_id=key.key_id, api_key=b"sealed")))
         rows.append(
             {"id": facts.id, "tenant_id": TENANT, "provider_id": facts.provider_id, "name": facts.name, "created_at": facts.created_at}
         )
@@ -116,7 +132,7 @@ def ours() -> FastAPI:
     manager = AsyncIntegrationManager(
         store=AsyncSqlAlchemyStore(_engine()),
         transport=_Answering(),
-        keys=AsyncLocalKeyring(LocalKeyring([LocalKeyring.generate_key("bench")])),
+        keys=LocalKeyring([LocalKeyring.generate_key("bench")]),
         cipher=AesGcmCipher(),
         providers=Catalogue.of(*providers()),
     )

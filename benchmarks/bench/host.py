@@ -10,7 +10,6 @@ from cloud_integrations import (
     Actor,
     AesGcmCipher,
     AsyncIntegrationManager,
-    AsyncLocalKeyring,
     Authorization,
     Catalogue,
     IntegrationManager,
@@ -49,7 +48,7 @@ class Host:
         return AsyncIntegrationManager(
             store=store,
             transport=AsyncSimulatedTransport(self.provider),
-            keys=AsyncLocalKeyring(self._keyring),
+            keys=self._keyring,
             settings=settings,
             **self._common(),
         )
