@@ -10,7 +10,6 @@ from cloud_integrations import (
     Actor,
     AesGcmCipher,
     AsyncIntegrationManager,
-    AsyncLocalKeyring,
     AsyncMemoryStore,
     Catalogue,
     LocalKeyring,
@@ -27,7 +26,7 @@ def build(clock: FixedClock, provider: SimulatedProvider) -> AsyncIntegrationMan
     return AsyncIntegrationManager(
         store=AsyncMemoryStore(clock),
         transport=AsyncSimulatedTransport(provider),
-        keys=AsyncLocalKeyring(LocalKeyring([LocalKeyring.generate_key("service")])),
+        keys=LocalKeyring([LocalKeyring.generate_key("service")]),
         cipher=AesGcmCipher(),
         providers=Catalogue.of(*provider.catalogue_entries()),
         applications=[provider.application()],

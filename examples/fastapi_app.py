@@ -18,7 +18,6 @@ from cloud_integrations import (
     Actor,
     AesGcmCipher,
     AsyncIntegrationManager,
-    AsyncLocalKeyring,
     AsyncMemoryStore,
     Catalogue,
     LocalKeyring,
@@ -62,7 +61,7 @@ provider = SimulatedProvider()
 manager = AsyncIntegrationManager(
     store=AsyncMemoryStore(provider.clock),
     transport=AsyncSimulatedTransport(provider),
-    keys=AsyncLocalKeyring(LocalKeyring([LocalKeyring.generate_key("example")])),
+    keys=LocalKeyring([LocalKeyring.generate_key("example")]),
     cipher=AesGcmCipher(),
     providers=Catalogue.of(*provider.catalogue_entries()),
     applications=[provider.application()],

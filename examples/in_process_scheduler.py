@@ -13,7 +13,6 @@ from cloud_integrations import (
     Actor,
     AesGcmCipher,
     AsyncIntegrationManager,
-    AsyncLocalKeyring,
     AsyncMemoryStore,
     Catalogue,
     CloudIntegrationsError,
@@ -57,7 +56,7 @@ async def main() -> None:
     async with AsyncIntegrationManager(
         store=AsyncMemoryStore(clock),
         transport=AsyncSimulatedTransport(provider),
-        keys=AsyncLocalKeyring(LocalKeyring([LocalKeyring.generate_key("service")])),
+        keys=LocalKeyring([LocalKeyring.generate_key("service")]),
         cipher=AesGcmCipher(),
         providers=Catalogue.of(*provider.catalogue_entries()),
         applications=[provider.application()],
