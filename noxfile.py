@@ -96,6 +96,14 @@ def integration(session: nox.Session) -> None:
 
 
 @nox.session
+def simulation(session: nox.Session) -> None:
+    """Play the seeded simulation of the refresh protocol 10,000 times; a seed that fails is printed and can be played again."""
+    install(session)
+    session.env["CI_SEEDS"] = "10000"
+    pytest(session, "-n", "2", "tests/flows/test_refresh_simulation.py")
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Run the Python of every page and follow every relative link."""
     install(session)

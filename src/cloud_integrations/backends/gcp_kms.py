@@ -1,0 +1,222 @@
+"""Wrapping keys that stay in Google Cloud KMS.
+
+Facts: https://cloud.google.com/kms/docs/reference/rpc/google.cloud.kms.v1 and
+https://cloud.google.com/kms/docs/data-integrity-guidelines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from threading import Lock
+from typing import Final
+from uuid import UUID
+
+from google.api_core.exceptions import (
+    BadRequest,
+    DeadlineExceeded,
+    FailedPrecondition,
+    Forbidden,
+    GoogleAPICallError,
+    NotFound,
+    ServiceUnavailable,
+    Unauthorized,
+)
+from google.auth.exceptions import GoogleAuthError
+from google.cloud.kms_v1 import DecryptRequest, EncryptRequest, EncryptResponse, KeyManagementServiceClient
+from google.cloud.kms_v1.services.key_management_service.transports import KeyManagementServiceGrpcTransport
+
+from cloud_integrations.domain.envelope import KEY_LENGTH, WrappedKey, encode_context, wrap_context, wrapped_context
+from cloud_integrations.domain.secret import NeverCopied
+from cloud_integrations.errors import (
+    CloudIntegrationsError,
+    ConfigurationError,
+    DecryptError,
+    KeyringError,
+    KeyServiceUnavailableError,
+    SealingError,
+)
+from cloud_integrations.ports.keys import KekRef
+
+from .quiet_logs import quiet_logs
+
+# Three tries of three seconds; what repeats itself for longer is for the flows to judge.
+_TRIES: Final = 3
+_EACH: Final = 3.0
+_LONGEST: Final = 4096
+_NAME: Final = re.compile(r"projects/[A-Za-z0-9.:_-]+/locations/[a-z0-9-]+/keyRings/[A-Za-z0-9_-]{1,63}/cryptoKeys/[A-Za-z0-9_-]{1,63}")
+_SCHEME: Final = "gcp-kms:"
+
+_Ask = Callable[[KeyManagementServiceClient], bytes]
+
+
+class GcpKmsKeys(NeverCopied):
+    """Symmetric keys of Google Cloud KMS: the first wraps, all unwrap.  Implements `KeyService`.
+
+    A key is named `projects/…/locations/…/keyRings/…/cryptoKeys/…`, never with a version: Google finds the version that wrapped, so
+    its own rotation goes on working.  It is known as `gcp-kms:` and that name.  The context of a data key is its associated data.
+
+    Without *client*, one is made at the first call with the application's default credentials.  A client that is given speaks gRPC,
+    and stays the caller's, who closes it.
+
+    Raises `ConfigurationError` for a name or a client that cannot be right; asks nobody.
+    """
+
+    __slots__ = ("_by_id", "_client", "_making")
+
+    def __init__(self, key_name: str, /, *more: str, client: KeyManagementServiceClient | None = None) -> None:
+        if client is not None and not isinstance(client.transport, KeyManagementServiceGrpcTransport):
+            # Over REST, a key that is switched off and a value that was changed come as one class of error.
+            raise ConfigurationError(setting="client", problem="must use the transport grpc")
+        self._by_id: dict[bytes, KekRef] = {}
+        self._client = client
+        self._making = Lock()
+        for name in (key_name, *more):
+            ref = KekRef(kek_uri=_SCHEME + _read_name(name))
+            if ref.kek_key_id in self._by_id:
+                raise ConfigurationError(setting="key_name", problem=f"names {name} twice")
+            self._by_id[ref.kek_key_id] = ref
+
+    @property
+    def waits(self) -> bool:
+        """It waits for Google."""
+        return True
+
+    def keks(self) -> tuple[KekRef, ...]:
+        """Name the keys, the primary first."""
+        return tuple(self._by_id.values())
+
+    def primary(self, tenant_id: str, /) -> KekRef:  # noqa: ARG002  # one primary for all
+        """Name the first key: it wraps from now on."""
+        return self.keks()[0]
+
+    def wrap(self, data_key: bytes, /, *, tenant_id: str, key_id: UUID, version: int) -> tuple[KekRef, bytes]:
+        """Have Google encrypt a data key; see `KeyService.wrap`."""
+        ref = self.keks()[0]
+        try:
+            if len(data_key) != KEY_LENGTH:
+                raise SealingError("a data key is 32 bytes")
+            context = encode_context(wrap_context(tenant_id=tenant_id, key_id=key_id, version=version, kek_uri=ref.kek_uri))
+            refused = KeyringError(key_id=ref.kek_uri, problem="is not a key that encrypts (purpose ENCRYPT_DECRYPT)")
+            return ref, self._ask(ref, lambda client: _encrypt(client, ref, data_key, context), refused=refused)
+        finally:
+            data_key = b""
+
+    def unwrap(self, wrapped: WrappedKey, /) -> bytes:
+        """Have Google decrypt a data key; see `KeyService.unwrap`."""
+        ref = self._by_id.get(wrapped.kek_key_id)
+        if ref is None:
+            raise KeyringError(key_id=wrapped.kek_uri, problem="is not among the keys of Google Cloud KMS that are set up")
+        context = wrapped_context(wrapped)
+        if not 0 < len(wrapped.wrapped) <= _LONGEST:
+            raise DecryptError
+        opened = self._ask(ref, lambda client: _decrypt(client, ref, wrapped.wrapped, context), refused=DecryptError())
+        if len(opened) != KEY_LENGTH:
+            opened = b""
+            raise DecryptError
+        return opened
+
+    def __repr__(self) -> str:
+        return f"GcpKmsKeys({', '.join(ref.kek_uri for ref in self.keks())})"
+
+    def _ask(self, ref: KekRef, ask: _Ask, /, *, refused: CloudIntegrationsError) -> bytes:
+        """Return what Google answers; *refused* is what it means when Google takes exception to the request itself."""
+        problem: CloudIntegrationsError = KeyServiceUnavailableError()
+        for _ in range(_TRIES):
+            try:
+                with quiet_logs("google", "grpc", "urllib3"):
+                    answer = ask(self._connect())
+            except (ServiceUnavailable, DeadlineExceeded):
+                continue
+            except GoogleAPICallError as error:
+                problem = _meaning_of(error, ref, refused)
+                break
+            except GoogleAuthError:
+                problem = KeyringError(key_id=ref.kek_uri, problem="cannot be used: there are no credentials for Google")
+                break
+            except ValueError:  # a client that was closed
+                break
+            if answer:
+                return answer
+        raise problem
+
+    def _connect(self) -> KeyManagementServiceClient:
+        """Return the client; the default one is made late, because it looks for credentials on the network."""
+        with self._making:
+            if self._client is None:
+                self._client = KeyManagementServiceClient()
+            return self._client
+
+
+def _read_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        problem = "must be projects/…/locations/…/keyRings/…/cryptoKeys/…"
+        if "/cryptoKeyVersions/" in name:
+            problem += ", without a version"
+        raise ConfigurationError(setting="key_name", problem=problem)
+    return name
+
+
+def _encrypt(client: KeyManagementServiceClient, ref: KekRef, data_key: bytes, context: bytes) -> bytes:
+    """Return the ciphertext, or nothing when it was damaged on its way."""
+    request = EncryptRequest(
+        name=ref.kek_uri.removeprefix(_SCHEME),
+        plaintext=data_key,
+        plaintext_crc32c=crc32c(data_key),
+        additional_authenticated_data=context,
+        additional_authenticated_data_crc32c=crc32c(context),
+    )
+    response = client.encrypt(request, retry=None, timeout=_EACH)
+    ciphertext: bytes = response.ciphertext
+    whole = (
+        response.verified_plaintext_crc32c
+        and response.verified_additional_authenticated_data_crc32c
+        and response.ciphertext_crc32c == crc32c(ciphertext)
+        and len(ciphertext) <= _LONGEST
+        and _is_of(ref, response)
+    )
+    return ciphertext if whole else b""
+
+
+def _decrypt(client: KeyManagementServiceClient, ref: KekRef, ciphertext: bytes, context: bytes) -> bytes:
+    """Return the plaintext, or nothing when it was damaged on its way."""
+    request = DecryptRequest(
+        name=ref.kek_uri.removeprefix(_SCHEME),
+        ciphertext=ciphertext,
+        ciphertext_crc32c=crc32c(ciphertext),
+        additional_authenticated_data=context,
+        additional_authenticated_data_crc32c=crc32c(context),
+    )
+    response = client.decrypt(request, retry=None, timeout=_EACH)
+    plaintext: bytes = response.plaintext
+    return plaintext if response.plaintext_crc32c == crc32c(plaintext) else b""
+
+
+def _is_of(ref: KekRef, response: EncryptResponse) -> bool:
+    """Whether a version of this key encrypted; a project may be named by its id or by its number."""
+    expected = ref.kek_uri.partition("/locations/")[2]
+    answered: str = response.name.partition("/locations/")[2]
+    return answered.startswith(f"{expected}/cryptoKeyVersions/")
+
+
+def _meaning_of(error: GoogleAPICallError, ref: KekRef, refused: CloudIntegrationsError) -> CloudIntegrationsError:
+    if isinstance(error, FailedPrecondition):
+        return KeyringError(key_id=ref.kek_uri, problem="is switched off or destroyed, or the version that wrapped is")
+    if isinstance(error, BadRequest):
+        # Google compares the checksums, too: the request was damaged, not the stored value.
+        return KeyServiceUnavailableError() if "crc32c" in str(error.message) else refused
+    if isinstance(error, NotFound):
+        return KeyringError(key_id=ref.kek_uri, problem="is not there")
+    if isinstance(error, Forbidden | Unauthorized):
+        return KeyringError(key_id=ref.kek_uri, problem="may not be used with these credentials, or is not there")
+    return KeyServiceUnavailableError()
+
+
+def crc32c(data: bytes, /) -> int:
+    """CRC-32C (RFC 3720 §12.1), bit by bit: there are a few hundred bytes at most."""
+    value = 0xFFFFFFFF
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
+    return value ^ 0xFFFFFFFF

@@ -1,0 +1,474 @@
+from __future__ import annotations
+
+import base64
+import logging
+from dataclasses import replace
+
+import google.auth
+import grpc
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import DefaultCredentialsError
+from google.cloud.kms_v1 import KeyManagementServiceClient
+from tests.backends.stand_ins.gcp_kms import CryptoKey, KmsServer, checksum
+from tests.tracebacks import shown_by, shown_by_copies
+
+from cloud_integrations.backends.gcp_kms import GcpKmsKeys, crc32c
+from cloud_integrations.domain.envelope import encode_context, wrap_context
+from cloud_integrations.errors import ConfigurationError, DecryptError, KeyringError, KeyServiceUnavailableError, SealingError
+from cloud_integrations.ports.keys import KeyService
+from cloud_integrations.testing.keys_contract import DATA_KEY, KEY_ID, KeyServiceContract, wrap_for_test
+
+RING = "projects/fake-project/locations/europe-west3/keyRings/ring/cryptoKeys"
+CANARIES = [DATA_KEY.decode(), DATA_KEY.hex(), base64.b64encode(DATA_KEY).decode()]
+
+
+def shows_a_canary(shown):
+    return any(canary in str(shown) for canary in CANARIES)
+
+
+def wrap(keys):
+    """Wrap as flows do; the frame of the contract's own helper holds the data key."""
+    return keys.wrap(DATA_KEY, tenant_id="tenant-a", key_id=KEY_ID, version=1)
+
+
+@pytest.fixture
+def kms():
+    with KmsServer() as kms:
+        kms.keys = {f"{RING}/{name}": CryptoKey() for name in ("ci", "old", "strange")}
+        yield kms
+
+
+@pytest.fixture
+def make(kms):
+    client = kms.connect()
+
+    def make(*names):
+        return GcpKmsKeys(*(f"{RING}/{name}" for name in names or ("ci",)), client=client)
+
+    return make
+
+
+@pytest.fixture
+def keys(make):
+    return make()
+
+
+@pytest.mark.requirement("ENC-09", "ENC-19")
+class TestContract(KeyServiceContract):
+    @pytest.fixture
+    def keys(self, make) -> KeyService:
+        return make("ci")
+
+    @pytest.fixture
+    def strange_keys(self, make) -> KeyService:
+        return make("strange")
+
+    @pytest.fixture
+    def rotated_keys(self, make) -> KeyService:
+        return make("ci", "strange")
+
+
+def test_it_waits_and_names_its_keys(make):
+    keys = make("ci", "old")
+    assert keys.waits
+    assert [ref.kek_uri for ref in keys.keks()] == [f"gcp-kms:{RING}/ci", f"gcp-kms:{RING}/old"]
+    assert keys.primary("acme").kek_uri == f"gcp-kms:{RING}/ci"
+
+
+def test_the_request_is_what_the_api_reference_says(keys, kms):
+    row = wrap_for_test(keys)
+    keys.unwrap(row)
+    context = encode_context(wrap_context(tenant_id=row.tenant_id, key_id=row.key_id, version=1, kek_uri=row.kek_uri))
+    (encrypt, metadata), (decrypt, _) = kms.requests
+    assert encrypt.plaintext == DATA_KEY
+    assert decrypt.ciphertext == row.wrapped
+    assert (encrypt.plaintext_crc32c, decrypt.ciphertext_crc32c) == (checksum(DATA_KEY), checksum(row.wrapped))
+    for request in (encrypt, decrypt):
+        assert request.name == f"{RING}/ci"
+        assert request.additional_authenticated_data == context
+        assert request.additional_authenticated_data_crc32c == checksum(context)
+    assert not shows_a_canary(metadata)
+
+
+def test_googles_own_rotation_needs_nothing_here(keys, kms):
+    before = wrap_for_test(keys)
+    kms.keys[f"{RING}/ci"].rotate()
+    after = wrap_for_test(keys)
+    assert before.kek_uri == after.kek_uri
+    assert keys.unwrap(before) == keys.unwrap(after) == DATA_KEY
+
+
+def test_only_the_listed_keys_are_ever_asked(make, kms):
+    row = wrap_for_test(make("strange"))
+    asked = len(kms.requests)
+    keys = make("ci", "old")
+    with pytest.raises(KeyringError, match=f"{RING}/strange is not among the keys of Google Cloud KMS that are set up"):
+        keys.unwrap(row)
+    assert len(kms.requests) == asked
+    with pytest.raises(DecryptError):
+        keys.unwrap(replace(row, kek_key_id=keys.keks()[0].kek_key_id))
+    assert [request.name for request, _ in kms.requests[asked:]] == [f"{RING}/ci"]
+
+
+# What Google may answer
+
+
+def test_a_key_that_is_gone_is_named(keys, kms):
+    row = wrap_for_test(keys)
+    kms.keys = {}
+    for call in (lambda: wrap_for_test(keys), lambda: keys.unwrap(row)):
+        with pytest.raises(KeyringError, match=f"key gcp-kms:{RING}/ci is not there"):
+            call()
+
+
+@pytest.mark.parametrize("state", ["DISABLED", "DESTROYED", "DESTROY_SCHEDULED"])
+def test_a_version_that_is_switched_off_is_told_from_a_bad_value(keys, kms, state):
+    row = wrap_for_test(keys)
+    kms.keys[f"{RING}/ci"].states[1] = state
+    for call in (lambda: wrap_for_test(keys), lambda: keys.unwrap(row)):
+        with pytest.raises(KeyringError, match="is switched off or destroyed"):
+            call()
+
+
+def test_a_key_that_may_not_be_used_is_named(keys, kms):
+    row = wrap_for_test(keys)
+    kms.allowed = False
+    for call in (lambda: wrap_for_test(keys), lambda: keys.unwrap(row)):
+        with pytest.raises(KeyringError, match="may not be used with these credentials"):
+            call()
+
+
+def test_a_key_of_another_purpose_is_refused(keys, kms):
+    kms.keys[f"{RING}/ci"].purpose = "ASYMMETRIC_SIGN"
+    with pytest.raises(KeyringError, match="is not a key that encrypts"):
+        wrap_for_test(keys)
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        ("NOT_FOUND", "is not there"),
+        ("PERMISSION_DENIED", "may not be used"),
+        ("UNAUTHENTICATED", "may not be used"),
+        ("FAILED_PRECONDITION", "is switched off"),
+    ],
+)
+def test_the_services_words_are_not_repeated(keys, kms, status, sentence):
+    row = wrap_for_test(keys)
+    kms.instead, kms.for_ever = [grpc.StatusCode[status]], True
+    for call in (lambda: wrap_for_test(keys), lambda: keys.unwrap(row)):
+        with pytest.raises(KeyringError, match=sentence) as caught:
+            call()
+        assert "words" not in shown_by(caught.value)
+
+
+@pytest.mark.requirement("ENC-15")
+@pytest.mark.parametrize(
+    ("status", "tries"),
+    [
+        ("UNAVAILABLE", 3),
+        ("DEADLINE_EXCEEDED", 3),
+        ("RESOURCE_EXHAUSTED", 1),
+        ("INTERNAL", 1),
+        ("UNKNOWN", 1),
+        ("ABORTED", 1),
+        ("CANCELLED", 1),
+        ("UNIMPLEMENTED", 1),
+        ("DATA_LOSS", 1),
+    ],
+)
+def test_an_answer_of_not_now_is_an_outage_after_few_tries(keys, kms, status, tries):
+    row = wrap_for_test(keys)
+    kms.instead, kms.for_ever = [grpc.StatusCode[status]], True
+    for call in (lambda: wrap_for_test(keys), lambda: keys.unwrap(row)):
+        kms.requests.clear()
+        with pytest.raises(KeyServiceUnavailableError) as caught:
+            call()
+        assert len(kms.requests) == tries
+        assert "words" not in shown_by(caught.value)
+    kms.instead, kms.for_ever = [], False
+    assert keys.unwrap(row) == DATA_KEY
+
+
+@pytest.mark.requirement("ENC-15")
+def test_a_short_outage_is_not_noticed(keys, kms):
+    kms.instead = [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED]
+    row = wrap_for_test(keys)
+    kms.instead = [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAVAILABLE]
+    assert keys.unwrap(row) == DATA_KEY
+
+
+@pytest.mark.requirement("ENC-15")
+def test_each_try_has_a_deadline(keys, monkeypatch):
+    row = wrap_for_test(keys)
+    asked = []
+
+    def record(self, request, *, retry, timeout):
+        asked.append((retry, timeout))
+        raise DefaultCredentialsError
+
+    for method in ("encrypt", "decrypt"):
+        monkeypatch.setattr(KeyManagementServiceClient, method, record)
+    for call in (lambda: wrap_for_test(keys), lambda: keys.unwrap(row)):
+        with pytest.raises(KeyringError):
+            call()
+    assert asked == [(None, 3.0), (None, 3.0)]
+
+
+@pytest.mark.requirement("ENC-15")
+def test_a_service_that_is_gone_is_an_outage(keys, kms):
+    row = wrap_for_test(keys)
+    kms.stop()
+    for call in (lambda: wrap_for_test(keys), lambda: keys.unwrap(row)):
+        with pytest.raises(KeyServiceUnavailableError):
+            call()
+
+
+@pytest.mark.requirement("ENC-15")
+def test_a_client_that_was_closed_is_an_outage(keys, kms):
+    row = wrap_for_test(keys)
+    kms.hang_up()
+    for call in (lambda: wrap(keys), lambda: keys.unwrap(row)):
+        with pytest.raises(KeyServiceUnavailableError) as caught:
+            call()
+        assert not shows_a_canary(shown_by(caught.value))
+
+
+@pytest.mark.parametrize("wrapped", [b"", bytes(4097)])
+def test_what_google_cannot_have_made_is_not_sent_there(keys, kms, wrapped):
+    row = wrap_for_test(keys)
+    asked = len(kms.requests)
+    with pytest.raises(DecryptError):
+        keys.unwrap(replace(row, wrapped=wrapped))
+    assert len(kms.requests) == asked
+
+
+def test_a_row_whose_tenant_is_no_text_does_not_unwrap(keys, kms):
+    row = wrap_for_test(keys)
+    with pytest.raises(DecryptError):
+        keys.unwrap(replace(row, tenant_id="\ud800"))
+
+
+def test_a_plaintext_that_is_no_data_key_does_not_unwrap(keys, kms):
+    row = wrap_for_test(keys)
+
+    def shorten(response):
+        response.plaintext = DATA_KEY[:-1]
+        response.plaintext_crc32c = checksum(response.plaintext)
+
+    kms.instead = [shorten]
+    with pytest.raises(DecryptError) as caught:
+        keys.unwrap(row)
+    assert DATA_KEY[:-1].decode() not in shown_by(caught.value)
+
+
+# Checksums
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", 0),
+        (b"123456789", 0xE3069283),
+        (bytes(32), 0x8A9136AA),
+        (b"\xff" * 32, 0x62A8AB43),
+        (bytes(range(32)), 0x46DD794E),
+        (bytes(range(31, -1, -1)), 0x113FDB5C),
+    ],
+)
+def test_checksums_are_those_of_rfc_3720(data, expected):
+    assert crc32c(data) == checksum(data) == expected
+
+
+def set_field(name, value):
+    return lambda response: setattr(response, name, value)
+
+
+DAMAGED_ENCRYPTION = {
+    "plaintext not verified": set_field("verified_plaintext_crc32c", False),
+    "context not verified": set_field("verified_additional_authenticated_data_crc32c", False),
+    "another ciphertext": set_field("ciphertext", b"\x01damaged"),
+    "another checksum": set_field("ciphertext_crc32c", 1),
+    "no checksum": set_field("ciphertext_crc32c", None),
+    "no ciphertext": set_field("ciphertext", b""),
+    "another key": set_field("name", f"{RING}/other/cryptoKeyVersions/1"),
+    "no key": set_field("name", ""),
+}
+DAMAGED_DECRYPTION = {
+    "another plaintext": set_field("plaintext", bytes(32)),
+    "another checksum": set_field("plaintext_crc32c", 1),
+    "no checksum": set_field("plaintext_crc32c", None),
+    "nothing": set_field("plaintext", b""),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED_ENCRYPTION.values(), ids=DAMAGED_ENCRYPTION)
+def test_a_damaged_encryption_is_asked_for_again_and_never_returned(keys, kms, damage):
+    kms.instead = [damage, damage]
+    assert keys.unwrap(wrap_for_test(keys)) == DATA_KEY
+    kms.instead, kms.for_ever = [damage], True
+    kms.requests.clear()
+    with pytest.raises(KeyServiceUnavailableError):
+        wrap_for_test(keys)
+    assert len(kms.requests) == 3
+
+
+@pytest.mark.parametrize("damage", DAMAGED_DECRYPTION.values(), ids=DAMAGED_DECRYPTION)
+def test_a_damaged_decryption_is_asked_for_again_and_never_returned(keys, kms, damage):
+    row = wrap_for_test(keys)
+    kms.instead = [damage, damage]
+    assert keys.unwrap(row) == DATA_KEY
+    kms.instead, kms.for_ever = [damage], True
+    kms.requests.clear()
+    with pytest.raises(KeyServiceUnavailableError):
+        keys.unwrap(row)
+    assert len(kms.requests) == 3
+
+
+def test_a_request_that_arrived_damaged_is_told_from_a_bad_value(keys, kms, monkeypatch):
+    row = wrap_for_test(keys)
+    monkeypatch.setattr("cloud_integrations.backends.gcp_kms.crc32c", lambda data: 1)
+    for call in (lambda: wrap_for_test(keys), lambda: keys.unwrap(row)):
+        with pytest.raises(KeyServiceUnavailableError):
+            call()
+
+
+def test_a_ciphertext_too_long_to_store_is_not_returned(keys, kms):
+    def lengthen(response):
+        response.ciphertext = bytes(4097)
+        response.ciphertext_crc32c = checksum(response.ciphertext)
+
+    kms.instead, kms.for_ever = [lengthen], True
+    with pytest.raises(KeyServiceUnavailableError):
+        wrap_for_test(keys)
+
+
+def test_a_project_may_be_answered_by_its_number(keys, kms):
+    kms.instead = [set_field("name", f"{RING.replace('fake-project', '123456')}/ci/cryptoKeyVersions/1")]
+    assert keys.unwrap(wrap_for_test(keys)) == DATA_KEY
+
+
+# What it is made from
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "ci",
+        f"/{RING}/ci",
+        f"gcp-kms:{RING}/ci",
+        f"{RING}/",
+        f"{RING}/a b",
+        f"{RING}/ci\n",
+        "projects/p/locations/l/keyRings/r",
+        "projects//locations/l/keyRings/r/cryptoKeys/k",
+    ],
+)
+def test_a_name_that_is_none_is_refused(name):
+    with pytest.raises(ConfigurationError, match="key_name must be projects/"):
+        GcpKmsKeys(name)
+
+
+def test_a_version_is_refused():
+    with pytest.raises(ConfigurationError, match="without a version"):
+        GcpKmsKeys(f"{RING}/ci/cryptoKeyVersions/1")
+
+
+@pytest.mark.parametrize("project", ["fake-project", "example.com:fake-project", "123456789"])
+def test_a_project_is_an_id_or_a_number(project):
+    GcpKmsKeys(f"projects/{project}/locations/global/keyRings/r/cryptoKeys/k")
+
+
+def test_a_key_is_named_once(make):
+    with pytest.raises(ConfigurationError, match=f"names {RING}/ci twice"):
+        make("ci", "old", "ci")
+
+
+def test_a_client_must_speak_grpc():
+    client = KeyManagementServiceClient(transport="rest", credentials=AnonymousCredentials())
+    with pytest.raises(ConfigurationError, match="client must use the transport grpc"):
+        GcpKmsKeys(f"{RING}/ci", client=client)
+
+
+def test_without_a_client_the_default_credentials_are_looked_for_at_the_first_call_and_once(monkeypatch, kms):
+    made = []
+
+    def connect():
+        made.append(True)
+        return kms.connect()
+
+    monkeypatch.setattr("cloud_integrations.backends.gcp_kms.KeyManagementServiceClient", connect)
+    keys = GcpKmsKeys(f"{RING}/ci")
+    assert made == []
+    assert keys.unwrap(wrap_for_test(keys)) == DATA_KEY
+    assert made == [True]
+
+
+def test_missing_credentials_are_named(monkeypatch):
+    def default(*_, **__):
+        raise DefaultCredentialsError("the library's words")
+
+    monkeypatch.setattr(google.auth, "default", default)
+    with pytest.raises(KeyringError, match=f"key gcp-kms:{RING}/ci cannot be used: there are no credentials for Google") as caught:
+        wrap(GcpKmsKeys(f"{RING}/ci"))
+    assert "words" not in shown_by(caught.value)
+    assert not shows_a_canary(shown_by(caught.value))
+
+
+# Nothing is shown
+
+
+@pytest.mark.requirement("ENC-18")
+def test_it_shows_its_uris_and_is_never_copied_or_pickled(make):
+    keys = make("ci", "old")
+    assert repr(keys) == str(keys) == f"GcpKmsKeys(gcp-kms:{RING}/ci, gcp-kms:{RING}/old)"
+    assert not shows_a_canary(shown_by_copies(keys))
+
+
+@pytest.mark.requirement("ENC-18")
+def test_no_failed_call_shows_a_key(keys, make, kms):
+    row = wrap_for_test(keys)
+    errors = []
+
+    def fails(kind, call):
+        with pytest.raises(kind) as caught:
+            call()
+        errors.append(caught.value)
+
+    fails(SealingError, lambda: keys.wrap(DATA_KEY + b"!", tenant_id="tenant-a", key_id=KEY_ID, version=1))
+    fails(SealingError, lambda: keys.wrap(DATA_KEY, tenant_id="\ud800", key_id=KEY_ID, version=1))
+    fails(DecryptError, lambda: keys.unwrap(replace(row, version=2)))
+    fails(KeyringError, lambda: make("strange").unwrap(row))
+    kms.for_ever = True
+    for status in ("INVALID_ARGUMENT", "NOT_FOUND", "PERMISSION_DENIED", "UNAVAILABLE", "INTERNAL"):
+        kms.instead = [grpc.StatusCode[status]]
+        fails((KeyringError, KeyServiceUnavailableError), lambda: wrap(keys))
+        fails((KeyringError, KeyServiceUnavailableError, DecryptError), lambda: keys.unwrap(row))
+    kms.instead = [set_field("plaintext_crc32c", 1)]
+    fails(KeyServiceUnavailableError, lambda: keys.unwrap(row))
+    kms.instead = [set_field("ciphertext_crc32c", 1)]
+    fails(KeyServiceUnavailableError, lambda: wrap(keys))
+    kms.stop()
+    fails(KeyServiceUnavailableError, lambda: wrap(keys))
+    fails(KeyServiceUnavailableError, lambda: keys.unwrap(row))
+    for error in errors:
+        assert "wrap {" in shown_by(error)
+        assert not shows_a_canary(shown_by(error))
+
+
+@pytest.mark.requirement("ENC-18")
+def test_no_log_of_any_library_shows_a_key(keys, kms, caplog, monkeypatch):
+    caplog.set_level(logging.DEBUG)
+    for name in list(logging.root.manager.loggerDict):
+        caplog.set_level(logging.DEBUG, logger=name)
+    monkeypatch.setattr(logging.getLogger("google"), "propagate", True)  # its own default keeps the records to itself
+    row = wrap_for_test(keys)
+    keys.unwrap(row)
+    kms.allowed = False
+    with pytest.raises(KeyringError):
+        keys.unwrap(row)
+    shown = "\n".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
+    assert not shows_a_canary(shown)
+    assert base64.b64encode(row.wrapped).decode() not in shown

@@ -1,0 +1,458 @@
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pkcs11
+import pytest
+from tests.tracebacks import shown_by, shown_by_copies
+
+from cloud_integrations.backends import pkcs11_keys
+from cloud_integrations.backends.pkcs11_keys import Pkcs11Keys
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.errors import ConfigurationError, DecryptError, KeyringError, KeyServiceUnavailableError, SealingError
+from cloud_integrations.ports.keys import KeyService
+from cloud_integrations.testing.keys_contract import DATA_KEY, KEY_ID, KeyServiceContract, wrap_for_test
+
+PIN = "fake-pin-canary"
+CANARIES = [PIN, DATA_KEY.decode(), DATA_KEY.hex()]
+URI = "pkcs11:token=main;object=ci;type=secret-key"
+OLD = "pkcs11:token=main;object=old;type=secret-key"
+STRANGE = "pkcs11:token=main;object=strange;type=secret-key"
+
+
+def shows_a_canary(shown):
+    return any(canary in str(shown) for canary in CANARIES)
+
+
+def wrap(keys):
+    """Wrap as flows do; the frame of the contract's own helper holds the data key."""
+    return keys.wrap(DATA_KEY, tenant_id="tenant-a", key_id=KEY_ID, version=1)
+
+
+class SoftHsm:
+    """SoftHSM with tokens of this test process alone; the library reads its configuration once in a process."""
+
+    def __init__(self, library, folder):
+        self.library = library
+        self.tokens = folder / "tokens"
+        self.away = folder / "away"
+        self.tokens.mkdir()
+        self.configuration = folder / "softhsm2.conf"
+        self.configuration.write_text(f"directories.tokendir = {self.tokens}\nobjectstore.backend = file\nlog.level = ERROR\n")
+
+    def make_token(self, label):
+        command = ["softhsm2-util", "--init-token", "--free", "--label", label, "--pin", PIN, "--so-pin", "fake-so-pin"]
+        subprocess.run(command, check=True, capture_output=True, env=os.environ | {"SOFTHSM2_CONF": str(self.configuration)})
+
+    def make_key(self, label, *, token="main", bits=256, id_=None, **attributes):
+        kept = {"SENSITIVE": True, "EXTRACTABLE": False} | attributes
+        template = {pkcs11.Attribute[name]: value for name, value in kept.items()}
+        library = pkcs11.lib(str(self.library))
+        library.reinitialize()
+        with library.get_token(token_label=token).open(rw=True, user_pin=PIN) as session:
+            session.generate_key(pkcs11.KeyType.AES, bits, label=label, id=id_, store=True, template=template)
+
+    def remove(self):
+        self.tokens.rename(self.away)
+        self.tokens.mkdir()
+
+    def put_back(self):
+        self.tokens.rmdir()
+        self.away.rename(self.tokens)
+
+
+def softhsm_library():
+    folders = [
+        "/usr/lib/softhsm",
+        "/usr/lib64/softhsm",
+        "/usr/lib/pkcs11",
+        "/usr/lib64/pkcs11",
+        "/usr/local/lib/softhsm",
+        "/opt/homebrew/lib/softhsm",
+    ]
+    found = [Path(folder, "libsofthsm2.so") for folder in folders if Path(folder, "libsofthsm2.so").exists()]
+    if found and shutil.which("softhsm2-util"):
+        return found[0]
+    if os.environ.get("CI"):
+        pytest.fail("SoftHSM is not installed (Debian: softhsm2)", pytrace=False)
+    pytest.skip("SoftHSM is not installed; on Debian: apt-get install softhsm2")
+
+
+@pytest.fixture(scope="module")
+def hsm(tmp_path_factory):
+    hsm = SoftHsm(softhsm_library(), tmp_path_factory.mktemp("softhsm"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOFTHSM2_CONF", str(hsm.configuration))
+        hsm.make_token("main")
+        for label in ("ci", "old", "strange"):
+            hsm.make_key(label)
+        yield hsm
+        pkcs11_keys._modules.clear()
+        pkcs11.unload(str(hsm.library))
+
+
+@pytest.fixture
+def make(hsm):
+    def make(*uris, **options):
+        return Pkcs11Keys(*(uris or (URI,)), **({"library": hsm.library, "pin": Secret(PIN)} | options))
+
+    pkcs11_keys._modules.clear()
+    pkcs11.lib(str(hsm.library)).reinitialize()  # no login is left over
+    return make
+
+
+@pytest.fixture
+def keys(make):
+    return make()
+
+
+@pytest.mark.requirement("ENC-09", "ENC-19")
+class TestContract(KeyServiceContract):
+    @pytest.fixture
+    def keys(self, make) -> KeyService:
+        return make(URI)
+
+    @pytest.fixture
+    def strange_keys(self, make) -> KeyService:
+        return make(STRANGE)
+
+    @pytest.fixture
+    def rotated_keys(self, make) -> KeyService:
+        return make(URI, STRANGE)
+
+
+def test_it_waits_and_names_its_keys(make):
+    keys = make(URI, OLD)
+    assert keys.waits
+    assert [ref.kek_uri for ref in keys.keks()] == [URI, OLD]
+    assert keys.primary("acme").kek_uri == URI
+
+
+@pytest.mark.requirement("ENC-03")
+def test_no_bit_and_no_length_may_differ(keys):
+    row = wrap_for_test(keys)
+    assert len(row.wrapped) == 60
+    for position in range(60):
+        changed = bytearray(row.wrapped)
+        changed[position] ^= 0x80
+        with pytest.raises(DecryptError):
+            keys.unwrap(replace(row, wrapped=bytes(changed)))
+    for length in (12, 59):
+        with pytest.raises(DecryptError):
+            keys.unwrap(replace(row, wrapped=row.wrapped[:length]))
+    assert keys.unwrap(row) == DATA_KEY
+
+
+def test_a_row_whose_tenant_is_no_text_does_not_unwrap(keys):
+    with pytest.raises(DecryptError):
+        keys.unwrap(replace(wrap_for_test(keys), tenant_id="\ud800"))
+
+
+# The URI
+
+
+@pytest.mark.parametrize(
+    ("given", "known"),
+    [
+        ("pkcs11:object=ci;token=main", URI),
+        ("pkcs11:type=secret-key;token=%6Dain;object=ci", URI),
+        ("pkcs11:token=The token;object=k/1", "pkcs11:token=The%20token;object=k%2F1;type=secret-key"),
+        ("pkcs11:id=%01%ab;object=ü;serial=1;token=t", "pkcs11:token=t;serial=1;object=%C3%BC;id=%01%AB;type=secret-key"),
+    ],
+)
+def test_a_key_is_known_in_one_spelling(given, known):
+    assert [ref.kek_uri for ref in Pkcs11Keys(given, library="none.so", pin=Secret(PIN)).keks()] == [known]
+
+
+@pytest.mark.requirement("ENC-18")
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "",
+        "pkcs11:",
+        "local:ci",
+        "pkcs11:token=main",
+        "pkcs11:object=ci",
+        "pkcs11:token=;object=ci",
+        "pkcs11:token=main;object",
+        "pkcs11:token=main;token=main;object=ci",
+        "pkcs11:token=main;object=ci;type=private",
+        "pkcs11:token=main;object=ci;slot-id=1",
+        "pkcs11:token=main;object=%ff",
+        "pkcs11:token=main;object=\ud800",
+        f"pkcs11:token=main;object=ci?pin-value={PIN}",
+        f"pkcs11:token=main;object=ci;pin-value={PIN}",
+        "pkcs11:token=main;object=ci?module-path=/usr/lib/x.so",
+    ],
+)
+def test_another_uri_is_refused_by_its_position_and_not_shown(uri):
+    with pytest.raises(ConfigurationError, match="uri 2 is not pkcs11:token") as caught:
+        Pkcs11Keys(URI, uri, library="none.so", pin=Secret(PIN))
+    assert "__init__ {" in shown_by(caught.value)
+    assert not shows_a_canary(shown_by(caught.value))
+
+
+def test_a_key_is_named_once():
+    with pytest.raises(ConfigurationError, match="uri 3 names a key again"):
+        Pkcs11Keys(URI, OLD, "pkcs11:object=ci;token=main", library="none.so", pin=Secret(PIN))
+
+
+def test_a_serial_number_and_an_id_lead_to_the_key(hsm, make):
+    hsm.make_key("named", id_=b"\x01\xab")
+    serial = pkcs11.lib(str(hsm.library)).get_token(token_label="main").serial.decode()
+    keys = make(f"pkcs11:serial={serial};id=%01%AB")
+    assert keys.unwrap(wrap_for_test(keys)) == DATA_KEY
+
+
+# Keys and tokens that will not do
+
+
+@pytest.mark.parametrize(
+    ("attributes", "sentence"),
+    [
+        ({"SENSITIVE": False}, "can be taken out of the token"),
+        ({"EXTRACTABLE": True}, "can be taken out of the token"),
+        ({"bits": 128}, "is not an AES key of 256 bits"),
+    ],
+    ids=["readable", "extractable", "short"],
+)
+def test_a_key_that_will_not_do_is_refused(hsm, make, attributes, sentence):
+    label = f"bad-{'-'.join(attributes)}"
+    hsm.make_key(label, **attributes)
+    with pytest.raises(KeyringError, match=sentence) as caught:
+        wrap_for_test(make(f"pkcs11:token=main;object={label}"))
+    assert f"object={label}" in str(caught.value)
+
+
+def test_a_key_that_is_not_in_the_token_is_named(make):
+    with pytest.raises(KeyringError, match="object=none;type=secret-key is not in the token"):
+        wrap_for_test(make("pkcs11:token=main;object=none"))
+
+
+def test_a_name_of_several_keys_is_refused(hsm, make):
+    hsm.make_key("twin")
+    hsm.make_key("twin")
+    with pytest.raises(KeyringError, match="is there more than once"):
+        wrap_for_test(make("pkcs11:token=main;object=twin"))
+
+
+def test_a_label_of_several_tokens_is_refused(hsm, make):
+    hsm.make_token("twins")
+    hsm.make_token("twins")
+    pkcs11.lib(str(hsm.library)).reinitialize()
+    with pytest.raises(KeyringError, match="could be in several tokens"):
+        wrap_for_test(make("pkcs11:token=twins;object=ci"))
+
+
+@pytest.mark.parametrize("content", [None, b"not a library"])
+def test_a_library_that_is_none_is_a_setting_at_fault(make, tmp_path, content):
+    library = tmp_path / "library.so"
+    if content:
+        library.write_bytes(content)
+    with pytest.raises(ConfigurationError, match="library cannot be loaded"):
+        wrap_for_test(make(library=library))
+
+
+@pytest.mark.requirement("ENC-18")
+def test_a_wrong_pin_is_tried_once(make, monkeypatch):
+    keys = make(pin=Secret("fake-wrong-pin"))
+    for _ in range(3):
+        with pytest.raises(KeyringError, match="the token refused the PIN") as caught:
+            wrap(keys)
+        assert "fake-wrong-pin" not in shown_by(caught.value)
+    # Had it been tried again, the right PIN would be asked for now.
+    monkeypatch.setattr(keys, "_pin", Secret(PIN))
+    with pytest.raises(KeyringError, match="the token refused the PIN"):
+        wrap(keys)
+    assert make().unwrap(wrap_for_test(make())) == DATA_KEY
+
+
+def test_a_login_of_another_part_of_the_program_serves(hsm, make):
+    token = pkcs11.lib(str(hsm.library)).get_token(token_label="main")
+    with token.open(user_pin=PIN):
+        keys = make()
+        assert keys.unwrap(wrap_for_test(keys)) == DATA_KEY
+
+
+@pytest.mark.requirement("ENC-18")
+def test_a_pin_is_a_secret(make):
+    with pytest.raises(ConfigurationError, match="pin must be a Secret") as caught:
+        make(pin=PIN)
+    assert "__init__ {" in shown_by(caught.value)
+    assert not shows_a_canary(shown_by(caught.value))
+
+
+# What goes wrong while it runs
+
+
+@pytest.mark.requirement("ENC-15")
+def test_a_token_that_was_taken_out_is_used_again_once_it_is_back(hsm, make):
+    keys, sibling = make(), make(OLD)
+    row, other = wrap_for_test(keys), wrap_for_test(sibling)
+    hsm.remove()
+    try:
+        for _ in range(2):
+            for call in (lambda: keys.unwrap(row), lambda: wrap_for_test(keys)):
+                with pytest.raises(KeyServiceUnavailableError):
+                    call()
+    finally:
+        hsm.put_back()
+    assert keys.unwrap(row) == DATA_KEY
+    assert sibling.unwrap(other) == DATA_KEY
+
+
+@pytest.mark.requirement("ENC-15")
+@pytest.mark.parametrize("error", [pkcs11.DeviceRemoved, pkcs11.DeviceError, pkcs11.GeneralError, pkcs11.SessionClosed, pkcs11.PKCS11Error])
+def test_a_device_that_fails_is_an_outage_and_not_a_bad_value(keys, error):
+    row = wrap_for_test(keys)
+
+    class Broken:
+        def encrypt(self, *_, **__):
+            raise error
+
+        decrypt = encrypt
+
+    broken = pkcs11_keys._TokenKey(Broken())
+    (module,) = pkcs11_keys._modules.values()
+    for call in (lambda: keys.unwrap(row), lambda: wrap_for_test(keys)):
+        module.keys = dict.fromkeys(module.keys, broken)
+        with pytest.raises(KeyServiceUnavailableError):
+            call()
+        assert keys.unwrap(row) == DATA_KEY
+
+
+def test_what_a_token_cannot_open_again_is_not_handed_out(keys):
+    row = wrap_for_test(keys)
+    (module,) = pkcs11_keys._modules.values()
+    ((name, key),) = module.keys.items()
+    real = key._handle
+
+    class WithNoncesOfItsOwn:
+        def encrypt(self, data, *, mechanism, mechanism_param):
+            own = pkcs11.GCMParams(bytes(12), mechanism_param.aad, mechanism_param.tag_bits)
+            return real.encrypt(data, mechanism=mechanism, mechanism_param=own)
+
+        def decrypt(self, *arguments, **options):
+            return real.decrypt(*arguments, **options)
+
+    module.keys = {name: pkcs11_keys._TokenKey(WithNoncesOfItsOwn())}
+    with pytest.raises(KeyringError, match="does not open what it sealed") as caught:
+        wrap(keys)
+    assert not shows_a_canary(shown_by(caught.value))
+    assert keys.unwrap(row) == DATA_KEY
+
+
+def test_a_library_that_others_closed_is_opened_again(hsm, keys):
+    row = wrap_for_test(keys)
+    pkcs11.lib(str(hsm.library)).finalize()
+    with pytest.raises(KeyServiceUnavailableError):
+        keys.unwrap(row)
+    assert keys.unwrap(row) == DATA_KEY
+
+
+def test_many_threads_take_turns(keys):
+    row = wrap_for_test(keys)
+    opened = []
+    start = threading.Barrier(8)
+
+    def work():
+        start.wait()
+        opened.extend(keys.unwrap(wrap_for_test(keys)) for _ in range(5))
+        opened.append(keys.unwrap(row))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert opened == [DATA_KEY] * 48
+
+
+FORKS = """
+import os, sys
+from cloud_integrations.backends import pkcs11_keys
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.testing.keys_contract import DATA_KEY, wrap_for_test
+
+keys = pkcs11_keys.Pkcs11Keys(sys.argv[1], library=sys.argv[2], pin=Secret(sys.stdin.read()))
+row = wrap_for_test(keys)
+pkcs11_keys._module(sys.argv[2]).lock.acquire()  # as if a thread were in the library at this moment
+
+def descend(generations):
+    child = os.fork()
+    if child == 0:
+        good = keys.unwrap(row) == DATA_KEY == keys.unwrap(wrap_for_test(keys))
+        if generations:
+            good = descend(generations - 1) and good
+        os._exit(0 if good else 1)
+    return os.waitpid(child, 0)[1] == 0
+
+good = descend(1)
+pkcs11_keys._module(sys.argv[2]).lock.release()
+sys.exit(0 if good and keys.unwrap(row) == DATA_KEY else 1)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_children_that_were_forked_use_the_token_too(hsm):
+    # In a program of its own: a fork of the test runner would take its threads' locks along.
+    done = subprocess.run([sys.executable, "-c", FORKS, URI, str(hsm.library)], input=PIN, text=True, timeout=60, check=False)
+    assert done.returncode == 0
+
+
+# Nothing is shown
+
+
+@pytest.mark.requirement("ENC-18")
+def test_it_shows_its_uris_and_is_never_copied_or_pickled(make):
+    keys = make(URI, OLD)
+    assert repr(keys) == str(keys) == f"Pkcs11Keys({URI}, {OLD})"
+    assert not shows_a_canary(shown_by_copies(keys))
+
+
+@pytest.mark.requirement("ENC-18")
+def test_no_failed_call_shows_a_key_or_the_pin(keys, make, hsm, tmp_path):
+    row = wrap_for_test(keys)
+    errors = []
+
+    def fails(kind, call):
+        with pytest.raises(kind) as caught:
+            call()
+        errors.append(caught.value)
+
+    fails(SealingError, lambda: keys.wrap(DATA_KEY + b".", tenant_id="t", key_id=KEY_ID, version=1))
+    fails(SealingError, lambda: keys.wrap(DATA_KEY, tenant_id="\ud800", key_id=KEY_ID, version=1))
+    fails(ConfigurationError, lambda: wrap(make(library=tmp_path / "none.so")))
+    fails(KeyringError, lambda: wrap(make("pkcs11:token=main;object=none")))
+    fails(KeyringError, lambda: make(STRANGE).unwrap(row))
+    fails(DecryptError, lambda: keys.unwrap(replace(row, version=2)))
+    hsm.remove()
+    try:
+        fails(KeyServiceUnavailableError, lambda: wrap(keys))
+        fails(KeyServiceUnavailableError, lambda: keys.unwrap(row))
+    finally:
+        hsm.put_back()
+    for error in errors:
+        assert "wrap {" in shown_by(error)
+        assert not shows_a_canary(shown_by(error))
+
+
+@pytest.mark.requirement("ENC-18")
+def test_no_log_of_any_library_shows_a_key_or_the_pin(keys, caplog, capfd):
+    caplog.set_level(logging.DEBUG)
+    for name in list(logging.root.manager.loggerDict):
+        caplog.set_level(logging.DEBUG, logger=name)
+    row = wrap_for_test(keys)
+    keys.unwrap(row)
+    with pytest.raises(DecryptError):
+        keys.unwrap(replace(row, version=2))
+    shown = "\n".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
+    assert not shows_a_canary(shown)
+    assert not shows_a_canary(capfd.readouterr())
