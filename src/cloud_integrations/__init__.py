@@ -10,17 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cloud_integrations.backends.aes_gcm import AesGcmCipher
+    from cloud_integrations.backends.aws_kms import AwsKmsKeys
+    from cloud_integrations.backends.azure_key_vault import AzureKeyVaultKeys
+    from cloud_integrations.backends.combined_keys import CombinedKeys
+    from cloud_integrations.backends.gcp_kms import GcpKmsKeys
     from cloud_integrations.backends.httpx_transport import AsyncHttpxTransport, HttpxTransport
-    from cloud_integrations.backends.local_keys import AsyncLocalKeyring, LocalKeyring
+    from cloud_integrations.backends.local_keys import LocalKeyring
     from cloud_integrations.backends.memory import AsyncMemoryStore, MemoryStore
+    from cloud_integrations.backends.pkcs11_keys import Pkcs11Keys
     from cloud_integrations.backends.sqlalchemy.store import AsyncSqlAlchemyStore, SqlAlchemyStore
+    from cloud_integrations.backends.vault_transit import VaultTransitKeys
     from cloud_integrations.domain.application import OAuthApplication, ProviderSummary
     from cloud_integrations.domain.audit import Actor, AuditEvent, AuditHead, AuditRecord, AuditReport, Outcome
     from cloud_integrations.domain.check import CheckReport
     from cloud_integrations.domain.credential import AccessToken
+    from cloud_integrations.domain.importing import ImportedCredential
     from cloud_integrations.domain.integration import AccountFacts, Health, Integration, Status
     from cloud_integrations.domain.pending import Authorization, Connected, PendingAuthorization
     from cloud_integrations.domain.provider import AuthType, Provider
+    from cloud_integrations.domain.rekeying import Erasure, KeyReport, KeyUsage, RekeyFailure, RekeyRun
     from cloud_integrations.domain.removal import Removal, RevocationRun, TokenFate
     from cloud_integrations.domain.renewal import RenewalRun
     from cloud_integrations.domain.secret import Secret
@@ -37,7 +45,6 @@ _HOMES = {
     "AesGcmCipher": "backends.aes_gcm",
     "AsyncHttpxTransport": "backends.httpx_transport",
     "AsyncIntegrationManager": "manager",
-    "AsyncLocalKeyring": "backends.local_keys",
     "AsyncMemoryStore": "backends.memory",
     "AsyncSqlAlchemyStore": "backends.sqlalchemy.store",
     "AuditEvent": "domain.audit",
@@ -46,23 +53,34 @@ _HOMES = {
     "AuditReport": "domain.audit",
     "AuthType": "domain.provider",
     "Authorization": "domain.pending",
+    "AwsKmsKeys": "backends.aws_kms",
+    "AzureKeyVaultKeys": "backends.azure_key_vault",
     "Catalogue": "providers.catalogue",
     "CheckReport": "domain.check",
     "CloudIntegrationsError": "errors",
+    "CombinedKeys": "backends.combined_keys",
     "Connected": "domain.pending",
+    "Erasure": "domain.rekeying",
     "Fact": "ports.observer",
+    "GcpKmsKeys": "backends.gcp_kms",
     "Health": "domain.integration",
     "HttpxTransport": "backends.httpx_transport",
+    "ImportedCredential": "domain.importing",
     "Integration": "domain.integration",
     "IntegrationManager": "manager",
+    "KeyReport": "domain.rekeying",
+    "KeyUsage": "domain.rekeying",
     "LocalKeyring": "backends.local_keys",
     "MemoryStore": "backends.memory",
     "OAuthApplication": "domain.application",
     "Observer": "ports.observer",
     "Outcome": "domain.audit",
     "PendingAuthorization": "domain.pending",
+    "Pkcs11Keys": "backends.pkcs11_keys",
     "Provider": "domain.provider",
     "ProviderSummary": "domain.application",
+    "RekeyFailure": "domain.rekeying",
+    "RekeyRun": "domain.rekeying",
     "Removal": "domain.removal",
     "RenewalRun": "domain.renewal",
     "RevocationRun": "domain.removal",
@@ -71,6 +89,7 @@ _HOMES = {
     "SqlAlchemyStore": "backends.sqlalchemy.store",
     "Status": "domain.integration",
     "TokenFate": "domain.removal",
+    "VaultTransitKeys": "backends.vault_transit",
 }
 
 __all__ = [
@@ -80,7 +99,6 @@ __all__ = [
     "AesGcmCipher",
     "AsyncHttpxTransport",
     "AsyncIntegrationManager",
-    "AsyncLocalKeyring",
     "AsyncMemoryStore",
     "AsyncSqlAlchemyStore",
     "AuditEvent",
@@ -89,23 +107,34 @@ __all__ = [
     "AuditReport",
     "AuthType",
     "Authorization",
+    "AwsKmsKeys",
+    "AzureKeyVaultKeys",
     "Catalogue",
     "CheckReport",
     "CloudIntegrationsError",
+    "CombinedKeys",
     "Connected",
+    "Erasure",
     "Fact",
+    "GcpKmsKeys",
     "Health",
     "HttpxTransport",
+    "ImportedCredential",
     "Integration",
     "IntegrationManager",
+    "KeyReport",
+    "KeyUsage",
     "LocalKeyring",
     "MemoryStore",
     "OAuthApplication",
     "Observer",
     "Outcome",
     "PendingAuthorization",
+    "Pkcs11Keys",
     "Provider",
     "ProviderSummary",
+    "RekeyFailure",
+    "RekeyRun",
     "Removal",
     "RenewalRun",
     "RevocationRun",
@@ -114,6 +143,7 @@ __all__ = [
     "SqlAlchemyStore",
     "Status",
     "TokenFate",
+    "VaultTransitKeys",
 ]
 __version__ = "0.1.0"
 

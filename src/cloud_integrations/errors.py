@@ -20,9 +20,11 @@
     │   │   └── AnswerLostError          the request may have arrived; its answer did not
     │   └── AppMisconfiguredError        the operator's OAuth application is refused; no tenant is at fault
     ├── StorageUnavailableError
-    │   └── CommitUnknownError           the connection broke while committing
+    │   ├── CommitUnknownError           the connection broke while committing
+    │   └── KeyServiceUnavailableError   the service that wraps the data keys did not answer
     ├── UnstorableValueError             too long for its place, or parts that do not belong together; a mistake in the program
     ├── StaleWriteError                  somebody else wrote first (used between flows and stores)
+    ├── KeyRetiredError                  sealed under a key that seals no more (used between flows and stores)
     └── SetupError                       found at start, before anything is lost
         ├── ConfigurationError
         ├── SchemaError                  the database is not migrated
@@ -257,6 +259,20 @@ class StaleWriteError(CloudIntegrationsError):
 
     def __init__(self) -> None:
         super().__init__("somebody else changed this first")
+
+
+class KeyServiceUnavailableError(StorageUnavailableError):
+    """The service that wraps the data keys did not answer, so what is stored cannot be opened; nothing was changed."""
+
+    def __init__(self) -> None:
+        super().__init__("the key service cannot be used right now")
+
+
+class KeyRetiredError(CloudIntegrationsError):
+    """The data key that sealed these values is no longer the tenant's active one; nothing was changed."""
+
+    def __init__(self) -> None:
+        super().__init__("the data key was replaced meanwhile")
 
 
 class SetupError(CloudIntegrationsError):

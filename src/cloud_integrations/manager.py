@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 from uuid import UUID
@@ -15,8 +15,10 @@ from cloud_integrations.domain.application import OAuthApplication, ProviderSumm
 from cloud_integrations.domain.audit import Actor, AuditHead, AuditRecord, AuditReport, Caller
 from cloud_integrations.domain.check import CheckReport
 from cloud_integrations.domain.credential import AccessToken
+from cloud_integrations.domain.importing import ImportedCredential
 from cloud_integrations.domain.integration import Integration
 from cloud_integrations.domain.pending import Authorization, Connected, PendingAuthorization
+from cloud_integrations.domain.rekeying import Erasure, KeyReport, RekeyRun
 from cloud_integrations.domain.removal import Removal, RevocationRun
 from cloud_integrations.domain.renewal import RenewalRun
 from cloud_integrations.domain.secret import Secret
@@ -36,7 +38,8 @@ from cloud_integrations.runtime.cache import TokenShelves, TtlCache
 from cloud_integrations.runtime.clock import AsyncSystemPause, SystemClock, SystemEntropy, SystemPause
 from cloud_integrations.runtime.crew import InlineCrew, TaskCrew
 from cloud_integrations.runtime.inline import run_inline
-from cloud_integrations.runtime.lifted import lift_keys, lift_pause, lift_store, lift_tenants, lift_transport
+from cloud_integrations.runtime.keys import AwaitedKeys
+from cloud_integrations.runtime.lifted import lift_pause, lift_store, lift_tenants, lift_transport
 from cloud_integrations.runtime.locks import TaskFlights, ThreadFlights
 from cloud_integrations.runtime.observers import GuardedObserver, LoggingObserver
 from cloud_integrations.runtime.tenants import AnyTenant, AsyncAnyTenant
@@ -79,7 +82,7 @@ def _wire(
         flights=flights,
         crew=crew,
         observer=GuardedObserver(LoggingObserver() if observer is None else observer),
-        data_keys=TtlCache(clock, limit=1_000),
+        data_keys=TtlCache(clock, limit=10_000),
         tokens=TokenShelves(clock),
         uses=TtlCache(clock, limit=100_000),
         breaker=WindowBreaker(clock, entropy),
@@ -118,7 +121,7 @@ class IntegrationManager:
         self._wiring = _wire(
             store=lift_store(store),
             transport=lift_transport(transport),
-            keys=lift_keys(keys),
+            keys=AwaitedKeys(keys, in_thread=False),
             tenants=lift_tenants(tenants or AnyTenant()),
             pause=lift_pause(pause or SystemPause()),
             flights=ThreadFlights(),
@@ -240,6 +243,28 @@ class IntegrationManager:
             flows.replace_api_key(
                 self._wiring, tenant_id, integration_id, api_key=api_key, secret_key=secret_key, caller=_caller(actor, request_id)
             )
+        )
+
+    def import_credential(
+        self,
+        tenant_id: str,
+        credential: ImportedCredential,
+        /,
+        *,
+        verify: bool = True,
+        dry_run: bool = False,
+        actor: Actor | None = None,
+        request_id: str | None = None,
+    ) -> Integration:
+        """Take over a credential that the application already holds; return what is stored, or would be (*dry_run*).
+
+        With *verify* the provider must accept it first; an access token that has ended is stored without asking.  Raises
+        `ValidationFailedError`, `ProviderNotFoundError`, `ProviderInactiveError`, `IntegrationExistsError`,
+        `InvalidCredentialsError` or `ProviderUnavailableError`.
+        """
+        self._ensure_ready()
+        return run_inline(
+            flows.import_credential(self._wiring, tenant_id, credential, verify=verify, dry_run=dry_run, caller=_caller(actor, request_id))
         )
 
     def begin_oauth(
@@ -416,6 +441,101 @@ class IntegrationManager:
         self._ensure_ready()
         return run_inline(flows.retry_revocations(self._wiring, limit=limit))
 
+    def key_report(self, *, tenant_id: str | None = None) -> KeyReport:
+        """Count what each wrapping key protects, or each data key of one tenant; shows what rotation has left to do."""
+        self._ensure_ready()
+        return run_inline(flows.key_report(self._wiring, tenant=tenant_id))
+
+    def rotate_keys(
+        self,
+        *,
+        tenant_id: str | None = None,
+        created_before: datetime | None = None,
+        progress: Callable[[int], None] | None = None,
+        actor: Actor | None = None,
+        request_id: str | None = None,
+    ) -> RekeyRun:
+        """Give every tenant, or one, whose data key is older than *created_before* (None: now) a new one.
+
+        It seals from now on, in every process; what the old one sealed still opens until `reseal` has moved it.  May be interrupted,
+        repeated, and run by any number of processes: with the same *created_before* each tenant gets one new key.  *progress* is told
+        how many keys were looked at.
+        """
+        self._ensure_ready()
+        return run_inline(
+            flows.rotate_keys(
+                self._wiring,
+                tenant=tenant_id,
+                created_before=created_before,
+                caller=_caller(actor, request_id),
+                progress=progress,
+            )
+        )
+
+    def rewrap_keys(
+        self,
+        *,
+        tenant_id: str | None = None,
+        progress: Callable[[int], None] | None = None,
+        actor: Actor | None = None,
+        request_id: str | None = None,
+    ) -> RekeyRun:
+        """Wrap every data key with the wrapping key that is the primary now, wherever it was wrapped before.
+
+        This rotates the wrapping key, and moves from one key service to another; no sealed value is touched.
+        May be interrupted and repeated.
+        """
+        self._ensure_ready()
+        return run_inline(flows.rewrap_keys(self._wiring, tenant=tenant_id, caller=_caller(actor, request_id), progress=progress))
+
+    def reseal(self, *, share: float = 1.0, progress: Callable[[int], None] | None = None) -> RekeyRun:
+        """Seal anew every row that is sealed under a data key that was replaced.
+
+        Nobody waits for it, and it overwrites nothing that a refresh writes meanwhile.  May be interrupted, repeated, and run by any
+        number of processes.  *share* is the part of the time to work (0.01 to 1); the rest is left to others who want the database.
+        *progress* is told how many rows were sealed anew.  Raises `ValidationFailedError` for another *share*.
+        """
+        self._ensure_ready()
+        return run_inline(flows.reseal(self._wiring, share=share, progress=progress))
+
+    def destroy_keys(
+        self,
+        *,
+        retired_before: datetime,
+        progress: Callable[[int], None] | None = None,
+        actor: Actor | None = None,
+        request_id: str | None = None,
+    ) -> RekeyRun:
+        """Overwrite data keys that were replaced before *retired_before* and seal nothing any more.
+
+        A backup from before can then no longer be opened.  Raises `ValidationFailedError` for a time less than five minutes ago.
+        """
+        self._ensure_ready()
+        return run_inline(
+            flows.destroy_keys(self._wiring, retired_before=retired_before, caller=_caller(actor, request_id), progress=progress)
+        )
+
+    def refuse_keys(self, tenant_id: str, /, *, below: int, actor: Actor | None = None, request_id: str | None = None) -> None:
+        """Refuse what the tenant's data keys below version *below* have sealed: for the case that one of them may be known to somebody.
+
+        Other processes follow within `Settings.data_key_cache`.  `below=1` takes it back.  Raises `ValidationFailedError`.
+        """
+        self._ensure_ready()
+        run_inline(flows.refuse_keys(self._wiring, tenant_id, below=below, caller=_caller(actor, request_id)))
+
+    def erase_tenant(self, tenant_id: str, /, *, actor: Actor | None = None, request_id: str | None = None) -> Erasure:
+        """Remove and revoke everything of a tenant and destroy its data keys; the audit log stays.
+
+        Returns the receipt.  Tokens that a provider does not take back at once are given up and counted there.
+        """
+        self._ensure_ready()
+        return run_inline(flows.erase_tenant(self._wiring, tenant_id, caller=_caller(actor, request_id)))
+
+    def find_returned(self, tenant_id: str, key_ids: Collection[UUID], /) -> tuple[UUID, ...]:
+        """Return which of the data keys that an erasure destroyed are there again, because a backup was restored."""
+        self._ensure_ready()
+        return run_inline(flows.find_returned(self._wiring, tenant_id, key_ids))
+
     def list_audit(
         self,
         tenant_id: str,
@@ -503,7 +623,7 @@ class AsyncIntegrationManager:
         *,
         store: AsyncStore,
         transport: AsyncTransport,
-        keys: AsyncKeyService,
+        keys: KeyService,
         cipher: Cipher,
         providers: Providers,
         applications: Sequence[OAuthApplication] = (),
@@ -517,7 +637,7 @@ class AsyncIntegrationManager:
         self._wiring = _wire(
             store=store,
             transport=transport,
-            keys=keys,
+            keys=AwaitedKeys(keys, in_thread=keys.waits),
             tenants=tenants or AsyncAnyTenant(),
             pause=pause or AsyncSystemPause(),
             flights=TaskFlights(),
@@ -620,6 +740,28 @@ class AsyncIntegrationManager:
         await self._ensure_ready()
         return await flows.replace_api_key(
             self._wiring, tenant_id, integration_id, api_key=api_key, secret_key=secret_key, caller=_caller(actor, request_id)
+        )
+
+    async def import_credential(
+        self,
+        tenant_id: str,
+        credential: ImportedCredential,
+        /,
+        *,
+        verify: bool = True,
+        dry_run: bool = False,
+        actor: Actor | None = None,
+        request_id: str | None = None,
+    ) -> Integration:
+        """Take over a credential that the application already holds; return what is stored, or would be (*dry_run*).
+
+        With *verify* the provider must accept it first; an access token that has ended is stored without asking.  Raises
+        `ValidationFailedError`, `ProviderNotFoundError`, `ProviderInactiveError`, `IntegrationExistsError`,
+        `InvalidCredentialsError` or `ProviderUnavailableError`.
+        """
+        await self._ensure_ready()
+        return await flows.import_credential(
+            self._wiring, tenant_id, credential, verify=verify, dry_run=dry_run, caller=_caller(actor, request_id)
         )
 
     async def begin_oauth(
@@ -761,6 +903,97 @@ class AsyncIntegrationManager:
         """Try again to revoke tokens whose provider did not take it; call it now and then, from any number of processes."""
         await self._ensure_ready()
         return await flows.retry_revocations(self._wiring, limit=limit)
+
+    async def key_report(self, *, tenant_id: str | None = None) -> KeyReport:
+        """Count what each wrapping key protects, or each data key of one tenant; shows what rotation has left to do."""
+        await self._ensure_ready()
+        return await flows.key_report(self._wiring, tenant=tenant_id)
+
+    async def rotate_keys(
+        self,
+        *,
+        tenant_id: str | None = None,
+        created_before: datetime | None = None,
+        progress: Callable[[int], None] | None = None,
+        actor: Actor | None = None,
+        request_id: str | None = None,
+    ) -> RekeyRun:
+        """Give every tenant, or one, whose data key is older than *created_before* (None: now) a new one.
+
+        It seals from now on, in every process; what the old one sealed still opens until `reseal` has moved it.  May be interrupted,
+        repeated, and run by any number of processes: with the same *created_before* each tenant gets one new key.  *progress* is told
+        how many keys were looked at.
+        """
+        await self._ensure_ready()
+        return await flows.rotate_keys(
+            self._wiring,
+            tenant=tenant_id,
+            created_before=created_before,
+            caller=_caller(actor, request_id),
+            progress=progress,
+        )
+
+    async def rewrap_keys(
+        self,
+        *,
+        tenant_id: str | None = None,
+        progress: Callable[[int], None] | None = None,
+        actor: Actor | None = None,
+        request_id: str | None = None,
+    ) -> RekeyRun:
+        """Wrap every data key with the wrapping key that is the primary now, wherever it was wrapped before.
+
+        This rotates the wrapping key, and moves from one key service to another; no sealed value is touched.
+        May be interrupted and repeated.
+        """
+        await self._ensure_ready()
+        return await flows.rewrap_keys(self._wiring, tenant=tenant_id, caller=_caller(actor, request_id), progress=progress)
+
+    async def reseal(self, *, share: float = 1.0, progress: Callable[[int], None] | None = None) -> RekeyRun:
+        """Seal anew every row that is sealed under a data key that was replaced.
+
+        Nobody waits for it, and it overwrites nothing that a refresh writes meanwhile.  May be interrupted, repeated, and run by any
+        number of processes.  *share* is the part of the time to work (0.01 to 1); the rest is left to others who want the database.
+        *progress* is told how many rows were sealed anew.  Raises `ValidationFailedError` for another *share*.
+        """
+        await self._ensure_ready()
+        return await flows.reseal(self._wiring, share=share, progress=progress)
+
+    async def destroy_keys(
+        self,
+        *,
+        retired_before: datetime,
+        progress: Callable[[int], None] | None = None,
+        actor: Actor | None = None,
+        request_id: str | None = None,
+    ) -> RekeyRun:
+        """Overwrite data keys that were replaced before *retired_before* and seal nothing any more.
+
+        A backup from before can then no longer be opened.  Raises `ValidationFailedError` for a time less than five minutes ago.
+        """
+        await self._ensure_ready()
+        return await flows.destroy_keys(self._wiring, retired_before=retired_before, caller=_caller(actor, request_id), progress=progress)
+
+    async def refuse_keys(self, tenant_id: str, /, *, below: int, actor: Actor | None = None, request_id: str | None = None) -> None:
+        """Refuse what the tenant's data keys below version *below* have sealed: for the case that one of them may be known to somebody.
+
+        Other processes follow within `Settings.data_key_cache`.  `below=1` takes it back.  Raises `ValidationFailedError`.
+        """
+        await self._ensure_ready()
+        await flows.refuse_keys(self._wiring, tenant_id, below=below, caller=_caller(actor, request_id))
+
+    async def erase_tenant(self, tenant_id: str, /, *, actor: Actor | None = None, request_id: str | None = None) -> Erasure:
+        """Remove and revoke everything of a tenant and destroy its data keys; the audit log stays.
+
+        Returns the receipt.  Tokens that a provider does not take back at once are given up and counted there.
+        """
+        await self._ensure_ready()
+        return await flows.erase_tenant(self._wiring, tenant_id, caller=_caller(actor, request_id))
+
+    async def find_returned(self, tenant_id: str, key_ids: Collection[UUID], /) -> tuple[UUID, ...]:
+        """Return which of the data keys that an erasure destroyed are there again, because a backup was restored."""
+        await self._ensure_ready()
+        return await flows.find_returned(self._wiring, tenant_id, key_ids)
 
     async def list_audit(
         self,

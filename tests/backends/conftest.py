@@ -9,9 +9,10 @@ from sqlalchemy import Engine, event
 
 from cloud_integrations.backends.sqlalchemy.clock import CLOCK_OPTION
 
-TENANT_TABLES = "ci_integration|ci_authorization|ci_key|ci_revocation|ci_audit|ci_audit_head"
+TENANT_TABLES = "ci_integration|ci_authorization|ci_key|ci_key_floor|ci_revocation|ci_audit|ci_audit_head"
 _READS_OR_CHANGES = re.compile(rf"\b(?:FROM|UPDATE)\s+(?:{TENANT_TABLES})\b", re.IGNORECASE)
-_NAMES_THE_TENANT = re.compile(rf"\bWHERE\b.*\b(?:{TENANT_TABLES})\.tenant_id =", re.IGNORECASE | re.DOTALL)
+# Given as a parameter: another table's column says nothing.
+_NAMES_THE_TENANT = re.compile(rf"\bWHERE\b.*\b(?:{TENANT_TABLES})\.tenant_id = [?%$:]", re.IGNORECASE | re.DOTALL)
 
 # Statements that may cross tenants, each for its reason.
 ACROSS_TENANTS = {
@@ -22,6 +23,15 @@ ACROSS_TENANTS = {
         r"WHERE \(ci_integration\.tenant_id, ci_integration\.integration_id\) IN"
     ),
     "an operator sees how much waits": re.compile(r"SELECT count\(\*\) AS \w+\s+FROM ci_revocation\Z"),
+    "keys of several tenants are read, each by its tenant": re.compile(r"\bWHERE ci_key\.tenant_id IN \("),
+    "a row that is sealed anew is named by its tenant's key": re.compile(r"\bWHERE ci_\w+\.key_id IN \("),
+    "data keys are replaced and wrapped anew for all tenants": re.compile(
+        r"FROM ci_key\s+WHERE ci_key\.state [!<>=]+ \S+(?: AND ci_key\.tenant_id >= .*)? ORDER BY ci_key\.tenant_id, ci_key\.version",
+        re.DOTALL,
+    ),
+    "rows are sealed anew for all tenants": re.compile(r"FROM ci_key\s+WHERE ci_key\.state = \S+ AND coalesce\("),
+    "an operator sees what a backup brought back": re.compile(r"AND ci_key\.version <= ci_key_floor\.erased_version ORDER BY"),
+    "an operator sees what each wrapping key protects": re.compile(r"SELECT ci_key\.kek_uri, ci_key\.state, count\(\*\)"),
     "an operator must know which keys are still needed": re.compile(r"SELECT DISTINCT ci_key\.kek_key_id\s+FROM ci_key"),
 }
 

@@ -4,21 +4,24 @@ import base64
 import copy
 import dataclasses
 import hashlib
+import logging
 import os
 import pickle
-import traceback
 from dataclasses import replace
 
+import keyring.backend
+import keyring.backends.fail
+import keyring.errors
 import pydantic
+import pydantic_core
 import pytest
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from tests.tracebacks import shown_by, shown_by_copies
 
 from cloud_integrations.backends import aes_gcm
-from cloud_integrations.backends.local_keys import AsyncLocalKeyring, LocalKeyring
+from cloud_integrations.backends.local_keys import LocalKeyring
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ConfigurationError, DecryptError, KeyringError, SealingError
-from cloud_integrations.ports.keys import AsyncKeyService, KeyService
+from cloud_integrations.ports.keys import KeyService
 from cloud_integrations.testing.keys_contract import DATA_KEY, KEY_ID, KeyServiceContract, wrap_for_test
 
 
@@ -37,16 +40,6 @@ def shows_a_canary(shown: object) -> bool:
     return any(canary in str(shown) for canary in CANARIES)
 
 
-def shown_by(error: BaseException) -> str:
-    found = traceback.TracebackException.from_exception(error, capture_locals=True)
-    texts, links = [repr(error.args), repr(vars(error))], [found]
-    while links:
-        link = links.pop()
-        links += [other for other in (link.__cause__, link.__context__) if other]
-        texts += [str(link), *(f"{frame.name} {frame.locals}" for frame in link.stack if "cloud_integrations" in frame.filename)]
-    return "\n".join(texts)
-
-
 @pytest.mark.requirement("ENC-09", "ENC-19")
 class TestContract(KeyServiceContract):
     @pytest.fixture
@@ -57,31 +50,18 @@ class TestContract(KeyServiceContract):
     def strange_keys(self) -> KeyService:
         return LocalKeyring([B])
 
-
-def test_the_first_key_wraps_and_all_unwrap():
-    old = LocalKeyring([A])
-    row = wrap_for_test(old)
-    rotated = LocalKeyring([B, A])
-    assert rotated.kids == ("b", "a")
-    assert rotated.primary().kek_uri == "local:b"
-    assert rotated.unwrap(row) == DATA_KEY
-    assert wrap_for_test(rotated).kek_uri == "local:b"
+    @pytest.fixture
+    def rotated_keys(self) -> KeyService:
+        return LocalKeyring([A, B])
 
 
-def test_a_key_id_is_16_bytes_of_the_hash_of_its_kid():
-    reference = hashlib.sha256(b"cloud_integrations/1/KEKID\x00a").digest()[:16]
-    assert LocalKeyring([A]).primary().kek_key_id == reference
+def test_it_computes_and_never_waits():
+    assert not LocalKeyring([A]).waits
 
 
-@pytest.mark.requirement("ENC-09")
-@pytest.mark.parametrize("change", ["uri", "id", "both"])
-def test_a_wrapped_key_is_bound_to_its_wrapping_key(change):
-    keys = LocalKeyring([A, B])
-    row = wrap_for_test(keys)
-    other = LocalKeyring([B]).primary()
-    changes = {"uri": {"kek_uri": other.kek_uri}, "id": {"kek_key_id": other.kek_key_id}}
-    with pytest.raises(DecryptError):
-        keys.unwrap(replace(row, **(changes["uri"] | changes["id"] if change == "both" else changes[change])))
+def test_a_key_id_is_16_bytes_of_the_hash_of_its_uri():
+    reference = hashlib.sha256(b"cloud_integrations/1/KEKID\x00local:a").digest()[:16]
+    assert LocalKeyring([A]).primary("acme").kek_key_id == reference
 
 
 @pytest.mark.requirement("ENC-05")
@@ -97,24 +77,6 @@ def test_one_wrapping_key_is_tried(monkeypatch):
     with pytest.raises(DecryptError):
         keys.unwrap(tampered)
     assert tried == [KEY_A, KEY_A]
-
-
-@pytest.mark.requirement("ENC-08")
-def test_another_key_under_the_same_kid_has_another_check():
-    (right,) = LocalKeyring([A]).checks()
-    (wrong,) = LocalKeyring([entry("a", KEY_B)]).checks()
-    assert (right.kek_uri, right.kek_key_id) == (wrong.kek_uri, wrong.kek_key_id)
-    assert right.check_value != wrong.check_value
-    assert LocalKeyring([B, A]).checks()[1] == right
-
-
-@pytest.mark.requirement("ENC-08")
-def test_the_check_is_derived_by_hkdf_under_the_key_id():
-    (check,) = LocalKeyring([A]).checks()
-    reference = HKDF(hashes.SHA512(), 32, check.kek_key_id, b"cloud_integrations/1/KEYCHECK\x00").derive(KEY_A)
-    assert check.check_value == reference
-    # The same key under another kid does not show that it is the same.
-    assert LocalKeyring([entry("c", KEY_A)]).checks()[0].check_value != check.check_value
 
 
 @pytest.mark.requirement("ENC-08")
@@ -231,9 +193,84 @@ def test_a_file_at_fault_is_never_shown(key_file, content):
     assert not shows_a_canary(shown_by(caught.value))
 
 
+# The operating system's keyring
+
+
+class FakeSystem(keyring.backend.KeyringBackend):
+    """The operating system's keyring, in memory."""
+
+    priority = 0  # never chosen by itself
+
+    def __init__(self, passwords=(), error=None):
+        super().__init__()
+        self.passwords = dict(passwords)
+        self.error = error
+
+    def get_password(self, service, username):
+        if self.error is not None:
+            raise self.error
+        return self.passwords.get((service, username))
+
+    def set_password(self, service, username, password):
+        self.passwords[service, username] = password
+
+
+@pytest.fixture
+def system():
+    yield lambda *arguments, **options: keyring.set_keyring(FakeSystem(*arguments, **options))
+    keyring.set_keyring(keyring.backends.fail.Keyring())  # never the real one of whoever runs the tests
+
+
+def test_the_systems_keyring_has_one_entry_a_line(system):
+    system({("cloud-integrations", "keys"): f"# newest first\r\n{B}\n\n  {A}  ", ("mine", "other"): A})
+    assert LocalKeyring.from_system().kids == ("b", "a")
+    assert LocalKeyring.from_system(service="mine", account="other").kids == ("a",)
+
+
+@pytest.mark.parametrize("passwords", [{}, {("cloud-integrations", "keys"): ""}, {("cloud-integrations", "keys"): "# nothing\n"}])
+def test_an_entry_that_is_not_in_the_systems_keyring_is_named(system, passwords):
+    system(passwords)
+    with pytest.raises(ConfigurationError, match="cloud-integrations/keys of the system's keyring is not there"):
+        LocalKeyring.from_system()
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (keyring.errors.NoKeyringError(), "this system has no keyring"),
+        (keyring.errors.KeyringLocked(), "is locked, or refused"),
+        (keyring.errors.InitError(A), "is locked, or refused"),
+    ],
+)
+def test_a_system_whose_keyring_cannot_be_read_is_told(system, error, sentence):
+    system(error=error)
+    with pytest.raises(ConfigurationError, match=sentence) as caught:
+        LocalKeyring.from_system()
+    assert not shows_a_canary(shown_by(caught.value))
+
+
+def test_a_system_without_a_keyring_is_told(system):
+    keyring.set_keyring(keyring.backends.fail.Keyring())
+    with pytest.raises(ConfigurationError, match="this system has no keyring"):
+        LocalKeyring.from_system()
+
+
 @pytest.mark.requirement("ENC-18")
-@pytest.mark.parametrize("keys", [LocalKeyring([A, B]), AsyncLocalKeyring(LocalKeyring([A, B]))], ids=["blocking", "awaiting"])
-def test_a_keyring_shows_its_kids_and_never_a_key(keys):
+@pytest.mark.parametrize("content", [KEY_A.decode(), f"{B}\n{A[2:]}"], ids=["no kid", "second line"])
+def test_the_systems_keyring_is_never_shown(system, content, caplog):
+    caplog.set_level(logging.DEBUG)
+    system({("cloud-integrations", "keys"): content})
+    with pytest.raises(ConfigurationError, match=r"system's keyring entry [12] is not kid:base64") as caught:
+        LocalKeyring.from_system()
+    assert "from_system {" in shown_by(caught.value)
+    assert not shows_a_canary(shown_by(caught.value))
+    assert not shows_a_canary(caplog.text)
+
+
+@pytest.mark.requirement("ENC-18")
+def test_a_keyring_shows_its_kids_and_never_a_key():
+    keys = LocalKeyring([A, B])
+
     @dataclasses.dataclass
     class Holder:
         keys: object
@@ -246,41 +283,49 @@ def test_a_keyring_shows_its_kids_and_never_a_key(keys):
         str(keys),
         f"{keys}",
         f"{keys!r:>80}",
-        copy.copy(keys),
-        copy.deepcopy(keys),
         dataclasses.asdict(Holder(keys)),
         Model(keys=keys).model_dump(),
     ):
         assert "('a', 'b')" in str(shown)
         assert not shows_a_canary(shown)
-    with pytest.raises(TypeError):
-        vars(keys)
-    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
-        with pytest.raises(TypeError) as caught:
-            pickle.dumps(keys, protocol)
-        assert not shows_a_canary(shown_by(caught.value))
-    local = keys if isinstance(keys, LocalKeyring) else keys._keyring
-    assert not shows_a_canary(repr(local._by_id))
-
-
-def test_copying_a_keyring_makes_no_second_one():
-    keys = LocalKeyring([A])
-    assert copy.copy(keys) is keys
-    assert copy.deepcopy([keys])[0] is keys
+    assert not shows_a_canary(shown_by_copies(keys))
+    with pytest.raises(pydantic_core.PydanticSerializationError) as refused:
+        Model(keys=keys).model_dump_json()
+    assert not shows_a_canary(shown_by(refused.value))
+    with pytest.raises(pydantic.PydanticSchemaGenerationError):
+        pydantic.TypeAdapter(LocalKeyring)
 
 
 @pytest.mark.requirement("ENC-18")
-async def test_no_failed_wrap_or_unwrap_shows_a_key():
+def test_what_a_keyring_holds_inside_shows_no_key_either():
+    inside = LocalKeyring([A])._by_id
+
+    @dataclasses.dataclass
+    class Holder:
+        inside: object
+
+    kek = next(iter(inside.values()))
+    with pytest.raises(TypeError):
+        dataclasses.asdict(kek)
+    with pytest.raises(TypeError):
+        vars(kek)
+    for shown in (repr(inside), str(kek), f"{kek!r:>80}", dataclasses.asdict(Holder(inside)), copy.copy(kek), copy.deepcopy(inside)):
+        assert "'a'" in str(shown)
+        assert not shows_a_canary(shown)
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        with pytest.raises(TypeError) as caught:
+            pickle.dumps(inside, protocol)
+        assert not shows_a_canary(shown_by(caught.value))
+
+
+@pytest.mark.requirement("ENC-18")
+def test_no_failed_wrap_or_unwrap_shows_a_key():
     keys = LocalKeyring([A])
-    awaited = AsyncLocalKeyring(keys)
     row = wrap_for_test(keys)
     too_long = DATA_KEY + b"."
     errors = []
     with pytest.raises(SealingError) as caught:
         keys.wrap(too_long, tenant_id="t", key_id=KEY_ID, version=1)
-    errors.append(caught.value)
-    with pytest.raises(SealingError) as caught:
-        await awaited.wrap(too_long, tenant_id="t", key_id=KEY_ID, version=1)
     errors.append(caught.value)
     with pytest.raises(SealingError) as caught:
         keys.wrap(DATA_KEY, tenant_id="\ud800", key_id=KEY_ID, version=1)
@@ -294,14 +339,3 @@ async def test_no_failed_wrap_or_unwrap_shows_a_key():
     for error in errors:
         assert "wrap {" in shown_by(error)
         assert not shows_a_canary(shown_by(error))
-
-
-async def test_the_awaiting_keyring_answers_as_the_blocking_one():
-    keys = LocalKeyring([A, B])
-    awaited: AsyncKeyService = AsyncLocalKeyring(keys)
-    assert await awaited.primary() == keys.primary()
-    assert await awaited.checks() == keys.checks()
-    ref, wrapped = await awaited.wrap(DATA_KEY, tenant_id="tenant-a", key_id=KEY_ID, version=1)
-    assert ref == keys.primary()
-    row = replace(wrap_for_test(keys), wrapped=wrapped)
-    assert await awaited.unwrap(row) == DATA_KEY

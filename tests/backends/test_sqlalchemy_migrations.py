@@ -72,6 +72,9 @@ def definitions(engine):
         ]
     with engine.connect() as connection:
         answers = [connection.exec_driver_sql(query).all() for query in queries]
+    if engine.dialect.name == "mariadb":
+        # SQLAlchemy keeps a table's indexes in a set: they are created in any order, and shown in that order.
+        answers = [[sorted(line.rstrip(",") for line in row[1].splitlines())] for [row] in answers]
     # Alembic indents with spaces in text and with tabs elsewhere.
     return [[str(tuple(row)).replace("\\t", "    ") for row in rows if schema.VERSION_TABLE not in str(row)] for rows in answers]
 

@@ -18,14 +18,13 @@ from cloud_integrations.domain.envelope import (
     OVERHEAD,
     PLAINTEXT_LIMIT,
     DataKey,
-    Envelope,
     KeyCheck,
     KeyState,
     SealingContext,
     WrappedKey,
     build_header,
     encode_context,
-    read_envelope,
+    key_id_of,
     wrap_context,
 )
 from cloud_integrations.errors import DecryptError, SealingError
@@ -108,10 +107,8 @@ def test_a_key_id_is_16_bytes(size):
         build_header(bytes(size))
 
 
-def test_an_envelope_is_taken_apart():
-    assert read_envelope(GOOD) == Envelope(
-        suite=1, key_id=KEY_ID, salt=bytes([1]) * 32, commitment=bytes([2]) * 32, ciphertext=b"text" + bytes([3]) * 16
-    )
+def test_the_key_id_is_read():
+    assert key_id_of(GOOD) == KEY_ID
 
 
 @pytest.mark.requirement("ENC-04")
@@ -121,36 +118,37 @@ def test_an_envelope_is_taken_apart():
 )
 def test_another_magic_version_or_suite_is_refused(offset, value):
     with pytest.raises(DecryptError):
-        read_envelope(GOOD[:offset] + value + GOOD[offset + len(value) :])
+        key_id_of(GOOD[:offset] + value + GOOD[offset + len(value) :])
 
 
 @pytest.mark.requirement("ENC-04")
 @pytest.mark.parametrize("sealed", [GOOD.hex(), bytearray(GOOD), memoryview(GOOD), None, 7], ids=lambda sealed: type(sealed).__name__)
 def test_only_bytes_are_an_envelope(sealed):
     with pytest.raises(DecryptError):
-        read_envelope(sealed)
+        key_id_of(sealed)
 
 
 @pytest.mark.requirement("ENC-17")
 def test_the_length_has_two_bounds():
     head = GOOD[:85]
-    assert read_envelope(head + bytes(16)).ciphertext == bytes(16)
-    assert len(read_envelope(head + bytes(16 + PLAINTEXT_LIMIT)).ciphertext) == 16 + PLAINTEXT_LIMIT
+    for length in (16, 16 + PLAINTEXT_LIMIT):
+        assert key_id_of(head + bytes(length)) == KEY_ID
     assert len(head + bytes(16)) == OVERHEAD == 101
     for length in (15, 17 + PLAINTEXT_LIMIT):
         with pytest.raises(DecryptError):
-            read_envelope(head + bytes(length))
+            key_id_of(head + bytes(length))
 
 
 @pytest.mark.requirement("ENC-17")
 @given(st.binary(max_size=300) | st.binary(max_size=300).map(lambda tail: GOOD[:5] + tail))
-def test_any_bytes_are_read_whole_or_refused(sealed):
+def test_any_bytes_are_read_or_refused(sealed):
     try:
-        found = read_envelope(sealed)
+        found = key_id_of(sealed)
     except DecryptError:
         assert len(sealed) < OVERHEAD or sealed[:5] != GOOD[:5]
     else:
-        assert build_header(found.key_id) + found.salt + found.commitment + found.ciphertext == sealed
+        assert len(sealed) >= OVERHEAD
+        assert sealed.startswith(build_header(found))
 
 
 @pytest.mark.requirement("ENC-17")
@@ -160,13 +158,13 @@ def test_reading_takes_no_more_memory_than_the_input(length):
     tracemalloc.start()
     try:
         try:
-            read_envelope(sealed)
+            key_id_of(sealed)
         except DecryptError:
             assert length > OVERHEAD + PLAINTEXT_LIMIT
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < min(length, OVERHEAD + PLAINTEXT_LIMIT) + 8192  # the objects around the bytes
+    assert peak < 8192  # the id and the error; never a copy of the input
 
 
 def data_key() -> DataKey:
@@ -241,7 +239,7 @@ def test_stored_keys_are_values():
         key_id=UUID(bytes=KEY_ID),
         tenant_id="t-1",
         version=1,
-        state=KeyState.PRE_ACTIVE,
+        state=KeyState.DECRYPT_ONLY,
         suite=1,
         kek_uri="local:a",
         kek_key_id=bytes(16),
@@ -252,6 +250,6 @@ def test_stored_keys_are_values():
     )
     assert dataclasses.replace(row, state=KeyState.ACTIVE) != row
     assert "wrapped" not in repr(row)
-    assert [str(state) for state in KeyState] == ["pre_active", "active", "decrypt_only", "destroyed"]
-    check = KeyCheck(kek_uri="local:a", kek_key_id=bytes(16), check_value=bytes(32))
+    assert [str(state) for state in KeyState] == ["active", "decrypt_only", "destroyed"]
+    check = KeyCheck(kek_uri="local:a", kek_key_id=bytes(16), canary=bytes(32))
     assert check == dataclasses.replace(check)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 
@@ -42,7 +43,7 @@ def held(*, left=HOUR, life=HOUR, can_refresh=True, **changes):
     began = None if expires_at is None else expires_at - life
     return StoredIntegration(
         facts=replace(facts, **changes),
-        credential=SealedCredential(generation=1, access_token=b"fake", refresh_token=b"fake" if can_refresh else None),
+        credential=SealedCredential(generation=1, key_id=UUID(int=1), access_token=b"fake", refresh_token=b"fake" if can_refresh else None),
         marks=RefreshMarks(**{"refreshed_at": began, **marks}),
         read_at=NOW,
     )
@@ -96,17 +97,22 @@ def test_where_no_renewal_is_known_the_life_began_with_the_row():
         (held(), False),
         (held(state=State.RETRY), False),
         (held(phase=Phase.LEASED, lease_until=NOW - SECOND), False),
-        (held(phase=Phase.SENT, lease_until=NOW + SECOND), False),
-        (held(phase=Phase.SENT, lease_until=NOW - SECOND), True),
-        (held(phase=Phase.UNKNOWN, lease_until=NOW + SECOND), True),
+        (held(phase=Phase.SENT, lease_until=NOW + SECOND, sent_at=NOW), False),
+        (held(phase=Phase.SENT, lease_until=NOW, sent_at=NOW), False),
+        (held(phase=Phase.SENT, lease_until=NOW - SECOND, sent_at=NOW), True),
+        (held(phase=Phase.UNKNOWN, lease_until=NOW + SECOND, sent_at=NOW), True),
         (held(state=State.UNKNOWN), True),
+        # Somebody else has begun, and sent nothing yet; or died before that.
+        (held(phase=Phase.LEASED, lease_until=NOW + SECOND, sent_at=NOW), True),
+        # A replay is out, and the loss before it stands.
+        (held(phase=Phase.SENT, lease_until=NOW + SECOND, sent_at=NOW, state=State.UNKNOWN), True),
     ],
 )
 def test_when_nobody_knows_how_a_request_ended(row, unresolved):
     assert is_unresolved(row) is unresolved
 
 
-LOST = {"state": State.UNKNOWN, "state_since": NOW}
+LOST = {"state": State.UNKNOWN, "sent_at": NOW - 15 * SECOND}
 DIED = {"phase": Phase.SENT, "lease_until": NOW - SECOND, "sent_at": NOW - 20 * SECOND}
 
 
@@ -126,21 +132,21 @@ DIED = {"phase": Phase.SENT, "lease_until": NOW - SECOND, "sent_at": NOW - 20 * 
         (held(**LOST, left=-HOUR), STRICT, {}, ZERO),
         (held(**LOST, left=None), STRICT, {}, ZERO),
         (held(**DIED), STRICT, {}, HOUR),
-        (held(phase=Phase.SENT, lease_until=NOW + SECOND), STRICT, {}, ZERO),
+        (held(**{**DIED, "lease_until": NOW + SECOND}), STRICT, {}, ZERO),
         (held(**LOST), NONE, {}, ZERO),
         (held(**LOST), TOLERANT, {}, ZERO),
         (held(**DIED), TOLERANT, {}, ZERO),
         # Inside a grace period the replay is safe; outside it is not.
         (held(**LOST), GRACE, {}, ZERO),
-        (held(state=State.UNKNOWN, state_since=NOW - 14 * SECOND), GRACE, {}, ZERO),
-        (held(state=State.UNKNOWN, state_since=NOW - 15 * SECOND), GRACE, {}, HOUR),
+        (held(**{**LOST, "sent_at": NOW - 29 * SECOND}), GRACE, {}, ZERO),
+        (held(**{**LOST, "sent_at": NOW - 30 * SECOND}), GRACE, {}, HOUR),
+        (held(**{**LOST, "sent_at": None}), GRACE, {}, HOUR),
         (held(**DIED), GRACE, {}, ZERO),
         (held(**{**DIED, "sent_at": NOW - 30 * SECOND}), GRACE, {}, HOUR),
-        (held(phase=Phase.UNKNOWN), GRACE, {}, ZERO),
     ],
 )
 def test_how_long_a_refresh_waits(row, facts, named, wait):
-    assert attempt_wait(row, facts, now=NOW, deadline=15 * SECOND, **named) == wait
+    assert attempt_wait(row, facts, now=NOW, **named) == wait
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from uuid import UUID
 import httpx
 import psycopg  # noqa: F401  # loaded once for every replica, like the next
 import pymysql  # noqa: F401
+from rotation_jobs import DyingStore, do
 from sqlalchemy import create_engine, event, make_url
 
 from cloud_integrations.backends.aes_gcm import AesGcmCipher
@@ -188,10 +189,11 @@ def open_manager(order, fault, wire, clock):
         base_url=order["provider_url"],
     )
     client = httpx.Client(transport=TracedHttp(fault), trust_env=False) if order["failpoint"] == "after_request_written" else None
+    store = FaultyStore(SqlAlchemyStore(open_engine(order["database"], fault)), fault)
     return IntegrationManager(
-        store=FaultyStore(SqlAlchemyStore(open_engine(order["database"], fault)), fault),
+        store=DyingStore(store, order) if "dies" in order else store,
         transport=FaultyTransport(HttpxTransport(client, clock=clock), fault, wire),
-        keys=LocalKeyring([Secret(order["keyring_entry"])]),
+        keys=LocalKeyring([Secret(entry) for entry in order.get("keyring") or [order["keyring_entry"]]]),
         cipher=AesGcmCipher(),
         providers=Catalogue.of(*described.catalogue_entries()),
         applications=[OAuthApplication(provider=order["slug"], client_id=order["client_id"], client_secret=Secret(order["client_secret"]))],
@@ -224,6 +226,10 @@ def run(order):
     manager.start()
     wire.tell(ready=os.getpid())
     wire.wait()
+    if "job" in order:
+        wire.tell(outcome=do(manager, order))
+        manager.close()
+        return
     together = threading.Barrier(order["callers"])
 
     def call():

@@ -9,6 +9,8 @@ from cloud_integrations.domain.integration import State
 
 from .conftest import DATABASES, MODES, SERVERS, until
 
+pytestmark = pytest.mark.slow  # each starts processes
+
 ANSWER_IN_HAND = ("after_request_written", "after_response")
 STORED = ("after_commit_before_ack", "before_release")
 

@@ -8,6 +8,8 @@ from cloud_integrations.domain.integration import State
 
 from .conftest import DATABASES, MODES, until
 
+pytestmark = pytest.mark.slow  # each starts processes
+
 BEFORE_THE_REQUEST = ("after_lease", "after_sent", "before_post")
 ANSWER_IS_LOST = ("after_request_written", "after_response", "before_commit")
 STORED = ("after_commit_before_ack", "before_release")

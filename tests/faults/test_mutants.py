@@ -69,15 +69,64 @@ MUTANTS = {
     ),
     "a lease is ended by its holder alone": Mutant(
         file=OPERATIONS,
-        guard='_ENDS_OWN_LEASE = _i.lease_token == bindparam("if_lease")',
-        without='_ENDS_OWN_LEASE = _i.lease_token >= bindparam("if_lease")',
+        guard="lease_until=case((_WITH_LEASE, null()), else_=_i.lease_until),",
+        without="lease_until=null(),",
         noticed_by=f"{STORE}test_good_tokens_are_kept_when_the_lease_was_lost",
     ),
     "a request is announced before it leaves": Mutant(
         file=OPERATIONS,
-        guard='.values(phase="sent", sent_at=NOW)',
-        without='.values(phase="leased", sent_at=NOW)',
+        guard='.values(phase="sent", sent_at=func.coalesce(_i.sent_at, NOW))',
+        without='.values(phase="leased")',
         noticed_by=f"{KILLED}[sqlite-after_response-strict]",
+    ),
+    "a loss is as old as its first request": Mutant(
+        file=OPERATIONS,
+        guard="sent_at=func.coalesce(_i.sent_at, NOW)",
+        without="sent_at=NOW",
+        noticed_by=f"{STORE}test_the_first_request_without_an_outcome_is_remembered",
+    ),
+    "a switch does not forget a loss": Mutant(
+        file="flows/edit_integration.py",
+        guard="    if is_unresolved(held):\n",
+        without="    if held is None:\n",
+        noticed_by="tests/flows/test_edit_and_verify.py::test_off_and_on_again_does_not_forget_that_an_answer_was_lost",
+    ),
+    "tokens that a replay has killed heal nothing": Mutant(
+        file=OPERATIONS,
+        guard="_SAVE_RENEWAL if change.takes_back else _SAVE_RENEWAL_AND_TAKE_NOTHING_BACK",
+        without="_SAVE_RENEWAL",
+        noticed_by=f"{STORE}test_a_renewal_that_a_replay_has_killed_takes_nothing_back",
+    ),
+    "the catalogue says where a replay kills": Mutant(
+        file=RENEW,
+        guard="return self.behaviour.replay_kills_family is not True",
+        without="return True",
+        noticed_by="tests/flows/test_renew_faults.py"
+        "::test_late_tokens_take_a_row_back_only_where_the_successors_replay_has_left_them_alive",
+    ),
+    "a lease is its number and its attempt": Mutant(
+        file=OPERATIONS,
+        guard='_WITH_LEASE = and_(_i.lease_token == bindparam("if_lease"), _i.attempt_id == bindparam("if_attempt"))',
+        without='_WITH_LEASE = _i.lease_token == bindparam("if_lease")',
+        noticed_by=f"{STORE}test_a_number_that_was_given_twice_is_the_lease_of_the_attempt_in_the_row",
+    ),
+    "a lease number is no proof of one's own tokens": Mutant(
+        file=RENEW,
+        guard="found.marks.writer_lease == attempt.lease and await _is_ours(wiring, found, grant)",
+        without="found.marks.writer_lease == attempt.lease",
+        noticed_by="tests/flows/test_renew_faults.py::test_a_lease_number_that_a_restored_store_gave_twice_is_not_taken_for_ones_own",
+    ),
+    "what is stored is not given back": Mutant(
+        file=RENEW,
+        guard="        if not ours:\n            await revoke_unsaved",
+        without="        if attempt:\n            await revoke_unsaved",
+        noticed_by="tests/flows/test_renew_faults.py::test_tokens_that_were_stored_before_it_was_switched_off_are_not_given_back",
+    ),
+    "a refusal is compared with the row": Mutant(
+        file=RENEW,
+        guard="if found is not None and found.credential.generation > attempt.held.credential.generation:",
+        without="if found is None:",
+        noticed_by="tests/flows/test_renew_faults.py::test_a_refusal_that_comes_late_is_not_told_even_where_nothing_can_be_written",
     ),
     "who was held up does not send": Mutant(
         file=RENEW,
@@ -119,7 +168,7 @@ MUTANTS = {
         file=LOCKS,
         guard="flight = self._flights.get(key)",
         without="flight = None",
-        noticed_by="tests/faults/test_scale.py::test_threads_that_come_while_work_is_under_way_begin_none",
+        noticed_by="tests/runtime/test_locks.py::test_threads_share_one_result",
     ),
     "after a 5xx nothing is sure": Mutant(
         file="messages/token_answer.py",

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from cloud_integrations.backends.aes_gcm import AesGcmCipher
-from cloud_integrations.backends.local_keys import AsyncLocalKeyring, LocalKeyring
+from cloud_integrations.backends.local_keys import LocalKeyring
 from cloud_integrations.backends.memory import AsyncMemoryStore, MemoryStore
 from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.credential import Grant
@@ -19,7 +19,7 @@ from cloud_integrations.domain.freshness import due_at
 from cloud_integrations.domain.identifiers import IntegrationId, uuid7
 from cloud_integrations.domain.integration import State
 from cloud_integrations.errors import AppMisconfiguredError
-from cloud_integrations.flows.sealing import seal_grant
+from cloud_integrations.flows.sealing import active_key, seal_grant
 from cloud_integrations.manager import AsyncIntegrationManager, IntegrationManager
 from cloud_integrations.ports.store import AddIntegration
 from cloud_integrations.ports.wiring import Settings
@@ -55,7 +55,7 @@ class Crowd:
         awaited = AsyncMemoryStore(self.clock)
         awaited._store = self.rows
         self.awaiting = self._open(
-            AsyncIntegrationManager, awaited, AsyncSimulatedTransport(self.provider), AsyncLocalKeyring(self.keyring), AsyncAdvancingPause
+            AsyncIntegrationManager, awaited, AsyncSimulatedTransport(self.provider), self.keyring, AsyncAdvancingPause
         )
         self.tenants = [f"tenant-{number}" for number in range(count)]
         begun = self.manager.begin_oauth(self.tenants[0], self.provider.slug, name="Files", actor=Actor(id="alice"))
@@ -84,11 +84,12 @@ class Crowd:
         wiring, issued = self.manager._wiring, self.provider.issue_grant()
         facts = replace(self.first, id=IntegrationId(uuid7(self.clock.now(), wiring.entropy.bytes(10))), tenant_id=tenant)
         grant = Grant(access_token=issued.access, refresh_token=issued.refresh, expires_at=facts.expires_at, scopes=facts.scopes)
-        credential = run_inline(seal_grant(wiring, tenant, facts.id, grant, generation=1))
+        credential = seal_grant(wiring, run_inline(active_key(wiring, tenant)), facts.id, grant, generation=1)
         self.rows.apply(AddIntegration(facts=facts, credential=credential, due_at=facts.expires_at - timedelta(minutes=10)))
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.requirement("REF-12")
 def test_a_refused_application_with_ten_thousand_integrations_marks_none_and_is_hardly_asked():
     crowd = Crowd(MANY)

@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import pytest
 
 from cloud_integrations.backends.aes_gcm import AesGcmCipher
-from cloud_integrations.backends.local_keys import AsyncLocalKeyring, LocalKeyring
+from cloud_integrations.backends.local_keys import LocalKeyring
 from cloud_integrations.backends.memory import AsyncMemoryStore, MemoryStore
 from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.secret import Secret
@@ -190,7 +190,7 @@ class World:
         parts = {
             "store": store or self.store,
             "transport": self.transport,
-            "keys": keyring if self.blocking else AsyncLocalKeyring(keyring),
+            "keys": keyring,
             "cipher": cipher or AesGcmCipher(),
             "providers": Catalogue.of(*(providers or self.entries)),
             "applications": [self.provider.application()] if applications is None else applications,

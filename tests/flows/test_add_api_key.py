@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -185,6 +186,13 @@ async def test_a_provider_that_cannot_be_asked_is_not_a_verdict(world, door, wha
     assert await door.list_integrations(ACME) == ()
     assert world.last_event().outcome is Outcome.FAILURE
     assert (await world.add_key()).status is Status.ACTIVE
+
+
+async def test_who_enters_a_key_is_told_how_long_a_busy_provider_wants_to_be_left_alone(world, door):
+    world.provider.misbehave(Misbehaviour.RATE_LIMITED, endpoint="me", retry_after=timedelta(seconds=90))
+    with pytest.raises(ProviderUnavailableError) as busy:
+        await world.add_key()
+    assert busy.value.retry_after == timedelta(seconds=90)
 
 
 @pytest.mark.parametrize("key", ["", "   ", '""', "fake\nkey", "fake-k\u00e9y", "x" * 20_000])

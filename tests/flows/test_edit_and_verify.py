@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from cloud_integrations.domain.audit import Actor, Outcome
 from cloud_integrations.domain.integration import Health, State, Status
 from cloud_integrations.errors import (
+    AppMisconfiguredError,
     IntegrationInactiveError,
     IntegrationNotFoundError,
     ProviderInactiveError,
@@ -103,6 +105,74 @@ async def test_an_edit_that_was_overtaken_decides_again(world, door):
     world.store.fail(1, times=5, error=StaleWriteError)
     with pytest.raises(StorageUnavailableError):
         await door.edit_integration(ACME, held.id, name="Newer name")
+
+
+@pytest.mark.requirement("REF-08")
+@pytest.mark.parametrize("reuse", ["strict", "grace"])
+async def test_off_and_on_again_does_not_forget_that_an_answer_was_lost(world, door, reuse):
+    world.provider.reuse, world.provider.grace = reuse, timedelta(seconds=60)
+    world.entries = list(world.provider.catalogue_entries())
+    door = world.open()
+    held = await world.connect()
+    world.provider.misbehave(Misbehaviour.ANSWER_LOST, endpoint="refresh")
+    with pytest.raises(ProviderUnavailableError):
+        await door.refresh(ACME, held.id)
+    lost = world.row(held)
+    world.pass_(seconds=40)
+    await door.edit_integration(ACME, held.id, status="inactive")
+    world.pass_(seconds=40)
+    on = await door.edit_integration(ACME, held.id, status="active")
+    assert (on.status, on.health, on.reason) == (Status.ACTIVE, Health.UNKNOWN, "answer_lost")
+    assert world.row(held).marks == replace(lost.marks, due_at=held.expires_at)
+    # Outside the grace, which began with the loss, a replay could end the grant: it waits for the end of the access token.
+    with pytest.raises(ProviderUnavailableError) as kept:
+        await door.refresh(ACME, held.id)
+    assert kept.value.retry_after == held.expires_at - world.clock.now()
+    assert world.provider.refresh_count == 1
+    assert (await door.token(ACME, "simulated")).warning is None
+    world.clock.advance(kept.value.retry_after + timedelta(milliseconds=1))
+    with pytest.raises(ReconnectRequiredError) as spent:
+        await door.token(ACME, "simulated")
+    assert spent.value.reason == "rotation_lost"
+
+
+async def test_a_loss_that_came_while_it_was_switched_off_shows_when_it_is_on_again(world, door):
+    held = await world.connect()
+
+    def switch_off(*_):
+        row = world.row(held)
+        world.rows.apply(SaveFacts(facts=replace(row.facts, state=State.DISABLED, reason="switched_off"), expected_state=State.ACTIVE))
+
+    world.on_answer = switch_off
+    world.provider.misbehave(Misbehaviour.ERROR_AFTER, endpoint="refresh")
+    with pytest.raises(IntegrationInactiveError):
+        await door.refresh(ACME, held.id)
+    world.on_answer = None
+    world.pass_(minutes=1)
+    on = await door.edit_integration(ACME, held.id, status="active")
+    assert (on.health, on.reason) == (Health.UNKNOWN, "answer_lost")
+
+
+@pytest.mark.parametrize(
+    ("what", "health", "reason"),
+    [
+        (Misbehaviour.RATE_LIMITED, Health.RETRYING, "rate_limited"),
+        (Misbehaviour.INVALID_CLIENT, Health.OK, None),
+    ],
+)
+async def test_off_and_on_again_does_not_forget_that_a_renewal_is_being_repeated(world, door, what, health, reason):
+    held = await world.connect()
+    world.provider.misbehave(what, endpoint="refresh")
+    with pytest.raises((ProviderUnavailableError, AppMisconfiguredError)):
+        await door.refresh(ACME, held.id)
+    before = world.row(held)
+    await door.edit_integration(ACME, held.id, status="inactive")
+    on = await door.edit_integration(ACME, held.id, status="active")
+    assert (on.health, on.reason) == (health, reason) == (before.facts.health, before.facts.reason)
+    assert world.row(held).marks.next_attempt_at == before.marks.next_attempt_at
+    world.pass_(hours=1)
+    assert (await door.token(ACME, "simulated")).warning is None
+    assert (await door.get_integration(ACME, held.id)).health is Health.OK
 
 
 # Verify

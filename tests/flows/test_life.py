@@ -94,11 +94,6 @@ class Kept:
     """The provider ended the grant, or the key, by itself."""
     dead: bool = False
     """It was seen to need a reconnect, and there was none since."""
-    forgotten: int | None = None
-    """The generation that was switched off while it was unknown how its renewal ended.
-
-    Switching on again does not bring that state back, so of this generation nothing is asked that an unknown one need not keep.
-    """
 
 
 @dataclass(slots=True, kw_only=True)
@@ -165,9 +160,9 @@ class Life(RuleBasedStateMachine):
         form = dict(parse_qsl(request.body.decode()))
         if form.get("grant_type") != "refresh_token" or self.provider.reuse not in {"strict", "family"}:
             return
-        kept, row, token = self.kept[OAUTH], self.row(OAUTH), form["refresh_token"]
+        row, token = self.row(OAUTH), form["refresh_token"]
         spent = self.provider.grant_alive(token) and not self.provider.is_alive(token)
-        self.replays += spent and row.facts.expires_at > self.now and row.credential.generation != kept.forgotten
+        self.replays += spent and row.facts.expires_at > self.now
 
     # Connecting
 
@@ -335,20 +330,20 @@ class Life(RuleBasedStateMachine):
     @rule(which=WHICH, on=st.sampled_from([True, True, False]))
     def switch(self, which, on):
         kept, before = self.kept.get(which), self.row(which)
-        unresolved = before is not None and not on and is_unresolved(before)
         status = Status.ACTIVE if on else Status.INACTIVE
         facts, error = self.ask(self.world.door.edit_integration(ACME, self.id_of(which), status=status, actor=ALICE))
         if kept is None:
             assert isinstance(error, IntegrationNotFoundError)
             return
         kept.off = not on
-        if unresolved:
-            kept.forgotten = before.credential.generation
-        if on and self.row(which).facts.state is State.NEEDS_REAUTH:
+        after = self.row(which)
+        if on and after.facts.state is State.NEEDS_REAUTH:
             assert isinstance(error, ReconnectRequiredError)
         else:
             assert error is None
             assert facts.status is status
+            assert not on or (after.facts.state is State.UNKNOWN) == is_unresolved(before), "a loss is forgotten, or made up"
+            assert after.marks.sent_at == before.marks.sent_at
 
     @precondition(lambda self: self.kept)
     @rule(which=WHICH, wrong=MAYBE_WRONG)
@@ -447,7 +442,7 @@ class Life(RuleBasedStateMachine):
             if row.facts.state is State.NEEDS_REAUTH or (kept.off and row.facts.reason != SWITCHED_OFF):
                 assert not alive, "I4: it is to be reconnected, and what is stored works"
                 assert kept.taken_back or self.lost_an_answer, "it is to be reconnected, and nobody is to blame"
-            elif not (is_unresolved(row) or row.credential.generation == kept.forgotten):
+            elif not is_unresolved(row):
                 assert alive or kept.taken_back, "active, and what is stored is dead"
                 assert which == KEYS or self.provider.is_newest(token), "I3: the provider gave a newer refresh token"
 

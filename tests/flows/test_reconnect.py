@@ -19,7 +19,7 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.ports.store import AddIntegration, EraseIntegration, ReplaceCredential, SaveFacts
 from cloud_integrations.testing import Misbehaviour, token_id
-from cloud_integrations.testing.store_contract import a_credential, an_integration
+from cloud_integrations.testing.store_contract import a_credential, add_sealing_keys, an_integration
 
 ACME = "acme"
 ALICE = Actor(id="alice")
@@ -197,6 +197,7 @@ async def test_a_reconnect_whose_commit_was_lost_ends_well(world, door):
 def test_no_store_replaces_the_credential_of_what_was_switched_off(kind, request):
     store = MemoryStore() if kind == "memory" else SqlAlchemyStore(request.getfixturevalue("sqlite"))
     facts = an_integration()
+    add_sealing_keys(store, facts.tenant_id)
     store.apply(AddIntegration(facts=facts, credential=a_credential(1)))
     off = replace(facts, state=State.DISABLED, reason="switched_off")
     store.apply(SaveFacts(facts=off, expected_state=State.ACTIVE))

@@ -26,7 +26,7 @@ from cloud_integrations.errors import (
     StorageUnavailableError,
 )
 from cloud_integrations.flows.sealing import open_field
-from cloud_integrations.ports.store import MarkSent, Record, SaveRenewal, SettleAttempt, TakeLease
+from cloud_integrations.ports.store import MarkSent, Record, SaveFacts, SaveRenewal, SettleAttempt, TakeLease
 from cloud_integrations.testing import Misbehaviour
 
 ACME = "acme"
@@ -46,6 +46,9 @@ class Around:
     def __getattr__(self, name):
         method = getattr(self._port, name)
         around = self._around
+        if inspect.iscoroutinefunction(around) and not inspect.iscoroutinefunction(method):
+            # What is not awaited has nothing awaited around it.
+            return method
         if inspect.iscoroutinefunction(method):
 
             async def call(*args, **named):
@@ -329,6 +332,129 @@ async def test_the_newest_lease_wins(world):
     await assert_sound(world, held)
 
 
+@pytest.mark.requirement("REF-02", "REF-11")
+@pytest.mark.parametrize("rule", ["strict", "family"])
+async def test_late_tokens_take_a_row_back_only_where_the_successors_replay_has_left_them_alive(world, rule):
+    follow(world, rule)
+    held = await expired(world)
+    other = world.open()
+
+    async def be_held_up():
+        world.clock.advance(LEASE)
+        with pytest.raises(ReconnectRequiredError):
+            await token(world, other)
+
+    at(world.door, "after the request", be_held_up)
+    if rule == "strict":
+        renewed = await token(world)
+        assert world.provider.is_alive(renewed.value)
+        assert world.row(held).facts.state is State.ACTIVE
+    else:
+        with pytest.raises(ReconnectRequiredError) as refused:
+            await token(world)
+        assert refused.value.reason == "rotation_lost"
+        assert not world.provider.grant_alive(await stored(world, held))
+        row = world.row(held)
+        assert (row.facts.state, row.facts.reason, row.credential.generation) == (State.NEEDS_REAUTH, "rotation_lost", 1)
+        assert of_refresh(world)[-1].reason == "superseded"
+    assert world.provider.refresh_count == 2
+    assert world.provider.count("revoke") == 0
+
+
+@pytest.mark.requirement("REF-02")
+async def test_where_a_check_alone_gave_the_row_up_the_tokens_that_come_take_it_back(world):
+    follow(world, "family")
+    held = await expired(world)
+
+    async def a_check_finds_the_old_token_dead():
+        dead = replace(world.row(held).facts, state=State.NEEDS_REAUTH, reason="refused")
+        world.rows.apply(SaveFacts(facts=dead, expected_state=State.ACTIVE))
+
+    at(world.door, "before the tokens are stored", a_check_finds_the_old_token_dead)
+    assert (await token(world)).generation == 2
+    await assert_sound(world, held)
+
+
+@pytest.mark.requirement("REF-02", "REF-06")
+@pytest.mark.parametrize("later_lease", [False, True])
+async def test_a_lease_number_that_a_restored_store_gave_twice_is_not_taken_for_ones_own(world, later_lease):
+    follow(world, "tolerant")
+    held = await expired(world)
+    rows, chains = world.rows._tables.copy(), {tenant: list(chain) for tenant, chain in world.rows._chains.items()}
+    other = world.open()
+    winner = []
+
+    async def fail_over():
+        world.rows._tables = rows.copy()
+        world.rows._chains = {tenant: list(chain) for tenant, chain in chains.items()}
+        winner.append(await token(world, other))
+        if later_lease:
+            world.rows.apply(
+                TakeLease(
+                    tenant_id=ACME,
+                    integration_id=held.id,
+                    expected_generation=2,
+                    attempt_id="later",
+                    owner="later",
+                    length=timedelta(seconds=30),
+                    takeover_delay=timedelta(),
+                )
+            )
+
+    at(world.door, "after the request", fail_over)
+    assert (await token(world)).value == winner[0].value
+    assert world.row(held).marks.writer_lease == 1
+    ended = of_refresh(world)[-1]
+    assert (ended.outcome.value, ended.reason) == ("failure", "superseded")
+    await assert_sound(world, held)
+
+
+@pytest.mark.requirement("REF-02", "REF-06")
+@pytest.mark.parametrize("later_lease", [False, True])
+async def test_what_one_has_stored_oneself_is_known_again_when_nobody_knows_of_the_commit(world, later_lease):
+    follow(world, "family")
+    held = await expired(world)
+
+    async def the_answer_is_lost():
+        if later_lease:
+            world.rows.apply(
+                TakeLease(
+                    tenant_id=ACME,
+                    integration_id=held.id,
+                    expected_generation=2,
+                    attempt_id="later",
+                    owner="later",
+                    length=timedelta(seconds=30),
+                    takeover_delay=timedelta(),
+                )
+            )
+        raise CommitUnknownError
+
+    at(world.door, "after the tokens are stored", the_answer_is_lost)
+    assert (await token(world)).generation == 2
+    assert [event.outcome.value for event in of_refresh(world)] == ["started", "success"]
+    await assert_sound(world, held)
+
+
+@pytest.mark.requirement("REF-05", "REF-11")
+async def test_tokens_that_were_stored_before_it_was_switched_off_are_not_given_back(world):
+    held = await expired(world)
+    user = world.open()
+
+    async def the_answer_is_lost():
+        await user.edit_integration(ACME, held.id, status="inactive")
+        raise CommitUnknownError
+
+    at(world.door, "after the tokens are stored", the_answer_is_lost)
+    with pytest.raises(IntegrationInactiveError):
+        await token(world)
+    assert world.provider.count("revoke") == 0
+    assert [event.outcome.value for event in of_refresh(world)] == ["started", "success"]
+    await user.edit_integration(ACME, held.id, status="active")
+    assert (await token(world, user)).generation == 2
+    await assert_sound(world, held)
+
+
 @pytest.mark.requirement("REF-02", "REF-07")
 async def test_a_refusal_that_comes_late_finds_the_winners_token(world):
     held = await expired(world)
@@ -343,6 +469,26 @@ async def test_a_refusal_that_comes_late_finds_the_winners_token(world):
     # The old token is spent by now, and is sent again by the one who was held up.
     assert (await token(world)).value == winner[0].value
     assert world.provider.requests[-1].outcome == "invalid_grant"
+    await assert_sound(world, held)
+
+
+@pytest.mark.requirement("REF-02", "REF-07")
+async def test_a_refusal_that_comes_late_is_not_told_even_where_nothing_can_be_written(world):
+    held = await expired(world)
+    other = world.open()
+    winner = []
+
+    async def around(name, args, go):
+        if name == "send":
+            world.clock.advance(LEASE)
+            winner.append(await token(world, other))
+        if name == "apply" and concerns(args, SettleAttempt):
+            raise StorageUnavailableError
+        return await go()
+
+    put_around(world.door, around, "store", "transport")
+    assert (await token(world)).value == winner[0].value
+    assert "credential.reconnect_required" not in world.facts.names
     await assert_sound(world, held)
 
 

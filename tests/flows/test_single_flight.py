@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from cloud_integrations.backends.aes_gcm import AesGcmCipher
-from cloud_integrations.backends.local_keys import AsyncLocalKeyring, LocalKeyring
+from cloud_integrations.backends.local_keys import LocalKeyring
 from cloud_integrations.backends.memory import AsyncMemoryStore, MemoryStore
 from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, migrate, schema, sqlite_engine
 from cloud_integrations.domain.audit import Actor
@@ -81,7 +81,7 @@ class Installation:
             )
             store = AsyncSqlAlchemyStore(self._async_engines[-1])
         transport = AsyncSimulatedTransport(self.provider, before_send=lambda _: asyncio.sleep(0.01))
-        return AsyncIntegrationManager(store=store, transport=transport, keys=AsyncLocalKeyring(self.keyring), **self._parts())
+        return AsyncIntegrationManager(store=store, transport=transport, keys=self.keyring, **self._parts())
 
     def transport(self):
         # Held up for a moment, so that the others come while the request is out.

@@ -34,7 +34,6 @@ from cloud_integrations import (
     AesGcmCipher,
     AsyncHttpxTransport,
     AsyncIntegrationManager,
-    AsyncLocalKeyring,
     AsyncSqlAlchemyStore,
     Catalogue,
     CloudIntegrationsError,
@@ -365,7 +364,7 @@ async def test_no_secret_leaves_the_library(kind, tmp_path, monkeypatch):
         keyring = LocalKeyring([entry])
         if kind == "awaiting":
             manager: Any = AsyncIntegrationManager(
-                store=AsyncSqlAlchemyStore(engine), transport=AsyncHttpxTransport(), keys=AsyncLocalKeyring(keyring), **parts
+                store=AsyncSqlAlchemyStore(engine), transport=AsyncHttpxTransport(), keys=keyring, **parts
             )
         else:
             manager = IntegrationManager(store=SqlAlchemyStore(engine), transport=HttpxTransport(), keys=keyring, **parts)
@@ -512,7 +511,7 @@ async def test_no_secret_leaves_the_host(tmp_path, monkeypatch):
         async with AsyncIntegrationManager(
             store=AsyncSqlAlchemyStore(engine),
             transport=AsyncHttpxTransport(),
-            keys=AsyncLocalKeyring(LocalKeyring([entry])),
+            keys=LocalKeyring([entry]),
             cipher=AesGcmCipher(),
             providers=Catalogue.of(*provider.entries()),
             applications=[OAuthApplication(provider="simulated", client_id="fake-client-id", client_secret=provider._client_secret)],

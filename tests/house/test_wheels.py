@@ -17,7 +17,16 @@ PACKAGES = {".": "cloud_integrations", "adapters/fastapi": "cloud_integrations_f
 
 # Public names that need an extra; asking for one without it raises an ImportError.
 NEED_AN_EXTRA = frozenset(
-    {"AsyncHttpxTransport", "AsyncSqlAlchemyStore", "HttpxTransport", "SqlAlchemyStore"},
+    {
+        "AsyncHttpxTransport",
+        "AsyncSqlAlchemyStore",
+        "AwsKmsKeys",
+        "AzureKeyVaultKeys",
+        "GcpKmsKeys",
+        "HttpxTransport",
+        "Pkcs11Keys",
+        "SqlAlchemyStore",
+    },
 )
 
 pytestmark = pytest.mark.slow

@@ -24,7 +24,6 @@ from cloud_integrations import (
     AesGcmCipher,
     AsyncHttpxTransport,
     AsyncIntegrationManager,
-    AsyncLocalKeyring,
     AsyncSqlAlchemyStore,
     Catalogue,
     HttpxTransport,
@@ -159,9 +158,7 @@ def product(server: AuthorizationServer, engine: Engine) -> Iterator[Product]:
             ],
             "settings": Settings(callback_url=f"{url}/api/v1/oauth/callback", loopback=True, token_cache=timedelta()),
         }
-        manager = AsyncIntegrationManager(
-            store=AsyncSqlAlchemyStore(engine), transport=AsyncHttpxTransport(), keys=AsyncLocalKeyring(keyring), **common
-        )
+        manager = AsyncIntegrationManager(store=AsyncSqlAlchemyStore(engine), transport=AsyncHttpxTransport(), keys=keyring, **common)
         desk = IntegrationManager(store=SqlAlchemyStore(engine), transport=HttpxTransport(), keys=keyring, **common)
         [summary] = manager.list_providers()
         assert summary.redirect_uri is not None

@@ -494,6 +494,12 @@ def test_the_providers_wish_to_wait_is_honoured_up_to_an_hour(renew, answer, bod
     assert renew(answer(body, status=status, retry_after=text)) == NotProcessed(reason, wait)
 
 
+@pytest.mark.requirement("REF-08")
+@pytest.mark.parametrize("body", [{}, {"error": "temporarily_unavailable"}])
+def test_a_503_with_a_time_to_wait_may_come_from_a_gateway_after_the_token_was_spent(renew, answer, body):
+    assert renew(answer(body, status=503, retry_after="30")) == Unknown("server_error")
+
+
 @pytest.mark.parametrize(
     ("status", "body", "headers", "limited"),
     [

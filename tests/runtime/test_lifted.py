@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cloud_integrations.runtime.inline import run_inline
-from cloud_integrations.runtime.lifted import lift_keys, lift_pause, lift_store, lift_tenants, lift_transport
+from cloud_integrations.runtime.lifted import lift_pause, lift_store, lift_tenants, lift_transport
 
 
 class Port:
@@ -20,7 +20,7 @@ class Port:
         raise LookupError
 
 
-@pytest.mark.parametrize("lift", [lift_keys, lift_pause, lift_store, lift_tenants, lift_transport])
+@pytest.mark.parametrize("lift", [lift_pause, lift_store, lift_tenants, lift_transport])
 def test_a_method_is_awaited_with_its_arguments_and_its_value(lift):
     lifted = lift(Port())
     assert run_inline(lifted.add(20, other=1)) == 21

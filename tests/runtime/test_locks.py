@@ -11,7 +11,7 @@ from contextvars import ContextVar
 import pytest
 
 from cloud_integrations.runtime.inline import run_inline
-from cloud_integrations.runtime.locks import TaskFlights, ThreadFlights
+from cloud_integrations.runtime.locks import TaskFlights, ThreadFlights, _Flight
 
 request_id = ContextVar("request_id", default="none")
 
@@ -47,11 +47,27 @@ def in_threads(flights, work, times):
     return first, others
 
 
-def test_threads_share_one_result():
+def test_threads_share_one_result(monkeypatch):
+    waiting = threading.Semaphore(0)
+
+    class Done(threading.Event):
+        def wait(self, timeout=None):
+            waiting.release()
+            return super().wait(timeout)
+
+    class Watched(_Flight):
+        def __init__(self):
+            super().__init__()
+            self.done = Done()
+
+    monkeypatch.setattr("cloud_integrations.runtime.locks._Flight", Watched)
     flights, work = ThreadFlights(), Work()
     first, others = in_threads(flights, work, 5)
+    # Only when every caller waits does the work end: who began some of their own has begun it by then.
+    assert all(waiting.acquire(timeout=10) for _ in range(5))
     work.go_on.set()
     assert {future.result(10) for future in [first, *others]} == {"done"}
+    assert work.begun == 1
     assert not flights._flights
 
 
@@ -114,6 +130,43 @@ def test_where_no_thread_can_be_had_the_caller_does_the_work(monkeypatch):
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     assert call(ThreadFlights(), look) is threading.current_thread()
+
+
+def test_threads_share_what_begins_after_they_asked():
+    flights, before, after = ThreadFlights(), Work("before"), Work("after")
+    with ThreadPoolExecutor(6) as threads:
+        first = threads.submit(lambda: run_inline(flights.share_afresh("key", before)))
+        assert before.running.wait(10)
+        others = [threads.submit(lambda: run_inline(flights.share_afresh("key", after))) for _ in range(5)]
+        assert not after.begun
+        before.go_on.set()
+        after.go_on.set()
+        assert first.result(10) == "before"
+        assert {other.result(10) for other in others} == {"after"}
+    assert not flights._flights
+
+
+def test_what_ended_badly_before_they_asked_is_not_theirs():
+    flights, before, after = ThreadFlights(), Work(ValueError("not theirs")), Work("after")
+    after.go_on.set()
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(lambda: run_inline(flights.share_afresh("key", before)))
+        assert before.running.wait(10)
+        other = threads.submit(lambda: run_inline(flights.share_afresh("key", after)))
+        before.go_on.set()
+        assert other.result(10) == "after"
+        with pytest.raises(ValueError, match="not theirs"):
+            first.result(10)
+
+
+def test_a_forked_child_does_not_wait_for_its_parents_threads():
+    flights, work, mine = ThreadFlights(), Work(), Work("mine")
+    first, _ = in_threads(flights, work, 1)
+    flights._process = -1  # as the child sees it
+    mine.go_on.set()
+    assert run_inline(flights.share_afresh("key", mine)) == "mine"
+    work.go_on.set()
+    first.result(10)
 
 
 def test_draining_waits_for_threads():
@@ -247,3 +300,22 @@ def test_shared_work_runs_in_the_first_callers_own_thread():
 
     assert run_inline(ThreadFlights().share("key", who)) == threading.get_ident()
     assert run_inline(ThreadFlights().run("key", who)) != threading.get_ident()
+
+
+async def test_tasks_share_what_begins_after_they_asked():
+    flights, go_on, begun = TaskFlights(), asyncio.Event(), []
+
+    async def read():
+        begun.append(len(begun))
+        turn = begun[-1]
+        await go_on.wait()
+        return turn
+
+    first = asyncio.create_task(flights.share_afresh("key", read))
+    await asyncio.sleep(0)
+    others = [asyncio.create_task(flights.share_afresh("key", read)) for _ in range(5)]
+    await asyncio.sleep(0)
+    go_on.set()
+    assert await first == 0
+    assert set(await asyncio.gather(*others)) == {1}
+    assert not flights._tasks

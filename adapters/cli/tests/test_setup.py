@@ -9,9 +9,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from cloud_integrations import LocalKeyring
 from cloud_integrations.errors import ConfigurationError
+from cloud_integrations_cli import doctor
 from cloud_integrations_cli.settings import load
 
 JSON = ("-o", "json")
@@ -59,7 +61,7 @@ def test_the_environment_wins_over_the_file(run, folder, monkeypatch):
     monkeypatch.setenv(
         "CLOUD_INTEGRATIONS_KEYS", f"{LocalKeyring.generate_key('one').reveal()} {LocalKeyring.generate_key('two').reveal()}"
     )
-    assert run("keys", "list", *JSON).data() == [{"kid": "one", "primary": True}, {"kid": "two", "primary": False}]
+    assert run("keys", "list", *JSON).data() == [{"uri": "local:one", "primary": True}, {"uri": "local:two", "primary": False}]
     monkeypatch.setenv("CLOUD_INTEGRATIONS_LIMITS__TOKEN_CACHE", "5")
     assert load().library_settings().token_cache.total_seconds() == 5
 
@@ -296,3 +298,44 @@ def test_doctor_compares_the_clock_of_a_database_server(run, home, postgresql_ur
     monkeypatch.setenv("CLOUD_INTEGRATIONS_DATABASE_URL", postgresql_url)
     assert run("db", "upgrade").code == 0
     assert _checks(run("doctor", *JSON))["clock"]["message"] == "agrees with the database's"
+
+
+@pytest.mark.parametrize("database", ["postgresql", "mariadb"])
+def test_doctor_recommends_that_the_database_ends_idle_transactions(run, home, request, monkeypatch, database):
+    url = make_url(request.getfixturevalue(f"{database}_url"))
+    monkeypatch.setenv("CLOUD_INTEGRATIONS_DATABASE_URL", url.render_as_string(hide_password=False))
+    assert run("db", "upgrade").code == 0
+    never, limited, setting = {
+        "postgresql": (
+            {"options": "-c idle_in_transaction_session_timeout=0"},
+            {"options": "-c idle_in_transaction_session_timeout=60s"},
+            "idle_in_transaction_session_timeout",
+        ),
+        "mariadb": (
+            {"init_command": "SET SESSION idle_transaction_timeout = 0"},
+            {"init_command": "SET SESSION idle_transaction_timeout = 60"},
+            "idle_transaction_timeout",
+        ),
+    }[database]
+
+    def look(query):
+        given = url.update_query_dict(query).render_as_string(hide_password=False)
+        monkeypatch.setenv("CLOUD_INTEGRATIONS_DATABASE_URL", given)
+        return _checks(run("doctor", *JSON))["idle transactions"]
+
+    found = look(never)
+    assert found["result"] == "warning"
+    assert found["advice"] == f"Set {setting} to 60 s in the database."
+    found = look(limited)
+    assert (found["result"], found["message"]) == ("ok", "are ended by the database")
+
+
+def test_doctor_says_nothing_of_idle_transactions_where_no_server_holds_them(run, home):
+    assert "idle transactions" not in _checks(run("doctor", *JSON))
+
+
+def test_doctor_tells_a_limit_that_cannot_be_read(run, home, monkeypatch):
+    monkeypatch.setitem(doctor._IDLE_LIMITS, "sqlite", ("idle_transaction_timeout", "SELECT @@idle_transaction_timeout"))
+    ran = run("doctor", *JSON)
+    assert ran.code == 0
+    assert _checks(ran)["idle transactions"]["message"] == "their limit could not be read"

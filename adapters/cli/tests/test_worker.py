@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
+import sqlalchemy
 
 from cloud_integrations import Actor, RenewalRun, RevocationRun
 from cloud_integrations.errors import SchemaError, StorageUnavailableError
@@ -169,6 +170,47 @@ def test_two_workers_at_once_renew_each_token_once(home, provider):
     assert sum(each["renewed"] for each in done) == 24, done
     assert (provider.refresh_count, provider.in_flight_max) == (24, 1)
     assert not any(request.reused for request in provider.requests)
+
+
+@pytest.mark.requirement("REF-03")
+@pytest.mark.requirement("REF-10")
+@pytest.mark.parametrize("database", ["postgresql", "mariadb"])
+def test_one_of_two_workers_is_stopped_in_the_middle_and_the_other_goes_on(home, provider, run, working, request, monkeypatch, database):
+    monkeypatch.setenv("CLOUD_INTEGRATIONS_DATABASE_URL", request.getfixturevalue(f"{database}_url"))
+    assert run("db", "upgrade").code == 0
+    engine = wiring.open_engine(load(home / "cloud-integrations.toml"))
+    empty(engine)  # other tests use this database, too
+    connect(home, provider, 12, due=False)
+    provider.misbehave(Misbehaviour.SLOW, times=None, delay=timedelta(seconds=0.05), endpoint="refresh")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE ci_integration SET due_at = 1")
+    workers = [working("--batch", "2", "--interval", "1", "--health-port", "0") for _ in range(2)]
+    addresses = [worker.until("ready")["health"] for worker in workers]
+    wait_for_a_request(provider)
+    stopped = workers[0].stop()
+    with httpx.Client(trust_env=False) as client:
+        with pytest.raises(httpx.ConnectError):
+            client.get(addresses[0])
+        renewed = None
+        for _ in range(3_000):
+            answer = client.get(addresses[1])
+            assert answer.status_code == 200
+            renewed = answer.json()["renewed"]
+            if stopped["renewed"] + renewed == 12:
+                break
+            time.sleep(0.02)
+    assert stopped["renewed"] + workers[1].stop()["renewed"] == 12 == stopped["renewed"] + renewed
+    assert (provider.refresh_count, provider.in_flight_max) == (12, 1)
+    assert not any(request.reused for request in provider.requests)
+    empty(engine)
+    engine.dispose()
+
+
+def empty(engine):
+    with engine.begin() as connection:
+        for table in sqlalchemy.inspect(engine).get_table_names():
+            if table.startswith("ci_") and table != "ci_alembic_version":
+                connection.exec_driver_sql(f"DELETE FROM {table}")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -16,7 +16,6 @@ from cloud_integrations import (
     Actor,
     AesGcmCipher,
     AsyncIntegrationManager,
-    AsyncLocalKeyring,
     AsyncMemoryStore,
     Catalogue,
     IntegrationManager,
@@ -90,7 +89,7 @@ class Api:
             self.manager = AsyncIntegrationManager(
                 store=AsyncMemoryStore(self.clock),
                 transport=AsyncSimulatedTransport(self.provider),
-                keys=AsyncLocalKeyring(keyring),
+                keys=keyring,
                 tenants=AsyncTenants(),
                 **common,
             )

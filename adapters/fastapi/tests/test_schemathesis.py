@@ -60,6 +60,7 @@ def test_schemathesis_finds_nothing(make_sync_api):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.requirement("ISO-16", "ISO-17")
 def test_schemathesis_finds_nothing_in_a_longer_run(make_sync_api):
     _explore(make_sync_api, examples=200)

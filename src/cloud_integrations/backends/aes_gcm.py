@@ -20,7 +20,6 @@ from cryptography.hazmat.primitives.hmac import HMAC
 
 from cloud_integrations.domain.envelope import (
     COMMITMENT_LENGTH,
-    HEADER_LENGTH,
     KEY_LENGTH,
     PLAINTEXT_LIMIT,
     PREFIX_LENGTH,
@@ -28,7 +27,6 @@ from cloud_integrations.domain.envelope import (
     build_header,
     encode_context,
     key_id_of,
-    read_envelope,
 )
 from cloud_integrations.errors import DecryptError, SealingError
 
@@ -40,12 +38,9 @@ _COMMIT_KEY: Final = b"cloud_integrations/1/COMMITKEY\x00"
 
 def hkdf_extract(salt: bytes, key: bytes, /) -> bytes:
     """HKDF-Extract with SHA-512 (RFC 5869 §2.2)."""
-    return hmac.digest(salt, key, "sha512")
-
-
-def hkdf_expand(prk: bytes, info: bytes, /) -> bytes:
-    """HKDF-Expand with SHA-512 to 32 bytes (RFC 5869 §2.3): less than one block, so one round is all of it."""
-    return hmac.digest(prk, info + b"\x01", "sha512")[:32]
+    extracting = HMAC(salt, _SHA512)
+    extracting.update(key)
+    return extracting.finalize()
 
 
 class AesGcmCipher:
@@ -75,13 +70,13 @@ class AesGcmCipher:
         """Return the plaintext, or raise `DecryptError`; see `Cipher.open`."""
         message_key = b""
         try:
-            envelope = read_envelope(sealed)
-            if envelope.key_id != key_id:
+            if key_id_of(sealed) != key_id:
                 raise DecryptError
-            message_key, commitment = _derive(key, sealed[: HEADER_LENGTH + SALT_LENGTH], encode_context(context))
-            if not hmac.compare_digest(commitment, envelope.commitment):
+            prefix = sealed[:PREFIX_LENGTH]
+            message_key, commitment = _derive(key, prefix[:-COMMITMENT_LENGTH], encode_context(context))
+            if not hmac.compare_digest(commitment, prefix[-COMMITMENT_LENGTH:]):
                 raise DecryptError
-            return AESGCM(message_key).decrypt(_NONCE, envelope.ciphertext, sealed[:PREFIX_LENGTH])
+            return AESGCM(message_key).decrypt(_NONCE, sealed[PREFIX_LENGTH:], prefix)
         except (SealingError, InvalidTag):
             raise DecryptError from None
         finally:
@@ -97,11 +92,12 @@ def _derive(key: bytes, bound: bytes, context: bytes, /) -> tuple[bytes, bytes]:
     if not isinstance(key, bytes) or len(key) != KEY_LENGTH:
         key = b""
         raise SealingError("a key is 32 bytes")
-    prk = hkdf_extract(bound[-SALT_LENGTH:], key)
     transcript = sha512(bound + context).digest()
-    # Both are `hkdf_expand` under one key, so what HMAC does with that key is done once: a tenth of the time of an opening.
-    deriving = HMAC(prk, _SHA512)
+    # HKDF-Expand (RFC 5869 §2.3), twice; each result is less than one block, so one round is all of it.  Both are
+    # HMAC under one key, so what HMAC does with that key is done once.
+    deriving = HMAC(hkdf_extract(bound[-SALT_LENGTH:], key), _SHA512)
     committing = deriving.copy()
-    deriving.update(_DERIVE_KEY + transcript + b"\x01")
-    committing.update(_COMMIT_KEY + transcript + b"\x01")
+    first_round = transcript + b"\x01"
+    deriving.update(_DERIVE_KEY + first_round)
+    committing.update(_COMMIT_KEY + first_round)
     return deriving.finalize()[:KEY_LENGTH], committing.finalize()[:COMMITMENT_LENGTH]

@@ -5,26 +5,22 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from hashlib import sha256
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Final
 from uuid import UUID
 
-from cloud_integrations.domain.envelope import KEY_ID_LENGTH, KEY_LENGTH, KeyCheck, WrappedKey, wrap_context
-from cloud_integrations.domain.secret import Secret
+from cloud_integrations.domain.envelope import KEY_LENGTH, WrappedKey, wrap_context
+from cloud_integrations.domain.secret import NeverCopied, Secret
 from cloud_integrations.errors import ConfigurationError, KeyringError, SealingError
 from cloud_integrations.ports.keys import KekRef
 
-from .aes_gcm import AesGcmCipher, hkdf_expand, hkdf_extract
+from .aes_gcm import AesGcmCipher
 
 _KID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
-_KEY_ID_LABEL: Final = b"cloud_integrations/1/KEKID\x00"
-_CHECK_LABEL: Final = b"cloud_integrations/1/KEYCHECK\x00"
 
 
-class LocalKeyring:
+class LocalKeyring(NeverCopied):
     """Keys written `kid:base64`, newest first: the first is the primary, the others only unwrap.
 
     A kid is 1 to 64 of `A-Z a-z 0-9 . _ -` and names its key for ever; the base64 is of 32 random
@@ -69,10 +65,34 @@ class LocalKeyring:
                 if os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
                     problem = "is open to others; run chmod 600 on it"
                 else:
-                    entries = [Secret(line.strip()) for line in file if line.strip() and not line.lstrip().startswith("#")]
+                    entries = _read_lines(file)
         except OSError as error:
             problem = f"cannot be read: {error.strerror}"
         if problem:
+            raise ConfigurationError(setting=setting, problem=problem)
+        return cls(entries, setting=setting)
+
+    @classmethod
+    def from_system(cls, *, service: str = "cloud-integrations", account: str = "keys") -> LocalKeyring:
+        """Read one entry of the operating system's keyring, with the same lines as a file; for programs on somebody's own machine.
+
+        Needs the extra `keyring`.  Raises `ConfigurationError` when the system has no keyring or keeps it locked, when the entry is
+        not in it, and as the class does.
+        """
+        import keyring  # noqa: PLC0415  # an extra that only this needs
+        from keyring.errors import KeyringError as SystemKeyringError  # noqa: PLC0415
+        from keyring.errors import NoKeyringError  # noqa: PLC0415
+
+        setting = f"{service}/{account} of the system's keyring"
+        problem = "is not there"
+        entries: list[Secret] = []
+        try:
+            entries = _read_lines((keyring.get_password(service, account) or "").splitlines())
+        except NoKeyringError:
+            problem = "cannot be read: this system has no keyring"
+        except SystemKeyringError:
+            problem = "cannot be read: the keyring is locked, or refused"
+        if not entries:
             raise ConfigurationError(setting=setting, problem=problem)
         return cls(entries, setting=setting)
 
@@ -88,8 +108,17 @@ class LocalKeyring:
         """The names of the keys, the primary's first."""
         return tuple(kek.kid for kek in self._by_id.values())
 
-    def primary(self) -> KekRef:
-        """Name the key that wraps from now on."""
+    @property
+    def waits(self) -> bool:
+        """It computes and never waits."""
+        return False
+
+    def keks(self) -> tuple[KekRef, ...]:
+        """Name the keys, the primary first."""
+        return tuple(kek.ref for kek in self._by_id.values())
+
+    def primary(self, tenant_id: str, /) -> KekRef:  # noqa: ARG002  # one primary for all
+        """Name the first key: it wraps from now on."""
         return self._primary.ref
 
     def wrap(self, data_key: bytes, /, *, tenant_id: str, key_id: UUID, version: int) -> tuple[KekRef, bytes]:
@@ -111,66 +140,27 @@ class LocalKeyring:
         context = wrap_context(tenant_id=wrapped.tenant_id, key_id=wrapped.key_id, version=wrapped.version, kek_uri=wrapped.kek_uri)
         return self._cipher.open(wrapped.wrapped, key=kek.key, key_id=wrapped.kek_key_id, context=context)
 
-    def checks(self) -> tuple[KeyCheck, ...]:
-        """Return one check per key: HKDF of the key under its id, so neither the key nor a fast hash of it."""
-        return tuple(
-            KeyCheck(
-                kek_uri=kek.ref.kek_uri,
-                kek_key_id=kek.ref.kek_key_id,
-                check_value=hkdf_expand(hkdf_extract(kek.ref.kek_key_id, kek.key), _CHECK_LABEL),
-            )
-            for kek in self._by_id.values()
-        )
-
     def __repr__(self) -> str:
         return f"LocalKeyring(kids={self.kids!r})"
 
-    def __copy__(self) -> LocalKeyring:
-        return self
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> LocalKeyring:
-        return self
+class _Kek(NeverCopied):
+    """A wrapping key; not a dataclass, because `asdict` would copy the key into a dump."""
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a LocalKeyring cannot be pickled")
+    __slots__ = ("key", "kid", "ref")
 
-
-class AsyncLocalKeyring:
-    """A `LocalKeyring` behind awaitable methods; it never waits.  Implements `AsyncKeyService`."""
-
-    __slots__ = ("_keyring",)
-
-    def __init__(self, keyring: LocalKeyring, /) -> None:
-        self._keyring = keyring
-
-    async def primary(self) -> KekRef:
-        """Name the key that wraps from now on."""
-        return self._keyring.primary()
-
-    async def wrap(self, data_key: bytes, /, *, tenant_id: str, key_id: UUID, version: int) -> tuple[KekRef, bytes]:
-        """Seal a data key; see `KeyService.wrap`."""
-        try:
-            return self._keyring.wrap(data_key, tenant_id=tenant_id, key_id=key_id, version=version)
-        finally:
-            data_key = b""
-
-    async def unwrap(self, wrapped: WrappedKey, /) -> bytes:
-        """Return the data key; see `KeyService.unwrap`."""
-        return self._keyring.unwrap(wrapped)
-
-    async def checks(self) -> tuple[KeyCheck, ...]:
-        """Return one check per key; see `LocalKeyring.checks`."""
-        return self._keyring.checks()
+    def __init__(self, *, kid: str, ref: KekRef, key: bytes) -> None:
+        self.kid = kid
+        self.ref = ref
+        self.key = key
 
     def __repr__(self) -> str:
-        return f"AsyncLocalKeyring({self._keyring!r})"
+        return f"_Kek(kid={self.kid!r}, key=…)"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Kek:
-    kid: str
-    ref: KekRef
-    key: bytes = field(repr=False)
+def _read_lines(lines: Iterable[str], /) -> list[Secret]:
+    """Return the entries, one a line, without empty lines and comments."""
+    return [Secret(line.strip()) for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
 def _hide(entry: object, /) -> Secret:
@@ -190,5 +180,4 @@ def _read_entry(entry: Secret, /) -> _Kek | None:
     canonical = base64.b64encode(key).decode() == encoded
     if not canonical or len(key) != KEY_LENGTH or not _KID.match(kid):
         return None
-    ref = KekRef(kek_uri=f"local:{kid}", kek_key_id=sha256(_KEY_ID_LABEL + kid.encode()).digest()[:KEY_ID_LENGTH])
-    return _Kek(kid=kid, ref=ref, key=key)
+    return _Kek(kid=kid, ref=KekRef(kek_uri=f"local:{kid}"), key=key)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from threading import Lock
-from typing import assert_never
+from typing import Any, assert_never
 from uuid import UUID
 
 from cloud_integrations.domain.audit import AuditEvent, AuditHead, AuditRecord, chained
@@ -14,8 +15,15 @@ from cloud_integrations.domain.envelope import KeyCheck, KeyState, WrappedKey
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
 from cloud_integrations.domain.integration import DueIntegration, HeldCredential, Integration, Phase, RefreshMarks, State, StoredIntegration
 from cloud_integrations.domain.pending import PendingAuthorization
+from cloud_integrations.domain.rekeying import KeyUsage, SealedRow
 from cloud_integrations.domain.removal import Revocation
-from cloud_integrations.errors import IntegrationExistsError, IntegrationNotFoundError, StaleWriteError, UnstorableValueError
+from cloud_integrations.errors import (
+    IntegrationExistsError,
+    IntegrationNotFoundError,
+    KeyRetiredError,
+    StaleWriteError,
+    UnstorableValueError,
+)
 from cloud_integrations.ports.clock import Clock
 from cloud_integrations.ports.store import (
     MAX_COUNTED,
@@ -29,11 +37,17 @@ from cloud_integrations.ports.store import (
     Change,
     ClosePending,
     DelayRevocation,
+    DestroyKey,
     EraseIntegration,
+    EraseTenant,
     FinishRevocation,
     MarkSent,
     Record,
+    RefuseKeys,
     ReplaceCredential,
+    Reseal,
+    RewrapKey,
+    RotateKey,
     SaveFacts,
     SaveRenewal,
     SettleAttempt,
@@ -44,6 +58,14 @@ from cloud_integrations.ports.store import (
 _IN_FLIGHT = {Phase.SENT, Phase.UNKNOWN}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Floor:
+    """Which versions of a tenant's data keys are not found."""
+
+    min_version: int = 1
+    erased_version: int = 0
+
+
 @dataclass(slots=True)
 class _Tables:
     """The rows; values are frozen, so a shallow copy is a copy."""
@@ -51,6 +73,7 @@ class _Tables:
     integrations: dict[tuple[TenantId, IntegrationId], StoredIntegration] = field(default_factory=dict)
     pending: dict[bytes, PendingAuthorization] = field(default_factory=dict)
     keys: dict[tuple[str, UUID], WrappedKey] = field(default_factory=dict)
+    floors: dict[str, _Floor] = field(default_factory=dict)
     checks: dict[bytes, KeyCheck] = field(default_factory=dict)
     revocations: dict[tuple[TenantId, UUID], Revocation] = field(default_factory=dict)
 
@@ -59,6 +82,7 @@ class _Tables:
             integrations=self.integrations.copy(),
             pending=self.pending.copy(),
             keys=self.keys.copy(),
+            floors=self.floors.copy(),
             checks=self.checks.copy(),
             revocations=self.revocations.copy(),
         )
@@ -137,12 +161,81 @@ class MemoryStore:
             )
 
     def find_key(self, tenant_id: TenantId, key_id: UUID, /) -> WrappedKey | None:
-        """Return this data key of the tenant, or None."""
-        return self._tables.keys.get((tenant_id, key_id))
+        """Return this data key of the tenant, unless it is destroyed, refused or erased."""
+        key = self._tables.keys.get((tenant_id, key_id))
+        return key if key is not None and _is_found(self._tables, key) else None
+
+    def find_keys(self, tenant_ids: Collection[TenantId], /) -> tuple[WrappedKey, ...]:
+        """Return every data key of these tenants that `find_key` would find."""
+        tables = self._tables
+        return tuple(key for key in _living_keys(tables) if key.tenant_id in tenant_ids and _is_found(tables, key))
 
     def find_active_key(self, tenant_id: TenantId, /) -> WrappedKey | None:
         """Return the data key that new values of the tenant are sealed with, or None."""
-        return _active_key(self._tables, tenant_id)
+        key = _active_key(self._tables, tenant_id)
+        return key if key is not None and _is_found(self._tables, key) else None
+
+    def last_key_version(self, tenant_id: TenantId, /) -> int:
+        """Return the highest version of a data key that the tenant has or ever had."""
+        return _last_version(self._tables, tenant_id)
+
+    def list_keys(
+        self, *, tenant_id: TenantId | None = None, after: tuple[TenantId, int] | None = None, limit: int
+    ) -> tuple[WrappedKey, ...]:
+        """Return data keys that are not destroyed, ordered by tenant and version."""
+        found = [
+            key
+            for key in _living_keys(self._tables)
+            if tenant_id in {None, key.tenant_id} and (after is None or (key.tenant_id, key.version) > after)
+        ]
+        return tuple(sorted(found, key=lambda key: (key.tenant_id, key.version))[:limit])
+
+    def list_replaced_keys(self, *, after: UUID | None = None, limit: int) -> tuple[WrappedKey, ...]:
+        """Return data keys that only open and still seal a row, ordered by id."""
+        used = {(row.tenant_id, row.key_id) for row in _sealed_rows(self._tables)}
+        found = [
+            key
+            for key in _living_keys(self._tables)
+            if key.state is KeyState.DECRYPT_ONLY and (key.tenant_id, key.key_id) in used and (after is None or key.key_id > after)
+        ]
+        return tuple(sorted(found, key=lambda key: (key.key_id, key.tenant_id))[:limit])
+
+    def list_sealed(self, keys: Collection[tuple[TenantId, UUID]], /, *, limit: int) -> tuple[SealedRow, ...]:
+        """Return rows of any table that are sealed under these data keys."""
+        wanted = set(keys)
+        return tuple(row for row in _sealed_rows(self._tables) if (row.tenant_id, row.key_id) in wanted)[:limit]
+
+    def list_key_usage(self, *, tenant_id: TenantId | None = None) -> tuple[KeyUsage, ...]:
+        """Count data keys and the rows they seal."""
+        tables = self._tables
+        rows = Counter((row.tenant_id, row.key_id) for row in _sealed_rows(tables))
+        keys = sorted(_living_keys(tables), key=lambda key: (key.tenant_id, key.version))
+        if tenant_id is not None:
+            return tuple(
+                KeyUsage(
+                    kek_uri=key.kek_uri,
+                    state=key.state,
+                    key_id=key.key_id,
+                    version=key.version,
+                    created_at=key.created_at,
+                    keys=1,
+                    rows=rows[tenant_id, key.key_id],
+                )
+                for key in keys
+                if key.tenant_id == tenant_id
+            )
+        counted: dict[tuple[str, KeyState], list[int]] = {}
+        for key in keys:
+            count = counted.setdefault((key.kek_uri, key.state), [0, 0])
+            count[0] += 1
+            count[1] += rows[TenantId(key.tenant_id), key.key_id]
+        return tuple(KeyUsage(kek_uri=uri, state=state, keys=count[0], rows=count[1]) for (uri, state), count in sorted(counted.items()))
+
+    def list_returned_keys(self, *, limit: int) -> tuple[WrappedKey, ...]:
+        """Return data keys that were erased with their tenant and are there again."""
+        tables = self._tables
+        found = [key for key in _living_keys(tables) if key.version <= tables.floors.get(key.tenant_id, _Floor()).erased_version]
+        return tuple(sorted(found, key=lambda key: (key.tenant_id, key.version))[:limit])
 
     def list_key_checks(self) -> tuple[KeyCheck, ...]:
         """Return the check values of every key-encryption key ever used."""
@@ -259,9 +352,39 @@ class AsyncMemoryStore:
         """See `MemoryStore.find_key`."""
         return self._store.find_key(tenant_id, key_id)
 
+    async def find_keys(self, tenant_ids: Collection[TenantId], /) -> tuple[WrappedKey, ...]:
+        """See `MemoryStore.find_keys`."""
+        return self._store.find_keys(tenant_ids)
+
     async def find_active_key(self, tenant_id: TenantId, /) -> WrappedKey | None:
         """See `MemoryStore.find_active_key`."""
         return self._store.find_active_key(tenant_id)
+
+    async def last_key_version(self, tenant_id: TenantId, /) -> int:
+        """See `MemoryStore.last_key_version`."""
+        return self._store.last_key_version(tenant_id)
+
+    async def list_keys(
+        self, *, tenant_id: TenantId | None = None, after: tuple[TenantId, int] | None = None, limit: int
+    ) -> tuple[WrappedKey, ...]:
+        """See `MemoryStore.list_keys`."""
+        return self._store.list_keys(tenant_id=tenant_id, after=after, limit=limit)
+
+    async def list_replaced_keys(self, *, after: UUID | None = None, limit: int) -> tuple[WrappedKey, ...]:
+        """See `MemoryStore.list_replaced_keys`."""
+        return self._store.list_replaced_keys(after=after, limit=limit)
+
+    async def list_sealed(self, keys: Collection[tuple[TenantId, UUID]], /, *, limit: int) -> tuple[SealedRow, ...]:
+        """See `MemoryStore.list_sealed`."""
+        return self._store.list_sealed(keys, limit=limit)
+
+    async def list_key_usage(self, *, tenant_id: TenantId | None = None) -> tuple[KeyUsage, ...]:
+        """See `MemoryStore.list_key_usage`."""
+        return self._store.list_key_usage(tenant_id=tenant_id)
+
+    async def list_returned_keys(self, *, limit: int) -> tuple[WrappedKey, ...]:
+        """See `MemoryStore.list_returned_keys`."""
+        return self._store.list_returned_keys(limit=limit)
 
     async def list_key_checks(self) -> tuple[KeyCheck, ...]:
         """See `MemoryStore.list_key_checks`."""
@@ -333,12 +456,13 @@ def _make(tables: _Tables, change: Change, now: datetime) -> None:  # noqa: C901
             for pending in list(tables.pending.values()):
                 if (pending.tenant_id, pending.provider_id) == (change.tenant_id, change.provider_id):
                     del tables.pending[pending.state_hash]
-        case AddKey():
-            _add_key(tables, change.key)
+        case AddKey() | RotateKey() | RewrapKey() | DestroyKey() | Reseal() | RefuseKeys() | EraseTenant():
+            _change_keys(tables, change)
         case AddKeyCheck():
             tables.checks.setdefault(change.check.kek_key_id, change.check)
         case AddRevocation():
             entry = change.revocation
+            _require_active_key(tables, entry.tenant_id, entry.key_id)
             _unless_stale((entry.tenant_id, entry.id) not in tables.revocations)
             tables.revocations[entry.tenant_id, entry.id] = entry
         case FinishRevocation():
@@ -355,8 +479,37 @@ def _make(tables: _Tables, change: Change, now: datetime) -> None:  # noqa: C901
             assert_never(change)
 
 
+def _change_keys(tables: _Tables, change: AddKey | RotateKey | RewrapKey | DestroyKey | Reseal | RefuseKeys | EraseTenant) -> None:
+    match change:
+        case AddKey():
+            _add_key(tables, change.key)
+        case RotateKey():
+            _rotate_key(tables, change)
+        case RewrapKey():
+            before = change.before
+            key = tables.keys.get((before.tenant_id, before.key_id))
+            if key is None or key.state is KeyState.DESTROYED or (key.kek_key_id, key.wrapped) != (before.kek_key_id, before.wrapped):
+                raise StaleWriteError
+            tables.keys[before.tenant_id, before.key_id] = replace(
+                key, kek_uri=change.kek_uri, kek_key_id=change.kek_key_id, wrapped=change.wrapped
+            )
+        case DestroyKey():
+            _destroy_key(tables, change)
+        case Reseal():
+            for row, resealed in change.rows:
+                _reseal(tables, row, resealed)
+        case RefuseKeys():
+            floor = tables.floors.get(change.tenant_id, _Floor())
+            tables.floors[change.tenant_id] = replace(floor, min_version=change.min_version)
+        case EraseTenant():
+            _erase_tenant(tables, change)
+        case _:
+            assert_never(change)
+
+
 def _add_integration(tables: _Tables, change: AddIntegration, now: datetime) -> None:
     facts = change.facts
+    _require_active_key(tables, facts.tenant_id, change.credential.key_id)
     if (facts.tenant_id, facts.id) in tables.integrations or _with_provider(tables, facts.tenant_id, facts.provider_id) is not None:
         raise IntegrationExistsError(tenant_id=facts.tenant_id, provider_id=str(facts.provider_id))
     marks = RefreshMarks(due_at=change.due_at if facts.state.is_refreshed else None, refreshed_at=facts.updated_at)
@@ -379,6 +532,7 @@ def _save_facts(tables: _Tables, change: SaveFacts) -> None:
 
 
 def _replace_credential(tables: _Tables, change: ReplaceCredential) -> None:
+    _require_active_key(tables, change.facts.tenant_id, change.credential.key_id)
     held = _require(tables, change.facts.tenant_id, change.facts.id)
     _unless_stale(held.credential.generation == change.expected_generation and held.facts.state is not State.DISABLED)
     lease = held.marks.lease_token + 1
@@ -418,20 +572,22 @@ def _take_lease(tables: _Tables, change: TakeLease, now: datetime) -> None:
 def _mark_sent(tables: _Tables, change: MarkSent, now: datetime) -> None:
     held = _leased(tables, change)
     until = held.marks.lease_until
-    _unless_stale(until is not None and until > now + change.needed)
-    _put(tables, replace(held, marks=replace(held.marks, phase=Phase.SENT, sent_at=now)))
+    _unless_stale(until is not None and until > now + change.needed and held.facts.state.is_refreshed)
+    _put(tables, replace(held, marks=replace(held.marks, phase=Phase.SENT, sent_at=held.marks.sent_at or now)))
 
 
 def _save_renewal(tables: _Tables, change: SaveRenewal) -> None:
     facts = change.facts
+    _require_active_key(tables, facts.tenant_id, change.credential.key_id)
     held = _require(tables, facts.tenant_id, facts.id)
     marks = held.marks
+    ours = (marks.lease_token, marks.attempt_id) == (change.lease_token, change.attempt_id)
     _unless_stale(
         marks.writer_lease < change.lease_token
         and held.credential.generation == change.credential.generation - 1
         and held.facts.state is not State.DISABLED
+        and (change.takes_back or ours or held.facts.state is not State.NEEDS_REAUTH)
     )
-    ours = marks.lease_token == change.lease_token
     renewed = replace(
         held.facts,
         scopes=facts.scopes,
@@ -448,6 +604,7 @@ def _save_renewal(tables: _Tables, change: SaveRenewal) -> None:
         lease_until=None if ours else marks.lease_until,
         lease_owner=None if ours else marks.lease_owner,
         phase=Phase.IDLE if ours else marks.phase,
+        sent_at=None if ours or marks.phase not in _IN_FLIGHT else marks.sent_at,
         writer_lease=change.lease_token,
         attempts=0,
         next_attempt_at=None,
@@ -468,6 +625,7 @@ def _settle_attempt(tables: _Tables, change: SettleAttempt) -> None:
         lease_until=marks.lease_until if kept else None,
         lease_owner=marks.lease_owner if kept else None,
         phase=change.phase,
+        sent_at=marks.sent_at if change.state is State.UNKNOWN else None,
         attempts=marks.attempts + change.count_attempt,
         next_attempt_at=change.next_attempt_at,
         last_error=change.error,
@@ -478,6 +636,8 @@ def _settle_attempt(tables: _Tables, change: SettleAttempt) -> None:
 
 
 def _add_pending(tables: _Tables, new: PendingAuthorization, now: datetime) -> None:
+    if new.key_id is not None:
+        _require_active_key(tables, new.tenant_id, new.key_id)
     _unless_stale(new.state_hash not in tables.pending)
     expired = [
         pending.state_hash for pending in tables.pending.values() if pending.tenant_id == new.tenant_id and pending.expires_at <= now
@@ -500,9 +660,131 @@ def _add_pending(tables: _Tables, new: PendingAuthorization, now: datetime) -> N
 
 def _add_key(tables: _Tables, key: WrappedKey) -> None:
     own = [other for other in tables.keys.values() if other.tenant_id == key.tenant_id]
+    _unless_stale(key.version > tables.floors.get(key.tenant_id, _Floor()).erased_version)
     _unless_stale(all(other.version != key.version and other.key_id != key.key_id for other in own))
     _unless_stale(key.state is not KeyState.ACTIVE or _active_key(tables, key.tenant_id) is None)
     tables.keys[key.tenant_id, key.key_id] = key
+
+
+def _rotate_key(tables: _Tables, change: RotateKey) -> None:
+    key = change.key
+    old = tables.keys.get((key.tenant_id, change.replaces))
+    if old is None or old.state is not KeyState.ACTIVE:
+        raise StaleWriteError
+    tables.keys[key.tenant_id, old.key_id] = replace(old, state=KeyState.DECRYPT_ONLY, retired_at=key.created_at)
+    _add_key(tables, key)
+
+
+def _destroy_key(tables: _Tables, change: DestroyKey) -> None:
+    key = tables.keys.get((change.tenant_id, change.key_id))
+    used = any((row.tenant_id, row.key_id) == (change.tenant_id, change.key_id) for row in _sealed_rows(tables))
+    if key is None or key.state is not KeyState.DECRYPT_ONLY or used:
+        raise StaleWriteError
+    tables.keys[change.tenant_id, change.key_id] = _destroyed(key, change.destroyed_at)
+
+
+def _destroyed(key: WrappedKey, at: datetime) -> WrappedKey:
+    return replace(key, state=KeyState.DESTROYED, wrapped=b"", destroyed_at=at)
+
+
+def _erase_tenant(tables: _Tables, change: EraseTenant) -> None:
+    tenant_id = change.tenant_id
+    _unless_stale(all(held_tenant != tenant_id for held_tenant, _ in tables.integrations))
+    floor = tables.floors.get(tenant_id, _Floor())
+    tables.floors[tenant_id] = replace(floor, erased_version=_last_version(tables, tenant_id))
+    for key in _living_keys(tables):
+        if key.tenant_id == tenant_id:
+            tables.keys[tenant_id, key.key_id] = _destroyed(key, change.erased_at)
+    for pending in list(tables.pending.values()):
+        if pending.tenant_id == tenant_id:
+            del tables.pending[pending.state_hash]
+    for entry in list(tables.revocations.values()):
+        if entry.tenant_id == tenant_id:
+            del tables.revocations[tenant_id, entry.id]
+
+
+def _reseal(tables: _Tables, before: SealedRow, after: SealedRow) -> None:
+    found = next((row for row in _sealed_rows(tables) if _place(row) == _place(before)), None)
+    if found is None or before.sealed.keys() != after.sealed.keys() or not _may_seal(tables, after.tenant_id, after.key_id):
+        return
+    match before.table:
+        case "ci_integration":
+            place = (before.tenant_id, IntegrationId(UUID(before.row)))
+            held = tables.integrations[place]
+            fields: dict[str, Any] = dict(after.sealed)
+            tables.integrations[place] = replace(held, credential=replace(held.credential, key_id=after.key_id, **fields))
+        case "ci_authorization":
+            state_hash = bytes.fromhex(before.row)
+            pending = tables.pending[state_hash]
+            tables.pending[state_hash] = replace(pending, key_id=after.key_id, sealed_verifier=after.sealed["verifier"])
+        case _:
+            entry = tables.revocations[before.tenant_id, UUID(before.row)]
+            tables.revocations[before.tenant_id, entry.id] = replace(entry, key_id=after.key_id, sealed_token=after.sealed["token"])
+
+
+def _place(row: SealedRow) -> tuple[str, TenantId, str, int, UUID]:
+    return row.table, row.tenant_id, row.row, row.generation, row.key_id
+
+
+def _sealed_rows(tables: _Tables) -> list[SealedRow]:
+    """Return every sealed row, in the words of its sealing context."""
+    rows = [
+        SealedRow(
+            table="ci_integration",
+            tenant_id=held.facts.tenant_id,
+            row=str(held.facts.id),
+            generation=held.credential.generation,
+            key_id=held.credential.key_id,
+            sealed={
+                name: value
+                for name in ("access_token", "refresh_token", "api_key", "api_secret")
+                if (value := getattr(held.credential, name)) is not None
+            },
+        )
+        for held in list(tables.integrations.values())
+    ]
+    rows += [
+        SealedRow(
+            table="ci_authorization",
+            tenant_id=pending.tenant_id,
+            row=pending.state_hash.hex(),
+            key_id=pending.key_id,
+            sealed={"verifier": pending.sealed_verifier},
+        )
+        for pending in list(tables.pending.values())
+        if pending.key_id is not None and pending.sealed_verifier is not None
+    ]
+    rows += [
+        SealedRow(
+            table="ci_revocation", tenant_id=entry.tenant_id, row=str(entry.id), key_id=entry.key_id, sealed={"token": entry.sealed_token}
+        )
+        for entry in list(tables.revocations.values())
+    ]
+    return rows
+
+
+def _living_keys(tables: _Tables) -> list[WrappedKey]:
+    return [key for key in list(tables.keys.values()) if key.state is not KeyState.DESTROYED]
+
+
+def _is_found(tables: _Tables, key: WrappedKey) -> bool:
+    floor = tables.floors.get(key.tenant_id, _Floor())
+    return key.state is not KeyState.DESTROYED and key.version >= floor.min_version and key.version > floor.erased_version
+
+
+def _last_version(tables: _Tables, tenant_id: str) -> int:
+    versions = [key.version for key in list(tables.keys.values()) if key.tenant_id == tenant_id]
+    return max([*versions, tables.floors.get(tenant_id, _Floor()).erased_version])
+
+
+def _require_active_key(tables: _Tables, tenant_id: TenantId, key_id: UUID) -> None:
+    if not _may_seal(tables, tenant_id, key_id):
+        raise KeyRetiredError
+
+
+def _may_seal(tables: _Tables, tenant_id: TenantId, key_id: UUID) -> bool:
+    key = tables.keys.get((tenant_id, key_id))
+    return key is not None and key.state is KeyState.ACTIVE and _is_found(tables, key)
 
 
 def _put(tables: _Tables, held: StoredIntegration) -> None:
@@ -521,8 +803,12 @@ def _require(tables: _Tables, tenant_id: TenantId, integration_id: IntegrationId
 def _leased(tables: _Tables, change: MarkSent | SettleAttempt) -> StoredIntegration:
     """Return the row while lease and generation are the attempt's own."""
     held = tables.integrations.get((change.tenant_id, change.integration_id))
-    if held is None or held.marks.lease_token != change.lease_token or held.credential.generation != change.generation:
+    if held is None:
         raise StaleWriteError
+    marks = held.marks
+    _unless_stale(
+        (marks.lease_token, marks.attempt_id, held.credential.generation) == (change.lease_token, change.attempt_id, change.generation)
+    )
     return held
 
 

@@ -20,9 +20,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final, NoReturn
+from hashlib import sha256
+from typing import Final, NoReturn
 from uuid import UUID
 
+from cloud_integrations.domain.secret import NeverCopied
 from cloud_integrations.errors import DecryptError, SealingError
 
 MAGIC: Final = b"CI"
@@ -36,6 +38,7 @@ SALT_LENGTH: Final = 32
 COMMITMENT_LENGTH: Final = 32
 TAG_LENGTH: Final = 16
 
+_KEK_ID_LABEL: Final = b"cloud_integrations/1/KEKID\x00"
 _PREAMBLE: Final = MAGIC + bytes([FORMAT_VERSION]) + SUITE_AES_256_GCM.to_bytes(2, "big")
 HEADER_LENGTH: Final = len(_PREAMBLE) + KEY_ID_LENGTH
 PREFIX_LENGTH: Final = HEADER_LENGTH + SALT_LENGTH + COMMITMENT_LENGTH
@@ -66,6 +69,11 @@ def wrap_context(*, tenant_id: str, key_id: UUID, version: int, kek_uri: str) ->
     return (("kek_uri", kek_uri), ("key_id", str(key_id)), ("purpose", "dek"), ("tenant", tenant_id), ("version", str(version)))
 
 
+def kek_key_id(kek_uri: str, /) -> bytes:
+    """Return the 16 bytes by which a wrapping key is known: the beginning of a SHA-256 of its URI."""
+    return sha256(_KEK_ID_LABEL + kek_uri.encode()).digest()[:KEY_ID_LENGTH]
+
+
 def encode_context(pairs: Iterable[tuple[str, str]], /) -> bytes:
     """Write a context so that no two contexts have the same bytes.
 
@@ -74,13 +82,14 @@ def encode_context(pairs: Iterable[tuple[str, str]], /) -> bytes:
     twice, and for text that does not fit or is not Unicode.
     """
     try:
-        encoded = sorted([(key.encode(), value.encode()) for key, value in pairs])
-        parts = [len(encoded).to_bytes(2, "big")]
+        ordered = sorted(pairs)  # text sorts by code point, and so do its UTF-8 bytes
+        parts = [len(ordered).to_bytes(2, "big")]
         previous = None
-        for key, value in encoded:
+        for key, value in ordered:
             if key == previous:
                 raise SealingError("a context names each key once")
-            parts += (len(key).to_bytes(2, "big"), key, len(value).to_bytes(4, "big"), value)
+            key_bytes, value_bytes = key.encode(), value.encode()
+            parts += (len(key_bytes).to_bytes(2, "big"), key_bytes, len(value_bytes).to_bytes(4, "big"), value_bytes)
             previous = key
     except (UnicodeEncodeError, OverflowError):
         raise SealingError("the context cannot be encoded") from None
@@ -94,35 +103,12 @@ def build_header(key_id: bytes, /) -> bytes:
     return _PREAMBLE + key_id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope:
-    """A sealed value, taken apart and not yet believed."""
-
-    suite: int
-    key_id: bytes
-    salt: bytes
-    commitment: bytes
-    ciphertext: bytes
-    """With the tag at its end."""
-
-
-def read_envelope(sealed: bytes, /) -> Envelope:
-    """Take an envelope apart.
+def key_id_of(sealed: bytes, /) -> bytes:
+    """Return the id of the key that claims to have sealed this; nothing in it is believed yet.
 
     Raises `DecryptError` for everything that `Cipher.seal` cannot have written: another magic,
     version or suite, too short, too long, or not bytes.
     """
-    return Envelope(
-        suite=SUITE_AES_256_GCM,
-        key_id=key_id_of(sealed),
-        salt=sealed[HEADER_LENGTH : HEADER_LENGTH + SALT_LENGTH],
-        commitment=sealed[HEADER_LENGTH + SALT_LENGTH : PREFIX_LENGTH],
-        ciphertext=sealed[PREFIX_LENGTH:],
-    )
-
-
-def key_id_of(sealed: bytes, /) -> bytes:
-    """Return the id of the key that claims to have sealed this, or raise `DecryptError`, as `read_envelope` does."""
     if not isinstance(sealed, bytes) or not OVERHEAD <= len(sealed) <= OVERHEAD + PLAINTEXT_LIMIT or not sealed.startswith(_PREAMBLE):
         raise DecryptError
     return sealed[len(_PREAMBLE) : HEADER_LENGTH]
@@ -131,8 +117,6 @@ def key_id_of(sealed: bytes, /) -> bytes:
 class KeyState(StrEnum):
     """What a data key may still do."""
 
-    PRE_ACTIVE = "pre_active"
-    """Known everywhere, sealing nothing yet."""
     ACTIVE = "active"
     """Seals and opens."""
     DECRYPT_ONLY = "decrypt_only"
@@ -141,7 +125,7 @@ class KeyState(StrEnum):
     """Gone; its row remains, so that a restored backup is noticed."""
 
 
-class DataKey:
+class DataKey(NeverCopied):
     """A tenant's data key, unwrapped.
 
     Not a dataclass: `asdict` and friends would copy the key into a dump.  It cannot be changed or
@@ -168,15 +152,6 @@ class DataKey:
     def __repr__(self) -> str:
         return f"DataKey(key_id={self.key_id!r}, tenant_id={self.tenant_id!r}, version={self.version!r}, key=…)"
 
-    def __copy__(self) -> DataKey:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> DataKey:
-        return self
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a DataKey cannot be pickled")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrappedKey:
@@ -197,8 +172,19 @@ class WrappedKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyCheck:
-    """What a key-encryption key must still be: a value derived from it, stored to notice another key under the same id."""
+    """What a key-encryption key must still open, stored to notice another key of the same name."""
 
     kek_uri: str
     kek_key_id: bytes
-    check_value: bytes
+    canary: bytes
+    """A known value, wrapped under it."""
+
+
+def wrapped_context(wrapped: WrappedKey, /) -> bytes:
+    """Return the context that *wrapped* claims, encoded, for services that take bytes.  Raises `DecryptError` where it cannot be one."""
+    try:
+        return encode_context(
+            wrap_context(tenant_id=wrapped.tenant_id, key_id=wrapped.key_id, version=wrapped.version, kek_uri=wrapped.kek_uri)
+        )
+    except SealingError:
+        raise DecryptError from None

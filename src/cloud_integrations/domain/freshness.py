@@ -63,11 +63,12 @@ def next_step(held: HeldCredential, /, *, now: datetime, min_ttl: timedelta) -> 
 
 def is_unresolved(held: StoredIntegration, /) -> bool:
     """Whether a request with the held refresh token went out and nobody knows how it ended."""
-    marks = held.marks
-    if held.facts.state is State.UNKNOWN or marks.phase is Phase.UNKNOWN:
+    if held.facts.state is State.UNKNOWN:
         return True
-    # Sent, and the lease is over without a word: whoever sent it died or is held up.
-    return marks.phase is Phase.SENT and marks.lease_until is not None and marks.lease_until < held.read_at
+    marks = held.marks
+    # Sent, and the lease runs: whoever sent it waits for the answer.  When it is over without a word, they died or are held up.
+    waiting = marks.phase is Phase.SENT and marks.lease_until is not None and marks.lease_until >= held.read_at
+    return marks.sent_at is not None and not waiting
 
 
 def attempt_wait(
@@ -76,7 +77,6 @@ def attempt_wait(
     /,
     *,
     now: datetime,
-    deadline: timedelta,
     forced: bool = False,
     access_is_dead: bool = False,
 ) -> timedelta:
@@ -89,25 +89,18 @@ def attempt_wait(
     wait = timedelta()
     if held.marks.next_attempt_at is not None and not forced:
         wait = max(wait, held.marks.next_attempt_at - held.read_at)
-    if held.facts.expires_at is not None and not access_is_dead and _replay_is_punished(held, facts, now=now, deadline=deadline):
+    if held.facts.expires_at is not None and not access_is_dead and _replay_is_punished(held, facts):
         wait = max(wait, held.facts.expires_at - now)
     return wait
 
 
-def _replay_is_punished(held: StoredIntegration, facts: RefreshTokenFacts, *, now: datetime, deadline: timedelta) -> bool:
+def _replay_is_punished(held: StoredIntegration, facts: RefreshTokenFacts, /) -> bool:
     if not is_unresolved(held):
         return False
     if facts.reuse_rule == "grace":
-        return _unresolved_for(held, now=now, deadline=deadline) >= facts.grace
+        # The grace is counted from the first of the requests, whichever of them was acted on.
+        return held.marks.sent_at is None or held.read_at - held.marks.sent_at >= facts.grace
     return facts.reuse_rule == "strict"
-
-
-def _unresolved_for(held: StoredIntegration, *, now: datetime, deadline: timedelta) -> timedelta:
-    """How long ago, at the most, the first request left whose outcome is unknown."""
-    if held.facts.state is State.UNKNOWN:
-        # The state was written when the wait for the answer was over.
-        return now - held.facts.state_since + deadline
-    return timedelta() if held.marks.sent_at is None else held.read_at - held.marks.sent_at
 
 
 def takeover_delay(held: StoredIntegration, facts: RefreshTokenFacts, /, *, now: datetime, access_is_dead: bool = False) -> timedelta:

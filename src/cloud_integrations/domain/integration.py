@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
 from cloud_integrations.domain.provider import AuthType
@@ -137,6 +138,8 @@ class SealedCredential:
     """The credential as it is stored: ciphertext only, bound to its generation."""
 
     generation: int
+    key_id: UUID
+    """The data key that sealed every part of it."""
     access_token: bytes | None = field(default=None, repr=False)
     refresh_token: bytes | None = field(default=None, repr=False)
     api_key: bytes | None = field(default=None, repr=False)
@@ -165,6 +168,7 @@ class RefreshMarks:
     phase: Phase = Phase.IDLE
     attempt_id: str | None = None
     sent_at: datetime | None = None
+    """When the first request left whose outcome is not known; None: the outcome of each is."""
     writer_lease: int = 0
     """The lease that wrote the held credential."""
     attempts: int = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from uuid import UUID
 
 from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
@@ -31,6 +32,8 @@ class PendingAuthorization:
     redirect_uri: str
     scopes: tuple[str, ...] = ()
     sealed_verifier: bytes | None = field(default=None, repr=False)
+    key_id: UUID | None = None
+    """The data key that sealed the verifier."""
     issuer: str | None = None
     variables: dict[str, str] = field(default_factory=dict)
     return_to: str | None = None

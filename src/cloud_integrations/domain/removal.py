@@ -45,6 +45,8 @@ class Revocation:
     kind: str
     """`refresh` or `access`."""
     sealed_token: bytes = field(repr=False)
+    key_id: UUID
+    """The data key that sealed it."""
     variables: dict[str, str] = field(default_factory=dict)
     attempts: int = 0
     next_attempt_at: datetime

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import hmac
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from pydantic_core import CoreSchema, core_schema
 
 
-class Secret:
+class NeverCopied:
+    """What holds a secret: a copy is itself, and a pickle is refused."""
+
+    __slots__ = ()
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} cannot be pickled")
+
+
+class Secret(NeverCopied):
     """Text that must never be shown by accident.
 
     `repr`, `str`, `format`, JSON and log records show a placeholder; pickling and copying into a
@@ -44,15 +59,6 @@ class Secret:
         return hmac.compare_digest(self._text.encode(), other._text.encode())
 
     __hash__ = None  # type: ignore[assignment]  # a hash would let a secret become a dictionary key
-
-    def __copy__(self) -> Secret:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Secret:
-        return self
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a Secret cannot be pickled")
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> CoreSchema:

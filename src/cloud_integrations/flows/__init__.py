@@ -10,11 +10,14 @@ from .begin_oauth import begin_oauth, begin_reconnect, find_authorization
 from .complete_oauth import complete_oauth
 from .disconnect import disconnect
 from .edit_integration import edit_integration
+from .erase_tenant import erase_tenant, find_returned
 from .force_refresh import force_refresh, replace_refused
 from .get_token import get_token
+from .import_credential import import_credential
 from .list_integrations import get_integration, list_integrations
 from .prepare import prepare, report
 from .refresh_due import refresh_due
+from .rekey import destroy_keys, key_report, refuse_keys, reseal, rewrap_keys, rotate_keys
 from .retry_revocations import retry_revocations
 from .verify import verify
 
@@ -24,23 +27,32 @@ __all__ = [
     "begin_oauth",
     "begin_reconnect",
     "complete_oauth",
+    "destroy_keys",
     "disconnect",
     "edit_integration",
+    "erase_tenant",
     "find_authorization",
+    "find_returned",
     "force_refresh",
     "get_integration",
     "get_token",
+    "import_credential",
     "index_applications",
+    "key_report",
     "list_audit",
     "list_integrations",
     "list_providers",
     "prepare",
     "record_denied",
     "refresh_due",
+    "refuse_keys",
     "replace_api_key",
     "replace_refused",
     "report",
+    "reseal",
     "retry_revocations",
+    "rewrap_keys",
+    "rotate_keys",
     "verify",
     "verify_audit",
 ]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from uuid import UUID
 
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.credential import ApiKey
+from cloud_integrations.domain.envelope import DataKey
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
 from cloud_integrations.domain.integration import AccountFacts, Integration, State, integration_name
 from cloud_integrations.domain.provider import AuthType, Method, Provider
@@ -25,14 +27,14 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.messages.api_key import find_key_method, hints, name_inputs, normalise
 from cloud_integrations.ports.observer import Fact
-from cloud_integrations.ports.store import AddIntegration, ReplaceCredential
+from cloud_integrations.ports.store import AddIntegration, Record, ReplaceCredential
 from cloud_integrations.ports.wiring import Wiring
 
 from .applications import operator_variables, require_usable
 from .checking import check_credential, identify, is_other_account
 from .list_integrations import known_tenant, load
 from .recording import record_failure, recorded, resource_of
-from .sealing import seal_api_key
+from .sealing import apply_sealed, seal_api_key
 
 _TRIES = 5
 
@@ -56,7 +58,7 @@ async def add_api_key(
     usual = require_usable(wiring, entry, AuthType.API_KEY)
     filled = entry.fill_variables(variables, operator=operator_variables(wiring, entry))
     method = find_key_method(entry, api_key, variables=filled) or usual
-    key = _read_key(method, api_key, secret_key)
+    key = read_key(method, api_key, secret_key)
     _hint(wiring, entry, method, key)
     # Asked before the provider is, so that a second attempt sends no key anywhere; the store decides.
     if await wiring.store.find_credential(tenant_id, entry.provider_id) is not None:
@@ -87,16 +89,15 @@ async def add_api_key(
         variables=entry.tenant_variables(filled),
         method_id=method.id,
     )
-    await wiring.store.apply(
-        AddIntegration(facts=facts, credential=await seal_api_key(wiring, tenant_id, integration_id, key, generation=1)),
-        recorded(
-            wiring,
-            tenant_id,
-            caller,
-            "integration.connected",
-            resource_of(integration_id),
-            provider=entry.id,
-            verified=str(verified).lower(),
+    record = recorded(
+        wiring, tenant_id, caller, "integration.connected", resource_of(integration_id), provider=entry.id, verified=str(verified).lower()
+    )
+    await apply_sealed(
+        wiring,
+        tenant_id,
+        lambda data_key: (
+            AddIntegration(facts=facts, credential=seal_api_key(wiring, data_key, integration_id, key, generation=1)),
+            record,
         ),
     )
     wiring.observer.tell(Fact(name="integration.connected", facts={"integration": str(integration_id), "provider": entry.id}))
@@ -117,7 +118,7 @@ async def replace_api_key(
     usual = require_usable(wiring, entry, AuthType.API_KEY)
     filled = entry.fill_variables(held.facts.variables, operator=operator_variables(wiring, entry))
     method = find_key_method(entry, api_key, variables=filled) or usual
-    key = _read_key(method, api_key, secret_key)
+    key = read_key(method, api_key, secret_key)
     _hint(wiring, entry, method, key)
     account, verified = await _accepted(
         wiring,
@@ -136,26 +137,24 @@ async def replace_api_key(
         await record_failure(wiring, tenant_id, caller, "integration.reconnected", resource_of(integration_id), error=error)
         raise error
     now = wiring.clock.now()
+    record = recorded(
+        wiring,
+        tenant_id,
+        caller,
+        "integration.reconnected",
+        resource_of(integration_id),
+        verified=str(verified).lower(),
+        account_changed=str(changed).lower(),
+    )
+
+    def changes(facts: Integration, generation: int, data_key: DataKey) -> tuple[ReplaceCredential, Record]:
+        credential = seal_api_key(wiring, data_key, facts.id, key, generation=generation + 1)
+        return ReplaceCredential(facts=facts, credential=credential, expected_generation=generation), record
+
     for _ in range(_TRIES):
         facts = replace(held.facts, state=State.ACTIVE, state_since=now, reason=None, updated_at=now, account=account, method_id=method.id)
-        generation = held.credential.generation
         try:
-            await wiring.store.apply(
-                ReplaceCredential(
-                    facts=facts,
-                    credential=await seal_api_key(wiring, tenant_id, held.facts.id, key, generation=generation + 1),
-                    expected_generation=generation,
-                ),
-                recorded(
-                    wiring,
-                    tenant_id,
-                    caller,
-                    "integration.reconnected",
-                    resource_of(integration_id),
-                    verified=str(verified).lower(),
-                    account_changed=str(changed).lower(),
-                ),
-            )
+            await apply_sealed(wiring, tenant_id, partial(changes, facts, held.credential.generation))
         except StaleWriteError:
             # Another key was entered at the same moment, and this one is the newest word; or somebody switched it off.
             held = await load(wiring, tenant_id, integration_id)
@@ -188,7 +187,7 @@ async def _accepted(
         result = await check_credential(wiring, provider, method, inputs=_inputs(method, key), variables=variables)
         if result is not None and not result.accepted:
             if result.outcome == "unknown":
-                raise ProviderUnavailableError(provider_id=str(provider.provider_id))
+                raise ProviderUnavailableError(provider_id=str(provider.provider_id), retry_after=result.retry_after)
             raise InvalidCredentialsError(provider_id=str(provider.provider_id), reason=result.outcome)
     except StorageUnavailableError:
         raise
@@ -203,7 +202,7 @@ def _inputs(method: Method, key: ApiKey) -> dict[str, Secret]:
     return name_inputs(method, key=key.key, secret=key.secret)
 
 
-def _read_key(method: Method, api_key: Secret, secret_key: Secret | None) -> ApiKey:
+def read_key(method: Method, api_key: Secret, secret_key: Secret | None) -> ApiKey:
     """Clean what was entered; a refusal names the public API's field, not the provider's."""
     asked = [given.name for given in method.inputs if given.secret]
     shown = dict(zip(asked, ("credentials.apiKey", "credentials.secretKey"), strict=False))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import unquote
 from uuid import UUID
 
 from cloud_integrations.domain.audit import Actor, Caller
+from cloud_integrations.domain.envelope import DataKey
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
 from cloud_integrations.domain.integration import State, StoredIntegration, integration_name
 from cloud_integrations.domain.pending import Authorization, PendingAuthorization
@@ -25,7 +27,7 @@ from cloud_integrations.ports.wiring import Wiring
 from .applications import client_of, redirect_uri_of, require_usable
 from .list_integrations import known_tenant, load
 from .recording import recorded, resource_of
-from .sealing import active_key, seal
+from .sealing import apply_sealed, seal
 
 PENDING_TABLE = "ci_authorization"
 
@@ -124,10 +126,6 @@ async def _begin(
     url = dialect_of(client.provider).build_authorize(client, state=state, redirect_uri=redirect_uri, scopes=asked, verifier=verifier)
     now = wiring.clock.now()
     state_hash = hash_of(state)
-    sealed_verifier = None
-    if verifier is not None:
-        key = await active_key(wiring, tenant_id)
-        sealed_verifier = seal(wiring, key, verifier, table=PENDING_TABLE, row=state_hash.hex(), field="verifier")
     pending = PendingAuthorization(
         state_hash=state_hash,
         tenant_id=tenant_id,
@@ -141,7 +139,6 @@ async def _begin(
         name=name,
         redirect_uri=redirect_uri,
         scopes=asked,
-        sealed_verifier=sealed_verifier,
         issuer=client.issuer,
         variables=client.tenant_variables,
         return_to=return_to,
@@ -149,10 +146,11 @@ async def _begin(
         expires_at=now + wiring.settings.pending_lifetime,
     )
     action = "authorization.begun" if reconnects is None else "authorization.reconnect_begun"
-    await wiring.store.apply(
-        AddPending(pending=pending),
-        recorded(wiring, tenant_id, caller, action, resource_of(integration_id), provider=client.provider.id),
-    )
+    record = recorded(wiring, tenant_id, caller, action, resource_of(integration_id), provider=client.provider.id)
+    if verifier is None:
+        await wiring.store.apply(AddPending(pending=pending), record)
+    else:
+        await apply_sealed(wiring, tenant_id, lambda key: (AddPending(pending=_with_verifier(wiring, key, pending, verifier)), record))
     return Authorization(
         url=url,
         state=state,
@@ -162,6 +160,11 @@ async def _begin(
         redirect_uri=redirect_uri,
         expires_at=pending.expires_at,
     )
+
+
+def _with_verifier(wiring: Wiring, key: DataKey, pending: PendingAuthorization, verifier: Secret) -> PendingAuthorization:
+    sealed = seal(wiring, key, verifier, table=PENDING_TABLE, row=pending.state_hash.hex(), field="verifier")
+    return replace(pending, sealed_verifier=sealed, key_id=key.key_id)
 
 
 def _random_text(wiring: Wiring) -> Secret:

@@ -11,7 +11,15 @@ from cloud_integrations.domain.integration import StoredIntegration
 from cloud_integrations.domain.provider import AuthType
 from cloud_integrations.domain.removal import Removal, Revocation, TokenFate
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.errors import AppMisconfiguredError, DecryptError, ProviderNotFoundError, StaleWriteError, StorageUnavailableError
+from cloud_integrations.errors import (
+    AppMisconfiguredError,
+    DecryptError,
+    KeyRetiredError,
+    KeyringError,
+    ProviderNotFoundError,
+    StaleWriteError,
+    StorageUnavailableError,
+)
 from cloud_integrations.messages.client import Client
 from cloud_integrations.messages.dialect import dialect_of
 from cloud_integrations.ports.observer import Fact
@@ -22,7 +30,7 @@ from .applications import granting_client
 from .list_integrations import known_tenant, load
 from .recording import recorded, resource_of
 from .revoking import Kind, ends_grant, revoke_token
-from .sealing import active_key, open_field, seal
+from .sealing import active_key, forget_key, open_field, seal
 
 REVOCATION_TABLE = "ci_revocation"
 _TRIES = 5
@@ -50,13 +58,17 @@ async def disconnect(wiring: Wiring, tenant: str, integration_id: UUID, /, *, ca
         fates = await _plan(wiring, held, client)
         try:
             await wiring.store.apply(
+                # What seals comes first: everybody locks the key before the rows.
+                *(AddRevocation(revocation=entry) for _, _, entry in fates.to_revoke),
                 EraseIntegration(tenant_id=tenant_id, integration_id=held.facts.id, expected_generation=held.credential.generation),
                 ClosePending(tenant_id=tenant_id, provider_id=held.facts.provider_id),
-                *(AddRevocation(revocation=entry) for _, _, entry in fates.to_revoke),
                 recorded(wiring, tenant_id, caller, "integration.removed", resource_of(integration_id)),
             )
         except StaleWriteError:
             # A refresh wrote a newer credential: that one is to be revoked.
+            continue
+        except KeyRetiredError:
+            forget_key(wiring, tenant_id)
             continue
         break
     else:
@@ -89,8 +101,8 @@ async def _plan(wiring: Wiring, held: StoredIntegration, client: Client | None) 
     for kind, name in held_kinds:
         try:
             token = await open_field(wiring, held, name)
-        except DecryptError:
-            # It cannot be revoked by us, and it must not keep the row alive.
+        except (DecryptError, KeyringError):
+            # It cannot be revoked by us (its tenant may have taken our permission away), and it must not keep the row alive.
             setattr(fates, kind, TokenFate.UNSUPPORTED)
             continue
         if token is None:
@@ -120,6 +132,7 @@ async def _entry(wiring: Wiring, held: StoredIntegration, kind: Kind, token: Sec
         context_id=held.facts.context_id,
         kind=kind,
         sealed_token=seal(wiring, key, token, table=REVOCATION_TABLE, row=str(entry_id), field="token"),
+        key_id=key.key_id,
         variables=held.facts.variables,
         # Ours to try first; a worker takes over if this process does not come back.
         next_attempt_at=now + wiring.settings.lease,

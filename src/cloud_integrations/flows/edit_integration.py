@@ -6,7 +6,8 @@ from dataclasses import replace
 from uuid import UUID
 
 from cloud_integrations.domain.audit import Caller
-from cloud_integrations.domain.integration import Integration, State, Status, integration_name
+from cloud_integrations.domain.freshness import is_unresolved
+from cloud_integrations.domain.integration import Integration, State, Status, StoredIntegration, integration_name
 from cloud_integrations.errors import ReconnectRequiredError, StaleWriteError, StorageUnavailableError, ValidationFailedError
 from cloud_integrations.ports.store import SaveFacts
 from cloud_integrations.ports.wiring import Wiring
@@ -31,7 +32,7 @@ async def edit_integration(
         raise ValidationFailedError(field="status", problem="must be active or inactive")
     for _ in range(_TRIES):
         held = await load(wiring, tenant_id, integration_id)
-        facts = _edited(wiring, held.facts, name=name, status=status)
+        facts = _edited(wiring, held, name=name, status=status)
         changed = [field for field in ("name", "state") if getattr(facts, field) != getattr(held.facts, field)]
         if not changed:
             return held.facts
@@ -50,8 +51,8 @@ async def edit_integration(
     raise StorageUnavailableError("the integration kept changing")
 
 
-def _edited(wiring: Wiring, facts: Integration, *, name: str | None, status: str | None) -> Integration:
-    now = wiring.clock.now()
+def _edited(wiring: Wiring, held: StoredIntegration, *, name: str | None, status: str | None) -> Integration:
+    now, facts = wiring.clock.now(), held.facts
     if name is not None and name != facts.name:
         facts = replace(facts, name=name, updated_at=now)
     if status == Status.INACTIVE and facts.state is not State.DISABLED:
@@ -63,8 +64,18 @@ def _edited(wiring: Wiring, facts: Integration, *, name: str | None, status: str
     if status == Status.ACTIVE and facts.state is State.DISABLED:
         if facts.reason != SWITCHED_OFF:
             return replace(facts, state=State.NEEDS_REAUTH, state_since=now, updated_at=now)
-        return replace(facts, state=State.ACTIVE, state_since=now, reason=None, updated_at=now)
+        state, reason = _as_it_was(held)
+        return replace(facts, state=state, state_since=now, reason=reason, updated_at=now)
     return facts
+
+
+def _as_it_was(held: StoredIntegration) -> tuple[State, str | None]:
+    """Return the state that the refresh marks, which a switch leaves alone, speak of, and its reason."""
+    if is_unresolved(held):
+        return State.UNKNOWN, held.marks.last_error or "answer_lost"
+    if held.marks.next_attempt_at is not None:
+        return State.RETRY, held.marks.last_error
+    return State.ACTIVE, None
 
 
 def _action(before: Integration, after: Integration) -> str:

@@ -29,7 +29,7 @@ from cloud_integrations.ports.wiring import Wiring
 
 from .recording import recorded, resource_of
 from .renew import renew
-from .sealing import INTEGRATION_TABLE, open_sealed
+from .sealing import open_credential
 
 _PATIENCE_WITH_FALLBACK = timedelta(seconds=2)
 
@@ -45,11 +45,17 @@ async def get_token(
         return known
     entry = wiring.providers.require(provider)
     shelf = wiring.tokens.shelf(tenant_id)
-    held = await wiring.store.find_credential(tenant_id, entry.provider_id)
+    # When a token ends, all who use it come at once: they share a read, which begins after each of them has asked.
+    held = await wiring.flights.share_afresh(
+        ("read", tenant_id, entry.provider_id), lambda: wiring.store.find_credential(tenant_id, entry.provider_id)
+    )
     if held is None:
         raise IntegrationNotFoundError
     wanted_life = wiring.settings.min_ttl if min_ttl is None else min_ttl
     held, warning = await fresh(wiring, held, min_ttl=wanted_life, caller=caller)
+    if usual and (known := wiring.tokens.find(tenant_id, key)) is not None and known.generation == held.generation:
+        # Whoever was first among them has opened it.
+        return known
     token = await opened(wiring, held, scopes=scopes, warning=warning, min_ttl=wanted_life)
     recorded_for = await record_use(wiring, held, caller)
     if usual and warning is None and (seconds := min(_cacheable(wiring, token), recorded_for)) > 0:
@@ -136,8 +142,7 @@ async def record_use(wiring: Wiring, held: HeldCredential, caller: Caller) -> fl
 
 
 async def _opened(wiring: Wiring, held: HeldCredential, sealed: bytes, /, *, field: str) -> Secret:
-    row = str(held.integration_id)
-    return await open_sealed(wiring, held.tenant_id, sealed, table=INTEGRATION_TABLE, row=row, field=field, generation=held.generation)
+    return await open_credential(wiring, held.tenant_id, held.integration_id, sealed, field=field, generation=held.generation)
 
 
 def _cacheable(wiring: Wiring, token: AccessToken) -> float:

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Iterable
+from typing import Final
+from uuid import UUID
 
-from cloud_integrations.domain.envelope import KeyCheck
-from cloud_integrations.errors import ConfigurationError, KeyringError
+from cloud_integrations.domain.envelope import KEY_LENGTH, SUITE_AES_256_GCM, KeyCheck, KeyState, WrappedKey
+from cloud_integrations.errors import ConfigurationError, DecryptError, KeyringError
+from cloud_integrations.ports.keys import KekRef
 from cloud_integrations.ports.store import AddKeyCheck, StoreReport
 from cloud_integrations.ports.wiring import Wiring
 
+_CANARY: Final = b"cloud_integrations/1/CANARY".ljust(KEY_LENGTH, b"\x00")
+"""Wrapped like a data key, for no tenant: it seals nothing, so everybody may know it."""
+_NOBODY: Final = ""
+_NO_KEY: Final = UUID(int=0)
+
 
 async def prepare(wiring: Wiring, /) -> None:
-    """Check schema, settings and keys; remember the check value of each key seen for the first time.
+    """Check schema, settings and keys: each wrapping key that was ever used here must open what was wrapped under it then.
 
-    Raises `SchemaError`, `KeyringError` or `ConfigurationError`.
+    Raises `SchemaError`, `KeyringError`, `ConfigurationError` or `KeyServiceUnavailableError`.
     """
-    if not wiring.cipher.committing and len(await wiring.keys.checks()) != 1:
+    held = {kek.kek_key_id: kek for kek in wiring.keys.keks()}
+    if not wiring.cipher.committing and len(held) != 1:
         raise ConfigurationError(setting="cipher", problem="does not commit to its key, so the keyring must hold exactly one")
     await wiring.store.prepare()
-    held = await wiring.keys.checks()
-    remembered = _compare(held, await wiring.store.list_key_checks())
-    missing = set(await wiring.store.list_kek_ids()) - {check.kek_key_id for check in held}
+    checks = {check.kek_key_id: check for check in await wiring.store.list_key_checks()}
+    missing = set(await wiring.store.list_kek_ids()) - held.keys()
     if missing:
-        names = sorted(remembered[kek_id].kek_uri if kek_id in remembered else kek_id.hex() for kek_id in missing)
+        names = sorted(checks[kek_id].kek_uri if kek_id in checks else kek_id.hex() for kek_id in missing)
         raise KeyringError(key_id=", ".join(names), problem="is missing, and values are sealed under it")
-    if new := [AddKeyCheck(check=check) for check in held if check.kek_key_id not in remembered]:
-        await wiring.store.apply(*new)
-        # Another process may have remembered another key of this name in the same moment; the first one stays.
-        _compare(held, await wiring.store.list_key_checks())
+    for kek_id in held.keys() & checks.keys():
+        await _open_canary(wiring, checks[kek_id])
+    primary = wiring.keys.primary(_NOBODY)
+    if primary.kek_key_id not in checks:
+        await _add_canary(wiring, primary)
 
 
 async def report(wiring: Wiring, /) -> StoreReport:
@@ -36,11 +43,34 @@ async def report(wiring: Wiring, /) -> StoreReport:
     return await wiring.store.report()
 
 
-def _compare(held: Iterable[KeyCheck], known: Iterable[KeyCheck]) -> dict[bytes, KeyCheck]:
-    """Return what is remembered by key id, or raise `KeyringError` if a held key is another one."""
-    remembered = {check.kek_key_id: check for check in known}
-    for check in held:
-        first = remembered.get(check.kek_key_id)
-        if first is not None and not hmac.compare_digest(first.check_value, check.check_value):
-            raise KeyringError(key_id=check.kek_uri, problem="is not the key it was")
-    return remembered
+async def _add_canary(wiring: Wiring, primary: KekRef) -> None:
+    kek, canary = await wiring.keys.wrap(_CANARY, tenant_id=_NOBODY, key_id=_NO_KEY, version=0)
+    check = KeyCheck(kek_uri=kek.kek_uri, kek_key_id=kek.kek_key_id, canary=canary)
+    await wiring.store.apply(AddKeyCheck(check=check))
+    # Another process may have remembered another key of this name in the same moment; the first one stays.
+    for known in await wiring.store.list_key_checks():
+        if known.kek_key_id == primary.kek_key_id:
+            await _open_canary(wiring, known)
+
+
+async def _open_canary(wiring: Wiring, check: KeyCheck) -> None:
+    """Raise `KeyringError` if the key of this name is another one than it was."""
+    wrapped = WrappedKey(
+        key_id=_NO_KEY,
+        tenant_id=_NOBODY,
+        version=0,
+        state=KeyState.DECRYPT_ONLY,
+        suite=SUITE_AES_256_GCM,
+        kek_uri=check.kek_uri,
+        kek_key_id=check.kek_key_id,
+        wrapped=check.canary,
+        created_at=wiring.clock.now(),
+        retired_at=None,
+        destroyed_at=None,
+    )
+    try:
+        opened = await wiring.keys.unwrap(wrapped)
+    except DecryptError:
+        opened = b""
+    if opened != _CANARY:
+        raise KeyringError(key_id=check.kek_uri, problem="is not the key it was")

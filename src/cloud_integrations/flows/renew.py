@@ -25,6 +25,7 @@ from cloud_integrations.errors import (
     CommitUnknownError,
     IntegrationInactiveError,
     IntegrationNotFoundError,
+    KeyRetiredError,
     ProviderUnavailableError,
     ProviderUnreachableError,
     ReconnectRequiredError,
@@ -44,7 +45,7 @@ from cloud_integrations.ports.wiring import Wiring
 from .applications import granting_client, redirect_uri_of
 from .recording import recorded, resource_of
 from .revoking import revoke_unsaved
-from .sealing import active_key, open_field, seal_grant
+from .sealing import active_key, forget_key, open_field, seal_grant
 
 _SEND_RESERVE = timedelta(seconds=5)
 _BACKOFF_CAP = timedelta(minutes=5)
@@ -101,6 +102,11 @@ class _Attempt:
     @property
     def behaviour(self) -> RefreshTokenFacts:
         return self.client.method.refresh_token
+
+    @property
+    def takes_back(self) -> bool:
+        """Whether what it was given is good although a later attempt was refused: not where that one's replay has ended the grant."""
+        return self.behaviour.replay_kills_family is not True
 
 
 async def renew(
@@ -173,11 +179,14 @@ async def _begin(wiring: Wiring, held: StoredIntegration, wish: _Wish) -> _Attem
     _ask_breaker(wiring, client)
     behaviour = client.method.refresh_token
     lease, deadline = lease_and_deadline(behaviour, lease=wiring.settings.lease, deadline=wiring.settings.deadline)
-    wait = attempt_wait(held, behaviour, now=wiring.clock.now(), deadline=deadline, forced=wish.forced, access_is_dead=wish.access_is_dead)
+    wait = attempt_wait(held, behaviour, now=wiring.clock.now(), forced=wish.forced, access_is_dead=wish.access_is_dead)
     if wait > timedelta():
         raise ProviderUnavailableError(
             provider_id=str(held.facts.provider_id), reason=held.marks.last_error or "retry_later", retry_after=wait
         )
+    if held.marks.lease_until is not None and held.marks.lease_until >= held.read_at:
+        # The row says that somebody holds it; trying all the same would be a transaction for each look.
+        return None
     refresh_token = await open_field(wiring, held, "refresh_token")
     assert refresh_token is not None  # noqa: S101  # _load_renewable has seen it
     request = dialect_of(client.provider).build_refresh(client, refresh_token=refresh_token, redirect_uri=redirect_uri_of(wiring, client))
@@ -196,7 +205,7 @@ async def _begin(wiring: Wiring, held: StoredIntegration, wish: _Wish) -> _Attem
         deadline=deadline,
         attempt_id=attempt_id,
         refresh_token=refresh_token,
-        unresolved_before=is_unresolved(held) or is_unresolved(leased),
+        unresolved_before=is_unresolved(leased),
         caller=wish.caller,
     )
     reserve = min(_SEND_RESERVE, (lease - deadline) / 2)
@@ -207,6 +216,7 @@ async def _begin(wiring: Wiring, held: StoredIntegration, wish: _Wish) -> _Attem
                 tenant_id=attempt.tenant_id,
                 integration_id=attempt.integration_id,
                 lease_token=attempt.lease,
+                attempt_id=attempt.attempt_id,
                 generation=leased.credential.generation,
                 needed=deadline + reserve,
             )
@@ -334,7 +344,7 @@ async def _save(wiring: Wiring, attempt: _Attempt, grant: Grant) -> StoredIntegr
                 break
             assert found is not None  # noqa: S101  # `_written_by_others` has looked
             held = found
-        except (IntegrationNotFoundError, IntegrationInactiveError):
+        except (IntegrationNotFoundError, IntegrationInactiveError, ReconnectRequiredError):
             raise
         except Exception:
             # The tokens are known to nobody else: whatever keeps them from being stored, they wait here until it is over.
@@ -364,19 +374,37 @@ async def _written_by_others(wiring: Wiring, attempt: _Attempt, found: StoredInt
 
     Where the user was faster, the tokens that came too late are given back to the provider.
     """
+    ours = found is not None and found.marks.writer_lease == attempt.lease and await _is_ours(wiring, found, grant)
     if found is None or found.facts.state is State.DISABLED:
-        await revoke_unsaved(wiring, attempt.client, grant)
-        await _record_outcome(wiring, attempt.held.facts, attempt.caller, attempt.attempt_id, Outcome.FAILURE, reason="closed_meanwhile")
+        # What was stored before somebody switched it off is what works when it is switched on again.
+        if not ours:
+            await revoke_unsaved(wiring, attempt.client, grant)
+            await _record_outcome(
+                wiring, attempt.held.facts, attempt.caller, attempt.attempt_id, Outcome.FAILURE, reason="closed_meanwhile"
+            )
         if found is None:
             raise IntegrationNotFoundError
         raise IntegrationInactiveError(integration_id=str(attempt.integration_id))
     if found.marks.writer_lease < attempt.lease:
-        return None
-    if found.marks.writer_lease > attempt.lease:
+        if found.facts.state is not State.NEEDS_REAUTH or attempt.takes_back or found.marks.attempt_id == attempt.attempt_id:
+            return None
+        # A later attempt was refused, and what it sent has ended the grant: these tokens are dead, and would heal nothing.
+        await _record_outcome(wiring, attempt.held.facts, attempt.caller, attempt.attempt_id, Outcome.FAILURE, reason="superseded")
+        raise ReconnectRequiredError(integration_id=str(attempt.integration_id), reason=found.facts.reason or "revoked")
+    if not ours:
         if found.marks.lease_owner == RECONNECT_OWNER:
             await revoke_unsaved(wiring, attempt.client, grant)
         await _record_outcome(wiring, attempt.held.facts, attempt.caller, attempt.attempt_id, Outcome.FAILURE, reason="superseded")
     return found
+
+
+async def _is_ours(wiring: Wiring, found: StoredIntegration, grant: Grant) -> bool:
+    """Whether the row holds the tokens of *grant*: a restored database gives a lease number twice, so the number does not say it.
+
+    Nor does the attempt in the row, which is that of the lease after ours, if there was one.
+    """
+    stored = await open_field(wiring, found, "access_token")
+    return stored == grant.access_token
 
 
 async def _write(wiring: Wiring, attempt: _Attempt, held: StoredIntegration, grant: Grant) -> StoredIntegration | None:
@@ -386,7 +414,8 @@ async def _write(wiring: Wiring, attempt: _Attempt, held: StoredIntegration, gra
     moved = held.credential.generation != attempt.held.credential.generation
     # RFC 6749 §6: without a new refresh token the held one stays good, which may be another than we sent.
     kept = await open_field(wiring, held, "refresh_token") if moved else attempt.refresh_token
-    credential = await seal_grant(wiring, attempt.tenant_id, attempt.integration_id, grant, generation=generation, kept=kept)
+    data_key = await active_key(wiring, attempt.tenant_id)
+    credential = seal_grant(wiring, data_key, attempt.integration_id, grant, generation=generation, kept=kept)
     facts = replace(
         held.facts,
         state=State.ACTIVE,
@@ -407,7 +436,15 @@ async def _write(wiring: Wiring, attempt: _Attempt, held: StoredIntegration, gra
     due = due_at(expires_at=grant.expires_at, now=now, chance=wiring.entropy.fraction(), idle=attempt.behaviour.idle)
     try:
         await wiring.store.apply(
-            SaveRenewal(facts=facts, credential=credential, lease_token=attempt.lease, refreshed_at=now, due_at=due),
+            SaveRenewal(
+                facts=facts,
+                credential=credential,
+                lease_token=attempt.lease,
+                attempt_id=attempt.attempt_id,
+                takes_back=attempt.takes_back,
+                refreshed_at=now,
+                due_at=due,
+            ),
             recorded(
                 wiring,
                 attempt.tenant_id,
@@ -420,9 +457,13 @@ async def _write(wiring: Wiring, attempt: _Attempt, held: StoredIntegration, gra
         )
     except (StaleWriteError, IntegrationNotFoundError, CommitUnknownError):
         return None
+    except KeyRetiredError:
+        forget_key(wiring, attempt.tenant_id)
+        return None
     marks = replace(
         held.marks,
         phase=Phase.IDLE,
+        sent_at=None,
         writer_lease=attempt.lease,
         attempts=0,
         next_attempt_at=None,
@@ -529,6 +570,7 @@ async def _settle(
                 tenant_id=attempt.tenant_id,
                 integration_id=attempt.integration_id,
                 lease_token=attempt.lease,
+                attempt_id=attempt.attempt_id,
                 generation=attempt.held.credential.generation,
                 phase=phase,
                 state=state,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
 
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.credential import Grant
+from cloud_integrations.domain.envelope import DataKey
 from cloud_integrations.domain.freshness import due_at, reconnect_before
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId
 from cloud_integrations.domain.integration import AccountFacts, Integration, State, StoredIntegration
@@ -25,13 +28,13 @@ from cloud_integrations.messages.client import Client
 from cloud_integrations.messages.dialect import dialect_of
 from cloud_integrations.messages.outcome import Granted, Misconfigured, NotProcessed, Refused
 from cloud_integrations.ports.observer import Fact
-from cloud_integrations.ports.store import AddIntegration, ClosePending, ReplaceCredential
+from cloud_integrations.ports.store import AddIntegration, Change, ClosePending, ReplaceCredential
 from cloud_integrations.ports.wiring import Wiring
 
 from .checking import check_credential, is_other_account
 from .recording import recorded, resource_of
 from .revoking import revoke_unsaved
-from .sealing import active_key, seal_grant
+from .sealing import active_key, apply_sealed, seal_grant
 
 _SAVE_TRIES = 5
 
@@ -131,16 +134,7 @@ async def _account(wiring: Wiring, wanted: NewGrant, grant: Grant) -> AccountFac
 
 async def _save(wiring: Wiring, wanted: NewGrant, grant: Grant, account: AccountFacts, *, changed: bool, caller: Caller) -> Integration:
     facts = _facts(wanted, grant, account, wiring)
-    due = (
-        due_at(
-            expires_at=grant.expires_at,
-            now=facts.updated_at,
-            chance=wiring.entropy.fraction(),
-            idle=wanted.client.method.refresh_token.idle,
-        )
-        if grant.refresh_token is not None
-        else None
-    )
+    due = _due_at(wiring, wanted, grant, facts)
     action = "integration.connected" if wanted.reconnects is None else "integration.reconnected"
     record = recorded(
         wiring,
@@ -153,18 +147,15 @@ async def _save(wiring: Wiring, wanted: NewGrant, grant: Grant, account: Account
         account_changed=str(changed).lower(),
     )
     closing = ClosePending(tenant_id=wanted.tenant_id, provider_id=facts.provider_id)
+
+    def changes(held: StoredIntegration | None, key: DataKey) -> tuple[Change, ...]:
+        return _stored(wiring, key, facts, grant, held=held, due=due), closing, record
+
     held = wanted.reconnects
     # The code is spent, so a passing trouble of the store is worth a few tries before the grant is given up.
     for attempt in range(_SAVE_TRIES):
-        generation = 0 if held is None else held.credential.generation
-        credential = await seal_grant(wiring, wanted.tenant_id, wanted.integration_id, grant, generation=generation + 1)
-        change: AddIntegration | ReplaceCredential = (
-            AddIntegration(facts=facts, credential=credential, due_at=due)
-            if held is None
-            else ReplaceCredential(facts=facts, credential=credential, expected_generation=generation, due_at=due)
-        )
         try:
-            await wiring.store.apply(change, closing, record)
+            await apply_sealed(wiring, wanted.tenant_id, partial(changes, held))
         except (StaleWriteError, IntegrationNotFoundError):
             # A refresh or another reconnect was faster; this consent is the newest word, unless the user closed the integration.
             held = await wiring.store.find_integration(wanted.tenant_id, wanted.integration_id)
@@ -183,6 +174,23 @@ async def _save(wiring: Wiring, wanted: NewGrant, grant: Grant, account: Account
         else:
             return facts
     raise GrantRefusedError(reason="changed_meanwhile")
+
+
+def _stored(
+    wiring: Wiring, key: DataKey, facts: Integration, grant: Grant, /, *, held: StoredIntegration | None, due: datetime | None
+) -> AddIntegration | ReplaceCredential:
+    if held is None:
+        return AddIntegration(facts=facts, credential=seal_grant(wiring, key, facts.id, grant, generation=1), due_at=due)
+    generation = held.credential.generation
+    credential = seal_grant(wiring, key, facts.id, grant, generation=generation + 1)
+    return ReplaceCredential(facts=facts, credential=credential, expected_generation=generation, due_at=due)
+
+
+def _due_at(wiring: Wiring, wanted: NewGrant, grant: Grant, facts: Integration) -> datetime | None:
+    if grant.refresh_token is None:
+        return None
+    idle = wanted.client.method.refresh_token.idle
+    return due_at(expires_at=grant.expires_at, now=facts.updated_at, chance=wiring.entropy.fraction(), idle=idle)
 
 
 def _facts(wanted: NewGrant, grant: Grant, account: AccountFacts, wiring: Wiring) -> Integration:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -53,6 +54,8 @@ class CheckResult:
     outcome: Outcome
     """`unknown` is no verdict: an outage, a limit or an unheard-of answer never ends an integration."""
     account: AccountFacts = field(default_factory=AccountFacts)
+    retry_after: timedelta | None = None
+    """How long the provider asks us to wait, where there is no verdict."""
 
     @property
     def accepted(self) -> bool:

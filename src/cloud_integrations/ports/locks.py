@@ -22,6 +22,13 @@ class SingleFlight(Protocol):
         """Do as `run` for work that may end with the caller who does it: what is lost then can be done again."""
         ...
 
+    async def share_afresh(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
+        """Do as `share`, but with work that begins after the call: what was under way before is waited for and not used.
+
+        So many reads at once become two, and nobody is given what was read before they asked.
+        """
+        ...
+
     async def shield(self, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
         """Return what *work* returns, or raise what it raises; a cancelled caller does not end it."""
         ...

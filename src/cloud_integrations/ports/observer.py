@@ -13,7 +13,8 @@ class Fact:
 
     Names: `integration.connected`, `integration.reconnected`, `integration.account_changed`,
     `integration.removed`, `credential.refreshed`, `credential.refresh_failed`,
-    `credential.reconnect_required`, `credential.reconnect_soon`, `credential.unpersisted`, `revocation.delayed`, `key_format.unusual`.
+    `credential.reconnect_required`, `credential.reconnect_soon`, `credential.unpersisted`, `revocation.delayed`,
+    `key_format.unusual`, `tenant.erased`.
     """
 
     name: str

@@ -2,11 +2,16 @@
 
 A unit of work is a value: a flow lists its changes and `apply` makes them in one transaction, or
 none of them.  Reads are single statements.  Leases use the store's own clock.
+
+Whatever a change seals (`AddIntegration`, `ReplaceCredential`, `SaveRenewal`, `AddPending`, `AddRevocation`), the tenant's
+*active* data key must have sealed it, the one that `find_active_key` finds: the store holds that key's row until the commit, and
+otherwise raises `KeyRetiredError`.  So once a key was replaced nothing new is sealed under it, whatever other processes remember.
+Everybody locks in one order, key, rows, audit: in a unit of work that also changes other rows, name what seals first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -25,6 +30,7 @@ from cloud_integrations.domain.integration import (
     StoredIntegration,
 )
 from cloud_integrations.domain.pending import PendingAuthorization
+from cloud_integrations.domain.rekeying import KeyUsage, SealedRow
 from cloud_integrations.domain.removal import Revocation
 
 RECONNECT_OWNER = "reconnect"
@@ -106,14 +112,16 @@ class TakeLease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarkSent:
-    """Say that the request is about to leave (T2): phase `sent`, `sent_at` the store's clock.
+    """Say that the request is about to leave (T2): phase `sent`, and `sent_at` the store's clock, unless it says something earlier.
 
-    Only with the lease and generation, and with more than `needed` left of the lease; otherwise `StaleWriteError`.
+    Only with the lease (its number and `attempt_id`) and generation, with more than `needed` left of it, and in a state that is
+    refreshed: what was switched off since the lease is not asked for.  Otherwise `StaleWriteError`.
     """
 
     tenant_id: TenantId
     integration_id: IntegrationId
     lease_token: int
+    attempt_id: str
     generation: int
     needed: timedelta
 
@@ -124,14 +132,17 @@ class SaveRenewal:
 
     Writes the credential (whose generation is the next), scopes, expires_at, reconnect_before, variables, state active,
     state_since, reason none, updated_at, `refreshed_at`, `due_at`, phase idle, attempts 0, no error, `writer_lease = lease_token`;
-    the lease ends if it is still ours.  Only where `writer_lease < lease_token`, the generation is
-    `credential.generation - 1` and the state is not disabled; otherwise `StaleWriteError`; `IntegrationNotFoundError` if the
-    row is gone.  A row that a later attempt marked needs_reauth is taken back: these tokens are good.
+    the lease ends, and `sent_at` is emptied, unless a later attempt has them.  Only where `writer_lease < lease_token`, the
+    generation is `credential.generation - 1` and the state is not disabled; otherwise `StaleWriteError`;
+    `IntegrationNotFoundError` if the row is gone.  A row that a later attempt marked needs_reauth is taken back only if
+    `takes_back` says that its refusal leaves these tokens good; otherwise `StaleWriteError`.
     """
 
     facts: Integration
     credential: SealedCredential
     lease_token: int
+    attempt_id: str
+    takes_back: bool
     refreshed_at: datetime
     due_at: datetime | None = None
 
@@ -140,12 +151,15 @@ class SaveRenewal:
 class SettleAttempt:
     """Write how an attempt without tokens ended (T3', T3''): only with its lease and generation, otherwise `StaleWriteError`.
 
-    Nor where the state is disabled: a user's switch stays.  With phase `unknown` the lease is kept until its end; otherwise it ends now.
+    The lease is its number and `attempt_id`: a restored database may give a number twice.  Nor where the state is disabled:
+    a user's switch stays.  With phase `unknown` the lease is kept until its end; otherwise it ends now.  With state
+    `unknown` `sent_at` stays, so that the loss is not forgotten; otherwise it is emptied.
     """
 
     tenant_id: TenantId
     integration_id: IntegrationId
     lease_token: int
+    attempt_id: str
     generation: int
     phase: Phase
     state: State
@@ -177,9 +191,78 @@ class ClosePending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddKey:
-    """Store a wrapped data key.  `StaleWriteError` if the version exists, or another key of the tenant is active."""
+    """Store a wrapped data key.  `StaleWriteError` if the version exists or was erased, or another key of the tenant is active."""
 
     key: WrappedKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RotateKey:
+    """Make `key`, which is active, take the place of the tenant's active key, which then only opens (`retired_at` as given).
+
+    Waits for transactions that write under the old key; none begins later.
+    `StaleWriteError` if `replaces` is no longer the active one, or the version exists or was erased.
+    """
+
+    key: WrappedKey
+    replaces: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewrapKey:
+    """Store a data key as another wrapping key has wrapped it.
+
+    `StaleWriteError` if it is no longer wrapped as in `before`, gone, or destroyed.
+    """
+
+    before: WrappedKey
+    kek_uri: str
+    kek_key_id: bytes
+    wrapped: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestroyKey:
+    """Overwrite a wrapped data key that only opens; its version stays taken.
+
+    `StaleWriteError` if it is active, gone, destroyed already, or still seals a row.
+    """
+
+    tenant_id: TenantId
+    key_id: UUID
+    destroyed_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reseal:
+    """Replace the sealed fields of rows, each (before, after); nothing else of a row changes.
+
+    A row is left as it is where its key or generation is no longer that of *before*, where *after* has other fields than
+    *before*, or where the key of *after* is not the tenant's active one.
+    """
+
+    rows: tuple[tuple[SealedRow, SealedRow], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefuseKeys:
+    """From now on no data key of the tenant below `min_version` is found, and none seals; 1 takes it back.  They stay listed."""
+
+    tenant_id: TenantId
+    min_version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EraseTenant:
+    """Overwrite every data key of the tenant, and drop its pending authorizations and its outbox.
+
+    The versions that there were are remembered: none of them is found, seals or is added again, whatever a backup brings back.
+    Waits for transactions that write under the tenant's keys or replace one.
+    `StaleWriteError` while the tenant has an integration, or its keys keep being replaced.
+    """
+
+    tenant_id: TenantId
+    erased_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +316,12 @@ Change = (
     | AddPending
     | ClosePending
     | AddKey
+    | RotateKey
+    | RewrapKey
+    | DestroyKey
+    | Reseal
+    | RefuseKeys
+    | EraseTenant
     | AddKeyCheck
     | AddRevocation
     | FinishRevocation
@@ -296,11 +385,44 @@ class AsyncStore(Protocol):
         ...
 
     async def find_key(self, tenant_id: TenantId, key_id: UUID, /) -> WrappedKey | None:
-        """Return this data key of the tenant, or None."""
+        """Return this data key of the tenant; None if it is not there, destroyed, refused (`RefuseKeys`) or erased."""
+        ...
+
+    async def find_keys(self, tenant_ids: Collection[TenantId], /) -> tuple[WrappedKey, ...]:
+        """Return every data key of these tenants that `find_key` would find, in no order; at most 1,000 tenants."""
         ...
 
     async def find_active_key(self, tenant_id: TenantId, /) -> WrappedKey | None:
         """Return the data key that new values of the tenant are sealed with, or None."""
+        ...
+
+    async def last_key_version(self, tenant_id: TenantId, /) -> int:
+        """Return the highest version of a data key that the tenant has or ever had; 0 where there was none."""
+        ...
+
+    async def list_keys(
+        self, *, tenant_id: TenantId | None = None, after: tuple[TenantId, int] | None = None, limit: int
+    ) -> tuple[WrappedKey, ...]:
+        """Return data keys that are not destroyed (of one tenant), those beyond *after*, tenant by tenant and by version.
+
+        Which of two tenants comes first is the store's own business, as its database compares text.
+        """
+        ...
+
+    async def list_replaced_keys(self, *, after: UUID | None = None, limit: int) -> tuple[WrappedKey, ...]:
+        """Return data keys that only open and still seal a row, those beyond *after*, in the store's own order of ids."""
+        ...
+
+    async def list_sealed(self, keys: Collection[tuple[TenantId, UUID]], /, *, limit: int) -> tuple[SealedRow, ...]:
+        """Return at most *limit* rows of any table that are sealed under these data keys (tenant, key id)."""
+        ...
+
+    async def list_key_usage(self, *, tenant_id: TenantId | None = None) -> tuple[KeyUsage, ...]:
+        """Count data keys and the rows they seal by wrapping key and state, or each of one tenant's; without the destroyed."""
+        ...
+
+    async def list_returned_keys(self, *, limit: int) -> tuple[WrappedKey, ...]:
+        """Return data keys that were erased with their tenant and are there again: a backup was restored."""
         ...
 
     async def list_key_checks(self) -> tuple[KeyCheck, ...]:
@@ -372,7 +494,23 @@ class Store(Protocol):
 
     def find_key(self, tenant_id: TenantId, key_id: UUID, /) -> WrappedKey | None: ...
 
+    def find_keys(self, tenant_ids: Collection[TenantId], /) -> tuple[WrappedKey, ...]: ...
+
     def find_active_key(self, tenant_id: TenantId, /) -> WrappedKey | None: ...
+
+    def last_key_version(self, tenant_id: TenantId, /) -> int: ...
+
+    def list_keys(
+        self, *, tenant_id: TenantId | None = None, after: tuple[TenantId, int] | None = None, limit: int
+    ) -> tuple[WrappedKey, ...]: ...
+
+    def list_replaced_keys(self, *, after: UUID | None = None, limit: int) -> tuple[WrappedKey, ...]: ...
+
+    def list_sealed(self, keys: Collection[tuple[TenantId, UUID]], /, *, limit: int) -> tuple[SealedRow, ...]: ...
+
+    def list_key_usage(self, *, tenant_id: TenantId | None = None) -> tuple[KeyUsage, ...]: ...
+
+    def list_returned_keys(self, *, limit: int) -> tuple[WrappedKey, ...]: ...
 
     def list_key_checks(self) -> tuple[KeyCheck, ...]: ...
 

@@ -42,7 +42,10 @@ class Settings:
     min_ttl: timedelta = HARD_MARGIN
     token_cache: timedelta = timedelta(seconds=60)
     use_window: timedelta | None = timedelta(seconds=60)
-    data_key_cache: timedelta = timedelta(seconds=60)
+    data_key_cache: timedelta | None = None
+    """How long an unwrapped data key is used without asking again; None: 60 s, and 300 s where the key service may wait."""
+    data_key_grace: timedelta = timedelta(minutes=15)
+    """How much longer it is used while the key service does not answer."""
     pending_lifetime: timedelta = timedelta(minutes=10)
     deadline: timedelta = timedelta(seconds=15)
     """For one request to a provider, from first to last byte; must be shorter than `lease`."""

@@ -7,7 +7,6 @@ from functools import wraps
 from typing import Any, cast
 
 from cloud_integrations.ports.clock import AsyncPause, Pause
-from cloud_integrations.ports.keys import AsyncKeyService, KeyService
 from cloud_integrations.ports.store import AsyncStore, Store
 from cloud_integrations.ports.tenants import AsyncTenants, Tenants
 from cloud_integrations.ports.transport import AsyncTransport, Transport
@@ -44,11 +43,6 @@ def lift_store(store: Store, /) -> AsyncStore:
 def lift_transport(transport: Transport, /) -> AsyncTransport:
     """Return *transport* as flows want it."""
     return cast("AsyncTransport", _Lifted(transport))
-
-
-def lift_keys(keys: KeyService, /) -> AsyncKeyService:
-    """Return *keys* as flows want them."""
-    return cast("AsyncKeyService", _Lifted(keys))
 
 
 def lift_tenants(tenants: Tenants, /) -> AsyncTenants:

@@ -39,6 +39,13 @@ class TaskFlights:
         """Do as `run`: a task of its own costs nothing here."""
         return await self.run(key, work)
 
+    async def share_afresh(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
+        """Let what is under way end, then share what begins."""
+        before = self._tasks.get((asyncio.get_running_loop(), key))
+        if before is not None:
+            await asyncio.wait([before])
+        return await self.run(key, work)
+
     async def shield(self, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
         """Return what *work* returns, or raise what it raises; a cancelled caller does not end it."""
         return await self.run(object(), work)
@@ -84,6 +91,13 @@ class ThreadFlights:
 
     async def share(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
         """Do *work* in the first caller's own thread; the others wait for it."""
+        return self._join(key, work, begin=self._do)
+
+    async def share_afresh(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
+        """Let what is under way end, then share what begins."""
+        before = self._flights.get(key) if self._process == os.getpid() else None
+        if before is not None:
+            before.done.wait()
         return self._join(key, work, begin=self._do)
 
     def _join(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]], *, begin: Callable[..., None]) -> T:

@@ -10,12 +10,17 @@ Inherit the class and provide the fixtures it asks for:
         @pytest.fixture
         def strange_keys(self):
             return MyKeys(...)  # over another wrapping key, which `keys` does not have
+
+        @pytest.fixture
+        def rotated_keys(self):
+            return MyKeys(...)  # over a third one, which wraps, and that of `strange_keys`
 """
 
 # ruff: noqa: D102, S101 – these are tests: a name is a sentence, and asserts are the point
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +28,7 @@ from uuid import UUID
 
 import pytest
 
-from cloud_integrations.domain.envelope import KeyState, WrappedKey
+from cloud_integrations.domain.envelope import KeyState, WrappedKey, kek_key_id
 from cloud_integrations.errors import DecryptError, KeyringError, SealingError
 from cloud_integrations.ports.keys import KeyService
 
@@ -50,14 +55,15 @@ def wrap_for_test(keys: KeyService, /, data_key: bytes = DATA_KEY, *, tenant_id:
 
 
 class KeyServiceContract:
-    """Inherit, and provide the fixtures `keys` and `strange_keys`."""
+    """Inherit, and provide the fixtures `keys`, `strange_keys` and `rotated_keys`."""
 
     def test_what_was_wrapped_unwraps(self, keys: KeyService) -> None:
         assert keys.unwrap(wrap_for_test(keys)) == DATA_KEY
 
     def test_the_primary_key_wraps(self, keys: KeyService) -> None:
         ref, _ = keys.wrap(DATA_KEY, tenant_id="tenant-a", key_id=KEY_ID, version=1)
-        assert ref == keys.primary()
+        assert ref == keys.primary("tenant-a") == keys.keks()[0]
+        assert ref.kek_key_id == kek_key_id(ref.kek_uri)
         assert len(ref.kek_key_id) == 16
 
     def test_the_data_key_is_not_in_the_wrapped_value(self, keys: KeyService) -> None:
@@ -107,11 +113,36 @@ class KeyServiceContract:
             keys.unwrap(row)
         assert row.kek_uri in str(caught.value)
 
-    def test_every_wrapping_key_has_a_check_that_stays_the_same(self, keys: KeyService) -> None:
-        checks = keys.checks()
-        assert checks == keys.checks()
-        assert len({check.kek_key_id for check in checks}) == len(checks)
-        assert (checks[0].kek_uri, checks[0].kek_key_id) == (keys.primary().kek_uri, keys.primary().kek_key_id)
+    def test_every_wrapping_key_is_named_once(self, keys: KeyService, strange_keys: KeyService) -> None:
+        assert len(set(keys.keks())) == len(keys.keks())
+        assert not set(keys.keks()) & set(strange_keys.keks())
 
-    def test_another_wrapping_key_has_another_check(self, keys: KeyService, strange_keys: KeyService) -> None:
-        assert not {check.check_value for check in keys.checks()} & {check.check_value for check in strange_keys.checks()}
+    def test_a_row_cannot_bring_a_wrapping_key_of_its_own(self, keys: KeyService, strange_keys: KeyService) -> None:
+        # Whoever writes to the database could otherwise plant a data key that they know.
+        theirs = wrap_for_test(strange_keys)
+        mine = keys.keks()[0]
+        with pytest.raises(DecryptError):
+            keys.unwrap(replace(theirs, kek_uri=mine.kek_uri, kek_key_id=mine.kek_key_id))
+
+    def test_the_first_key_wraps_and_all_unwrap(self, strange_keys: KeyService, rotated_keys: KeyService) -> None:
+        row = wrap_for_test(strange_keys)
+        assert rotated_keys.unwrap(row) == DATA_KEY
+        assert wrap_for_test(rotated_keys).kek_uri == rotated_keys.primary("tenant-a").kek_uri != row.kek_uri
+
+    @pytest.mark.parametrize("changed", [("kek_uri",), ("kek_key_id",), ("kek_uri", "kek_key_id")], ids="+".join)
+    def test_a_wrapped_key_is_bound_to_its_wrapping_key(self, rotated_keys: KeyService, changed: tuple[str, ...]) -> None:
+        other = rotated_keys.keks()[1]
+        with pytest.raises(DecryptError):
+            rotated_keys.unwrap(replace(wrap_for_test(rotated_keys), **{name: getattr(other, name) for name in changed}))
+
+    def test_a_wrapped_key_is_short(self, keys: KeyService) -> None:
+        assert len(wrap_for_test(keys).wrapped) <= 4096
+
+    def test_no_key_is_shown(self, keys: KeyService) -> None:
+        shown = f"{keys!r} {keys} {wrap_for_test(keys)!r}"
+        assert DATA_KEY.hex() not in shown
+        assert repr(DATA_KEY)[2:-1] not in shown
+
+    def test_it_is_not_pickled(self, keys: KeyService) -> None:
+        with pytest.raises(TypeError):
+            pickle.dumps(keys)

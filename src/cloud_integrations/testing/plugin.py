@@ -82,7 +82,7 @@ def ci_manager(ci_clock: FixedClock, ci_provider: SimulatedProvider) -> Iterator
 def ci_async_manager(ci_clock: FixedClock, ci_provider: SimulatedProvider) -> AsyncIntegrationManager:
     """An awaiting manager, set up as `ci_manager` is, with a store of its own."""
     from cloud_integrations.backends.aes_gcm import AesGcmCipher  # noqa: PLC0415
-    from cloud_integrations.backends.local_keys import AsyncLocalKeyring, LocalKeyring  # noqa: PLC0415
+    from cloud_integrations.backends.local_keys import LocalKeyring  # noqa: PLC0415
     from cloud_integrations.backends.memory import AsyncMemoryStore  # noqa: PLC0415
     from cloud_integrations.manager import AsyncIntegrationManager  # noqa: PLC0415
     from cloud_integrations.ports.wiring import Settings  # noqa: PLC0415
@@ -94,7 +94,7 @@ def ci_async_manager(ci_clock: FixedClock, ci_provider: SimulatedProvider) -> As
     return AsyncIntegrationManager(
         store=AsyncMemoryStore(ci_clock),
         transport=AsyncSimulatedTransport(ci_provider),
-        keys=AsyncLocalKeyring(LocalKeyring([LocalKeyring.generate_key("test")])),
+        keys=LocalKeyring([LocalKeyring.generate_key("test")]),
         cipher=AesGcmCipher(),
         providers=Catalogue.of(*ci_provider.catalogue_entries()),
         applications=[ci_provider.application()],

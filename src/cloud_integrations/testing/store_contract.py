@@ -32,8 +32,15 @@ from cloud_integrations.domain.identifiers import ContextId, IntegrationId, Prov
 from cloud_integrations.domain.integration import AccountFacts, DueIntegration, Integration, Phase, SealedCredential, State
 from cloud_integrations.domain.pending import PendingAuthorization
 from cloud_integrations.domain.provider import AuthType
+from cloud_integrations.domain.rekeying import KeyUsage, SealedRow
 from cloud_integrations.domain.removal import Revocation
-from cloud_integrations.errors import IntegrationExistsError, IntegrationNotFoundError, StaleWriteError, UnstorableValueError
+from cloud_integrations.errors import (
+    IntegrationExistsError,
+    IntegrationNotFoundError,
+    KeyRetiredError,
+    StaleWriteError,
+    UnstorableValueError,
+)
 from cloud_integrations.ports.store import (
     MAX_PENDING,
     RECONNECT_OWNER,
@@ -46,11 +53,17 @@ from cloud_integrations.ports.store import (
     Change,
     ClosePending,
     DelayRevocation,
+    DestroyKey,
     EraseIntegration,
+    EraseTenant,
     FinishRevocation,
     MarkSent,
     Record,
+    RefuseKeys,
     ReplaceCredential,
+    Reseal,
+    RewrapKey,
+    RotateKey,
     SaveFacts,
     SaveRenewal,
     SettleAttempt,
@@ -62,6 +75,12 @@ from .clock import START, FixedClock
 
 ACME = TenantId("acme")
 GLOBEX = TenantId("globex")
+NEWCOMER = TenantId("initech")
+"""Has no data key yet."""
+SEALING_KEY = UUID("0190a1b2-0000-7000-8000-5ea1ed000001")
+"""The data key of the others."""
+NEXT_KEY = UUID("0190a1b2-0000-7000-8000-5ea1ed000002")
+"""The data key that `rotated` puts in its place."""
 PROVIDER = ProviderId(UUID("11111111-1111-5111-8111-111111111111"))
 OTHER_PROVIDER = ProviderId(UUID("22222222-2222-5222-8222-222222222222"))
 CONTEXT = ContextId(UUID("33333333-3333-5333-8333-333333333333"))
@@ -130,7 +149,9 @@ def an_integration(tenant_id: TenantId = ACME, provider_id: ProviderId = PROVIDE
 
 def a_credential(generation: int = 1, mark: bytes = b"fake") -> SealedCredential:
     """Make an OAuth2 credential of bytes that are no text."""
-    return SealedCredential(generation=generation, access_token=mark + b"\x00\xff access", refresh_token=mark + b"\x00\xff refresh")
+    return SealedCredential(
+        generation=generation, key_id=SEALING_KEY, access_token=mark + b"\x00\xff access", refresh_token=mark + b"\x00\xff refresh"
+    )
 
 
 def a_pending(tenant_id: TenantId = ACME, **changes: Any) -> PendingAuthorization:
@@ -149,6 +170,7 @@ def a_pending(tenant_id: TenantId = ACME, **changes: Any) -> PendingAuthorizatio
         redirect_uri="https://app.example/callback",
         scopes=("read",),
         sealed_verifier=b"fake\x00sealed",
+        key_id=SEALING_KEY,
         issuer="https://issuer.example",
         variables={"region": "eu"},
         return_to="/settings",
@@ -176,6 +198,37 @@ def a_key(tenant_id: TenantId = ACME, version: int = 1, **changes: Any) -> Wrapp
     return replace(key, **changes)
 
 
+def add_sealing_keys(store: Any, /, *tenant_ids: TenantId) -> None:
+    """Give tenants the data key under which everything here claims to be sealed."""
+    store.apply(*(AddKey(key=a_key(tenant_id, key_id=SEALING_KEY)) for tenant_id in tenant_ids))
+
+
+def rotated(tenant_id: TenantId = ACME, **changes: Any) -> RotateKey:
+    """Put `NEXT_KEY` in the place of the tenant's data key, a second later."""
+    key = a_key(tenant_id, version=2, key_id=NEXT_KEY, created_at=START + SECOND)
+    return RotateKey(key=replace(key, **changes), replaces=SEALING_KEY)
+
+
+def row_of(facts: Integration) -> SealedRow:
+    """Describe the sealed fields of an integration that holds `a_credential()`."""
+    credential = a_credential()
+    assert credential.access_token is not None
+    assert credential.refresh_token is not None
+    return SealedRow(
+        table="ci_integration",
+        tenant_id=facts.tenant_id,
+        row=str(facts.id),
+        generation=1,
+        key_id=SEALING_KEY,
+        sealed={"access_token": credential.access_token, "refresh_token": credential.refresh_token},
+    )
+
+
+def resealed(row: SealedRow, key_id: UUID = NEXT_KEY) -> tuple[SealedRow, SealedRow]:
+    """Pair a row with itself, sealed anew."""
+    return row, replace(row, key_id=key_id, sealed={field: b"anew\x00" + value for field, value in row.sealed.items()})
+
+
 def a_revocation(tenant_id: TenantId = ACME, **changes: Any) -> Revocation:
     """Make an entry of the outbox that is due now."""
     entry = Revocation(
@@ -187,6 +240,7 @@ def a_revocation(tenant_id: TenantId = ACME, **changes: Any) -> Revocation:
         context_id=CONTEXT,
         kind="refresh",
         sealed_token=b"fake\x00token",
+        key_id=SEALING_KEY,
         variables={"region": "eu"},
         next_attempt_at=START,
         created_at=START,
@@ -245,8 +299,10 @@ class _Contract:
 
     @pytest.fixture
     def door(self, store: Store | AsyncStore, runner: asyncio.Runner) -> Door:
-        """The store under test, called in one way."""
-        return Door(store, runner)
+        """The store under test, called in one way; its tenants have a data key."""
+        door = Door(store, runner)
+        add_sealing_keys(door, ACME, GLOBEX)
+        return door
 
     @pytest.fixture
     def facts(self, door: Door) -> Integration:
@@ -278,7 +334,7 @@ class _Integrations(_Contract):
             reason="a word",
             state=State.NEEDS_REAUTH,
         )
-        credential = SealedCredential(generation=1, api_key=b"fake\x00key", api_secret=None)
+        credential = SealedCredential(generation=1, key_id=SEALING_KEY, api_key=b"fake\x00key", api_secret=None)
         door.apply(AddIntegration(facts=facts, credential=credential))
         found = door.find_integration(ACME, facts.id)
         assert (found.facts, found.credential, found.marks.due_at) == (facts, credential, None)
@@ -286,7 +342,7 @@ class _Integrations(_Contract):
 
     def test_a_long_token_is_kept_whole(self, door: Door) -> None:
         token = bytes(range(256)) * 192
-        credential = SealedCredential(generation=1, access_token=token)
+        credential = SealedCredential(generation=1, key_id=SEALING_KEY, access_token=token)
         facts = an_integration()
         door.apply(AddIntegration(facts=facts, credential=credential))
         assert door.find_integration(ACME, facts.id).credential == credential
@@ -305,10 +361,10 @@ class _Integrations(_Contract):
     @pytest.mark.parametrize(
         ("auth_type", "held"),
         [
-            (AuthType.OAUTH2, SealedCredential(generation=1, api_key=b"fake")),
-            (AuthType.OAUTH2, SealedCredential(generation=1, refresh_token=b"fake")),
-            (AuthType.API_KEY, SealedCredential(generation=1, access_token=b"fake")),
-            (AuthType.API_KEY, SealedCredential(generation=1, api_key=b"fake", refresh_token=b"fake")),
+            (AuthType.OAUTH2, SealedCredential(generation=1, key_id=SEALING_KEY, api_key=b"fake")),
+            (AuthType.OAUTH2, SealedCredential(generation=1, key_id=SEALING_KEY, refresh_token=b"fake")),
+            (AuthType.API_KEY, SealedCredential(generation=1, key_id=SEALING_KEY, access_token=b"fake")),
+            (AuthType.API_KEY, SealedCredential(generation=1, key_id=SEALING_KEY, api_key=b"fake", refresh_token=b"fake")),
         ],
     )
     def test_a_credential_of_another_kind_cannot_be_kept(self, door: Door, auth_type: AuthType, held: SealedCredential) -> None:
@@ -318,7 +374,7 @@ class _Integrations(_Contract):
 
     def test_a_credential_is_not_replaced_by_one_of_another_kind(self, door: Door, facts: Integration) -> None:
         before = door.find_integration(ACME, facts.id)
-        strange = SealedCredential(generation=2, api_key=b"fake")
+        strange = SealedCredential(generation=2, key_id=SEALING_KEY, api_key=b"fake")
         door.apply(lease(facts))
         for change in (ReplaceCredential(facts=facts, credential=strange, expected_generation=1), renewed(facts, credential=strange)):
             with pytest.raises(UnstorableValueError):
@@ -334,6 +390,8 @@ class _Integrations(_Contract):
         changed: dict[str, Any] = {what: value}
         facts = an_integration(**changed)
         try:
+            if facts.tenant_id != ACME:
+                add_sealing_keys(door, facts.tenant_id)
             door.apply(AddIntegration(facts=facts, credential=a_credential()))
         except UnstorableValueError:
             kept: tuple[Integration, ...] = ()
@@ -433,9 +491,10 @@ class _Atomicity(_Contract):
                 AddIntegration(facts=added, credential=a_credential()),
                 SaveFacts(facts=replace(facts, name="Other name"), expected_state=State.ACTIVE),
                 AddPending(pending=a_pending()),
-                AddKey(key=a_key()),
-                AddKeyCheck(check=KeyCheck(kek_uri="local:test", kek_key_id=b"fake-kek-16bytes", check_value=b"fake check")),
                 AddRevocation(revocation=entry),
+                RotateKey(key=a_key(version=2), replaces=SEALING_KEY),
+                RefuseKeys(tenant_id=ACME, min_version=2),
+                AddKeyCheck(check=KeyCheck(kek_uri="local:test", kek_key_id=b"fake-kek-16bytes", canary=b"fake check")),
                 EraseIntegration(tenant_id=ACME, integration_id=facts.id, expected_generation=99),
             )
         assert everything(door) == before
@@ -466,6 +525,7 @@ def everything(door: Any) -> tuple[object, ...]:
         door.find_credential(ACME, PROVIDER),
         door.has_pending(ACME, PROVIDER),
         door.find_active_key(ACME),
+        door.list_keys(limit=100),
         door.list_key_checks(),
         door.list_kek_ids(),
         door.count_revocations(),
@@ -479,13 +539,14 @@ class _Tenants(_Contract):
     def test_tenants_share_nothing(self, door: Door, facts: Integration) -> None:
         # The same ids and names on purpose.
         twin = replace(facts, tenant_id=GLOBEX, name="Twin")
-        key = a_key()
+        key = a_key(version=2, state=KeyState.DECRYPT_ONLY)
         door.apply(AddKey(key=key), Record(event=an_event()), AddPending(pending=a_pending()))
         assert door.find_integration(GLOBEX, facts.id) is None
         assert door.find_credential(GLOBEX, PROVIDER) is None
         assert door.list_integrations(GLOBEX) == ()
         assert door.find_key(GLOBEX, key.key_id) is None
-        assert door.find_active_key(GLOBEX) is None
+        assert door.find_active_key(GLOBEX).tenant_id == GLOBEX
+        assert {key.tenant_id for key in door.list_keys(tenant_id=GLOBEX, limit=10)} == {GLOBEX}
         assert not door.has_pending(GLOBEX, PROVIDER)
         assert door.list_audit(GLOBEX) == ()
         assert door.list_audit_newest(GLOBEX) == ()
@@ -503,7 +564,7 @@ class _Tenants(_Contract):
             (ReplaceCredential(facts=strange, credential=a_credential(2), expected_generation=1), IntegrationNotFoundError),
             (EraseIntegration(tenant_id=GLOBEX, integration_id=facts.id, expected_generation=1), IntegrationNotFoundError),
             (replace(lease(facts), tenant_id=GLOBEX), StaleWriteError),
-            (SaveRenewal(facts=strange, credential=a_credential(2), lease_token=1, refreshed_at=START), IntegrationNotFoundError),
+            (renewed(strange), IntegrationNotFoundError),
         ):
             with pytest.raises(error):
                 door.apply(cast("Change", change))
@@ -514,6 +575,7 @@ class _Tenants(_Contract):
 
     def test_tenants_differ_by_case_accent_and_space(self, door: Door) -> None:
         names = [TenantId(name) for name in ("acme", "Acme", "ACME", "ácme", "acme-", "acme ", " acme")]
+        add_sealing_keys(door, *names[1:])
         for tenant_id in names:
             door.apply(AddIntegration(facts=an_integration(tenant_id), credential=a_credential()), Record(event=an_event(tenant_id)))
         for tenant_id in names:
@@ -537,7 +599,9 @@ def lease(facts: Integration, /, **changes: Any) -> TakeLease:
 
 def sent(facts: Integration, /, **changes: Any) -> MarkSent:
     """Mark the first lease as sent."""
-    change = MarkSent(tenant_id=facts.tenant_id, integration_id=facts.id, lease_token=1, generation=1, needed=8 * SECOND)
+    change = MarkSent(
+        tenant_id=facts.tenant_id, integration_id=facts.id, lease_token=1, attempt_id="attempt-1", generation=1, needed=8 * SECOND
+    )
     return replace(change, **changes)
 
 
@@ -547,6 +611,7 @@ def settled(facts: Integration, /, **changes: Any) -> SettleAttempt:
         tenant_id=facts.tenant_id,
         integration_id=facts.id,
         lease_token=1,
+        attempt_id="attempt-1",
         generation=1,
         phase=Phase.IDLE,
         state=State.RETRY,
@@ -564,6 +629,8 @@ def renewed(facts: Integration, /, **changes: Any) -> SaveRenewal:
         facts=replace(facts, scopes=("read",), expires_at=START + timedelta(hours=2), reconnect_before=None, updated_at=START + SECOND),
         credential=a_credential(2, b"renewed"),
         lease_token=1,
+        attempt_id="attempt-1",
+        takes_back=True,
         refreshed_at=START + SECOND,
         due_at=START + timedelta(minutes=100),
     )
@@ -636,14 +703,86 @@ class _Leases(_Contract):
         marks = door.find_integration(ACME, facts.id).marks
         assert (marks.phase, marks.sent_at) == (Phase.SENT, clock.now())
 
+    @pytest.mark.parametrize("state", [State.DISABLED, State.NEEDS_REAUTH])
+    def test_what_was_switched_off_since_the_lease_is_not_asked_for(self, door: Door, facts: Integration, state: State) -> None:
+        door.apply(lease(facts))
+        door.apply(SaveFacts(facts=replace(facts, state=state), expected_state=State.ACTIVE))
+        before = door.find_integration(ACME, facts.id)
+        with pytest.raises(StaleWriteError):
+            door.apply(sent(facts))
+        assert door.find_integration(ACME, facts.id) == before
+
     def test_the_sent_mark_needs_lease_and_generation(self, door: Door, facts: Integration) -> None:
         with pytest.raises(StaleWriteError):
             door.apply(sent(facts, lease_token=0))
         door.apply(lease(facts))
-        for change in (sent(facts, lease_token=2), sent(facts, generation=2), sent(facts, integration_id=IntegrationId(uuid4()))):
+        for change in (
+            sent(facts, lease_token=2),
+            sent(facts, attempt_id="attempt-2"),
+            sent(facts, generation=2),
+            sent(facts, integration_id=IntegrationId(uuid4())),
+        ):
             with pytest.raises(StaleWriteError):
                 door.apply(change)
         assert door.find_integration(ACME, facts.id).marks.phase is Phase.LEASED
+
+    def test_the_first_request_without_an_outcome_is_remembered(self, door: Door, facts: Integration, clock: FixedClock) -> None:
+        first = clock.now()
+        door.apply(lease(facts))
+        door.apply(sent(facts))
+        door.apply(settled(facts, state=State.UNKNOWN))
+        clock.advance(SECOND)
+        # Neither a lease that nothing was sent under, nor another request, nor the user's switch makes it younger.
+        door.apply(lease(facts, length=9 * SECOND))
+        clock.advance(10 * SECOND)
+        unknown = door.find_integration(ACME, facts.id).facts
+        off = replace(unknown, state=State.DISABLED)
+        door.apply(SaveFacts(facts=off, expected_state=State.UNKNOWN))
+        door.apply(SaveFacts(facts=unknown, expected_state=State.DISABLED))
+        door.apply(lease(facts, attempt_id="attempt-3"))
+        door.apply(sent(facts, lease_token=3, attempt_id="attempt-3"))
+        assert door.find_integration(ACME, facts.id).marks.sent_at == first
+        door.apply(renewed(facts, lease_token=3, attempt_id="attempt-3"))
+        assert door.find_integration(ACME, facts.id).marks.sent_at is None
+
+    def test_a_request_whose_outcome_is_known_is_not_remembered(self, door: Door, facts: Integration) -> None:
+        door.apply(lease(facts))
+        door.apply(sent(facts))
+        door.apply(settled(facts, state=State.RETRY))
+        assert door.find_integration(ACME, facts.id).marks.sent_at is None
+
+    def test_late_tokens_leave_another_request_in_flight(self, door: Door, facts: Integration, clock: FixedClock) -> None:
+        door.apply(lease(facts))
+        door.apply(sent(facts))
+        clock.advance(LEASE + SECOND)
+        door.apply(lease(facts, attempt_id="attempt-2"))
+        door.apply(sent(facts, lease_token=2, attempt_id="attempt-2"))
+        door.apply(renewed(facts))
+        marks = door.find_integration(ACME, facts.id).marks
+        assert (marks.phase, marks.sent_at) == (Phase.SENT, clock.now() - LEASE - SECOND)
+
+    def test_late_tokens_before_anybody_has_sent_again_leave_nothing_in_doubt(
+        self, door: Door, facts: Integration, clock: FixedClock
+    ) -> None:
+        door.apply(lease(facts))
+        door.apply(sent(facts))
+        clock.advance(LEASE + SECOND)
+        door.apply(lease(facts, attempt_id="attempt-2"))
+        door.apply(renewed(facts))
+        marks = door.find_integration(ACME, facts.id).marks
+        assert (marks.phase, marks.sent_at) == (Phase.LEASED, None)
+
+    def test_a_number_that_was_given_twice_is_the_lease_of_the_attempt_in_the_row(self, door: Door, facts: Integration) -> None:
+        # The database was restored while `attempt-1` was out, and gave its number again.
+        door.apply(lease(facts, attempt_id="attempt-2"))
+        before = door.find_integration(ACME, facts.id)
+        for change in (sent(facts), settled(facts, state=State.NEEDS_REAUTH)):
+            with pytest.raises(StaleWriteError):
+                door.apply(change)
+        assert door.find_integration(ACME, facts.id) == before
+        door.apply(renewed(facts))
+        marks = door.find_integration(ACME, facts.id).marks
+        assert (marks.phase, marks.lease_owner, marks.writer_lease) == (Phase.LEASED, "worker-1", 1)
 
     def test_a_renewal_is_written_and_ends_its_lease(self, door: Door, facts: Integration) -> None:
         door.apply(lease(facts))
@@ -694,6 +833,24 @@ class _Leases(_Contract):
         door.apply(renewed(facts))
         found = door.find_integration(ACME, facts.id)
         assert (found.facts.state, found.facts.reason) == (State.ACTIVE, None)
+
+    def test_a_renewal_that_a_replay_has_killed_takes_nothing_back(self, door: Door, facts: Integration, clock: FixedClock) -> None:
+        door.apply(lease(facts))
+        clock.advance(LEASE + SECOND)
+        door.apply(lease(facts, attempt_id="attempt-2"))
+        door.apply(settled(facts, lease_token=2, attempt_id="attempt-2", state=State.NEEDS_REAUTH, reason="rotation_lost"))
+        before = door.find_integration(ACME, facts.id)
+        with pytest.raises(StaleWriteError):
+            door.apply(renewed(facts, takes_back=False))
+        assert door.find_integration(ACME, facts.id) == before
+
+    def test_a_renewal_takes_back_what_somebody_else_gave_up_where_nobody_sent_after_it(self, door: Door, facts: Integration) -> None:
+        door.apply(lease(facts))
+        door.apply(sent(facts))
+        # A check found the old access token dead while the new one was on its way.
+        door.apply(SaveFacts(facts=replace(facts, state=State.NEEDS_REAUTH, reason="refused"), expected_state=State.ACTIVE))
+        door.apply(renewed(facts, takes_back=False))
+        assert door.find_integration(ACME, facts.id).facts.state is State.ACTIVE
 
     def test_a_renewal_does_not_switch_on_what_the_user_switched_off(self, door: Door, facts: Integration) -> None:
         door.apply(lease(facts))
@@ -776,6 +933,7 @@ def due(facts: Integration, generation: int = 1) -> DueIntegration:
 def everyone_due(door: Any, number: int) -> list[Integration]:
     """Store integrations of as many tenants, due a second after each other."""
     added = [an_integration(TenantId(f"tenant-{n}")) for n in range(number)]
+    add_sealing_keys(door, *(facts.tenant_id for facts in added))
     door.apply(*[AddIntegration(facts=facts, credential=a_credential(), due_at=START + n * SECOND) for n, facts in enumerate(added)])
     return added
 
@@ -806,7 +964,8 @@ class _Due(_Contract):
     def test_only_what_is_refreshed_is_due(self, door: Door, facts: Integration, clock: FixedClock, state: State) -> None:
         later = START + timedelta(minutes=50)
         added = an_integration(GLOBEX, state=state)
-        reconnected = an_integration(TenantId("initech"))
+        reconnected = an_integration(NEWCOMER)
+        add_sealing_keys(door, NEWCOMER)
         door.apply(
             SaveFacts(facts=replace(facts, state=state), expected_state=State.ACTIVE),
             AddIntegration(facts=added, credential=a_credential(), due_at=later),
@@ -843,7 +1002,7 @@ class _Due(_Contract):
 
     def test_what_cannot_be_refreshed_is_not_due_when_switched_on(self, door: Door) -> None:
         facts = an_integration(state=State.DISABLED)
-        door.apply(AddIntegration(facts=facts, credential=SealedCredential(generation=1, access_token=b"fake")))
+        door.apply(AddIntegration(facts=facts, credential=SealedCredential(generation=1, key_id=SEALING_KEY, access_token=b"fake")))
         door.apply(SaveFacts(facts=replace(facts, state=State.ACTIVE), expected_state=State.DISABLED))
         assert door.find_integration(ACME, facts.id).marks.due_at is None
 
@@ -881,7 +1040,14 @@ class _Pending(_Contract):
 
     def test_what_was_left_empty_stays_empty(self, door: Door) -> None:
         pending = a_pending(
-            reconnects_generation=None, browser_hash=None, scopes=(), sealed_verifier=None, issuer=None, variables={}, return_to=None
+            reconnects_generation=None,
+            browser_hash=None,
+            scopes=(),
+            sealed_verifier=None,
+            key_id=None,
+            issuer=None,
+            variables={},
+            return_to=None,
         )
         door.apply(AddPending(pending=pending))
         assert door.find_pending(pending.state_hash) == pending
@@ -956,60 +1122,548 @@ class _Pending(_Contract):
 
 class _Keys(_Contract):
     def test_a_key_is_found_as_it_was(self, door: Door) -> None:
-        key = a_key()
+        key = a_key(NEWCOMER)
         door.apply(AddKey(key=key))
-        assert door.find_key(ACME, key.key_id) == key
-        assert door.find_active_key(ACME) == key
-        assert door.find_key(ACME, uuid4()) is None
+        assert door.find_key(NEWCOMER, key.key_id) == key
+        assert door.find_active_key(NEWCOMER) == key
+        assert door.find_key(NEWCOMER, uuid4()) is None
 
     def test_a_version_is_there_once(self, door: Door) -> None:
-        door.apply(AddKey(key=a_key(state=KeyState.DECRYPT_ONLY, retired_at=START + SECOND)))
+        door.apply(AddKey(key=a_key(NEWCOMER, state=KeyState.DECRYPT_ONLY, retired_at=START + SECOND)))
         with pytest.raises(StaleWriteError):
-            door.apply(AddKey(key=a_key()))
+            door.apply(AddKey(key=a_key(NEWCOMER)))
 
     def test_one_key_of_a_tenant_is_active(self, door: Door) -> None:
-        first = a_key()
+        first = a_key(NEWCOMER)
         door.apply(AddKey(key=first))
         with pytest.raises(StaleWriteError):
-            door.apply(AddKey(key=a_key(version=2)))
-        for version, state in ((2, KeyState.PRE_ACTIVE), (3, KeyState.DECRYPT_ONLY), (4, KeyState.PRE_ACTIVE)):
-            door.apply(AddKey(key=a_key(version=version, state=state)))
-        assert door.find_active_key(ACME) == first
+            door.apply(AddKey(key=a_key(NEWCOMER, version=2)))
+        for version, state in ((2, KeyState.DECRYPT_ONLY), (3, KeyState.DECRYPT_ONLY), (4, KeyState.DECRYPT_ONLY)):
+            door.apply(AddKey(key=a_key(NEWCOMER, version=version, state=state)))
+        assert door.find_active_key(NEWCOMER) == first
 
     def test_one_of_sixteen_first_keys_wins(self, door: Door) -> None:
-        keys = [a_key() for _ in range(16)]
+        keys = [a_key(NEWCOMER) for _ in range(16)]
         answers = door.together([applying(AddKey(key=key)) for key in keys])
         assert [type(error) for error in refused(answers)] == [StaleWriteError] * 15
-        assert door.find_active_key(ACME) == keys[answers.index(None)]
+        assert door.find_active_key(NEWCOMER) == keys[answers.index(None)]
 
     def test_without_an_active_key_there_is_none(self, door: Door) -> None:
-        assert door.find_active_key(ACME) is None
-        door.apply(AddKey(key=a_key(state=KeyState.DESTROYED, destroyed_at=START)))
-        assert door.find_active_key(ACME) is None
+        assert door.find_active_key(NEWCOMER) is None
+        door.apply(AddKey(key=a_key(NEWCOMER, state=KeyState.DESTROYED, destroyed_at=START)))
+        assert door.find_active_key(NEWCOMER) is None
 
-    def test_the_first_check_value_stays(self, door: Door) -> None:
-        check = KeyCheck(kek_uri="local:a", kek_key_id=b"fake-kek-a-bytes", check_value=b"fake\x00check")
-        other = KeyCheck(kek_uri="local:b", kek_key_id=b"fake-kek-b-bytes", check_value=b"fake other")
+    def test_the_first_canary_stays(self, door: Door) -> None:
+        check = KeyCheck(kek_uri="local:a", kek_key_id=b"fake-kek-a-bytes", canary=b"fake\x00check")
+        other = KeyCheck(kek_uri="local:b", kek_key_id=b"fake-kek-b-bytes", canary=b"fake other")
         door.apply(AddKeyCheck(check=check), AddKeyCheck(check=other))
         # What follows in the same unit of work is made all the same.
-        door.apply(AddKeyCheck(check=replace(check, check_value=b"fake changed")), AddRevocation(revocation=a_revocation()))
+        door.apply(AddKeyCheck(check=replace(check, canary=b"fake changed")), AddRevocation(revocation=a_revocation()))
         assert sorted(door.list_key_checks(), key=lambda found: found.kek_uri) == [check, other]
         assert door.count_revocations() == 1
 
-    def test_one_check_value_stays_of_many_at_once(self, door: Door) -> None:
-        checks = [KeyCheck(kek_uri="local:a", kek_key_id=b"fake-kek-a-bytes", check_value=b"fake %d" % number) for number in range(8)]
+    def test_one_canary_stays_of_many_at_once(self, door: Door) -> None:
+        checks = [KeyCheck(kek_uri="local:a", kek_key_id=b"fake-kek-a-bytes", canary=b"fake %d" % number) for number in range(8)]
         assert refused(door.together([applying(AddKeyCheck(check=check)) for check in checks])) == []
         assert len(door.list_key_checks()) == 1
 
     def test_the_wrapping_keys_in_use_are_listed_once(self, door: Door) -> None:
         old, new, gone = b"fake-kek-1-bytes", b"fake-kek-2-bytes", b"fake-kek-3-bytes"
         door.apply(
-            AddKey(key=a_key(kek_key_id=old)),
-            AddKey(key=a_key(GLOBEX, kek_key_id=old)),
-            AddKey(key=a_key(version=2, state=KeyState.DECRYPT_ONLY, kek_key_id=new)),
-            AddKey(key=a_key(version=3, state=KeyState.DESTROYED, kek_key_id=gone)),
+            AddKey(key=a_key(NEWCOMER, kek_key_id=old)),
+            AddKey(key=a_key(TenantId("hooli"), kek_key_id=old)),
+            AddKey(key=a_key(NEWCOMER, version=2, state=KeyState.DECRYPT_ONLY, kek_key_id=new)),
+            AddKey(key=a_key(NEWCOMER, version=3, state=KeyState.DESTROYED, kek_key_id=gone)),
         )
-        assert sorted(door.list_kek_ids()) == [old, new]
+        assert sorted(door.list_kek_ids()) == sorted([old, new, b"fake-kek-16bytes"])
+
+
+SEALED_ROWS = ("an integration", "an authorization", "a revocation")
+"""One of each table."""
+SEALING = ("an integration", "a reconnect", "a renewal", "an authorization", "a revocation")
+"""Everything that is written sealed."""
+
+
+def sealing(what: str, facts: Integration, key_id: UUID) -> Change:
+    """Seal something with this key; *facts* has a lease."""
+    first, second = (replace(a_credential(generation, b"sealed"), key_id=key_id) for generation in (1, 2))
+    match what:
+        case "an integration":
+            return AddIntegration(facts=an_integration(facts.tenant_id, OTHER_PROVIDER), credential=first)
+        case "a reconnect":
+            return ReplaceCredential(facts=facts, credential=second, expected_generation=1)
+        case "a renewal":
+            return renewed(facts, credential=second)
+        case "an authorization":
+            return AddPending(pending=a_pending(facts.tenant_id, key_id=key_id))
+        case _:
+            return AddRevocation(revocation=a_revocation(facts.tenant_id, key_id=key_id))
+
+
+class _Fence(_Contract):
+    @pytest.mark.parametrize("what", SEALING)
+    def test_nothing_is_sealed_but_under_the_active_key(self, door: Door, facts: Integration, what: str) -> None:
+        door.apply(lease(facts))
+        foreign, newer = uuid4(), uuid4()
+        door.apply(rotated(), AddKey(key=a_key(ACME, version=3, key_id=newer, state=KeyState.DECRYPT_ONLY)))
+        door.apply(rotated(GLOBEX, key_id=foreign))
+        before = everything(door)
+        for key_id in (SEALING_KEY, newer, foreign, uuid4()):
+            with pytest.raises(KeyRetiredError):
+                door.apply(Record(event=an_event()), sealing(what, facts, key_id))
+            assert everything(door) == before
+        door.apply(sealing(what, facts, NEXT_KEY))
+        assert everything(door) != before
+
+    @pytest.mark.parametrize("what", SEALING)
+    def test_nothing_is_sealed_under_a_key_that_is_refused(self, door: Door, facts: Integration, what: str) -> None:
+        door.apply(lease(facts))
+        door.apply(RefuseKeys(tenant_id=ACME, min_version=2))
+        before = everything(door)
+        with pytest.raises(KeyRetiredError):
+            door.apply(sealing(what, facts, SEALING_KEY))
+        assert everything(door) == before
+
+    def test_an_authorization_without_a_verifier_needs_no_key(self, door: Door) -> None:
+        pending = a_pending(NEWCOMER, sealed_verifier=None, key_id=None)
+        door.apply(AddPending(pending=pending))
+        assert door.find_pending(pending.state_hash) == pending
+
+    @pytest.mark.requirement("ENC-10")
+    def test_who_seals_while_keys_change_seals_under_the_active_one_or_not_at_all(self, door: Door) -> None:
+        """Writers, rotations, removals and an erasure at once: each succeeds or is told why, and nothing is left that does not open."""
+        tenants = [TenantId(f"tenant-{number}") for number in range(4)]
+        add_sealing_keys(door, *tenants)
+        held = [an_integration(tenant_id) for tenant_id in tenants]
+        door.apply(*[AddIntegration(facts=facts, credential=a_credential()) for facts in held])
+        door.apply(*[lease(facts) for facts in held])
+        calls = []
+        for facts in held:
+            tenant_id = facts.tenant_id
+            record = Record(event=an_event(tenant_id))
+            calls += [
+                applying(renewed(facts), record),
+                applying(rotated(tenant_id), record),
+                applying(AddPending(pending=a_pending(tenant_id)), record),
+                applying(
+                    AddRevocation(revocation=a_revocation(tenant_id)),
+                    EraseIntegration(tenant_id=tenant_id, integration_id=facts.id, expected_generation=1),
+                    record,
+                ),
+                applying(EraseTenant(tenant_id=tenant_id, erased_at=START), record),
+                applying(Reseal(rows=tuple(resealed(row_of(other)) for other in held))),
+            ]
+        answers = door.together(calls)
+        assert {type(error) for error in refused(answers)} <= {KeyRetiredError, StaleWriteError, IntegrationNotFoundError}
+        for tenant_id in tenants:
+            (*_, newest) = door.list_keys(tenant_id=tenant_id, limit=10) or (None,)
+            for facts in door.list_integrations(tenant_id):
+                assert newest is not None
+                assert door.find_key(tenant_id, door.find_integration(tenant_id, facts.id).credential.key_id) is not None
+        assert door.list_returned_keys(limit=10) == ()
+
+
+class _Rotation(_Contract):
+    def test_a_replaced_key_only_opens_and_the_new_one_seals(self, door: Door) -> None:
+        old, other = door.find_active_key(ACME), door.find_active_key(GLOBEX)
+        change = rotated()
+        door.apply(change)
+        assert door.find_active_key(ACME) == change.key
+        assert door.find_key(ACME, SEALING_KEY) == replace(old, state=KeyState.DECRYPT_ONLY, retired_at=change.key.created_at)
+        assert door.find_active_key(GLOBEX) == other
+        assert {key.key_id for key in door.find_keys([ACME, NEWCOMER])} == {SEALING_KEY, change.key.key_id}
+        assert door.find_keys([]) == ()
+        assert (door.last_key_version(ACME), door.last_key_version(GLOBEX), door.last_key_version(NEWCOMER)) == (2, 1, 0)
+
+    def test_only_the_active_key_is_replaced_and_by_a_new_version(self, door: Door) -> None:
+        only_opens = a_key(version=7, state=KeyState.DECRYPT_ONLY)
+        door.apply(AddKey(key=only_opens))
+        before = everything(door)
+        for change in (
+            replace(rotated(), replaces=uuid4()),
+            replace(rotated(), replaces=only_opens.key_id),
+            rotated(NEWCOMER),
+            rotated(version=1),
+            rotated(version=7),
+        ):
+            with pytest.raises(StaleWriteError):
+                door.apply(change)
+            assert everything(door) == before
+
+    @pytest.mark.requirement("ENC-12")
+    def test_one_of_sixteen_rotations_wins(self, door: Door) -> None:
+        changes = [rotated(key_id=uuid4()) for _ in range(16)]
+        answers = door.together([applying(change) for change in changes])
+        assert [type(error) for error in refused(answers)] == [StaleWriteError] * 15
+        assert door.find_active_key(ACME) == changes[answers.index(None)].key
+        assert [key.version for key in door.list_keys(tenant_id=ACME, limit=10)] == [1, 2]
+
+
+def rewrapped(before: WrappedKey, /, **changes: Any) -> RewrapKey:
+    """Wrap a key with another wrapping key."""
+    change = RewrapKey(before=before, kek_uri="local:next", kek_key_id=b"next-kek-16bytes", wrapped=b"fake\x00rewrapped")
+    return replace(change, **changes)
+
+
+class _Rewrapping(_Contract):
+    def test_the_wrapping_changes_and_nothing_else(self, door: Door) -> None:
+        door.apply(rotated())
+        for before in door.list_keys(tenant_id=ACME, limit=10):
+            door.apply(rewrapped(before))
+            assert door.find_key(ACME, before.key_id) == replace(
+                before, kek_uri="local:next", kek_key_id=b"next-kek-16bytes", wrapped=b"fake\x00rewrapped"
+            )
+        assert door.find_active_key(GLOBEX).kek_uri == "local:test"
+
+    def test_a_key_that_is_wrapped_otherwise_by_now_is_left(self, door: Door) -> None:
+        gone = a_key(version=2, state=KeyState.DESTROYED, destroyed_at=START, wrapped=b"")
+        door.apply(AddKey(key=gone))
+        key = door.find_active_key(ACME)
+        before = everything(door)
+        for strange in (
+            replace(key, wrapped=b"fake\x00other"),
+            replace(key, kek_key_id=b"fake-kek-another"),
+            replace(key, key_id=uuid4()),
+            replace(key, tenant_id=NEWCOMER),
+            gone,
+        ):
+            with pytest.raises(StaleWriteError):
+                door.apply(rewrapped(strange))
+            assert everything(door) == before
+
+    @pytest.mark.requirement("ENC-11")
+    def test_one_of_sixteen_rewrappings_wins(self, door: Door) -> None:
+        before = door.find_active_key(ACME)
+        changes = [rewrapped(before, wrapped=b"fake %d" % number) for number in range(16)]
+        answers = door.together([applying(change) for change in changes])
+        assert [type(error) for error in refused(answers)] == [StaleWriteError] * 15
+        assert door.find_active_key(ACME).wrapped == changes[answers.index(None)].wrapped
+
+
+def destroying(tenant_id: TenantId = ACME, key_id: UUID = SEALING_KEY) -> DestroyKey:
+    """Destroy the first data key of the tenant."""
+    return DestroyKey(tenant_id=tenant_id, key_id=key_id, destroyed_at=START + 2 * SECOND)
+
+
+class _Destruction(_Contract):
+    def test_a_destroyed_key_is_not_found_and_its_version_stays_taken(self, door: Door) -> None:
+        door.apply(rotated(kek_key_id=b"next-kek-16bytes"), rotated(GLOBEX, kek_key_id=b"next-kek-16bytes"))
+        door.apply(destroying())
+        assert door.find_key(ACME, SEALING_KEY) is None
+        assert [key.version for key in door.list_keys(tenant_id=ACME, limit=10)] == [2]
+        assert door.last_key_version(ACME) == 2
+        for again in (AddKey(key=a_key(state=KeyState.DECRYPT_ONLY)), destroying()):
+            with pytest.raises(StaleWriteError):
+                door.apply(again)
+        # Only the other tenant's needs the old wrapping key.
+        assert b"fake-kek-16bytes" in door.list_kek_ids()
+        door.apply(destroying(GLOBEX))
+        assert door.list_kek_ids() == (b"next-kek-16bytes",)
+
+    def test_the_last_version_is_remembered_when_it_is_destroyed(self, door: Door) -> None:
+        door.apply(AddKey(key=a_key(NEWCOMER, version=5, state=KeyState.DESTROYED, destroyed_at=START)))
+        assert door.last_key_version(NEWCOMER) == 5
+
+    def test_a_key_that_is_active_or_not_there_is_not_destroyed(self, door: Door) -> None:
+        before = everything(door)
+        for change in (destroying(), destroying(ACME, uuid4()), destroying(NEWCOMER)):
+            with pytest.raises(StaleWriteError):
+                door.apply(change)
+        assert everything(door) == before
+
+    @pytest.mark.parametrize("what", SEALED_ROWS)
+    def test_a_key_that_seals_a_row_is_not_destroyed(self, door: Door, what: str) -> None:
+        door.apply(sealing(what, an_integration(), SEALING_KEY), rotated(), rotated(GLOBEX))
+        with pytest.raises(StaleWriteError):
+            door.apply(destroying())
+        assert door.find_key(ACME, SEALING_KEY).state is KeyState.DECRYPT_ONLY
+        # The other tenant's key has the same id, and seals nothing.
+        door.apply(destroying(GLOBEX))
+        (row,) = door.list_sealed([(ACME, SEALING_KEY)], limit=10)
+        door.apply(Reseal(rows=(resealed(row),)))
+        door.apply(destroying())
+
+
+class _Resealing(_Contract):
+    @pytest.fixture
+    def rows(self, door: Door, facts: Integration) -> tuple[SealedRow, ...]:
+        """One row of each table, sealed under a key that was then replaced."""
+        door.apply(lease(facts), AddPending(pending=a_pending()), AddRevocation(revocation=a_revocation()), rotated())
+        rows: tuple[SealedRow, ...] = door.list_sealed([(ACME, SEALING_KEY)], limit=10)
+        return rows
+
+    def test_the_sealed_fields_change_and_nothing_else(self, door: Door, facts: Integration) -> None:
+        pending, entry = a_pending(), a_revocation()
+        door.apply(lease(facts))
+        door.apply(sent(facts), AddPending(pending=pending), AddRevocation(revocation=entry), rotated())
+        before = door.find_integration(ACME, facts.id)
+        rows = {row.table: row for row in door.list_sealed([(ACME, SEALING_KEY)], limit=10)}
+        assert rows["ci_integration"] == row_of(facts)
+        assert (rows["ci_authorization"].row, rows["ci_authorization"].sealed) == (
+            pending.state_hash.hex(),
+            {"verifier": pending.sealed_verifier},
+        )
+        assert (rows["ci_revocation"].row, rows["ci_revocation"].sealed) == (str(entry.id), {"token": entry.sealed_token})
+        anew = [resealed(row) for row in rows.values()]
+        door.apply(Reseal(rows=tuple(anew)))
+        assert door.list_sealed([(ACME, SEALING_KEY)], limit=10) == ()
+        found = door.list_sealed([(ACME, NEXT_KEY)], limit=10)
+        assert sorted(found, key=_table) == sorted((after for _, after in anew), key=_table)
+        credential = replace(
+            a_credential(), key_id=NEXT_KEY, access_token=b"anew\x00fake\x00\xff access", refresh_token=b"anew\x00fake\x00\xff refresh"
+        )
+        assert door.find_integration(ACME, facts.id) == replace(before, credential=credential)
+        assert door.find_pending(pending.state_hash) == replace(pending, key_id=NEXT_KEY, sealed_verifier=b"anew\x00fake\x00sealed")
+        (claimed,) = door.claim_revocations(limit=1, hold=NO_TIME)
+        assert claimed == replace(entry, key_id=NEXT_KEY, sealed_token=b"anew\x00fake\x00token")
+
+    def test_a_row_of_another_generation_is_left(self, door: Door, facts: Integration, rows: tuple[SealedRow, ...]) -> None:
+        credential = replace(a_credential(2, b"renewed"), key_id=NEXT_KEY)
+        door.apply(renewed(facts, credential=credential))
+        door.apply(Reseal(rows=tuple(resealed(row) for row in rows)))
+        assert door.find_integration(ACME, facts.id).credential == credential
+        # Of one unit of work, the rows that are as they were are written.
+        assert len(door.list_sealed([(ACME, NEXT_KEY)], limit=10)) == len(rows) == 3
+
+    def test_a_row_under_another_key_is_left(self, door: Door, rows: tuple[SealedRow, ...]) -> None:
+        door.apply(Reseal(rows=tuple(resealed(row) for row in rows)))
+        before = sorted(door.list_sealed([(ACME, NEXT_KEY)], limit=10), key=_table)
+        late = [(row, replace(row, key_id=NEXT_KEY, sealed=dict.fromkeys(row.sealed, b"late"))) for row in rows]
+        door.apply(Reseal(rows=tuple(late)))
+        assert sorted(door.list_sealed([(ACME, NEXT_KEY)], limit=10), key=_table) == before
+
+    @pytest.mark.parametrize("key_id", [SEALING_KEY, uuid4()], ids=["replaced", "unknown"])
+    def test_nothing_is_resealed_under_a_key_that_is_not_active(self, door: Door, rows: tuple[SealedRow, ...], key_id: UUID) -> None:
+        door.apply(Reseal(rows=tuple(resealed(row, key_id) for row in rows)))
+        assert sorted(door.list_sealed([(ACME, SEALING_KEY)], limit=10), key=_table) == sorted(rows, key=_table)
+
+    def test_nothing_is_resealed_under_a_key_that_is_refused(self, door: Door, rows: tuple[SealedRow, ...]) -> None:
+        door.apply(RefuseKeys(tenant_id=ACME, min_version=3))
+        door.apply(Reseal(rows=tuple(resealed(row) for row in rows)))
+        assert door.list_sealed([(ACME, NEXT_KEY)], limit=10) == ()
+
+    def test_a_row_that_would_lose_or_gain_a_field_is_left(self, door: Door, facts: Integration, rows: tuple[SealedRow, ...]) -> None:
+        before = door.find_integration(ACME, facts.id)
+        row = row_of(facts)
+        assert row in rows
+        for sealed in ({"access_token": b"fake"}, {**row.sealed, "api_key": b"fake"}, {}):
+            door.apply(Reseal(rows=((row, replace(row, key_id=NEXT_KEY, sealed=sealed)),)))
+        assert door.find_integration(ACME, facts.id) == before
+
+    def test_rows_that_are_gone_and_no_rows_are_no_error(self, door: Door, facts: Integration, rows: tuple[SealedRow, ...]) -> None:
+        door.apply(EraseIntegration(tenant_id=ACME, integration_id=facts.id, expected_generation=1))
+        door.apply(Reseal(rows=(resealed(row_of(facts)),)), Reseal(rows=()))
+        assert len(door.list_sealed([(ACME, SEALING_KEY)], limit=10)) == len(rows) - 1
+
+    @pytest.mark.requirement("ENC-10")
+    def test_tokens_that_a_refresh_brings_meanwhile_survive(self, door: Door) -> None:
+        held = [an_integration(TenantId(f"tenant-{number}")) for number in range(12)]
+        tenants = [facts.tenant_id for facts in held]
+        add_sealing_keys(door, *tenants)
+        door.apply(*[AddIntegration(facts=facts, credential=a_credential()) for facts in held])
+        door.apply(*[lease(facts) for facts in held], *[rotated(tenant_id) for tenant_id in tenants])
+        credential = replace(a_credential(2, b"renewed"), key_id=NEXT_KEY)
+        renewals = [applying(renewed(facts, credential=credential), Record(event=an_event(facts.tenant_id))) for facts in held]
+        rows = [resealed(row_of(facts)) for facts in held]
+        orders = [rows, rows[::-1]]
+        resealings = [applying(Reseal(rows=tuple(order))) for order in orders * 2]
+        answers = door.together([*resealings[:2], *renewals, *resealings[2:]])
+        assert refused(answers) == []
+        assert [door.find_integration(facts.tenant_id, facts.id).credential for facts in held] == [credential] * len(held)
+
+    def test_what_is_sealed_is_listed_up_to_a_limit(self, door: Door, facts: Integration, rows: tuple[SealedRow, ...]) -> None:
+        everywhere = [(ACME, SEALING_KEY), (GLOBEX, SEALING_KEY), (ACME, NEXT_KEY)]
+        door.apply(AddRevocation(revocation=a_revocation(GLOBEX)), AddPending(pending=a_pending(sealed_verifier=None, key_id=None)))
+        assert {row.tenant_id for row in door.list_sealed(everywhere, limit=10)} == {ACME, GLOBEX}
+        for limit in range(1, 5):
+            listed = door.list_sealed(everywhere, limit=limit)
+            assert len({(row.table, row.tenant_id, row.row) for row in listed}) == limit
+        assert len(door.list_sealed(everywhere, limit=10)) == 4
+        assert sorted(door.list_sealed([(ACME, SEALING_KEY)], limit=10), key=_table) == sorted(rows, key=_table)
+        assert row_of(facts) in door.list_sealed([(ACME, SEALING_KEY)], limit=10)
+        for nothing in ([], [(GLOBEX, NEXT_KEY)], [(ACME, uuid4())]):
+            assert door.list_sealed(nothing, limit=10) == ()
+
+
+def _table(row: SealedRow) -> str:
+    return row.table
+
+
+class _ListedKeys(_Contract):
+    def test_all_keys_are_listed_page_by_page(self, door: Door) -> None:
+        # Which of two names comes first is the store's own business.
+        names = [TenantId(name) for name in ("a", "B", "b", "á", "ab", "a b", "z")]
+        keys = [a_key(name, version=version, state=KeyState.DECRYPT_ONLY) for name in names for version in (1, 2, 10)]
+        gone = [a_key(name, version=3, state=KeyState.DESTROYED, destroyed_at=START) for name in names]
+        door.apply(*[AddKey(key=key) for key in (*reversed(keys), *gone)])
+        for limit in (1, 2, 5, 100):
+            listed: list[WrappedKey] = []
+            while page := door.list_keys(after=_place_of(listed), limit=limit):
+                assert len(page) <= limit
+                listed += page
+            assert sorted(listed, key=_by_place) == sorted([*keys, *(door.find_active_key(name) for name in (ACME, GLOBEX))], key=_by_place)
+            of_one_tenant = [
+                key.tenant_id for number, key in enumerate(listed) if number == 0 or listed[number - 1].tenant_id != key.tenant_id
+            ]
+            assert len(of_one_tenant) == len(set(of_one_tenant)) == 9
+            assert [key.version for key in listed if key.tenant_id == "b"] == [1, 2, 10]
+
+    def test_the_keys_of_one_tenant_are_listed_page_by_page(self, door: Door) -> None:
+        keys = [a_key(NEWCOMER, version=version, state=KeyState.DECRYPT_ONLY) for version in (1, 2, 3)]
+        door.apply(*[AddKey(key=key) for key in reversed(keys)])
+        assert door.list_keys(tenant_id=NEWCOMER, limit=10) == tuple(keys)
+        assert door.list_keys(tenant_id=NEWCOMER, limit=2) == tuple(keys[:2])
+        assert door.list_keys(tenant_id=NEWCOMER, after=(NEWCOMER, 2), limit=10) == tuple(keys[2:])
+        assert door.list_keys(tenant_id=NEWCOMER, after=(NEWCOMER, 3), limit=10) == ()
+        assert door.list_keys(tenant_id=TenantId("nobody"), limit=10) == ()
+
+    def test_replaced_keys_are_listed_while_they_seal_something(self, door: Door) -> None:
+        tenants = [TenantId(f"tenant-{number}") for number in range(3)]
+        keys = [a_key(tenant_id) for tenant_id in tenants]
+        door.apply(*[AddKey(key=key) for key in keys])
+        for key, what in zip(keys, SEALED_ROWS, strict=True):
+            door.apply(sealing(what, an_integration(TenantId(key.tenant_id)), key.key_id))
+        assert door.list_replaced_keys(limit=10) == ()
+        door.apply(*[RotateKey(key=a_key(TenantId(key.tenant_id), version=2), replaces=key.key_id) for key in keys], rotated())
+        listed: list[WrappedKey] = []
+        while page := door.list_replaced_keys(after=listed[-1].key_id if listed else None, limit=1):
+            assert len(page) == 1
+            listed += page
+        assert {key.key_id for key in listed} == {key.key_id for key in keys}
+        assert all(key.state is KeyState.DECRYPT_ONLY for key in listed)
+        assert list(door.list_replaced_keys(limit=10)) == listed
+        rows = door.list_sealed([(TenantId(key.tenant_id), key.key_id) for key in keys], limit=10)
+        door.apply(Reseal(rows=tuple(resealed(row, door.find_active_key(row.tenant_id).key_id) for row in rows[1:])))
+        assert [key.key_id for key in door.list_replaced_keys(limit=10)] == [rows[0].key_id]
+
+    def test_usage_is_counted_by_wrapping_key_and_state(self, door: Door, facts: Integration) -> None:
+        door.apply(
+            AddPending(pending=a_pending()),
+            AddPending(pending=a_pending(sealed_verifier=None, key_id=None)),
+            AddRevocation(revocation=a_revocation(GLOBEX)),
+            rotated(kek_uri="local:next"),
+            AddKey(key=a_key(NEWCOMER, state=KeyState.DESTROYED, destroyed_at=START)),
+        )
+        door.apply(Reseal(rows=(resealed(row_of(facts)),)))
+        assert sorted(door.list_key_usage(), key=lambda usage: (usage.kek_uri, usage.state)) == [
+            KeyUsage(kek_uri="local:next", state=KeyState.ACTIVE, keys=1, rows=1),
+            KeyUsage(kek_uri="local:test", state=KeyState.ACTIVE, keys=1, rows=1),
+            KeyUsage(kek_uri="local:test", state=KeyState.DECRYPT_ONLY, keys=1, rows=1),
+        ]
+
+    def test_usage_of_one_tenant_is_counted_by_key(self, door: Door, facts: Integration) -> None:
+        door.apply(
+            AddPending(pending=a_pending()), AddRevocation(revocation=a_revocation()), AddRevocation(revocation=a_revocation(GLOBEX))
+        )
+        gone = a_key(version=3, state=KeyState.DESTROYED, destroyed_at=START)
+        door.apply(rotated(kek_uri="local:next"), AddKey(key=gone), Reseal(rows=(resealed(row_of(facts)),)))
+        old, new = door.list_keys(tenant_id=ACME, limit=10)
+        assert door.list_key_usage(tenant_id=ACME) == (_usage(old, rows=2), _usage(new, rows=1))
+        assert door.list_key_usage(tenant_id=NEWCOMER) == ()
+
+
+def _place_of(listed: Sequence[WrappedKey]) -> tuple[TenantId, int] | None:
+    return (TenantId(listed[-1].tenant_id), listed[-1].version) if listed else None
+
+
+def _by_place(key: WrappedKey) -> tuple[str, int]:
+    return key.tenant_id, key.version
+
+
+def _usage(key: WrappedKey, *, rows: int) -> KeyUsage:
+    return KeyUsage(
+        kek_uri=key.kek_uri, state=key.state, key_id=key.key_id, version=key.version, created_at=key.created_at, keys=1, rows=rows
+    )
+
+
+class _RefusedAndErased(_Contract):
+    def test_refused_keys_are_not_found_until_that_is_taken_back(self, door: Door) -> None:
+        old = door.find_active_key(ACME)
+        door.apply(RefuseKeys(tenant_id=ACME, min_version=2))
+        assert door.find_key(ACME, old.key_id) is None
+        assert door.find_active_key(ACME) is None
+        assert door.find_active_key(GLOBEX) is not None
+        change = rotated()
+        door.apply(change)
+        assert door.find_active_key(ACME) == door.find_key(ACME, NEXT_KEY) == change.key
+        assert door.find_key(ACME, old.key_id) is None
+        assert door.find_keys([ACME]) == (change.key,)
+        # It is there all the same, for who rewraps and counts.
+        assert [key.version for key in door.list_keys(tenant_id=ACME, limit=10)] == [1, 2]
+        door.apply(RefuseKeys(tenant_id=ACME, min_version=1))
+        assert door.find_key(ACME, old.key_id).version == 1
+
+    @pytest.mark.requirement("ENC-14")
+    def test_what_an_erased_tenant_had_is_gone_and_others_keep_theirs(self, door: Door) -> None:
+        pending, twin = a_pending(), a_pending(GLOBEX)
+        door.apply(Record(event=an_event()), AddPending(pending=pending), AddPending(pending=twin))
+        door.apply(AddRevocation(revocation=a_revocation()), AddRevocation(revocation=a_revocation(GLOBEX)), rotated())
+        door.apply(AddIntegration(facts=an_integration(GLOBEX), credential=a_credential()))
+        door.apply(EraseTenant(tenant_id=ACME, erased_at=START + SECOND))
+        assert door.find_active_key(ACME) is None
+        assert [door.find_key(ACME, key_id) for key_id in (SEALING_KEY, NEXT_KEY)] == [None, None]
+        assert [key.tenant_id for key in door.find_keys([ACME, GLOBEX])] == [GLOBEX]
+        assert door.list_keys(tenant_id=ACME, limit=10) == ()
+        assert door.list_key_usage(tenant_id=ACME) == ()
+        assert door.list_returned_keys(limit=10) == ()
+        assert door.find_pending(pending.state_hash) is None
+        assert len(door.list_audit(ACME)) == 1
+        assert door.find_active_key(GLOBEX) is not None
+        assert door.find_pending(twin.state_hash) == twin
+        assert [entry.tenant_id for entry in door.claim_revocations(limit=10, hold=SECOND)] == [GLOBEX]
+        assert len(door.list_integrations(GLOBEX)) == 1
+
+    def test_a_tenant_with_an_integration_is_not_erased(self, door: Door, facts: Integration) -> None:
+        pending = a_pending()
+        door.apply(AddPending(pending=pending), AddRevocation(revocation=a_revocation()))
+        before = everything(door)
+        with pytest.raises(StaleWriteError):
+            door.apply(EraseTenant(tenant_id=ACME, erased_at=START))
+        assert everything(door) == before
+        assert door.find_integration(ACME, facts.id) is not None
+
+    @pytest.mark.requirement("ENC-14")
+    def test_erased_versions_never_come_back(self, door: Door) -> None:
+        door.apply(rotated())
+        door.apply(EraseTenant(tenant_id=ACME, erased_at=START))
+        assert door.last_key_version(ACME) == 2
+        for version in (1, 2):
+            with pytest.raises(StaleWriteError):
+                door.apply(AddKey(key=a_key(version=version)))
+        third = a_key(version=3)
+        door.apply(AddKey(key=third))
+        assert door.find_active_key(ACME) == third
+        door.apply(AddIntegration(facts=an_integration(), credential=replace(a_credential(), key_id=third.key_id)))
+
+    def test_who_is_erased_again_keeps_the_highest_version(self, door: Door) -> None:
+        erase = EraseTenant(tenant_id=ACME, erased_at=START)
+        door.apply(erase)
+        door.apply(erase)
+        door.apply(AddKey(key=a_key(version=4)))
+        door.apply(erase)
+        assert door.last_key_version(ACME) == 4
+        fifth = a_key(version=5)
+        door.apply(AddKey(key=fifth))
+        with pytest.raises(StaleWriteError):
+            door.apply(RotateKey(key=a_key(version=3), replaces=fifth.key_id))
+        # Refusing, and taking it back, changes nothing about that.
+        door.apply(RefuseKeys(tenant_id=ACME, min_version=9))
+        door.apply(RefuseKeys(tenant_id=ACME, min_version=1))
+        assert door.last_key_version(ACME) == 5
+        with pytest.raises(StaleWriteError):
+            door.apply(AddKey(key=a_key(version=4, state=KeyState.DECRYPT_ONLY)))
+
+    def test_a_tenant_that_never_was_can_be_erased(self, door: Door) -> None:
+        door.apply(EraseTenant(tenant_id=NEWCOMER, erased_at=START), Record(event=an_event(NEWCOMER)))
+        assert door.last_key_version(NEWCOMER) == 0
+        door.apply(AddKey(key=a_key(NEWCOMER)))
+
+    def test_what_waits_for_an_erasure_is_told(self, door: Door) -> None:
+        door.apply(EraseTenant(tenant_id=ACME, erased_at=START))
+        with pytest.raises(KeyRetiredError):
+            door.apply(AddIntegration(facts=an_integration(), credential=a_credential()))
+        with pytest.raises(StaleWriteError):
+            door.apply(rotated())
 
 
 class _Outbox(_Contract):
@@ -1032,6 +1686,7 @@ class _Outbox(_Contract):
 
     def test_the_oldest_come_first(self, door: Door, clock: FixedClock) -> None:
         entries = [a_revocation(TenantId(f"tenant-{number}"), next_attempt_at=START + number * SECOND) for number in range(4)]
+        add_sealing_keys(door, *(entry.tenant_id for entry in entries))
         door.apply(*[AddRevocation(revocation=entry) for entry in reversed(entries)])
         clock.advance(timedelta(minutes=1))
         assert [claimed.id for claimed in door.claim_revocations(limit=3, hold=SECOND)] == [entry.id for entry in entries[:3]]
@@ -1153,5 +1808,23 @@ class _Readiness(_Contract):
         assert all(isinstance(value, str) for value in report.facts.values())
 
 
-class StoreContract(_Integrations, _Atomicity, _Tenants, _Leases, _Due, _Pending, _Keys, _Outbox, _Audit, _Readiness):
+class StoreContract(
+    _Integrations,
+    _Atomicity,
+    _Tenants,
+    _Leases,
+    _Due,
+    _Pending,
+    _Keys,
+    _Fence,
+    _Rotation,
+    _Rewrapping,
+    _Destruction,
+    _Resealing,
+    _ListedKeys,
+    _RefusedAndErased,
+    _Outbox,
+    _Audit,
+    _Readiness,
+):
     """Inherit, and provide the fixture `store`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -66,6 +67,8 @@ Output = Annotated[
 Tenant = Annotated[str, typer.Option("--tenant", "-t", metavar="ID", help="Whose integrations.", show_default=False)]
 Which = Annotated[str, typer.Argument(metavar="INTEGRATION", help="Its id, or the slug of its provider.")]
 ProviderName = Annotated[str, typer.Argument(metavar="PROVIDER", help="Slug or UUID.", autocompletion=_complete_provider)]
+OneTenant = Annotated[str | None, typer.Option("--tenant", "-t", metavar="ID", help="Only this tenant's.", show_default="all")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Variables = Annotated[
     list[str] | None, typer.Option("--variable", metavar="NAME=VALUE", help="What the provider's addresses need; may be repeated.")
@@ -158,6 +161,17 @@ def _settings(ctx: typer.Context) -> Configuration:
     from .settings import load
 
     return load(ctx.obj.config)
+
+
+def _time(text: str | None) -> datetime | None:
+    """Read an ISO 8601 time; without a zone it is UTC."""
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise CommandLineError("--before takes a time such as 2026-11-01T00:00:00Z") from None
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
 # To begin
@@ -568,25 +582,199 @@ keys = _group("keys", "The keys that seal everything.")
 @keys.command("generate")
 def keys_generate(
     ctx: typer.Context,
+    *,
     kid: Annotated[str | None, typer.Option("--kid", metavar="NAME", help="Its name, for ever.", show_default="made from the date")] = None,
     file: Annotated[Path | None, typer.Option("--file", metavar="FILE", help="Put it in front of this keyring file.")] = None,
+    standby: Annotated[bool, typer.Option("--standby", help="Put it behind the others: it only unwraps until it is promoted.")] = False,
     output: Output = None,
 ) -> None:
     """Make a key.
 
-    It is printed, or put in front of a keyring file, where it becomes the primary.
+    It is printed, or put in front of a keyring file, where it becomes the primary. With --standby it only unwraps at first, so that every
+    process can be given it before one of them uses it.
     """
     from . import keys as it
 
-    it.generate(_open(ctx, output), kid=kid, file=file)
+    it.generate(_open(ctx, output), kid=kid, file=file, standby=standby)
+
+
+@keys.command("promote")
+def keys_promote(
+    ctx: typer.Context,
+    kid: Annotated[str, typer.Argument(metavar="NAME", help="The key's name.")],
+    *,
+    file: Annotated[Path, typer.Option("--file", metavar="FILE", help="The keyring file.")],
+    output: Output = None,
+) -> None:
+    """Put a key in front: it wraps from now on."""
+    from . import keys as it
+
+    it.promote(_open(ctx, output), kid, file=file)
 
 
 @keys.command("list")
 def keys_list(ctx: typer.Context, output: Output = None) -> None:
-    """Show the names of the keys, never a key."""
+    """Show the names of the wrapping keys, never a key."""
     from . import keys as it
 
     it.list_all(_open(ctx, output), _settings(ctx))
+
+
+@keys.command("status")
+def keys_status(ctx: typer.Context, *, tenant: OneTenant = None, output: Output = None) -> None:
+    """Show what each key protects, and what is left to do."""
+    from . import keys as it
+
+    it.status(_open(ctx, output), _settings(ctx), tenant=tenant)
+
+
+@keys.command("rotate")
+def keys_rotate(
+    ctx: typer.Context,
+    *,
+    tenant: OneTenant = None,
+    data_keys: Annotated[bool, typer.Option("--data-keys", help="Make new data keys, instead of wrapping them anew.")] = False,
+    before: Annotated[
+        str | None, typer.Option("--before", metavar="TIME", help="Only data keys made before (ISO 8601).", show_default="now")
+    ] = None,
+    dry_run: DryRun = False,
+    output: Output = None,
+) -> None:
+    """Wrap all data keys anew, or replace them.
+
+    Without --data-keys, every data key is wrapped with the primary wrapping key; with it, each tenant gets a new one.
+    Nothing has to stop for it. It may be interrupted and begun again, on any number of machines.
+    """
+    from . import keys as it
+
+    it.rotate(_open(ctx, output), _settings(ctx), tenant=tenant, data_keys=data_keys, before=_time(before), dry_run=dry_run)
+
+
+@keys.command("reseal")
+def keys_reseal(
+    ctx: typer.Context,
+    *,
+    destroy_after: Annotated[
+        int | None,
+        typer.Option(
+            "--destroy-after", metavar="DAYS", min=1, help="First destroy data keys that were replaced so long ago and seal nothing."
+        ),
+    ] = None,
+    share: Annotated[float, typer.Option("--share", min=0.01, max=1, help="Work for this part of the time, and pause for the rest.")] = 1,
+    dry_run: DryRun = False,
+    output: Output = None,
+) -> None:
+    """Seal anew what older data keys have sealed.
+
+    Choose --destroy-after by how long backups are kept: an older one can then no longer be opened.
+    """
+    from . import keys as it
+
+    it.reseal(_open(ctx, output), _settings(ctx), destroy_after=destroy_after, share=share, dry_run=dry_run)
+
+
+@keys.command("move")
+def keys_move(
+    ctx: typer.Context,
+    uri: Annotated[str, typer.Argument(metavar="URI", help="The wrapping key that is first in the settings now.")],
+    *,
+    dry_run: DryRun = False,
+    output: Output = None,
+) -> None:
+    """Move all data keys to another wrapping key, or key service."""
+    from . import keys as it
+
+    it.move(_open(ctx, output), _settings(ctx), uri, dry_run=dry_run)
+
+
+@keys.command("refuse")
+def keys_refuse(
+    ctx: typer.Context,
+    *,
+    tenant: Tenant,
+    below: Annotated[int, typer.Option("--below", metavar="VERSION", min=1, help="Data keys below this version; 1 takes it back.")],
+    yes: Yes = False,
+    output: Output = None,
+) -> None:
+    """Refuse what a tenant's older data keys have sealed.
+
+    For the case that one of them may be known to somebody. Other processes follow when their memory of a key ends.
+    """
+    from . import keys as it
+
+    it.refuse(_open(ctx, output), _settings(ctx), tenant, below=below, yes=yes)
+
+
+@app.command("import")
+def import_(
+    ctx: typer.Context,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="JSON Lines; - for standard input.")] = None,
+    *,
+    query: Annotated[str | None, typer.Option("--query", metavar="SQL", help="Take the rows of this query instead.")] = None,
+    database_url_file: Annotated[
+        Path | None,
+        typer.Option("--database-url-file", metavar="FILE", help="Where the query runs.", show_default="the database of the settings"),
+    ] = None,
+    fernet_key_file: Annotated[
+        Path | None, typer.Option("--fernet-key-file", metavar="FILE", help="Open the secrets with these Fernet keys, one a line.")
+    ] = None,
+    verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Ask the provider whether each works.")] = True,
+    dry_run: DryRun = False,
+    output: Output = None,
+) -> None:
+    """Take over credentials that an application already holds.
+
+    Each line or row has tenantId, provider, name, and either accessToken, refreshToken, expiresAt, scopes, or apiKey, secretKey.
+    What is there already is left as it is, so it can be run again.
+    """
+    from . import importing as it
+
+    it.run(
+        _open(ctx, output),
+        _settings(ctx),
+        file=file,
+        query=query,
+        database_url_file=database_url_file,
+        fernet_key_file=fernet_key_file,
+        verify=verify,
+        dry_run=dry_run,
+    )
+
+
+tenants = _group("tenants", "A tenant as a whole.")
+
+
+@tenants.command("erase")
+def tenants_erase(
+    ctx: typer.Context,
+    *,
+    tenant: Tenant,
+    receipt: Annotated[Path | None, typer.Option("--receipt", metavar="FILE", help="Write the receipt to this new file.")] = None,
+    yes: Yes = False,
+    output: Output = None,
+) -> None:
+    """Revoke everything and destroy the keys.
+
+    Every integration of the tenant is removed and revoked, then its data keys are overwritten. Nothing brings them back.
+    """
+    from . import tenants as it
+
+    it.erase(_open(ctx, output), _settings(ctx), tenant, yes=yes, receipt=receipt)
+
+
+@tenants.command("verify-erasure")
+def tenants_verify_erasure(
+    ctx: typer.Context,
+    receipt: Annotated[Path, typer.Argument(metavar="RECEIPT", help="The file that `tenants erase --receipt` wrote.")],
+    output: Output = None,
+) -> None:
+    """Look for what a backup brought back.
+
+    Says whether a restored backup has brought back what was erased.
+    """
+    from . import tenants as it
+
+    it.verify_erasure(_open(ctx, output), _settings(ctx), receipt)
 
 
 tokens = _group("tokens", "Bearer tokens of `serve`.")

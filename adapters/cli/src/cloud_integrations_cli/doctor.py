@@ -19,10 +19,22 @@ from . import wiring
 from .database import find_revision
 from .exits import SETUP
 from .files import is_open_to_others
+from .key_services import open_key_service
+from .keys import left_to_do
 from .render import Screen
 from .settings import PREFIX, Configuration, find_file, is_loopback, load, unknown_variables
 
 _CLOCKS = {"postgresql": "SELECT CURRENT_TIMESTAMP", "mysql": "SELECT UTC_TIMESTAMP()", "mariadb": "SELECT UTC_TIMESTAMP()"}
+_IDLE_LIMITS = {
+    "postgresql": (
+        "idle_in_transaction_session_timeout",
+        "SELECT setting FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'",
+    ),
+    **dict.fromkeys(
+        ("mysql", "mariadb"), ("idle_transaction_timeout", "SELECT GREATEST(@@idle_transaction_timeout, @@idle_write_transaction_timeout)")
+    ),
+}
+"""The setting by which a database ends a transaction whose client is silent, and what reads it as this user has it; 0 is never."""
 
 
 class Result(StrEnum):
@@ -110,11 +122,10 @@ def _holds_secrets(configuration: Configuration) -> bool:
 
 def _keys(configuration: Configuration) -> Iterator[Finding]:
     try:
-        kids = wiring.keyring(configuration).kids
+        primary, *older = (kek.kek_uri for kek in open_key_service(configuration).keks())
     except CloudIntegrationsError as error:
         yield _problem("keys", error, "`cloud-integrations keys generate --file keyring`, and keyring_file in the settings.")
         return
-    primary, *older = kids
     rest = f", {len(older)} older" if older else ""
     yield Finding(name="keys", message=f"{primary} is the primary{rest}")
 
@@ -139,10 +150,14 @@ def _database(configuration: Configuration) -> Iterator[Finding]:
         return
     yield Finding(name="database", message=f"answers; schema {revision}")
     yield from _clock(configuration)
+    yield from _idle_transactions(configuration)
     try:
         # Opening it compares the schema's version, and each key with what it was.
         with wiring.open_manager(configuration) as manager:
             yield Finding(name="keys in use", message="each is there and is the key it was")
+            for line in left_to_do(manager.key_report()):
+                message, _, advice = line.partition(": ")
+                yield Finding(name="keys in use", message=message, result=Result.WARNING, advice=advice)
             yield from _applications(configuration, manager)
     except CloudIntegrationsError as error:
         yield _problem("start", error)
@@ -209,6 +224,26 @@ def _difference(engine: Engine) -> timedelta | None:
     with engine.connect() as connection:
         theirs: datetime = connection.exec_driver_sql(question).scalar_one()
     return datetime.now(UTC) - (theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC))
+
+
+def _idle_transactions(configuration: Configuration) -> Iterator[Finding]:
+    engine = wiring.open_engine(configuration)
+    try:
+        if engine.dialect.name not in _IDLE_LIMITS:
+            return  # SQLite has no server that a silent process could keep waiting
+        setting, question = _IDLE_LIMITS[engine.dialect.name]
+        with engine.connect() as connection:
+            limited = int(connection.exec_driver_sql(question).scalar_one()) > 0
+    except SQLAlchemyError:
+        yield Finding(name="idle transactions", message="their limit could not be read", result=Result.WARNING)
+        return
+    finally:
+        engine.dispose()
+    if limited:
+        yield Finding(name="idle transactions", message="are ended by the database")
+    else:
+        message = "are never ended: a process that stops inside one keeps its locks, and others wait for them"
+        yield Finding(name="idle transactions", message=message, result=Result.WARNING, advice=f"Set {setting} to 60 s in the database.")
 
 
 def _serving(configuration: Configuration) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from cloud_integrations.errors import ConfigurationError
@@ -18,20 +19,46 @@ def prepend_private(path: Path, text: str, /) -> None:
     if not path.exists():
         write_private(path, text)
         return
-    if is_open_to_others(path):
-        raise ConfigurationError(setting=str(path), problem="is open to others; run chmod 600 on it")
-    try:
-        before = path.read_text(encoding="utf-8")
-        new = path.with_name(f".{path.name}.new")
-        _create(new, text + before)
-        new.replace(path)
-    except OSError as error:
-        raise ConfigurationError(setting=str(path), problem=f"cannot be written: {error.strerror}") from None
+    _rewrite(path, lambda before: text + before)
+
+
+def append_private(path: Path, text: str, /) -> None:
+    """Put *text* behind what *path* holds, in one step; see `prepend_private`."""
+    _rewrite(path, lambda before: before + ("" if before.endswith("\n") or not before else "\n") + text)
+
+
+def move_to_front(path: Path, is_wanted: Callable[[str], bool], /) -> bool:
+    """Put the first line that *is_wanted* before all others, in one step; say whether there was one."""
+    lines = _read_private(path).splitlines()
+    place = next((place for place, line in enumerate(lines) if is_wanted(line)), None)
+    if place is None:
+        return False
+    _rewrite(path, lambda _: "\n".join([lines[place], *lines[:place], *lines[place + 1 :]]) + "\n")
+    return True
 
 
 def is_open_to_others(path: Path, /) -> bool:
     """Whether the group or others may touch the file (POSIX only)."""
     return os.name == "posix" and bool(path.stat().st_mode & 0o077)
+
+
+def _rewrite(path: Path, change: Callable[[str], str]) -> None:
+    before = _read_private(path)
+    try:
+        new = path.with_name(f".{path.name}.new")
+        _create(new, change(before))
+        new.replace(path)
+    except OSError as error:
+        raise ConfigurationError(setting=str(path), problem=f"cannot be written: {error.strerror}") from None
+
+
+def _read_private(path: Path) -> str:
+    try:
+        if is_open_to_others(path):
+            raise ConfigurationError(setting=str(path), problem="is open to others; run chmod 600 on it")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(setting=str(path), problem=f"cannot be read: {error.strerror}") from None
 
 
 def _create(path: Path, text: str) -> None:

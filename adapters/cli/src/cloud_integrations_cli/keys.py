@@ -5,20 +5,29 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import typer
 from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cloud_integrations import LocalKeyring
+from cloud_integrations import KeyReport, LocalKeyring, RekeyRun
 from cloud_integrations_fastapi import Permission
 
 from . import wiring
-from .exits import CommandLineError
-from .files import prepend_private
-from .render import Screen
+from .exits import SETUP, CommandLineError
+from .files import append_private, move_to_front, prepend_private
+from .key_services import open_key_service
+from .render import Screen, moment, timestamp
 from .settings import Configuration, ServeToken
+
+_ACTIVE = "active"
+_WORDS = {_ACTIVE: "seal and open", "decrypt_only": "open", "destroyed": "destroyed"}
 
 TOKEN_PREFIX = "cit_"  # noqa: S105  # it lets scanners recognise a leaked token; it is no secret
 
@@ -28,8 +37,8 @@ def new_kid() -> str:
     return f"{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(2)}"
 
 
-def generate(screen: Screen, /, *, kid: str | None, file: Path | None) -> None:
-    """Make a key: print it, or put it in front of a keyring file, where it becomes the primary."""
+def generate(screen: Screen, /, *, kid: str | None, file: Path | None, standby: bool) -> None:
+    """Make a key: print it, or put it in front of a keyring file, where it wraps, or behind (*standby*), where it only unwraps."""
     entry = LocalKeyring.generate_key(kid or new_kid())
     name = entry.reveal().partition(":")[0]
     if file is None:
@@ -38,23 +47,204 @@ def generate(screen: Screen, /, *, kid: str | None, file: Path | None) -> None:
         return
     if file.exists() and name in LocalKeyring.from_file(file).kids:
         raise CommandLineError(f"{file} has a key of this name already; a name is for ever, choose another --kid")
-    prepend_private(file, f"{entry.reveal()}\n")
-    screen.note(f"{file}: {name} is the primary key now; keep the file where backups of the database are not")
+    if standby and file.exists():
+        append_private(file, f"{entry.reveal()}\n")
+        screen.note(f"{file}: {name} stands by; when every process has it, `cloud-integrations keys promote {name} --file {file}`")
+    else:
+        prepend_private(file, f"{entry.reveal()}\n")
+        screen.note(f"{file}: {name} is the primary key now; keep the file where backups of the database are not")
     if screen.as_json:
         screen.json({"data": {"kid": name, "file": str(file)}})
 
 
-def list_all(screen: Screen, configuration: Configuration, /) -> None:
-    """Show which keys there are, never a key."""
-    kids = wiring.keyring(configuration).kids
+def promote(screen: Screen, kid: str, /, *, file: Path) -> None:
+    """Put a key of a keyring file in front, so that it wraps from now on."""
+    if not move_to_front(file, lambda line: line.strip().partition(":")[0] == kid):
+        raise CommandLineError(f"{file} has no key of this name")
+    screen.note(f"{file}: {kid} is the primary key now; when every process has the file, `cloud-integrations keys rotate`")
     if screen.as_json:
-        screen.json({"data": [{"kid": kid, "primary": position == 0} for position, kid in enumerate(kids)]})
+        screen.json({"data": {"kid": kid, "file": str(file)}})
+
+
+def list_all(screen: Screen, configuration: Configuration, /) -> None:
+    """Show which wrapping keys there are, never a key."""
+    uris = [kek.kek_uri for kek in open_key_service(configuration).keks()]
+    if screen.as_json:
+        screen.json({"data": [{"uri": uri, "primary": position == 0} for position, uri in enumerate(uris)]})
     else:
         screen.table(
             ("Key", "Use"),
-            [(kid, "wraps and unwraps" if position == 0 else "unwraps") for position, kid in enumerate(kids)],
+            [(uri, "wraps and unwraps" if position == 0 else "unwraps") for position, uri in enumerate(uris)],
+            folding=("Key",),
             empty="no key",
         )
+
+
+def status(screen: Screen, configuration: Configuration, /, *, tenant: str | None) -> None:
+    """Show what each wrapping key protects, or each data key of one tenant, and what is left to do."""
+    with wiring.open_manager(configuration) as manager:
+        report = manager.key_report(tenant_id=tenant)
+    if screen.as_json:
+        screen.json({"data": _report_out(report)})
+        return
+    if tenant is None:
+        rows = [(usage.kek_uri, _WORDS[usage.state], str(usage.keys), str(usage.rows)) for usage in report.usage]
+        screen.table(("Wrapping key", "Data keys", "How many", "Rows"), rows, folding=("Wrapping key",), empty="nothing is sealed yet")
+    else:
+        own = [
+            (str(usage.version), _WORDS[usage.state], moment(usage.created_at), usage.kek_uri, str(usage.rows)) for usage in report.usage
+        ]
+        screen.table(
+            ("Version", "Use", "Made", "Wrapped by", "Rows"), own, folding=("Wrapped by",), empty="nothing is sealed for this tenant yet"
+        )
+    screen.note(f"\n{report.primary} wraps now")
+    for line in left_to_do(report) or ["nothing is left to do"]:
+        screen.note(line)
+
+
+def rotate(
+    screen: Screen, configuration: Configuration, /, *, tenant: str | None, data_keys: bool, before: datetime | None, dry_run: bool
+) -> None:
+    """Wrap every data key with the primary wrapping key, or make new data keys."""
+    if before is not None and not data_keys:
+        raise CommandLineError("--before goes with --data-keys")
+    with wiring.open_manager(configuration) as manager:
+        report = manager.key_report(tenant_id=tenant)
+        total = sum(usage.keys for usage in report.usage)
+        if dry_run:
+            active = sum(usage.keys for usage in report.usage if usage.state == _ACTIVE)
+            what = (
+                f"up to {_many(active, 'data key')} would be replaced"
+                if data_keys
+                else f"{_many(report.misplaced, 'data key')} would be wrapped anew"
+            )
+            _tell_plan(screen, what, {"dataKeys": active if data_keys else report.misplaced})
+            return
+        cutoff = before or datetime.now(UTC)
+        if data_keys:
+            screen.note(f"if this is interrupted, go on with --before {timestamp(cutoff)}")
+        actor = wiring.cli_actor()
+        with _bar(screen, "data keys", total) as progress:
+            run = (
+                manager.rotate_keys(tenant_id=tenant, created_before=cutoff, progress=progress, actor=actor)
+                if data_keys
+                else manager.rewrap_keys(tenant_id=tenant, progress=progress, actor=actor)
+            )
+        _finish(screen, run, manager.key_report(tenant_id=tenant), "replaced" if data_keys else "wrapped anew")
+
+
+def move(screen: Screen, configuration: Configuration, uri: str, /, *, dry_run: bool) -> None:
+    """Wrap every data key with the wrapping key *uri*, which must be the first of the settings already."""
+    keks = open_key_service(configuration).keks()
+    if uri != keks[0].kek_uri:
+        known = any(kek.kek_uri == uri for kek in keks)
+        where = "stands behind another" if known else "is not there"
+        raise CommandLineError(
+            f"this key {where} in the settings: put it first in key_services, keep the old one behind it, and deploy that first"
+        )
+    rotate(screen, configuration, tenant=None, data_keys=False, before=None, dry_run=dry_run)
+
+
+def reseal(screen: Screen, configuration: Configuration, /, *, destroy_after: int | None, share: float, dry_run: bool) -> None:
+    """Overwrite data keys that were replaced long enough ago and seal nothing; then seal anew what others have sealed."""
+    with wiring.open_manager(configuration) as manager:
+        report = manager.key_report()
+        if dry_run:
+            _tell_plan(screen, f"{_many(report.outdated, 'row')} would be sealed anew", {"rows": report.outdated})
+            return
+        if destroy_after is not None:
+            # First: a key whose rows this very run seals anew is left for the next, since somebody may be reading one of them.
+            retired_before = datetime.now(UTC) - timedelta(days=destroy_after)
+            with _bar(screen, "data keys", sum(usage.keys for usage in report.usage)) as progress:
+                destroyed = manager.destroy_keys(retired_before=retired_before, progress=progress, actor=wiring.cli_actor())
+            screen.note(f"{_many(destroyed.changed, 'old data key')} destroyed")
+        with _bar(screen, "rows", report.outdated) as progress:
+            run = manager.reseal(share=share, progress=progress)
+        _finish(screen, run, manager.key_report(), "sealed anew")
+
+
+def refuse(screen: Screen, configuration: Configuration, tenant: str, /, *, below: int, yes: bool) -> None:
+    """Refuse what a tenant's older data keys have sealed."""
+    with wiring.open_manager(configuration) as manager:
+        report = manager.key_report(tenant_id=tenant)
+        lost = sum(usage.rows for usage in report.usage if usage.version is not None and usage.version < below)
+        if not yes:
+            typer.confirm(
+                f"{_many(lost, 'row')} will not open any more until this is taken back with --below 1. Go on?", abort=True, err=True
+            )
+        manager.refuse_keys(tenant, below=below, actor=wiring.cli_actor())
+    screen.note(f"data keys of {tenant} below version {below} are refused")
+    if screen.as_json:
+        screen.json({"success": True})
+
+
+@contextmanager
+def _bar(screen: Screen, what: str, total: int) -> Generator[Callable[[int], None]]:
+    """Show how far it is, on a terminal's stderr."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=screen.as_json or not console.is_terminal) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda more: bar.advance(task, more)
+
+
+def _tell_plan(screen: Screen, what: str, facts: dict[str, int]) -> None:
+    screen.note(what)
+    if screen.as_json:
+        screen.json({"data": {"dryRun": True, **facts}})
+
+
+def _finish(screen: Screen, run: RekeyRun, report: KeyReport, done: str) -> None:
+    if screen.as_json:
+        failures = [{"tenantId": failure.tenant_id, "reason": failure.reason} for failure in run.failures]
+        screen.json({"data": {"changed": run.changed, "failures": failures, "left": _report_out(report)}})
+    else:
+        screen.note(f"{run.changed} {done}")
+        for line in left_to_do(report) or ["nothing is left to do"]:
+            screen.note(line)
+        for failure in run.failures:
+            screen.finding("✗", f"{failure.tenant_id}: {failure.reason.replace('_', ' ')}")
+    if run.failures:
+        raise typer.Exit(SETUP)
+
+
+def left_to_do(report: KeyReport, /) -> list[str]:
+    """Say what rotation, or a restored backup, has left to do."""
+    lines = []
+    if report.misplaced:
+        lines.append(f"{_many(report.misplaced, 'data key')} wrapped by another key: `cloud-integrations keys rotate`")
+    if report.outdated:
+        lines.append(f"{_many(report.outdated, 'row')} sealed under a data key that was replaced: `cloud-integrations keys reseal`")
+    if report.returned:
+        lines.append(
+            f"{_many(report.returned, 'data key')} of erased tenants brought back by a backup: `cloud-integrations tenants erase` again"
+        )
+    return lines
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def _report_out(report: KeyReport) -> dict[str, Any]:
+    return {
+        "primary": report.primary,
+        "misplaced": report.misplaced,
+        "outdated": report.outdated,
+        "returned": report.returned,
+        "usage": [
+            {
+                "kekUri": usage.kek_uri,
+                "state": usage.state.value,
+                "keyId": None if usage.key_id is None else str(usage.key_id),
+                "version": usage.version,
+                "createdAt": None if usage.created_at is None else timestamp(usage.created_at),
+                "keys": usage.keys,
+                "rows": usage.rows,
+            }
+            for usage in report.usage
+        ],
+    }
 
 
 def generate_token(screen: Screen, /, *, actor: str, tenants: Sequence[str], permissions: Sequence[str] | None) -> None:

@@ -67,6 +67,22 @@ class ServeToken(_Part):
         return Actor(type=kind, id=name)
 
 
+class Vault(_Part):
+    """Where HashiCorp Vault or OpenBao is; the keys are named in `key_services`."""
+
+    address: str
+    token_file: Path
+    """Read again for each call: an agent may renew it."""
+    namespace: str | None = None
+
+
+class Pkcs11(_Part):
+    """How to reach the token; the keys are named in `key_services`."""
+
+    library: Path
+    pin_file: Path
+
+
 Seconds = Annotated[float, Field(ge=0, le=31_536_000)]
 
 
@@ -77,6 +93,7 @@ class Limits(_Part):
     token_cache: Seconds | None = None
     use_window: Seconds | None = None
     data_key_cache: Seconds | None = None
+    data_key_grace: Seconds | None = None
     pending_lifetime: Seconds | None = None
     deadline: Seconds | None = None
     lease: Seconds | None = None
@@ -92,6 +109,12 @@ class Configuration(BaseSettings):
     database_url: Secret | None = None
     keyring_file: Path | None = None
     keys: Annotated[tuple[Secret, ...], NoDecode] = ()
+    key_services: Annotated[tuple[str, ...], NoDecode] = ("local:",)
+    """URIs of wrapping keys; the first wraps, all unwrap.  `local:` stands for the keys above."""
+    tenant_keys: dict[str, str] = {}
+    """The URI of the wrapping key that a tenant brought, by tenant."""
+    vault: Vault | None = None
+    pkcs11: Pkcs11 | None = None
     public_url: str | None = None
     callback_url: str | None = None
     provider_files: tuple[Path, ...] = ()
@@ -121,9 +144,9 @@ class Configuration(BaseSettings):
         """Put the environment before the file, whose content comes as arguments."""
         return env_settings, init_settings
 
-    @field_validator("keys", mode="before")
+    @field_validator("keys", "key_services", mode="before")
     @classmethod
-    def _split_keys(cls, value: Any) -> Any:
+    def _split_words(cls, value: Any) -> Any:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
     @field_validator("public_url", "callback_url")

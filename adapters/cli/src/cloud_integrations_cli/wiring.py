@@ -17,18 +17,17 @@ from cloud_integrations import (
     AesGcmCipher,
     AsyncHttpxTransport,
     AsyncIntegrationManager,
-    AsyncLocalKeyring,
     AsyncSqlAlchemyStore,
     Catalogue,
     HttpxTransport,
     IntegrationManager,
-    LocalKeyring,
     OAuthApplication,
     SqlAlchemyStore,
 )
 from cloud_integrations.backends.sqlalchemy import sqlite_engine
 from cloud_integrations.errors import ConfigurationError, IntegrationNotFoundError, ValidationFailedError
 
+from .key_services import open_key_service
 from .settings import Configuration
 
 if TYPE_CHECKING:
@@ -44,15 +43,6 @@ def cli_actor() -> Actor:
         return Actor(type="cli", id=getpass.getuser())
     except (KeyError, OSError):  # a container may run as a user without a name
         return Actor(type="cli", id="unknown")
-
-
-def keyring(configuration: Configuration, /) -> LocalKeyring:
-    """Return the keys: those of the environment, else of the file.  Raises `ConfigurationError`."""
-    if configuration.keys:
-        return LocalKeyring(configuration.keys)
-    if configuration.keyring_file is None:
-        raise ConfigurationError(setting="keyring_file", problem="is missing; `cloud-integrations keys generate --file keyring` makes one")
-    return LocalKeyring.from_file(configuration.folder / configuration.keyring_file)
 
 
 def catalogue(configuration: Configuration, /) -> Catalogue:
@@ -108,7 +98,7 @@ def open_manager(
         with IntegrationManager(
             store=SqlAlchemyStore(engine),
             transport=HttpxTransport(),
-            keys=keyring(configuration),
+            keys=open_key_service(configuration),
             cipher=AesGcmCipher(),
             providers=catalogue(configuration),
             applications=configuration.oauth_applications() if applications is None else applications,
@@ -147,7 +137,7 @@ async def unstarted_async_manager(
         manager = AsyncIntegrationManager(
             store=AsyncSqlAlchemyStore(engine),
             transport=AsyncHttpxTransport(),
-            keys=AsyncLocalKeyring(keyring(configuration)),
+            keys=open_key_service(configuration),
             cipher=AesGcmCipher(),
             providers=catalogue(configuration) if providers is None else providers,
             applications=configuration.oauth_applications() if applications is None else applications,

@@ -6,20 +6,16 @@ Nothing here begins or ends a transaction.  Statements are built once, at import
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, timedelta
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, assert_never
-from uuid import UUID
 
 from sqlalchemy import (
     Connection,
-    Insert,
     Integer,
     Row,
-    Table,
     and_,
     bindparam,
     case,
@@ -28,17 +24,16 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    not_,
     null,
     or_,
     select,
     tuple_,
     update,
 )
-from sqlalchemy.dialects import mysql
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from cloud_integrations.domain.audit import GENESIS, Actor, AuditEvent, AuditHead, AuditRecord, Outcome, chained
-from cloud_integrations.domain.envelope import KeyCheck, KeyState, WrappedKey
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
 from cloud_integrations.domain.integration import (
     AccountFacts,
@@ -54,7 +49,7 @@ from cloud_integrations.domain.integration import (
 from cloud_integrations.domain.pending import PendingAuthorization
 from cloud_integrations.domain.provider import AuthType
 from cloud_integrations.domain.removal import Revocation
-from cloud_integrations.errors import CloudIntegrationsError, IntegrationExistsError, IntegrationNotFoundError, StaleWriteError
+from cloud_integrations.errors import IntegrationExistsError, IntegrationNotFoundError, StaleWriteError
 from cloud_integrations.ports.store import (
     MAX_COUNTED,
     MAX_PENDING,
@@ -67,36 +62,41 @@ from cloud_integrations.ports.store import (
     Change,
     ClosePending,
     DelayRevocation,
+    DestroyKey,
     EraseIntegration,
+    EraseTenant,
     FinishRevocation,
     MarkSent,
     Record,
+    RefuseKeys,
     ReplaceCredential,
+    Reseal,
+    RewrapKey,
+    RotateKey,
     SaveFacts,
     SaveRenewal,
     SettleAttempt,
     TakeLease,
 )
 
-from . import schema
+from . import key_operations, schema
 from .clock import NOW, NOW_ONCE, given_time, length, micros, micros_or_none, moment, moment_or_none
 from .engine import MARIADB
-from .refusals import is_duplicate
+from .key_operations import require_active_key
+from .refusals import insert_unless_there, refused_as, unless_stale
 
 AnyRow = Row[*tuple[Any, ...]]
 
 # Names of parameters begin with `if_` in conditions, so that they never meet a column that is set.
 _i = schema.integration.c
 _a = schema.authorization.c
-_k = schema.key.c
-_c = schema.key_check.c
 _r = schema.revocation.c
 _e = schema.audit.c
 _h = schema.audit_head.c
 
 _THIS = and_(_i.tenant_id == bindparam("if_tenant"), _i.integration_id == bindparam("if_id"))
 _AT_GENERATION = _i.generation == bindparam("if_generation")
-_WITH_LEASE = _i.lease_token == bindparam("if_lease")
+_WITH_LEASE = and_(_i.lease_token == bindparam("if_lease"), _i.attempt_id == bindparam("if_attempt"))
 
 # Integrations
 
@@ -130,6 +130,7 @@ _FACTS = (
 _HELD = (
     *_FACTS,
     _i.generation,
+    _i.key_id,
     _i.access_token,
     _i.refresh_token,
     _i.api_key,
@@ -180,7 +181,8 @@ _REPLACE_CREDENTIAL = (
 )
 _ERASE_INTEGRATION = delete(schema.integration).where(_THIS, _AT_GENERATION)
 
-_REST_AFTER_SENDING = case((_i.phase.in_(("sent", "unknown")), bindparam("if_delay")), else_=0)
+_IN_FLIGHT = _i.phase.in_(("sent", "unknown"))
+_REST_AFTER_SENDING = case((_IN_FLIGHT, bindparam("if_delay")), else_=0)
 _TAKE_LEASE = (
     update(schema.integration)
     .where(
@@ -193,19 +195,20 @@ _TAKE_LEASE = (
 )
 _MARK_SENT = (
     update(schema.integration)
-    .where(_THIS, _WITH_LEASE, _AT_GENERATION, _i.lease_until > NOW + bindparam("if_needed"))
-    .values(phase="sent", sent_at=NOW)
+    .where(_THIS, _WITH_LEASE, _AT_GENERATION, _REFRESHED, _i.lease_until > NOW + bindparam("if_needed"))
+    .values(phase="sent", sent_at=func.coalesce(_i.sent_at, NOW))
 )
-_ENDS_OWN_LEASE = _i.lease_token == bindparam("if_lease")
 _SAVE_RENEWAL = (
     update(schema.integration)
     .where(_THIS, _i.writer_lease < bindparam("if_lease"), _AT_GENERATION, _i.state != "disabled")
     .values(
-        lease_until=case((_ENDS_OWN_LEASE, null()), else_=_i.lease_until),
-        lease_owner=case((_ENDS_OWN_LEASE, null()), else_=_i.lease_owner),
-        phase=case((_ENDS_OWN_LEASE, literal(Phase.IDLE.value)), else_=_i.phase),
+        lease_until=case((_WITH_LEASE, null()), else_=_i.lease_until),
+        lease_owner=case((_WITH_LEASE, null()), else_=_i.lease_owner),
+        phase=case((_WITH_LEASE, literal(Phase.IDLE.value)), else_=_i.phase),
+        sent_at=case((and_(not_(_WITH_LEASE), _IN_FLIGHT), _i.sent_at), else_=null()),
     )
 )
+_SAVE_RENEWAL_AND_TAKE_NOTHING_BACK = _SAVE_RENEWAL.where(or_(_WITH_LEASE, _i.state != "needs_reauth"))
 _SETTLE = update(schema.integration).where(_THIS, _WITH_LEASE, _AT_GENERATION, _i.state != "disabled")
 _SETTLE_AND_END_LEASE = _SETTLE.values(attempts=_i.attempts + bindparam("set_count"), lease_until=null(), lease_owner=null())
 _SETTLE_AND_KEEP_LEASE = _SETTLE.values(attempts=_i.attempts + bindparam("set_count"))
@@ -265,6 +268,7 @@ def list_integrations(connection: Connection, tenant_id: TenantId) -> tuple[Inte
 
 def _add_integration(connection: Connection, change: AddIntegration) -> None:
     facts = change.facts
+    require_active_key(connection, facts.tenant_id, change.credential.key_id)
     row = {
         "tenant_id": facts.tenant_id,
         "integration_id": facts.id,
@@ -279,7 +283,7 @@ def _add_integration(connection: Connection, change: AddIntegration) -> None:
         "refreshed_at": micros(facts.updated_at),
         "due_at": micros_or_none(change.due_at) if facts.state.is_refreshed else None,
     }
-    with _refused_as(IntegrationExistsError(tenant_id=facts.tenant_id, provider_id=str(facts.provider_id))):
+    with refused_as(IntegrationExistsError(tenant_id=facts.tenant_id, provider_id=str(facts.provider_id))):
         connection.execute(_ADD_INTEGRATION, row)
 
 
@@ -309,6 +313,7 @@ def _save_facts(connection: Connection, change: SaveFacts) -> None:
 
 def _replace_credential(connection: Connection, change: ReplaceCredential) -> None:
     facts = change.facts
+    require_active_key(connection, facts.tenant_id, change.credential.key_id)
     where = {"if_tenant": facts.tenant_id, "if_id": facts.id}
     written = connection.execute(
         _REPLACE_CREDENTIAL,
@@ -353,22 +358,24 @@ def _take_lease(connection: Connection, change: TakeLease) -> None:
             "attempt_id": change.attempt_id,
         },
     )
-    _unless_stale(written.rowcount == 1)
+    unless_stale(written.rowcount == 1)
 
 
 def _mark_sent(connection: Connection, change: MarkSent) -> None:
     written = connection.execute(_MARK_SENT, {**_own_attempt(change), "if_needed": length(change.needed), "clock": given_time(connection)})
-    _unless_stale(written.rowcount == 1)
+    unless_stale(written.rowcount == 1)
 
 
 def _save_renewal(connection: Connection, change: SaveRenewal) -> None:
     facts = change.facts
+    require_active_key(connection, facts.tenant_id, change.credential.key_id)
     where = {"if_tenant": facts.tenant_id, "if_id": facts.id}
     written = connection.execute(
-        _SAVE_RENEWAL,
+        _SAVE_RENEWAL if change.takes_back else _SAVE_RENEWAL_AND_TAKE_NOTHING_BACK,
         {
             **where,
             "if_lease": change.lease_token,
+            "if_attempt": change.attempt_id,
             "if_generation": change.credential.generation - 1,
             **_credential_columns(change.credential),
             "scopes": json.dumps(facts.scopes),
@@ -404,9 +411,10 @@ def _settle_attempt(connection: Connection, change: SettleAttempt) -> None:
             "last_error": change.error,
             "next_attempt_at": micros_or_none(change.next_attempt_at),
             "due_at": micros_or_none(change.due_at) if change.state.is_refreshed else None,
+            **({} if change.state is State.UNKNOWN else {"sent_at": None}),
         },
     )
-    _unless_stale(written.rowcount == 1)
+    unless_stale(written.rowcount == 1)
 
 
 def _own_attempt(change: MarkSent | SettleAttempt) -> dict[str, Any]:
@@ -414,6 +422,7 @@ def _own_attempt(change: MarkSent | SettleAttempt) -> dict[str, Any]:
         "if_tenant": change.tenant_id,
         "if_id": change.integration_id,
         "if_lease": change.lease_token,
+        "if_attempt": change.attempt_id,
         "if_generation": change.generation,
     }
 
@@ -442,6 +451,7 @@ def _fact_columns(facts: Integration) -> dict[str, Any]:
 def _credential_columns(credential: SealedCredential) -> dict[str, Any]:
     return {
         "generation": credential.generation,
+        "key_id": credential.key_id,
         "access_token": credential.access_token,
         "refresh_token": credential.refresh_token,
         "api_key": credential.api_key,
@@ -498,6 +508,7 @@ def _facts(row: AnyRow | tuple[Any, ...]) -> Integration:
 def _held(row: AnyRow) -> StoredIntegration:
     (
         generation,
+        key_id,
         access_token,
         refresh_token,
         api_key,
@@ -519,7 +530,12 @@ def _held(row: AnyRow) -> StoredIntegration:
     return StoredIntegration(
         facts=_facts(row[: len(_FACTS)]),
         credential=SealedCredential(
-            generation=generation, access_token=access_token, refresh_token=refresh_token, api_key=api_key, api_secret=api_secret
+            generation=generation,
+            key_id=key_id,
+            access_token=access_token,
+            refresh_token=refresh_token,
+            api_key=api_key,
+            api_secret=api_secret,
         ),
         marks=RefreshMarks(
             lease_token=lease_token,
@@ -602,6 +618,7 @@ _PENDING = (
     _a.redirect_uri,
     _a.scopes,
     _a.sealed_verifier,
+    _a.key_id,
     _a.issuer,
     _a.variables,
     _a.return_to,
@@ -654,6 +671,8 @@ def has_pending(connection: Connection, tenant_id: TenantId, provider_id: Provid
 
 def _add_pending(connection: Connection, change: AddPending) -> None:
     pending = change.pending
+    if pending.key_id is not None:
+        require_active_key(connection, pending.tenant_id, pending.key_id)
     actor = {"if_tenant": pending.tenant_id, "if_actor_type": pending.actor.type, "if_actor_id": pending.actor.id}
     connection.execute(_DROP_EXPIRED, {"if_tenant": pending.tenant_id, "clock": given_time(connection)})
     surplus = connection.execute(_SURPLUS, {**actor, "clock": given_time(connection)}).scalars().all()
@@ -674,6 +693,7 @@ def _add_pending(connection: Connection, change: AddPending) -> None:
         "redirect_uri": pending.redirect_uri,
         "scopes": json.dumps(pending.scopes),
         "sealed_verifier": pending.sealed_verifier,
+        "key_id": pending.key_id,
         "issuer": pending.issuer,
         "variables": json.dumps(pending.variables),
         "return_to": pending.return_to,
@@ -681,7 +701,7 @@ def _add_pending(connection: Connection, change: AddPending) -> None:
         "expires_at": micros(pending.expires_at),
         "consumed_at": micros_or_none(pending.consumed_at),
     }
-    with _refused_as(StaleWriteError()):
+    with refused_as(StaleWriteError()):
         connection.execute(_ADD_PENDING, row)
 
 
@@ -700,101 +720,13 @@ def _pending(row: AnyRow) -> PendingAuthorization:
         redirect_uri=row.redirect_uri,
         scopes=_words(row.scopes),
         sealed_verifier=row.sealed_verifier,
+        key_id=row.key_id,
         issuer=row.issuer,
         variables=_pairs(row.variables),
         return_to=row.return_to,
         created_at=moment(row.created_at),
         expires_at=moment(row.expires_at),
         consumed_at=moment_or_none(row.consumed_at),
-    )
-
-
-# Keys
-
-_KEY = (
-    _k.key_id,
-    _k.tenant_id,
-    _k.version,
-    _k.state,
-    _k.suite,
-    _k.kek_uri,
-    _k.kek_key_id,
-    _k.wrapped,
-    _k.created_at,
-    _k.retired_at,
-    _k.destroyed_at,
-)
-_FIND_KEY = select(*_KEY).where(_k.tenant_id == bindparam("if_tenant"), _k.key_id == bindparam("if_key"))
-_FIND_ACTIVE_KEY = select(*_KEY).where(_k.tenant_id == bindparam("if_tenant"), _k.active_marker == 1)
-_ADD_KEY = insert(schema.key)
-_LIST_KEK_IDS = select(_k.kek_key_id).where(_k.state != "destroyed").distinct()
-_LIST_KEY_CHECKS = select(_c.kek_uri, _c.kek_key_id, _c.check_value)
-
-
-def find_key(connection: Connection, tenant_id: TenantId, key_id: UUID) -> WrappedKey | None:
-    """Return this data key of the tenant, or None."""
-    row = connection.execute(_FIND_KEY, {"if_tenant": tenant_id, "if_key": key_id}).first()
-    return None if row is None else _wrapped_key(row)
-
-
-def find_active_key(connection: Connection, tenant_id: TenantId) -> WrappedKey | None:
-    """Return the data key that new values of the tenant are sealed with, or None."""
-    row = connection.execute(_FIND_ACTIVE_KEY, {"if_tenant": tenant_id}).first()
-    return None if row is None else _wrapped_key(row)
-
-
-def list_key_checks(connection: Connection) -> tuple[KeyCheck, ...]:
-    """Return the check values of every key-encryption key ever used."""
-    return tuple(
-        KeyCheck(kek_uri=kek_uri, kek_key_id=kek_key_id, check_value=check_value)
-        for kek_uri, kek_key_id, check_value in connection.execute(_LIST_KEY_CHECKS)
-    )
-
-
-def list_kek_ids(connection: Connection) -> tuple[bytes, ...]:
-    """Return the ids of the key-encryption keys that wrap a data key which is not destroyed."""
-    return tuple(sorted(connection.execute(_LIST_KEK_IDS).scalars()))
-
-
-def _add_key(connection: Connection, change: AddKey) -> None:
-    key = change.key
-    row = {
-        "tenant_id": key.tenant_id,
-        "key_id": key.key_id,
-        "version": key.version,
-        "state": key.state.value,
-        "active_marker": 1 if key.state is KeyState.ACTIVE else None,
-        "suite": key.suite,
-        "kek_uri": key.kek_uri,
-        "kek_key_id": key.kek_key_id,
-        "wrapped": key.wrapped,
-        "created_at": micros(key.created_at),
-        "retired_at": micros_or_none(key.retired_at),
-        "destroyed_at": micros_or_none(key.destroyed_at),
-    }
-    with _refused_as(StaleWriteError()):
-        connection.execute(_ADD_KEY, row)
-
-
-def _add_key_check(connection: Connection, change: AddKeyCheck) -> None:
-    check = change.check
-    row = {"kek_uri": check.kek_uri, "kek_key_id": check.kek_key_id, "check_value": check.check_value}
-    _insert_unless_there(connection, schema.key_check, row)
-
-
-def _wrapped_key(row: AnyRow) -> WrappedKey:
-    return WrappedKey(
-        key_id=row.key_id,
-        tenant_id=row.tenant_id,
-        version=row.version,
-        state=KeyState(row.state),
-        suite=row.suite,
-        kek_uri=row.kek_uri,
-        kek_key_id=row.kek_key_id,
-        wrapped=row.wrapped,
-        created_at=moment(row.created_at),
-        retired_at=moment_or_none(row.retired_at),
-        destroyed_at=moment_or_none(row.destroyed_at),
     )
 
 
@@ -809,6 +741,7 @@ _REVOCATION = (
     _r.context_id,
     _r.kind,
     _r.sealed_token,
+    _r.key_id,
     _r.variables,
     _r.attempts,
     _r.created_at,
@@ -848,6 +781,7 @@ def count_revocations(connection: Connection) -> int:
 
 def _add_revocation(connection: Connection, change: AddRevocation) -> None:
     entry = change.revocation
+    require_active_key(connection, entry.tenant_id, entry.key_id)
     row = {
         "tenant_id": entry.tenant_id,
         "revocation_id": entry.id,
@@ -857,13 +791,14 @@ def _add_revocation(connection: Connection, change: AddRevocation) -> None:
         "context_id": entry.context_id,
         "kind": entry.kind,
         "sealed_token": entry.sealed_token,
+        "key_id": entry.key_id,
         "variables": json.dumps(entry.variables),
         "attempts": entry.attempts,
         "next_attempt_at": micros(entry.next_attempt_at),
         "created_at": micros(entry.created_at),
         "last_error": entry.last_error,
     }
-    with _refused_as(StaleWriteError()):
+    with refused_as(StaleWriteError()):
         connection.execute(_ADD_REVOCATION, row)
 
 
@@ -893,6 +828,7 @@ def _revocation(row: AnyRow, *, next_attempt: int) -> Revocation:
         context_id=row.context_id,
         kind=row.kind,
         sealed_token=row.sealed_token,
+        key_id=row.key_id,
         variables=_pairs(row.variables),
         attempts=row.attempts,
         next_attempt_at=moment(next_attempt),
@@ -988,7 +924,7 @@ def _locked_head(connection: Connection, tenant_id: TenantId) -> AuditHead:
     row = connection.execute(_LOCK_HEAD, {"if_tenant": tenant_id}).first()
     if row is None:
         # The tenant's first event.  Somebody else's first may be on its way: then its head is waited for here.
-        _insert_unless_there(connection, schema.audit_head, {"tenant_id": tenant_id, "seq": 0, "hash": GENESIS})
+        insert_unless_there(connection, schema.audit_head, {"tenant_id": tenant_id, "seq": 0, "hash": GENESIS})
         row = connection.execute(_LOCK_HEAD, {"if_tenant": tenant_id}).one()
     return AuditHead(tenant_id=tenant_id, seq=row[0], hash=row[1])
 
@@ -1071,9 +1007,21 @@ def _make(connection: Connection, change: Change) -> None:  # noqa: C901, PLR091
         case ClosePending():
             connection.execute(_CLOSE_PENDING, {"if_tenant": change.tenant_id, "if_provider": change.provider_id})
         case AddKey():
-            _add_key(connection, change)
+            key_operations.add_key(connection, change)
+        case RotateKey():
+            key_operations.rotate_key(connection, change)
+        case RewrapKey():
+            key_operations.rewrap_key(connection, change)
+        case DestroyKey():
+            key_operations.destroy_key(connection, change)
+        case Reseal():
+            key_operations.reseal(connection, change)
+        case RefuseKeys():
+            key_operations.refuse_keys(connection, change)
+        case EraseTenant():
+            key_operations.erase_tenant(connection, change)
         case AddKeyCheck():
-            _add_key_check(connection, change)
+            key_operations.add_key_check(connection, change)
         case AddRevocation():
             _add_revocation(connection, change)
         case FinishRevocation():
@@ -1113,33 +1061,6 @@ def _table_is_missing(error: DBAPIError) -> bool:
 # What all share
 
 
-@contextmanager
-def _refused_as(refusal: CloudIntegrationsError) -> Generator[None]:
-    """Say *refusal* when the row is there already; the driver's own words may hold the row."""
-    try:
-        yield
-    except IntegrityError as error:
-        if not is_duplicate(error):
-            raise
-        raise refusal from None
-
-
-@cache
-def _leaving_what_is_there(table: Table) -> Insert:
-    """MariaDB's way.  An insert that it refuses keeps a shared lock on the other row, and two who want more then wait in a circle."""
-    first = next(iter(table.primary_key.columns))
-    return mysql.insert(table).on_duplicate_key_update({first.name: first})
-
-
-def _insert_unless_there(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
-    """Insert one row, or leave the one that has its key; the transaction stays usable either way."""
-    if connection.dialect.name in MARIADB:
-        connection.execute(_leaving_what_is_there(table), row)
-        return
-    with suppress(IntegrityError), connection.begin_nested():
-        connection.execute(insert(table), row)
-
-
 def _require_one(connection: Connection, count: int, where: Mapping[str, Any]) -> None:
     """Tell an integration that is gone from one that somebody else changed."""
     if count == 1:
@@ -1147,11 +1068,6 @@ def _require_one(connection: Connection, count: int, where: Mapping[str, Any]) -
     if connection.execute(_INTEGRATION_EXISTS, where).first() is None:
         raise IntegrationNotFoundError
     raise StaleWriteError
-
-
-def _unless_stale(fresh: bool, /) -> None:  # noqa: FBT001 - reads as a sentence: "unless stale (this holds)"
-    if not fresh:
-        raise StaleWriteError
 
 
 @lru_cache(maxsize=1024)

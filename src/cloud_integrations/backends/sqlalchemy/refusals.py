@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy.exc import DataError, DBAPIError
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, Insert, Table, insert
+from sqlalchemy.dialects import mysql
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+
+from cloud_integrations.errors import CloudIntegrationsError, StaleWriteError
+
+from .engine import MARIADB
 
 _SERIALIZATION_FAILURE = {"40001", "40P01"}
 """PostgreSQL: two transactions stood in each other's way, and this one was rolled back."""
@@ -43,6 +54,39 @@ def was_refused(error: DBAPIError, /) -> bool:
 def was_rolled_back(error: DBAPIError, /) -> bool:
     """Whether nothing is left of the work and it may succeed now: refused as above, or the connection was lost before the commit."""
     return error.connection_invalidated or was_refused(error)
+
+
+@contextmanager
+def refused_as(refusal: CloudIntegrationsError, /) -> Generator[None]:
+    """Say *refusal* when the row is there already; the driver's own words may hold the row."""
+    try:
+        yield
+    except IntegrityError as error:
+        if not is_duplicate(error):
+            raise
+        raise refusal from None
+
+
+def unless_stale(fresh: bool, /) -> None:  # noqa: FBT001 - reads as a sentence: "unless stale (this holds)"
+    """Raise `StaleWriteError` unless *fresh*."""
+    if not fresh:
+        raise StaleWriteError
+
+
+def insert_unless_there(connection: Connection, table: Table, row: Mapping[str, Any], /) -> None:
+    """Insert one row, or leave the one that has its key; the transaction stays usable either way."""
+    if connection.dialect.name in MARIADB:
+        connection.execute(_leaving_what_is_there(table), row)
+        return
+    with suppress(IntegrityError), connection.begin_nested():
+        connection.execute(insert(table), row)
+
+
+@cache
+def _leaving_what_is_there(table: Table) -> Insert:
+    """MariaDB's way.  An insert that it refuses keeps a shared lock on the other row, and two who want more then wait in a circle."""
+    first = next(iter(table.primary_key.columns))
+    return mysql.insert(table).on_duplicate_key_update({first.name: first})
 
 
 def _sqlstate(error: DBAPIError) -> str:

@@ -79,6 +79,7 @@ integration = Table(
     Column("variables", _LONG_TEXT, nullable=False),
     # The sealed credential.
     Column("generation", BigInteger, nullable=False),
+    Column("key_id", Uuid, nullable=False),
     Column("access_token", _SEALED),
     Column("refresh_token", _SEALED),
     Column("api_key", _SEALED),
@@ -104,6 +105,7 @@ integration = Table(
         " OR (auth_type = 'apikey' AND api_key IS NOT NULL AND access_token IS NULL AND refresh_token IS NULL)",
         name="ci_integration_one_credential",
     ),
+    Index("ci_integration_key", "key_id", "tenant_id"),
     Index(
         "ci_integration_due",
         "due_at",
@@ -132,6 +134,7 @@ authorization = Table(
     Column("redirect_uri", _LONG_TEXT, nullable=False),
     Column("scopes", _LONG_TEXT, nullable=False),
     Column("sealed_verifier", _SEALED),
+    Column("key_id", Uuid),
     Column("issuer", _LONG_TEXT),
     Column("variables", _LONG_TEXT, nullable=False),
     Column("return_to", _LONG_TEXT),
@@ -167,6 +170,20 @@ key = Table(
     CheckConstraint(
         "(state = 'active' AND active_marker = 1) OR (state <> 'active' AND active_marker IS NULL)", name="ci_key_active_is_marked"
     ),
+    Index("ci_key_state", "state", "key_id", "tenant_id"),
+    **_WITH_TRANSACTIONS,
+)
+
+key_floor = Table(
+    "ci_key_floor",
+    metadata,
+    Column("tenant_id", _text(255), nullable=False),
+    # Versions below are not found, until somebody says otherwise.
+    Column("min_version", Integer, nullable=False),
+    # Versions up to this one were erased, for ever.
+    Column("erased_version", Integer, nullable=False),
+    Column("erased_at", BigInteger),
+    PrimaryKeyConstraint("tenant_id", name="ci_key_floor_pk"),
     **_WITH_TRANSACTIONS,
 )
 
@@ -175,7 +192,7 @@ key_check = Table(
     metadata,
     Column("kek_key_id", _bytes(16), nullable=False),
     Column("kek_uri", _text(512), nullable=False),
-    Column("check_value", _bytes(255), nullable=False),
+    Column("canary", _bytes(4096), nullable=False),
     PrimaryKeyConstraint("kek_key_id", name="ci_key_check_pk"),
     **_WITH_TRANSACTIONS,
 )
@@ -191,6 +208,7 @@ revocation = Table(
     Column("context_id", Uuid),
     Column("kind", _text(16), nullable=False),
     Column("sealed_token", _SEALED, nullable=False),
+    Column("key_id", Uuid, nullable=False),
     Column("variables", _LONG_TEXT, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_at", BigInteger, nullable=False),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Collection, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
@@ -21,12 +21,13 @@ from cloud_integrations.domain.envelope import KeyCheck, WrappedKey
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
 from cloud_integrations.domain.integration import DueIntegration, HeldCredential, Integration, StoredIntegration
 from cloud_integrations.domain.pending import PendingAuthorization
+from cloud_integrations.domain.rekeying import KeyUsage, SealedRow
 from cloud_integrations.domain.removal import Revocation
 from cloud_integrations.errors import CommitUnknownError, SchemaError, StorageUnavailableError, UnstorableValueError
 from cloud_integrations.ports.clock import Clock
 from cloud_integrations.ports.store import Change, StoreReport
 
-from . import operations, schema
+from . import key_operations, operations, schema
 from .engine import begin_writing, for_writing, reading_view, writing_view
 from .refusals import is_unstorable, was_refused, was_rolled_back
 
@@ -91,19 +92,49 @@ class SqlAlchemyStore:
 
     def find_key(self, tenant_id: TenantId, key_id: UUID, /) -> WrappedKey | None:
         """Return this data key of the tenant, or None."""
-        return self._engine.read(operations.find_key, tenant_id, key_id)
+        return self._engine.read(key_operations.find_key, tenant_id, key_id)
+
+    def find_keys(self, tenant_ids: Collection[TenantId], /) -> tuple[WrappedKey, ...]:
+        """Return every data key of these tenants that is not destroyed, refused or erased."""
+        return self._engine.read(key_operations.find_keys, tenant_ids)
 
     def find_active_key(self, tenant_id: TenantId, /) -> WrappedKey | None:
         """Return the data key that new values of the tenant are sealed with, or None."""
-        return self._engine.read(operations.find_active_key, tenant_id)
+        return self._engine.read(key_operations.find_active_key, tenant_id)
+
+    def last_key_version(self, tenant_id: TenantId, /) -> int:
+        """Return the highest version of a data key that the tenant has or ever had."""
+        return self._engine.read(key_operations.last_key_version, tenant_id)
+
+    def list_keys(
+        self, *, tenant_id: TenantId | None = None, after: tuple[TenantId, int] | None = None, limit: int
+    ) -> tuple[WrappedKey, ...]:
+        """Return data keys that are not destroyed, ordered by tenant and version."""
+        return self._engine.read(key_operations.list_keys, tenant_id=tenant_id, after=after, limit=limit)
+
+    def list_replaced_keys(self, *, after: UUID | None = None, limit: int) -> tuple[WrappedKey, ...]:
+        """Return data keys that only open and still seal a row, ordered by id."""
+        return self._engine.read(key_operations.list_replaced_keys, after=after, limit=limit)
+
+    def list_sealed(self, keys: Collection[tuple[TenantId, UUID]], /, *, limit: int) -> tuple[SealedRow, ...]:
+        """Return rows of any table that are sealed under these data keys."""
+        return self._engine.read(key_operations.list_sealed, keys, limit=limit)
+
+    def list_key_usage(self, *, tenant_id: TenantId | None = None) -> tuple[KeyUsage, ...]:
+        """Count data keys and the rows they seal."""
+        return self._engine.read(key_operations.list_key_usage, tenant_id=tenant_id)
+
+    def list_returned_keys(self, *, limit: int) -> tuple[WrappedKey, ...]:
+        """Return data keys that were erased with their tenant and are there again."""
+        return self._engine.read(key_operations.list_returned_keys, limit=limit)
 
     def list_key_checks(self) -> tuple[KeyCheck, ...]:
         """Return the check values of every key-encryption key ever used."""
-        return self._engine.read(operations.list_key_checks)
+        return self._engine.read(key_operations.list_key_checks)
 
     def list_kek_ids(self) -> tuple[bytes, ...]:
         """Return the ids of the key-encryption keys that wrap a data key which is not destroyed."""
-        return self._engine.read(operations.list_kek_ids)
+        return self._engine.read(key_operations.list_kek_ids)
 
     def claim_revocations(self, *, limit: int, hold: timedelta) -> tuple[Revocation, ...]:
         """Return entries of the outbox whose time has come, oldest first, and hold them."""
@@ -186,19 +217,49 @@ class AsyncSqlAlchemyStore:
 
     async def find_key(self, tenant_id: TenantId, key_id: UUID, /) -> WrappedKey | None:
         """Return this data key of the tenant, or None."""
-        return await self._engine.read(operations.find_key, tenant_id, key_id)
+        return await self._engine.read(key_operations.find_key, tenant_id, key_id)
+
+    async def find_keys(self, tenant_ids: Collection[TenantId], /) -> tuple[WrappedKey, ...]:
+        """See `SqlAlchemyStore.find_keys`."""
+        return await self._engine.read(key_operations.find_keys, tenant_ids)
 
     async def find_active_key(self, tenant_id: TenantId, /) -> WrappedKey | None:
         """Return the data key that new values of the tenant are sealed with, or None."""
-        return await self._engine.read(operations.find_active_key, tenant_id)
+        return await self._engine.read(key_operations.find_active_key, tenant_id)
+
+    async def last_key_version(self, tenant_id: TenantId, /) -> int:
+        """See `SqlAlchemyStore.last_key_version`."""
+        return await self._engine.read(key_operations.last_key_version, tenant_id)
+
+    async def list_keys(
+        self, *, tenant_id: TenantId | None = None, after: tuple[TenantId, int] | None = None, limit: int
+    ) -> tuple[WrappedKey, ...]:
+        """See `SqlAlchemyStore.list_keys`."""
+        return await self._engine.read(key_operations.list_keys, tenant_id=tenant_id, after=after, limit=limit)
+
+    async def list_replaced_keys(self, *, after: UUID | None = None, limit: int) -> tuple[WrappedKey, ...]:
+        """See `SqlAlchemyStore.list_replaced_keys`."""
+        return await self._engine.read(key_operations.list_replaced_keys, after=after, limit=limit)
+
+    async def list_sealed(self, keys: Collection[tuple[TenantId, UUID]], /, *, limit: int) -> tuple[SealedRow, ...]:
+        """See `SqlAlchemyStore.list_sealed`."""
+        return await self._engine.read(key_operations.list_sealed, keys, limit=limit)
+
+    async def list_key_usage(self, *, tenant_id: TenantId | None = None) -> tuple[KeyUsage, ...]:
+        """See `SqlAlchemyStore.list_key_usage`."""
+        return await self._engine.read(key_operations.list_key_usage, tenant_id=tenant_id)
+
+    async def list_returned_keys(self, *, limit: int) -> tuple[WrappedKey, ...]:
+        """See `SqlAlchemyStore.list_returned_keys`."""
+        return await self._engine.read(key_operations.list_returned_keys, limit=limit)
 
     async def list_key_checks(self) -> tuple[KeyCheck, ...]:
         """Return the check values of every key-encryption key ever used."""
-        return await self._engine.read(operations.list_key_checks)
+        return await self._engine.read(key_operations.list_key_checks)
 
     async def list_kek_ids(self) -> tuple[bytes, ...]:
         """Return the ids of the key-encryption keys that wrap a data key which is not destroyed."""
-        return await self._engine.read(operations.list_kek_ids)
+        return await self._engine.read(key_operations.list_kek_ids)
 
     async def claim_revocations(self, *, limit: int, hold: timedelta) -> tuple[Revocation, ...]:
         """Return entries of the outbox whose time has come, oldest first, and hold them."""

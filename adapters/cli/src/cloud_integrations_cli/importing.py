@@ -1,0 +1,224 @@
+"""Credentials that an application already holds, from JSON Lines or from a query."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import typer
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic.alias_generators import to_camel
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from cloud_integrations import ImportedCredential, IntegrationManager, Secret
+from cloud_integrations.errors import CloudIntegrationsError, ConfigurationError, SetupError, StorageUnavailableError
+
+from . import wiring
+from .exits import VALIDATION, CommandLineError
+from .render import Screen
+from .secret_input import read_secret
+from .settings import Configuration
+
+_SECRETS = ("access_token", "refresh_token", "api_key", "secret_key")
+
+
+class _Line(BaseModel):
+    """One credential as it is written in the file, or as a row of the query; names in camelCase or snake_case."""
+
+    model_config = ConfigDict(
+        extra="forbid", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, hide_input_in_errors=True
+    )
+
+    tenant_id: str
+    provider: str
+    name: str | None = None
+    access_token: Secret | None = None
+    refresh_token: Secret | None = None
+    expires_at: AwareDatetime | None = None
+    scopes: tuple[str, ...] = ()
+    granted_at: AwareDatetime | None = None
+    api_key: Secret | None = None
+    secret_key: Secret | None = None
+    variables: Annotated[dict[str, str], Field(default_factory=dict)]
+
+    @field_validator("scopes", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        # RFC 6749 §3.3: scopes are separated by spaces.
+        return tuple(value.split()) if isinstance(value, str) else value
+
+    @field_validator("expires_at", "granted_at", mode="before")
+    @classmethod
+    def _in_utc(cls, value: Any) -> Any:
+        # A database column without a zone is taken for UTC.
+        return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _empty_is_nothing(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+    def credential(self) -> ImportedCredential:
+        """Return it as the library takes it; without a name it is called after its provider."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields if name not in {"tenant_id", "name"}}
+        return ImportedCredential(name=self.name or self.provider, **fields)
+
+
+class _UnreadableError(Exception):
+    """A line is not a credential; the text says why and repeats no value."""
+
+
+Row = Mapping[str, Any]
+Decrypt = Callable[[str, Any], Any]
+
+
+def run(
+    screen: Screen,
+    configuration: Configuration,
+    /,
+    *,
+    file: Path | None,
+    query: str | None,
+    database_url_file: Path | None,
+    fernet_key_file: Path | None,
+    verify: bool,
+    dry_run: bool,
+) -> None:
+    """Take over every credential of *file*, or of *query*; one that cannot be is reported and the others go on."""
+    if (file is None) == (query is None):
+        raise CommandLineError("give a file of JSON Lines, or --query")
+    decrypt = _decrypter(fernet_key_file)
+    counts: Counter[str] = Counter()
+    problems: list[tuple[int, str, str]] = []
+    with wiring.open_manager(configuration) as manager:
+        manager.report()
+        rows = _lines(file) if file is not None else _rows(configuration, query or "", database_url_file)
+        for number, row in enumerate(rows, start=1):
+            outcome, problem = _take(manager, row, decrypt, verify=verify, dry_run=dry_run)
+            counts[outcome] += 1
+            if problem:
+                problems.append((number, outcome, problem))
+    _tell(screen, counts, problems, dry_run=dry_run)
+    if counts["failed"]:
+        raise typer.Exit(VALIDATION)
+
+
+def _take(manager: IntegrationManager, row: Row | _UnreadableError, decrypt: Decrypt, *, verify: bool, dry_run: bool) -> tuple[str, str]:
+    """Return what became of one row: `imported`, `exists` or `failed`, and why."""
+    try:
+        if isinstance(row, _UnreadableError):
+            raise row
+        line = _read(row, decrypt)
+        manager.import_credential(line.tenant_id, line.credential(), verify=verify, dry_run=dry_run, actor=wiring.cli_actor())
+    except _UnreadableError as error:
+        return "failed", str(error)
+    except (SetupError, StorageUnavailableError):
+        # It would be the same for every row.
+        raise
+    except CloudIntegrationsError as error:
+        if error.code == "integration/already-exists":
+            return "exists", ""
+        reason = getattr(error, "reason", None)
+        return "failed", f"{error.message} ({reason.replace('_', ' ')})" if isinstance(reason, str) else error.message
+    return "imported", ""
+
+
+def _read(row: Row, decrypt: Decrypt) -> _Line:
+    try:
+        return _Line.model_validate({name: decrypt(name, value) for name, value in row.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = ".".join(str(step) for step in first["loc"])
+        raise _UnreadableError(f"{place}: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
+
+
+def _lines(file: Path) -> Generator[Row | _UnreadableError]:
+    try:
+        with _opened(file) as opened:
+            for line in opened:
+                if line.strip():
+                    yield _parse(line)
+    except OSError as error:
+        raise CommandLineError(f"the file cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise CommandLineError("the file is not UTF-8 text") from None
+
+
+def _opened(file: Path) -> AbstractContextManager[TextIO]:
+    return nullcontext(sys.stdin) if str(file) == "-" else file.open(encoding="utf-8")
+
+
+def _parse(line: str) -> Row | _UnreadableError:
+    try:
+        document = json.loads(line)
+    except ValueError:
+        return _UnreadableError("is not JSON")
+    return document if isinstance(document, dict) else _UnreadableError("is not a JSON object")
+
+
+def _rows(configuration: Configuration, query: str, url_file: Path | None) -> Iterator[Row]:
+    """Read the whole answer first, so that nothing is asked of the database while providers are."""
+    with _engine(configuration, url_file) as engine:
+        try:
+            with engine.connect() as connection:
+                return iter([dict(row) for row in connection.execute(text(query)).mappings()])
+        except SQLAlchemyError as error:
+            # The database's words may repeat a value.
+            raise CommandLineError(f"the query failed ({type(error).__name__})") from None
+
+
+@contextmanager
+def _engine(configuration: Configuration, url_file: Path | None) -> Generator[Any]:
+    if url_file is None:
+        engine = wiring.open_engine(configuration)
+    else:
+        url = read_secret("database-url", label="Database URL", file=url_file)
+        try:
+            engine = create_engine(url.reveal(), hide_parameters=True)
+        except (ArgumentError, ImportError, SQLAlchemyError):
+            raise ConfigurationError(setting=str(url_file), problem="is not an SQLAlchemy URL with a driver that is installed") from None
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _decrypter(key_file: Path | None) -> Decrypt:
+    if key_file is None:
+        return lambda _, value: value
+    lines = read_secret("fernet-key", label="Fernet key", file=key_file).reveal().split()
+    try:
+        fernet = MultiFernet([Fernet(line) for line in lines])
+    except ValueError:
+        raise ConfigurationError(setting=str(key_file), problem="does not hold Fernet keys, one a line") from None
+
+    def decrypt(name: str, value: Any) -> Any:
+        if name not in _SECRETS and name not in map(to_camel, _SECRETS):
+            return value
+        try:
+            return fernet.decrypt(value if isinstance(value, bytes) else str(value).encode()).decode()
+        except (InvalidToken, UnicodeDecodeError):
+            raise _UnreadableError(f"{name}: does not open under the Fernet keys") from None
+
+    return decrypt
+
+
+def _tell(screen: Screen, counts: Counter[str], problems: Iterable[tuple[int, str, str]], *, dry_run: bool) -> None:
+    found = list(problems)
+    if screen.as_json:
+        lines = [{"line": number, "problem": problem} for number, _, problem in found]
+        summary = {name: counts[name] for name in ("imported", "exists", "failed")}
+        screen.json({"data": {"dryRun": dry_run, **summary, "problems": lines}})
+        return
+    for number, _, problem in found:
+        screen.finding("✗", f"{number}: {problem}")
+    verb = "would be imported" if dry_run else "imported"
+    screen.note(f"{counts['imported']} {verb}, {counts['exists']} there already, {counts['failed']} failed")

@@ -1,0 +1,88 @@
+"""The commands about tenants as a whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import typer
+
+from cloud_integrations import Erasure
+
+from . import wiring
+from .exits import CONFLICT, CommandLineError
+from .files import write_private
+from .render import Screen, moment, timestamp
+from .settings import Configuration
+
+
+def erase(screen: Screen, configuration: Configuration, tenant: str, /, *, yes: bool, receipt: Path | None) -> None:
+    """Remove and revoke everything of a tenant and destroy its data keys."""
+    if receipt is not None and receipt.exists():
+        raise CommandLineError("--receipt names a file that exists already")
+    with wiring.open_manager(configuration) as manager:
+        if not yes:
+            held = len(manager.list_integrations(tenant))
+            question = f"Revoke {held} integrations of {tenant} and destroy its keys? Nothing brings them back."
+            typer.confirm(question, abort=True, err=True)
+        erasure = manager.erase_tenant(tenant, actor=wiring.cli_actor())
+    document = _erasure_out(erasure)
+    if receipt is not None:
+        write_private(receipt, json.dumps(document, indent=2) + "\n")
+    if screen.as_json:
+        screen.json({"data": document})
+        return
+    screen.facts(
+        {
+            "Tenant": erasure.tenant_id,
+            "Integrations removed": str(erasure.integrations),
+            "Tokens revoked": str(erasure.revoked),
+            "Tokens not revoked": str(erasure.not_revoked),
+            "Data keys destroyed": str(len(erasure.key_ids)),
+            "Holds everywhere from": moment(erasure.effective_at),
+            "Audit checkpoint": f"{erasure.audit_seq}:{erasure.audit_hash.hex()}",
+        }
+    )
+    if receipt is None:
+        screen.note("\nwith --receipt FILE, `tenants verify-erasure` can tell later whether a backup has brought something back")
+
+
+def verify_erasure(screen: Screen, configuration: Configuration, receipt: Path, /) -> None:
+    """Say whether what an erasure destroyed is there again; ends with the exit code of a conflict if it is."""
+    tenant, key_ids = _read_receipt(receipt)
+    with wiring.open_manager(configuration) as manager:
+        returned = manager.find_returned(tenant, key_ids)
+    if screen.as_json:
+        screen.json({"data": {"tenantId": tenant, "erased": not returned, "returned": [str(key_id) for key_id in returned]}})
+    elif returned:
+        screen.finding("✗", f"{len(returned)} data keys of {tenant} are there again: a backup was restored")
+        screen.note(f"`cloud-integrations tenants erase --tenant {tenant}` destroys them again")
+    else:
+        screen.finding("✓", f"nothing of {tenant} has come back")
+    if returned:
+        raise typer.Exit(CONFLICT)
+
+
+def _erasure_out(erasure: Erasure) -> dict[str, Any]:
+    return {
+        "tenantId": erasure.tenant_id,
+        "erasedAt": timestamp(erasure.erased_at),
+        "effectiveAt": timestamp(erasure.effective_at),
+        "integrations": erasure.integrations,
+        "revoked": erasure.revoked,
+        "notRevoked": erasure.not_revoked,
+        "keyIds": [str(key_id) for key_id in erasure.key_ids],
+        "auditHead": {"seq": erasure.audit_seq, "hash": erasure.audit_hash.hex()},
+    }
+
+
+def _read_receipt(receipt: Path) -> tuple[str, tuple[UUID, ...]]:
+    try:
+        document = json.loads(receipt.read_text(encoding="utf-8"))
+        return str(document["tenantId"]), tuple(UUID(key_id) for key_id in document["keyIds"])
+    except OSError as error:
+        raise CommandLineError(f"the receipt cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise CommandLineError("the receipt is not one that `tenants erase --receipt` wrote") from None

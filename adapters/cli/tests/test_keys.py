@@ -1,0 +1,282 @@
+"""Rotation, erasure and import, as an operator sees them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+
+import pytest
+from cryptography.fernet import Fernet
+from sqlalchemy import create_engine, text
+
+from cloud_integrations import LocalKeyring
+from cloud_integrations.errors import ConfigurationError
+from cloud_integrations_cli.key_services import open_key_service
+from cloud_integrations_cli.settings import Configuration
+
+TENANT = "acme"
+JSON = ("-o", "json")
+
+
+# The keyring file
+
+
+def test_a_key_stands_by_until_it_is_promoted(run, home):
+    assert run("keys", "generate", "--kid", "next", "--file", "keyring", "--standby").code == 0
+    before = [entry["uri"] for entry in run("keys", "list", *JSON).data()]
+    assert before[-1] == "local:next"
+    assert run("keys", "promote", "next", "--file", "keyring", *JSON).data() == {"kid": "next", "file": "keyring"}
+    assert [entry["uri"] for entry in run("keys", "list", *JSON).data()] == ["local:next", *before[:-1]]
+    assert (home / "keyring").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_key_that_is_not_there_is_not_promoted(run, home):
+    before = (home / "keyring").read_text()
+    assert run("keys", "promote", "nobody", "--file", "keyring").code == 2
+    assert run("keys", "promote", "nobody", "--file", "nowhere").code == 8
+    assert (home / "keyring").read_text() == before
+
+
+def test_the_first_key_of_a_new_file_is_the_primary_also_when_it_stands_by(run, tmp_path):
+    file = tmp_path / "ring"
+    assert run("keys", "generate", "--kid", "one", "--file", file, "--standby").code == 0
+    assert LocalKeyring.from_file(file).kids == ("one",)
+
+
+# Rotation
+
+
+def rewritten(run):
+    """Put a new key in front, so that something is to be wrapped anew."""
+    assert run("keys", "generate", "--kid", "newer", "--file", "keyring").code == 0
+
+
+def test_the_wrapping_key_is_rotated_and_the_old_one_can_go(run, home, added):
+    rewritten(run)
+    status = run("keys", "status")
+    assert "local:newer wraps now" in status.err
+    assert "keys rotate" in status.err
+    dry = run("keys", "rotate", "--dry-run", *JSON).data()
+    assert dry == {"dryRun": True, "dataKeys": 1}
+    ran = run("keys", "rotate", *JSON).data()
+    assert (ran["changed"], ran["failures"], ran["left"]["misplaced"]) == (1, [], 0)
+    assert run("keys", "rotate", *JSON).data()["changed"] == 0
+    lines = [line for line in (home / "keyring").read_text().splitlines() if line.startswith("newer:")]
+    (home / "keyring").write_text("\n".join(lines))
+    assert run("token", "simulated_keys", "-t", TENANT, "--yes").code == 0
+
+
+def test_data_keys_are_replaced_and_rows_sealed_anew(run, added):
+    assert run("keys", "rotate", "--data-keys", "--dry-run", *JSON).data() == {"dryRun": True, "dataKeys": 1}
+    ran = run("keys", "rotate", "--data-keys")
+    assert "go on with --before" in ran.err
+    assert "1 row sealed under a data key that was replaced" in ran.err
+    versions = [(usage["version"], usage["state"], usage["rows"]) for usage in run("keys", "status", "-t", TENANT, *JSON).data()["usage"]]
+    assert versions == [(1, "decrypt_only", 1), (2, "active", 0)]
+    assert run("keys", "reseal", "--dry-run", *JSON).data() == {"dryRun": True, "rows": 1}
+    resealed = run("keys", "reseal", "--destroy-after", "1", *JSON).data()
+    assert (resealed["changed"], resealed["left"]["outdated"]) == (1, 0)
+    assert "nothing is left to do" in run("keys", "status").err
+    assert run("token", "simulated_keys", "-t", TENANT, "--yes").code == 0
+
+
+def test_a_run_with_an_earlier_time_goes_on_where_it_was(run, added):
+    assert run("keys", "rotate", "--data-keys", "--before", "2020-01-01", *JSON).data()["changed"] == 0
+    assert run("keys", "rotate", "--before", "2020-01-01").code == 2
+    assert run("keys", "rotate", "--data-keys", "--before", "yesterday").code == 2
+
+
+def test_moving_wants_the_new_key_first_in_the_settings(run, added):
+    old = run("keys", "list", *JSON).data()[0]["uri"]
+    assert "is not there" in run("keys", "move", "local:newer").err
+    rewritten(run)
+    assert "behind another" in run("keys", "move", old).err
+    assert run("keys", "move", "local:newer", *JSON).data()["changed"] == 1
+
+
+def test_old_data_keys_are_refused_and_taken_back(run, added):
+    run("keys", "rotate", "--data-keys")
+    asked = run("keys", "refuse", "-t", TENANT, "--below", "2", given="n\n")
+    assert asked.code == 130
+    assert "1 row will not open" in asked.err
+    assert run("keys", "refuse", "-t", TENANT, "--below", "2", "--yes", *JSON).json() == {"success": True}
+    assert run("token", "simulated_keys", "-t", TENANT, "--yes").code == 8
+    failed = run("keys", "reseal")
+    assert failed.code == 8
+    assert f"{TENANT}: does not open" in failed.out
+    assert run("keys", "refuse", "-t", TENANT, "--below", "1", "--yes").code == 0
+    assert run("token", "simulated_keys", "-t", TENANT, "--yes").code == 0
+    assert run("keys", "refuse", "-t", TENANT, "--below", "9", "--yes").code == 4
+
+
+def test_a_tenants_keys_are_shown(run, added):
+    shown = run("keys", "status", "-t", TENANT)
+    assert "seal and open" in shown.out
+    assert "nothing is sealed for this tenant yet" in run("keys", "status", "-t", "globex").err
+
+
+# Erasing
+
+
+def test_a_tenant_is_erased_with_a_receipt(run, home, added):
+    assert run("tenants", "erase", "-t", TENANT, given="n\n").code == 130
+    ran = run("tenants", "erase", "-t", TENANT, "--yes", "--receipt", "receipt.json")
+    assert ran.code == 0, ran.err
+    assert "Data keys destroyed" in ran.out
+    assert (home / "receipt.json").stat().st_mode & 0o777 == 0o600
+    assert run("integrations", "list", "-t", TENANT, *JSON).data() == []
+    assert run("tenants", "verify-erasure", "receipt.json").code == 0
+    assert run("tenants", "erase", "-t", TENANT, "--yes", "--receipt", "receipt.json").code == 2
+
+
+def test_a_restored_backup_is_noticed(run, home, added):
+    database = home / "cloud-integrations.db"
+    backup = database.read_bytes()
+    run("tenants", "erase", "-t", TENANT, "--yes", "--receipt", "receipt.json")
+    for leftover in home.glob("cloud-integrations.db-*"):
+        leftover.unlink()
+    database.write_bytes(backup)
+    ran = run("tenants", "verify-erasure", "receipt.json")
+    assert ran.code == 9
+    assert "a backup was restored" in ran.out
+    assert run("tenants", "verify-erasure", "receipt.json", *JSON).data()["erased"] is False
+
+
+def test_keys_that_a_backup_brought_back_are_named_and_destroyed_again(run, home, added):
+    with closing(sqlite3.connect(home / "cloud-integrations.db")) as connection:
+        rows = connection.execute("SELECT * FROM ci_key").fetchall()
+    run("tenants", "erase", "-t", TENANT, "--yes")
+    with closing(sqlite3.connect(home / "cloud-integrations.db")) as connection, connection:
+        connection.execute("DELETE FROM ci_key")
+        connection.executemany(f"INSERT INTO ci_key VALUES ({', '.join('?' * len(rows[0]))})", rows)
+    for shown in (run("keys", "status").err, run("doctor").out):
+        assert "1 data key of erased tenants brought back by a backup" in shown
+    run("tenants", "erase", "-t", TENANT, "--yes")
+    assert "nothing is left to do" in run("keys", "status").err
+
+
+@pytest.mark.parametrize("content", [None, "no json", "[]", '{"tenantId": "acme", "keyIds": ["x"]}'])
+def test_a_receipt_that_is_none_is_said(run, home, content):
+    if content is not None:
+        (home / "receipt.json").write_text(content)
+    assert run("tenants", "verify-erasure", "receipt.json").code == 2
+
+
+# Import
+
+
+def a_line(**fields):
+    return json.dumps({"tenantId": TENANT, "provider": "simulated_keys", "name": "Key of Acme", **fields})
+
+
+def test_lines_are_taken_over_and_bad_ones_reported(run, home, provider):
+    key = provider.valid_api_key.reveal()
+    grant = provider.issue_grant()
+    lines = [
+        a_line(apiKey=key),
+        a_line(
+            tenantId="globex", provider="simulated", accessToken=grant.access.reveal(), refreshToken=grant.refresh.reveal(), scopes="read"
+        ),
+        a_line(tenantId="initech", apiKey="fake-key-wrong"),
+        a_line(tenantId="hooli", apiKey=key, password="fake"),
+        "not json",
+        "[]",
+        a_line(tenantId="umbrella", apiKey=key, expiresAt="soon"),
+        "",
+    ]
+    (home / "credentials.jsonl").write_text("\n".join(lines))
+    dry = run("import", "credentials.jsonl", "--dry-run", *JSON)
+    assert dry.code == 4
+    assert run("integrations", "list", "-t", TENANT, *JSON).data() == []
+    ran = run("import", "credentials.jsonl", *JSON)
+    assert ran.code == 4
+    assert dry.data() == {**ran.data(), "dryRun": True}
+    assert {name: ran.data()[name] for name in ("imported", "exists", "failed")} == {"imported": 2, "exists": 0, "failed": 5}
+    assert [problem["line"] for problem in ran.data()["problems"]] == [3, 4, 5, 6, 7]
+    again = run("import", "credentials.jsonl")
+    assert "0 imported, 2 there already, 5 failed" in again.err
+    for secret in (key, grant.access.reveal(), grant.refresh.reveal(), "fake-key-wrong"):
+        assert secret not in ran.out + ran.err + again.out + again.err
+    assert run("token", "simulated", "-t", "globex", "--yes").code == 0
+
+
+def test_rows_of_a_query_under_fernet_are_taken_over(run, home, provider, tmp_path):
+    key = Fernet.generate_key()
+    fernet = Fernet(key)
+    old = create_engine(f"sqlite:///{tmp_path}/old.db")
+    with old.begin() as connection:
+        connection.execute(text("CREATE TABLE account (tenant_id TEXT, token BLOB, ends TEXT)"))
+        row = {"token": fernet.encrypt(provider.valid_api_key.reveal().encode())}
+        connection.execute(text("INSERT INTO account VALUES ('acme', :token, NULL), ('globex', x'00', NULL)"), row)
+    old.dispose()
+    (home / "old.url").write_text(f"sqlite:///{tmp_path}/old.db\n")
+    (home / "fernet.key").write_bytes(key)
+    query = "SELECT tenant_id, 'simulated_keys' AS provider, token AS api_key, ends AS expires_at FROM account ORDER BY tenant_id"
+    ran = run("import", "--query", query, "--database-url-file", "old.url", "--fernet-key-file", "fernet.key", *JSON)
+    assert ran.data()["imported"] == 1
+    assert ran.data()["problems"] == [{"line": 2, "problem": "api_key: does not open under the Fernet keys"}]
+    assert run("token", "simulated_keys", "-t", TENANT, "--yes", "--reveal", *JSON).data()["value"] == provider.valid_api_key.reveal()
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ((), 2),
+        (("credentials.jsonl", "--query", "SELECT 1"), 2),
+        (("nowhere.jsonl",), 2),
+        (("--query", "SELEKT"), 2),
+        (("--query", "SELECT 1", "--database-url-file", "bad.url"), 8),
+        (("credentials.jsonl", "--fernet-key-file", "bad.url"), 8),
+        (("binary.jsonl",), 2),
+    ],
+)
+def test_what_cannot_be_read_is_said(run, home, words, code):
+    (home / "credentials.jsonl").write_text("")
+    (home / "bad.url").write_text("fake-password@nothing")
+    (home / "binary.jsonl").write_bytes(b"\xff\xfe\n")
+    ran = run("import", *words)
+    assert ran.code == code, ran.err
+    assert "fake-password" not in ran.out + ran.err
+
+
+def test_lines_come_from_standard_input(run, home, provider):
+    ran = run("import", "-", "--no-verify", *JSON, given=a_line(apiKey=provider.valid_api_key.reveal()))
+    assert ran.data()["imported"] == 1
+
+
+def test_without_keys_an_import_ends_at_once(run, home, provider):
+    (home / "keyring").unlink()
+    assert run("import", "-", given=a_line(apiKey="fake-key")).code == 8
+
+
+# Key services
+
+
+def configuration(**fields):
+    return Configuration(**fields)
+
+
+def test_key_services_are_named_by_uri():
+    entry = LocalKeyring.generate_key("one")
+    assert open_key_service(configuration(keys=(entry,))).keks()[0].kek_uri == "local:one"
+
+
+@pytest.mark.parametrize(
+    ("fields", "setting"),
+    [
+        ({"key_services": ()}, "key_services"),
+        ({"key_services": ("s3:bucket",)}, "key_services"),
+        ({"key_services": ("aws-kms:",)}, "key_services"),
+        ({"key_services": ("vault:transit/ci",)}, "vault"),
+        ({"key_services": ("pkcs11:token=t;object=o",)}, "pkcs11"),
+        ({"key_services": ("pkcs11:token=t;object=o",), "pkcs11": {"library": "lib.so", "pin_file": "none"}}, "pkcs11.pin_file"),
+        ({"tenant_keys": {"acme": "nothing:x"}}, "tenant_keys.acme"),
+        ({"key_services": ("local:",), "keys": ()}, "keyring_file"),
+    ],
+)
+def test_a_key_service_that_cannot_be_is_named(fields, setting):
+    given = {"keys": (LocalKeyring.generate_key("one"),), **fields}
+    with pytest.raises(ConfigurationError) as caught:
+        open_key_service(configuration(**given))
+    assert caught.value.setting == setting

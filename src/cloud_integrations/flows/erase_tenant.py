@@ -1,0 +1,94 @@
+"""A tenant is erased: its access ends at the providers, and what it had stored here can never be opened again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from datetime import timedelta
+from uuid import UUID
+
+from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.identifiers import TenantId
+from cloud_integrations.domain.rekeying import Erasure
+from cloud_integrations.domain.removal import Removal, TokenFate
+from cloud_integrations.errors import IntegrationNotFoundError, StaleWriteError, StorageUnavailableError
+from cloud_integrations.ports.observer import Fact
+from cloud_integrations.ports.store import EraseTenant
+from cloud_integrations.ports.wiring import Wiring
+
+from .disconnect import REVOCATION_TABLE, disconnect
+from .list_integrations import known_tenant
+from .recording import recorded
+from .sealing import forget_keys, fresh_time
+
+_TRIES = 5
+_ALL = 1_000_000
+
+
+async def erase_tenant(wiring: Wiring, tenant: str, /, *, caller: Caller) -> Erasure:
+    """Remove and revoke every integration of the tenant, then overwrite its data keys.
+
+    Tokens that a provider would not take back now are given up: the key that could open them is gone, and the receipt counts them.
+    Doing it again is no error.
+    """
+    tenant_id = await known_tenant(wiring, tenant)
+    given_up = await _waiting(wiring, tenant_id)
+    removed: list[Removal] = []
+    for _ in range(_TRIES):
+        removed += await _disconnect_all(wiring, tenant_id, caller)
+        keys = await wiring.store.list_keys(tenant_id=tenant_id, limit=_ALL)
+        now = wiring.clock.now()
+        try:
+            await wiring.store.apply(
+                EraseTenant(tenant_id=tenant_id, erased_at=now),
+                recorded(wiring, tenant_id, caller, "tenant.erased", f"tenant:{tenant_id}", keys=str(len(keys))),
+            )
+        except StaleWriteError:
+            # Something was connected meanwhile.
+            continue
+        break
+    else:
+        raise StorageUnavailableError("the tenant kept connecting")
+    forget_keys(wiring, tenant_id, [key.key_id for key in keys])
+    wiring.tokens.drop(tenant_id)
+    wiring.observer.tell(Fact(name="tenant.erased", facts={"tenant": tenant_id}))
+    head = await wiring.store.find_audit_head(tenant_id)
+    assert head is not None  # noqa: S101  # the erasure itself stands there
+    fates = Counter(fate for removal in removed for fate in (removal.refresh_token, removal.access_token))
+    memory = max(wiring.settings.token_cache, fresh_time(wiring) + wiring.settings.data_key_grace)
+    return Erasure(
+        tenant_id=tenant_id,
+        erased_at=now,
+        effective_at=now + max(memory, timedelta()),
+        integrations=len(removed),
+        revoked=fates[TokenFate.REVOKED],
+        not_revoked=given_up + fates[TokenFate.FAILED] + fates[TokenFate.UNSUPPORTED],
+        key_ids=tuple(key.key_id for key in keys),
+        audit_seq=head.seq,
+        audit_hash=head.hash,
+    )
+
+
+async def find_returned(wiring: Wiring, tenant: str, key_ids: Collection[UUID], /) -> tuple[UUID, ...]:
+    """Return which of these destroyed data keys are there again: a backup was restored, and the erasure must be repeated."""
+    tenant_id = await known_tenant(wiring, tenant)
+    living = {key.key_id for key in await wiring.store.list_keys(tenant_id=tenant_id, limit=_ALL)}
+    return tuple(key_id for key_id in key_ids if key_id in living)
+
+
+async def _waiting(wiring: Wiring, tenant_id: TenantId) -> int:
+    """Count what the outbox still holds from before."""
+    keys = await wiring.store.list_keys(tenant_id=tenant_id, limit=_ALL)
+    rows = await wiring.store.list_sealed([(tenant_id, key.key_id) for key in keys], limit=_ALL)
+    return sum(row.table == REVOCATION_TABLE for row in rows)
+
+
+async def _disconnect_all(wiring: Wiring, tenant_id: TenantId, caller: Caller) -> list[Removal]:
+    removed = []
+    for integration in await wiring.store.list_integrations(tenant_id):
+        try:
+            removed.append(await disconnect(wiring, tenant_id, integration.id, caller=caller))
+        except IntegrationNotFoundError:
+            # Somebody else has just removed it.
+            continue
+    return removed
