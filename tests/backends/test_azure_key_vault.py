@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 from azure.identity import CredentialUnavailableError
+from tests.backends.named_keys import NamedKeysContract, wrap
 from tests.backends.stand_ins.azure_key_vault import (
     TENANT,
     FixedCredential,
@@ -27,8 +28,7 @@ from cloud_integrations.backends.aes_gcm import AesGcmCipher
 from cloud_integrations.backends.azure_key_vault import AzureKeyVaultKeys
 from cloud_integrations.domain.envelope import wrap_context
 from cloud_integrations.errors import ConfigurationError, DecryptError, KeyringError, KeyServiceUnavailableError, SealingError
-from cloud_integrations.ports.keys import KeyService
-from cloud_integrations.testing.keys_contract import DATA_KEY, KEY_ID, KeyServiceContract, wrap_for_test
+from cloud_integrations.testing.keys_contract import DATA_KEY, KEY_ID, wrap_for_test
 
 TOKEN = "fake-azure-token-canary"
 WRAPPING_KEY = b"a fake key for the key, 32 bytes"
@@ -41,11 +41,6 @@ VERSIONS = {"ci": "a" * 32, "old": "b" * 32, "strange": "c" * 32}
 
 def shows_a_canary(shown):
     return any(canary in str(shown) for canary in CANARIES)
-
-
-def wrap(keys):
-    """Wrap as flows do; the frame of the contract's own helper holds the data key."""
-    return keys.wrap(DATA_KEY, tenant_id="tenant-a", key_id=KEY_ID, version=1)
 
 
 @pytest.fixture
@@ -89,18 +84,8 @@ def known_wrapping_key(monkeypatch):
 
 
 @pytest.mark.requirement("ENC-09", "ENC-19")
-class TestContract(KeyServiceContract):
-    @pytest.fixture
-    def keys(self, make) -> KeyService:
-        return make("ci")
-
-    @pytest.fixture
-    def strange_keys(self, make) -> KeyService:
-        return make("strange")
-
-    @pytest.fixture
-    def rotated_keys(self, make) -> KeyService:
-        return make("ci", "strange")
+class TestContract(NamedKeysContract):
+    """With real RSA-OAEP behind the documented API."""
 
 
 def test_it_waits_and_names_its_keys(make, uri):

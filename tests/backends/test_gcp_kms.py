@@ -10,14 +10,14 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import DefaultCredentialsError
 from google.cloud.kms_v1 import KeyManagementServiceClient
+from tests.backends.named_keys import NamedKeysContract, wrap
 from tests.backends.stand_ins.gcp_kms import CryptoKey, KmsServer, checksum
 from tests.tracebacks import shown_by, shown_by_copies
 
 from cloud_integrations.backends.gcp_kms import GcpKmsKeys, crc32c
 from cloud_integrations.domain.envelope import encode_context, wrap_context
 from cloud_integrations.errors import ConfigurationError, DecryptError, KeyringError, KeyServiceUnavailableError, SealingError
-from cloud_integrations.ports.keys import KeyService
-from cloud_integrations.testing.keys_contract import DATA_KEY, KEY_ID, KeyServiceContract, wrap_for_test
+from cloud_integrations.testing.keys_contract import DATA_KEY, KEY_ID, wrap_for_test
 
 RING = "projects/fake-project/locations/europe-west3/keyRings/ring/cryptoKeys"
 CANARIES = [DATA_KEY.decode(), DATA_KEY.hex(), base64.b64encode(DATA_KEY).decode()]
@@ -25,11 +25,6 @@ CANARIES = [DATA_KEY.decode(), DATA_KEY.hex(), base64.b64encode(DATA_KEY).decode
 
 def shows_a_canary(shown):
     return any(canary in str(shown) for canary in CANARIES)
-
-
-def wrap(keys):
-    """Wrap as flows do; the frame of the contract's own helper holds the data key."""
-    return keys.wrap(DATA_KEY, tenant_id="tenant-a", key_id=KEY_ID, version=1)
 
 
 @pytest.fixture
@@ -55,18 +50,8 @@ def keys(make):
 
 
 @pytest.mark.requirement("ENC-09", "ENC-19")
-class TestContract(KeyServiceContract):
-    @pytest.fixture
-    def keys(self, make) -> KeyService:
-        return make("ci")
-
-    @pytest.fixture
-    def strange_keys(self, make) -> KeyService:
-        return make("strange")
-
-    @pytest.fixture
-    def rotated_keys(self, make) -> KeyService:
-        return make("ci", "strange")
+class TestContract(NamedKeysContract):
+    """With real AES-GCM behind the documented API."""
 
 
 def test_it_waits_and_names_its_keys(make):

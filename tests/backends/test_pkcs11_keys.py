@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pkcs11
 import pytest
+from tests.backends.named_keys import NamedKeysContract, wrap
 from tests.tracebacks import shown_by, shown_by_copies
 
 from cloud_integrations.backends import pkcs11_keys
 from cloud_integrations.backends.pkcs11_keys import Pkcs11Keys
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ConfigurationError, DecryptError, KeyringError, KeyServiceUnavailableError, SealingError
-from cloud_integrations.ports.keys import KeyService
-from cloud_integrations.testing.keys_contract import DATA_KEY, KEY_ID, KeyServiceContract, wrap_for_test
+from cloud_integrations.testing.keys_contract import DATA_KEY, KEY_ID, wrap_for_test
 
 PIN = "fake-pin-canary"
 CANARIES = [PIN, DATA_KEY.decode(), DATA_KEY.hex()]
@@ -29,11 +29,6 @@ STRANGE = "pkcs11:token=main;object=strange;type=secret-key"
 
 def shows_a_canary(shown):
     return any(canary in str(shown) for canary in CANARIES)
-
-
-def wrap(keys):
-    """Wrap as flows do; the frame of the contract's own helper holds the data key."""
-    return keys.wrap(DATA_KEY, tenant_id="tenant-a", key_id=KEY_ID, version=1)
 
 
 class SoftHsm:
@@ -114,18 +109,8 @@ def keys(make):
 
 
 @pytest.mark.requirement("ENC-09", "ENC-19")
-class TestContract(KeyServiceContract):
-    @pytest.fixture
-    def keys(self, make) -> KeyService:
-        return make(URI)
-
-    @pytest.fixture
-    def strange_keys(self, make) -> KeyService:
-        return make(STRANGE)
-
-    @pytest.fixture
-    def rotated_keys(self, make) -> KeyService:
-        return make(URI, STRANGE)
+class TestContract(NamedKeysContract):
+    own, strange = URI, STRANGE
 
 
 def test_it_waits_and_names_its_keys(make):

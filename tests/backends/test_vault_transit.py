@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.backends.named_keys import NamedKeysContract, wrap
 from tests.backends.stand_ins.vault import TransitKey, VaultServer
 from tests.tracebacks import shown_by, shown_by_copies
 
@@ -16,8 +17,7 @@ from cloud_integrations.domain.envelope import encode_context, wrap_context
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ConfigurationError, DecryptError, KeyringError, KeyServiceUnavailableError, SealingError
 from cloud_integrations.messages.http import HttpResponse
-from cloud_integrations.ports.keys import KeyService
-from cloud_integrations.testing.keys_contract import DATA_KEY, KEY_ID, KeyServiceContract, wrap_for_test
+from cloud_integrations.testing.keys_contract import DATA_KEY, KEY_ID, wrap_for_test
 
 TOKEN = "hvs.fake-token-canary"
 CANARIES = [TOKEN, *(form for key in (DATA_KEY,) for form in (key.decode(), key.hex(), base64.b64encode(key).decode()))]
@@ -25,11 +25,6 @@ CANARIES = [TOKEN, *(form for key in (DATA_KEY,) for form in (key.decode(), key.
 
 def shows_a_canary(shown):
     return any(canary in str(shown) for canary in CANARIES)
-
-
-def wrap(keys):
-    """Wrap as flows do; the frame of the contract's own helper holds the data key."""
-    return keys.wrap(DATA_KEY, tenant_id="tenant-a", key_id=KEY_ID, version=1)
 
 
 @pytest.fixture(scope="module")
@@ -69,34 +64,16 @@ def keys(make):
 
 
 @pytest.mark.requirement("ENC-09", "ENC-19")
-class TestContract(KeyServiceContract):
-    @pytest.fixture
-    def keys(self, make) -> KeyService:
-        return make("ci")
-
-    @pytest.fixture
-    def strange_keys(self, make) -> KeyService:
-        return make("strange")
-
-    @pytest.fixture
-    def rotated_keys(self, make) -> KeyService:
-        return make("ci", "strange")
+class TestContract(NamedKeysContract):
+    """With real AES-GCM behind the documented API."""
 
 
 @pytest.mark.requirement("ENC-09", "ENC-19")
-class TestContractWithAVaultThatIgnoresAssociatedData(KeyServiceContract):
+class TestContractWithAVaultThatIgnoresAssociatedData(NamedKeysContract):
     @pytest.fixture
-    def keys(self, make, vault) -> KeyService:
+    def keys(self, make, vault):
         vault.knows_associated_data = False
         return make("ci")
-
-    @pytest.fixture
-    def strange_keys(self, make) -> KeyService:
-        return make("strange")
-
-    @pytest.fixture
-    def rotated_keys(self, make) -> KeyService:
-        return make("ci", "strange")
 
 
 def test_it_waits_and_names_its_keys(make):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -25,17 +26,16 @@ from botocore.exceptions import (
 )
 
 from cloud_integrations.domain.envelope import KEY_LENGTH, WrappedKey, wrap_context
-from cloud_integrations.domain.secret import NeverCopied
 from cloud_integrations.errors import (
     CloudIntegrationsError,
     ConfigurationError,
     DecryptError,
     KeyringError,
     KeyServiceUnavailableError,
-    SealingError,
 )
 from cloud_integrations.ports.keys import KekRef
 
+from .key_list import KeyList, require_data_key
 from .quiet_logs import quiet_logs
 
 T = TypeVar("T")
@@ -63,7 +63,7 @@ _LONGEST: Final = 4096
 _NOBODY: Final = "-"
 
 
-class AwsKmsKeys(NeverCopied):
+class AwsKmsKeys(KeyList["_Kek"]):
     """Symmetric KMS keys, named by their ARN: the first wraps, all unwrap.  Implements `KeyService`.
 
     A key is known as `aws-kms:<ARN>`.  Aliases are refused, because they can be pointed elsewhere.  What identifies a data key (tenant,
@@ -76,10 +76,12 @@ class AwsKmsKeys(NeverCopied):
     Raises `ConfigurationError` for what is no key ARN; asks nobody.
     """
 
-    __slots__ = ("_by_id", "_clients", "_make_client")
+    __slots__ = ("_clients", "_make_client")
+
+    _place = "among the keys of AWS KMS that are set up"
 
     def __init__(self, key_arn: str, /, *more: str, client: Callable[[str], Any] | None = None) -> None:
-        self._by_id: dict[bytes, tuple[KekRef, str]] = {}
+        super().__init__()
         self._clients: dict[str, Any] = {}
         self._make_client = client or _default_client
         for arn in (key_arn, *more):
@@ -87,79 +89,65 @@ class AwsKmsKeys(NeverCopied):
                 raise ConfigurationError(
                     setting="key_arn", problem="must be the ARN of a KMS key, not an alias: arn:aws:kms:region:account:key/id"
                 )
-            ref = KekRef(kek_uri=f"aws-kms:{arn}")
-            if ref.kek_key_id in self._by_id:
-                raise ConfigurationError(setting="key_arn", problem=f"names {arn} twice")
-            self._by_id[ref.kek_key_id] = ref, arn
-
-    @property
-    def waits(self) -> bool:
-        """It waits for AWS."""
-        return True
-
-    def keks(self) -> tuple[KekRef, ...]:
-        """Name the keys, the primary first."""
-        return tuple(ref for ref, _ in self._by_id.values())
-
-    def primary(self, tenant_id: str, /) -> KekRef:  # noqa: ARG002  # one primary for all
-        """Name the first key: it wraps from now on."""
-        return self.keks()[0]
+            self._add(_Kek(arn=arn), setting="key_arn", again=f"names {arn} twice")
 
     def wrap(self, data_key: bytes, /, *, tenant_id: str, key_id: UUID, version: int) -> tuple[KekRef, bytes]:
         """Have KMS encrypt a data key; see `KeyService.wrap`."""
-        ref, arn = next(iter(self._by_id.values()))
+        kek = self._first
         try:
-            if len(data_key) != KEY_LENGTH:
-                raise SealingError("a data key is 32 bytes")
-            context = _context(tenant_id=tenant_id, key_id=key_id, version=version, kek_uri=ref.kek_uri)
-            answer = self._ask(ref, arn, lambda client: client.encrypt(KeyId=arn, Plaintext=data_key, EncryptionContext=context))
+            require_data_key(data_key)
+            context = _context(tenant_id=tenant_id, key_id=key_id, version=version, kek_uri=kek.ref.kek_uri)
+            answer = self._ask(kek, lambda client: client.encrypt(KeyId=kek.arn, Plaintext=data_key, EncryptionContext=context))
         finally:
             data_key = b""
-        if answer.get("KeyId") != arn:
-            raise KeyringError(key_id=ref.kek_uri, problem="was asked for, and another key answered")
-        return ref, answer["CiphertextBlob"]
+        if answer.get("KeyId") != kek.arn:
+            raise KeyringError(key_id=kek.ref.kek_uri, problem="was asked for, and another key answered")
+        return kek.ref, answer["CiphertextBlob"]
 
     def unwrap(self, wrapped: WrappedKey, /) -> bytes:
         """Have KMS decrypt a data key; see `KeyService.unwrap`."""
-        found = self._by_id.get(wrapped.kek_key_id)
-        if found is None:
-            raise KeyringError(key_id=wrapped.kek_uri, problem="is not among the keys of AWS KMS that are set up")
+        kek = self._kek_of(wrapped)
         if not 0 < len(wrapped.wrapped) <= _LONGEST:
             raise DecryptError
-        ref, arn = found
         context = _context(tenant_id=wrapped.tenant_id, key_id=wrapped.key_id, version=wrapped.version, kek_uri=wrapped.kek_uri)
         # The key is named, so that KMS does not take the one that the ciphertext itself names.
-        answer = self._ask(ref, arn, lambda client: client.decrypt(KeyId=arn, CiphertextBlob=wrapped.wrapped, EncryptionContext=context))
+        answer = self._ask(kek, lambda client: client.decrypt(KeyId=kek.arn, CiphertextBlob=wrapped.wrapped, EncryptionContext=context))
         opened: bytes = answer["Plaintext"]
         if len(opened) != KEY_LENGTH:
             answer, opened = {}, b""
             raise DecryptError
         return opened
 
-    def _ask(self, ref: KekRef, arn: str, call: Callable[[Any], Any]) -> Any:
+    def _ask(self, kek: _Kek, call: Callable[[Any], Any]) -> Any:
         problem: CloudIntegrationsError
         try:
             with quiet_logs("boto3", "botocore", "urllib3"):
-                return call(self._client(arn))
+                return call(self._client(kek))
         except ClientError as error:
-            problem = _meaning_of(error, ref)
+            problem = _meaning_of(error, kek)
         except _NO_CREDENTIALS:
-            problem = KeyringError(key_id=ref.kek_uri, problem="cannot be used: there are no credentials for AWS")
+            problem = KeyringError(key_id=kek.ref.kek_uri, problem="cannot be used: there are no credentials for AWS")
         except BotoCoreError:
             problem = KeyServiceUnavailableError()
         # Raised here, without the SDK's error behind it: that one may hold the request.
         raise problem
 
-    def _client(self, arn: str) -> Any:
-        region = arn.split(":")[3]
+    def _client(self, kek: _Kek) -> Any:
+        region = kek.arn.split(":")[3]
         client = self._clients.get(region)
         if client is None:
             # Two threads may make two; the second one stays.
             client = self._clients[region] = self._make_client(region)
         return client
 
-    def __repr__(self) -> str:
-        return f"AwsKmsKeys({', '.join(ref.kek_uri for ref in self.keks())})"
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kek:
+    arn: str
+
+    @property
+    def ref(self) -> KekRef:
+        return KekRef(kek_uri=f"aws-kms:{self.arn}")
 
 
 def _default_client(region: str) -> Any:
@@ -174,11 +162,11 @@ def _context(*, tenant_id: str, key_id: UUID, version: int, kek_uri: str) -> dic
     return pairs
 
 
-def _meaning_of(error: ClientError, ref: KekRef) -> CloudIntegrationsError:
+def _meaning_of(error: ClientError, kek: _Kek) -> CloudIntegrationsError:
     code = str(error.response.get("Error", {}).get("Code", ""))
     if code in _CHANGED:
         return DecryptError()
     if code in _PROBLEMS:
-        return KeyringError(key_id=ref.kek_uri, problem=_PROBLEMS[code])
+        return KeyringError(key_id=kek.ref.kek_uri, problem=_PROBLEMS[code])
     # Throttling, DependencyTimeout, KMSInternal, 5xx, and whatever is new: nothing is lost by asking again.
     return KeyServiceUnavailableError()

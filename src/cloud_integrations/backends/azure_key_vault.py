@@ -23,19 +23,18 @@ from azure.identity import DefaultAzureCredential
 from azure.keyvault.keys import KeyClient
 
 from cloud_integrations.domain.envelope import KEY_LENGTH, OVERHEAD, WrappedKey, wrap_context
-from cloud_integrations.domain.secret import NeverCopied
 from cloud_integrations.errors import (
     CloudIntegrationsError,
     ConfigurationError,
     DecryptError,
     KeyringError,
     KeyServiceUnavailableError,
-    SealingError,
 )
 from cloud_integrations.messages.http import read_json_object
 from cloud_integrations.ports.keys import KekRef
 
 from .aes_gcm import AesGcmCipher
+from .key_list import KeyList, require_data_key
 
 # Three tries of three seconds; what repeats itself for longer is for the flows to judge.
 _TRIES: Final = 3
@@ -47,7 +46,7 @@ _KEY_ID: Final = re.compile(r"(https://[a-z0-9-]+(?:\.[a-z0-9-]+)+)(/keys/[A-Za-
 _UNVERSIONED: Final = re.compile(r"https://[^/]+/keys/[^/]+/?")
 
 
-class AzureKeyVaultKeys(NeverCopied):
+class AzureKeyVaultKeys(KeyList["_Kek"]):
     """RSA keys of Azure Key Vault: the first wraps, all unwrap.  Implements `KeyService`.
 
     A key is named `https://<vault>/keys/<name>/<version>`, with its version: Azure unwraps with the version it is told and does not
@@ -66,7 +65,9 @@ class AzureKeyVaultKeys(NeverCopied):
     Raises `ConfigurationError` for a name that cannot be right; asks nobody.
     """
 
-    __slots__ = ("_by_id", "_cipher", "_clients", "_credential", "_making", "_transport")
+    __slots__ = ("_cipher", "_clients", "_credential", "_making", "_transport")
+
+    _place = "among the keys of Azure Key Vault that are set up"
 
     def __init__(
         self,
@@ -76,38 +77,21 @@ class AzureKeyVaultKeys(NeverCopied):
         credential: TokenCredential | None = None,
         transport: HttpTransport[Any, Any] | None = None,
     ) -> None:
-        self._by_id: dict[bytes, _Kek] = {}
+        super().__init__()
         self._cipher = AesGcmCipher()
         self._clients: dict[str, KeyClient] = {}
         self._credential = credential
         self._making = Lock()
         self._transport = transport
         for name in (key_id, *more):
-            kek = _read_key_id(name)
-            if kek.ref.kek_key_id in self._by_id:
-                raise ConfigurationError(setting="key_id", problem=f"names {name} twice")
-            self._by_id[kek.ref.kek_key_id] = kek
-
-    @property
-    def waits(self) -> bool:
-        """It waits for Azure."""
-        return True
-
-    def keks(self) -> tuple[KekRef, ...]:
-        """Name the keys, the primary first."""
-        return tuple(kek.ref for kek in self._by_id.values())
-
-    def primary(self, tenant_id: str, /) -> KekRef:  # noqa: ARG002  # one primary for all
-        """Name the first key: it wraps from now on."""
-        return self.keks()[0]
+            self._add(_read_key_id(name), setting="key_id", again=f"names {name} twice")
 
     def wrap(self, data_key: bytes, /, *, tenant_id: str, key_id: UUID, version: int) -> tuple[KekRef, bytes]:
         """Seal a data key under a key that Azure wraps; see `KeyService.wrap`."""
-        kek = next(iter(self._by_id.values()))
+        kek = self._first
         wrapping_key = b""
         try:
-            if len(data_key) != KEY_LENGTH:
-                raise SealingError("a data key is 32 bytes")
+            require_data_key(data_key)
             wrapping_key = os.urandom(KEY_LENGTH)
             context = wrap_context(tenant_id=tenant_id, key_id=key_id, version=version, kek_uri=kek.ref.kek_uri)
             sealed = self._cipher.seal(data_key, key=wrapping_key, key_id=kek.ref.kek_key_id, context=context)
@@ -118,9 +102,7 @@ class AzureKeyVaultKeys(NeverCopied):
 
     def unwrap(self, wrapped: WrappedKey, /) -> bytes:
         """Have Azure unwrap the key of a data key, and open that; see `KeyService.unwrap`."""
-        kek = self._by_id.get(wrapped.kek_key_id)
-        if kek is None:
-            raise KeyringError(key_id=wrapped.kek_uri, problem="is not among the keys of Azure Key Vault that are set up")
+        kek = self._kek_of(wrapped)
         by_azure, sealed = _split(wrapped.wrapped)
         context = wrap_context(tenant_id=wrapped.tenant_id, key_id=wrapped.key_id, version=wrapped.version, kek_uri=wrapped.kek_uri)
         wrapping_key = b""
@@ -129,9 +111,6 @@ class AzureKeyVaultKeys(NeverCopied):
             return self._cipher.open(sealed, key=wrapping_key, key_id=wrapped.kek_key_id, context=context)
         finally:
             wrapping_key = b""
-
-    def __repr__(self) -> str:
-        return f"AzureKeyVaultKeys({', '.join(ref.kek_uri for ref in self.keks())})"
 
     def _wrap(self, kek: _Kek, wrapping_key: bytes) -> bytes:
         """Have Azure wrap, and unwrap again: it wraps with a key that is switched off, too, and only unwrapping says so."""

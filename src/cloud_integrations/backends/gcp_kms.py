@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Lock
 from typing import Final
 from uuid import UUID
@@ -27,17 +28,16 @@ from google.cloud.kms_v1 import DecryptRequest, EncryptRequest, EncryptResponse,
 from google.cloud.kms_v1.services.key_management_service.transports import KeyManagementServiceGrpcTransport
 
 from cloud_integrations.domain.envelope import KEY_LENGTH, WrappedKey, encode_context, wrap_context, wrapped_context
-from cloud_integrations.domain.secret import NeverCopied
 from cloud_integrations.errors import (
     CloudIntegrationsError,
     ConfigurationError,
     DecryptError,
     KeyringError,
     KeyServiceUnavailableError,
-    SealingError,
 )
 from cloud_integrations.ports.keys import KekRef
 
+from .key_list import KeyList, require_data_key
 from .quiet_logs import quiet_logs
 
 # Three tries of three seconds; what repeats itself for longer is for the flows to judge.
@@ -45,12 +45,11 @@ _TRIES: Final = 3
 _EACH: Final = 3.0
 _LONGEST: Final = 4096
 _NAME: Final = re.compile(r"projects/[A-Za-z0-9.:_-]+/locations/[a-z0-9-]+/keyRings/[A-Za-z0-9_-]{1,63}/cryptoKeys/[A-Za-z0-9_-]{1,63}")
-_SCHEME: Final = "gcp-kms:"
 
 _Ask = Callable[[KeyManagementServiceClient], bytes]
 
 
-class GcpKmsKeys(NeverCopied):
+class GcpKmsKeys(KeyList["_Kek"]):
     """Symmetric keys of Google Cloud KMS: the first wraps, all unwrap.  Implements `KeyService`.
 
     A key is named `projects/…/locations/…/keyRings/…/cryptoKeys/…`, never with a version: Google finds the version that wrapped, so
@@ -62,64 +61,44 @@ class GcpKmsKeys(NeverCopied):
     Raises `ConfigurationError` for a name or a client that cannot be right; asks nobody.
     """
 
-    __slots__ = ("_by_id", "_client", "_making")
+    __slots__ = ("_client", "_making")
+
+    _place = "among the keys of Google Cloud KMS that are set up"
 
     def __init__(self, key_name: str, /, *more: str, client: KeyManagementServiceClient | None = None) -> None:
+        super().__init__()
         if client is not None and not isinstance(client.transport, KeyManagementServiceGrpcTransport):
             # Over REST, a key that is switched off and a value that was changed come as one class of error.
             raise ConfigurationError(setting="client", problem="must use the transport grpc")
-        self._by_id: dict[bytes, KekRef] = {}
         self._client = client
         self._making = Lock()
         for name in (key_name, *more):
-            ref = KekRef(kek_uri=_SCHEME + _read_name(name))
-            if ref.kek_key_id in self._by_id:
-                raise ConfigurationError(setting="key_name", problem=f"names {name} twice")
-            self._by_id[ref.kek_key_id] = ref
-
-    @property
-    def waits(self) -> bool:
-        """It waits for Google."""
-        return True
-
-    def keks(self) -> tuple[KekRef, ...]:
-        """Name the keys, the primary first."""
-        return tuple(self._by_id.values())
-
-    def primary(self, tenant_id: str, /) -> KekRef:  # noqa: ARG002  # one primary for all
-        """Name the first key: it wraps from now on."""
-        return self.keks()[0]
+            self._add(_read_name(name), setting="key_name", again=f"names {name} twice")
 
     def wrap(self, data_key: bytes, /, *, tenant_id: str, key_id: UUID, version: int) -> tuple[KekRef, bytes]:
         """Have Google encrypt a data key; see `KeyService.wrap`."""
-        ref = self.keks()[0]
+        kek = self._first
         try:
-            if len(data_key) != KEY_LENGTH:
-                raise SealingError("a data key is 32 bytes")
-            context = encode_context(wrap_context(tenant_id=tenant_id, key_id=key_id, version=version, kek_uri=ref.kek_uri))
-            refused = KeyringError(key_id=ref.kek_uri, problem="is not a key that encrypts (purpose ENCRYPT_DECRYPT)")
-            return ref, self._ask(ref, lambda client: _encrypt(client, ref, data_key, context), refused=refused)
+            require_data_key(data_key)
+            context = encode_context(wrap_context(tenant_id=tenant_id, key_id=key_id, version=version, kek_uri=kek.ref.kek_uri))
+            refused = KeyringError(key_id=kek.ref.kek_uri, problem="is not a key that encrypts (purpose ENCRYPT_DECRYPT)")
+            return kek.ref, self._ask(kek, lambda client: _encrypt(client, kek, data_key, context), refused=refused)
         finally:
             data_key = b""
 
     def unwrap(self, wrapped: WrappedKey, /) -> bytes:
         """Have Google decrypt a data key; see `KeyService.unwrap`."""
-        ref = self._by_id.get(wrapped.kek_key_id)
-        if ref is None:
-            raise KeyringError(key_id=wrapped.kek_uri, problem="is not among the keys of Google Cloud KMS that are set up")
+        kek = self._kek_of(wrapped)
         context = wrapped_context(wrapped)
         if not 0 < len(wrapped.wrapped) <= _LONGEST:
             raise DecryptError
-        opened = self._ask(ref, lambda client: _decrypt(client, ref, wrapped.wrapped, context), refused=DecryptError())
+        opened = self._ask(kek, lambda client: _decrypt(client, kek, wrapped.wrapped, context), refused=DecryptError())
         if len(opened) != KEY_LENGTH:
             opened = b""
             raise DecryptError
         return opened
 
-    def __repr__(self) -> str:
-        return f"GcpKmsKeys({', '.join(ref.kek_uri for ref in self.keks())})"
-
-    def _ask(self, ref: KekRef, ask: _Ask, /, *, refused: CloudIntegrationsError) -> bytes:
+    def _ask(self, kek: _Kek, ask: _Ask, /, *, refused: CloudIntegrationsError) -> bytes:
         """Return what Google answers; *refused* is what it means when Google takes exception to the request itself."""
         problem: CloudIntegrationsError = KeyServiceUnavailableError()
         for _ in range(_TRIES):
@@ -129,10 +108,10 @@ class GcpKmsKeys(NeverCopied):
             except (ServiceUnavailable, DeadlineExceeded):
                 continue
             except GoogleAPICallError as error:
-                problem = _meaning_of(error, ref, refused)
+                problem = _meaning_of(error, kek, refused)
                 break
             except GoogleAuthError:
-                problem = KeyringError(key_id=ref.kek_uri, problem="cannot be used: there are no credentials for Google")
+                problem = KeyringError(key_id=kek.ref.kek_uri, problem="cannot be used: there are no credentials for Google")
                 break
             except ValueError:  # a client that was closed
                 break
@@ -148,19 +127,28 @@ class GcpKmsKeys(NeverCopied):
             return self._client
 
 
-def _read_name(name: str) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kek:
+    name: str
+
+    @property
+    def ref(self) -> KekRef:
+        return KekRef(kek_uri=f"gcp-kms:{self.name}")
+
+
+def _read_name(name: str) -> _Kek:
     if not _NAME.fullmatch(name):
         problem = "must be projects/…/locations/…/keyRings/…/cryptoKeys/…"
         if "/cryptoKeyVersions/" in name:
             problem += ", without a version"
         raise ConfigurationError(setting="key_name", problem=problem)
-    return name
+    return _Kek(name=name)
 
 
-def _encrypt(client: KeyManagementServiceClient, ref: KekRef, data_key: bytes, context: bytes) -> bytes:
+def _encrypt(client: KeyManagementServiceClient, kek: _Kek, data_key: bytes, context: bytes) -> bytes:
     """Return the ciphertext, or nothing when it was damaged on its way."""
     request = EncryptRequest(
-        name=ref.kek_uri.removeprefix(_SCHEME),
+        name=kek.name,
         plaintext=data_key,
         plaintext_crc32c=crc32c(data_key),
         additional_authenticated_data=context,
@@ -173,15 +161,15 @@ def _encrypt(client: KeyManagementServiceClient, ref: KekRef, data_key: bytes, c
         and response.verified_additional_authenticated_data_crc32c
         and response.ciphertext_crc32c == crc32c(ciphertext)
         and len(ciphertext) <= _LONGEST
-        and _is_of(ref, response)
+        and _is_of(kek, response)
     )
     return ciphertext if whole else b""
 
 
-def _decrypt(client: KeyManagementServiceClient, ref: KekRef, ciphertext: bytes, context: bytes) -> bytes:
+def _decrypt(client: KeyManagementServiceClient, kek: _Kek, ciphertext: bytes, context: bytes) -> bytes:
     """Return the plaintext, or nothing when it was damaged on its way."""
     request = DecryptRequest(
-        name=ref.kek_uri.removeprefix(_SCHEME),
+        name=kek.name,
         ciphertext=ciphertext,
         ciphertext_crc32c=crc32c(ciphertext),
         additional_authenticated_data=context,
@@ -192,23 +180,23 @@ def _decrypt(client: KeyManagementServiceClient, ref: KekRef, ciphertext: bytes,
     return plaintext if response.plaintext_crc32c == crc32c(plaintext) else b""
 
 
-def _is_of(ref: KekRef, response: EncryptResponse) -> bool:
+def _is_of(kek: _Kek, response: EncryptResponse) -> bool:
     """Whether a version of this key encrypted; a project may be named by its id or by its number."""
-    expected = ref.kek_uri.partition("/locations/")[2]
+    expected = kek.name.partition("/locations/")[2]
     answered: str = response.name.partition("/locations/")[2]
     return answered.startswith(f"{expected}/cryptoKeyVersions/")
 
 
-def _meaning_of(error: GoogleAPICallError, ref: KekRef, refused: CloudIntegrationsError) -> CloudIntegrationsError:
+def _meaning_of(error: GoogleAPICallError, kek: _Kek, refused: CloudIntegrationsError) -> CloudIntegrationsError:
     if isinstance(error, FailedPrecondition):
-        return KeyringError(key_id=ref.kek_uri, problem="is switched off or destroyed, or the version that wrapped is")
+        return KeyringError(key_id=kek.ref.kek_uri, problem="is switched off or destroyed, or the version that wrapped is")
     if isinstance(error, BadRequest):
         # Google compares the checksums, too: the request was damaged, not the stored value.
         return KeyServiceUnavailableError() if "crc32c" in str(error.message) else refused
     if isinstance(error, NotFound):
-        return KeyringError(key_id=ref.kek_uri, problem="is not there")
+        return KeyringError(key_id=kek.ref.kek_uri, problem="is not there")
     if isinstance(error, Forbidden | Unauthorized):
-        return KeyringError(key_id=ref.kek_uri, problem="may not be used with these credentials, or is not there")
+        return KeyringError(key_id=kek.ref.kek_uri, problem="may not be used with these credentials, or is not there")
     return KeyServiceUnavailableError()
 
 

@@ -12,15 +12,16 @@ from uuid import UUID
 
 from cloud_integrations.domain.envelope import KEY_LENGTH, WrappedKey, wrap_context
 from cloud_integrations.domain.secret import NeverCopied, Secret
-from cloud_integrations.errors import ConfigurationError, KeyringError, SealingError
+from cloud_integrations.errors import ConfigurationError
 from cloud_integrations.ports.keys import KekRef
 
 from .aes_gcm import AesGcmCipher
+from .key_list import KeyList, require_data_key
 
 _KID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 
 
-class LocalKeyring(NeverCopied):
+class LocalKeyring(KeyList["_Kek"]):
     """Keys written `kid:base64`, newest first: the first is the primary, the others only unwrap.
 
     A kid is 1 to 64 of `A-Z a-z 0-9 . _ -` and names its key for ever; the base64 is of 32 random
@@ -30,10 +31,12 @@ class LocalKeyring(NeverCopied):
     Raises `ConfigurationError`, naming *setting* and the position of the entry at fault.
     """
 
-    __slots__ = ("_by_id", "_cipher", "_primary")
+    __slots__ = ("_cipher",)
+
+    _place = "in the keyring"
 
     def __init__(self, keys: Sequence[str | Secret], /, *, setting: str = "keys") -> None:
-        self._by_id: dict[bytes, _Kek] = {}  # first, so that a half-made keyring can be shown in a traceback
+        super().__init__()  # first, so that a half-made keyring can be shown in a traceback
         # From here on no key is text in a local variable, which a traceback may show.
         entries = [_hide(entry) for entry in keys]
         del keys
@@ -44,10 +47,7 @@ class LocalKeyring(NeverCopied):
             # The kid is not named here: in a malformed entry it may be the key, written in the wrong place.
             if kek is None:
                 raise ConfigurationError(setting=setting, problem=f"entry {position} is not kid:base64 of {KEY_LENGTH} bytes")
-            if kek.ref.kek_key_id in self._by_id:
-                raise ConfigurationError(setting=setting, problem=f"entry {position} uses the kid {kek.kid} again")
-            self._by_id[kek.ref.kek_key_id] = kek
-        self._primary = next(iter(self._by_id.values()))
+            self._add(kek, setting=setting, again=f"entry {position} uses the kid {kek.kid} again")
         self._cipher = AesGcmCipher()
 
     @classmethod
@@ -113,30 +113,19 @@ class LocalKeyring(NeverCopied):
         """It computes and never waits."""
         return False
 
-    def keks(self) -> tuple[KekRef, ...]:
-        """Name the keys, the primary first."""
-        return tuple(kek.ref for kek in self._by_id.values())
-
-    def primary(self, tenant_id: str, /) -> KekRef:  # noqa: ARG002  # one primary for all
-        """Name the first key: it wraps from now on."""
-        return self._primary.ref
-
     def wrap(self, data_key: bytes, /, *, tenant_id: str, key_id: UUID, version: int) -> tuple[KekRef, bytes]:
         """Seal a data key under the primary key; see `KeyService.wrap`."""
-        ref = self._primary.ref
-        context = wrap_context(tenant_id=tenant_id, key_id=key_id, version=version, kek_uri=ref.kek_uri)
+        kek = self._first
+        context = wrap_context(tenant_id=tenant_id, key_id=key_id, version=version, kek_uri=kek.ref.kek_uri)
         try:
-            if len(data_key) != KEY_LENGTH:
-                raise SealingError("a data key is 32 bytes")
-            return ref, self._cipher.seal(data_key, key=self._primary.key, key_id=ref.kek_key_id, context=context)
+            require_data_key(data_key)
+            return kek.ref, self._cipher.seal(data_key, key=kek.key, key_id=kek.ref.kek_key_id, context=context)
         finally:
             data_key = b""
 
     def unwrap(self, wrapped: WrappedKey, /) -> bytes:
         """Return the data key; see `KeyService.unwrap`."""
-        kek = self._by_id.get(wrapped.kek_key_id)
-        if kek is None:
-            raise KeyringError(key_id=wrapped.kek_uri, problem="is not in the keyring")
+        kek = self._kek_of(wrapped)
         context = wrap_context(tenant_id=wrapped.tenant_id, key_id=wrapped.key_id, version=wrapped.version, kek_uri=wrapped.kek_uri)
         return self._cipher.open(wrapped.wrapped, key=kek.key, key_id=wrapped.kek_key_id, context=context)
 

@@ -19,16 +19,17 @@ import pkcs11
 from pkcs11 import Attribute, GCMParams, KeyType, Mechanism, ObjectClass
 
 from cloud_integrations.domain.envelope import KEY_LENGTH, TAG_LENGTH, WrappedKey, encode_context, wrap_context, wrapped_context
-from cloud_integrations.domain.secret import NeverCopied, Secret
+from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     CloudIntegrationsError,
     ConfigurationError,
     DecryptError,
     KeyringError,
     KeyServiceUnavailableError,
-    SealingError,
 )
 from cloud_integrations.ports.keys import KekRef
+
+from .key_list import KeyList, require_data_key
 
 T = TypeVar("T")
 
@@ -44,7 +45,7 @@ _PIN_REFUSED: Final = (
 )
 
 
-class Pkcs11Keys(NeverCopied):
+class Pkcs11Keys(KeyList["_KeyUri"]):
     """AES-256 keys that never leave their token: the first wraps, all unwrap.  Implements `KeyService`.
 
     A key is named by an RFC 7512 URI of `token` or `serial`, and `object` or `id`: `pkcs11:token=main;object=ci-2026;type=secret-key`.
@@ -60,10 +61,12 @@ class Pkcs11Keys(NeverCopied):
     Raises `ConfigurationError` for a URI that does not name a key in this way, without showing it; touches no token.
     """
 
-    __slots__ = ("_by_id", "_library", "_pin", "_pin_refused")
+    __slots__ = ("_library", "_pin", "_pin_refused")
+
+    _place = "among the keys of PKCS#11 that are set up"
 
     def __init__(self, uri: str, /, *more: str, library: str | Path, pin: Secret) -> None:
-        self._by_id: dict[bytes, _KeyUri] = {}  # first, so that a half-made service can be shown in a traceback
+        super().__init__()  # first, so that a half-made service can be shown in a traceback
         uris = [Secret(text) for text in (uri, *more)]  # one may hold a PIN
         uri, more = "", ()
         if not isinstance(pin, Secret):
@@ -77,29 +80,13 @@ class Pkcs11Keys(NeverCopied):
             if key is None:
                 problem = "is not pkcs11:token=…;object=…;type=secret-key (also serial and id; no PIN, no library, nothing else)"
                 raise ConfigurationError(setting=f"uri {position}", problem=problem)
-            if key.ref.kek_key_id in self._by_id:
-                raise ConfigurationError(setting=f"uri {position}", problem="names a key again")
-            self._by_id[key.ref.kek_key_id] = key
-
-    @property
-    def waits(self) -> bool:
-        """It waits for a device."""
-        return True
-
-    def keks(self) -> tuple[KekRef, ...]:
-        """Name the keys, the primary first."""
-        return tuple(key.ref for key in self._by_id.values())
-
-    def primary(self, tenant_id: str, /) -> KekRef:  # noqa: ARG002  # one primary for all
-        """Name the first key: it wraps from now on."""
-        return self.keks()[0]
+            self._add(key, setting=f"uri {position}", again="names a key again")
 
     def wrap(self, data_key: bytes, /, *, tenant_id: str, key_id: UUID, version: int) -> tuple[KekRef, bytes]:
         """Seal a data key in the token, with AES-GCM and a random nonce of 12 bytes; see `KeyService.wrap`."""
-        kek = next(iter(self._by_id.values()))
+        kek = self._first
         try:
-            if len(data_key) != KEY_LENGTH:
-                raise SealingError("a data key is 32 bytes")
+            require_data_key(data_key)
             context = encode_context(wrap_context(tenant_id=tenant_id, key_id=key_id, version=version, kek_uri=kek.ref.kek_uri))
             wrapped = self._use(kek, lambda key: key.seal(data_key, context))
         finally:
@@ -110,16 +97,11 @@ class Pkcs11Keys(NeverCopied):
 
     def unwrap(self, wrapped: WrappedKey, /) -> bytes:
         """Return the data key; see `KeyService.unwrap`."""
-        kek = self._by_id.get(wrapped.kek_key_id)
-        if kek is None:
-            raise KeyringError(key_id=wrapped.kek_uri, problem="is not among the keys of PKCS#11 that are set up")
+        kek = self._kek_of(wrapped)
         context = wrapped_context(wrapped)
         if len(wrapped.wrapped) != _WRAPPED_LENGTH:
             raise DecryptError
         return self._use(kek, lambda key: key.open(wrapped.wrapped, context))
-
-    def __repr__(self) -> str:
-        return f"Pkcs11Keys({', '.join(key.ref.kek_uri for key in self._by_id.values())})"
 
     def _use(self, kek: _KeyUri, work: Callable[[_TokenKey], T]) -> T:
         """Do *work* with the key, alone in the library; afterwards a failed library is initialised anew."""

@@ -18,7 +18,7 @@ from typing import Final
 from uuid import UUID
 
 from cloud_integrations.domain.envelope import KEY_LENGTH, WrappedKey, encode_context, wrap_context, wrapped_context
-from cloud_integrations.domain.secret import NeverCopied, Secret
+from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     CloudIntegrationsError,
     ConfigurationError,
@@ -26,12 +26,13 @@ from cloud_integrations.errors import (
     KeyringError,
     KeyServiceUnavailableError,
     ProviderUnavailableError,
-    SealingError,
 )
 from cloud_integrations.messages.egress import EndpointRefusedError, read_target
 from cloud_integrations.messages.http import HttpRequest, HttpResponse, UnusableBodyError, find_path, read_json_object
 from cloud_integrations.ports.keys import KekRef
 from cloud_integrations.ports.transport import Transport
+
+from .key_list import KeyList, require_data_key
 
 WITHIN: Final = timedelta(seconds=10)
 
@@ -43,7 +44,7 @@ _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 _DIGEST_LENGTH: Final = sha256().digest_size
 
 
-class VaultTransitKeys(NeverCopied):
+class VaultTransitKeys(KeyList["_Kek"]):
     """Keys of one Transit mount: the first wraps, all unwrap.  Implements `KeyService`.
 
     A key must be of a type with associated data (`aes256-gcm96`, `aes128-gcm96`, `chacha20-poly1305`) and not `derived`.
@@ -56,7 +57,9 @@ class VaultTransitKeys(NeverCopied):
     Raises `ConfigurationError` for an address, a name or a token that cannot be right; asks nobody.
     """
 
-    __slots__ = ("_address", "_by_id", "_namespace", "_token", "_transport")
+    __slots__ = ("_address", "_namespace", "_token", "_transport")
+
+    _place = "among the keys of Vault that are set up"
 
     def __init__(
         self,
@@ -69,7 +72,7 @@ class VaultTransitKeys(NeverCopied):
         namespace: str | None = None,
         transport: Transport,
     ) -> None:
-        self._by_id: dict[bytes, _Kek] = {}  # first, so that a half-made service can be shown in a traceback
+        super().__init__()  # first, so that a half-made service can be shown in a traceback
         if not isinstance(token, Secret | Path):
             token = Secret("")  # it may be the token itself
             raise ConfigurationError(setting="token", problem="must be a Secret, or the Path of a file")
@@ -80,29 +83,13 @@ class VaultTransitKeys(NeverCopied):
         path = _read_path(mount, setting="mount")
         for name in (key, *more):
             kek = _Kek(mount=path, name=_read_path(name, setting="key", most=1))
-            if kek.ref.kek_key_id in self._by_id:
-                raise ConfigurationError(setting="key", problem=f"names {name} twice")
-            self._by_id[kek.ref.kek_key_id] = kek
-
-    @property
-    def waits(self) -> bool:
-        """It waits for Vault."""
-        return True
-
-    def keks(self) -> tuple[KekRef, ...]:
-        """Name the keys, the primary first."""
-        return tuple(kek.ref for kek in self._by_id.values())
-
-    def primary(self, tenant_id: str, /) -> KekRef:  # noqa: ARG002  # one primary for all
-        """Name the first key: it wraps from now on."""
-        return self.keks()[0]
+            self._add(kek, setting="key", again=f"names {name} twice")
 
     def wrap(self, data_key: bytes, /, *, tenant_id: str, key_id: UUID, version: int) -> tuple[KekRef, bytes]:
         """Have Vault encrypt a data key; see `KeyService.wrap`."""
-        kek = next(iter(self._by_id.values()))
+        kek = self._first
         try:
-            if len(data_key) != KEY_LENGTH:
-                raise SealingError("a data key is 32 bytes")
+            require_data_key(data_key)
             context = encode_context(wrap_context(tenant_id=tenant_id, key_id=key_id, version=version, kek_uri=kek.ref.kek_uri))
             # Its own digest goes in with it: a Vault before 1.13 ignores associated data without a word.
             response = self._send(kek, "encrypt", {"plaintext": _encode(sha256(context).digest() + data_key)}, context)
@@ -117,9 +104,7 @@ class VaultTransitKeys(NeverCopied):
 
     def unwrap(self, wrapped: WrappedKey, /) -> bytes:
         """Have Vault decrypt a data key; see `KeyService.unwrap`."""
-        kek = self._by_id.get(wrapped.kek_key_id)
-        if kek is None:
-            raise KeyringError(key_id=wrapped.kek_uri, problem="is not among the keys of Vault that are set up")
+        kek = self._kek_of(wrapped)
         context = wrapped_context(wrapped)
         if not _is_ciphertext(wrapped.wrapped):
             raise DecryptError
@@ -127,9 +112,6 @@ class VaultTransitKeys(NeverCopied):
         if response.status == 400:
             raise _refusal_to_decrypt(response, kek)
         return _open(response, context)
-
-    def __repr__(self) -> str:
-        return f"VaultTransitKeys({', '.join(kek.ref.kek_uri for kek in self._by_id.values())})"
 
     def _send(self, kek: _Kek, action: str, values: dict[str, str], context: bytes) -> HttpResponse:
         """Ask Vault, and return an answer of status 200 or 400; everything else is an error of ours."""

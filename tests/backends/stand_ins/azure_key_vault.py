@@ -12,9 +12,7 @@ import base64
 import functools
 import itertools
 import json
-import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 from azure.core.credentials import AccessToken
@@ -22,6 +20,8 @@ from azure.core.pipeline.transport import RequestsTransport
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
 from cryptography.hazmat.primitives.hashes import SHA256
+
+from .served import Served
 
 TENANT = "11111111-2222-3333-4444-555555555555"
 FAR_AWAY = 4102444800
@@ -70,10 +70,11 @@ class FixedCredential:
         return AccessToken(self._token, FAR_AWAY)
 
 
-class KeyVaultServer:
+class KeyVaultServer(Served):
     """`with KeyVaultServer() as vault:`; change its attributes to make it misbehave."""
 
     def __init__(self, tokens):
+        super().__init__()
         self.host = f"fake-{next(_ports)}.vault.azure.net"  # its own: the SDK remembers challenges by host
         self.tokens = tokens
         self.keys = {}
@@ -87,25 +88,6 @@ class KeyVaultServer:
         """Those with a token: (method, path, query, body)."""
         self.challenged = []
         """The bodies of those without."""
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"vault": self}))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-
-    @property
-    def address(self):
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
-
-    def stop(self):
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
     def answer(self, method, path, headers, body):
         if headers.get("Authorization", "").removeprefix("Bearer ") not in self.tokens:
@@ -168,20 +150,3 @@ def encode(value):
 
 def decode(value):
     return base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        status, headers, answer = self.vault.answer("POST", self.path, dict(self.headers.items()), body)
-        self.send_response(status)
-        for name, value in {"Content-Type": "application/json; charset=utf-8", **headers}.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, *_):
-        pass

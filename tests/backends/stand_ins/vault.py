@@ -11,12 +11,12 @@ import base64
 import binascii
 import json
 import os
-import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from .served import Served
 
 WITH_ASSOCIATED_DATA = {"aes256-gcm96", "aes128-gcm96", "chacha20-poly1305"}
 
@@ -40,10 +40,11 @@ class RefusedError(Exception):
         self.body = {"errors": list(errors)}
 
 
-class VaultServer:
+class VaultServer(Served):
     """`with VaultServer() as vault:`; change its attributes to make it misbehave."""
 
     def __init__(self):
+        super().__init__()
         self.keys = {}
         """By their path: `transit/ci`, behind the namespace where there is one."""
         self.mounts = {"transit"}
@@ -54,34 +55,16 @@ class VaultServer:
         self.instead = None
         """(status, body) of every answer from now on."""
         self.requests = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"vault": self}))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-
-    @property
-    def address(self):
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
-
-    def stop(self):
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
     def answer(self, method, path, headers, body):
         self.requests.append((method, path, headers, body))
         if self.instead is not None:
-            return self.instead
+            status, answer = self.instead
+            return status, {}, answer
         try:
-            return 200, json.dumps(self._answer(method, path, headers, body)).encode()
+            return 200, {}, json.dumps(self._answer(method, path, headers, body)).encode()
         except RefusedError as refused:
-            return refused.status, json.dumps(refused.body).encode()
+            return refused.status, {}, json.dumps(refused.body).encode()
 
     def _answer(self, method, path, headers, body):
         capabilities = self.tokens.get(headers.get("X-Vault-Token"))
@@ -154,19 +137,3 @@ class VaultServer:
         except (InvalidTag, ValueError):
             raise RefusedError(400, "cipher: message authentication failed") from None
         return {"plaintext": base64.b64encode(plaintext).decode()}
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        status, answer = self.vault.answer("POST", self.path, dict(self.headers.items()), body)
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, *_):
-        pass
