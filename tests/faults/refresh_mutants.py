@@ -1,0 +1,177 @@
+"""The guards of refresh, of OAuth and of what every operation relies on."""
+
+from __future__ import annotations
+
+from .mutant import STORE, Mutant
+
+OPERATIONS = "backends/sqlalchemy/operations.py"
+RENEW = "flows/renew.py"
+LOCKS = "runtime/locks.py"
+HELD_UP = "tests/faults/test_held_up.py::"
+KILLED = "tests/faults/test_killed.py::test_what_a_killed_process_leaves_is_taken_up_by_the_next"
+
+MUTANTS = {
+    "the newest lease wins": Mutant(
+        file=OPERATIONS,
+        guard='.where(_THIS, _i.writer_lease < bindparam("if_lease"), _AT_GENERATION, _i.state != "disabled")',
+        without='.where(_THIS, _AT_GENERATION, _i.state != "disabled")',
+        noticed_by=f"{STORE}test_the_newest_lease_wins",
+    ),
+    "a success needs no lease": Mutant(
+        file=OPERATIONS,
+        guard='.where(_THIS, _i.writer_lease < bindparam("if_lease"), _AT_GENERATION, _i.state != "disabled")',
+        without='.where(_THIS, _WITH_LEASE, _AT_GENERATION, _i.state != "disabled")',
+        noticed_by=f"{STORE}test_good_tokens_are_kept_when_the_lease_was_lost",
+    ),
+    "a failure needs its lease": Mutant(
+        file=OPERATIONS,
+        guard="_SETTLE = update(schema.integration).where(_THIS, _WITH_LEASE, _AT_GENERATION,",
+        without="_SETTLE = update(schema.integration).where(_THIS, _AT_GENERATION,",
+        noticed_by=f"{STORE}test_a_fenced_loser_cannot_settle",
+    ),
+    "nobody leases another generation": Mutant(
+        file=OPERATIONS,
+        guard="        _THIS,\n        _AT_GENERATION,\n        _REFRESHED,",
+        without="        _THIS,\n        _REFRESHED,",
+        noticed_by=f"{STORE}test_another_generation_or_no_integration_is_not_leased",
+    ),
+    "a running lease is not taken": Mutant(
+        file=OPERATIONS,
+        guard="_i.lease_until + _REST_AFTER_SENDING < NOW",
+        without="_i.lease_until < NOW + 86_400_000_000",
+        noticed_by=f"{STORE}test_a_running_lease_is_not_taken",
+    ),
+    "nobody takes over soon what was sent": Mutant(
+        file=OPERATIONS,
+        guard="_i.lease_until + _REST_AFTER_SENDING < NOW",
+        without="_i.lease_until < NOW",
+        noticed_by=f"{STORE}test_a_request_in_flight_delays_the_takeover",
+    ),
+    "a lease is ended by its holder alone": Mutant(
+        file=OPERATIONS,
+        guard="lease_until=case((_WITH_LEASE, null()), else_=_i.lease_until),",
+        without="lease_until=null(),",
+        noticed_by=f"{STORE}test_good_tokens_are_kept_when_the_lease_was_lost",
+    ),
+    "a request is announced before it leaves": Mutant(
+        file=OPERATIONS,
+        guard='.values(phase="sent", sent_at=func.coalesce(_i.sent_at, NOW))',
+        without='.values(phase="leased")',
+        noticed_by=f"{KILLED}[sqlite-after_response-strict]",
+    ),
+    "a loss is as old as its first request": Mutant(
+        file=OPERATIONS,
+        guard="sent_at=func.coalesce(_i.sent_at, NOW)",
+        without="sent_at=NOW",
+        noticed_by=f"{STORE}test_the_first_request_without_an_outcome_is_remembered",
+    ),
+    "a switch does not forget a loss": Mutant(
+        file="flows/edit_integration.py",
+        guard="    if is_unresolved(held):\n",
+        without="    if held is None:\n",
+        noticed_by="tests/flows/test_edit_and_verify.py::test_off_and_on_again_does_not_forget_that_an_answer_was_lost",
+    ),
+    "tokens that a replay has killed heal nothing": Mutant(
+        file=OPERATIONS,
+        guard="_SAVE_RENEWAL if change.takes_back else _SAVE_RENEWAL_AND_TAKE_NOTHING_BACK",
+        without="_SAVE_RENEWAL",
+        noticed_by=f"{STORE}test_a_renewal_that_a_replay_has_killed_takes_nothing_back",
+    ),
+    "the catalogue says where a replay kills": Mutant(
+        file=RENEW,
+        guard="return self.behaviour.replay_kills_family is not True",
+        without="return True",
+        noticed_by="tests/flows/test_renew_faults.py"
+        "::test_late_tokens_take_a_row_back_only_where_the_successors_replay_has_left_them_alive",
+    ),
+    "a lease is its number and its attempt": Mutant(
+        file=OPERATIONS,
+        guard='_WITH_LEASE = and_(_i.lease_token == bindparam("if_lease"), _i.attempt_id == bindparam("if_attempt"))',
+        without='_WITH_LEASE = _i.lease_token == bindparam("if_lease")',
+        noticed_by=f"{STORE}test_a_number_that_was_given_twice_is_the_lease_of_the_attempt_in_the_row",
+    ),
+    "a lease number is no proof of one's own tokens": Mutant(
+        file=RENEW,
+        guard="found.marks.writer_lease == attempt.lease and await _is_ours(wiring, found, grant)",
+        without="found.marks.writer_lease == attempt.lease",
+        noticed_by="tests/flows/test_renew_faults.py::test_a_lease_number_that_a_restored_store_gave_twice_is_not_taken_for_ones_own",
+    ),
+    "what is stored is not given back": Mutant(
+        file=RENEW,
+        guard="        if not ours:\n            await revoke_unsaved",
+        without="        if attempt:\n            await revoke_unsaved",
+        noticed_by="tests/flows/test_renew_faults.py::test_tokens_that_were_stored_before_it_was_switched_off_are_not_given_back",
+    ),
+    "a refusal is compared with the row": Mutant(
+        file=RENEW,
+        guard="if found is not None and found.credential.generation > attempt.held.credential.generation:",
+        without="if found is None:",
+        noticed_by="tests/flows/test_renew_faults.py::test_a_refusal_that_comes_late_is_not_told_even_where_nothing_can_be_written",
+    ),
+    "who was held up does not send": Mutant(
+        file=RENEW,
+        guard="if wiring.clock.monotonic() > send_until:",
+        without="if wiring.clock.monotonic() < 0:",
+        noticed_by=f"{HELD_UP}test_who_was_held_up_before_the_request_does_not_send_it[sqlite-after_sent-family]",
+    ),
+    "tokens wait for a store that is away": Mutant(
+        file=RENEW,
+        guard="            if wiring.clock.monotonic() >= give_up:\n                raise\n            wiring",
+        without="            if wiring.clock.monotonic() >= 0:\n                raise\n            wiring",
+        noticed_by="tests/flows/test_renew_faults.py::test_tokens_wait_in_memory_while_the_store_takes_nothing",
+    ),
+    "a punished replay waits for the access token's end": Mutant(
+        file="domain/freshness.py",
+        guard='return facts.reuse_rule == "strict"',
+        without='return facts.reuse_rule == "none"',
+        noticed_by="tests/flows/test_renew.py::test_where_a_replay_is_punished_the_held_token_is_used_to_its_end_and_then_one_probe_goes_out",
+    ),
+    "a refused application is left alone": Mutant(
+        file=RENEW,
+        guard="    wiring.breaker.trip(attempt.client.context_id, reason)\n",
+        without="",
+        noticed_by="tests/flows/test_renew.py::test_a_refused_application_marks_nobody_and_is_left_alone_for_a_while",
+    ),
+    "work goes on when its caller leaves": Mutant(
+        file=LOCKS,
+        guard="return await asyncio.shield(task)",
+        without="return await task",
+        noticed_by="tests/runtime/test_locks.py::test_work_goes_on_when_every_caller_has_left",
+    ),
+    "tasks share one piece of work": Mutant(
+        file=LOCKS,
+        guard="task: asyncio.Task[T] | None = self._tasks.get(place)",
+        without="task: asyncio.Task[T] | None = None",
+        noticed_by="tests/runtime/test_locks.py::test_tasks_share_one_result",
+    ),
+    "threads share one piece of work": Mutant(
+        file=LOCKS,
+        guard="flight = self._flights.get(key)",
+        without="flight = None",
+        noticed_by="tests/runtime/test_locks.py::test_threads_share_one_result",
+    ),
+    "after a 5xx nothing is sure": Mutant(
+        file="messages/token_answer.py",
+        guard='        return Unknown("server_error")\n',
+        without='        return Refused("refused")\n',
+        noticed_by="tests/flows/test_renew.py::test_a_token_that_lives_is_handed_out_with_a_warning",
+    ),
+    "a sealed value opens in its own context alone": Mutant(
+        file="backends/aes_gcm.py",
+        guard="    transcript = sha512(bound + context).digest()",
+        without="    transcript = sha512(bound).digest()",
+        noticed_by="tests/backends/test_aes_gcm.py",
+    ),
+    "a callback belongs to the browser that began it": Mutant(
+        file="flows/complete_oauth.py",
+        guard="if browser_token is None or pending.browser_hash is None or not hmac.compare_digest(",
+        without='if browser_token == "" or pending.browser_hash is not None and browser_token is not None and hmac.compare_digest(b"",',
+        noticed_by="tests/flows/test_complete_oauth.py::test_another_browser_cannot_finish_an_authorization",
+    ),
+    "a callback belongs to the principal who began it": Mutant(
+        file="flows/complete_oauth.py",
+        guard="if pending.actor != caller.actor:",
+        without="if pending.actor is None:",
+        noticed_by="tests/flows/test_complete_oauth.py::test_another_principal_cannot_finish_or_use_up_an_authorization",
+    ),
+}
