@@ -20,7 +20,7 @@ ACROSS_TENANTS = {
     "the outbox is worked off for all tenants": re.compile(r"FROM ci_revocation\s+WHERE ci_revocation\.next_attempt_at <="),
     "the worker renews for all tenants": re.compile(r"FROM ci_integration\s+WHERE ci_integration\.due_at IS NOT NULL"),
     "a row that was claimed is named by its whole key": re.compile(
-        r"WHERE \(ci_integration\.tenant_id, ci_integration\.integration_id\) IN"
+        r"WHERE ci_integration\.tenant_id IN \(.*?\) AND \(ci_integration\.tenant_id, ci_integration\.integration_id\) IN"
     ),
     "an operator sees how much waits": re.compile(r"SELECT count\(\*\) AS \w+\s+FROM ci_revocation\Z"),
     "keys of several tenants are read, each by its tenant": re.compile(r"\bWHERE ci_key\.tenant_id IN \("),

@@ -447,8 +447,9 @@ class AsyncStore(Protocol):
     async def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration, ...]:
         """Return the *limit* integrations that have been due for longest, in no order, and hold them.
 
-        Only those in state active, retry or unknown.  Their `due_at` becomes the store's clock plus *hold*, so
-        that until then nobody else has them.
+        A store may look for the next ones behind those that it gave last; what became due before them comes when nothing is left
+        behind them, and 20 claims later at the latest.  Only those in state active, retry or unknown.  Their `due_at` becomes the
+        store's clock plus *hold*, so that until then nobody else has them.
         """
         ...
 

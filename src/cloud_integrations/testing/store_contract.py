@@ -960,6 +960,19 @@ class _Due(_Contract):
             assert len(claimed) == len(expected)
             assert {*claimed} == {due(facts) for facts in expected}
 
+    @pytest.mark.parametrize("backlog", [3, 30])
+    def test_what_was_due_before_the_last_claim_is_not_forgotten(self, door: Door, clock: FixedClock, backlog: int) -> None:
+        everyone_due(door, backlog)
+        clock.advance(timedelta(hours=1))
+        assert len(door.claim_due(limit=2, hold=HOLD)) == 2
+        # A clock that was set back, or a claim that ended without a commit.
+        late = an_integration(NEWCOMER)
+        add_sealing_keys(door, NEWCOMER)
+        door.apply(AddIntegration(facts=late, credential=a_credential(), due_at=START - SECOND))
+        claimed = [one for _ in range(20) for one in door.claim_due(limit=1, hold=HOLD)]
+        assert len(claimed) == len({*claimed}) == min(backlog - 1, 20)
+        assert due(late) in claimed
+
     @pytest.mark.parametrize("state", list(State))
     def test_only_what_is_refreshed_is_due(self, door: Door, facts: Integration, clock: FixedClock, state: State) -> None:
         later = START + timedelta(minutes=50)

@@ -81,7 +81,6 @@ from cloud_integrations.ports.store import (
 
 from . import key_operations, schema
 from .clock import NOW, NOW_ONCE, given_time, length, micros, micros_or_none, moment, moment_or_none
-from .engine import MARIADB
 from .key_operations import require_active_key
 from .refusals import insert_unless_there, refused_as, unless_stale
 
@@ -557,13 +556,16 @@ def _held(row: AnyRow) -> StoredIntegration:
 
 # What is due
 
+_CLAIMS_FROM_THE_FRONT = 20
+"""Every so many claims, one begins where the due times do."""
+
 # The partial index is known by its own condition; a statement that is prepared once cannot conclude it from a parameter.
 _DUE = and_(_i.due_at.is_not(None), _i.due_at <= NOW_ONCE, _REFRESHED)
 _CLAIMED = (_i.tenant_id, _i.integration_id, _i.provider_id, _i.generation)
 # The count stands in the text: with a parameter, PostgreSQL would plan for a tenth of the table.
 _LONGEST_DUE = (
-    select(*_CLAIMED, NOW_ONCE.label("now"))
-    .where(_DUE)
+    select(*_CLAIMED, _i.due_at, NOW_ONCE.label("now"))
+    .where(_DUE, _i.due_at >= bindparam("since"))
     .order_by(_i.due_at, _i.tenant_id, _i.integration_id)
     .limit(bindparam("count", type_=Integer, literal_execute=True))
     .with_for_update(skip_locked=True)
@@ -573,26 +575,56 @@ _CLAIM_DUE = (
     update(schema.integration)
     .where(_i.tenant_id == _LONGEST_DUE_FIRST.c.tenant_id, _i.integration_id == _LONGEST_DUE_FIRST.c.integration_id)
     .values(due_at=NOW_ONCE + bindparam("set_hold"))
-    .returning(*_CLAIMED)
+    .returning(*_CLAIMED, _LONGEST_DUE_FIRST.c.due_at)
 )
-_HOLD_DUE = update(schema.integration).where(tuple_(_i.tenant_id, _i.integration_id).in_(bindparam("if_keys", expanding=True)))
+# SQLite finds no index for pairs.
+_HOLD_DUE = update(schema.integration).where(
+    _i.tenant_id.in_(bindparam("if_tenants", expanding=True)),
+    tuple_(_i.tenant_id, _i.integration_id).in_(bindparam("if_keys", expanding=True)),
+)
 _COUNT_DUE = select(func.count()).select_from(select(_i.tenant_id).where(_DUE).limit(MAX_COUNTED).subquery())
 
 
-def claim_due(connection: Connection, *, limit: int, hold: timedelta) -> tuple[DueIntegration, ...]:
+class DueFront:
+    """Where a claim begins to look for what is due; one for each store.
+
+    Before it lie what others hold and, until the database clears them away, the index entries of all that was claimed since.  It is a
+    hint and no more: whoever finds too little there begins anew, and so does now and then whoever finds enough, for what came later.
+    """
+
+    __slots__ = ("_claims", "since")
+
+    def __init__(self) -> None:
+        self.since = 0
+        self._claims = 0
+
+    def begin(self) -> int:
+        """Return the due time, in the columns' microseconds, from which to look."""
+        self._claims += 1
+        return self.since if self._claims % _CLAIMS_FROM_THE_FRONT else 0
+
+
+def claim_due(connection: Connection, front: DueFront, *, limit: int, hold: timedelta) -> tuple[DueIntegration, ...]:
     """Take what has been due for longest and move its time forward, out of everybody's sight."""
-    if connection.dialect.name in MARIADB:
-        rows = _claim_due_on_mariadb(connection, limit=limit, hold=hold)
-    else:
-        rows = connection.execute(_CLAIM_DUE, {"count": limit, "set_hold": length(hold), "clock": given_time(connection)}).all()
+    since = front.begin()
+    rows = _claim_since(connection, since, limit=limit, hold=hold)
+    is_full = len(rows) == limit
+    if since and not is_full:
+        rows = [*rows, *_claim_since(connection, 0, limit=limit - len(rows), hold=hold)]
+    front.since = max(row.due_at for row in rows) if is_full else 0
     return tuple([DueIntegration(tenant_id=row[0], integration_id=row[1], provider_id=row[2], generation=row[3]) for row in rows])
 
 
-def _claim_due_on_mariadb(connection: Connection, *, limit: int, hold: timedelta) -> Sequence[AnyRow]:
-    """MariaDB's UPDATE returns nothing and takes no CTE."""
-    rows = connection.execute(_LONGEST_DUE, {"count": limit, "clock": given_time(connection)}).all()
+def _claim_since(connection: Connection, since: int, *, limit: int, hold: timedelta) -> Sequence[AnyRow]:
+    found = {"since": since, "count": limit, "clock": given_time(connection)}
+    if connection.dialect.name == "postgresql":
+        return connection.execute(_CLAIM_DUE, {**found, "set_hold": length(hold)}).all()
+    # Elsewhere an UPDATE returns nothing, or nothing of what it was joined with.
+    rows = connection.execute(_LONGEST_DUE, found).all()
     if rows:
-        connection.execute(_HOLD_DUE, {"if_keys": [(row[0], row[1]) for row in rows], "due_at": rows[0].now + length(hold)})
+        keys = [(row.tenant_id, row.integration_id) for row in rows]
+        held = {"if_tenants": [tenant_id for tenant_id, _ in keys], "if_keys": keys, "due_at": rows[0].now + length(hold)}
+        connection.execute(_HOLD_DUE, held)
     return rows
 
 

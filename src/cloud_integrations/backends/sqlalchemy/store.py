@@ -53,6 +53,7 @@ class SqlAlchemyStore:
     def __init__(self, engine: Engine, /, *, clock: Clock | None = None) -> None:
         self._engine = _Blocking(engine, clock)
         self._dialect = engine.dialect
+        self._front = operations.DueFront()
 
     def prepare(self) -> None:
         """Check that the tables are there and of this version, or raise `SchemaError`."""
@@ -146,7 +147,7 @@ class SqlAlchemyStore:
 
     def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration, ...]:
         """Return the integrations that have been due for longest, in no order, and hold them."""
-        return self._engine.write(operations.claim_due, limit=limit, hold=hold)
+        return self._engine.write(operations.claim_due, self._front, limit=limit, hold=hold)
 
     def count_due(self) -> int:
         """Return how many integrations are due and claimed by nobody; `MAX_COUNTED` means that or more."""
@@ -178,6 +179,7 @@ class AsyncSqlAlchemyStore:
     def __init__(self, engine: AsyncEngine | Engine, /, *, clock: Clock | None = None) -> None:
         self._engine: _Awaiting | _Hopping = _Hopping(engine, clock) if isinstance(engine, Engine) else _Awaiting(engine, clock)
         self._dialect = engine.dialect
+        self._front = operations.DueFront()
 
     async def prepare(self) -> None:
         """Check that the tables are there and of this version, or raise `SchemaError`."""
@@ -271,7 +273,7 @@ class AsyncSqlAlchemyStore:
 
     async def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration, ...]:
         """Return the integrations that have been due for longest, in no order, and hold them."""
-        return await self._engine.write(operations.claim_due, limit=limit, hold=hold)
+        return await self._engine.write(operations.claim_due, self._front, limit=limit, hold=hold)
 
     async def count_due(self) -> int:
         """Return how many integrations are due and claimed by nobody; `MAX_COUNTED` means that or more."""
