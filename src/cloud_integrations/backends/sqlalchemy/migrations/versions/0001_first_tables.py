@@ -98,7 +98,7 @@ def upgrade() -> None:
     )
     op.create_index("ci_integration_key", "ci_integration", ["key_id", "tenant_id"], if_not_exists=unless_there)
     if op.get_context().dialect.name == "postgresql":
-        # A claim walks over the entries that earlier claims left dead in the index, until a vacuum takes them away.
+        # Claims leave dead entries in the index, which some of the next ones walk over until a vacuum takes them away.
         op.execute("ALTER TABLE ci_integration SET (autovacuum_vacuum_scale_factor = 0.02)")
     op.create_table(
         "ci_authorization",
