@@ -559,6 +559,20 @@ async def test_a_key_that_cannot_be_had_holds_nobody_else_up(world, door):
     assert await process.reseal() == RekeyRun(changed=4)
 
 
+async def test_a_batch_asks_for_the_keys_that_it_needs_and_no_others(world, door, monkeypatch):
+    monkeypatch.setattr("cloud_integrations.flows.rekey._KEYS_PER_BATCH", 1)
+    await world.connect()
+    await door.rotate_keys()
+    await world.add_key()
+    await door.rotate_keys()
+    keys = OtherKeys(world.keyring)
+    process = world.open(keyring=keys)
+    await process.start()
+    keys.asked = []
+    assert await process.reseal() == RekeyRun(changed=2)
+    assert keys.asked == [ACME] * 3, "each of the three keys once"
+
+
 @pytest.mark.requirement("ENC-15")
 async def test_a_key_that_is_lost_within_a_sweep_is_asked_for_once(world, door):
     await world.connect()
