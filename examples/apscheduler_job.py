@@ -1,4 +1,7 @@
-"""Renew tokens with APScheduler 3, in the event loop of a program that has other work to do."""
+"""Renew tokens with APScheduler 3, in the event loop of a program that has other work to do.
+
+Needs `pip install 'apscheduler<4'`.
+"""
 
 from __future__ import annotations
 

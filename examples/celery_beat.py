@@ -1,4 +1,4 @@
-"""Renew tokens with Celery: its beat says that it is time, and a task makes a round over what is due.
+"""Renew tokens with Celery: its beat says that it is time, and a task makes a round over what is due.  Needs `pip install celery`.
 
 Broker, beat and worker live in this process, so that the program is whole and ends by itself.  In a real one the broker is Redis or
 RabbitMQ, `celery -A product worker` runs as often as you like, and `celery -A product beat` once.

@@ -62,7 +62,7 @@ class ValidationFailedError(CloudIntegrationsError):
     """The request is not well formed; `field` says where."""
 
     code = "integration/validation-failed"
-    advice = "Correct the named field and send the request again."
+    advice = "Correct the named field and try again."
 
     def __init__(self, *, field: str, problem: str) -> None:
         super().__init__(f"{field} {problem}", fields=[{"field": field, "problem": problem}])

@@ -10,8 +10,8 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import create_engine, text
 
-from cloud_integrations import LocalKeyring
-from cloud_integrations.errors import ConfigurationError
+from cloud_integrations import IntegrationManager, LocalKeyring
+from cloud_integrations.errors import ConfigurationError, StorageUnavailableError
 from cloud_integrations_cli.key_services import open_key_service
 from cloud_integrations_cli.settings import Configuration
 
@@ -97,17 +97,19 @@ def test_moving_wants_the_new_key_first_in_the_settings(run, added):
 
 def test_old_data_keys_are_refused_and_taken_back(run, added):
     run("keys", "rotate", "--data-keys")
-    asked = run("keys", "refuse", "-t", TENANT, "--below", "2", given="n\n")
-    assert asked.code == 130
-    assert "1 row will not open" in asked.err
+    asked = run("keys", "refuse", "-t", TENANT, "--below", "2")
+    assert (asked.code, asked.err) == (2, "error: nobody can be asked here; --yes says that you are sure\n")
     assert run("keys", "refuse", "-t", TENANT, "--below", "2", "--yes", *JSON).json() == {"success": True}
     assert run("token", "simulated_keys", "-t", TENANT, "--yes").code == 8
     failed = run("keys", "reseal")
     assert failed.code == 8
     assert f"{TENANT}: does not open" in failed.out
-    assert run("keys", "refuse", "-t", TENANT, "--below", "1", "--yes").code == 0
+    taken_back = run("keys", "refuse", "-t", TENANT, "--below", "1")
+    assert (taken_back.code, taken_back.err) == (0, f"no data key of {TENANT} is refused any more\n")
     assert run("token", "simulated_keys", "-t", TENANT, "--yes").code == 0
-    assert run("keys", "refuse", "-t", TENANT, "--below", "9", "--yes").code == 4
+    impossible = run("keys", "refuse", "-t", TENANT, "--below", "9")
+    assert impossible.code == 4
+    assert "must be 1 to 2" in impossible.err
 
 
 def test_a_tenants_keys_are_shown(run, added):
@@ -120,7 +122,7 @@ def test_a_tenants_keys_are_shown(run, added):
 
 
 def test_a_tenant_is_erased_with_a_receipt(run, home, added):
-    assert run("tenants", "erase", "-t", TENANT, given="n\n").code == 130
+    assert run("tenants", "erase", "-t", TENANT).code == 2
     ran = run("tenants", "erase", "-t", TENANT, "--yes", "--receipt", "receipt.json")
     assert ran.code == 0, ran.err
     assert "Data keys destroyed" in ran.out
@@ -156,7 +158,43 @@ def test_keys_that_a_backup_brought_back_are_named_and_destroyed_again(run, home
     assert "nothing is left to do" in run("keys", "status").err
 
 
-@pytest.mark.parametrize("content", [None, "no json", "[]", '{"tenantId": "acme", "keyIds": ["x"]}'])
+def test_a_receipt_that_cannot_be_written_keeps_everything(run, home, added):
+    (home / "a file").touch()
+    ran = run("tenants", "erase", "-t", TENANT, "--yes", "--receipt", home / "a file" / "receipt.json")
+    assert ran.code == 8
+    assert "cannot be written" in ran.err
+    assert len(run("integrations", "list", "-t", TENANT, *JSON).data()) == 1
+
+
+def test_an_erasure_that_fails_leaves_no_receipt(run, home, added, monkeypatch):
+    def fail(*_, **__):
+        raise StorageUnavailableError
+
+    monkeypatch.setattr(IntegrationManager, "erase_tenant", fail)
+    assert run("tenants", "erase", "-t", TENANT, "--yes", "--receipt", "receipt.json").code == 7
+    assert run("tenants", "erase", "-t", TENANT, "--yes").code == 7
+    assert not (home / "receipt.json").exists()
+
+
+def test_a_receipt_may_be_had_later(run, home, added):
+    database = home / "cloud-integrations.db"
+    backup = database.read_bytes()
+    run("tenants", "erase", "-t", TENANT, "--yes")
+    run("tenants", "erase", "-t", TENANT, "--yes", "--receipt", "receipt.json")
+    assert run("tenants", "verify-erasure", "receipt.json").code == 0
+    for leftover in home.glob("cloud-integrations.db-*"):
+        leftover.unlink()
+    database.write_bytes(backup)
+    assert run("tenants", "verify-erasure", "receipt.json").code == 9
+
+
+@pytest.mark.parametrize("words", [("tenants", "erase"), ("keys", "refuse", "--below", "1"), ("audit", "verify")], ids=" ".join)
+def test_a_tenant_that_never_had_anything_is_not_found(run, added, words):
+    ran = run(*words, "-t", "mistyped")
+    assert (ran.code, ran.err) == (3, "error: no such tenant\n")
+
+
+@pytest.mark.parametrize("content", [None, '{"tenantId": "acme", "keyIds": []}', "no json", "[]", '{"tenantId": "acme", "keyIds": ["x"]}'])
 def test_a_receipt_that_is_none_is_said(run, home, content):
     if content is not None:
         (home / "receipt.json").write_text(content)

@@ -62,3 +62,10 @@ def test_a_secret_is_printed_when_the_person_agrees(added: str, home: Path, prov
 def test_a_deletion_that_is_declined_deletes_nothing(added: str, home: Path, run):
     assert _converse(home, "integrations", "delete", added, *T, answer="n\n")[0] == 130
     assert run("integrations", "show", added, *T).code == 0
+
+
+def test_an_erasure_that_is_declined_erases_nothing(added: str, home: Path, run):
+    ended, _, err = _converse(home, "tenants", "erase", *T, "--receipt", "receipt.json", answer="n\n")
+    assert (ended, (home / "receipt.json").exists()) == (130, False)
+    assert "Revoke 1 integration of" in err
+    assert run("integrations", "show", added, *T).code == 0

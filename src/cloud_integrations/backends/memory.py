@@ -237,6 +237,11 @@ class MemoryStore:
         found = [key for key in _living_keys(tables) if key.version <= tables.floors.get(key.tenant_id, _Floor()).erased_version]
         return tuple(sorted(found, key=lambda key: (key.tenant_id, key.version))[:limit])
 
+    def list_destroyed_keys(self, tenant_id: TenantId, /) -> tuple[UUID, ...]:
+        """Return the ids of the tenant's data keys that were destroyed."""
+        own = [key for key in list(self._tables.keys.values()) if key.tenant_id == tenant_id and key.state is KeyState.DESTROYED]
+        return tuple(key.key_id for key in sorted(own, key=lambda key: key.version))
+
     def list_key_checks(self) -> tuple[KeyCheck, ...]:
         """Return the check values of every key-encryption key ever used."""
         return tuple(self._tables.checks.values())
@@ -385,6 +390,10 @@ class AsyncMemoryStore:
     async def list_returned_keys(self, *, limit: int) -> tuple[WrappedKey, ...]:
         """See `MemoryStore.list_returned_keys`."""
         return self._store.list_returned_keys(limit=limit)
+
+    async def list_destroyed_keys(self, tenant_id: TenantId, /) -> tuple[UUID, ...]:
+        """See `MemoryStore.list_destroyed_keys`."""
+        return self._store.list_destroyed_keys(tenant_id)
 
     async def list_key_checks(self) -> tuple[KeyCheck, ...]:
         """See `MemoryStore.list_key_checks`."""

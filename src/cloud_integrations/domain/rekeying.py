@@ -84,7 +84,7 @@ class RekeyRun:
 class Erasure:
     """A receipt: what was destroyed when a tenant was erased.  Keep it where the database's backups are not.
 
-    With it `verify_erasure` tells whether a backup has brought something back.
+    With its `key_ids` `find_returned` tells whether a backup has brought something back.
     """
 
     tenant_id: TenantId
@@ -97,6 +97,7 @@ class Erasure:
     not_revoked: int
     """Tokens that may still work at the provider: it has no way to revoke them, or did not answer."""
     key_ids: tuple[UUID, ...]
+    """Of all data keys that were destroyed, now or before."""
     audit_seq: int
     """Where the tenant's audit chain stood, and its hash."""
     audit_hash: bytes

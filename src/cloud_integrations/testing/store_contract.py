@@ -1619,6 +1619,7 @@ class _RefusedAndErased(_Contract):
         assert door.list_keys(tenant_id=ACME, limit=10) == ()
         assert door.list_key_usage(tenant_id=ACME) == ()
         assert door.list_returned_keys(limit=10) == ()
+        assert [door.list_destroyed_keys(tenant_id) for tenant_id in (ACME, GLOBEX)] == [(SEALING_KEY, NEXT_KEY), ()]
         assert door.find_pending(pending.state_hash) is None
         assert len(door.list_audit(ACME)) == 1
         assert door.find_active_key(GLOBEX) is not None

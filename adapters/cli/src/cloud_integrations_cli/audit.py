@@ -12,6 +12,7 @@ from . import wiring
 from .exits import AUDIT, CommandLineError
 from .render import Screen, moment, record_out, report_out
 from .settings import Configuration
+from .tenants import require_known
 
 
 def list_events(
@@ -45,6 +46,7 @@ def list_events(
 def verify(screen: Screen, configuration: Configuration, tenant: str, /, *, checkpoint: str | None) -> None:
     """Walk a tenant's chain; ends with the audit's exit code when it is broken."""
     with wiring.open_manager(configuration) as manager:
+        require_known(manager, tenant)
         report = manager.verify_audit(tenant, checkpoint=_read_checkpoint(tenant, checkpoint))
     if screen.as_json:
         screen.json({"data": report_out(report)})

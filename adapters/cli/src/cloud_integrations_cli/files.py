@@ -65,10 +65,9 @@ def _create(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise ConfigurationError(setting=str(path), problem="exists already, and is left as it is") from None
     except OSError as error:
-        raise ConfigurationError(setting=str(path), problem=f"cannot be written: {error.strerror}") from None
+        problem = "exists already, and is left as it is" if path.exists() else f"cannot be written: {error.strerror}"
+        raise ConfigurationError(setting=str(path), problem=problem) from None
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()

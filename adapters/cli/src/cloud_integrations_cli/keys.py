@@ -22,9 +22,11 @@ from cloud_integrations_fastapi import Permission
 from . import wiring
 from .exits import SETUP, CommandLineError
 from .files import append_private, move_to_front, prepend_private
+from .integrations import ask
 from .key_services import open_key_service
 from .render import Screen, moment, timestamp
 from .settings import Configuration, ServeToken
+from .tenants import require_known
 
 _ACTIVE = "active"
 _WORDS = {_ACTIVE: "seal and open", "decrypt_only": "open", "destroyed": "destroyed"}
@@ -166,14 +168,13 @@ def reseal(screen: Screen, configuration: Configuration, /, *, destroy_after: in
 def refuse(screen: Screen, configuration: Configuration, tenant: str, /, *, below: int, yes: bool) -> None:
     """Refuse what a tenant's older data keys have sealed."""
     with wiring.open_manager(configuration) as manager:
-        report = manager.key_report(tenant_id=tenant)
-        lost = sum(usage.rows for usage in report.usage if usage.version is not None and usage.version < below)
-        if not yes:
-            typer.confirm(
-                f"{_many(lost, 'row')} will not open any more until this is taken back with --below 1. Go on?", abort=True, err=True
-            )
+        require_known(manager, tenant)
+        usage = [usage for usage in manager.key_report(tenant_id=tenant).usage if usage.version is not None]
+        lost = sum(each.rows for each in usage if (each.version or 0) < below)
+        if 1 < below <= max([each.version or 0 for each in usage], default=1):
+            ask(f"{_many(lost, 'row')} will not open any more until this is taken back with --below 1. Go on?", yes=yes)
         manager.refuse_keys(tenant, below=below, actor=wiring.cli_actor())
-    screen.note(f"data keys of {tenant} below version {below} are refused")
+    screen.note(f"data keys of {tenant} below version {below} are refused" if below > 1 else f"no data key of {tenant} is refused any more")
     if screen.as_json:
         screen.json({"success": True})
 

@@ -9,28 +9,36 @@ from uuid import UUID
 
 import typer
 
-from cloud_integrations import Erasure
+from cloud_integrations import Erasure, IntegrationManager
+from cloud_integrations.errors import TenantNotFoundError
 
 from . import wiring
 from .exits import CONFLICT, CommandLineError
-from .files import write_private
+from .files import append_private, write_private
+from .integrations import ask
 from .render import Screen, moment, timestamp
 from .settings import Configuration
 
 
 def erase(screen: Screen, configuration: Configuration, tenant: str, /, *, yes: bool, receipt: Path | None) -> None:
-    """Remove and revoke everything of a tenant and destroy its data keys."""
+    """Remove and revoke everything of a tenant and destroy its data keys; the receipt's file is made before anything is destroyed."""
     if receipt is not None and receipt.exists():
         raise CommandLineError("--receipt names a file that exists already")
     with wiring.open_manager(configuration) as manager:
-        if not yes:
-            held = len(manager.list_integrations(tenant))
-            question = f"Revoke {held} integrations of {tenant} and destroy its keys? Nothing brings them back."
-            typer.confirm(question, abort=True, err=True)
-        erasure = manager.erase_tenant(tenant, actor=wiring.cli_actor())
+        require_known(manager, tenant)
+        held = len(manager.list_integrations(tenant))
+        ask(f"Revoke {held} integration{'' if held == 1 else 's'} of {tenant} and destroy its keys? Nothing brings them back.", yes=yes)
+        if receipt is not None:
+            write_private(receipt, "")
+        try:
+            erasure = manager.erase_tenant(tenant, actor=wiring.cli_actor())
+        except BaseException:
+            if receipt is not None:
+                receipt.unlink()
+            raise
     document = _erasure_out(erasure)
     if receipt is not None:
-        write_private(receipt, json.dumps(document, indent=2) + "\n")
+        append_private(receipt, json.dumps(document, indent=2) + "\n")
     if screen.as_json:
         screen.json({"data": document})
         return
@@ -46,12 +54,23 @@ def erase(screen: Screen, configuration: Configuration, tenant: str, /, *, yes: 
         }
     )
     if receipt is None:
-        screen.note("\nwith --receipt FILE, `tenants verify-erasure` can tell later whether a backup has brought something back")
+        screen.note(
+            "\nwith --receipt FILE, `tenants verify-erasure` can tell later whether a backup has brought something back:"
+            " run this once more with it"
+        )
+
+
+def require_known(manager: IntegrationManager, tenant: str, /) -> None:
+    """Raise `TenantNotFoundError` for a tenant that never had anything here: its name may be mistyped."""
+    if not manager.list_audit(tenant, limit=1):
+        raise TenantNotFoundError(tenant_id=tenant)
 
 
 def verify_erasure(screen: Screen, configuration: Configuration, receipt: Path, /) -> None:
     """Say whether what an erasure destroyed is there again; ends with the exit code of a conflict if it is."""
     tenant, key_ids = _read_receipt(receipt)
+    if not key_ids:
+        raise CommandLineError("the receipt names no data key, so it can prove nothing: the tenant had none")
     with wiring.open_manager(configuration) as manager:
         returned = manager.find_returned(tenant, key_ids)
     if screen.as_json:

@@ -101,6 +101,7 @@ _BEYOND = and_(
     _k.tenant_id >= bindparam("if_after_tenant"),
     or_(_k.tenant_id > bindparam("if_after_tenant"), _k.version > bindparam("if_after_version")),
 )
+_LIST_DESTROYED = select(_k.key_id).where(_OF_TENANT, _k.state == KeyState.DESTROYED.value).order_by(_k.version)
 _LIST_KEYS_OF_TENANT = _LIST_KEYS.where(_OF_TENANT)
 # Looked up key by key; for an EXISTS, PostgreSQL would read each table whole first.
 _FIRST_ROW = func.coalesce(
@@ -187,6 +188,11 @@ def list_replaced_keys(connection: Connection, *, after: UUID | None, limit: int
 def list_returned_keys(connection: Connection, *, limit: int) -> tuple[WrappedKey, ...]:
     """Return data keys that were erased with their tenant and are there again."""
     return tuple([_wrapped_key(row) for row in connection.execute(_LIST_RETURNED, {"count": limit})])
+
+
+def list_destroyed_keys(connection: Connection, tenant_id: TenantId) -> tuple[UUID, ...]:
+    """Return the ids of the tenant's data keys that were destroyed, the oldest first."""
+    return tuple(connection.execute(_LIST_DESTROYED, {"if_tenant": tenant_id}).scalars())
 
 
 def list_key_checks(connection: Connection) -> tuple[KeyCheck, ...]:

@@ -129,6 +129,10 @@ class SqlAlchemyStore:
         """Return data keys that were erased with their tenant and are there again."""
         return self._engine.read(key_operations.list_returned_keys, limit=limit)
 
+    def list_destroyed_keys(self, tenant_id: TenantId, /) -> tuple[UUID, ...]:
+        """Return the ids of the tenant's data keys that were destroyed."""
+        return self._engine.read(key_operations.list_destroyed_keys, tenant_id)
+
     def list_key_checks(self) -> tuple[KeyCheck, ...]:
         """Return the check values of every key-encryption key ever used."""
         return self._engine.read(key_operations.list_key_checks)
@@ -254,6 +258,10 @@ class AsyncSqlAlchemyStore:
     async def list_returned_keys(self, *, limit: int) -> tuple[WrappedKey, ...]:
         """See `SqlAlchemyStore.list_returned_keys`."""
         return await self._engine.read(key_operations.list_returned_keys, limit=limit)
+
+    async def list_destroyed_keys(self, tenant_id: TenantId, /) -> tuple[UUID, ...]:
+        """See `SqlAlchemyStore.list_destroyed_keys`."""
+        return await self._engine.read(key_operations.list_destroyed_keys, tenant_id)
 
     async def list_key_checks(self) -> tuple[KeyCheck, ...]:
         """Return the check values of every key-encryption key ever used."""
