@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 from contextlib import closing
 
 import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import create_engine, text
 
+import cloud_integrations
 from cloud_integrations import IntegrationManager, LocalKeyring
 from cloud_integrations.errors import ConfigurationError, StorageUnavailableError
 from cloud_integrations_cli.key_services import open_key_service
@@ -222,18 +224,23 @@ def test_lines_are_taken_over_and_bad_ones_reported(run, home, provider):
         "[]",
         a_line(tenantId="umbrella", apiKey=key, expiresAt="soon"),
         "",
+        "  ",
+        "also not json",
+        "\udcff",
+        a_line(tenantId="soylent", apiKey=key, grantedAt="2026-11-23T10:00:00"),
     ]
-    (home / "credentials.jsonl").write_text("\n".join(lines))
+    (home / "credentials.jsonl").write_text("\n".join(lines), errors="surrogateescape")
     dry = run("import", "credentials.jsonl", "--dry-run", *JSON)
     assert dry.code == 4
     assert run("integrations", "list", "-t", TENANT, *JSON).data() == []
     ran = run("import", "credentials.jsonl", *JSON)
     assert ran.code == 4
     assert dry.data() == {**ran.data(), "dryRun": True}
-    assert {name: ran.data()[name] for name in ("imported", "exists", "failed")} == {"imported": 2, "exists": 0, "failed": 5}
-    assert [problem["line"] for problem in ran.data()["problems"]] == [3, 4, 5, 6, 7]
+    assert {name: ran.data()[name] for name in ("imported", "exists", "failed")} == {"imported": 3, "exists": 0, "failed": 7}
+    assert [problem["line"] for problem in ran.data()["problems"]] == [3, 4, 5, 6, 7, 10, 11]
+    assert ran.data()["problems"][-1]["problem"] == "is not UTF-8 text"
     again = run("import", "credentials.jsonl")
-    assert "0 imported, 2 there already, 5 failed" in again.err
+    assert "0 imported, 3 there already, 7 failed" in again.err
     for secret in (key, grant.access.reveal(), grant.refresh.reveal(), "fake-key-wrong"):
         assert secret not in ran.out + ran.err + again.out + again.err
     assert run("token", "simulated", "-t", "globex", "--yes").code == 0
@@ -246,11 +253,11 @@ def test_rows_of_a_query_under_fernet_are_taken_over(run, home, provider, tmp_pa
     with old.begin() as connection:
         connection.execute(text("CREATE TABLE account (tenant_id TEXT, token BLOB, ends TEXT)"))
         row = {"token": fernet.encrypt(provider.valid_api_key.reveal().encode())}
-        connection.execute(text("INSERT INTO account VALUES ('acme', :token, NULL), ('globex', x'00', NULL)"), row)
+        connection.execute(text("INSERT INTO account VALUES ('acme', :token, '2027-11-23 10:00:00'), ('globex', x'00', NULL)"), row)
     old.dispose()
     (home / "old.url").write_text(f"sqlite:///{tmp_path}/old.db\n")
     (home / "fernet.key").write_bytes(key)
-    query = "SELECT tenant_id, 'simulated_keys' AS provider, token AS api_key, ends AS expires_at FROM account ORDER BY tenant_id"
+    query = "SELECT tenant_id, 'simulated_keys' AS provider, token AS api_key, ends AS granted_at FROM account ORDER BY tenant_id"
     ran = run("import", "--query", query, "--database-url-file", "old.url", "--fernet-key-file", "fernet.key", *JSON)
     assert ran.data()["imported"] == 1
     assert ran.data()["problems"] == [{"line": 2, "problem": "api_key: does not open under the Fernet keys"}]
@@ -266,16 +273,38 @@ def test_rows_of_a_query_under_fernet_are_taken_over(run, home, provider, tmp_pa
         (("--query", "SELEKT"), 2),
         (("--query", "SELECT 1", "--database-url-file", "bad.url"), 8),
         (("credentials.jsonl", "--fernet-key-file", "bad.url"), 8),
-        (("binary.jsonl",), 2),
+        (("binary.jsonl",), 4),
+        (("--query", "SELECT 1", "--database-url-file", "nowhere.url"), 8),
+        (("--query", "SELECT 1", "--database-url-file", "dead.url"), 7),
     ],
 )
 def test_what_cannot_be_read_is_said(run, home, words, code):
     (home / "credentials.jsonl").write_text("")
     (home / "bad.url").write_text("fake-password@nothing")
     (home / "binary.jsonl").write_bytes(b"\xff\xfe\n")
+    (home / "nowhere.url").write_text(f"sqlite:///{home}/nowhere.db")
+    (home / "dead.url").write_text("postgresql+psycopg://u:fake-password@127.0.0.1:1/none")
     ran = run("import", *words)
     assert ran.code == code, ran.err
     assert "fake-password" not in ran.out + ran.err
+    assert not (home / "nowhere.db").exists()
+
+
+def test_an_import_that_ends_in_the_middle_says_how_far_it_came(run, home, provider, monkeypatch):
+    key, taken = provider.valid_api_key.reveal(), []
+    (home / "credentials.jsonl").write_text("\n".join(a_line(tenantId=tenant, apiKey=key) for tenant in (TENANT, "globex", "hooli")))
+    really = IntegrationManager.import_credential
+
+    def until_the_database_goes(self, tenant_id, *rest, **named):
+        if len(taken) == 2:
+            raise StorageUnavailableError
+        taken.append(tenant_id)
+        return really(self, tenant_id, *rest, **named)
+
+    monkeypatch.setattr(IntegrationManager, "import_credential", until_the_database_goes)
+    ran = run("import", "credentials.jsonl")
+    assert ran.code == 7
+    assert ran.err.startswith("2 imported, 0 there already, 0 failed\nerror: ")
 
 
 def test_lines_come_from_standard_input(run, home, provider):
@@ -318,3 +347,24 @@ def test_a_key_service_that_cannot_be_is_named(fields, setting):
     with pytest.raises(ConfigurationError) as caught:
         open_key_service(configuration(**given))
     assert caught.value.setting == setting
+
+
+@pytest.mark.parametrize(
+    ("uri", "module", "extra"),
+    [
+        ("aws-kms:arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-4000-8000-000000000001", "boto3", "aws-kms"),
+        ("gcp-kms:projects/p/locations/l/keyRings/r/cryptoKeys/k", "google.cloud.kms_v1", "gcp-kms"),
+        ("local:system", "keyring", "keyring"),
+    ],
+)
+def test_a_key_service_that_is_not_installed_says_what_brings_it(run, home, monkeypatch, uri, module, extra):
+    for loaded in [name for name in sys.modules if name.startswith("cloud_integrations.backends.") and name.endswith("_kms")]:
+        monkeypatch.delitem(sys.modules, loaded)
+    for name in ("AwsKmsKeys", "GcpKmsKeys"):
+        monkeypatch.delitem(vars(cloud_integrations), name, raising=False)
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setenv("CLOUD_INTEGRATIONS_KEY_SERVICES", f"local: {uri}")
+    ran = run("keys", "list")
+    assert ran.code == 8
+    assert f"pip install 'cloud-integrations[{extra}]'" in ran.err
+    assert "database" in run("doctor").out

@@ -203,6 +203,38 @@ def test_a_database_that_cannot_be_used(run, folder, monkeypatch, url, code):
         assert "fake-secret" not in ran.err
 
 
+@pytest.mark.parametrize(
+    ("database", "said"),
+    [
+        ("postgresql://u:fake-secret@127.0.0.1:1/none", "127.0.0.1:1/none cannot be used right now: nothing listens there"),
+        ("sqlite:////no/such/folder/some.db", "/no/such/folder/some.db cannot be used right now: the file cannot be opened"),
+    ],
+)
+def test_doctor_says_which_database_and_why(run, home, monkeypatch, database, said):
+    monkeypatch.setenv("CLOUD_INTEGRATIONS_DATABASE_URL", database)
+    assert said in _checks(run("doctor", *JSON))["database"]["message"]
+    assert said in run("db", "upgrade").err
+    for shown in (run("doctor"), run("db", "upgrade")):
+        assert "fake-secret" not in shown.out + shown.err
+    assert "database_url right?" in run("doctor").out
+
+
+def test_doctor_names_a_database_that_a_server_does_not_have(run, home, postgresql_url, monkeypatch):
+    monkeypatch.setenv("CLOUD_INTEGRATIONS_DATABASE_URL", postgresql_url + "_never_made")
+    assert "there is no such database" in _checks(run("doctor", *JSON))["database"]["message"]
+
+
+@pytest.mark.parametrize("harm", ["gone", "damaged"])
+def test_doctor_advises_no_new_keys_where_old_ones_are_needed(run, added, home, harm):
+    if harm == "gone":
+        (home / "keyring").unlink()
+    else:
+        (home / "keyring").write_text("damaged\n")
+    advice = _checks(run("doctor", *JSON))["keys"]["advice"]
+    assert advice.startswith("Restore the keyring from its backup")
+    assert ("keys generate" in advice) == (harm == "gone")
+
+
 def test_a_database_without_tables_says_what_to_run(run, folder, monkeypatch):
     run("init")
     monkeypatch.setenv("CLOUD_INTEGRATIONS_DATABASE_URL", "sqlite:///other.db")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from cloud_integrations.backends.sqlalchemy import migrate
@@ -10,6 +13,19 @@ from cloud_integrations.errors import StorageUnavailableError
 from . import wiring
 from .render import Screen
 from .settings import Configuration
+
+_SIGNS: Final = {
+    "authentication failed": "it refuses the login",
+    "access denied": "it refuses the login",
+    "unknown database": "there is no such database",
+    "does not exist": "there is no such database or user",
+    "connection refused": "nothing listens there",
+    "can't connect": "nothing listens there",
+    "resolve host": "the host is not known",
+    "translate host": "the host is not known",
+    "unable to open database file": "the file cannot be opened; is its folder there?",
+}
+"""What drivers say when they cannot connect, in ours."""
 
 DIALECTS = ("postgresql", "sqlite", "mariadb")
 
@@ -48,8 +64,8 @@ def migrate_database(configuration: Configuration, /) -> tuple[str | None, str |
         before = migrate.current(engine)
         migrate.upgrade(engine)
         return before, migrate.current(engine)
-    except SQLAlchemyError:
-        raise StorageUnavailableError from None
+    except SQLAlchemyError as error:
+        raise unusable(engine, error) from None
     finally:
         engine.dispose()
 
@@ -59,7 +75,16 @@ def find_revision(configuration: Configuration, /) -> str | None:
     engine = wiring.open_engine(configuration)
     try:
         return migrate.current(engine)
-    except SQLAlchemyError:
-        raise StorageUnavailableError from None
+    except SQLAlchemyError as error:
+        raise unusable(engine, error) from None
     finally:
         engine.dispose()
+
+
+def unusable(engine: Engine, error: SQLAlchemyError, /) -> StorageUnavailableError:
+    """Say which database and, where the driver's words are known ones, why; neither a login nor those words are shown."""
+    url = engine.url
+    place = f"{url.host}:{url.port or 'default port'}/{url.database}" if url.host else str(url.database)
+    words = str(getattr(error, "orig", error)).lower()
+    why = next((meaning for sign, meaning in _SIGNS.items() if sign in words), type(error).__name__)
+    return StorageUnavailableError(f"the database {place} cannot be used right now: {why}")

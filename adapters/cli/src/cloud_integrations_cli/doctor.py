@@ -14,12 +14,13 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from cloud_integrations import CloudIntegrationsError, IntegrationManager, SqlAlchemyStore
+from cloud_integrations.errors import StorageUnavailableError
 
 from . import wiring
 from .database import find_revision
 from .exits import SETUP
 from .files import is_open_to_others
-from .key_services import open_key_service
+from .key_services import LOCAL, open_key_service
 from .keys import left_to_do
 from .render import Screen
 from .settings import PREFIX, Configuration, find_file, is_loopback, load, unknown_variables
@@ -124,10 +125,21 @@ def _keys(configuration: Configuration) -> Iterator[Finding]:
     try:
         primary, *older = (kek.kek_uri for kek in open_key_service(configuration).keks())
     except CloudIntegrationsError as error:
-        yield _problem("keys", error, "`cloud-integrations keys generate --file keyring`, and keyring_file in the settings.")
+        yield _problem("keys", error, _advice_for_keys(configuration))
         return
     rest = f", {len(older)} older" if older else ""
     yield Finding(name="keys", message=f"{primary} is the primary{rest}")
+
+
+def _advice_for_keys(configuration: Configuration) -> str:
+    if LOCAL not in configuration.key_services or configuration.keys:
+        return ""
+    if configuration.keyring_file is None:
+        return "`cloud-integrations keys generate --file keyring`, and keyring_file in the settings."
+    restore = "Restore the keyring from its backup: what it sealed opens with nothing else."
+    if (configuration.folder / configuration.keyring_file).exists():
+        return restore
+    return f"{restore} Only where nothing was sealed yet, `cloud-integrations keys generate --file {configuration.keyring_file}`."
 
 
 def _providers(configuration: Configuration) -> Iterator[Finding]:
@@ -143,7 +155,8 @@ def _database(configuration: Configuration) -> Iterator[Finding]:
     try:
         revision = find_revision(configuration)
     except CloudIntegrationsError as error:
-        yield _problem("database", error, "Is the database running, and database_url right?")
+        is_away = isinstance(error, StorageUnavailableError)
+        yield _problem("database", error, "Is the database running, and database_url right?" if is_away else "")
         return
     if revision is None:
         yield Finding(name="database", message="has no schema", result=Result.PROBLEM, advice="`cloud-integrations db upgrade`")
@@ -260,4 +273,4 @@ def _serving(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _problem(name: str, error: CloudIntegrationsError, advice: str = "") -> Finding:
-    return Finding(name=name, message=error.message, result=Result.PROBLEM, advice=error.advice or advice)
+    return Finding(name=name, message=error.message, result=Result.PROBLEM, advice=advice or error.advice)

@@ -36,7 +36,7 @@ MEANINGS = {
     VALIDATION: "a value has not the form it should have",
     CREDENTIALS: "the provider refused the credential, or the tenant must reconnect",
     PROVIDER: "the provider does not answer, or a renewal is under way: try later",
-    STORAGE: "the database cannot be used right now: try later",
+    STORAGE: "the database or the key service cannot be used right now: try later",
     SETUP: "settings, keys, schema or an OAuth application are wrong",
     CONFLICT: "it exists already, is switched off, or somebody else was faster",
     FORBIDDEN: "not allowed",

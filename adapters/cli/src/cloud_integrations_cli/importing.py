@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any, BinaryIO
 
 import typer
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -22,6 +22,7 @@ from cloud_integrations import ImportedCredential, IntegrationManager, Secret
 from cloud_integrations.errors import CloudIntegrationsError, ConfigurationError, SetupError, StorageUnavailableError
 
 from . import wiring
+from .database import unusable
 from .exits import VALIDATION, CommandLineError
 from .render import Screen
 from .secret_input import read_secret
@@ -58,7 +59,10 @@ class _Line(BaseModel):
     @field_validator("expires_at", "granted_at", mode="before")
     @classmethod
     def _in_utc(cls, value: Any) -> Any:
-        # A database column without a zone is taken for UTC.
+        # Without a zone it is taken for UTC; SQLite gives text.
+        if isinstance(value, str):
+            with suppress(ValueError):
+                value = datetime.fromisoformat(value)
         return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
 
     @field_validator("*", mode="before")
@@ -97,15 +101,21 @@ def run(
         raise CommandLineError("give a file of JSON Lines, or --query")
     decrypt = _decrypter(fernet_key_file)
     counts: Counter[str] = Counter()
-    problems: list[tuple[int, str, str]] = []
+    problems: list[tuple[int, str]] = []
     with wiring.open_manager(configuration) as manager:
         manager.report()
         rows = _lines(file) if file is not None else _rows(configuration, query or "", database_url_file)
-        for number, row in enumerate(rows, start=1):
-            outcome, problem = _take(manager, row, decrypt, verify=verify, dry_run=dry_run)
-            counts[outcome] += 1
-            if problem:
-                problems.append((number, outcome, problem))
+        try:
+            for number, row in rows:
+                outcome, problem = _take(manager, row, decrypt, verify=verify, dry_run=dry_run)
+                counts[outcome] += 1
+                if problem:
+                    problems.append((number, problem))
+        except BaseException:
+            # Whatever ends it here, what is done is done.
+            if counts:
+                _tell(screen, counts, problems, dry_run=dry_run)
+            raise
     _tell(screen, counts, problems, dry_run=dry_run)
     if counts["failed"]:
         raise typer.Exit(VALIDATION)
@@ -140,39 +150,43 @@ def _read(row: Row, decrypt: Decrypt) -> _Line:
         raise _UnreadableError(f"{place}: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
 
 
-def _lines(file: Path) -> Generator[Row | _UnreadableError]:
+def _lines(file: Path) -> Generator[tuple[int, Row | _UnreadableError]]:
     try:
         with _opened(file) as opened:
-            for line in opened:
+            for number, line in enumerate(opened, start=1):
                 if line.strip():
-                    yield _parse(line)
+                    yield number, _parse(line)
     except OSError as error:
         raise CommandLineError(f"the file cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise CommandLineError("the file is not UTF-8 text") from None
 
 
-def _opened(file: Path) -> AbstractContextManager[TextIO]:
-    return nullcontext(sys.stdin) if str(file) == "-" else file.open(encoding="utf-8")
+def _opened(file: Path) -> AbstractContextManager[BinaryIO]:
+    return nullcontext(sys.stdin.buffer) if str(file) == "-" else file.open("rb")
 
 
-def _parse(line: str) -> Row | _UnreadableError:
+def _parse(line: bytes) -> Row | _UnreadableError:
     try:
-        document = json.loads(line)
+        document = json.loads(line.decode())
+    except UnicodeDecodeError:
+        return _UnreadableError("is not UTF-8 text")
     except ValueError:
         return _UnreadableError("is not JSON")
     return document if isinstance(document, dict) else _UnreadableError("is not a JSON object")
 
 
-def _rows(configuration: Configuration, query: str, url_file: Path | None) -> Iterator[Row]:
+def _rows(configuration: Configuration, query: str, url_file: Path | None) -> Iterator[tuple[int, Row]]:
     """Read the whole answer first, so that nothing is asked of the database while providers are."""
     with _engine(configuration, url_file) as engine:
         try:
-            with engine.connect() as connection:
-                return iter([dict(row) for row in connection.execute(text(query)).mappings()])
+            connection = engine.connect()
         except SQLAlchemyError as error:
-            # The database's words may repeat a value.
-            raise CommandLineError(f"the query failed ({type(error).__name__})") from None
+            raise unusable(engine, error) from None
+        with connection:
+            try:
+                return enumerate([dict(row) for row in connection.execute(text(query)).mappings()], start=1)
+            except SQLAlchemyError as error:
+                # The database's words may repeat a value.
+                raise CommandLineError(f"the database refused the query ({type(error).__name__})") from None
 
 
 @contextmanager
@@ -185,6 +199,9 @@ def _engine(configuration: Configuration, url_file: Path | None) -> Generator[An
             engine = create_engine(url.reveal(), hide_parameters=True)
         except (ArgumentError, ImportError, SQLAlchemyError):
             raise ConfigurationError(setting=str(url_file), problem="is not an SQLAlchemy URL with a driver that is installed") from None
+        # SQLite would make it.
+        if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").is_file():
+            raise ConfigurationError(setting=str(url_file), problem="names an SQLite file that is not there")
     try:
         yield engine
     finally:
@@ -211,14 +228,13 @@ def _decrypter(key_file: Path | None) -> Decrypt:
     return decrypt
 
 
-def _tell(screen: Screen, counts: Counter[str], problems: Iterable[tuple[int, str, str]], *, dry_run: bool) -> None:
-    found = list(problems)
+def _tell(screen: Screen, counts: Counter[str], problems: Sequence[tuple[int, str]], *, dry_run: bool) -> None:
     if screen.as_json:
-        lines = [{"line": number, "problem": problem} for number, _, problem in found]
+        lines = [{"line": number, "problem": problem} for number, problem in problems]
         summary = {name: counts[name] for name in ("imported", "exists", "failed")}
         screen.json({"data": {"dryRun": dry_run, **summary, "problems": lines}})
         return
-    for number, _, problem in found:
+    for number, problem in problems:
         screen.finding("✗", f"{number}: {problem}")
     verb = "would be imported" if dry_run else "imported"
     screen.note(f"{counts['imported']} {verb}, {counts['exists']} there already, {counts['failed']} failed")

@@ -44,16 +44,24 @@ def keyring(configuration: Configuration, /) -> LocalKeyring:
 def _open(configuration: Configuration, uri: str, setting: str) -> Any:
     if uri == LOCAL:
         return keyring(configuration)
-    if uri == SYSTEM:
-        return LocalKeyring.from_system()
     scheme, _, name = uri.partition(":")
-    kind = _KINDS.get(scheme)
+    kind = _KINDS.get(scheme) if uri != SYSTEM else _system
     if kind is None or not name:
         raise ConfigurationError(setting=setting, problem=f"must be {LOCAL}, {SYSTEM}, or a URI of {', '.join(sorted(_KINDS))}")
-    return kind(configuration, uri, name)
+    try:
+        return kind(configuration, uri, name)
+    except ImportError:
+        extra = "keyring" if uri == SYSTEM else scheme
+        raise ConfigurationError(
+            setting=setting, problem=f"needs what is not installed for {scheme}: keys: pip install 'cloud-integrations[{extra}]'"
+        ) from None
 
 
 # Each is loaded when it is named.
+
+
+def _system(_configuration: Configuration, _uri: str, _name: str) -> Any:
+    return LocalKeyring.from_system()
 
 
 def _aws(_configuration: Configuration, _uri: str, name: str) -> Any:

@@ -77,9 +77,11 @@ def run(screen: Screen, configuration: Configuration, /, *, host: str | None, po
 
     def ready() -> None:
         if screen.as_json:
-            screen.json({"url": configuration.base_url})
+            screen.json({"url": configuration.bound_url, "publicUrl": configuration.base_url})
         else:
-            screen.note(f"serving {configuration.base_url} (stop with Ctrl-C)")
+            screen.note(f"serving {configuration.bound_url} (stop with Ctrl-C)")
+            if configuration.base_url != configuration.bound_url:
+                screen.note(f"browsers, and the callbacks of providers, are sent to public_url: {configuration.base_url}")
             if not configuration.tokens:
                 screen.note("nobody can sign in yet: `cloud-integrations tokens generate` makes a token")
             if is_loopback(configuration.base_url) and configuration.host not in {"127.0.0.1", "localhost", "::1"}:

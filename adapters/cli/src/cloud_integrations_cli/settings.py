@@ -169,7 +169,12 @@ class Configuration(BaseSettings):
     @property
     def base_url(self) -> str:
         """Where browsers reach `serve`."""
-        return self.public_url or f"http://{_in_url(self.host)}:{self.port}"
+        return self.public_url or self.bound_url
+
+    @property
+    def bound_url(self) -> str:
+        """Where `serve` listens."""
+        return f"http://{_in_url(self.host)}:{self.port}"
 
     @property
     def callback(self) -> str:

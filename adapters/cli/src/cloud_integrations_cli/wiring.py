@@ -36,6 +36,16 @@ if TYPE_CHECKING:
 _AWAITED = {"postgresql+asyncpg", "mariadb+asyncmy", "mysql+asyncmy"}
 """Drivers that only wait asynchronously; the others are faster behind a thread."""
 
+_EXTRAS = {
+    "postgresql+psycopg": "postgresql",
+    "postgresql+asyncpg": "asyncpg",
+    "mariadb+pymysql": "mariadb",
+    "mysql+pymysql": "mariadb",
+    "mariadb+asyncmy": "asyncmy",
+    "mysql+asyncmy": "asyncmy",
+}
+"""What brings a driver."""
+
 
 def cli_actor() -> Actor:
     """Return who types: the user of the operating system, as the audit names them."""
@@ -85,7 +95,11 @@ def _url(configuration: Configuration) -> URL:
 
 
 def _without_driver(url: URL) -> ConfigurationError:
-    return ConfigurationError(setting="database_url", problem=f"needs a driver for {url.drivername} that is not installed")
+    extra = _EXTRAS.get(url.drivername)
+    problem = f"needs a driver for {url.drivername} that is not installed"
+    return ConfigurationError(
+        setting="database_url", problem=problem if extra is None else f"{problem}: pip install 'cloud-integrations[{extra}]'"
+    )
 
 
 @contextmanager
