@@ -92,6 +92,15 @@ _HOMES = {
     "VaultTransitKeys": "backends.vault_transit",
 }
 
+_EXTRAS = {
+    "backends.aws_kms": "aws-kms",
+    "backends.azure_key_vault": "azure-kv",
+    "backends.gcp_kms": "gcp-kms",
+    "backends.httpx_transport": "httpx",
+    "backends.pkcs11_keys": "pkcs11",
+    "backends.sqlalchemy.store": "sqlalchemy",
+}
+
 __all__ = [
     "AccessToken",
     "AccountFacts",
@@ -152,7 +161,12 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{home}"), name)
+    try:
+        value = getattr(import_module(f"{__name__}.{home}"), name)
+    except ImportError as error:
+        if home not in _EXTRAS:
+            raise
+        raise ImportError(f"{name} needs {error.name}: pip install 'cloud-integrations[{_EXTRAS[home]}]'", name=error.name) from error
     globals()[name] = value
     return value
 

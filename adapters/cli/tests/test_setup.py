@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import socket
 import stat
 import tomllib
 from pathlib import Path
@@ -208,6 +209,7 @@ def test_a_database_that_cannot_be_used(run, folder, monkeypatch, url, code):
     [
         ("postgresql://u:fake-secret@127.0.0.1:1/none", "127.0.0.1:1/none cannot be used right now: nothing listens there"),
         ("sqlite:////no/such/folder/some.db", "/no/such/folder/some.db cannot be used right now: the file cannot be opened"),
+        ("mysql+pymysql://u:fake-secret@127.0.0.1:1/none", "127.0.0.1:1/none cannot be used right now: nothing listens there"),
     ],
 )
 def test_doctor_says_which_database_and_why(run, home, monkeypatch, database, said):
@@ -217,6 +219,15 @@ def test_doctor_says_which_database_and_why(run, home, monkeypatch, database, sa
     for shown in (run("doctor"), run("db", "upgrade")):
         assert "fake-secret" not in shown.out + shown.err
     assert "database_url right?" in run("doctor").out
+
+
+def test_doctor_says_that_a_host_is_not_known(run, home, monkeypatch):
+    def find_nothing(*_, **__):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "create_connection", find_nothing)
+    monkeypatch.setenv("CLOUD_INTEGRATIONS_DATABASE_URL", "mysql+pymysql://u:fake-secret@nowhere.invalid/none")
+    assert _checks(run("doctor", *JSON))["database"]["message"].endswith("cannot be used right now: the host is not known")
 
 
 def test_doctor_names_a_database_that_a_server_does_not_have(run, home, postgresql_url, monkeypatch):

@@ -20,12 +20,14 @@ _SIGNS: Final = {
     "unknown database": "there is no such database",
     "does not exist": "there is no such database or user",
     "connection refused": "nothing listens there",
-    "can't connect": "nothing listens there",
     "resolve host": "the host is not known",
     "translate host": "the host is not known",
+    "name or service not known": "the host is not known",
+    "name resolution": "the host is not known",
+    "can't connect": "nothing listens there",
     "unable to open database file": "the file cannot be opened; is its folder there?",
 }
-"""What drivers say when they cannot connect, in ours."""
+"""What drivers say when they cannot connect, in ours; of several, the first that fits."""
 
 DIALECTS = ("postgresql", "sqlite", "mariadb")
 

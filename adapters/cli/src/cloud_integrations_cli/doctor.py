@@ -14,13 +14,13 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from cloud_integrations import CloudIntegrationsError, IntegrationManager, SqlAlchemyStore
-from cloud_integrations.errors import StorageUnavailableError
+from cloud_integrations.errors import KeyringError, KeyServiceUnavailableError, StorageUnavailableError
 
 from . import wiring
 from .database import find_revision
 from .exits import SETUP
 from .files import is_open_to_others
-from .key_services import LOCAL, open_key_service
+from .key_services import LOCAL, SYSTEM, open_key_service
 from .keys import left_to_do
 from .render import Screen
 from .settings import PREFIX, Configuration, find_file, is_loopback, load, unknown_variables
@@ -125,20 +125,22 @@ def _keys(configuration: Configuration) -> Iterator[Finding]:
     try:
         primary, *older = (kek.kek_uri for kek in open_key_service(configuration).keks())
     except CloudIntegrationsError as error:
-        yield _problem("keys", error, _advice_for_keys(configuration))
+        yield _problem("keys", error, _advice_for_keys(configuration, error))
         return
     rest = f", {len(older)} older" if older else ""
     yield Finding(name="keys", message=f"{primary} is the primary{rest}")
 
 
-def _advice_for_keys(configuration: Configuration) -> str:
-    if LOCAL not in configuration.key_services or configuration.keys:
-        return ""
+def _advice_for_keys(configuration: Configuration, error: CloudIntegrationsError) -> str:
     if configuration.keyring_file is None:
-        return "`cloud-integrations keys generate --file keyring`, and keyring_file in the settings."
+        missing = error.details.get("setting") == "keyring_file"
+        return "`cloud-integrations keys generate --file keyring`, and keyring_file in the settings." if missing else ""
+    file = configuration.folder / configuration.keyring_file
+    if error.details.get("setting") != str(file):
+        return ""
     restore = "Restore the keyring from its backup: what it sealed opens with nothing else."
-    if (configuration.folder / configuration.keyring_file).exists():
-        return restore
+    if file.exists():
+        return "" if is_open_to_others(file) else restore
     return f"{restore} Only where nothing was sealed yet, `cloud-integrations keys generate --file {configuration.keyring_file}`."
 
 
@@ -173,9 +175,21 @@ def _database(configuration: Configuration) -> Iterator[Finding]:
                 yield Finding(name="keys in use", message=message, result=Result.WARNING, advice=advice)
             yield from _applications(configuration, manager)
     except CloudIntegrationsError as error:
-        yield _problem("start", error)
+        yield _problem("start", error, _advice_at_start(configuration, error))
         return
     yield from _outbox(configuration)
+
+
+def _advice_at_start(configuration: Configuration, error: CloudIntegrationsError) -> str:
+    if isinstance(error, KeyServiceUnavailableError):
+        uris = dict.fromkeys([*configuration.key_services, *configuration.tenant_keys.values()])
+        asked = ", ".join(uri for uri in uris if uri not in {LOCAL, SYSTEM})
+        return f"Does the service of {asked} run, and can it be reached from here?"
+    if isinstance(error, KeyringError) and configuration.vault is not None:
+        file = configuration.folder / configuration.vault.token_file
+        if not file.is_file():
+            return f"Put a token for Vault where vault.token_file says: {file}"
+    return ""
 
 
 def _applications(configuration: Configuration, manager: IntegrationManager) -> Iterator[Finding]:
