@@ -7,8 +7,11 @@ from datetime import timedelta
 
 import pytest
 
+from cloud_integrations.backends.combined_keys import CombinedKeys
+from cloud_integrations.backends.local_keys import LocalKeyring
 from cloud_integrations.domain.envelope import KeyState
 from cloud_integrations.domain.rekeying import RekeyFailure
+from cloud_integrations.domain.removal import TokenFate
 from cloud_integrations.errors import (
     DecryptError,
     GrantRefusedError,
@@ -318,3 +321,22 @@ async def test_while_the_key_service_is_away_nothing_is_erased_that_could_still_
     keys.trouble = None
     world.pass_(seconds=3)
     assert (await door.erase_tenant(ACME)).revoked == 2
+
+
+@pytest.mark.requirement("ENC-14")
+@pytest.mark.parametrize("how", ["remove", "erase_tenant"])
+async def test_a_tenant_that_withdrew_the_key_that_seals_now_can_still_be_removed(world, door, how):
+    held = await world.connect()
+    own = FailingKeys(LocalKeyring([LocalKeyring.generate_key("acme-own")]))
+    keys = CombinedKeys(world.keyring, tenants={ACME: own})
+    world.pass_(seconds=1)
+    await world.open(keyring=keys).rotate_keys(tenant_id=ACME)
+    own.trouble = KeyringError(key_id="acme-own", problem="is switched off")
+    process = world.open(keyring=keys)
+    if how == "remove":
+        removal = await process.remove(ACME, held.id)
+        assert (removal.refresh_token, removal.access_token) == (TokenFate.UNSUPPORTED, TokenFate.UNSUPPORTED)
+    else:
+        receipt = await process.erase_tenant(ACME)
+        assert (receipt.integrations, receipt.revoked, receipt.not_revoked) == (1, 0, 2)
+    assert await process.list_integrations(ACME) == ()

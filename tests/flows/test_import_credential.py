@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -177,3 +178,14 @@ async def test_a_data_key_that_is_replaced_meanwhile_costs_nothing(world, door):
     world.store.fail(1, error=KeyRetiredError)
     integration = await door.import_credential(ACME, held_grant(world))
     assert await door.get_integration(ACME, integration.id) == integration
+
+
+@pytest.mark.parametrize("field", ["expires_at", "granted_at"])
+@pytest.mark.parametrize(
+    "at", [datetime.min.replace(tzinfo=timezone(timedelta(hours=1))), datetime.max.replace(tzinfo=timezone(-timedelta(hours=1)))]
+)
+async def test_a_time_that_could_not_be_read_back_is_refused(world, door, field, at):
+    with pytest.raises(ValidationFailedError) as caught:
+        await door.import_credential(ACME, replace(held_grant(world), **{field: at}), verify=False)
+    assert caught.value.field == {"expires_at": "expiresAt", "granted_at": "grantedAt"}[field]
+    assert await door.list_integrations(ACME) == ()

@@ -14,6 +14,7 @@ from sqlalchemy import create_engine, text
 import cloud_integrations
 from cloud_integrations import IntegrationManager, LocalKeyring
 from cloud_integrations.errors import ConfigurationError, StorageUnavailableError
+from cloud_integrations_cli import files
 from cloud_integrations_cli.key_services import open_key_service
 from cloud_integrations_cli.settings import Configuration
 
@@ -264,6 +265,30 @@ def test_rows_of_a_query_under_fernet_are_taken_over(run, home, provider, tmp_pa
     assert run("token", "simulated_keys", "-t", TENANT, "--yes", "--reveal", *JSON).data()["value"] == provider.valid_api_key.reveal()
 
 
+def test_a_database_may_have_numbers_for_tenants_and_empty_columns(run, home, provider, tmp_path):
+    key = Fernet.generate_key()
+    grant = provider.issue_grant()
+    old = create_engine(f"sqlite:///{tmp_path}/old.db")
+    with old.begin() as connection:
+        connection.execute(text("CREATE TABLE account (id INTEGER, token TEXT, refresh TEXT)"))
+        connection.execute(
+            text("INSERT INTO account VALUES (17, :token, '')"), {"token": Fernet(key).encrypt(grant.access.reveal().encode())}
+        )
+    old.dispose()
+    (home / "old.url").write_text(f"sqlite:///{tmp_path}/old.db\n")
+    (home / "fernet.key").write_bytes(key)
+    query = "SELECT id AS tenant_id, 'simulated' AS provider, token AS access_token, refresh AS refresh_token FROM account"
+    ran = run("import", "--query", query, "--database-url-file", "old.url", "--fernet-key-file", "fernet.key", *JSON)
+    assert ran.data()["imported"] == 1
+    assert len(run("integrations", "list", "-t", "17", *JSON).data()) == 1
+
+
+def test_a_value_that_fernet_cannot_even_read_fails_alone(run, home, provider):
+    (home / "fernet.key").write_bytes(Fernet.generate_key())
+    ran = run("import", "-", "--fernet-key-file", "fernet.key", *JSON, given=a_line(apiKey="\ud800") + "\nnot json\n")
+    assert [problem["line"] for problem in ran.data()["problems"]] == [1, 2]
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [
@@ -368,3 +393,34 @@ def test_a_key_service_that_is_not_installed_says_what_brings_it(run, home, monk
     assert ran.code == 8
     assert f"pip install 'cloud-integrations[{extra}]'" in ran.err
     assert "database" in run("doctor").out
+
+
+def test_two_who_change_a_keyring_at_once_lose_no_key(run, home, monkeypatch):
+    before = (home / "keyring").read_text()
+    read, refused = files._read_private, []
+
+    def meet_another(path):
+        monkeypatch.setattr(files, "_read_private", read)
+        refused.append(run("keys", "generate", "--file", path, "--kid", "second"))
+        return read(path)
+
+    monkeypatch.setattr(files, "_read_private", meet_another)
+    assert run("keys", "generate", "--file", home / "keyring", "--kid", "first").code == 0
+    assert [ran.code for ran in refused] == [8]
+    after = (home / "keyring").read_text()
+    assert after.startswith("first:")
+    assert after.endswith(before)
+    assert run("keys", "generate", "--file", home / "keyring", "--kid", "second").code == 0
+
+
+def test_a_keyring_that_cannot_be_changed_leaves_nothing_beside_it(run, home):
+    (home / "keyring").chmod(0o640)
+    assert run("keys", "generate", "--file", home / "keyring", "--kid", "first").code == 8
+    assert not list(home.glob(".keyring*"))
+
+
+@pytest.mark.parametrize(
+    "words", [("rotate", "--data-keys", "--before", "0001-01-01T00:00:00+01:00"), ("reseal", "--destroy-after", "1000000")]
+)
+def test_a_time_beyond_the_calendar_is_a_mistake_of_usage(run, home, words):
+    assert run("keys", *words).code == 2

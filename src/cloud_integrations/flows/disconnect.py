@@ -114,8 +114,14 @@ async def _plan(wiring: Wiring, held: StoredIntegration, client: Client | None) 
             # The first revocation ends this token too.
             fates.access_goes_along = True
             continue
+        try:
+            entry = await _entry(wiring, held, kind, token)
+        except (DecryptError, KeyringError):
+            # The same for the key that seals now: without it, nothing can be kept for the outbox.
+            setattr(fates, kind, TokenFate.UNSUPPORTED)
+            continue
         setattr(fates, kind, TokenFate.FAILED)
-        fates.to_revoke.append((kind, token, await _entry(wiring, held, kind, token)))
+        fates.to_revoke.append((kind, token, entry))
     return fates
 
 

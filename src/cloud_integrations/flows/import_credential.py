@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.credential import ApiKey, Grant
@@ -70,6 +70,7 @@ async def import_credential(
     An access token that has ended is not shown to the provider: the first refresh tells.
     """
     tenant_id = await known_tenant(wiring, tenant)
+    given = replace(given, expires_at=_in_utc("expiresAt", given.expires_at), granted_at=_in_utc("grantedAt", given.granted_at))
     provider = wiring.providers.require(given.provider)
     taken = (
         _take_key(wiring, tenant_id, provider, given)
@@ -97,6 +98,14 @@ async def import_credential(
     )
     wiring.observer.tell(Fact(name="integration.connected", facts={"integration": str(facts.id), "provider": provider.id}))
     return facts
+
+
+def _in_utc(field: str, at: datetime | None) -> datetime | None:
+    try:
+        return None if at is None else at.astimezone(UTC)
+    except OverflowError:
+        # An aware time at the edge of the calendar may lie beyond it in UTC, and could not be read back.
+        raise ValidationFailedError(field=field, problem="is not between the years 1 and 9999 in UTC") from None
 
 
 async def _account(wiring: Wiring, taken: _Taken) -> AccountFacts | None:

@@ -169,9 +169,9 @@ def _time(text: str | None) -> datetime | None:
         return None
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise CommandLineError("--before takes a time such as 2026-11-01T00:00:00Z") from None
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
 # To begin
@@ -657,7 +657,11 @@ def keys_reseal(
     destroy_after: Annotated[
         int | None,
         typer.Option(
-            "--destroy-after", metavar="DAYS", min=1, help="First destroy data keys that were replaced so long ago and seal nothing."
+            "--destroy-after",
+            metavar="DAYS",
+            min=1,
+            max=36_500,
+            help="First destroy data keys that were replaced so long ago and seal nothing.",
         ),
     ] = None,
     share: Annotated[float, typer.Option("--share", min=0.01, max=1, help="Work for this part of the time, and pause for the rest.")] = 1,

@@ -29,12 +29,19 @@ def append_private(path: Path, text: str, /) -> None:
 
 def move_to_front(path: Path, is_wanted: Callable[[str], bool], /) -> bool:
     """Put the first line that *is_wanted* before all others, in one step; say whether there was one."""
-    lines = _read_private(path).splitlines()
-    place = next((place for place, line in enumerate(lines) if is_wanted(line)), None)
-    if place is None:
-        return False
-    _rewrite(path, lambda _: "\n".join([lines[place], *lines[:place], *lines[place + 1 :]]) + "\n")
-    return True
+    moved = False
+
+    def move(before: str) -> str:
+        nonlocal moved
+        lines = before.splitlines()
+        place = next((place for place, line in enumerate(lines) if is_wanted(line)), None)
+        if place is None:
+            return before
+        moved = True
+        return "\n".join([lines[place], *lines[:place], *lines[place + 1 :]]) + "\n"
+
+    _rewrite(path, move)
+    return moved
 
 
 def is_open_to_others(path: Path, /) -> bool:
@@ -43,13 +50,18 @@ def is_open_to_others(path: Path, /) -> bool:
 
 
 def _rewrite(path: Path, change: Callable[[str], str]) -> None:
-    before = _read_private(path)
+    # The new file is the lock, too: it is made before the old one is read, so nobody's change is lost.
+    new = path.with_name(f".{path.name}.new")
+    _create(new, "")
     try:
-        new = path.with_name(f".{path.name}.new")
-        _create(new, change(before))
+        changed = change(_read_private(path))
+        _write(os.open(new, os.O_WRONLY), changed)
         new.replace(path)
-    except OSError as error:
-        raise ConfigurationError(setting=str(path), problem=f"cannot be written: {error.strerror}") from None
+    except BaseException as error:
+        new.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise ConfigurationError(setting=str(path), problem=f"cannot be written: {error.strerror}") from None
+        raise
 
 
 def _read_private(path: Path) -> str:
@@ -68,6 +80,10 @@ def _create(path: Path, text: str) -> None:
     except OSError as error:
         problem = "exists already, and is left as it is" if path.exists() else f"cannot be written: {error.strerror}"
         raise ConfigurationError(setting=str(path), problem=problem) from None
+    _write(handle, text)
+
+
+def _write(handle: int, text: str) -> None:
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()

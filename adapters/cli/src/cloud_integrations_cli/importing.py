@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
+from uuid import UUID
 
 import typer
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -64,6 +65,12 @@ class _Line(BaseModel):
             with suppress(ValueError):
                 value = datetime.fromisoformat(value)
         return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
+
+    @field_validator("tenant_id", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        # A database's own ids.
+        return str(value) if isinstance(value, int | UUID) and not isinstance(value, bool) else value
 
     @field_validator("*", mode="before")
     @classmethod
@@ -218,11 +225,11 @@ def _decrypter(key_file: Path | None) -> Decrypt:
         raise ConfigurationError(setting=str(key_file), problem="does not hold Fernet keys, one a line") from None
 
     def decrypt(name: str, value: Any) -> Any:
-        if name not in _SECRETS and name not in map(to_camel, _SECRETS):
+        if value == "" or (name not in _SECRETS and name not in map(to_camel, _SECRETS)):
             return value
         try:
             return fernet.decrypt(value if isinstance(value, bytes) else str(value).encode()).decode()
-        except (InvalidToken, UnicodeDecodeError):
+        except (InvalidToken, UnicodeError):
             raise _UnreadableError(f"{name}: does not open under the Fernet keys") from None
 
     return decrypt
