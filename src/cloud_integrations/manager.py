@@ -95,7 +95,8 @@ def _wire(
 class IntegrationManager:
     """The blocking door: keeps tenants' access to providers and hands out credentials that work.
 
-    Keeps no thread and no event loop; only a refresh has a thread, which ends with it, so that no caller's interruption reaches it.
+    Keeps no thread and no event loop.  Only work that spends something at a provider (a refresh, the exchange of a code) has a
+    thread, which ends with it, so that no caller's interruption reaches it.
     Use it from any thread, inside a running loop, and after a fork.
     `store`, `transport`, `keys`, `cipher` and `providers` are required; `applications` are the operator's OAuth
     applications.  A host says which tenants exist by `tenants`, and is told what happens by `observer`.
@@ -153,7 +154,7 @@ class IntegrationManager:
         return flows.list_providers(self._wiring)
 
     def close(self) -> None:
-        """Let refreshes that are under way end, then close the transport's connections; the store stays the host's."""
+        """Let refreshes and exchanges that are under way end, then close the transport's connections; the store stays the host's."""
         run_inline(self._wiring.flights.drain())
         run_inline(self._wiring.transport.close())
         self._wiring.tokens.clear()
@@ -669,7 +670,7 @@ class AsyncIntegrationManager:
         return flows.list_providers(self._wiring)
 
     async def close(self) -> None:
-        """Let refreshes that are under way end, then close the transport's connections; the store stays the host's."""
+        """Let refreshes and exchanges that are under way end, then close the transport's connections; the store stays the host's."""
         await self._wiring.flights.drain()
         await self._wiring.transport.close()
         self._wiring.tokens.clear()

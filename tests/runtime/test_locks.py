@@ -10,6 +10,7 @@ from contextvars import ContextVar
 
 import pytest
 
+from cloud_integrations.errors import StorageUnavailableError
 from cloud_integrations.runtime.inline import run_inline
 from cloud_integrations.runtime.locks import TaskFlights, ThreadFlights, _Flight
 
@@ -319,3 +320,111 @@ async def test_tasks_share_what_begins_after_they_asked():
     assert await first == 0
     assert set(await asyncio.gather(*others)) == {1}
     assert not flights._tasks
+
+
+# Interruptions, which Python delivers to the main thread between any two of its steps
+
+
+def interrupted_start(monkeypatch, *, before, after=lambda start: None):
+    """Let the next start of a thread be interrupted, *before* or after the thread is there."""
+    real = threading.Thread.start
+
+    def start(thread):
+        monkeypatch.undo()
+        if before:
+            after(lambda: real(thread))
+        else:
+            real(thread)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+
+
+def test_who_is_interrupted_before_the_thread_is_there_keeps_nobody_waiting(monkeypatch):
+    flights, work = ThreadFlights(), Work()
+    work.go_on.set()
+    interrupted_start(monkeypatch, before=True)
+    with pytest.raises(KeyboardInterrupt):
+        call(flights, work)
+    assert not flights._flights
+    assert not work.begun
+    assert call(flights, work) == "done"
+    run_inline(flights.drain())
+
+
+def test_a_thread_that_comes_after_its_caller_was_interrupted_does_nothing(monkeypatch):
+    flights, work, late = ThreadFlights(), Work(), []
+    work.go_on.set()
+    interrupted_start(monkeypatch, before=True, after=late.append)
+    with pytest.raises(KeyboardInterrupt):
+        call(flights, work)
+    late[0]()
+    assert call(flights, work) == "done"
+    assert work.begun == 1
+
+
+def test_who_is_interrupted_after_the_thread_is_there_leaves_the_work_to_it(monkeypatch):
+    flights, work = ThreadFlights(), Work()
+    interrupted_start(monkeypatch, before=False)
+    real_claim = _Flight.claim
+
+    def claim(flight):
+        # The thread has come to it before its caller looks.
+        if threading.current_thread() is threading.main_thread():
+            assert work.running.wait(10)
+        return real_claim(flight)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_Flight, "claim", claim)
+        with pytest.raises(KeyboardInterrupt):
+            call(flights, work)
+    with ThreadPoolExecutor(1) as threads:
+        other = threads.submit(call, flights, Work("never begun"))
+        work.go_on.set()
+        assert other.result(10) == "done"
+    run_inline(flights.drain())
+    assert work.begun == 1
+
+
+def test_who_waits_is_not_interrupted_by_what_was_meant_for_another():
+    class SoftTimeLimitError(Exception):
+        pass
+
+    flights, work, second = ThreadFlights(), Work(SoftTimeLimitError("in a signal handler")), Work("second")
+    second.go_on.set()
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(lambda: run_inline(flights.share("key", work)))
+        assert work.running.wait(10)
+        other = threads.submit(lambda: run_inline(flights.share("key", second)))
+        work.go_on.set()
+        assert other.result(10) == "second"
+        with pytest.raises(SoftTimeLimitError):
+            first.result(10)
+
+
+def test_who_shares_work_shares_an_error_of_ours():
+    flights, work = ThreadFlights(), Work(StorageUnavailableError())
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(lambda: run_inline(flights.share("key", work)))
+        assert work.running.wait(10)
+        flight = flights._flights["key"]
+        work.go_on.set()
+        with pytest.raises(StorageUnavailableError) as caught:
+            first.result(10)
+        assert flight.error is caught.value
+
+
+def test_shielded_work_runs_in_a_thread_of_its_own():
+    async def who():
+        return threading.get_ident()
+
+    assert run_inline(ThreadFlights().shield(who)) != threading.get_ident()
+
+
+def test_a_forked_child_that_drains_does_not_wait_for_its_parents_threads():
+    flights, work = ThreadFlights(), Work()
+    first, _ = in_threads(flights, work, 1)
+    flights._process = -1  # as the child sees it
+    run_inline(flights.drain())
+    work.go_on.set()
+    assert first.result(10) == "done"

@@ -11,22 +11,16 @@ from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
 from cloud_integrations.domain.integration import Integration, integration_name
 from cloud_integrations.domain.provider import AuthType, Provider
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.errors import (
-    CloudIntegrationsError,
-    GrantRefusedError,
-    IntegrationExistsError,
-    StorageUnavailableError,
-    ValidationFailedError,
-)
+from cloud_integrations.errors import GrantRefusedError, IntegrationExistsError, ValidationFailedError
 from cloud_integrations.messages.authorize import MAX_CODE
 from cloud_integrations.messages.scopes import scopes_to_request
 from cloud_integrations.ports.wiring import Wiring
 
 from .applications import callback_uri, client_of, require_usable
 from .begin_oauth import hash_of
-from .complete_oauth import check_pending, finish
+from .complete_oauth import check_pending, finish, take_own
 from .list_integrations import known_tenant
-from .recording import record_failure, recorded, resource_of
+from .recording import failures_recorded, recorded, resource_of
 from .storing_grant import NewGrant, connect
 
 
@@ -60,24 +54,23 @@ async def add_oauth_code(
     if await wiring.store.find_credential(tenant_id, entry.provider_id) is not None:
         raise IntegrationExistsError(tenant_id=tenant_id, provider_id=str(entry.provider_id))
     integration_id = IntegrationId(uuid7(wiring.clock.now(), wiring.entropy.bytes(10)))
-    try:
-        if await wiring.store.has_pending(tenant_id, entry.provider_id):
-            raise GrantRefusedError(reason="authorization_pending")
-        wanted = NewGrant(
-            tenant_id=tenant_id,
-            integration_id=integration_id,
-            name=name,
-            client=client,
-            scopes=scopes_to_request(client),
-            bound=False,
-        )
-        facts, _ = await connect(wiring, wanted, code=code, redirect_uri=redirect_uri, verifier=None, caller=caller)
-    except StorageUnavailableError:
-        raise
-    except CloudIntegrationsError as error:
-        await record_failure(wiring, tenant_id, caller, "integration.connected", resource_of(integration_id), error=error, bound="false")
-        raise
-    return facts
+
+    async def work() -> Integration:
+        async with failures_recorded(wiring, tenant_id, caller, "integration.connected", resource_of(integration_id), bound="false"):
+            if await wiring.store.has_pending(tenant_id, entry.provider_id):
+                raise GrantRefusedError(reason="authorization_pending")
+            wanted = NewGrant(
+                tenant_id=tenant_id,
+                integration_id=integration_id,
+                name=name,
+                client=client,
+                scopes=scopes_to_request(client),
+                bound=False,
+            )
+            facts, _ = await connect(wiring, wanted, code=code, redirect_uri=redirect_uri, verifier=None, caller=caller)
+            return facts
+
+    return await wiring.flights.shield(work)
 
 
 async def _bound(
@@ -103,14 +96,12 @@ async def _bound(
         raise GrantRefusedError(reason="state_not_valid")
     if pending.redirect_uri != redirect_uri:
         raise ValidationFailedError(field="redirectUri", problem="is not the one that the authorization began with")
-    taken = await wiring.store.take_pending(pending.state_hash)
-    if taken is None:
-        raise GrantRefusedError(reason="state_not_valid")
-    try:
-        client, held = await check_pending(wiring, taken)
-        return (await finish(wiring, replace(taken, name=name), client, held, code=code, caller=caller)).integration
-    except StorageUnavailableError:
-        raise
-    except CloudIntegrationsError as error:
-        await record_failure(wiring, tenant_id, caller, "authorization.completed", resource_of(taken.integration_id), error=error)
-        raise
+    resource = resource_of(pending.integration_id)
+
+    async def work() -> Integration:
+        taken = await take_own(wiring, pending)
+        async with failures_recorded(wiring, tenant_id, caller, "authorization.completed", resource):
+            client, held = await check_pending(wiring, taken)
+            return (await finish(wiring, replace(taken, name=name), client, held, code=code, caller=caller)).integration
+
+    return await wiring.flights.shield(work)

@@ -11,13 +11,7 @@ from cloud_integrations.domain.integration import State, StoredIntegration
 from cloud_integrations.domain.pending import Connected, PendingAuthorization
 from cloud_integrations.domain.provider import AuthType
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.errors import (
-    CloudIntegrationsError,
-    GrantRefusedError,
-    IntegrationExistsError,
-    ProviderNotFoundError,
-    StorageUnavailableError,
-)
+from cloud_integrations.errors import GrantRefusedError, IntegrationExistsError, ProviderNotFoundError
 from cloud_integrations.messages.authorize import find_state
 from cloud_integrations.messages.client import Client
 from cloud_integrations.messages.dialect import dialect_of
@@ -25,7 +19,7 @@ from cloud_integrations.ports.wiring import Wiring
 
 from .applications import client_of, require_usable
 from .begin_oauth import PENDING_TABLE, hash_of
-from .recording import record_failure, recorded, resource_of
+from .recording import failures_recorded, recorded, resource_of
 from .sealing import open_sealed
 from .storing_grant import NewGrant, connect
 
@@ -33,20 +27,32 @@ from .storing_grant import NewGrant, connect
 async def complete_oauth(
     wiring: Wiring, context_id: UUID, params: tuple[tuple[str, str], ...], /, *, browser_token: Secret | None, caller: Caller
 ) -> Connected:
-    """Turn the provider's answer into a stored integration."""
-    pending = await _own_pending(wiring, ContextId(context_id), params, browser_token=browser_token, caller=caller)
-    # From here on the state is spent, whatever comes (RFC 9700 §4.2.4).
-    try:
-        client, held = await check_pending(wiring, pending)
-        answer = dialect_of(client.provider).read_callback(client, params, issuer=pending.issuer)
-        if answer.code is None:
-            raise GrantRefusedError(reason=answer.error or "code_missing")
-        return await finish(wiring, pending, client, held, code=answer.code, caller=caller)
-    except StorageUnavailableError:
-        raise
-    except CloudIntegrationsError as error:
-        await record_failure(wiring, pending.tenant_id, caller, "authorization.completed", resource_of(pending.integration_id), error=error)
-        raise
+    """Turn the provider's answer into a stored integration.
+
+    From the moment that the state is spent, no caller's cancellation or interruption ends the work.
+    """
+    own = await _find_own(wiring, ContextId(context_id), params, browser_token=browser_token, caller=caller)
+    resource = resource_of(own.integration_id)
+
+    async def work() -> Connected:
+        pending = await take_own(wiring, own)
+        # From here on the state is spent, whatever comes (RFC 9700 §4.2.4).
+        async with failures_recorded(wiring, pending.tenant_id, caller, "authorization.completed", resource):
+            client, held = await check_pending(wiring, pending)
+            answer = dialect_of(client.provider).read_callback(client, params, issuer=pending.issuer)
+            if answer.code is None:
+                raise GrantRefusedError(reason=answer.error or "code_missing")
+            return await finish(wiring, pending, client, held, code=answer.code, caller=caller)
+
+    return await wiring.flights.shield(work)
+
+
+async def take_own(wiring: Wiring, pending: PendingAuthorization, /) -> PendingAuthorization:
+    """Consume an authorization that is the caller's; one of two at once has it.  Raises `GrantRefusedError`."""
+    taken = await wiring.store.take_pending(pending.state_hash)
+    if taken is None:
+        raise GrantRefusedError(reason="state_not_valid")
+    return taken
 
 
 async def check_pending(wiring: Wiring, pending: PendingAuthorization, /) -> tuple[Client, StoredIntegration | None]:
@@ -92,10 +98,10 @@ async def finish(
     return Connected(integration=facts, return_to=pending.return_to, account_changed=changed)
 
 
-async def _own_pending(
+async def _find_own(
     wiring: Wiring, context_id: ContextId, params: tuple[tuple[str, str], ...], *, browser_token: Secret | None, caller: Caller
 ) -> PendingAuthorization:
-    """Consume the caller's own authorization; anything else is one and the same refusal (OAU-014)."""
+    """Return the caller's own authorization; anything else is one and the same refusal (OAU-014)."""
     refusal = GrantRefusedError(reason="state_not_valid")
     state = find_state(params)
     pending = await wiring.store.find_pending(hash_of(state)) if state is not None else None
@@ -116,10 +122,7 @@ async def _own_pending(
             )
         )
         raise refusal
-    taken = await wiring.store.take_pending(pending.state_hash)
-    if taken is None:
-        raise refusal
-    return taken
+    return pending
 
 
 def _mismatch(pending: PendingAuthorization, context_id: ContextId, browser_token: Secret | None, caller: Caller) -> str | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
 from cloud_integrations.domain.audit import AuditEvent, Caller, Outcome
 from cloud_integrations.domain.identifiers import TenantId, uuid7
-from cloud_integrations.errors import CloudIntegrationsError
+from cloud_integrations.errors import CloudIntegrationsError, StorageUnavailableError
 from cloud_integrations.ports.store import Record
 from cloud_integrations.ports.wiring import Wiring
 
@@ -52,3 +54,30 @@ async def record_failure(
     """Record, in a transaction of its own, that an attempt failed, by the class of its error."""
     reason = str(error.details.get("reason", error.code))
     await wiring.store.apply(recorded(wiring, tenant_id, caller, action, resource, outcome=Outcome.FAILURE, reason=reason, **details))
+
+
+@asynccontextmanager
+async def failures_recorded(
+    wiring: Wiring, tenant_id: TenantId, caller: Caller, action: str, resource: str, /, **details: str
+) -> AsyncGenerator[None]:
+    """Record whatever ends the work inside, for work that spends something at a provider.
+
+    That is also what is no error of ours: a mistake in a port (`internal`), or an interruption of the work itself (`interrupted`).
+    Where the store cannot be used nothing can be recorded, and what ended the work is raised all the same.
+    """
+    try:
+        yield
+    except GeneratorExit:
+        # Nobody runs this any more, so nothing can be awaited.
+        raise
+    except BaseException as error:
+        reason = "internal" if isinstance(error, Exception) else "interrupted"
+        if isinstance(error, CloudIntegrationsError):
+            reason = str(error.details.get("reason", error.code))
+        record = recorded(wiring, tenant_id, caller, action, resource, outcome=Outcome.FAILURE, reason=reason, **details)
+        if isinstance(error, CloudIntegrationsError) and not isinstance(error, StorageUnavailableError):
+            await wiring.store.apply(record)
+        else:
+            with suppress(Exception):
+                await wiring.store.apply(record)
+        raise

@@ -34,7 +34,7 @@ from cloud_integrations.ports.wiring import Wiring
 from .checking import check_credential, is_other_account
 from .recording import recorded, resource_of
 from .revoking import revoke_unsaved
-from .sealing import active_key, apply_sealed, seal_grant
+from .sealing import active_key, apply_sealed, open_field, seal_grant
 
 _SAVE_TRIES = 5
 
@@ -58,14 +58,10 @@ async def connect(
 ) -> tuple[Integration, bool]:
     """Spend *code* and store what it gives; return the integration and whether another account answered.
 
-    Once the code is on its way, a cancelled caller does not keep the grant from being stored.
+    To be called inside `flights.shield`: once the code is on its way, nobody who leaves keeps the grant from being stored.
     """
-
-    async def work() -> tuple[Integration, bool]:
-        grant = await _spend_code(wiring, wanted, code=code, redirect_uri=redirect_uri, verifier=verifier)
-        return await _store_grant(wiring, wanted, grant, caller=caller)
-
-    return await wiring.flights.shield(work)
+    grant = await _spend_code(wiring, wanted, code=code, redirect_uri=redirect_uri, verifier=verifier)
+    return await _store_grant(wiring, wanted, grant, caller=caller)
 
 
 async def _spend_code(wiring: Wiring, wanted: NewGrant, /, *, code: Secret, redirect_uri: str, verifier: Secret | None) -> Grant:
@@ -99,16 +95,21 @@ async def _store_grant(wiring: Wiring, wanted: NewGrant, grant: Grant, /, *, cal
     A grant that cannot be stored is given back to the provider, so that none is left behind there.
     Raises `IntegrationExistsError`, `GrantRefusedError` or `StorageUnavailableError`.
     """
-    account = await _account(wiring, wanted, grant)
     held = wanted.reconnects
-    changed = held is not None and is_other_account(held.facts.account, account)
-    if changed and wiring.settings.pin_accounts:
-        await revoke_unsaved(wiring, wanted.client, grant)
-        raise GrantRefusedError(reason="other_account")
     try:
+        account = await _account(wiring, wanted, grant)
+        changed = _is_changed(wiring, held, account)
         facts = await _save(wiring, wanted, grant, account, changed=changed, caller=caller)
     except CloudIntegrationsError:
         await revoke_unsaved(wiring, wanted.client, grant)
+        raise
+    except GeneratorExit:
+        # Nobody runs this any more, so nothing can be awaited.
+        raise
+    except BaseException:
+        # The work itself was interrupted, or a port has a mistake: it may have been after the commit.
+        if not await _is_stored(wiring, wanted, grant):
+            await revoke_unsaved(wiring, wanted.client, grant)
         raise
     wiring.tokens.drop(wanted.tenant_id)
     name = "integration.connected" if held is None else "integration.reconnected"
@@ -117,6 +118,19 @@ async def _store_grant(wiring: Wiring, wanted: NewGrant, grant: Grant, /, *, cal
     if changed:
         wiring.observer.tell(Fact(name="integration.account_changed", facts=about))
     return facts, changed
+
+
+def _is_changed(wiring: Wiring, held: StoredIntegration | None, account: AccountFacts) -> bool:
+    """Whether another account answered than before.  Raises `GrantRefusedError` where that is not wanted."""
+    changed = held is not None and is_other_account(held.facts.account, account)
+    if changed and wiring.settings.pin_accounts:
+        raise GrantRefusedError(reason="other_account")
+    return changed
+
+
+async def _is_stored(wiring: Wiring, wanted: NewGrant, grant: Grant) -> bool:
+    found = await wiring.store.find_integration(wanted.tenant_id, wanted.integration_id)
+    return found is not None and await open_field(wiring, found, "access_token") == grant.access_token
 
 
 async def _account(wiring: Wiring, wanted: NewGrant, grant: Grant) -> AccountFacts:

@@ -30,7 +30,7 @@ class SingleFlight(Protocol):
         ...
 
     async def shield(self, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
-        """Return what *work* returns, or raise what it raises; a cancelled caller does not end it."""
+        """Return what *work* returns, or raise what it raises; neither a cancelled nor an interrupted caller ends it."""
         ...
 
     async def drain(self) -> None:

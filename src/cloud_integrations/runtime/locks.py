@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Hashable
 from contextvars import copy_context
 from typing import Any, TypeVar
 
+from cloud_integrations.errors import CloudIntegrationsError
 from cloud_integrations.runtime.inline import run_inline
 
 T = TypeVar("T")
@@ -67,19 +68,26 @@ class TaskFlights:
 class _Flight:
     """What one thread does and others wait for."""
 
-    __slots__ = ("done", "error", "value")
+    __slots__ = ("_claim", "done", "error", "value")
 
     def __init__(self) -> None:
+        self._claim = threading.Lock()
         self.done = threading.Event()
         self.value: Any = None
         self.error: BaseException | None = None
+
+    def claim(self) -> bool:
+        """Answer True to the first who asks: that one sees the work to its end."""
+        return self._claim.acquire(blocking=False)
 
 
 class ThreadFlights:
     """For the blocking door: the work runs in a short-lived thread of its own, which no caller's interruption reaches.
 
-    The thread is no daemon: the interpreter does not end before it, so that a token the provider gave is also stored.
-    Work that is itself interrupted (SystemExit in a port, say) ends for the caller who began it; one of the others begins again.
+    Python runs signal handlers in the main thread only, so what one raises (Ctrl-C, a task queue's time limit) ends the waiting of a
+    caller, and not the work.  The thread is no daemon: the interpreter does not end before it, so that a token the provider gave is
+    also stored.  Work that is itself interrupted (SystemExit in a port, say) ends for the caller who began it; one of the others begins
+    again.
     """
 
     def __init__(self) -> None:
@@ -87,44 +95,51 @@ class ThreadFlights:
 
     async def run(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
         """Return what the one running *work* for *key* returns, or raise what it raises."""
-        return self._join(key, work, begin=self._begin)
+        return self._join(key, work, begin=self._begin, shared=Exception)
 
     async def share(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
         """Do *work* in the first caller's own thread; the others wait for it."""
-        return self._join(key, work, begin=self._do)
+        # A signal handler may raise there what is meant for that caller alone, so only an error of ours is everybody's.
+        return self._join(key, work, begin=self._do, shared=CloudIntegrationsError)
 
     async def share_afresh(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
         """Let what is under way end, then share what begins."""
         before = self._flights.get(key) if self._process == os.getpid() else None
         if before is not None:
             before.done.wait()
-        return self._join(key, work, begin=self._do)
+        return await self.share(key, work)
 
-    def _join(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]], *, begin: Callable[..., None]) -> T:
+    async def shield(self, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
+        """Do *work* to its end in a thread of its own; return what it returns, or raise what it raises."""
+        return await self.run(object(), work)
+
+    def _join(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]], *, begin: Callable[..., None], shared: type[Exception]) -> T:
         if self._process != os.getpid():
             # Forked: the threads that did the parent's work do not exist here.
             self._forget()
         while True:
-            with self._lock:
-                flight = self._flights.get(key)
-                leads = flight is None
-                if flight is None:
-                    flight = self._flights[key] = _Flight()
-            if leads:
-                begin(key, flight, work)
-            flight.done.wait()
+            mine = _Flight()
+            try:
+                with self._lock:
+                    flight = self._flights.setdefault(key, mine)
+                if flight is mine:
+                    begin(key, mine, work)
+                flight.done.wait()
+            except BaseException as error:
+                # An interruption at any moment: work that nobody has begun must not keep others waiting for it.
+                if mine.claim():
+                    self._end(key, mine, error)
+                raise
             if flight.error is None:
                 value: T = flight.value
                 return value
-            if leads or isinstance(flight.error, Exception):
+            if flight is mine or isinstance(flight.error, shared):
                 raise flight.error
-
-    async def shield(self, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
-        """Do *work* in the caller's thread: nobody cancels a blocking call."""
-        return await work()
 
     async def drain(self) -> None:
         """Wait until the work that is under way has ended."""
+        if self._process != os.getpid():
+            self._forget()
         with self._lock:
             flights = list(self._flights.values())
         for flight in flights:
@@ -138,20 +153,31 @@ class ThreadFlights:
     def _begin(self, key: Hashable, flight: _Flight, work: Callable[[], Coroutine[Any, Any, T]]) -> None:
         # The caller's context goes along: request ids and trace spans live there.
         thread = threading.Thread(
-            target=copy_context().run, args=(self._do, key, flight, work), name="cloud-integrations-refresh", daemon=False
+            target=copy_context().run, args=(self._do_if_wanted, key, flight, work), name="cloud-integrations-work", daemon=False
         )
         try:
             thread.start()
         except RuntimeError:
             # No thread can be had, at the interpreter's end for instance: then the caller does it.
+            self._do_if_wanted(key, flight, work)
+
+    def _do_if_wanted(self, key: Hashable, flight: _Flight, work: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        # Whoever began this may have been interrupted before the thread came to it.
+        if flight.claim():
             self._do(key, flight, work)
 
     def _do(self, key: Hashable, flight: _Flight, work: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        error: BaseException | None = None
         try:
             flight.value = run_inline(work())
-        except BaseException as error:  # noqa: BLE001  # handed to whoever waits, and raised there
-            flight.error = error
+        except BaseException as caught:  # noqa: BLE001  # handed to whoever waits, and raised there
+            error = caught
         finally:
-            with self._lock:
-                self._flights.pop(key, None)
-            flight.done.set()
+            self._end(key, flight, error)
+
+    def _end(self, key: Hashable, flight: _Flight, error: BaseException | None) -> None:
+        flight.error = error
+        with self._lock:
+            if self._flights.get(key) is flight:
+                del self._flights[key]
+        flight.done.set()

@@ -1,0 +1,424 @@
+"""Whoever spends a code is interrupted at any step; the simulated provider counts what is alive, and all of it is held or told of."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+
+from cloud_integrations.domain.audit import Actor, Outcome
+from cloud_integrations.domain.integration import State
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.flows.sealing import open_field
+from cloud_integrations.runtime.inline import run_inline
+from cloud_integrations.testing import Misbehaviour, token_id
+
+from .conftest import World
+
+ACME = "acme"
+ALICE = Actor(id="alice")
+OWN = "https://app.example/connected"
+
+
+class SoftTimeLimitError(Exception):
+    """What a task queue raises from a signal handler, as Celery does."""
+
+
+class KilledError(BaseException):
+    """Ends whatever runs."""
+
+
+# How a code can be spent
+
+
+async def callback(world):
+    begun = await world.begin()
+    params = world.approve(begun)
+    return lambda door: world.come_back(begun, params, door=door)
+
+
+async def reconnect(world):
+    held = await world.connect()
+    begun = await world.door.begin_reconnect(ACME, held.id, actor=ALICE)
+    params = world.approve(begun)
+    return lambda door: world.come_back(begun, params, door=door)
+
+
+async def bound_code(world):
+    begun = await world.begin()
+    code = Secret(dict(world.approve(begun))["code"])
+    named = {"name": "Posted", "code": code, "redirect_uri": begun.redirect_uri, "state": begun.state, "actor": ALICE}
+    return lambda door: door.add_oauth_code(ACME, "simulated", **named)
+
+
+async def unbound_code(world):
+    world.provider.require_pkce = False
+    query = {"response_type": "code", "client_id": world.provider.application().client_id, "redirect_uri": OWN, "scope": "read write"}
+    answer = world.provider.sign_in(f"{world.provider.base_url}/authorize?{urlencode(query)}")
+    code = Secret(parse_qs(urlsplit(answer).query)["code"][0])
+    return lambda door: door.add_oauth_code(ACME, "simulated", name="Posted", code=code, redirect_uri=OWN, actor=ALICE)
+
+
+WAYS = [callback, reconnect, bound_code, unbound_code]
+everyway = pytest.mark.parametrize("way", WAYS)
+
+
+def open_door(world):
+    return world.open(applications=[world.provider.application(redirect_uris=(OWN,))])
+
+
+@contextmanager
+def at_step(world, number, happen):
+    """Call *happen* at one of the moments around every call to a port; without a number none, but they are counted."""
+    steps = []
+
+    def step(name):
+        steps.append(name)
+        if len(steps) - 1 == number:
+            happen()
+
+    world.store.before = lambda name, _: step(f"before {name}")
+    world.store.after = lambda name, _: step(f"after {name}")
+    world.on_send = lambda request: step(f"before {urlsplit(request.url).path}")
+    world.on_answer = lambda request, _: step(f"after {urlsplit(request.url).path}")
+    try:
+        yield steps
+    finally:
+        world.store.heal()
+        world.on_send = world.on_answer = None
+
+
+def alive(world):
+    tokens = dict.fromkeys(text for text in world.secrets if text.startswith(("fake-access", "fake-refresh")))
+    return {token_id(token) for token in tokens if world.provider.is_alive(token)}
+
+
+async def stored(world, door):
+    """The ids of the tokens that the tenant's row holds."""
+    found = []
+    for facts in world.rows.list_integrations(ACME):
+        held = world.row(facts)
+        found += [await open_field(door.manager._wiring, held, name) for name in ("access_token", "refresh_token")]
+    return {token_id(token) for token in found if token is not None}
+
+
+def failures(world):
+    return [event for event in world.events() if event.outcome is Outcome.FAILURE]
+
+
+# A caller is interrupted: the work goes on
+
+
+@pytest.fixture
+def alarm():
+    """Let SIGALRM raise what a test says; the handler runs in the main thread, wherever that stands."""
+    raised = {}
+
+    def handler(_number, _frame):
+        raise raised["what"]("in a signal handler")
+
+    before = signal.signal(signal.SIGALRM, handler)
+    yield raised
+    signal.signal(signal.SIGALRM, before)
+
+
+def interrupt_at(world, number, alarm, error, call):
+    """Interrupt the caller, who is the main thread, at a step; return whether it was, and the steps."""
+    main, left = threading.main_thread().ident, threading.Event()
+    alarm["what"] = error
+
+    def happen():
+        signal.pthread_kill(main, signal.SIGALRM)
+        if threading.get_ident() != main:
+            # The work stands still until its caller has left.
+            assert left.wait(10)
+
+    with at_step(world, number, happen) as steps:
+        try:
+            run_inline(call())
+        except error:
+            return True, steps
+        finally:
+            left.set()
+            run_inline(world.flights.drain())
+    return False, steps
+
+
+@pytest.mark.requirement("REF-10")
+@pytest.mark.parametrize("error", [SoftTimeLimitError, KeyboardInterrupt])
+@everyway
+def test_a_signal_at_any_step_loses_no_grant(alarm, way, error):
+    number, spent = 0, 0
+    while True:
+        world = World("blocking")
+        door = open_door(world)
+        world.flights = door.manager._wiring.flights
+        call = run_inline(way(world))
+        exchanges = world.provider.count("exchange")
+        interrupted, steps = interrupt_at(world, number, alarm, error, lambda call=call, door=door: call(door))
+        if not interrupted:
+            break
+        if world.provider.count("exchange") == exchanges:
+            # Nothing was spent yet, so the same can be tried again.
+            run_inline(call(door))
+        else:
+            spent += 1
+        [facts] = world.rows.list_integrations(ACME)
+        assert facts.state is State.ACTIVE
+        assert run_inline(stored(world, door)) <= alive(world), steps[number]
+        assert len(alive(world)) == (4 if way is reconnect else 2)
+        assert failures(world) == [], steps[number]
+        number += 1
+    assert number == len(steps)
+    assert spent >= 6
+
+
+@pytest.mark.requirement("REF-10")
+@everyway
+def test_a_failure_that_its_caller_did_not_wait_for_is_recorded(alarm, way):
+    world = World("blocking")
+    door = open_door(world)
+    world.flights = door.manager._wiring.flights
+    call = run_inline(way(world))
+    world.provider.misbehave(Misbehaviour.INVALID_GRANT, endpoint="exchange")
+    steps = list_steps(way)
+    interrupted, _ = interrupt_at(world, steps.index("before /token"), alarm, SoftTimeLimitError, lambda: call(door))
+    assert interrupted
+    assert [event.reason for event in failures(world)] == ["invalid_grant"]
+
+
+def list_steps(way):
+    world = World("blocking")
+    door = open_door(world)
+    call = run_inline(way(world))
+    with at_step(world, None, None) as steps:
+        run_inline(call(door))
+    return steps
+
+
+@pytest.mark.requirement("REF-10")
+@everyway
+async def test_a_cancelled_caller_at_any_step_loses_no_grant(way):
+    number = 0
+    while True:
+        world = World("awaiting")
+        door = open_door(world)
+        call = await way(world)
+        exchanges = world.provider.count("exchange")
+        started = []
+        with at_step(world, number, lambda started=started: started[0].cancel()) as steps:
+            started.append(asyncio.ensure_future(call(door)))
+            [result] = await asyncio.gather(*started, return_exceptions=True)
+            await door.close()
+        if number >= len(steps):
+            break
+        if world.provider.count("exchange") == exchanges:
+            await call(door)
+        assert len(world.rows.list_integrations(ACME)) == 1
+        assert isinstance(result, asyncio.CancelledError) or number == len(steps) - 1
+        assert await stored(world, door) <= alive(world), steps[number]
+        assert failures(world) == [], steps[number]
+        number += 1
+    assert number >= 8
+
+
+# The work itself is interrupted
+
+
+@everyway
+@pytest.mark.parametrize("error", [KilledError, SoftTimeLimitError, asyncio.CancelledError])
+async def test_whatever_ends_the_work_itself_every_grant_is_stored_given_back_or_told_of(world, way, error):
+    number = 0
+    kind = world.kind
+    while True:
+        world = World(kind)
+        door = open_door(world)
+        call = await way(world)
+        before, old = world.provider.count("exchange"), alive(world)
+
+        def happen(error=error):
+            raise error
+
+        with at_step(world, number, happen) as steps:
+            [result] = await asyncio.gather(call(door), return_exceptions=True)
+        if number >= len(steps):
+            break
+        assert isinstance(result, error)
+        held, living = await stored(world, door), alive(world)
+        waiting = world.rows.count_revocations()
+        if world.provider.count("exchange") > before and steps[number] != "after /token":
+            # What the provider gave was read: none of it is left alone.
+            assert living - old - held == set() or waiting, steps[number]
+            assert held <= living, steps[number]
+        if {"after take_pending", "after has_pending"} & set(steps[:number]) and not held - old:
+            [event] = failures(world)
+            assert event.reason == ("internal" if error is SoftTimeLimitError else "interrupted"), steps[number]
+        number += 1
+    assert number >= 8
+
+
+async def test_an_interrupted_work_whose_failure_cannot_be_recorded_raises_what_interrupted_it(world, door):
+    begun = await world.begin()
+    params = world.approve(begun)
+    world.store.fail(1, times=100)
+
+    def happen(request):
+        if urlsplit(request.url).path == "/token":
+            raise KilledError
+
+    world.on_send = happen
+    [result] = await asyncio.gather(world.come_back(begun, params), return_exceptions=True)
+    assert isinstance(result, KilledError)
+
+
+class InlineFlights:
+    """Every piece of work in its caller, so that a test can stop in the middle of it."""
+
+    async def run(self, _key, work):
+        return await work()
+
+    share = run
+
+    async def shield(self, work):
+        return await work()
+
+
+async def test_work_that_nobody_runs_any_more_is_dropped_without_a_word(monkeypatch):
+    world = World("awaiting")
+    begun = await world.begin()
+    params = world.approve(begun)
+    monkeypatch.setattr(world.door.manager, "_wiring", dataclasses.replace(world.door.manager._wiring, flights=InlineFlights()))
+    work = world.door.manager.complete_oauth(begun.context_id, params, browser_token=begun.browser_token, actor=ALICE)
+    while world.provider.count("exchange") == 0 or not world.sent[-1].url.endswith("/me"):
+        work.send(None)
+    # As the interpreter does with a coroutine whose loop has gone.
+    work.close()
+    assert world.provider.count("revoke") == 0
+
+
+# Nothing is spent here: interrupted, they leave all or nothing
+
+
+async def add_key(world):
+    return lambda door: world.add_key(door=door)
+
+
+async def replace_key(world):
+    held = await world.add_key()
+    key = world.provider.issue_api_key()
+    return lambda door: door.replace_api_key(ACME, held.id, api_key=key, actor=ALICE)
+
+
+async def remove(world):
+    held = await world.connect()
+    return lambda door: door.remove(ACME, held.id)
+
+
+async def retry_revocations(world):
+    held = await world.connect()
+    world.provider.misbehave(Misbehaviour.UNAVAILABLE, endpoint="revoke")
+    world.provider.misbehave(Misbehaviour.UNAVAILABLE, endpoint="revoke")
+    await world.door.remove(ACME, held.id)
+    world.pass_(minutes=5)
+    return lambda door: door.retry_revocations()
+
+
+async def erase(world):
+    await world.connect()
+    return lambda door: door.erase_tenant(ACME, actor=ALICE)
+
+
+@pytest.mark.parametrize("way", [add_key, replace_key, remove, retry_revocations, erase])
+async def test_what_spends_nothing_is_interrupted_at_any_step_and_can_be_done_again(world, way):
+    number, kind = 0, world.kind
+    while True:
+        world = World(kind)
+        call = await way(world)
+
+        def happen():
+            raise KilledError
+
+        with at_step(world, number, happen) as steps:
+            [result] = await asyncio.gather(call(world.door), return_exceptions=True)
+        if number >= len(steps):
+            break
+        assert isinstance(result, KilledError)
+        # In a new process, or in this one a moment later.
+        world.pass_(minutes=10)
+        door = world.open()
+        [again] = await asyncio.gather(call(door), return_exceptions=True)
+        assert not isinstance(again, KilledError)
+        world.pass_(minutes=10)
+        await door.retry_revocations()
+        assert world.rows.count_revocations() == 0
+        rows = world.rows.list_integrations(ACME)
+        if way in {add_key, replace_key}:
+            assert len(rows) == 1
+        elif way is erase:
+            # A token that was in the outbox when its key was destroyed is counted in the receipt.
+            assert rows == ()
+        else:
+            assert rows == ()
+            assert alive(world) == set(), steps[number]
+        assert (await door.verify_audit(ACME)).whole
+        number += 1
+    assert number >= 4
+
+
+# The interpreter's end, and a fork
+
+SCRIPT = """
+import os, signal, sys, threading
+sys.path.insert(0, {root!r})
+from tests.flows.conftest import World, ACME
+from cloud_integrations.runtime.inline import run_inline
+
+world = World("blocking")
+begun = run_inline(world.begin())
+params = world.approve(begun)
+left = threading.Event()
+
+def interrupt(_request, _response):
+    world.on_answer = None
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+    left.wait(10)
+
+world.on_answer = interrupt
+
+def stored(name, _):
+    if name == "apply" and world.rows.list_integrations(ACME):
+        os.write(1, b"stored")
+
+world.store.after = stored
+try:
+    run_inline(world.come_back(begun, params))
+except KeyboardInterrupt:
+    pass
+{then}
+left.set()
+"""
+
+
+def run_script(then=""):
+    root = Path(__file__).parents[2]
+    text = SCRIPT.format(root=str(root), then=then)
+    return subprocess.run([sys.executable, "-c", text], capture_output=True, timeout=60, cwd=root, check=False)
+
+
+def test_the_interpreter_does_not_end_before_the_grant_is_stored():
+    ended = run_script()
+    assert (ended.returncode, ended.stdout) == (0, b"stored"), ended.stderr.decode()
+
+
+def test_a_child_that_was_forked_meanwhile_closes_its_manager_and_waits_for_nobody():
+    then = "if os.fork() == 0:\n    signal.alarm(20); world.door.manager.close(); os.write(1, b'child '); os._exit(0)\nos.wait()"
+    ended = run_script(then)
+    assert (ended.returncode, ended.stdout) == (0, b"child stored"), ended.stderr.decode()
