@@ -22,6 +22,10 @@ ACROSS_TENANTS = {
     "a row that was claimed is named by its whole key": re.compile(
         r"WHERE ci_integration\.tenant_id IN \(.*?\) AND \(ci_integration\.tenant_id, ci_integration\.integration_id\) IN"
     ),
+    "a token is not revoked while any tenant holds it": re.compile(
+        r"SELECT ci_integration\.tenant_id, ci_integration\.integration_id\s+FROM ci_integration\s+"
+        r"WHERE ci_integration\.provider_id = \S+ AND ci_integration\.access_fingerprint ="
+    ),
     "an operator sees how much waits": re.compile(r"SELECT count\(\*\) AS \w+\s+FROM ci_revocation\Z"),
     "keys of several tenants are read, each by its tenant": re.compile(r"\bWHERE ci_key\.tenant_id IN \("),
     "a row that is sealed anew is named by its tenant's key": re.compile(r"\bWHERE ci_\w+\.key_id IN \("),

@@ -27,6 +27,7 @@ from cloud_integrations.errors import (
 from cloud_integrations.ports.clock import Clock
 from cloud_integrations.ports.store import (
     MAX_COUNTED,
+    MAX_HOLDERS,
     MAX_PENDING,
     RECONNECT_OWNER,
     AddIntegration,
@@ -266,6 +267,25 @@ class MemoryStore:
         """Return how many tokens wait to be revoked."""
         return len(self._tables.revocations)
 
+    def list_revocations(self, tenant_id: TenantId, provider_id: ProviderId, /, *, limit: int) -> tuple[Revocation, ...]:
+        """Return entries of the outbox for tokens of this tenant from this provider, the oldest first."""
+        own = (
+            entry for entry in list(self._tables.revocations.values()) if entry.tenant_id == tenant_id and entry.provider_id == provider_id
+        )
+        return tuple(sorted(own, key=lambda entry: (entry.created_at, entry.id))[:limit])
+
+    def find_holders(self, provider_id: ProviderId, fingerprint: bytes, /) -> tuple[tuple[TenantId, IntegrationId], ...]:
+        """Return which integrations have this fingerprint as that of a token or of their account."""
+        return tuple(
+            [
+                (held.facts.tenant_id, held.facts.id)
+                for held in list(self._tables.integrations.values())
+                if held.facts.provider_id == provider_id
+                and fingerprint
+                in {held.credential.access_fingerprint, held.credential.refresh_fingerprint, held.credential.account_fingerprint}
+            ][:MAX_HOLDERS]
+        )
+
     def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration, ...]:
         """Return integrations whose time has come, the oldest, and hold them."""
         with self._lock:
@@ -410,6 +430,14 @@ class AsyncMemoryStore:
     async def count_revocations(self) -> int:
         """See `MemoryStore.count_revocations`."""
         return self._store.count_revocations()
+
+    async def list_revocations(self, tenant_id: TenantId, provider_id: ProviderId, /, *, limit: int) -> tuple[Revocation, ...]:
+        """See `MemoryStore.list_revocations`."""
+        return self._store.list_revocations(tenant_id, provider_id, limit=limit)
+
+    async def find_holders(self, provider_id: ProviderId, fingerprint: bytes, /) -> tuple[tuple[TenantId, IntegrationId], ...]:
+        """See `MemoryStore.find_holders`."""
+        return self._store.find_holders(provider_id, fingerprint)
 
     async def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration, ...]:
         """See `MemoryStore.claim_due`."""
@@ -591,10 +619,11 @@ def _save_renewal(tables: _Tables, change: SaveRenewal) -> None:
     held = _require(tables, facts.tenant_id, facts.id)
     marks = held.marks
     ours = (marks.lease_token, marks.attempt_id) == (change.lease_token, change.attempt_id)
+    switched_off = facts.state is State.DISABLED
     _unless_stale(
         marks.writer_lease < change.lease_token
         and held.credential.generation == change.credential.generation - 1
-        and held.facts.state is not State.DISABLED
+        and (held.facts.state is State.DISABLED) is switched_off
         and (change.takes_back or ours or held.facts.state is not State.NEEDS_REAUTH)
     )
     renewed = replace(
@@ -603,9 +632,9 @@ def _save_renewal(tables: _Tables, change: SaveRenewal) -> None:
         expires_at=facts.expires_at,
         reconnect_before=facts.reconnect_before,
         variables=facts.variables,
-        state=State.ACTIVE,
-        state_since=facts.state_since,
-        reason=None,
+        state=State.DISABLED if switched_off else State.ACTIVE,
+        state_since=held.facts.state_since if switched_off else facts.state_since,
+        reason=held.facts.reason if switched_off else None,
         updated_at=facts.updated_at,
     )
     written = replace(
@@ -619,9 +648,10 @@ def _save_renewal(tables: _Tables, change: SaveRenewal) -> None:
         next_attempt_at=None,
         last_error=None,
         refreshed_at=change.refreshed_at,
-        due_at=change.due_at,
+        due_at=None if switched_off else change.due_at,
     )
-    _put(tables, replace(held, facts=renewed, credential=change.credential, marks=written))
+    credential = replace(change.credential, account_fingerprint=held.credential.account_fingerprint)
+    _put(tables, replace(held, facts=renewed, credential=credential, marks=written))
 
 
 def _settle_attempt(tables: _Tables, change: SettleAttempt) -> None:

@@ -144,6 +144,12 @@ class SealedCredential:
     refresh_token: bytes | None = field(default=None, repr=False)
     api_key: bytes | None = field(default=None, repr=False)
     api_secret: bytes | None = field(default=None, repr=False)
+    access_fingerprint: bytes | None = field(default=None, repr=False)
+    """16 bytes of a keyed hash, the same for every tenant that holds this access token."""
+    refresh_fingerprint: bytes | None = field(default=None, repr=False)
+    """The same of the refresh token."""
+    account_fingerprint: bytes | None = field(default=None, repr=False)
+    """The same of the account, at the OAuth application that the grant was issued to; None: nobody knows whose it is."""
 
     @property
     def can_refresh(self) -> bool:

@@ -47,6 +47,8 @@ class Revocation:
     sealed_token: bytes = field(repr=False)
     key_id: UUID
     """The data key that sealed it."""
+    account_fingerprint: bytes | None = field(default=None, repr=False)
+    """Whose grant it is, in the words of `SealedCredential`; None: nobody knows."""
     variables: dict[str, str] = field(default_factory=dict)
     attempts: int = 0
     next_attempt_at: datetime

@@ -37,6 +37,8 @@ RECONNECT_OWNER = "reconnect"
 """What `lease_owner` says after a user's reconnect, so that a late refresh of the old grant knows who was faster."""
 MAX_COUNTED = 10_000
 """Where `count_due` stops counting, so that its cost has a bound."""
+MAX_HOLDERS = 10
+"""How many integrations `find_holders` names at the most."""
 MAX_PENDING = 20
 """Open authorizations per tenant and actor; the oldest go first (OAU-013)."""
 
@@ -130,12 +132,15 @@ class MarkSent:
 class SaveRenewal:
     """Write a renewed credential (T3): the newest lease wins.
 
-    Writes the credential (whose generation is the next), scopes, expires_at, reconnect_before, variables, state active,
-    state_since, reason none, updated_at, `refreshed_at`, `due_at`, phase idle, attempts 0, no error, `writer_lease = lease_token`;
-    the lease ends, and `sent_at` is emptied, unless a later attempt has them.  Only where `writer_lease < lease_token`, the
-    generation is `credential.generation - 1` and the state is not disabled; otherwise `StaleWriteError`;
-    `IntegrationNotFoundError` if the row is gone.  A row that a later attempt marked needs_reauth is taken back only if
-    `takes_back` says that its refusal leaves these tokens good; otherwise `StaleWriteError`.
+    Writes the credential (whose generation is the next; the fingerprint of its account stays), scopes, expires_at,
+    reconnect_before, variables, state active, state_since, reason none, updated_at, `refreshed_at`, `due_at`, phase idle,
+    attempts 0, no error, `writer_lease = lease_token`; the lease ends, and `sent_at` is emptied, unless a later attempt has them.
+    Only where `writer_lease < lease_token`, the generation is `credential.generation - 1` and the state is not disabled;
+    otherwise `StaleWriteError`; `IntegrationNotFoundError` if the row is gone.  A row that a later attempt marked needs_reauth is
+    taken back only if `takes_back` says that its refusal leaves these tokens good; otherwise `StaleWriteError`.
+
+    Where the state of *facts* is disabled, the row's must be, too, and then state, state_since, reason and `due_at` stay as
+    they are: what came is kept for when somebody switches it on again.
     """
 
     facts: Integration
@@ -448,6 +453,17 @@ class AsyncStore(Protocol):
         """Return how many tokens wait to be revoked."""
         ...
 
+    async def list_revocations(self, tenant_id: TenantId, provider_id: ProviderId, /, *, limit: int) -> tuple[Revocation, ...]:
+        """Return entries of the outbox for tokens of this tenant from this provider, due or not, the oldest first."""
+        ...
+
+    async def find_holders(self, provider_id: ProviderId, fingerprint: bytes, /) -> tuple[tuple[TenantId, IntegrationId], ...]:
+        """Return which integrations of any tenant have *fingerprint* as that of a token or of their account, in no order.
+
+        At most `MAX_HOLDERS` of them.
+        """
+        ...
+
     async def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration, ...]:
         """Return the *limit* integrations that have been due for longest, in no order, and hold them.
 
@@ -526,6 +542,10 @@ class Store(Protocol):
     def claim_revocations(self, *, limit: int, hold: timedelta) -> tuple[Revocation, ...]: ...
 
     def count_revocations(self) -> int: ...
+
+    def list_revocations(self, tenant_id: TenantId, provider_id: ProviderId, /, *, limit: int) -> tuple[Revocation, ...]: ...
+
+    def find_holders(self, provider_id: ProviderId, fingerprint: bytes, /) -> tuple[tuple[TenantId, IntegrationId], ...]: ...
 
     def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration, ...]: ...
 

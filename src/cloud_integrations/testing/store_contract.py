@@ -42,6 +42,7 @@ from cloud_integrations.errors import (
     UnstorableValueError,
 )
 from cloud_integrations.ports.store import (
+    MAX_HOLDERS,
     MAX_PENDING,
     RECONNECT_OWNER,
     AddIntegration,
@@ -150,8 +151,19 @@ def an_integration(tenant_id: TenantId = ACME, provider_id: ProviderId = PROVIDE
 def a_credential(generation: int = 1, mark: bytes = b"fake") -> SealedCredential:
     """Make an OAuth2 credential of bytes that are no text."""
     return SealedCredential(
-        generation=generation, key_id=SEALING_KEY, access_token=mark + b"\x00\xff access", refresh_token=mark + b"\x00\xff refresh"
+        generation=generation,
+        key_id=SEALING_KEY,
+        access_token=mark + b"\x00\xff access",
+        refresh_token=mark + b"\x00\xff refresh",
+        access_fingerprint=a_fingerprint(mark + b"access"),
+        refresh_fingerprint=a_fingerprint(mark + b"refresh"),
+        account_fingerprint=a_fingerprint(b"account"),
     )
+
+
+def a_fingerprint(of: bytes, /) -> bytes:
+    """Make 16 bytes that look like a fingerprint."""
+    return hashlib.sha256(b"fake " + of).digest()[:16]
 
 
 def a_pending(tenant_id: TenantId = ACME, **changes: Any) -> PendingAuthorization:
@@ -241,6 +253,7 @@ def a_revocation(tenant_id: TenantId = ACME, **changes: Any) -> Revocation:
         kind="refresh",
         sealed_token=b"fake\x00token",
         key_id=SEALING_KEY,
+        account_fingerprint=a_fingerprint(b"account"),
         variables={"region": "eu"},
         next_attempt_at=START,
         created_at=START,
@@ -860,6 +873,21 @@ class _Leases(_Contract):
             with pytest.raises(StaleWriteError):
                 door.apply(change)
         assert door.find_integration(ACME, facts.id).facts == off
+
+    def test_a_renewal_is_kept_for_what_was_switched_off_meanwhile(self, door: Door, facts: Integration) -> None:
+        door.apply(lease(facts))
+        off = replace(facts, state=State.DISABLED, state_since=START + SECOND, reason="switched_off")
+        door.apply(SaveFacts(facts=off, expected_state=State.ACTIVE))
+        door.apply(renewed(replace(off, state_since=START, reason="other words")))
+        held = door.find_integration(ACME, facts.id)
+        assert (held.facts.state, held.facts.state_since, held.facts.reason) == (State.DISABLED, START + SECOND, "switched_off")
+        assert held.credential == a_credential(2, b"renewed")
+        assert (held.marks.writer_lease, held.marks.lease_until, held.marks.due_at) == (1, None, None)
+
+    def test_a_renewal_for_what_was_switched_off_is_not_written_where_it_is_on_again(self, door: Door, facts: Integration) -> None:
+        door.apply(lease(facts))
+        with pytest.raises(StaleWriteError):
+            door.apply(renewed(replace(facts, state=State.DISABLED)))
 
     def test_a_renewal_of_what_is_gone_says_so(self, door: Door, facts: Integration) -> None:
         door.apply(lease(facts))
@@ -1680,7 +1708,70 @@ class _RefusedAndErased(_Contract):
             door.apply(rotated())
 
 
+class _Holders(_Contract):
+    def holders(self, door: Door, of: bytes, provider_id: ProviderId = PROVIDER) -> set[tuple[TenantId, IntegrationId]]:
+        return set(door.find_holders(provider_id, a_fingerprint(of)))
+
+    def test_whoever_holds_a_token_is_found_by_its_fingerprint_in_any_tenant(self, door: Door, facts: Integration) -> None:
+        other = an_integration(GLOBEX)
+        door.apply(AddIntegration(facts=other, credential=replace(a_credential(), refresh_fingerprint=None)))
+        both = {(ACME, facts.id), (GLOBEX, other.id)}
+        assert self.holders(door, b"fakeaccess") == both
+        assert self.holders(door, b"fakerefresh") == {(ACME, facts.id)}
+        assert self.holders(door, b"account") == both
+        assert self.holders(door, b"another") == set()
+
+    def test_a_token_of_another_provider_is_another_token(self, door: Door, facts: Integration) -> None:
+        assert facts.provider_id == PROVIDER
+        assert self.holders(door, b"fakeaccess", ProviderId(uuid4())) == set()
+
+    def test_a_row_without_fingerprints_holds_nothing_that_could_be_found(self, door: Door) -> None:
+        bare = replace(a_credential(), access_fingerprint=None, refresh_fingerprint=None, account_fingerprint=None)
+        facts = an_integration()
+        door.apply(AddIntegration(facts=facts, credential=bare))
+        assert door.find_integration(ACME, facts.id).credential == bare
+        assert self.holders(door, b"fakeaccess") == set()
+
+    def test_a_renewal_moves_the_fingerprints_of_the_tokens_and_leaves_that_of_the_account(self, door: Door, facts: Integration) -> None:
+        change = renewed(facts)
+        door.apply(lease(facts), replace(change, credential=replace(change.credential, account_fingerprint=None)))
+        assert self.holders(door, b"fakeaccess") == self.holders(door, b"fakerefresh") == set()
+        assert self.holders(door, b"renewedaccess") == self.holders(door, b"renewedrefresh") == self.holders(door, b"account")
+        assert self.holders(door, b"account") == {(ACME, facts.id)}
+
+    def test_a_reconnect_moves_all_fingerprints(self, door: Door, facts: Integration) -> None:
+        credential = replace(a_credential(2, b"again"), account_fingerprint=a_fingerprint(b"other account"))
+        door.apply(ReplaceCredential(facts=facts, credential=credential, expected_generation=1))
+        assert self.holders(door, b"fakerefresh") == self.holders(door, b"account") == set()
+        assert self.holders(door, b"againrefresh") == self.holders(door, b"other account") == {(ACME, facts.id)}
+
+    def test_resealing_leaves_the_fingerprints(self, door: Door, facts: Integration) -> None:
+        door.apply(rotated())
+        (row,) = [row for row in door.list_sealed([(ACME, SEALING_KEY)], limit=10) if row.table == "ci_integration"]
+        door.apply(Reseal(rows=(resealed(row),)))
+        assert door.find_integration(ACME, facts.id).credential.key_id != SEALING_KEY
+        assert self.holders(door, b"fakeaccess") == {(ACME, facts.id)}
+
+    def test_what_is_erased_holds_nothing(self, door: Door, facts: Integration) -> None:
+        door.apply(EraseIntegration(tenant_id=ACME, integration_id=facts.id, expected_generation=1))
+        assert self.holders(door, b"fakeaccess") == set()
+
+    def test_no_more_holders_are_named_than_anybody_needs(self, door: Door) -> None:
+        tenants = [TenantId(f"tenant-{number}") for number in range(MAX_HOLDERS + 2)]
+        add_sealing_keys(door, *tenants)
+        for tenant_id in tenants:
+            door.apply(AddIntegration(facts=an_integration(tenant_id), credential=a_credential()))
+        assert len(self.holders(door, b"fakeaccess")) == MAX_HOLDERS
+
+
 class _Outbox(_Contract):
+    def test_what_waits_for_a_tenant_and_provider_is_listed_due_or_not_the_oldest_first(self, door: Door) -> None:
+        later = a_revocation(created_at=START + SECOND, next_attempt_at=START + timedelta(days=1), account_fingerprint=None)
+        entries = [later, a_revocation(), a_revocation(GLOBEX), a_revocation(provider_id=ProviderId(uuid4()))]
+        door.apply(*[AddRevocation(revocation=entry) for entry in entries])
+        assert door.list_revocations(ACME, PROVIDER, limit=10) == (entries[1], later)
+        assert door.list_revocations(ACME, PROVIDER, limit=1) == (entries[1],)
+
     def test_what_is_due_is_claimed_and_held(self, door: Door, clock: FixedClock) -> None:
         entry = a_revocation()
         later = a_revocation(next_attempt_at=START + timedelta(minutes=5))
@@ -1837,6 +1928,7 @@ class StoreContract(
     _Resealing,
     _ListedKeys,
     _RefusedAndErased,
+    _Holders,
     _Outbox,
     _Audit,
     _Readiness,

@@ -29,6 +29,7 @@ from sqlalchemy import (
     or_,
     select,
     tuple_,
+    union,
     update,
 )
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
@@ -52,6 +53,7 @@ from cloud_integrations.domain.removal import Revocation
 from cloud_integrations.errors import IntegrationExistsError, IntegrationNotFoundError, StaleWriteError
 from cloud_integrations.ports.store import (
     MAX_COUNTED,
+    MAX_HOLDERS,
     MAX_PENDING,
     RECONNECT_OWNER,
     AddIntegration,
@@ -134,6 +136,9 @@ _HELD = (
     _i.refresh_token,
     _i.api_key,
     _i.api_secret,
+    _i.access_fingerprint,
+    _i.refresh_fingerprint,
+    _i.account_fingerprint,
     _i.lease_token,
     _i.lease_until,
     _i.lease_owner,
@@ -166,6 +171,13 @@ _FIND_CREDENTIAL = select(
     _i.variables,
 ).where(_i.tenant_id == bindparam("if_tenant"), _i.provider_id == bindparam("if_provider"))
 _LIST_INTEGRATIONS = select(*_FACTS).where(_i.tenant_id == bindparam("if_tenant")).order_by(_i.created_at, _i.integration_id)
+# One look into each index: for an OR across them, no database uses all three.
+_FIND_HOLDERS = union(
+    *[
+        select(_i.tenant_id, _i.integration_id).where(_i.provider_id == bindparam("if_provider"), column == bindparam("if_fingerprint"))
+        for column in (_i.access_fingerprint, _i.refresh_fingerprint, _i.account_fingerprint)
+    ]
+).limit(MAX_HOLDERS)
 _INTEGRATION_EXISTS = select(literal(1)).where(_THIS)
 
 _ADD_INTEGRATION = insert(schema.integration)
@@ -199,7 +211,7 @@ _MARK_SENT = (
 )
 _SAVE_RENEWAL = (
     update(schema.integration)
-    .where(_THIS, _i.writer_lease < bindparam("if_lease"), _AT_GENERATION, _i.state != "disabled")
+    .where(_THIS, _i.writer_lease < bindparam("if_lease"), _AT_GENERATION)
     .values(
         lease_until=case((_WITH_LEASE, null()), else_=_i.lease_until),
         lease_owner=case((_WITH_LEASE, null()), else_=_i.lease_owner),
@@ -207,7 +219,9 @@ _SAVE_RENEWAL = (
         sent_at=case((and_(not_(_WITH_LEASE), _IN_FLIGHT), _i.sent_at), else_=null()),
     )
 )
-_SAVE_RENEWAL_AND_TAKE_NOTHING_BACK = _SAVE_RENEWAL.where(or_(_WITH_LEASE, _i.state != "needs_reauth"))
+_SAVE_RENEWAL_OF_DISABLED = _SAVE_RENEWAL.where(_i.state == "disabled")
+_SAVE_RENEWAL_OF_ACTIVE = _SAVE_RENEWAL.where(_i.state != "disabled")
+_SAVE_RENEWAL_AND_TAKE_NOTHING_BACK = _SAVE_RENEWAL_OF_ACTIVE.where(or_(_WITH_LEASE, _i.state != "needs_reauth"))
 _SETTLE = update(schema.integration).where(_THIS, _WITH_LEASE, _AT_GENERATION, _i.state != "disabled")
 _SETTLE_AND_END_LEASE = _SETTLE.values(attempts=_i.attempts + bindparam("set_count"), lease_until=null(), lease_owner=null())
 _SETTLE_AND_KEEP_LEASE = _SETTLE.values(attempts=_i.attempts + bindparam("set_count"))
@@ -258,6 +272,12 @@ def find_credential(connection: Connection, tenant_id: TenantId, provider_id: Pr
         requested_scopes=_words(requested_scopes),
         variables=_pairs(variables),
     )
+
+
+def find_holders(connection: Connection, provider_id: ProviderId, fingerprint: bytes) -> tuple[tuple[TenantId, IntegrationId], ...]:
+    """Return which integrations have this fingerprint as that of a token or of their account."""
+    rows = connection.execute(_FIND_HOLDERS, {"if_provider": provider_id, "if_fingerprint": fingerprint})
+    return tuple([(tenant_id, integration_id) for tenant_id, integration_id in rows])
 
 
 def list_integrations(connection: Connection, tenant_id: TenantId) -> tuple[Integration, ...]:
@@ -369,28 +389,35 @@ def _save_renewal(connection: Connection, change: SaveRenewal) -> None:
     facts = change.facts
     require_active_key(connection, facts.tenant_id, change.credential.key_id)
     where = {"if_tenant": facts.tenant_id, "if_id": facts.id}
+    if facts.state is State.DISABLED:
+        statement, state = _SAVE_RENEWAL_OF_DISABLED, {}
+    else:
+        statement = _SAVE_RENEWAL_OF_ACTIVE if change.takes_back else _SAVE_RENEWAL_AND_TAKE_NOTHING_BACK
+        state = {
+            "state": State.ACTIVE.value,
+            "state_since": micros(facts.state_since),
+            "reason": None,
+            "due_at": micros_or_none(change.due_at),
+        }
     written = connection.execute(
-        _SAVE_RENEWAL if change.takes_back else _SAVE_RENEWAL_AND_TAKE_NOTHING_BACK,
+        statement,
         {
             **where,
             "if_lease": change.lease_token,
             "if_attempt": change.attempt_id,
             "if_generation": change.credential.generation - 1,
-            **_credential_columns(change.credential),
+            **{column: value for column, value in _credential_columns(change.credential).items() if column != "account_fingerprint"},
+            **state,
             "scopes": json.dumps(facts.scopes),
             "expires_at": micros_or_none(facts.expires_at),
             "reconnect_before": micros_or_none(facts.reconnect_before),
             "variables": json.dumps(facts.variables),
-            "state": State.ACTIVE.value,
-            "state_since": micros(facts.state_since),
-            "reason": None,
             "updated_at": micros(facts.updated_at),
             "writer_lease": change.lease_token,
             "attempts": 0,
             "next_attempt_at": None,
             "last_error": None,
             "refreshed_at": micros(change.refreshed_at),
-            "due_at": micros_or_none(change.due_at),
         },
     )
     _require_one(connection, written.rowcount, where)
@@ -455,6 +482,9 @@ def _credential_columns(credential: SealedCredential) -> dict[str, Any]:
         "refresh_token": credential.refresh_token,
         "api_key": credential.api_key,
         "api_secret": credential.api_secret,
+        "access_fingerprint": credential.access_fingerprint,
+        "refresh_fingerprint": credential.refresh_fingerprint,
+        "account_fingerprint": credential.account_fingerprint,
     }
 
 
@@ -512,6 +542,9 @@ def _held(row: AnyRow) -> StoredIntegration:
         refresh_token,
         api_key,
         api_secret,
+        access_fingerprint,
+        refresh_fingerprint,
+        account_fingerprint,
         lease_token,
         lease_until,
         lease_owner,
@@ -535,6 +568,9 @@ def _held(row: AnyRow) -> StoredIntegration:
             refresh_token=refresh_token,
             api_key=api_key,
             api_secret=api_secret,
+            access_fingerprint=access_fingerprint,
+            refresh_fingerprint=refresh_fingerprint,
+            account_fingerprint=account_fingerprint,
         ),
         marks=RefreshMarks(
             lease_token=lease_token,
@@ -774,6 +810,7 @@ _REVOCATION = (
     _r.kind,
     _r.sealed_token,
     _r.key_id,
+    _r.account_fingerprint,
     _r.variables,
     _r.attempts,
     _r.created_at,
@@ -790,6 +827,12 @@ _DUE_REVOCATIONS = (
     .order_by(_r.next_attempt_at, _r.tenant_id, _r.revocation_id)
     .limit(bindparam("count"))
     .with_for_update(skip_locked=True)
+)
+_LIST_REVOCATIONS = (
+    select(*_REVOCATION, _r.next_attempt_at)
+    .where(_r.tenant_id == bindparam("if_tenant"), _r.provider_id == bindparam("if_provider"))
+    .order_by(_r.created_at, _r.revocation_id)
+    .limit(bindparam("count"))
 )
 _COUNT_REVOCATIONS = select(func.count()).select_from(schema.revocation)
 
@@ -811,6 +854,12 @@ def count_revocations(connection: Connection) -> int:
     return int(connection.execute(_COUNT_REVOCATIONS).scalar_one())
 
 
+def list_revocations(connection: Connection, tenant_id: TenantId, provider_id: ProviderId, *, limit: int) -> tuple[Revocation, ...]:
+    """Return entries of the outbox for tokens of this tenant from this provider, the oldest first."""
+    rows = connection.execute(_LIST_REVOCATIONS, {"if_tenant": tenant_id, "if_provider": provider_id, "count": limit})
+    return tuple([_revocation(row, next_attempt=row.next_attempt_at) for row in rows])
+
+
 def _add_revocation(connection: Connection, change: AddRevocation) -> None:
     entry = change.revocation
     require_active_key(connection, entry.tenant_id, entry.key_id)
@@ -824,6 +873,7 @@ def _add_revocation(connection: Connection, change: AddRevocation) -> None:
         "kind": entry.kind,
         "sealed_token": entry.sealed_token,
         "key_id": entry.key_id,
+        "account_fingerprint": entry.account_fingerprint,
         "variables": json.dumps(entry.variables),
         "attempts": entry.attempts,
         "next_attempt_at": micros(entry.next_attempt_at),
@@ -861,6 +911,7 @@ def _revocation(row: AnyRow, *, next_attempt: int) -> Revocation:
         kind=row.kind,
         sealed_token=row.sealed_token,
         key_id=row.key_id,
+        account_fingerprint=row.account_fingerprint,
         variables=_pairs(row.variables),
         attempts=row.attempts,
         next_attempt_at=moment(next_attempt),

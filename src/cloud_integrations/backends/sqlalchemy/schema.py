@@ -84,6 +84,10 @@ integration = Table(
     Column("refresh_token", _SEALED),
     Column("api_key", _SEALED),
     Column("api_secret", _SEALED),
+    # Keyed hashes, in the open: which integrations hold the same token, or belong to the same account.
+    Column("access_fingerprint", _bytes(16)),
+    Column("refresh_fingerprint", _bytes(16)),
+    Column("account_fingerprint", _bytes(16)),
     # The refresh protocol.  `writer_lease` stands before `lease_token`: SET follows this order, and
     # MariaDB computes each assignment from the ones before it.
     Column("writer_lease", BigInteger, nullable=False),
@@ -106,6 +110,9 @@ integration = Table(
         name="ci_integration_one_credential",
     ),
     Index("ci_integration_key", "key_id", "tenant_id"),
+    Index("ci_integration_access", "provider_id", "access_fingerprint", "tenant_id"),
+    Index("ci_integration_refresh", "provider_id", "refresh_fingerprint", "tenant_id"),
+    Index("ci_integration_account", "provider_id", "account_fingerprint", "tenant_id"),
     Index(
         "ci_integration_due",
         "due_at",
@@ -209,6 +216,7 @@ revocation = Table(
     Column("kind", _text(16), nullable=False),
     Column("sealed_token", _SEALED, nullable=False),
     Column("key_id", Uuid, nullable=False),
+    Column("account_fingerprint", _bytes(16)),
     Column("variables", _LONG_TEXT, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_at", BigInteger, nullable=False),

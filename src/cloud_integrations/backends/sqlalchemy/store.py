@@ -149,6 +149,14 @@ class SqlAlchemyStore:
         """Return how many tokens wait to be revoked."""
         return self._engine.read(operations.count_revocations)
 
+    def list_revocations(self, tenant_id: TenantId, provider_id: ProviderId, /, *, limit: int) -> tuple[Revocation, ...]:
+        """Return entries of the outbox for tokens of this tenant from this provider, the oldest first."""
+        return self._engine.read(operations.list_revocations, tenant_id, provider_id, limit=limit)
+
+    def find_holders(self, provider_id: ProviderId, fingerprint: bytes, /) -> tuple[tuple[TenantId, IntegrationId], ...]:
+        """Return which integrations have this fingerprint as that of a token or of their account."""
+        return self._engine.read(operations.find_holders, provider_id, fingerprint)
+
     def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration, ...]:
         """Return the integrations that have been due for longest, in no order, and hold them."""
         return self._engine.write(operations.claim_due, self._front, limit=limit, hold=hold)
@@ -278,6 +286,14 @@ class AsyncSqlAlchemyStore:
     async def count_revocations(self) -> int:
         """Return how many tokens wait to be revoked."""
         return await self._engine.read(operations.count_revocations)
+
+    async def list_revocations(self, tenant_id: TenantId, provider_id: ProviderId, /, *, limit: int) -> tuple[Revocation, ...]:
+        """Return entries of the outbox for tokens of this tenant from this provider, the oldest first."""
+        return await self._engine.read(operations.list_revocations, tenant_id, provider_id, limit=limit)
+
+    async def find_holders(self, provider_id: ProviderId, fingerprint: bytes, /) -> tuple[tuple[TenantId, IntegrationId], ...]:
+        """Return which integrations have this fingerprint as that of a token or of their account."""
+        return await self._engine.read(operations.find_holders, provider_id, fingerprint)
 
     async def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration, ...]:
         """Return the integrations that have been due for longest, in no order, and hold them."""

@@ -65,6 +65,9 @@ def upgrade() -> None:
         sa.Column("refresh_token", _SEALED),
         sa.Column("api_key", _SEALED),
         sa.Column("api_secret", _SEALED),
+        sa.Column("access_fingerprint", _bytes(16)),
+        sa.Column("refresh_fingerprint", _bytes(16)),
+        sa.Column("account_fingerprint", _bytes(16)),
         sa.Column("writer_lease", sa.BigInteger, nullable=False),
         sa.Column("lease_token", sa.BigInteger, nullable=False),
         sa.Column("lease_until", sa.BigInteger),
@@ -97,6 +100,9 @@ def upgrade() -> None:
         if_not_exists=unless_there,
     )
     op.create_index("ci_integration_key", "ci_integration", ["key_id", "tenant_id"], if_not_exists=unless_there)
+    for token in ("access", "refresh", "account"):
+        columns = ["provider_id", f"{token}_fingerprint", "tenant_id"]
+        op.create_index(f"ci_integration_{token}", "ci_integration", columns, if_not_exists=unless_there)
     if op.get_context().dialect.name == "postgresql":
         # Claims leave dead entries in the index, which some of the next ones walk over until a vacuum takes them away.
         op.execute("ALTER TABLE ci_integration SET (autovacuum_vacuum_scale_factor = 0.02)")
@@ -189,6 +195,7 @@ def upgrade() -> None:
         sa.Column("kind", _text(16), nullable=False),
         sa.Column("sealed_token", _SEALED, nullable=False),
         sa.Column("key_id", sa.Uuid, nullable=False),
+        sa.Column("account_fingerprint", _bytes(16)),
         sa.Column("variables", _LONG_TEXT, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("next_attempt_at", sa.BigInteger, nullable=False),
