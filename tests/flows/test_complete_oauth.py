@@ -373,10 +373,11 @@ async def test_an_exchange_that_fails_says_why_and_is_recorded(world, door, what
     assert (event.action, event.outcome, event.reason, event.actor) == ("authorization.completed", Outcome.FAILURE, reason, ALICE)
 
 
-async def test_a_provider_that_asks_for_patience_says_for_how_long(world):
+@pytest.mark.parametrize("what", [Misbehaviour.RATE_LIMITED, Misbehaviour.UNAVAILABLE])
+async def test_a_provider_that_asks_for_patience_says_for_how_long(world, what):
     begun = await world.begin()
     params = world.approve(begun)
-    world.provider.misbehave(Misbehaviour.RATE_LIMITED, retry_after=timedelta(seconds=42))
+    world.provider.misbehave(what, retry_after=timedelta(seconds=42))
     with pytest.raises(ProviderUnavailableError) as caught:
         await world.come_back(begun, params)
     assert caught.value.retry_after == timedelta(seconds=42)

@@ -211,6 +211,39 @@ async def test_when_the_token_has_ended_the_next_attempt_decides(world, rule, wh
 
 
 @pytest.mark.requirement("REF-08")
+@pytest.mark.parametrize("what", [Misbehaviour.UNAVAILABLE, Misbehaviour.RATE_LIMITED])
+async def test_the_wait_that_a_provider_asks_for_stands_in_the_row_for_callers_and_workers_of_every_process(world, what):
+    follow(world, "tolerant")
+    held = await expired(world)
+    world.provider.misbehave(what, endpoint="refresh", retry_after=timedelta(minutes=40))
+    with pytest.raises(ProviderUnavailableError) as failure:
+        await token(world)
+    assert failure.value.retry_after >= timedelta(minutes=40)
+    marks = world.row(held).marks
+    assert marks.next_attempt_at - world.clock.now() >= timedelta(minutes=39)
+    assert marks.due_at - world.clock.now() >= timedelta(minutes=39)
+    world.door = world.open()
+    world.pass_(minutes=39)
+    with pytest.raises(ProviderUnavailableError) as early:
+        await token(world)
+    assert timedelta() < early.value.retry_after <= timedelta(minutes=1)
+    assert (await world.door.refresh_due()).claimed == 0
+    assert world.provider.refresh_count == 1
+    world.pass_(minutes=2)
+    assert (await world.door.refresh_due()).renewed == 1
+
+
+@pytest.mark.requirement("REF-08")
+async def test_no_wait_keeps_a_replay_from_coming_inside_its_grace_period(world):
+    follow(world, "grace", grace=timedelta(seconds=30))
+    await expired(world)
+    world.provider.misbehave(Misbehaviour.UNAVAILABLE, endpoint="refresh", retry_after=timedelta(minutes=5))
+    with pytest.raises(ProviderUnavailableError) as failure:
+        await token(world)
+    assert failure.value.retry_after <= timedelta(seconds=3)
+
+
+@pytest.mark.requirement("REF-08")
 @pytest.mark.parametrize("rotated", [True, False])
 async def test_where_a_replay_is_punished_the_held_token_is_used_to_its_end_and_then_one_probe_goes_out(world, rotated):
     follow(world, "family")

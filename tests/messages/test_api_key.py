@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -24,6 +25,7 @@ from cloud_integrations.messages.http import HttpResponse
 from cloud_integrations.providers import Catalogue
 
 KEY = "fake-test-key-value"
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SECRET = "fake-test-second-value"
 
 
@@ -49,7 +51,7 @@ def request_of(acme: Provider, inputs=None, variables=None, method: Method | Non
 def read(acme: Provider, status=200, body=None, headers=None, variables=None) -> CheckResult:
     content = body if isinstance(body, bytes) else json.dumps({} if body is None else body).encode()
     response = HttpResponse(status=status, headers=headers or {}, body=content)
-    return read_check(acme, acme.verifications[0], response, variables=variables or {})
+    return read_check(acme, acme.verifications[0], response, variables=variables or {}, now=NOW)
 
 
 # Inputs
@@ -445,7 +447,7 @@ def test_each_providers_answers_are_read_its_own_way(*, slug, method_id, status,
     check = find_check(real, method, variables=variables)
     assert check is not None
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    result = read_check(real, check, HttpResponse(status=status, headers=headers, body=content), variables=variables)
+    result = read_check(real, check, HttpResponse(status=status, headers=headers, body=content), variables=variables, now=NOW)
     assert (result.outcome, result.account.account_id, result.account.label) == (outcome, account, label)
 
 

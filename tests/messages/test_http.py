@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
 
 from cloud_integrations.messages.http import (
@@ -12,10 +10,7 @@ from cloud_integrations.messages.http import (
     find_path,
     merge_headers,
     read_json_object,
-    read_retry_after,
 )
-
-NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
 @pytest.mark.requirement("OAU-037")
@@ -84,25 +79,3 @@ def test_a_media_type_is_read_without_its_parameters():
 
 def test_a_later_header_wins_whatever_its_case():
     assert merge_headers({"Accept": "a", "X": "1"}, {"accept": "b"}) == {"accept": "b", "X": "1"}
-
-
-@pytest.mark.parametrize(
-    ("text", "wait"),
-    [
-        ("0", timedelta()),
-        ("120", timedelta(minutes=2)),
-        ("999999", timedelta(hours=1)),
-        ("Sun, 22 Nov 2026 12:00:30 GMT", timedelta(seconds=30)),
-        ("Sun, 22 Nov 2026 12:00:30 -0000", timedelta(seconds=30)),
-        ("Sun, 22 Nov 2026 11:00:00 GMT", timedelta()),
-        ("Sun, 22 Nov 2099 11:00:00 GMT", timedelta(hours=1)),
-        ("", None),
-        ("-1", None),
-        ("1.5", None),
-        ("٣", None),
-        ("soon", None),
-        ("9999999999", None),
-    ],
-)
-def test_a_wait_is_read_from_seconds_or_a_date_and_cut_at_an_hour(text, wait):
-    assert read_retry_after(text, now=NOW) == wait

@@ -489,7 +489,9 @@ def test_a_rule_never_speaks_of_a_success(read, answer, tokens, make_client):
         ({"error": "temporarily_unavailable"}, 400, "temporarily_unavailable"),
     ],
 )
-@pytest.mark.parametrize(("text", "wait"), [("30", timedelta(seconds=30)), ("86400", HOUR), ("nonsense", None)])
+@pytest.mark.parametrize(
+    ("text", "wait"), [("30", timedelta(seconds=30)), ("1.5", timedelta(seconds=1.5)), ("86400", HOUR), ("nonsense", None)]
+)
 def test_the_providers_wish_to_wait_is_honoured_up_to_an_hour(renew, answer, body, status, reason, text, wait):
     assert renew(answer(body, status=status, retry_after=text)) == NotProcessed(reason, wait)
 
@@ -497,7 +499,7 @@ def test_the_providers_wish_to_wait_is_honoured_up_to_an_hour(renew, answer, bod
 @pytest.mark.requirement("REF-08")
 @pytest.mark.parametrize("body", [{}, {"error": "temporarily_unavailable"}])
 def test_a_503_with_a_time_to_wait_may_come_from_a_gateway_after_the_token_was_spent(renew, answer, body):
-    assert renew(answer(body, status=503, retry_after="30")) == Unknown("server_error")
+    assert renew(answer(body, status=503, retry_after="30")) == Unknown("server_error", timedelta(seconds=30))
 
 
 @pytest.mark.parametrize(

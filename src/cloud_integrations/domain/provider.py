@@ -495,19 +495,34 @@ class ErrorRule(_Facts):
         return value == self.equals if self.matches is None else re.search(self.matches, value) is not None
 
 
-class RateLimit(_Facts):
-    """How the provider tells its limits."""
+class LimitHeaders(_Facts):
+    """The headers that say how many requests are left, and when there will be more."""
 
-    limit: str | None = None
     remaining: str | None = None
+    """How many requests are left; at 0 an answer with one of the limit's `statuses` is a limit."""
     reset: str | None = None
+    """When the limit is lifted; read where there is no `Retry-After`, unless requests are left."""
     reset_format: Literal["epoch_s", "epoch_ms", "delta_s", "iso8601", "http_date", "structured", "duration_text"] = "epoch_s"
+    """How `reset` is written: a point in time (`epoch_s`, `epoch_ms`, `iso8601`, `http_date`) or a length of time (`delta_s`,
+    `duration_text` such as `6m0s`, and `structured`: `"default";r=0;t=30`, where `remaining` is read from `r`).
+    """
     retry_after: str = "Retry-After"
+    """How long to wait: seconds or an HTTP date."""
+
+
+class RateLimit(LimitHeaders):
+    """How the provider says that too many requests were sent, and how long to wait."""
+
+    also: tuple[LimitHeaders, ...] = ()
+    """Other headers that the same provider has been seen to send."""
     statuses: tuple[int, ...] = (429,)
     """Those that can mean the limit.  Any but 429 does so only with `remaining` at 0, `Retry-After`, or a test of `body` that holds."""
     body: tuple[Predicate, ...] = ()
-    also: tuple[RateLimit, ...] = ()
-    """Other header families that the same provider has been seen to send."""
+    """Tests on the JSON body; one that holds makes an answer with one of `statuses` a limit."""
+    wait_path: str | None = None
+    """Dotted path in a JSON body to the wait: seconds, or a text such as `30s`."""
+    assumed_wait: Seconds | None = None
+    """How long to wait where the answer is a limit and does not say."""
 
 
 class Deprecation(_Facts):

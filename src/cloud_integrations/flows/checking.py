@@ -10,7 +10,6 @@ from cloud_integrations.domain.integration import AccountFacts
 from cloud_integrations.domain.provider import AuthType, Method, Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.messages.api_key import CheckResult, build_check, find_check, read_check
-from cloud_integrations.messages.limits import read_wait
 from cloud_integrations.ports.wiring import Wiring
 
 from .sealing import fingerprint
@@ -30,10 +29,7 @@ async def check_credential(
         return None
     request = build_check(provider, method, check, inputs=inputs, variables=variables)
     response = await wiring.transport.send(request, deadline=wiring.settings.deadline)
-    result = read_check(provider, check, response, variables=variables)
-    if result.outcome != "unknown":
-        return result
-    return replace(result, retry_after=read_wait(provider.rate_limit, response, now=wiring.clock.now()))
+    return read_check(provider, check, response, variables=variables, now=wiring.clock.now())
 
 
 async def identify(wiring: Wiring, tenant_id: TenantId, method: Method, account: AccountFacts, secret: Secret, /) -> AccountFacts:

@@ -309,7 +309,7 @@ async def _send(wiring: Wiring, attempt: _Attempt) -> StoredIntegration | None:
         case Misconfigured(reason):
             await _misconfigured(wiring, attempt, reason=reason)
         case unknown:
-            await _lost(wiring, attempt, reason=unknown.reason)
+            await _lost(wiring, attempt, reason=unknown.reason, retry_after=unknown.retry_after)
     return None
 
 
@@ -510,12 +510,12 @@ async def _not_processed(wiring: Wiring, attempt: _Attempt, *, reason: str, retr
         raise ProviderUnavailableError(provider_id=str(attempt.held.facts.provider_id), reason=reason, retry_after=wait)
 
 
-async def _lost(wiring: Wiring, attempt: _Attempt, *, reason: str) -> None:
+async def _lost(wiring: Wiring, attempt: _Attempt, *, reason: str, retry_after: timedelta | None) -> None:
     """The request may have rotated the token, and nobody received the new one: a state of its own."""
-    wait, phase = _backoff(wiring, attempt), Phase.IDLE
+    wait, phase = max(_backoff(wiring, attempt), retry_after or timedelta()), Phase.IDLE
     rule = attempt.behaviour.reuse_rule
     if rule == "grace" and (not attempt.unresolved_before or attempt.held.marks.attempts < _SOON):
-        # Inside a grace period the replay is the only way back, so it comes soon.
+        # Inside a grace period the replay is the only way back, so it comes soon, whatever a gateway asks for.
         wait = timedelta(seconds=1 + 2 * wiring.entropy.fraction())
     if rule == "strict":
         # Where a replay is punished the lease is kept to its end; elsewhere nothing speaks against asking again.

@@ -26,7 +26,7 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.messages.client import Client
 from cloud_integrations.messages.dialect import dialect_of
-from cloud_integrations.messages.outcome import Granted, Misconfigured, NotProcessed, Refused
+from cloud_integrations.messages.outcome import Granted, Misconfigured, Refused
 from cloud_integrations.ports.observer import Fact
 from cloud_integrations.ports.store import AddIntegration, Change, ClosePending, ReplaceCredential
 from cloud_integrations.ports.wiring import Wiring
@@ -85,8 +85,7 @@ async def _spend_code(wiring: Wiring, wanted: NewGrant, /, *, code: Secret, redi
         case Misconfigured(reason):
             raise AppMisconfiguredError(provider_id=provider_id, reason=reason)
         case _:
-            retry_after = outcome.retry_after if isinstance(outcome, NotProcessed) else None
-            raise ProviderUnavailableError(provider_id=provider_id, reason=outcome.reason, retry_after=retry_after)
+            raise ProviderUnavailableError(provider_id=provider_id, reason=outcome.reason, retry_after=outcome.retry_after)
 
 
 async def _store_grant(wiring: Wiring, wanted: NewGrant, grant: Grant, /, *, caller: Caller) -> tuple[Integration, bool]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,7 +18,6 @@ from cloud_integrations.domain.provider import (
     Outcome,
     Placement,
     Provider,
-    RateLimit,
     Verification,
     fill,
     places,
@@ -26,6 +25,7 @@ from cloud_integrations.domain.provider import (
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ValidationFailedError
 from cloud_integrations.messages.http import HttpRequest, HttpResponse, UnusableBodyError, find_path, read_json_object
+from cloud_integrations.messages.limits import is_rate_limited, read_wait
 
 MAX_INPUT = 16 * 1024
 """The longest value that a tenant can enter, in characters."""
@@ -161,14 +161,24 @@ def build_check(
     )
 
 
-def read_check(provider: Provider, check: Verification, response: HttpResponse, /, *, variables: Mapping[str, str]) -> CheckResult:
+def read_check(
+    provider: Provider, check: Verification, response: HttpResponse, /, *, variables: Mapping[str, str], now: datetime
+) -> CheckResult:
     """Read the answer to *check*: whether the credential lives, and whose it is.
 
-    The provider's own table of errors is asked first, then the tests of success, then the status.
+    A limit is no verdict.  The provider's own table of errors is asked next, then the tests of success, then the status.
     """
     body = _json(response)
-    if _is_limit(provider.rate_limit, response, body):
-        return CheckResult(outcome="unknown")
+    limited = is_rate_limited(provider.rate_limit, response, body)
+    result = CheckResult(outcome="unknown") if limited else _verdict(provider, check, response, body, variables)
+    if result.outcome != "unknown":
+        return result
+    return replace(result, retry_after=read_wait(provider.rate_limit, response, body, now=now))
+
+
+def _verdict(
+    provider: Provider, check: Verification, response: HttpResponse, body: dict[str, Any] | None, variables: Mapping[str, str]
+) -> CheckResult:
     for rule in provider.error_rules:
         if rule.at == "verify" and rule.fits(status=response.status, body=body):
             return CheckResult(outcome=_MEANS[rule.class_])
@@ -226,19 +236,6 @@ def _json(response: HttpResponse) -> dict[str, Any] | None:
         return read_json_object(response.body)
     except UnusableBodyError:
         return None
-
-
-def _is_limit(limit: RateLimit, response: HttpResponse, body: dict[str, Any] | None) -> bool:
-    if response.status == 429:
-        return True
-    if response.status not in limit.statuses:
-        return False
-    headers = response.headers
-    return (
-        limit.retry_after.lower() in headers
-        or (limit.remaining is not None and headers.get(limit.remaining.lower(), "").strip() == "0")
-        or any(test.holds(body) for test in limit.body)
-    )
 
 
 def _at(path: str, response: HttpResponse, body: dict[str, Any] | None, variables: Mapping[str, str]) -> str:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any
 
 MAX_BODY = 64 * 1024
 """The longest answer that is read, in bytes after decompression."""
 MAX_DEPTH = 16
-MAX_RETRY_AFTER = timedelta(hours=1)
-"""The longest wait that a provider can ask for; a longer one is cut."""
 
 
 class UnusableBodyError(ValueError):
@@ -123,16 +119,3 @@ def merge_headers(*groups: Mapping[str, str]) -> dict[str, str]:
     for group in groups:
         merged.update({name.lower(): (name, value) for name, value in group.items()})
     return dict(merged.values())
-
-
-def read_retry_after(text: str, /, *, now: datetime) -> timedelta | None:
-    """Read `Retry-After` (RFC 9110 §10.2.3), seconds or a date: 0 up to `MAX_RETRY_AFTER`; None when it cannot be read."""
-    if re.fullmatch(r"[0-9]{1,9}", text):
-        wait = timedelta(seconds=int(text))
-    else:
-        try:
-            at = parsedate_to_datetime(text)
-            wait = (at if at.tzinfo else at.replace(tzinfo=UTC)) - now
-        except (ValueError, OverflowError):
-            return None
-    return min(max(wait, timedelta()), MAX_RETRY_AFTER)

@@ -62,9 +62,13 @@ class Misconfigured:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """The request may have been acted on; a single-use code or token may be spent."""
+    """The request may have been acted on; a single-use code or token may be spent.
+
+    A gateway may ask to wait `retry_after` (at most an hour) all the same.
+    """
 
     reason: UnknownReason
+    retry_after: timedelta | None = None
 
 
 TokenOutcome = Granted | Refused | NotProcessed | Misconfigured | Unknown

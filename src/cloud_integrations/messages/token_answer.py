@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
@@ -62,16 +63,17 @@ def read_token_answer(client: Client, response: HttpResponse, /, *, now: datetim
     Never raises for anything a server can send.
     """
     unusable, body = _read_body(client, response)
-    if is_rate_limited(client.provider.rate_limit, response, body):
-        return NotProcessed("rate_limited", read_wait(client.provider.rate_limit, response, now=now))
+    limits = client.provider.rate_limit
+    if is_rate_limited(limits, response, body):
+        return NotProcessed("rate_limited", read_wait(limits, response, body, now=now))
     if body is not None and _succeeded(client, response, body):
         try:
             return Granted(_read_grant(client, body, sent_at=response.sent_at or now, renewal=renewal))
         except UnusableBodyError:
             return Unknown("unusable_body")
     outcome = _read_failure(client, response, unusable, body)
-    if isinstance(outcome, NotProcessed):
-        return NotProcessed(outcome.reason, read_wait(client.provider.rate_limit, response, now=now))
+    if isinstance(outcome, NotProcessed | Unknown):
+        return replace(outcome, retry_after=read_wait(limits, response, body, now=now))
     if renewal and outcome == Refused("code_refused"):
         # Only a code is begun anew; a refresh token is given up on clearer words.
         return Unknown("unknown_error")
