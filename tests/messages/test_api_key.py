@@ -51,7 +51,7 @@ def request_of(acme: Provider, inputs=None, variables=None, method: Method | Non
 def read(acme: Provider, status=200, body=None, headers=None, variables=None) -> CheckResult:
     content = body if isinstance(body, bytes) else json.dumps({} if body is None else body).encode()
     response = HttpResponse(status=status, headers=headers or {}, body=content)
-    return read_check(acme, acme.verifications[0], response, variables=variables or {}, now=NOW)
+    return read_check(acme, acme.methods[0], acme.verifications[0], response, variables=variables or {}, now=NOW)
 
 
 # Inputs
@@ -259,6 +259,21 @@ def test_the_providers_own_table_decides_first(class_, outcome) -> None:
     assert read(provider(error_rules=rules), 200, {"error": "no"}).outcome == outcome
 
 
+@pytest.mark.parametrize(
+    ("rule", "status", "body", "outcome"),
+    [
+        ({"path": "errors.*.code", "equals": 6003}, 400, {"errors": [{"code": 1}, {"code": 6003}]}, "dead"),
+        ({"path": "errors.*.code", "equals": 6003}, 400, {"errors": [{"code": "6003"}]}, "unknown"),
+        ({"status": 400}, 400, {}, "dead"),
+        ({"status": 400, "for_methods": ["key"]}, 400, {}, "dead"),
+        ({"status": 400, "for_methods": ["other"]}, 400, {}, "unknown"),
+    ],
+)
+def test_a_rule_speaks_of_numbers_of_members_of_lists_and_of_its_methods(rule, status, body, outcome) -> None:
+    rules = [{"at": "verify", "class": "dead", **rule}]
+    assert read(provider(error_rules=rules), status, body).outcome == outcome
+
+
 def test_a_denied_credential_is_accepted() -> None:
     acme = provider(checks=[{"url": "https://a.example/me", "status_rules": {"403": "alive_but_denied"}}])
     assert read(acme, 403).accepted
@@ -447,7 +462,7 @@ def test_each_providers_answers_are_read_its_own_way(*, slug, method_id, status,
     check = find_check(real, method, variables=variables)
     assert check is not None
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    result = read_check(real, check, HttpResponse(status=status, headers=headers, body=content), variables=variables, now=NOW)
+    result = read_check(real, method, check, HttpResponse(status=status, headers=headers, body=content), variables=variables, now=NOW)
     assert (result.outcome, result.account.account_id, result.account.label) == (outcome, account, label)
 
 

@@ -66,7 +66,17 @@ def test_messages_show_neither_query_headers_nor_body():
 
 @pytest.mark.parametrize(
     ("path", "found"),
-    [("a", {"b": [10, {"c": 20}]}), ("a.b.0", 10), ("a.b.1.c", 20), ("a.b.2", None), ("a.b.x", None), ("a.b.0.c", None), ("x", None)],
+    [
+        ("a", {"b": [10, {"c": 20}]}),
+        ("a.b.0", 10),
+        ("a.b.1.c", 20),
+        ("a.b.2", None),
+        ("a.b.x", None),
+        ("a.b.0.c", None),
+        ("x", None),
+        ("a.b.*", 10),
+        ("a.*.b", None),
+    ],
 )
 def test_a_path_steps_into_objects_and_arrays(path, found):
     assert find_path({"a": {"b": [10, {"c": 20}]}}, path) == found

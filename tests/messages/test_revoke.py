@@ -141,10 +141,12 @@ def test_success_may_be_said_in_the_body(make_client, answer, body, outcome):
         ("bearer", {"at": "verify", "status": 401, "class": "dead"}, "failed"),
         ("bearer", {"at": "api", "path": "error", "equals": "other", "class": "dead"}, "failed"),
         ("client_basic", {"at": "token", "path": "error", "equals": "token_revoked", "class": "dead"}, "revoked"),
+        ("client_basic", {"at": "token", "path": "codes.*", "equals": 7, "class": "dead"}, "revoked"),
+        ("client_basic", {"at": "token", "path": "codes.*", "equals": 7, "class": "dead", "for_methods": ["other"]}, "failed"),
         ("client_basic", {"at": "token", "status": 401, "class": "dead"}, "failed"),
         ("client_basic", {"at": "api", "status": 401, "class": "dead"}, "failed"),
     ],
 )
 def test_a_token_that_was_dead_before_is_a_success(make_client, answer, auth, rule, outcome):
     client = make_client(provider={"error_rules": [rule]}, revoke={"url": URL, "auth": auth})
-    assert read_revocation(client, answer({"error": "token_revoked"}, status=401)) == outcome
+    assert read_revocation(client, answer({"error": "token_revoked", "codes": [6, 7]}, status=401)) == outcome

@@ -469,6 +469,26 @@ def test_a_providers_own_rules_go_before_the_standards(read, renew, answer, make
     assert renew(response, client=client) == (renewal or grant)
 
 
+@pytest.mark.parametrize(
+    ("rule", "renewal"),
+    [
+        ({"path": "error.code", "equals": 190}, Refused("invalid_grant")),
+        ({"path": "error.code", "equals": "190"}, Unknown("unexpected_status")),
+        ({"path": "error.code", "equals": True}, Unknown("unexpected_status")),
+        ({"path": "error.causes.*.fatal", "equals": True}, Refused("invalid_grant")),
+        ({"path": "error.causes.*.fatal", "equals": 1}, Unknown("unexpected_status")),
+        ({"path": "error.causes.*.text", "matches": "^gone"}, Refused("invalid_grant")),
+        ({"status": 400}, Refused("invalid_grant")),
+        ({"status": 400, "for_methods": ["code"]}, Refused("invalid_grant")),
+        ({"status": 400, "for_methods": ["other"]}, Unknown("unexpected_status")),
+    ],
+)
+def test_a_rule_speaks_of_numbers_of_members_of_lists_of_a_status_and_of_its_methods(renew, answer, make_client, rule, renewal):
+    client = make_client(provider={"error_rules": [{"at": "token", "class": "reauthorize", **rule}]})
+    refused = {"error": {"code": 190, "causes": [{"fatal": False}, {"fatal": True, "text": "gone for good"}]}}
+    assert renew(answer(refused, status=400), client=client) == renewal
+
+
 def test_after_a_5xx_only_a_rule_for_that_status_is_believed(renew, answer, make_client):
     spoken = {"at": "token", "path": "error", "equals": "dead_token", "class": "dead"}
     response = answer({"error": "dead_token"}, status=500)

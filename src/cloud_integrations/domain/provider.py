@@ -36,6 +36,7 @@ def _check_pattern(pattern: str) -> None:
         raise ValueError("is no regular expression") from None
 
 
+JsonScalar = str | int | float | bool
 Seconds = Annotated[timedelta, AfterValidator(_not_negative), PlainSerializer(_seconds)]
 _VARIABLE = re.compile(r"\{([a-z0-9_]+)\}")
 _HOST = re.compile(r"https?://([^/?#]*)")
@@ -74,11 +75,18 @@ class Predicate(_Facts):
     """A test on one place of a JSON answer; exactly one comparison is given."""
 
     path: str
-    """Dotted: names step into objects, numbers into lists."""
-    equals: str | int | bool | None = None
+    """The place: names step into objects, numbers into lists, and `*` into every member of a list (`errors.*.code`).
+
+    With `*` the test passes when any of the places passes.
+    """
+    equals: JsonScalar | None = None
+    """The value must be this one, of this type: text, number or truth value.  `true` is not 1, and "190" is not 190."""
     exists: bool | None = None
+    """Whether the place must be there; null is there."""
     absent: bool | None = None
+    """Whether the place must be missing."""
     not_null: bool | None = None
+    """Whether there must be a value that is not null."""
 
     @model_validator(mode="after")
     def _one_comparison(self) -> Self:
@@ -89,26 +97,45 @@ class Predicate(_Facts):
 
     def holds(self, body: Any, /) -> bool:
         """Say whether *body*, as read from JSON, passes."""
-        found, value = _look(body, self.path)
+        found = find_all(body, self.path)
         if self.exists is not None:
-            return found is self.exists
+            return bool(found) is self.exists
         if self.absent is not None:
-            return found is not self.absent
+            return bool(found) is not self.absent
         if self.not_null is not None:
-            return (value is not None) is self.not_null
-        # `True == 1` in Python; in JSON they are different values.
-        return found and type(value) is type(self.equals) and value == self.equals
+            return any(value is not None for value in found) is self.not_null
+        return any(_is_same(value, self.equals) for value in found)
 
 
-def _look(value: Any, path: str) -> tuple[bool, Any]:
+def find_all(value: Any, path: str, /) -> list[Any]:
+    """Return the values at a dotted *path* of a JSON value.
+
+    Names step into objects, numbers into lists, and `*` into every member of a list.  Without `*` there is one value
+    (null is `None`) or none.
+    """
+    found = [value]
     for name in path.split("."):
-        if isinstance(value, dict) and name in value:
-            value = value[name]
-        elif isinstance(value, list) and name.isdigit() and int(name) < len(value):
-            value = value[int(name)]
-        else:
-            return False, None
-    return True, value
+        found = [inner for outer in found for inner in _step(outer, name)]
+    return found
+
+
+def _step(value: Any, name: str) -> list[Any]:
+    if isinstance(value, dict):
+        return [value[name]] if name in value else []
+    if isinstance(value, list):
+        if name == "*":
+            return value
+        # Only what is surely short and plain becomes a number: `isdecimal` knows more digits than `int` should read.
+        if re.fullmatch("[0-9]{1,6}", name) and int(name) < len(value):
+            return [value[int(name)]]
+    return []
+
+
+def _is_same(value: Any, expected: Any) -> bool:
+    # In Python `True == 1`; in JSON they are different values, while 1 and 1.0 are one number.
+    if isinstance(value, bool) or isinstance(expected, bool):
+        return value is expected
+    return type(value) in {str, int, float} and value == expected
 
 
 class Variable(_Facts):
@@ -463,13 +490,19 @@ class ErrorRule(_Facts):
     """One line of the table that turns a provider's failure into one of a closed list; the first that fits wins."""
 
     at: Literal["token", "api", "verify"]
+    """Whose answer it speaks of: the token endpoint's, any call with the credential (a revocation among them), the check's."""
+    for_methods: tuple[str, ...] = ()
+    """Method ids; empty means every method."""
     status: int | None = None
+    """The HTTP status.  Alone, it is enough."""
     path: str | None = None
-    """Dotted path to the text that `equals` or `matches` (a search) looks at."""
-    equals: str | None = None
+    """The place that `equals` or `matches` looks at, as in a test; with `*` any of the places may fit."""
+    equals: JsonScalar | None = None
+    """The value is this one, of this type (text, number or truth value)."""
     matches: str | None = None
+    """A regular expression that is found somewhere in the value, which is text."""
     class_: Annotated[ErrorClass, Field(alias="class")]
-    then: str | None = None
+    """What the failure means."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -483,16 +516,16 @@ class ErrorRule(_Facts):
             _check_pattern(self.matches)
         return self
 
-    def fits(self, *, status: int, body: Any) -> bool:
-        """Say whether this line speaks of an answer with *status* and *body* (as read from JSON, or None)."""
-        if self.status not in {None, status}:
+    def fits(self, *, method_id: str, status: int, body: Any) -> bool:
+        """Say whether this line speaks of an answer to *method_id* with *status* and *body* (as read from JSON, or None)."""
+        if self.status not in {None, status} or (self.for_methods and method_id not in self.for_methods):
             return False
-        if self.path is None:
-            return True
-        _, value = _look(body, self.path)
-        if not isinstance(value, str):
-            return False
-        return value == self.equals if self.matches is None else re.search(self.matches, value) is not None
+        return self.path is None or any(self._means(value) for value in find_all(body, self.path))
+
+    def _means(self, value: Any) -> bool:
+        if self.matches is None:
+            return _is_same(value, self.equals)
+        return isinstance(value, str) and re.search(self.matches, value) is not None
 
 
 class LimitHeaders(_Facts):

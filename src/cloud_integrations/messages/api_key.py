@@ -162,7 +162,7 @@ def build_check(
 
 
 def read_check(
-    provider: Provider, check: Verification, response: HttpResponse, /, *, variables: Mapping[str, str], now: datetime
+    provider: Provider, method: Method, check: Verification, response: HttpResponse, /, *, variables: Mapping[str, str], now: datetime
 ) -> CheckResult:
     """Read the answer to *check*: whether the credential lives, and whose it is.
 
@@ -170,17 +170,24 @@ def read_check(
     """
     body = _json(response)
     limited = is_rate_limited(provider.rate_limit, response, body)
-    result = CheckResult(outcome="unknown") if limited else _verdict(provider, check, response, body, variables)
+    result = CheckResult(outcome="unknown") if limited else _verdict(provider, method, check, response, body, variables=variables)
     if result.outcome != "unknown":
         return result
     return replace(result, retry_after=read_wait(provider.rate_limit, response, body, now=now))
 
 
 def _verdict(
-    provider: Provider, check: Verification, response: HttpResponse, body: dict[str, Any] | None, variables: Mapping[str, str]
+    provider: Provider,
+    method: Method,
+    check: Verification,
+    response: HttpResponse,
+    body: dict[str, Any] | None,
+    /,
+    *,
+    variables: Mapping[str, str],
 ) -> CheckResult:
     for rule in provider.error_rules:
-        if rule.at == "verify" and rule.fits(status=response.status, body=body):
+        if rule.at == "verify" and rule.fits(method_id=method.id, status=response.status, body=body):
             return CheckResult(outcome=_MEANS[rule.class_])
     if response.status not in check.statuses:
         return CheckResult(outcome=check.status_rules.get(response.status, "unknown"))

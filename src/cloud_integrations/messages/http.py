@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from cloud_integrations.domain.provider import find_all
+
 MAX_BODY = 64 * 1024
 """The longest answer that is read, in bytes after decompression."""
 MAX_DEPTH = 16
@@ -69,15 +71,8 @@ def read_json_object(body: bytes, /) -> dict[str, Any]:
 
 
 def find_path(value: Any, path: str, /) -> Any:
-    """Follow a dotted path through objects and arrays; None where it ends early."""
-    for name in path.split("."):
-        if isinstance(value, dict):
-            value = value.get(name)
-        elif isinstance(value, list) and name.isdigit() and int(name) < len(value):
-            value = value[int(name)]
-        else:
-            return None
-    return value
+    """Return the first value at a dotted path (see `find_all`); None where there is none."""
+    return next(iter(find_all(value, path)), None)
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

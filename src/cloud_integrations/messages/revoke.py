@@ -60,7 +60,7 @@ def read_revocation(client: Client, response: HttpResponse, /) -> Literal["revok
     # With a token as the proof of who asks, a dead token is refused like at any other call.
     places = {"token", "api"} if facts.auth == "bearer" else {"token"}
     for rule in client.provider.error_rules:
-        if rule.at in places and rule.fits(status=response.status, body=body):
+        if rule.at in places and rule.fits(method_id=client.method.id, status=response.status, body=body):
             # A status alone may speak of the application's credentials.
             return "revoked" if rule.class_ in _GONE and (rule.path is not None or facts.auth == "bearer") else "failed"
     return "failed"

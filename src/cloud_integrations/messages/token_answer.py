@@ -114,7 +114,11 @@ def _read_failure(client: Client, response: HttpResponse, unusable: Unknown | No
     status = response.status
     for rule in client.provider.error_rules:
         # After a 5xx nothing is sure, unless the provider's rule speaks of that very status.
-        if rule.at == "token" and (status < 500 or rule.status is not None) and rule.fits(status=status, body=body):
+        if (
+            rule.at == "token"
+            and (status < 500 or rule.status is not None)
+            and rule.fits(method_id=client.method.id, status=status, body=body)
+        ):
             return _CLASSES[rule.class_]
     error = body.get("error") if body is not None else None
     if status >= 500:
