@@ -28,11 +28,6 @@ def test_every_state_has_a_status_a_health_and_advice(state, status, health):
     assert HEALTH[state] is health
 
 
-def test_missing_scopes_are_those_asked_for_and_not_granted():
-    integration = replace(an_integration(), requested_scopes=("a", "b", "c"), scopes=("c", "d"))
-    assert integration.missing_scopes == ("a", "b")
-
-
 @pytest.mark.parametrize("name", ["abc", "x" * 50, "Files of \u00c4cme", "a b"])
 def test_a_name_has_3_to_50_visible_characters(name):
     assert integration_name(name) == name

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from cloud_integrations.domain.identifiers import provider_id
@@ -18,6 +20,7 @@ from cloud_integrations.domain.provider import (
     Predicate,
     Provider,
     RefreshTokenFacts,
+    Scopes,
     Variable,
     Verification,
     fill,
@@ -329,9 +332,72 @@ def test_extra_authorize_parameters_leave_the_protocols_own_alone(name) -> None:
 
 
 @pytest.mark.parametrize("field", ["token_params", "refresh_params"])
-def test_extra_token_parameters_leave_the_protocols_own_alone(field) -> None:
-    with pytest.raises(ValidationError, match="may not set grant_type"):
-        Method.model_validate(code(**{field: {"grant_type": "x"}}))
+@pytest.mark.parametrize(
+    "name", ["assertion", "client_assertion_type", "client_id", "client_secret", "code", "grant_type", "refresh_token"]
+)
+def test_extra_token_parameters_leave_the_protocols_own_alone(field, name) -> None:
+    with pytest.raises(ValidationError, match=f"may not set {name}"):
+        Method.model_validate(code(**{field: {name: "x"}}))
+
+
+def test_a_scope_at_the_token_endpoint_and_a_repeated_redirect_uri_are_the_providers_own_to_ask_for() -> None:
+    Method.model_validate(code(token_params={"scope": "a"}, refresh_params={"scope": "a", "redirect_uri": "{redirect_uri}"}))
+    with pytest.raises(ValidationError, match="may not set redirect_uri"):
+        Method.model_validate(code(token_params={"redirect_uri": "x"}))
+
+
+GRAPH = "https://graph.microsoft.com/"
+
+
+@pytest.mark.requirement("OAU-041")
+@pytest.mark.parametrize(
+    ("facts", "requested", "granted", "missing"),
+    [
+        ({}, ["a", "b", "c", "b"], ["c", "d"], ("a", "b")),
+        ({}, ["a"], ["A"], ("a",)),
+        ({}, ["a"], ["*"], ("a",)),
+        ({"fixed": True}, ["a"], [], ()),
+        ({"offline": ["offline_access"], "unlisted": ["openid"]}, ["write", "openid", "offline_access"], [], ("write",)),
+        ({"ignore_case": True}, ["User.Read"], ["user.read"], ()),
+        ({"aliases": {"email": "https://a/email"}}, ["email", "x"], ["https://a/email"], ("x",)),
+        ({"aliases": {"email": "https://a/email"}}, ["https://a/email"], ["email"], ()),
+        ({"aliases": {"Email": "https://a/Email"}, "ignore_case": True}, ["EMAIL"], ["https://A/email"], ()),
+        ({"prefixes": [GRAPH]}, ["User.Read", GRAPH + "Mail.Read"], [GRAPH + "User.Read", "Mail.Read"], ()),
+        ({"prefixes": [GRAPH]}, [GRAPH], ["x"], (GRAPH,)),
+        ({"prefixes": [GRAPH]}, ["User.Read"], ["https://other.example/User.Read"], ("User.Read",)),
+        ({"prefixes": [GRAPH], "unlisted": [".default"]}, [GRAPH + ".default"], [], ()),
+        ({"everything": "*"}, ["a", "b"], ["*"], ()),
+        ({"everything": "*"}, ["a", "*"], ["b"], ("a", "*")),
+        ({"includes": {"admin": ["write"], "write": ["read"]}}, ["read", "write", "admin", "x"], ["admin"], ("x",)),
+        ({"includes": {"admin": ["write"], "write": ["read"]}}, ["admin", "read"], ["write"], ("admin",)),
+        ({"includes": {"a": ["b"], "b": ["a"]}}, ["a", "b"], ["b"], ()),
+        ({"includes": {"Root": ["*"]}, "everything": "*"}, ["x"], ["Root"], ()),
+        ({"includes": {"Root": ["Leaf"]}, "ignore_case": True}, ["LEAF"], ["ROOT"], ()),
+        ({"includes": {"a": ["b"]}, "unlisted": ["a"]}, ["b"], [], ()),
+    ],
+)
+def test_scopes_are_missing_where_nothing_that_was_granted_covers_them(facts, requested, granted, missing) -> None:
+    assert Scopes.model_validate(facts).missing(requested=requested, granted=granted) == missing
+
+
+def _tables(names):
+    return st.dictionaries(names, st.lists(names, max_size=3), max_size=4)
+
+
+@given(names=st.just(st.sampled_from(["a", "A", "b", "p/a", "p/", "full", "*"])), data=st.data())
+def test_a_scope_that_was_granted_is_never_missing_and_more_scopes_never_make_one_missing(names, data) -> None:
+    facts = {
+        "aliases": data.draw(st.dictionaries(names, names, max_size=2)),
+        "prefixes": data.draw(st.lists(st.sampled_from(["p/", "P"]), max_size=2)),
+        "ignore_case": data.draw(st.booleans()),
+        "includes": data.draw(_tables(names)),
+        "everything": data.draw(st.none() | names),
+    }
+    scopes = Scopes.model_validate(facts)
+    granted, more = data.draw(st.lists(names)), data.draw(st.lists(names))
+    assert scopes.missing(requested=granted, granted=granted) == ()
+    lacking = scopes.missing(requested=more, granted=granted)
+    assert set(scopes.missing(requested=more, granted=[*granted, *more[:1]])) <= set(lacking) <= set(more)
 
 
 @pytest.mark.requirement("OAU-052")

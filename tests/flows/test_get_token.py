@@ -70,6 +70,41 @@ async def test_scopes_that_are_missing_are_named(world, door):
     assert token.missing_scopes == ("delete",)
 
 
+@pytest.mark.requirement("OAU-041")
+@pytest.mark.parametrize(
+    ("rule", "missing"),
+    [
+        ({}, ("write",)),
+        ({"includes": {"read": ("write",)}}, ()),
+        ({"aliases": {"write": "read"}}, ()),
+        ({"everything": "read"}, ()),
+        ({"unlisted": ("write",)}, ()),
+        ({"fixed": True}, ()),
+    ],
+)
+async def test_everybody_who_says_which_scopes_are_missing_says_the_same(world, rule, missing):
+    usual = world.provider.catalogue_entries()[0]
+    method = usual.methods[0]
+    scopes = method.scopes.model_copy(update=rule)
+    entry = usual.model_copy(update={"methods": (method.model_copy(update={"scopes": scopes}),)})
+    world.entries = [entry, *world.provider.catalogue_entries()[1:]]
+    world.door = door = world.open()
+    if not scopes.fixed:
+        world.provider.misbehave(Misbehaviour.NARROWER_SCOPES)
+    connected = await world.connect()
+    held = await door.get_integration(ACME, connected.id)
+    assert held.missing_scopes == connected.missing_scopes == missing
+    assert (await door.list_integrations(ACME))[0].missing_scopes == missing
+    assert (await door.token(ACME, "simulated")).missing_scopes == missing
+    assert (await door.token(ACME, "simulated", scopes=held.requested_scopes)).missing_scopes == missing
+    world.provider.misbehave(Misbehaviour.NARROWER_SCOPES, endpoint="refresh")
+    renewed = await door.refresh(ACME, connected.id)
+    expected = scopes.missing(requested=held.requested_scopes, granted=renewed.scopes)
+    assert renewed.missing_scopes == expected
+    assert (await door.get_integration(ACME, connected.id)).missing_scopes == expected
+    assert (await door.token(ACME, "simulated", scopes=held.requested_scopes)).missing_scopes == expected
+
+
 async def test_a_token_without_refresh_token_ends_with_a_reconnect(world, door):
     world.provider.misbehave(Misbehaviour.REFRESH_TOKEN_MISSING, endpoint="exchange")
     await world.connect()

@@ -11,7 +11,7 @@ from cloud_integrations.errors import ValidationFailedError
 from cloud_integrations.messages import exchange
 from cloud_integrations.messages.authorize import build_authorization_url, check_redirect_uri
 from cloud_integrations.messages.pkce import challenge, make_verifier
-from cloud_integrations.messages.scopes import join_scopes, missing_scopes, scopes_to_request
+from cloud_integrations.messages.scopes import join_scopes, scopes_to_request
 
 STATE = Secret("fake-state-" + "s" * 43)
 VERIFIER = make_verifier(bytes(range(32)))
@@ -172,14 +172,6 @@ def test_the_callers_scopes_go_before_the_applications_and_the_providers(make_cl
     assert scopes_to_request(configured) == ("a", "me")
     assert scopes_to_request(configured, ["c", "c"]) == ("c", "me")
     assert scopes_to_request(make_client(scopes={**scopes, "fixed": True}), ["c"]) == ()
-
-
-@pytest.mark.requirement("OAU-041")
-def test_scopes_that_were_asked_for_and_not_granted_are_named(make_client):
-    client = make_client(scopes={"offline": ["offline_access"], "unlisted": ["openid"]})
-    requested = ["read", "write", "openid", "offline_access"]
-    assert missing_scopes(client, requested=requested, granted=["read"]) == ("write",)
-    assert missing_scopes(make_client(scopes={"fixed": True}), requested=requested, granted=[]) == ()
 
 
 @pytest.mark.requirement("OAU-007")

@@ -543,3 +543,12 @@ def test_a_limit_is_known_by_the_providers_own_signs(renew, answer, make_client,
     }
     outcome = renew(answer(body, status=status, **headers), client=make_client(provider={"rate_limit": limits}))
     assert isinstance(outcome, NotProcessed) is limited
+
+
+@pytest.mark.requirement("OAU-040")
+@pytest.mark.parametrize("value", [0, "0", 0.0], ids=["number", "text", "float"])
+def test_data_that_says_a_token_never_ends_wins_over_a_lifetime_of_0(read, answer, tokens, make_client, now, value):
+    never = make_client(access_token={"expires_in": "never"})
+    assert read(answer(tokens(expires_in=value)), client=never).grant.expires_at is None
+    assert read(answer(tokens(expires_in=60)), client=never).grant.expires_at == now + timedelta(seconds=60)
+    assert read(answer(tokens(expires_in=value))).grant.expires_at == now

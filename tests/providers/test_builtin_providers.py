@@ -19,6 +19,10 @@ FOLDER = files("cloud_integrations.providers")
 SLUGS = ["azure", "cloudflare", "digitalocean", "github", "gitlab", "google_cloud", "hetzner_cloud", "linode", "okta", "slack"]
 SOURCES: dict[str, Any] = json.loads((FOLDER / "evidence" / "_sources.json").read_text(encoding="utf-8"))
 
+GOOGLE = "https://www.googleapis.com/auth/"
+GRAPH = "https://graph.microsoft.com/"
+ARM = "https://management.azure.com/"
+
 over_providers = pytest.mark.parametrize("slug", SLUGS)
 
 
@@ -229,3 +233,35 @@ def test_revocation_is_as_the_facts_say() -> None:
 def test_ids_of_providers_are_the_same_for_ever() -> None:
     assert _provider("github").provider_id == UUID("0b787c47-5e70-5923-9a3e-bbb34f727ebf")
     assert _provider("okta").provider_id == UUID("cb7d75bb-3317-5cca-a881-9b733ca8c65a")
+
+
+@pytest.mark.requirement("OAU-041")
+@pytest.mark.parametrize(
+    ("slug", "requested", "granted", "missing"),
+    [
+        ("google_cloud", ["openid", "email", "profile"], ["openid", f"{GOOGLE}userinfo.email", f"{GOOGLE}userinfo.profile"], ()),
+        ("google_cloud", [f"{GOOGLE}userinfo.email", f"{GOOGLE}cloud-platform"], ["email"], (f"{GOOGLE}cloud-platform",)),
+        ("azure", ["User.Read", f"{GRAPH}mail.read", "openid", "offline_access"], [f"{GRAPH}User.Read", "Mail.Read"], ()),
+        ("azure", [f"{ARM}.default", f"{GRAPH}.default"], [f"{ARM}user_impersonation"], ()),
+        ("azure", [f"{ARM}user_impersonation"], ["user_impersonation"], (f"{ARM}user_impersonation",)),
+        ("github", ["repo", "public_repo", "read:repo_hook", "read:user", "read:org"], ["repo", "user", "admin:org"], ()),
+        ("github", ["repo", "admin:org"], ["public_repo", "read:org"], ("repo", "admin:org")),
+        ("gitlab", ["read_api", "read_user"], ["api"], ()),
+        ("gitlab", ["api", "read_user"], ["read_api"], ("api",)),
+        ("linode", ["linodes:read_write", "account:read_only"], ["*"], ()),
+        ("linode", ["linodes:read_only", "volumes:read_write"], ["linodes:read_write", "volumes:read_only"], ("volumes:read_write",)),
+        ("slack", ["team:read", "chat:write"], ["team:read"], ("chat:write",)),
+    ],
+)
+def test_each_providers_scopes_are_compared_its_own_way(
+    slug: str, requested: list[str], granted: list[str], missing: tuple[str, ...]
+) -> None:
+    method = next(method for method in _provider(slug).methods if method.kind == "code")
+    assert method.scopes.missing(requested=requested, granted=granted) == missing
+
+
+@over_providers
+def test_every_scope_that_is_asked_for_by_default_is_found_in_an_answer_that_repeats_it(slug: str) -> None:
+    for method in _provider(slug).methods:
+        asked = (*method.scopes.default, *method.scopes.always)
+        assert method.scopes.missing(requested=asked, granted=asked) == ()

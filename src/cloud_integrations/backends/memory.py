@@ -629,6 +629,7 @@ def _save_renewal(tables: _Tables, change: SaveRenewal) -> None:
     renewed = replace(
         held.facts,
         scopes=facts.scopes,
+        missing_scopes=facts.missing_scopes,
         expires_at=facts.expires_at,
         reconnect_before=facts.reconnect_before,
         variables=facts.variables,

@@ -91,6 +91,8 @@ class Integration:
     scopes: tuple[str, ...] = ()
     """As granted by the provider (OAuth2)."""
     requested_scopes: tuple[str, ...] = ()
+    missing_scopes: tuple[str, ...] = ()
+    """Requested scopes that were not granted, by the provider's rule (`Scopes.missing`) when these were stored."""
     expires_at: datetime | None = None
     """When the access token ends; None: unknown, or never."""
     granted_at: datetime | None = None
@@ -117,11 +119,6 @@ class Integration:
     def advice(self) -> str:
         """What to do about its health."""
         return ADVICE[self.health]
-
-    @property
-    def missing_scopes(self) -> tuple[str, ...]:
-        """Requested scopes that were not granted."""
-        return tuple(scope for scope in self.requested_scopes if scope not in self.scopes)
 
 
 class Phase(StrEnum):
@@ -206,7 +203,7 @@ class HeldCredential:
     """When the access token came."""
     expires_at: datetime | None
     scopes: tuple[str, ...]
-    requested_scopes: tuple[str, ...]
+    missing_scopes: tuple[str, ...]
     variables: dict[str, str]
 
 
@@ -239,7 +236,7 @@ class StoredIntegration:
             obtained_at=self.marks.refreshed_at or facts.created_at,
             expires_at=facts.expires_at,
             scopes=facts.scopes,
-            requested_scopes=facts.requested_scopes,
+            missing_scopes=facts.missing_scopes,
             variables=facts.variables,
         )
 

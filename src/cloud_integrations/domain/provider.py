@@ -8,7 +8,7 @@ so that a plain OAuth2 provider takes a few lines.  Lengths of time are seconds 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
@@ -43,21 +43,12 @@ _HOST = re.compile(r"https?://([^/?#]*)")
 _OURS = {"client_id"}
 """Places in URL templates that the running flow fills."""
 _URL_FIELDS = ("authorize_url", "token_url", "refresh_url", "device_url", "userinfo_url", "introspection", "discovery_url", "issuer")
-_RESERVED_AUTHORIZE = frozenset(
-    {
-        "client_id",
-        "code_challenge",
-        "code_challenge_method",
-        "nonce",
-        "redirect_uri",
-        "request",
-        "request_uri",
-        "response_type",
-        "scope",
-        "state",
-    }
-)
-_RESERVED_TOKEN = frozenset({"assertion", "client_assertion", "client_secret", "code", "code_verifier", "grant_type", "refresh_token"})
+RESERVED_PARAMETERS = frozenset({
+    "assertion", "client_assertion", "client_assertion_type", "client_id", "client_secret", "code", "code_challenge",
+    "code_challenge_method", "code_verifier", "grant_type", "nonce", "redirect_uri", "refresh_token", "request", "request_uri",
+    "response_type", "scope", "state",
+})  # fmt: skip
+"""Parameters of the protocol (OAU-010): a provider's data sets none of them, in no request."""
 
 
 class _Facts(BaseModel):
@@ -189,7 +180,49 @@ class Scopes(_Facts):
     """Added to whatever is asked for: the verification needs them."""
     unlisted: tuple[str, ...] = ()
     """Granted, yet never named in the reply; not reported as missing."""
+    aliases: dict[str, str] = {}
+    """Two names of one scope: short name → full name (Google's `email`)."""
+    prefixes: tuple[str, ...] = ()
+    """Beginnings that may be left out: a scope with one of them and without it is one scope (Microsoft Graph's)."""
+    ignore_case: bool = False
+    """Scopes that differ in letter case alone are one scope."""
+    includes: dict[str, tuple[str, ...]] = {}
+    """Scope → those that it grants as well, and theirs, so that the reply may name it alone (GitHub's `repo`)."""
+    everything: str | None = None
+    """The scope that grants all the others (Linode's `*`)."""
     on_reconnect: Literal["replace", "union", "incremental"] = "replace"
+
+    def missing(self, *, requested: Iterable[str], granted: Iterable[str]) -> tuple[str, ...]:
+        """Return the *requested* scopes that are not covered by the *granted* ones, in their order.
+
+        The only rule of it: what is stored with an integration and what is said of a token come from here.
+        """
+        if self.fixed:
+            return ()
+        covered: set[str] = set()
+        found = [self._one_name(scope) for scope in (*granted, *self.offline, *self.unlisted)]
+        includes = {self._one_name(scope): included for scope, included in self.includes.items()}
+        while found:
+            scope = found.pop()
+            if scope not in covered:
+                covered.add(scope)
+                found.extend(map(self._one_name, includes.get(scope, ())))
+        if self.everything is not None and self._one_name(self.everything) in covered:
+            return ()
+        return tuple(scope for scope in dict.fromkeys(requested) if self._one_name(scope) not in covered)
+
+    def _one_name(self, scope: str) -> str:
+        name = scope
+        for prefix in self.prefixes:
+            # Microsoft writes hosts in lower case, people do not.
+            if self._cased(name).startswith(self._cased(prefix)) and len(name) > len(prefix):
+                name = name[len(prefix) :]
+                break
+        aliases = {self._cased(short): full for short, full in self.aliases.items()}
+        return self._cased(aliases.get(self._cased(name), name))
+
+    def _cased(self, text: str) -> str:
+        return text.lower() if self.ignore_case else text
 
 
 class Callback(_Facts):
@@ -442,10 +475,10 @@ class Method(_Facts):
 
     @model_validator(mode="after")
     def _leaves_the_protocol_alone(self) -> Self:
-        if taken := sorted(_RESERVED_AUTHORIZE & self.authorize_params.keys()):
-            raise ValueError(f"authorize_params may not set {', '.join(taken)}")
-        if taken := sorted(_RESERVED_TOKEN & (self.token_params.keys() | self.refresh_params.keys())):
-            raise ValueError(f"token_params and refresh_params may not set {', '.join(taken)}")
+        settable = {"authorize_params": frozenset[str](), "token_params": {"scope"}, "refresh_params": {"scope", "redirect_uri"}}
+        for field, allowed in settable.items():
+            if taken := sorted(RESERVED_PARAMETERS & getattr(self, field).keys() - allowed):
+                raise ValueError(f"{field} may not set {', '.join(taken)}")
         return self
 
 

@@ -12,7 +12,7 @@ from cloud_integrations.domain.credential import AccessToken
 from cloud_integrations.domain.freshness import Inactive, Reconnect, Use, next_step
 from cloud_integrations.domain.identifiers import tenant_id as read_tenant_id
 from cloud_integrations.domain.integration import HeldCredential
-from cloud_integrations.domain.provider import AuthType, Placement
+from cloud_integrations.domain.provider import AuthType, Method, Placement, Scopes
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     AppMisconfiguredError,
@@ -79,7 +79,8 @@ async def opened(
     now = wiring.clock.now()
     if warning is None and min_ttl is not None and held.expires_at is not None and held.expires_at - now < min_ttl:
         warning = "less_life_than_asked"
-    wanted = scopes or held.requested_scopes
+    method = _method(wiring, held)
+    rule = Scopes() if method is None else method.scopes
     return AccessToken(
         integration_id=held.integration_id,
         provider_id=held.provider_id,
@@ -88,10 +89,10 @@ async def opened(
         secret=None if held.sealed_secret is None else await _opened(wiring, held, held.sealed_secret, field="api_secret"),
         expires_at=held.expires_at,
         scopes=held.scopes,
-        missing_scopes=tuple([scope for scope in wanted if scope not in held.scopes]),
+        missing_scopes=rule.missing(requested=scopes, granted=held.scopes) if scopes else held.missing_scopes,
         warning=warning,
         generation=held.generation,
-        placement=_placement(wiring, held),
+        placement=_placement(method, held),
     )
 
 
@@ -157,12 +158,14 @@ def _cache_key(provider: str | UUID, caller: Caller) -> Hashable:
     return provider if caller.actor is SYSTEM else (provider, caller.actor.type, caller.actor.id)
 
 
-def _placement(wiring: Wiring, held: HeldCredential) -> tuple[Placement, ...]:
+def _method(wiring: Wiring, held: HeldCredential) -> Method | None:
     try:
-        entry = wiring.providers.require(held.provider_id)
+        return wiring.providers.require(held.provider_id).method_named(held.method_id)
     except ProviderNotFoundError:
-        return (Placement(),)
-    method = entry.method_named(held.method_id)
+        return None
+
+
+def _placement(method: Method | None, held: HeldCredential) -> tuple[Placement, ...]:
     if method is None:
         return (Placement(),)
     places = method.placement if held.auth_type is AuthType.API_KEY else (method.access_token.placement,)

@@ -416,13 +416,15 @@ async def _write(wiring: Wiring, attempt: _Attempt, held: StoredIntegration, gra
     kept = await open_field(wiring, held, "refresh_token") if moved else attempt.refresh_token
     data_key = await active_key(wiring, attempt.tenant_id)
     credential = seal_grant(wiring, data_key, attempt.integration_id, grant, generation=generation, kept=kept)
+    scopes = held.facts.scopes if grant.scopes is None else grant.scopes
     facts = replace(
         held.facts,
         state=State.ACTIVE,
         state_since=held.facts.state_since if held.facts.state is State.ACTIVE else now,
         reason=None,
         updated_at=now,
-        scopes=held.facts.scopes if grant.scopes is None else grant.scopes,
+        scopes=scopes,
+        missing_scopes=attempt.client.method.scopes.missing(requested=held.facts.requested_scopes, granted=scopes),
         expires_at=grant.expires_at,
         reconnect_before=reconnect_before(
             attempt.behaviour,

@@ -209,8 +209,7 @@ def _due_at(wiring: Wiring, wanted: NewGrant, grant: Grant, facts: Integration) 
 def _facts(wanted: NewGrant, grant: Grant, account: AccountFacts, wiring: Wiring) -> Integration:
     now = wiring.clock.now()
     client, held = wanted.client, wanted.reconnects
-    unnamed = {*client.method.scopes.offline, *client.method.scopes.unlisted}
-    requested = tuple(scope for scope in wanted.scopes if scope not in unnamed)
+    granted = wanted.scopes if grant.scopes is None else grant.scopes
     ends = (
         reconnect_before(client.method.refresh_token, granted_at=now, now=now, told=grant.refresh_expires_at)
         if grant.refresh_token is not None
@@ -226,8 +225,9 @@ def _facts(wanted: NewGrant, grant: Grant, account: AccountFacts, wiring: Wiring
         state_since=now,
         created_at=now,
         updated_at=now,
-        scopes=grant.scopes if grant.scopes is not None else requested,
-        requested_scopes=requested,
+        scopes=granted,
+        requested_scopes=wanted.scopes,
+        missing_scopes=client.method.scopes.missing(requested=wanted.scopes, granted=granted),
         expires_at=grant.expires_at,
         granted_at=now,
         reconnect_before=ends,

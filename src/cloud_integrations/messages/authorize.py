@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
 
-from cloud_integrations.domain.provider import Callback
+from cloud_integrations.domain.provider import RESERVED_PARAMETERS, Callback
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import GrantRefusedError, ValidationFailedError
 
@@ -29,10 +29,6 @@ KNOWN_ERRORS = frozenset({
 })  # fmt: skip
 """The `error` codes that are passed on; any other becomes `other`."""
 
-_RESERVED = frozenset({
-    "client_id", "code_challenge", "code_challenge_method", "nonce", "redirect_uri", "request", "request_uri",
-    "response_type", "scope", "state",
-})  # fmt: skip
 _STATE = re.compile(r"[A-Za-z0-9._~-]{43,512}\Z")
 _VISIBLE = re.compile(r"[!-~]+\Z")
 
@@ -162,5 +158,5 @@ def _with_extras(client: Client) -> str:
     extras.update(
         {name: client.method.scopes.separator.join(listed) for name, listed in client.method.scopes.extra_lists.items() if listed}
     )
-    kept = {name: value for name, value in extras.items() if name not in _RESERVED}
+    kept = {name: value for name, value in extras.items() if name not in RESERVED_PARAMETERS}
     return urlunsplit(parts._replace(query=urlencode(kept)))

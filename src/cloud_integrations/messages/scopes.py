@@ -26,15 +26,6 @@ def scopes_to_request(client: Client, scopes: Sequence[str] | None = None, /) ->
     return _unique((*wanted, *facts.always))
 
 
-def missing_scopes(client: Client, /, *, requested: Iterable[str], granted: Iterable[str]) -> tuple[str, ...]:
-    """Return the requested scopes that were not granted, without those the provider never names."""
-    facts = client.method.scopes
-    if facts.fixed:
-        return ()
-    unnamed = {*granted, *facts.offline, *facts.unlisted}
-    return tuple(scope for scope in _unique(requested) if scope not in unnamed)
-
-
 def join_scopes(client: Client, scopes: Iterable[str], /) -> str:
     """Write *scopes* as the provider wants them; empty where they are fixed.
 

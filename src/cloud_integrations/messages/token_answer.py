@@ -172,7 +172,7 @@ def _read_token(value: Any) -> Secret | None:
 def _read_expiry(client: Client, body: dict[str, Any], *, sent_at: datetime) -> datetime | None:
     facts, reply = client.method.access_token, client.method.reply
     value = find_path(body, facts.expiry_field or reply.map.get("expires_in", "expires_in"))
-    if value is not None:
+    if value is not None and not (facts.expires_in == "never" and value in (0, "0")):
         return _read_time(value, reply.encodings.get("expires_in", facts.expiry_encoding), sent_at=sent_at)
     if facts.expires_in == "never" or facts.assumed_lifetime is None:
         return None

@@ -138,6 +138,7 @@ def an_integration(tenant_id: TenantId = ACME, provider_id: ProviderId = PROVIDE
         updated_at=START,
         scopes=("read", "write:ünïcode"),
         requested_scopes=("read", "write:ünïcode", "admin"),
+        missing_scopes=("admin",),
         expires_at=START + timedelta(hours=1, microseconds=7),
         reconnect_before=START + timedelta(days=180),
         account=AccountFacts(account_id="fake-account-1", label="Fake 'label'"),

@@ -119,6 +119,7 @@ _FACTS = (
     _i.updated_at,
     _i.scopes,
     _i.requested_scopes,
+    _i.missing_scopes,
     _i.expires_at,
     _i.granted_at,
     _i.reconnect_before,
@@ -167,7 +168,7 @@ _FIND_CREDENTIAL = select(
     func.coalesce(_i.refreshed_at, _i.created_at),
     _i.expires_at,
     _i.scopes,
-    _i.requested_scopes,
+    _i.missing_scopes,
     _i.variables,
 ).where(_i.tenant_id == bindparam("if_tenant"), _i.provider_id == bindparam("if_provider"))
 _LIST_INTEGRATIONS = select(*_FACTS).where(_i.tenant_id == bindparam("if_tenant")).order_by(_i.created_at, _i.integration_id)
@@ -251,7 +252,7 @@ def find_credential(connection: Connection, tenant_id: TenantId, provider_id: Pr
         obtained_at,
         expires_at,
         scopes,
-        requested_scopes,
+        missing_scopes,
         variables,
     ) = row
     return HeldCredential(
@@ -269,7 +270,7 @@ def find_credential(connection: Connection, tenant_id: TenantId, provider_id: Pr
         obtained_at=moment(obtained_at),
         expires_at=moment_or_none(expires_at),
         scopes=_words(scopes),
-        requested_scopes=_words(requested_scopes),
+        missing_scopes=_words(missing_scopes),
         variables=_pairs(variables),
     )
 
@@ -409,6 +410,7 @@ def _save_renewal(connection: Connection, change: SaveRenewal) -> None:
             **{column: value for column, value in _credential_columns(change.credential).items() if column != "account_fingerprint"},
             **state,
             "scopes": json.dumps(facts.scopes),
+            "missing_scopes": json.dumps(facts.missing_scopes),
             "expires_at": micros_or_none(facts.expires_at),
             "reconnect_before": micros_or_none(facts.reconnect_before),
             "variables": json.dumps(facts.variables),
@@ -465,6 +467,7 @@ def _fact_columns(facts: Integration) -> dict[str, Any]:
         "updated_at": micros(facts.updated_at),
         "scopes": json.dumps(facts.scopes),
         "requested_scopes": json.dumps(facts.requested_scopes),
+        "missing_scopes": json.dumps(facts.missing_scopes),
         "expires_at": micros_or_none(facts.expires_at),
         "granted_at": micros_or_none(facts.granted_at),
         "reconnect_before": micros_or_none(facts.reconnect_before),
@@ -502,6 +505,7 @@ def _facts(row: AnyRow | tuple[Any, ...]) -> Integration:
         updated_at,
         scopes,
         requested_scopes,
+        missing_scopes,
         expires_at,
         granted_at,
         reconnect_before,
@@ -524,6 +528,7 @@ def _facts(row: AnyRow | tuple[Any, ...]) -> Integration:
         updated_at=moment(updated_at),
         scopes=_words(scopes),
         requested_scopes=_words(requested_scopes),
+        missing_scopes=_words(missing_scopes),
         expires_at=moment_or_none(expires_at),
         granted_at=moment_or_none(granted_at),
         reconnect_before=moment_or_none(reconnect_before),

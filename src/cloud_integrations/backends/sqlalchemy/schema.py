@@ -71,6 +71,7 @@ integration = Table(
     Column("updated_at", BigInteger, nullable=False),
     Column("scopes", _LONG_TEXT, nullable=False),
     Column("requested_scopes", _LONG_TEXT, nullable=False),
+    Column("missing_scopes", _LONG_TEXT, nullable=False),
     Column("expires_at", BigInteger),
     Column("granted_at", BigInteger),
     Column("reconnect_before", BigInteger),

@@ -53,6 +53,7 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.BigInteger, nullable=False),
         sa.Column("scopes", _LONG_TEXT, nullable=False),
         sa.Column("requested_scopes", _LONG_TEXT, nullable=False),
+        sa.Column("missing_scopes", _LONG_TEXT, nullable=False),
         sa.Column("expires_at", sa.BigInteger),
         sa.Column("granted_at", sa.BigInteger),
         sa.Column("reconnect_before", sa.BigInteger),
