@@ -1,4 +1,4 @@
-"""What all tests share: real databases, and the record of which requirements were proved.
+"""What all tests share: real databases, the quick selection, and the record of which requirements were proved.
 
 It stands at the root so that the tests of the adapters see it too.
 """
@@ -9,13 +9,31 @@ import json
 import os
 import secrets
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 pytest_plugins = ["cloud_integrations.testing.plugin"]
+
+ROOT = Path(__file__).parent
+SERVERS = ("postgresql", "mariadb")
+DATABASES = ("sqlite", *SERVERS)
+LEFT_OUT = {
+    "integration": "against an authorization server that is not ours: nox -s integration (needs PostgreSQL and Node.js with npm)",
+    "databases": "that repeat others on another database: nox -s coverage (needs PostgreSQL, MariaDB, SoftHSM and Node.js)",
+    "slow": "that take long (killed processes, guards removed, crowds, long random runs): nox -s slow (needs PostgreSQL and MariaDB)",
+}
+"""What `--quick` leaves out, and the session that runs it."""
+
+# How fast a machine is, or what else it does, decides no test.
+for profile, examples in {"quick": 25, "thorough": 100}.items():
+    hypothesis.settings.register_profile(
+        profile, max_examples=examples, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +49,8 @@ def postgresql_url(worker_id: str) -> Iterator[str]:
     try:
         with engine.connect() as connection:
             connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
+            # No test cuts the power, so none waits for the disk.
+            connection.exec_driver_sql(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
     except sqlalchemy.exc.OperationalError as error:
         _without_service("PostgreSQL", "CI_TEST_POSTGRESQL", url.render_as_string(hide_password=True), error)
     try:
@@ -67,10 +87,13 @@ def _without_service(service: str, variable: str, url: str, error: Exception) ->
     """Fail where CI is set, so that no proof goes missing unseen; elsewhere skip and say how to start the service."""
     if os.environ.get("CI"):
         pytest.fail(f"{service} does not answer at {url} ({type(error).__name__}); set {variable}", pytrace=False)
-    pytest.skip(f"{service} does not answer at {url}; start it (its URL goes in {variable})")
+    pytest.skip(f"no {service} answers at {url}; start one there, or name another in {variable}")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--quick", action="store_true", help="show every promise once: leave out slow tests and repetitions on other databases"
+    )
     parser.addoption("--requirements-report", metavar="FILE", help="write which requirement each test proves, and its result, as JSON")
 
 
@@ -78,14 +101,101 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell that starts the tests in its background has them ignore Ctrl-C, and so would the programs that tests interrupt.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    target = config.getoption("requirements_report")
-    if target and not hasattr(config, "workerinput"):  # xdist's workers report to the controller, which writes
+    hypothesis.settings.load_profile("quick" if config.getoption("quick") else "thorough")
+    if hasattr(config, "workerinput"):  # xdist's workers report to the controller, which writes
+        return
+    config.pluginmanager.register(_Closing(config))
+    if target := config.getoption("requirements_report"):
         config.pluginmanager.register(_RequirementsReport(Path(target).resolve()))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         item.user_properties += [("requirement", name) for mark in item.iter_markers("requirement") for name in mark.args]
+        if item.path.is_relative_to(ROOT / "tests/faults"):
+            item.add_marker("slow")
+    if config.getoption("quick"):
+        _leave_out(config, items)
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep what `--quick` runs, and count the rest for the closing lines."""
+    nearest: dict[tuple[object, ...], int] = {}
+    for item in items:
+        what, distance = _on_a_database(item)
+        nearest[what] = min(distance, nearest.get(what, distance))
+    kept: list[pytest.Item] = []
+    left_out: dict[str, list[pytest.Item]] = {why: [] for why in LEFT_OUT}
+    for item in items:
+        what, distance = _on_a_database(item)
+        if item.path.is_relative_to(ROOT / "tests/integration"):
+            left_out["integration"].append(item)
+        elif item.get_closest_marker("slow"):
+            left_out["slow"].append(item)
+        elif distance > nearest[what] or _is_contract_on_a_server(item):
+            left_out["databases"].append(item)
+        else:
+            kept.append(item)
+    config.stash[_LEFT_OUT] = {why: len(some) for why, some in left_out.items()}
+    config.hook.pytest_deselected(items=[item for some in left_out.values() for item in some])
+    items[:] = kept
+
+
+def _on_a_database(item: pytest.Item) -> tuple[tuple[object, ...], int]:
+    """Return what a test shows, whichever database it shows it on, and the place of that database in `DATABASES`."""
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    databases = {name: value for name, value in parameters.items() if isinstance(value, str) and value in DATABASES}
+    if not databases:
+        return (item.nodeid,), 0
+    others = [f"{name}={value!r}" for name, value in parameters.items() if name not in databases]
+    return (item.nodeid.partition("[")[0], *others), max(map(DATABASES.index, databases.values()))
+
+
+def _is_contract_on_a_server(item: pytest.Item) -> bool:
+    """Whether a contract, which SQLite shows too, is run on a database that has to be started first."""
+    inherited = isinstance(item, pytest.Function) and item.cls is not None and item.originalname not in vars(item.cls)
+    return inherited and any(f"{server}_url" in item.fixturenames for server in SERVERS)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = session.config.stash.get(_LEFT_OUT, {})
+
+
+_LEFT_OUT = pytest.StashKey[dict[str, int]]()
+
+
+class _Closing:
+    """Says at the end what was skipped, what is missing for it, and what was left to other sessions."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._skipped: Counter[str] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.skipped and isinstance(report.longrepr, tuple):
+            self._skipped[report.longrepr[2].removeprefix("Skipped: ")] += 1
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        # Every worker collects the same.
+        self._config.stash[_LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", {})
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        left_out = self._config.stash.get(_LEFT_OUT, {})
+        lines = [f"{_tests(count)} skipped: {reason}" for reason, count in self._skipped.most_common()]
+        lines += [f"{_tests(count)} left out {LEFT_OUT[why]}" for why, count in left_out.items() if count]
+        if left_out:
+            lines.append("CONTRIBUTING.md lists every session.")
+        if lines:
+            terminalreporter.section("What did not run, and how to run it")
+            for line in lines:
+                terminalreporter.write_line(line)
+
+
+def _tests(count: int) -> str:
+    return "1 test" if count == 1 else f"{count} tests"
 
 
 class _RequirementsReport:

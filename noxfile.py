@@ -14,9 +14,13 @@ nox.options.error_on_missing_interpreters = bool(os.environ.get("CI"))
 
 # uv, like pip, trusts the certificates that the machine trusts.
 os.environ.setdefault("UV_SYSTEM_CERTS", "1")
+# Tests start several hundred programs; where no bytecode may be kept, each compiles all that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 DISTRIBUTIONS = (".", "adapters/fastapi", "adapters/cli")
 REPORTS = Path(".cache/requirements")
+# Without those that install a server for themselves.
+EVERYTHING = ("--ignore=tests/integration",)
 # Versions must be seven days old, so that a stolen release has time to be noticed.
 LOCKING = (
     "--quiet --universal --exclude-newer P7D --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url"
@@ -36,32 +40,53 @@ def pytest(session: nox.Session, *arguments: str) -> None:
     session.run("pytest", f"--requirements-report={report}", *arguments, *session.posargs)
 
 
-def everything(session: nox.Session, *arguments: str) -> None:
-    """Run all tests but those of `integration`, on both cores of a small machine."""
-    pytest(session, "-n", "2", *(() if session.posargs else ("--ignore=tests/integration", *arguments)))
+def on_both_cores(session: nox.Session, *selection: str) -> None:
+    """Run a selection of the tests on both cores of a small machine; arguments are another selection."""
+    pytest(session, "-n", "2", *(() if session.posargs else selection))
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests with this Python; without arguments also hold the coverage bars."""
+    """Show every promise once with this Python, in less than three minutes; say at the end what is missing and what other sessions run."""
     install(session)
-    everything(session, "--cov", "--cov-report=term", "--cov-report=json")
+    on_both_cores(session, "--quick")
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Run all tests but the slow ones, on every database, and hold the bars of coverage; a service that is missing is a failure."""
+    install(session)
+    session.env["CI"] = "true"
+    on_both_cores(session, *EVERYTHING, "-m", "not slow", "--cov", "--cov-report=term", "--cov-report=json")
     if not session.posargs:
         session.run("python", "tools/check_coverage.py", ".cache/coverage.json")
 
 
+@nox.session
+def slow(session: nox.Session) -> None:
+    """Kill and stop processes, take databases away, remove guards, lead long random lives."""
+    install(session)
+    on_both_cores(session, *EVERYTHING, "-m", "slow")
+
+
+@nox.session(venv_backend="none")
+def bare(session: nox.Session) -> None:
+    """Run the README's test command in a fresh clone of the last commit, with Python and nothing else in reach."""
+    session.run("python", "tools/bare.py", external=True)
+
+
 @nox.session(python=["3.11", "3.12", "3.13"], download_python="never")
 def versions(session: nox.Session) -> None:
-    """Run the quicker tests with each supported Python; a missing one is skipped, and an error where CI is set."""
+    """Run what `tests` runs with each supported Python; a missing one is skipped, and an error where CI is set."""
     install(session)
-    everything(session, "-m", "not slow")
+    on_both_cores(session, "--quick")
 
 
 @nox.session
 def lowest(session: nox.Session) -> None:
-    """Run the quicker tests with the oldest dependencies that we declare."""
+    """Run what `tests` runs with the oldest dependencies that we declare."""
     install(session, "lowest")
-    everything(session, "-m", "not slow")
+    on_both_cores(session, "--quick")
 
 
 @nox.session
@@ -85,7 +110,7 @@ def house(session: nox.Session) -> None:
     """Hold the import rules, the public names, the two doors and the content of the wheels."""
     install(session)
     session.run("lint-imports")
-    pytest(session, "tests/house")
+    on_both_cores(session, "tests/house", "-m", "not slow")
 
 
 @nox.session
@@ -138,7 +163,7 @@ def requirements(session: nox.Session) -> None:
     """Print id, tests and result from the last runs; run the tests first where there was none."""
     if not any(REPORTS.glob("*.json")):
         install(session)
-        everything(session)
+        on_both_cores(session, *EVERYTHING)
     session.run("python", "tools/requirements.py", *map(str, sorted(REPORTS.glob("*.json"))))
 
 

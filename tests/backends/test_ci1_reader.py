@@ -26,7 +26,7 @@ def read():
     node = shutil.which("node")
     version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout if node else ""
     if not node or int(version.removeprefix("v").partition(".")[0]) < OLDEST:
-        problem = f"the reader of CI1 needs Node {OLDEST} or newer on PATH, and found {version.strip() or 'none'}"
+        problem = f"the reader of CI1 needs Node.js {OLDEST} or newer on PATH, and found {version.strip() or 'none'}; install it"
         if os.environ.get("CI"):
             pytest.fail(problem, pytrace=False)
         pytest.skip(problem)

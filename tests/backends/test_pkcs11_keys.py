@@ -64,6 +64,7 @@ class SoftHsm:
 
 
 def softhsm_library():
+    """Where the library is: `CI_TEST_SOFTHSM` says so, else where systems put it."""
     folders = [
         "/usr/lib/softhsm",
         "/usr/lib64/softhsm",
@@ -72,12 +73,14 @@ def softhsm_library():
         "/usr/local/lib/softhsm",
         "/opt/homebrew/lib/softhsm",
     ]
-    found = [Path(folder, "libsofthsm2.so") for folder in folders if Path(folder, "libsofthsm2.so").exists()]
+    named = os.environ.get("CI_TEST_SOFTHSM")
+    places = [Path(named)] if named else [Path(folder, "libsofthsm2.so") for folder in folders]
+    found = [place for place in places if place.exists()]
     if found and shutil.which("softhsm2-util"):
         return found[0]
     if os.environ.get("CI"):
         pytest.fail("SoftHSM is not installed (Debian: softhsm2)", pytrace=False)
-    pytest.skip("SoftHSM is not installed; on Debian: apt-get install softhsm2")
+    pytest.skip("SoftHSM is not installed; on Debian: apt-get install softhsm2 (CI_TEST_SOFTHSM names the library where it is elsewhere)")
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -18,8 +19,8 @@ def root() -> Path:
 @pytest.fixture(scope="session")
 def tracked(root: Path) -> list[Path]:
     """Every file of the repository that is text."""
-    if not (root / ".git").exists():
-        pytest.skip("which files belong to the repository is known only in a git checkout")
+    if not (root / ".git").exists() or not shutil.which("git"):
+        pytest.skip("which files belong to the repository is known only in a git checkout; install git and clone it")
     names = subprocess.run(["git", "ls-files", "-z"], cwd=root, check=True, capture_output=True, text=True).stdout.split("\0")
     files = [root / name for name in names if name and (root / name).is_file()]
     return [file for file in files if b"\0" not in file.read_bytes()]

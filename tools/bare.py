@@ -1,0 +1,78 @@
+"""Run the README's test command in a fresh clone, on a machine that has Python and nothing else: `bare.py`.
+
+The clone holds the last commit. What the tests could use beside Python is put out of reach: no program is on PATH but
+Python, the databases are said to be where nobody listens, and SoftHSM where no file is.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+COMMAND = re.compile(r"^python3 .*nox -s tests$", re.MULTILINE)
+# What the closing lines must name: each thing that is missing, and each session that something is left to.
+NAMED = ("no PostgreSQL answers", "no MariaDB answers", "SoftHSM", "Node", "nox -s coverage", "nox -s slow", "nox -s integration")
+
+
+def main() -> int:
+    """Return 0 when the tests passed and said what they lacked."""
+    command = COMMAND.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    if len(command) != 1:
+        print("README.md does not name one command that runs the tests")
+        return 1
+    with tempfile.TemporaryDirectory() as folder, _nobody_listens() as port:
+        clone, programs = Path(folder, "clone"), Path(folder, "bin")
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+        programs.mkdir()
+        # A script and no link: Python finds its library beside its real place.
+        (programs / "python3").write_text(f'#!/bin/sh\nexec "{Path(sys.executable).resolve()}" "$@"\n', encoding="utf-8")
+        (programs / "python3").chmod(0o755)
+        env = {name: value for name, value in os.environ.items() if name not in {"CI", "NOXSESSION", "VIRTUAL_ENV"}} | {
+            "PATH": str(programs),
+            "CI_TEST_POSTGRESQL": f"postgresql+psycopg://nobody@127.0.0.1:{port}/test",
+            "CI_TEST_MARIADB": f"mariadb+pymysql://nobody@127.0.0.1:{port}/test",
+            "CI_TEST_SOFTHSM": str(Path(folder, "no-softhsm.so")),
+        }
+        ran = subprocess.Popen(
+            ["/bin/sh", "-c", command[0]],
+            cwd=clone,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        shown = list(_shown(ran))
+        code = ran.wait()
+    unnamed = [name for name in NAMED if not any(name in line for line in shown)]
+    for name in unnamed:
+        print(f"the closing lines do not name: {name}")
+    return code or int(bool(unnamed))
+
+
+@contextmanager
+def _nobody_listens() -> Iterator[int]:
+    """Give a port that stays taken, so that nobody else can begin to listen there."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+def _shown(ran: subprocess.Popen[str]) -> Iterator[str]:
+    """Print each line as it comes, and hand it on."""
+    assert ran.stdout is not None  # noqa: S101  # it was asked for
+    for line in ran.stdout:
+        print(line, end="", flush=True)
+        yield line
+
+
+if __name__ == "__main__":
+    sys.exit(main())
