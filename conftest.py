@@ -23,11 +23,11 @@ ROOT = Path(__file__).parent
 SERVERS = ("postgresql", "mariadb")
 DATABASES = ("sqlite", *SERVERS)
 LEFT_OUT = {
-    "integration": "against an authorization server that is not ours: nox -s integration (needs PostgreSQL and Node.js with npm)",
-    "databases": "that repeat others on another database: nox -s coverage (needs PostgreSQL, MariaDB, SoftHSM and Node.js)",
-    "slow": "that take long (killed processes, guards removed, crowds, long random runs): nox -s slow (needs PostgreSQL and MariaDB)",
+    "integration": "against an authorization server that is not ours; needs PostgreSQL and Node.js with npm",
+    "coverage": "that repeat others on another database, with all services; needs PostgreSQL, MariaDB, SoftHSM and Node.js",
+    "slow": "that kill processes, remove guards or lead long random lives; needs PostgreSQL and MariaDB",
 }
-"""What `--quick` leaves out, and the session that runs it."""
+"""What `--quick` leaves out, by the session of nox that runs it."""
 
 # How fast a machine is, or what else it does, decides no test.
 for profile, examples in {"quick": 25, "thorough": 100}.items():
@@ -125,7 +125,7 @@ def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
         what, distance = _on_a_database(item)
         nearest[what] = min(distance, nearest.get(what, distance))
     kept: list[pytest.Item] = []
-    left_out: dict[str, list[pytest.Item]] = {why: [] for why in LEFT_OUT}
+    left_out: dict[str, list[pytest.Item]] = {session: [] for session in LEFT_OUT}
     for item in items:
         what, distance = _on_a_database(item)
         if item.path.is_relative_to(ROOT / "tests/integration"):
@@ -133,10 +133,10 @@ def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
         elif item.get_closest_marker("slow"):
             left_out["slow"].append(item)
         elif distance > nearest[what] or _is_contract_on_a_server(item):
-            left_out["databases"].append(item)
+            left_out["coverage"].append(item)
         else:
             kept.append(item)
-    config.stash[_LEFT_OUT] = {why: len(some) for why, some in left_out.items()}
+    config.stash[_LEFT_OUT] = {session: len(some) for session, some in left_out.items()}
     config.hook.pytest_deselected(items=[item for some in left_out.values() for item in some])
     items[:] = kept
 
@@ -185,9 +185,9 @@ class _Closing:
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         left_out = self._config.stash.get(_LEFT_OUT, {})
         lines = [f"{_tests(count)} skipped: {reason}" for reason, count in self._skipped.most_common()]
-        lines += [f"{_tests(count)} left out {LEFT_OUT[why]}" for why, count in left_out.items() if count]
+        lines += [f"{_tests(count)} left to nox -s {session}: those {LEFT_OUT[session]}" for session, count in left_out.items() if count]
         if left_out:
-            lines.append("CONTRIBUTING.md lists every session.")
+            lines.append("Other Pythons, the oldest dependencies, more seeds of the simulation: CONTRIBUTING.md lists every session.")
         if lines:
             terminalreporter.section("What did not run, and how to run it")
             for line in lines:

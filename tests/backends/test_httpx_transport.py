@@ -100,7 +100,7 @@ class Scripted(threading.Thread):
             except OSError:
                 return  # nobody came
             with connection:
-                connection.settimeout(10)
+                connection.settimeout(PATIENT.total_seconds())
                 if self.tls:
                     try:
                         connection = self.tls.wrap_socket(connection, server_side=True)
@@ -122,7 +122,7 @@ class Scripted(threading.Thread):
         with contextlib.suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
-        self.join(10)
+        self.join(PATIENT.total_seconds())
         assert not self.is_alive()
 
 
@@ -217,7 +217,7 @@ def test_headers_that_drip_are_cut_at_the_deadline(send):
                     time.sleep(0.01)
 
     with Dripping() as server, pytest.raises(AnswerLostError):
-        send(get(f"http://127.0.0.1:{server.port}/"), timedelta(milliseconds=300))
+        send(get(f"http://127.0.0.1:{server.port}/"), timedelta(seconds=1))
 
 
 @pytest.mark.requirement("OAU-045", "OAU-081")

@@ -352,6 +352,10 @@ class Stage:
     def pass_time(self, seconds):
         """Let time pass for the row and for the provider."""
         self.clock.advance(timedelta(seconds=seconds))
+        self.move_the_row(seconds)
+
+    def move_the_row(self, seconds):
+        """Let time pass for the row alone; below 0, for as long as all that is in it is further ahead."""
         moved = ", ".join(f"{name} = {name} - :by" for name in _TIMES)
         with self.database.engine.begin() as connection:
             connection.execute(

@@ -124,3 +124,14 @@ def test_every_package_says_that_it_is_typed(root: Path) -> None:
     ]
     assert len(packages) == len(DISTRIBUTIONS)
     assert [package.name for package in packages if not (package / "py.typed").is_file()] == []
+
+
+def test_the_checks_begin_with_the_readmes_test_command_and_run_every_session(root: Path) -> None:
+    [command] = re.findall(r"^python3 .*nox -s tests$", (root / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    script = (root / ".ci/run").read_text(encoding="utf-8").splitlines()
+    [last] = [line for line in script if line.startswith(".venv/bin/nox -s ")]
+    assert command in script
+    assert script.index(command) < script.index(last)
+    run = {name.partition("-")[0] for name in last.split()[2:]} | {"tests"}
+    sessions = set(re.findall(r"^@nox\.session.*\ndef (\w+)", (root / "noxfile.py").read_text(encoding="utf-8"), re.MULTILINE))
+    assert sessions - run == {"docs", "lock"}  # the pages are run with the house; locking changes files

@@ -18,7 +18,7 @@ from cloud_integrations.errors import ConfigurationError, GrantRefusedError
 from cloud_integrations.testing import SimulatedProvider
 from cloud_integrations_cli.connect import Listener
 
-from .conftest import start
+from .conftest import PATIENCE, start
 
 T = ("-t", "acme")
 JSON = ("-o", "json")
@@ -34,7 +34,7 @@ def _address(process: subprocess.Popen[str]) -> str:
 
 
 def _finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
     return process.returncode, out, err
 
 
@@ -95,7 +95,7 @@ def test_the_address_is_pasted_where_no_callback_can_arrive(home, provider, run)
     process = _connect(home, "--paste", *JSON, stdin=subprocess.PIPE)
     address = _address(process)
     assert parse_qs(urlsplit(address).query)["redirect_uri"][0].startswith("http://127.0.0.1:8000/api/v1/oauth/callback/")
-    out, err = process.communicate(provider.sign_in(address) + "\n", timeout=60)
+    out, err = process.communicate(provider.sign_in(address) + "\n", timeout=PATIENCE)
     assert process.returncode == 0, err
     assert json.loads(out)["data"]["authType"] == "oauth2"
 
@@ -103,7 +103,7 @@ def test_the_address_is_pasted_where_no_callback_can_arrive(home, provider, run)
 def test_what_was_pasted_must_be_the_answer(home, provider):
     process = _connect(home, "--paste", stdin=subprocess.PIPE)
     _address(process)
-    _, err = process.communicate("http://127.0.0.1:8000/?code=fake-code&state=fake-state\n", timeout=60)
+    _, err = process.communicate("http://127.0.0.1:8000/?code=fake-code&state=fake-state\n", timeout=PATIENCE)
     assert process.returncode == 5
     assert "fake-code" not in err
 
@@ -149,7 +149,7 @@ def test_a_browser_is_opened(run, home, provider, monkeypatch):
     ran = run("connect", "simulated", *T, "--port", "0")
     assert ran.code == 0, ran.err
     assert "continue in the browser" in ran.err
-    assert "Connected" in opened.result(timeout=10)
+    assert "Connected" in opened.result(timeout=PATIENCE)
 
 
 def test_the_listener_refuses_everything_but_the_awaited_answer():

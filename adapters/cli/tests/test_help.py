@@ -12,6 +12,8 @@ import pytest
 from cloud_integrations_cli.exits import MEANINGS
 from cloud_integrations_cli.reference import build_page, walk
 
+from .conftest import PATIENCE
+
 PAGE = Path(__file__).parents[3] / "docs/reference/cli.md"
 COMMANDS = [path for path, _ in walk()]
 HEAVY = (
@@ -154,7 +156,7 @@ def test_the_shell_completes_commands_and_providers():
     def complete(line: str) -> str:
         env = {**os.environ, "_CLOUD_INTEGRATIONS_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1)}
         done = subprocess.run(
-            [sys.executable, "-m", "cloud_integrations_cli"], env=env, capture_output=True, text=True, check=False, timeout=30
+            [sys.executable, "-m", "cloud_integrations_cli"], env=env, capture_output=True, text=True, check=False, timeout=PATIENCE
         )
         return done.stdout
 

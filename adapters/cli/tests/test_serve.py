@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from .conftest import start
+from .conftest import PATIENCE, start
 
 FIELD = re.compile(r'name="(request|form_token)" value="([^"]+)"')
 
@@ -33,11 +33,11 @@ class Demo:
         self.bearer = {"Authorization": f"Bearer {self.ready['token']}"}
 
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, trust_env=False, timeout=20)
+        return httpx.Client(base_url=self.url, trust_env=False, timeout=PATIENCE)
 
     def stop(self, number: int) -> tuple[int, str]:
         self.process.send_signal(number)
-        _, err = self.process.communicate(timeout=30)
+        _, err = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, err
 
 
@@ -216,7 +216,7 @@ def test_the_log_at_debug_holds_no_secret(demo: Demo):
 
 def test_a_port_that_is_taken_is_told(demo: Demo):
     process = start("serve", "--demo", "--port", str(urlsplit(demo.url).port))
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 8
     assert "cannot be listened on" in err
 
@@ -238,7 +238,7 @@ def test_serving_the_settings(home: Path, run):
         process.terminate()
         process.communicate()
     process = start("serve", "--port", "0", "-o", "json", cwd=home, env={"CLOUD_INTEGRATIONS_PUBLIC_URL": ""})
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 8, (out, err)
 
 
@@ -264,7 +264,7 @@ def test_serving_lets_in_by_the_hash_of_a_token(home: Path, run):
         assert program == {each["slug"] for each in run("providers", "list", "-o", "json").data()}
     finally:
         process.terminate()
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
 
 
@@ -297,7 +297,7 @@ def test_lists_and_details_have_one_shape_in_both_doors(home: Path, run, key_fil
             check = client.post(f"{where}/{which}/verify").json()
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE)
     assert run("integrations", "list", "-t", "acme", "-o", "json").json() == listed
     assert run("integrations", "show", which, "-t", "acme", "-o", "json").json() == detail
     [event] = [each for each in run("audit", "list", "-t", "acme", "-o", "json").data() if each["seq"] == audit["data"][0]["seq"]]
@@ -308,7 +308,7 @@ def test_lists_and_details_have_one_shape_in_both_doors(home: Path, run, key_fil
 
 def test_the_demonstration_ends_well_and_leaves_nothing_behind(tmp_path):
     process = start("demo", env={"TMPDIR": str(tmp_path), "NO_COLOR": "1"})
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (0, ""), err
     assert "10. Clean up" in out
     assert "refresh token revoked, access token revoked" in out

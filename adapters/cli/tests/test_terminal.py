@@ -10,7 +10,7 @@ import pytest
 
 from cloud_integrations.testing import SimulatedProvider
 
-from .conftest import start
+from .conftest import PATIENCE, start
 
 T = ("-t", "acme")
 
@@ -27,7 +27,7 @@ def _converse(home: Path, *words: str, answer: str) -> tuple[int, str, str]:
             asked += (letter := process.stderr.read(1))
             assert letter, asked
         os.write(keyboard, answer.encode())
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
         process.communicate()

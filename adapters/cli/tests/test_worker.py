@@ -8,9 +8,10 @@ import re
 import signal
 import sqlite3
 import subprocess
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from cloud_integrations_cli import wiring, worker
 from cloud_integrations_cli.render import Output, Screen
 from cloud_integrations_cli.settings import load
 
-from .conftest import start
+from .conftest import PATIENCE, start
 
 COUNTS = [
     "rounds",
@@ -61,16 +62,38 @@ def make_due(home: Path) -> None:
 
 def execute(home: Path, statement: str) -> None:
     [database] = home.glob("*.db")
-    with closing(sqlite3.connect(database, timeout=10)) as connection, connection:
+    with closing(sqlite3.connect(database, timeout=PATIENCE)) as connection, connection:
         connection.execute(statement)
 
 
-def wait_for_a_request(provider: SimulatedProvider) -> None:
-    for _ in range(10_000):
-        if provider.refresh_count:
-            return
+def until(condition: Callable[[], Any], what: str) -> None:
+    """Look again and again until *condition* holds; fail when it never does."""
+    give_up = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > give_up:
+            pytest.fail(f"did not happen: {what}")
         time.sleep(0.002)
-    pytest.fail("no refresh request arrived")
+
+
+def wait_for_a_request(provider: SimulatedProvider) -> None:
+    until(lambda: provider.refresh_count, "a refresh request")
+
+
+@pytest.fixture
+def held(provider: SimulatedProvider, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """The provider answers a refresh only when this is set, however fast or slow the machine is."""
+    go_on, receive = threading.Event(), provider.receive
+
+    @contextmanager
+    def receive_and_wait(method: str, path: str, **named: Any) -> Iterator[Any]:
+        with receive(method, path, **named) as answer:
+            if provider.refresh_count:
+                go_on.wait(PATIENCE)
+            yield answer
+
+    monkeypatch.setattr(provider, "receive", receive_and_wait)
+    yield go_on
+    go_on.set()
 
 
 class Running:
@@ -91,10 +114,19 @@ class Running:
                 return self.told[-1]
         pytest.fail(f"the worker ended before it told {event!r}: {self.told}")
 
+    def heard(self, number: int) -> bool:
+        """Whether the worker has begun to stop: it handles each signal only once."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
+        [caught] = re.findall(r"^SigCgt:\s+([0-9a-f]+)$", status, re.MULTILINE)
+        return not int(caught, 16) & 1 << (number - 1)
+
     def stop(self, number: int = signal.SIGTERM) -> dict[str, Any]:
         self.process.send_signal(number)
+        return self.ended()
+
+    def ended(self) -> dict[str, Any]:
         stopped = self.until("stopped")
-        assert self.process.wait(timeout=30) == 0
+        assert self.process.wait(timeout=PATIENCE) == 0
         return stopped
 
 
@@ -164,7 +196,7 @@ def test_two_workers_at_once_renew_each_token_once(home, provider):
     connect(home, provider, 24)
     words = ("worker", "--once", "--batch", "4", "-o", "json")
     processes = [start(*words, cwd=home) for _ in range(2)]
-    ended = [process.communicate(timeout=60) for process in processes]
+    ended = [process.communicate(timeout=PATIENCE) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], ended
     done = [json.loads(out)["data"] for out, _ in ended]
     assert sum(each["renewed"] for each in done) == 24, done
@@ -191,15 +223,14 @@ def test_one_of_two_workers_is_stopped_in_the_middle_and_the_other_goes_on(home,
     with httpx.Client(trust_env=False) as client:
         with pytest.raises(httpx.ConnectError):
             client.get(addresses[0])
-        renewed = None
-        for _ in range(3_000):
+
+        def renewed() -> int:
             answer = client.get(addresses[1])
             assert answer.status_code == 200
-            renewed = answer.json()["renewed"]
-            if stopped["renewed"] + renewed == 12:
-                break
-            time.sleep(0.02)
-    assert stopped["renewed"] + workers[1].stop()["renewed"] == 12 == stopped["renewed"] + renewed
+            return int(answer.json()["renewed"])
+
+        until(lambda: stopped["renewed"] + renewed() == 12, "the other worker has renewed the rest")
+    assert stopped["renewed"] + workers[1].stop()["renewed"] == 12
     assert (provider.refresh_count, provider.in_flight_max) == (12, 1)
     assert not any(request.reused for request in provider.requests)
     empty(engine)
@@ -224,22 +255,23 @@ def test_it_works_until_it_is_asked_to_stop(home, provider, working, number):
 
 
 @pytest.mark.requirement("REF-10")
-def test_asked_to_stop_it_lets_a_renewal_end_and_begins_no_other(home, provider, run, working):
+def test_asked_to_stop_it_lets_a_renewal_end_and_begins_no_other(home, provider, run, working, held):
     connect(home, provider, 2)
-    provider.misbehave(Misbehaviour.SLOW, delay=timedelta(seconds=0.5))
     worker = working("--batch", "1")
     wait_for_a_request(provider)
-    assert worker.stop()["renewed"] == 1
+    worker.process.send_signal(signal.SIGTERM)
+    until(lambda: worker.heard(signal.SIGTERM), "the worker has heard the signal")
+    held.set()
+    assert worker.ended()["renewed"] == 1
     assert provider.refresh_count == 1
     assert run("worker", "--once", "-o", "json").data()["renewed"] == 1
     assert not any(request.reused for request in provider.requests)
 
 
 @pytest.mark.requirement("REF-10")
-async def test_a_round_that_takes_too_long_is_left_and_what_was_sent_is_still_stored(home, provider, monkeypatch):
+async def test_a_round_that_takes_too_long_is_left_and_what_was_sent_is_still_stored(home, provider, monkeypatch, held):
     monkeypatch.setattr(worker, "_GRACE", 0)
     await asyncio.to_thread(connect, home, provider, 1)
-    provider.misbehave(Misbehaviour.SLOW, delay=timedelta(seconds=0.3))
     configuration = load(home / "cloud-integrations.toml")
     async with wiring.unstarted_async_manager(configuration) as manager:
         ours = worker.Worker(manager, Screen(Output.JSON), worker.Pace(batch=10, interval=30))
@@ -248,6 +280,7 @@ async def test_a_round_that_takes_too_long_is_left_and_what_was_sent_is_still_st
         ours.stopping.set()
         await working
         assert (ours.totals.rounds, ours.totals.renewed) == (0, 0)
+        held.set()
     make_due(home)
     async with wiring.open_async_manager(configuration) as manager:
         assert (await manager.refresh_due()).renewed == 1

@@ -32,8 +32,8 @@ from .misbehaviour import Misbehaviour
 from .provider_server import ProviderServer
 from .simulated_provider import SimulatedProvider
 
-PATIENT = timedelta(seconds=10)
-HASTY = timedelta(milliseconds=200)
+PATIENT = timedelta(seconds=60)
+HASTY = timedelta(milliseconds=500)
 CANARY = "fake-canary-7f3a9d"
 
 
