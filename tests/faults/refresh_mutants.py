@@ -31,8 +31,8 @@ MUTANTS = {
     ),
     "nobody leases another generation": Mutant(
         file=OPERATIONS,
-        guard="        _THIS,\n        _AT_GENERATION,\n        _REFRESHED,",
-        without="        _THIS,\n        _REFRESHED,",
+        guard='        _THIS,\n        _AT_GENERATION,\n        _i.state != "disabled",\n        or_(',
+        without='        _THIS,\n        _i.state != "disabled",\n        or_(',
         noticed_by=f"{STORE}test_another_generation_or_no_integration_is_not_leased",
     ),
     "a running lease is not taken": Mutant(

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from cloud_integrations.domain.audit import AuditEvent, AuditHead, AuditRecord, chained
 from cloud_integrations.domain.envelope import KeyCheck, KeyState, WrappedKey
-from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
+from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
 from cloud_integrations.domain.integration import DueIntegration, HeldCredential, Integration, Phase, RefreshMarks, State, StoredIntegration
 from cloud_integrations.domain.pending import PendingAuthorization
 from cloud_integrations.domain.rekeying import KeyUsage, SealedRow
@@ -286,6 +286,34 @@ class MemoryStore:
             ][:MAX_HOLDERS]
         )
 
+    def others_renewed(
+        self, provider_id: ProviderId, context_id: ContextId | None, /, *, since: datetime, but: IntegrationId
+    ) -> bool | None:
+        """Say how all other integrations of an OAuth application did since then."""
+        others = [
+            held.marks
+            for held in list(self._tables.integrations.values())
+            if held.facts.provider_id == provider_id and held.facts.context_id == context_id and held.facts.id != but
+        ]
+        if any(marks.refreshed_at is not None and marks.refreshed_at >= since for marks in others):
+            return True
+        return False if any(marks.failed_at is not None and marks.failed_at >= since for marks in others) else None
+
+    def list_unrenewed(
+        self, provider_id: ProviderId, /, *, reason: str | None = None, after: tuple[TenantId, IntegrationId] | None = None, limit: int
+    ) -> tuple[DueIntegration, ...]:
+        """Return integrations that are in state needs_reauth and hold a refresh token, ordered by tenant and id."""
+        found = [
+            _to_renew(held)
+            for key, held in sorted(self._tables.integrations.items())
+            if held.facts.provider_id == provider_id
+            and held.facts.state is State.NEEDS_REAUTH
+            and held.credential.can_refresh
+            and reason in {None, held.facts.reason}
+            and (after is None or key > after)
+        ]
+        return tuple(found[:limit])
+
     def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration, ...]:
         """Return integrations whose time has come, the oldest, and hold them."""
         with self._lock:
@@ -294,15 +322,7 @@ class MemoryStore:
             claimed = [held for *_, held in due[:limit]]
             for held in claimed:
                 _put(self._tables, replace(held, marks=replace(held.marks, due_at=now + hold)))
-        return tuple(
-            DueIntegration(
-                tenant_id=held.facts.tenant_id,
-                integration_id=held.facts.id,
-                provider_id=held.facts.provider_id,
-                generation=held.credential.generation,
-            )
-            for held in claimed
-        )
+        return tuple([_to_renew(held) for held in claimed])
 
     def count_due(self) -> int:
         """Return how many integrations are due and claimed by nobody."""
@@ -439,6 +459,18 @@ class AsyncMemoryStore:
         """See `MemoryStore.find_holders`."""
         return self._store.find_holders(provider_id, fingerprint)
 
+    async def others_renewed(
+        self, provider_id: ProviderId, context_id: ContextId | None, /, *, since: datetime, but: IntegrationId
+    ) -> bool | None:
+        """See `MemoryStore.others_renewed`."""
+        return self._store.others_renewed(provider_id, context_id, since=since, but=but)
+
+    async def list_unrenewed(
+        self, provider_id: ProviderId, /, *, reason: str | None = None, after: tuple[TenantId, IntegrationId] | None = None, limit: int
+    ) -> tuple[DueIntegration, ...]:
+        """See `MemoryStore.list_unrenewed`."""
+        return self._store.list_unrenewed(provider_id, reason=reason, after=after, limit=limit)
+
     async def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration, ...]:
         """See `MemoryStore.claim_due`."""
         return self._store.claim_due(limit=limit, hold=hold)
@@ -564,7 +596,7 @@ def _save_facts(tables: _Tables, change: SaveFacts) -> None:
     if not facts.state.is_refreshed:
         marks = replace(marks, due_at=None)
     elif not change.expected_state.is_refreshed:
-        marks = replace(marks, due_at=held.facts.expires_at if held.credential.can_refresh else None)
+        marks = replace(marks, due_at=held.facts.expires_at if held.credential.can_refresh else None, refused_since=None)
     _put(tables, replace(held, facts=written, marks=marks))
 
 
@@ -592,7 +624,7 @@ def _take_lease(tables: _Tables, change: TakeLease, now: datetime) -> None:
     delay = change.takeover_delay if marks.phase in _IN_FLIGHT else timedelta()
     _unless_stale(
         held.credential.generation == change.expected_generation
-        and held.facts.state.is_refreshed
+        and _is_renewed(held.facts.state, change)
         and (marks.lease_until is None or marks.lease_until + delay < now)
     )
     taken = replace(
@@ -609,7 +641,7 @@ def _take_lease(tables: _Tables, change: TakeLease, now: datetime) -> None:
 def _mark_sent(tables: _Tables, change: MarkSent, now: datetime) -> None:
     held = _leased(tables, change)
     until = held.marks.lease_until
-    _unless_stale(until is not None and until > now + change.needed and held.facts.state.is_refreshed)
+    _unless_stale(until is not None and until > now + change.needed and _is_renewed(held.facts.state, change))
     _put(tables, replace(held, marks=replace(held.marks, phase=Phase.SENT, sent_at=held.marks.sent_at or now)))
 
 
@@ -648,6 +680,8 @@ def _save_renewal(tables: _Tables, change: SaveRenewal) -> None:
         attempts=0,
         next_attempt_at=None,
         last_error=None,
+        failed_at=None,
+        refused_since=None,
         refreshed_at=change.refreshed_at,
         due_at=None if switched_off else change.due_at,
     )
@@ -669,6 +703,8 @@ def _settle_attempt(tables: _Tables, change: SettleAttempt) -> None:
         attempts=marks.attempts + change.count_attempt,
         next_attempt_at=change.next_attempt_at,
         last_error=change.error,
+        failed_at=change.failed_at,
+        refused_since=change.refused_since,
         due_at=change.due_at if change.state.is_refreshed else None,
     )
     facts = replace(held.facts, state=change.state, reason=change.reason, state_since=change.state_since)
@@ -850,6 +886,17 @@ def _leased(tables: _Tables, change: MarkSent | SettleAttempt) -> StoredIntegrat
         (marks.lease_token, marks.attempt_id, held.credential.generation) == (change.lease_token, change.attempt_id, change.generation)
     )
     return held
+
+
+def _is_renewed(state: State, change: TakeLease | MarkSent) -> bool:
+    return state.is_refreshed or (change.asks_again and state is State.NEEDS_REAUTH)
+
+
+def _to_renew(held: StoredIntegration) -> DueIntegration:
+    facts = held.facts
+    return DueIntegration(
+        tenant_id=facts.tenant_id, integration_id=facts.id, provider_id=facts.provider_id, generation=held.credential.generation
+    )
 
 
 def _unless_stale(fresh: bool, /) -> None:  # noqa: FBT001 - reads as a sentence: "unless stale (this holds)"

@@ -177,6 +177,10 @@ class RefreshMarks:
     attempts: int = 0
     next_attempt_at: datetime | None = None
     last_error: str | None = None
+    failed_at: datetime | None = None
+    """When the last attempt ended that brought no tokens; None: there was none since the last success."""
+    refused_since: datetime | None = None
+    """Since when the provider answers each attempt with a refusal that names no reason of ours; time without answers is left out."""
     refreshed_at: datetime | None = None
     due_at: datetime | None = None
     """When the worker should renew it."""
@@ -199,6 +203,8 @@ class HeldCredential:
     sealed_secret: bytes | None = field(repr=False)
     """The second half of an API key."""
     can_refresh: bool
+    in_doubt: bool
+    """A refresh request is out, or nobody knows how one ended."""
     obtained_at: datetime
     """When the access token came."""
     expires_at: datetime | None
@@ -233,6 +239,7 @@ class StoredIntegration:
             sealed=credential.api_key if facts.auth_type is AuthType.API_KEY else credential.access_token,
             sealed_secret=credential.api_secret,
             can_refresh=credential.can_refresh,
+            in_doubt=self.marks.sent_at is not None,
             obtained_at=self.marks.refreshed_at or facts.created_at,
             expires_at=facts.expires_at,
             scopes=facts.scopes,
@@ -243,7 +250,7 @@ class StoredIntegration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueIntegration:
-    """An integration whose time to be renewed has come, as a worker claims it."""
+    """An integration that is to be renewed: its time has come, or somebody asks for it."""
 
     tenant_id: TenantId
     integration_id: IntegrationId

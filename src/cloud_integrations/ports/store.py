@@ -19,7 +19,7 @@ from uuid import UUID
 
 from cloud_integrations.domain.audit import AuditEvent, AuditHead, AuditRecord
 from cloud_integrations.domain.envelope import KeyCheck, WrappedKey
-from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
+from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
 from cloud_integrations.domain.integration import (
     DueIntegration,
     HeldCredential,
@@ -60,7 +60,7 @@ class SaveFacts:
     """Write name, state, state_since, reason and updated_at of *facts*; the credential is not touched.
 
     A state that is not refreshed (disabled, needs_reauth) has no due time; coming out of one, what can be refreshed is due
-    when its token ends.  `IntegrationNotFoundError` if it is gone; `StaleWriteError` if its state is no longer `expected_state`.
+    when its token ends, and `refused_since` is emptied.  `IntegrationNotFoundError` if it is gone; `StaleWriteError` if its state is no longer `expected_state`.
     """
 
     facts: Integration
@@ -100,7 +100,8 @@ class TakeLease:
     `lease_token` goes up by one and `lease_until` is the store's clock plus `length`, if the
     generation is still `expected_generation`, the state is active, retry or unknown, and no lease
     is running: `lease_until` is empty or passed, by `takeover_delay` where the phase is `sent` or
-    `unknown`.  Otherwise `StaleWriteError`.  Read the row again to learn the lease number.
+    `unknown`.  With `asks_again` the state may be needs_reauth, too, and stays so until tokens come.
+    Otherwise `StaleWriteError`.  Read the row again to learn the lease number.
     """
 
     tenant_id: TenantId
@@ -110,6 +111,7 @@ class TakeLease:
     owner: str
     length: timedelta
     takeover_delay: timedelta
+    asks_again: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +119,8 @@ class MarkSent:
     """Say that the request is about to leave (T2): phase `sent`, and `sent_at` the store's clock, unless it says something earlier.
 
     Only with the lease (its number and `attempt_id`) and generation, with more than `needed` left of it, and in a state that is
-    refreshed: what was switched off since the lease is not asked for.  Otherwise `StaleWriteError`.
+    refreshed (with `asks_again`, also needs_reauth): what was switched off since the lease is not asked for.
+    Otherwise `StaleWriteError`.
     """
 
     tenant_id: TenantId
@@ -126,6 +129,7 @@ class MarkSent:
     attempt_id: str
     generation: int
     needed: timedelta
+    asks_again: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +138,7 @@ class SaveRenewal:
 
     Writes the credential (whose generation is the next; the fingerprint of its account stays), scopes, expires_at,
     reconnect_before, variables, state active, state_since, reason none, updated_at, `refreshed_at`, `due_at`, phase idle,
-    attempts 0, no error, `writer_lease = lease_token`; the lease ends, and `sent_at` is emptied, unless a later attempt has them.
+    attempts 0, no error, no `failed_at`, no `refused_since`, `writer_lease = lease_token`; the lease ends, and `sent_at` is emptied, unless a later attempt has them.
     Only where `writer_lease < lease_token`, the generation is `credential.generation - 1` and the state is not disabled;
     otherwise `StaleWriteError`; `IntegrationNotFoundError` if the row is gone.  A row that a later attempt marked needs_reauth is
     taken back only if `takes_back` says that its refusal leaves these tokens good; otherwise `StaleWriteError`.
@@ -173,6 +177,8 @@ class SettleAttempt:
     error: str | None
     next_attempt_at: datetime | None
     due_at: datetime | None = None
+    failed_at: datetime | None = None
+    refused_since: datetime | None = None
     count_attempt: bool = True
 
 
@@ -464,6 +470,24 @@ class AsyncStore(Protocol):
         """
         ...
 
+    async def others_renewed(
+        self, provider_id: ProviderId, context_id: ContextId | None, /, *, since: datetime, but: IntegrationId
+    ) -> bool | None:
+        """Say how all other integrations of an OAuth application did since then; whatever their tenants.
+
+        True: one was renewed or connected.  False: none was, though one was tried (its `failed_at`).  None: none was tried.
+        """
+        ...
+
+    async def list_unrenewed(
+        self, provider_id: ProviderId, /, *, reason: str | None = None, after: tuple[TenantId, IntegrationId] | None = None, limit: int
+    ) -> tuple[DueIntegration, ...]:
+        """Return integrations with this provider, of all tenants, that are in state needs_reauth and hold a refresh token.
+
+        Those beyond *after*, ordered by tenant and id as the database compares them; with *reason*, those that have it.
+        """
+        ...
+
     async def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration, ...]:
         """Return the *limit* integrations that have been due for longest, in no order, and hold them.
 
@@ -546,6 +570,14 @@ class Store(Protocol):
     def list_revocations(self, tenant_id: TenantId, provider_id: ProviderId, /, *, limit: int) -> tuple[Revocation, ...]: ...
 
     def find_holders(self, provider_id: ProviderId, fingerprint: bytes, /) -> tuple[tuple[TenantId, IntegrationId], ...]: ...
+
+    def others_renewed(
+        self, provider_id: ProviderId, context_id: ContextId | None, /, *, since: datetime, but: IntegrationId
+    ) -> bool | None: ...
+
+    def list_unrenewed(
+        self, provider_id: ProviderId, /, *, reason: str | None = None, after: tuple[TenantId, IntegrationId] | None = None, limit: int
+    ) -> tuple[DueIntegration, ...]: ...
 
     def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration, ...]: ...
 

@@ -652,6 +652,69 @@ def renewed(facts: Integration, /, **changes: Any) -> SaveRenewal:
 
 
 class _Leases(_Contract):
+    def test_an_operator_may_have_a_refused_grant_asked_again_but_not_a_closed_one(self, door: Door, facts: Integration) -> None:
+        refused_grant = replace(facts, state=State.NEEDS_REAUTH, reason="revoked")
+        door.apply(SaveFacts(facts=refused_grant, expected_state=State.ACTIVE))
+        with pytest.raises(StaleWriteError):
+            door.apply(lease(facts))
+        door.apply(lease(facts, asks_again=True))
+        with pytest.raises(StaleWriteError):
+            door.apply(sent(facts))
+        door.apply(sent(facts, asks_again=True))
+        stored = door.find_integration(ACME, facts.id)
+        assert (stored.facts.state, stored.facts.reason, stored.marks.phase) == (State.NEEDS_REAUTH, "revoked", Phase.SENT)
+        door.apply(renewed(facts))
+        stored = door.find_integration(ACME, facts.id)
+        assert (stored.facts.state, stored.facts.reason) == (State.ACTIVE, None)
+        assert stored.marks.due_at == START + timedelta(minutes=100)
+
+    def test_what_is_switched_off_is_not_asked_again_by_anybody(self, door: Door, facts: Integration) -> None:
+        door.apply(lease(facts))
+        door.apply(SaveFacts(facts=replace(facts, state=State.DISABLED), expected_state=State.ACTIVE))
+        for change in (lease(facts, attempt_id="attempt-2", asks_again=True), sent(facts, asks_again=True)):
+            with pytest.raises(StaleWriteError):
+                door.apply(change)
+
+    def test_failures_say_since_when_until_tokens_come(self, door: Door, facts: Integration) -> None:
+        door.apply(lease(facts))
+        door.apply(settled(facts, failed_at=START + SECOND, refused_since=START))
+        marks = door.find_integration(ACME, facts.id).marks
+        assert (marks.failed_at, marks.refused_since) == (START + SECOND, START)
+        door.apply(lease(facts, attempt_id="attempt-2"))
+        marks = door.find_integration(ACME, facts.id).marks
+        assert (marks.failed_at, marks.refused_since) == (START + SECOND, START)
+        door.apply(renewed(facts, lease_token=2, attempt_id="attempt-2"))
+        marks = door.find_integration(ACME, facts.id).marks
+        assert (marks.failed_at, marks.refused_since) == (None, None)
+
+    def test_switching_off_and_on_begins_the_count_of_refusals_anew(self, door: Door, facts: Integration) -> None:
+        door.apply(lease(facts))
+        door.apply(settled(facts, failed_at=START, refused_since=START))
+        for state, before in ((State.DISABLED, State.RETRY), (State.RETRY, State.DISABLED)):
+            door.apply(SaveFacts(facts=replace(facts, state=state), expected_state=before))
+        marks = door.find_integration(ACME, facts.id).marks
+        assert (marks.failed_at, marks.refused_since) == (START, None)
+
+    def test_a_reconnect_forgets_failures(self, door: Door, facts: Integration) -> None:
+        door.apply(lease(facts))
+        door.apply(settled(facts, failed_at=START, refused_since=START))
+        door.apply(ReplaceCredential(facts=facts, credential=a_credential(2), expected_generation=1))
+        marks = door.find_integration(ACME, facts.id).marks
+        assert (marks.failed_at, marks.refused_since, marks.last_error) == (None, None, None)
+
+    def test_the_narrow_read_says_whether_a_request_is_out_or_its_outcome_unknown(self, door: Door, facts: Integration) -> None:
+        seen = [door.find_credential(ACME, PROVIDER).in_doubt]
+        for change in (
+            lease(facts),
+            sent(facts),
+            settled(facts, state=State.UNKNOWN),
+            lease(facts, attempt_id="attempt-2"),
+            renewed(facts, lease_token=2, attempt_id="attempt-2"),
+        ):
+            door.apply(change)
+            seen.append(door.find_credential(ACME, PROVIDER).in_doubt)
+        assert seen == [False, False, True, True, True, False]
+
     def test_a_lease_says_who_has_it_and_until_when(self, door: Door, facts: Integration, clock: FixedClock) -> None:
         door.apply(lease(facts))
         marks = door.find_integration(ACME, facts.id).marks
@@ -965,6 +1028,67 @@ def everyone_due(door: Any, number: int) -> list[Integration]:
     add_sealing_keys(door, *(facts.tenant_id for facts in added))
     door.apply(*[AddIntegration(facts=facts, credential=a_credential(), due_at=START + n * SECOND) for n, facts in enumerate(added)])
     return added
+
+
+class _Others(_Contract):
+    def test_the_others_of_an_application_were_renewed_or_tried_or_neither(self, door: Door, facts: Integration) -> None:
+        since = START + timedelta(minutes=1)
+
+        def others(of: IntegrationId = facts.id, **changes: Any) -> bool | None:
+            asked = {"provider_id": PROVIDER, "context_id": facts.context_id, "since": since, **changes}
+            answer: bool | None = door.others_renewed(asked["provider_id"], asked["context_id"], since=asked["since"], but=of)
+            return answer
+
+        assert others() is None
+        other = an_integration(GLOBEX)
+        door.apply(AddIntegration(facts=other, credential=a_credential()))
+        assert others() is None
+        assert others(since=START) is True
+        door.apply(lease(other))
+        door.apply(settled(other, failed_at=since))
+        assert others() is False
+        assert others(other.id) is None
+        door.apply(lease(other, attempt_id="attempt-2"))
+        door.apply(renewed(other, lease_token=2, attempt_id="attempt-2", refreshed_at=since))
+        assert others() is True
+        assert others(since=since + INSTANT) is None
+        assert others(context_id=uuid4()) is None
+        assert others(context_id=None) is None
+        assert others(provider_id=ProviderId(uuid4())) is None
+
+    def test_an_application_without_an_id_is_its_providers(self, door: Door, facts: Integration) -> None:
+        other = an_integration(GLOBEX, context_id=None)
+        door.apply(AddIntegration(facts=other, credential=a_credential()))
+        assert door.others_renewed(PROVIDER, None, since=START, but=facts.id) is True
+        assert door.others_renewed(PROVIDER, facts.context_id, since=START, but=facts.id) is None
+
+    def test_what_waits_for_a_reconnect_and_could_be_renewed_is_listed_tenant_by_tenant(self, door: Door, facts: Integration) -> None:
+        tenants = [TenantId(f"tenant-{number}") for number in range(6)]
+        add_sealing_keys(door, *tenants)
+        rows = [an_integration(tenant_id) for tenant_id in tenants]
+        without = replace(a_credential(), refresh_token=None, refresh_fingerprint=None)
+        for row, state, reason in zip(
+            rows,
+            [State.NEEDS_REAUTH, State.NEEDS_REAUTH, State.NEEDS_REAUTH, State.DISABLED, State.RETRY, State.NEEDS_REAUTH],
+            ["revoked", "refused_for_days", "revoked", None, None, "expired"],
+            strict=True,
+        ):
+            door.apply(
+                AddIntegration(
+                    facts=replace(row, state=state, reason=reason), credential=without if reason == "expired" else a_credential()
+                )
+            )
+        wanted = [due(row) for row in rows[:3]]
+        listed = door.list_unrenewed(PROVIDER, limit=10)
+        assert sorted(listed, key=lambda each: each.tenant_id) == wanted
+        assert [each.tenant_id for each in door.list_unrenewed(PROVIDER, reason="revoked", limit=10)] == ["tenant-0", "tenant-2"]
+        pages = []
+        after = None
+        while page := door.list_unrenewed(PROVIDER, after=after, limit=1):
+            pages += page
+            after = (page[0].tenant_id, page[0].integration_id)
+        assert tuple(pages) == listed
+        assert door.list_unrenewed(ProviderId(uuid4()), limit=10) == ()
 
 
 class _Due(_Contract):
@@ -1920,6 +2044,7 @@ class StoreContract(
     _Tenants,
     _Leases,
     _Due,
+    _Others,
     _Pending,
     _Keys,
     _Fence,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, assert_never
 
@@ -35,7 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from cloud_integrations.domain.audit import GENESIS, Actor, AuditEvent, AuditHead, AuditRecord, Outcome, chained
-from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
+from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
 from cloud_integrations.domain.integration import (
     AccountFacts,
     DueIntegration,
@@ -150,6 +150,8 @@ _HELD = (
     _i.attempts,
     _i.next_attempt_at,
     _i.last_error,
+    _i.failed_at,
+    _i.refused_since,
     _i.refreshed_at,
     _i.due_at,
     NOW,
@@ -165,6 +167,7 @@ _FIND_CREDENTIAL = select(
     func.coalesce(_i.access_token, _i.api_key),
     _i.api_secret,
     _i.refresh_token.is_not(None),
+    _i.sent_at.is_not(None),
     func.coalesce(_i.refreshed_at, _i.created_at),
     _i.expires_at,
     _i.scopes,
@@ -179,13 +182,31 @@ _FIND_HOLDERS = union(
         for column in (_i.access_fingerprint, _i.refresh_fingerprint, _i.account_fingerprint)
     ]
 ).limit(MAX_HOLDERS)
+_OTHERS_OF_APPLICATION = and_(_i.provider_id == bindparam("if_provider"), _i.integration_id != bindparam("if_id"))
+_OTHERS_RENEWED = select(
+    func.max(case((_i.refreshed_at >= bindparam("if_since"), 1), else_=0)),
+    func.max(case((_i.failed_at >= bindparam("if_since"), 1), else_=0)),
+).where(_OTHERS_OF_APPLICATION)
+_OTHERS_RENEWED_OF_CONTEXT = _OTHERS_RENEWED.where(_i.context_id == bindparam("if_context"))
+_OTHERS_RENEWED_OF_NONE = _OTHERS_RENEWED.where(_i.context_id.is_(None))
+_LIST_UNRENEWED = (
+    select(_i.tenant_id, _i.integration_id, _i.provider_id, _i.generation)
+    .where(_i.provider_id == bindparam("if_provider"), _i.state == State.NEEDS_REAUTH.value, _i.refresh_token.is_not(None))
+    .order_by(_i.tenant_id, _i.integration_id)
+    .limit(bindparam("count"))
+)
+_BEYOND = or_(
+    _i.tenant_id > bindparam("after_tenant"), and_(_i.tenant_id == bindparam("after_tenant"), _i.integration_id > bindparam("after_id"))
+)
 _INTEGRATION_EXISTS = select(literal(1)).where(_THIS)
 
 _ADD_INTEGRATION = insert(schema.integration)
 _REFRESHED = _i.state.in_([state.value for state in State if state.is_refreshed])
 _SAVE_FACTS = update(schema.integration).where(_THIS, _i.state == bindparam("if_state"))
 _SAVE_FACTS_NOT_DUE = _SAVE_FACTS.values(due_at=null())
-_SAVE_FACTS_DUE_AT_THE_END = _SAVE_FACTS.values(due_at=case((_i.refresh_token.is_not(None), _i.expires_at), else_=null()))
+_SAVE_FACTS_DUE_AT_THE_END = _SAVE_FACTS.values(
+    due_at=case((_i.refresh_token.is_not(None), _i.expires_at), else_=null()), refused_since=null()
+)
 _REPLACE_CREDENTIAL = (
     update(schema.integration)
     .where(_THIS, _AT_GENERATION, _i.state != "disabled")
@@ -195,21 +216,23 @@ _ERASE_INTEGRATION = delete(schema.integration).where(_THIS, _AT_GENERATION)
 
 _IN_FLIGHT = _i.phase.in_(("sent", "unknown"))
 _REST_AFTER_SENDING = case((_IN_FLIGHT, bindparam("if_delay")), else_=0)
-_TAKE_LEASE = (
+_TAKE_ANY_LEASE = (
     update(schema.integration)
     .where(
         _THIS,
         _AT_GENERATION,
-        _REFRESHED,
+        _i.state != "disabled",
         or_(_i.lease_until.is_(None), _i.lease_until + _REST_AFTER_SENDING < NOW),
     )
     .values(lease_token=_i.lease_token + 1, lease_until=NOW + bindparam("set_length"))
 )
-_MARK_SENT = (
+_TAKE_LEASE = _TAKE_ANY_LEASE.where(_REFRESHED)
+_MARK_ANY_SENT = (
     update(schema.integration)
-    .where(_THIS, _WITH_LEASE, _AT_GENERATION, _REFRESHED, _i.lease_until > NOW + bindparam("if_needed"))
+    .where(_THIS, _WITH_LEASE, _AT_GENERATION, _i.state != "disabled", _i.lease_until > NOW + bindparam("if_needed"))
     .values(phase="sent", sent_at=func.coalesce(_i.sent_at, NOW))
 )
+_MARK_SENT = _MARK_ANY_SENT.where(_REFRESHED)
 _SAVE_RENEWAL = (
     update(schema.integration)
     .where(_THIS, _i.writer_lease < bindparam("if_lease"), _AT_GENERATION)
@@ -249,6 +272,7 @@ def find_credential(connection: Connection, tenant_id: TenantId, provider_id: Pr
         sealed,
         sealed_secret,
         can_refresh,
+        in_doubt,
         obtained_at,
         expires_at,
         scopes,
@@ -267,6 +291,7 @@ def find_credential(connection: Connection, tenant_id: TenantId, provider_id: Pr
         sealed=sealed,
         sealed_secret=sealed_secret,
         can_refresh=bool(can_refresh),
+        in_doubt=bool(in_doubt),
         obtained_at=moment(obtained_at),
         expires_at=moment_or_none(expires_at),
         scopes=_words(scopes),
@@ -279,6 +304,37 @@ def find_holders(connection: Connection, provider_id: ProviderId, fingerprint: b
     """Return which integrations have this fingerprint as that of a token or of their account."""
     rows = connection.execute(_FIND_HOLDERS, {"if_provider": provider_id, "if_fingerprint": fingerprint})
     return tuple([(tenant_id, integration_id) for tenant_id, integration_id in rows])
+
+
+def others_renewed(
+    connection: Connection, provider_id: ProviderId, context_id: ContextId | None, *, since: datetime, but: IntegrationId
+) -> bool | None:
+    """Say how all other integrations of an OAuth application did since then."""
+    where: dict[str, Any] = {"if_provider": provider_id, "if_id": but, "if_since": micros(since)}
+    if context_id is None:
+        row = connection.execute(_OTHERS_RENEWED_OF_NONE, where).one()
+    else:
+        row = connection.execute(_OTHERS_RENEWED_OF_CONTEXT, {**where, "if_context": context_id}).one()
+    renewed, failed = row
+    if renewed:
+        return True
+    return False if failed else None
+
+
+def list_unrenewed(
+    connection: Connection, provider_id: ProviderId, *, reason: str | None, after: tuple[TenantId, IntegrationId] | None, limit: int
+) -> tuple[DueIntegration, ...]:
+    """Return integrations that are in state needs_reauth and hold a refresh token, ordered by tenant and id."""
+    statement, named = _LIST_UNRENEWED, {"if_provider": provider_id, "count": limit}
+    if reason is not None:
+        statement, named = statement.where(_i.reason == bindparam("if_reason")), {**named, "if_reason": reason}
+    if after is not None:
+        statement, named = statement.where(_BEYOND), {**named, "after_tenant": after[0], "after_id": after[1]}
+    return tuple([_to_renew(row) for row in connection.execute(statement, named)])
+
+
+def _to_renew(row: AnyRow) -> DueIntegration:
+    return DueIntegration(tenant_id=row[0], integration_id=row[1], provider_id=row[2], generation=row[3])
 
 
 def list_integrations(connection: Connection, tenant_id: TenantId) -> tuple[Integration, ...]:
@@ -350,6 +406,8 @@ def _replace_credential(connection: Connection, change: ReplaceCredential) -> No
             "attempts": 0,
             "next_attempt_at": None,
             "last_error": None,
+            "failed_at": None,
+            "refused_since": None,
             "refreshed_at": micros(facts.updated_at),
             "due_at": micros_or_none(change.due_at) if facts.state.is_refreshed else None,
         },
@@ -365,7 +423,7 @@ def _erase_integration(connection: Connection, change: EraseIntegration) -> None
 
 def _take_lease(connection: Connection, change: TakeLease) -> None:
     written = connection.execute(
-        _TAKE_LEASE,
+        _TAKE_ANY_LEASE if change.asks_again else _TAKE_LEASE,
         {
             "if_tenant": change.tenant_id,
             "if_id": change.integration_id,
@@ -382,7 +440,8 @@ def _take_lease(connection: Connection, change: TakeLease) -> None:
 
 
 def _mark_sent(connection: Connection, change: MarkSent) -> None:
-    written = connection.execute(_MARK_SENT, {**_own_attempt(change), "if_needed": length(change.needed), "clock": given_time(connection)})
+    statement = _MARK_ANY_SENT if change.asks_again else _MARK_SENT
+    written = connection.execute(statement, {**_own_attempt(change), "if_needed": length(change.needed), "clock": given_time(connection)})
     unless_stale(written.rowcount == 1)
 
 
@@ -419,6 +478,8 @@ def _save_renewal(connection: Connection, change: SaveRenewal) -> None:
             "attempts": 0,
             "next_attempt_at": None,
             "last_error": None,
+            "failed_at": None,
+            "refused_since": None,
             "refreshed_at": micros(change.refreshed_at),
         },
     )
@@ -437,6 +498,8 @@ def _settle_attempt(connection: Connection, change: SettleAttempt) -> None:
             "reason": change.reason,
             "state_since": micros(change.state_since),
             "last_error": change.error,
+            "failed_at": micros_or_none(change.failed_at),
+            "refused_since": micros_or_none(change.refused_since),
             "next_attempt_at": micros_or_none(change.next_attempt_at),
             "due_at": micros_or_none(change.due_at) if change.state.is_refreshed else None,
             **({} if change.state is State.UNKNOWN else {"sent_at": None}),
@@ -560,6 +623,8 @@ def _held(row: AnyRow) -> StoredIntegration:
         attempts,
         next_attempt_at,
         last_error,
+        failed_at,
+        refused_since,
         refreshed_at,
         due_at,
         read_at,
@@ -588,6 +653,8 @@ def _held(row: AnyRow) -> StoredIntegration:
             attempts=attempts,
             next_attempt_at=moment_or_none(next_attempt_at),
             last_error=last_error,
+            failed_at=moment_or_none(failed_at),
+            refused_since=moment_or_none(refused_since),
             refreshed_at=moment_or_none(refreshed_at),
             due_at=moment_or_none(due_at),
         ),
@@ -653,7 +720,7 @@ def claim_due(connection: Connection, front: DueFront, *, limit: int, hold: time
     if since and not is_full:
         rows = [*rows, *_claim_since(connection, 0, limit=limit - len(rows), hold=hold)]
     front.since = max(row.due_at for row in rows) if is_full else 0
-    return tuple([DueIntegration(tenant_id=row[0], integration_id=row[1], provider_id=row[2], generation=row[3]) for row in rows])
+    return tuple([_to_renew(row) for row in rows])
 
 
 def _claim_since(connection: Connection, since: int, *, limit: int, hold: timedelta) -> Sequence[AnyRow]:

@@ -101,6 +101,8 @@ integration = Table(
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_at", BigInteger),
     Column("last_error", _text(255)),
+    Column("failed_at", BigInteger),
+    Column("refused_since", BigInteger),
     Column("refreshed_at", BigInteger),
     Column("due_at", BigInteger),
     PrimaryKeyConstraint("tenant_id", "integration_id", name="ci_integration_pk"),

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from cloud_integrations.domain.audit import AuditHead, AuditRecord
 from cloud_integrations.domain.envelope import KeyCheck, WrappedKey
-from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
+from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
 from cloud_integrations.domain.integration import DueIntegration, HeldCredential, Integration, StoredIntegration
 from cloud_integrations.domain.pending import PendingAuthorization
 from cloud_integrations.domain.rekeying import KeyUsage, SealedRow
@@ -157,6 +157,18 @@ class SqlAlchemyStore:
         """Return which integrations have this fingerprint as that of a token or of their account."""
         return self._engine.read(operations.find_holders, provider_id, fingerprint)
 
+    def others_renewed(
+        self, provider_id: ProviderId, context_id: ContextId | None, /, *, since: datetime, but: IntegrationId
+    ) -> bool | None:
+        """Say how all other integrations of an OAuth application did since then."""
+        return self._engine.read(operations.others_renewed, provider_id, context_id, since=since, but=but)
+
+    def list_unrenewed(
+        self, provider_id: ProviderId, /, *, reason: str | None = None, after: tuple[TenantId, IntegrationId] | None = None, limit: int
+    ) -> tuple[DueIntegration, ...]:
+        """Return integrations that are in state needs_reauth and hold a refresh token, ordered by tenant and id."""
+        return self._engine.read(operations.list_unrenewed, provider_id, reason=reason, after=after, limit=limit)
+
     def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration, ...]:
         """Return the integrations that have been due for longest, in no order, and hold them."""
         return self._engine.write(operations.claim_due, self._front, limit=limit, hold=hold)
@@ -294,6 +306,18 @@ class AsyncSqlAlchemyStore:
     async def find_holders(self, provider_id: ProviderId, fingerprint: bytes, /) -> tuple[tuple[TenantId, IntegrationId], ...]:
         """Return which integrations have this fingerprint as that of a token or of their account."""
         return await self._engine.read(operations.find_holders, provider_id, fingerprint)
+
+    async def others_renewed(
+        self, provider_id: ProviderId, context_id: ContextId | None, /, *, since: datetime, but: IntegrationId
+    ) -> bool | None:
+        """Say how all other integrations of an OAuth application did since then."""
+        return await self._engine.read(operations.others_renewed, provider_id, context_id, since=since, but=but)
+
+    async def list_unrenewed(
+        self, provider_id: ProviderId, /, *, reason: str | None = None, after: tuple[TenantId, IntegrationId] | None = None, limit: int
+    ) -> tuple[DueIntegration, ...]:
+        """Return integrations that are in state needs_reauth and hold a refresh token, ordered by tenant and id."""
+        return await self._engine.read(operations.list_unrenewed, provider_id, reason=reason, after=after, limit=limit)
 
     async def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration, ...]:
         """Return the integrations that have been due for longest, in no order, and hold them."""

@@ -79,6 +79,8 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("next_attempt_at", sa.BigInteger),
         sa.Column("last_error", _text(255)),
+        sa.Column("failed_at", sa.BigInteger),
+        sa.Column("refused_since", sa.BigInteger),
         sa.Column("refreshed_at", sa.BigInteger),
         sa.Column("due_at", sa.BigInteger),
         sa.PrimaryKeyConstraint("tenant_id", "integration_id", name="ci_integration_pk"),
