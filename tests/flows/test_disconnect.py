@@ -333,6 +333,23 @@ async def test_each_failure_waits_longer_up_to_an_hour(world, door):
         assert middle * 0.75 <= wait <= middle * 1.25
 
 
+async def test_the_wait_that_a_provider_asks_for_holds_for_revocations_too(world, door):
+    held = await world.connect()
+    asked = timedelta(minutes=50)
+    world.provider.misbehave(Misbehaviour.RATE_LIMITED, endpoint="revoke", times=None, retry_after=asked)
+    await door.remove(ACME, held.id)
+    world.pass_(minutes=49)
+    assert (await door.retry_revocations()).waiting == 2
+    assert {entry.attempts for entry in world.rows._tables.revocations.values()} == {1}
+    world.pass_(minutes=2)
+    assert (await door.retry_revocations()).delayed == 2
+    for entry in world.rows._tables.revocations.values():
+        assert entry.next_attempt_at >= world.clock.now() + asked
+    world.provider.behave()
+    world.pass_(minutes=51)
+    assert (await door.retry_revocations()).revoked == 2
+
+
 async def test_after_thirty_days_it_is_given_up_and_recorded(world, door):
     await removed_while_down(world, door)
     world.pass_(days=30)

@@ -148,6 +148,11 @@ def test_a_wait_in_the_body_is_seconds_or_a_text_with_units(value, wait):
     assert wait_of({"wait_path": "retry_after"}, body={"retry_after": value}) == wait
 
 
+def test_a_wait_may_stand_in_any_member_of_a_list():
+    body = {"error": {"details": [{"reason": "RATE_LIMIT_EXCEEDED"}, {"retryDelay": "12.5s"}]}}
+    assert wait_of({"wait_path": "error.details.*.retryDelay"}, body=body) == 12.5
+
+
 def test_a_reset_and_an_assumed_wait_are_for_limits_alone():
     limits = {"reset": "X-Reset", "reset_format": "delta_s", "assumed_wait": 60}
     assert wait_of(limits, status=503, x_reset="60") is None

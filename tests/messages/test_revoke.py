@@ -103,7 +103,7 @@ def test_the_hint_may_be_left_out(make_client):
 @pytest.mark.parametrize(
     ("status", "outcome"), [(200, "revoked"), (204, "revoked"), (302, "failed"), (400, "failed"), (401, "failed"), (503, "failed")]
 )
-@pytest.mark.parametrize("body", [b"", b"{}", b"<html>"])
+@pytest.mark.parametrize("body", [b"", b" \r\n", b"{}", b"[]", b"true", b"OK", b'{"error": null, "errors": []}'])
 def test_a_token_is_gone_only_where_the_provider_says_so(make_client, answer, status, outcome, body):
     assert read_revocation(make_client(revoke={"url": URL}), answer(body, status=status)) == outcome
 
@@ -113,6 +113,10 @@ def test_a_token_is_gone_only_where_the_provider_says_so(make_client, answer, st
     [
         (400, {"error": "invalid_token"}, "revoked"),
         (400, {"error": "invalid_request"}, "failed"),
+        (200, {"error": "invalid_token"}, "revoked"),
+        (401, {"error": "invalid_client"}, "failed"),
+        (429, {"error": "invalid_token"}, "failed"),
+        (503, {"error": "invalid_token"}, "failed"),
         (503, {"error": "temporarily_unavailable"}, "failed"),
     ],
 )
@@ -150,3 +154,55 @@ def test_success_may_be_said_in_the_body(make_client, answer, body, outcome):
 def test_a_token_that_was_dead_before_is_a_success(make_client, answer, auth, rule, outcome):
     client = make_client(provider={"error_rules": [rule]}, revoke={"url": URL, "auth": auth})
     assert read_revocation(client, answer({"error": "token_revoked", "codes": [6, 7]}, status=401)) == outcome
+
+
+@pytest.mark.requirement("OAU-050")
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": "unsupported_token_type"},
+        {"error": {"message": "no"}},
+        {"errors": [{"code": 1}]},
+        b"error=unsupported_token_type",
+        b"state=a&error=server_error",
+        b"<html>Sign in</html>",
+        b"\xef\xbb\xbf  <!doctype html>",
+        b'<?xml version="1.0"?><error/>',
+        b'{"error": "unsupported_token_type"',
+        b'{"ok": true, "ok": false}',
+        b"{" + b" " * 70_000 + b"}",
+    ],
+)
+@pytest.mark.parametrize("status", [200, 204])
+@pytest.mark.parametrize("content_type", ["application/json", "text/html", ""])
+def test_an_error_or_a_page_under_a_status_of_success_is_no_revocation(make_client, answer, body, status, content_type):
+    response = answer(body, status=status, content_type=content_type)
+    assert read_revocation(make_client(revoke={"url": URL}), response) == "failed"
+    cheerful = {"url": URL, "success": [{"path": "nothing", "absent": True}]}
+    assert read_revocation(make_client(revoke=cheerful), response) == "failed"
+
+
+@pytest.mark.requirement("OAU-050")
+@pytest.mark.parametrize(
+    ("facts", "status", "body", "outcome"),
+    [
+        ({"gone_statuses": [404]}, 404, {"message": "Not Found"}, "revoked"),
+        ({"gone_statuses": [404]}, 404, b"<html>", "revoked"),
+        ({"gone_statuses": [404]}, 400, {}, "failed"),
+        ({"gone_statuses": [404]}, 503, {}, "failed"),
+        ({"gone": [{"path": "code", "equals": 190}]}, 400, {"code": 190}, "revoked"),
+        ({"gone": [{"path": "code", "equals": 190}]}, 200, {"code": 190, "error": "x"}, "revoked"),
+        ({"gone": [{"path": "code", "equals": 190}]}, 400, {"code": 191}, "failed"),
+        ({"gone": [{"path": "code", "equals": 190}]}, 500, {"code": 190}, "failed"),
+        ({"gone": [{"path": "code", "absent": True}]}, 400, b"<html>", "failed"),
+        ({"gone": [{"path": "a", "equals": 1}, {"path": "e.*.c", "equals": 2}]}, 400, {"e": [{"c": 1}, {"c": 2}]}, "revoked"),
+    ],
+)
+def test_a_token_that_the_provider_does_not_know_in_its_own_way_is_dead(make_client, answer, facts, status, body, outcome):
+    assert read_revocation(make_client(revoke={"url": URL, **facts}), answer(body, status=status)) == outcome
+
+
+@pytest.mark.parametrize(("headers", "outcome"), [({"x_left": "0"}, "failed"), ({"retry_after": "9"}, "failed"), ({}, "revoked")])
+def test_a_limit_is_never_taken_for_a_token_that_is_gone(make_client, answer, headers, outcome):
+    client = make_client(provider={"rate_limit": {"remaining": "X-Left", "statuses": [403]}}, revoke={"url": URL, "gone_statuses": [403]})
+    assert read_revocation(client, answer({}, status=403, **headers)) == outcome

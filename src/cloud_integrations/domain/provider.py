@@ -398,7 +398,13 @@ class Revoke(_Facts):
     """`grant`: one request ends every token of the grant."""
     hint: bool = True
     statuses: tuple[int, ...] = (200, 204)
+    """Those of a success; an answer that says an error, or is a page, is none all the same."""
     success: tuple[Predicate, ...] = ()
+    """Tests on the JSON body; all must hold for a success."""
+    gone_statuses: tuple[int, ...] = ()
+    """Those by which the provider says that it does not know the token, which is dead then."""
+    gone: tuple[Predicate, ...] = ()
+    """Tests on the JSON body of an answer below 500; one that holds says the same.  The error `invalid_token` always does."""
     manual_url: str | None = None
     """Where a person removes the access by hand; a template like any URL."""
     headers: dict[str, str] = {}
@@ -586,7 +592,7 @@ class RateLimit(LimitHeaders):
     body: tuple[Predicate, ...] = ()
     """Tests on the JSON body; one that holds makes an answer with one of `statuses` a limit."""
     wait_path: str | None = None
-    """Dotted path in a JSON body to the wait: seconds, or a text such as `30s`."""
+    """Path in a JSON body, as of a `Predicate`, to the wait: seconds, or a text such as `30s`."""
     assumed_wait: Seconds | None = None
     """How long to wait where the answer is a limit and does not say."""
 

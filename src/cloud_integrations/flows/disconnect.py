@@ -23,7 +23,7 @@ from cloud_integrations.errors import (
 from cloud_integrations.messages.client import Client
 from cloud_integrations.messages.dialect import dialect_of
 from cloud_integrations.ports.observer import Fact
-from cloud_integrations.ports.store import AddRevocation, ClosePending, EraseIntegration, FinishRevocation
+from cloud_integrations.ports.store import AddRevocation, ClosePending, DelayRevocation, EraseIntegration, FinishRevocation
 from cloud_integrations.ports.wiring import Wiring
 
 from .applications import granting_client
@@ -157,7 +157,12 @@ async def _revoke_now(wiring: Wiring, client: Client, fates: _Fates, caller: Cal
                 wiring, entry.tenant_id, caller, "token.revoked", resource, outcome=Outcome.FAILURE, reason=reason, token=kind
             )
             wiring.observer.tell(Fact(name="revocation.delayed", facts={"integration": str(entry.integration_id), "token": kind}))
-            changes: tuple[FinishRevocation, ...] = ()
+            changes: tuple[FinishRevocation | DelayRevocation, ...] = ()
+            if attempt.retry_after is not None and attempt.retry_after > wiring.settings.lease:
+                later = wiring.clock.now() + attempt.retry_after
+                changes = (
+                    DelayRevocation(tenant_id=entry.tenant_id, revocation_id=entry.id, next_attempt_at=later, error=reason or "failed"),
+                )
         else:
             record = recorded(wiring, entry.tenant_id, caller, "token.revoked", resource, token=kind)
             changes = (FinishRevocation(tenant_id=entry.tenant_id, revocation_id=entry.id),)

@@ -49,12 +49,12 @@ async def _retry(wiring: Wiring, entry: Revocation) -> str:
         )
         await wiring.store.apply(finish, record)
         return "abandoned"
-    wait = min(timedelta(seconds=30) * 2 ** min(entry.attempts, 8), _BACKOFF_CAP)
+    backoff = min(timedelta(seconds=30) * 2 ** min(entry.attempts, 8), _BACKOFF_CAP) * (0.75 + wiring.entropy.fraction() / 2)
     await wiring.store.apply(
         DelayRevocation(
             tenant_id=entry.tenant_id,
             revocation_id=entry.id,
-            next_attempt_at=now + wait * (0.75 + wiring.entropy.fraction() / 2),
+            next_attempt_at=now + max(backoff, attempt.retry_after or timedelta()),
             error=attempt.error or "failed",
         )
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 from cloud_integrations.domain.credential import Grant
@@ -11,6 +12,8 @@ from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ProviderUnavailableError
 from cloud_integrations.messages.client import Client
 from cloud_integrations.messages.dialect import dialect_of
+from cloud_integrations.messages.http import find_json_object
+from cloud_integrations.messages.limits import read_wait
 from cloud_integrations.ports.wiring import Wiring
 
 Kind = Literal["refresh", "access"]
@@ -22,6 +25,8 @@ class Attempt:
 
     fate: TokenFate
     error: str | None = None
+    retry_after: timedelta | None = None
+    """How long the provider asks to wait before the next attempt."""
 
 
 async def revoke_token(wiring: Wiring, client: Client, token: Secret, kind: Kind, /) -> Attempt:
@@ -36,7 +41,8 @@ async def revoke_token(wiring: Wiring, client: Client, token: Secret, kind: Kind
         return Attempt(fate=TokenFate.FAILED, error=error.reason)
     if dialect.read_revocation(client, response) == "revoked":
         return Attempt(fate=TokenFate.REVOKED)
-    return Attempt(fate=TokenFate.FAILED, error=f"status_{response.status}")
+    wait = read_wait(client.provider.rate_limit, response, find_json_object(response.body), now=wiring.clock.now())
+    return Attempt(fate=TokenFate.FAILED, error=f"status_{response.status}", retry_after=wait)
 
 
 def ends_grant(client: Client, /) -> bool:

@@ -24,7 +24,7 @@ from cloud_integrations.domain.provider import (
 )
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ValidationFailedError
-from cloud_integrations.messages.http import HttpRequest, HttpResponse, UnusableBodyError, find_path, read_json_object
+from cloud_integrations.messages.http import HttpRequest, HttpResponse, find_json_object, find_path
 from cloud_integrations.messages.limits import is_rate_limited, read_wait
 
 MAX_INPUT = 16 * 1024
@@ -168,7 +168,7 @@ def read_check(
 
     A limit is no verdict.  The provider's own table of errors is asked next, then the tests of success, then the status.
     """
-    body = _json(response)
+    body = find_json_object(response.body)
     limited = is_rate_limited(provider.rate_limit, response, body)
     result = CheckResult(outcome="unknown") if limited else _verdict(provider, method, check, response, body, variables=variables)
     if result.outcome != "unknown":
@@ -236,13 +236,6 @@ def _placed(placement: Placement, values: Mapping[str, str]) -> str:
         if not values.get(name):
             raise ValidationFailedError(field=f"credentials.{name}", problem="is required by this provider")
     return placement.prefix + fill(placement.template, values)
-
-
-def _json(response: HttpResponse) -> dict[str, Any] | None:
-    try:
-        return read_json_object(response.body)
-    except UnusableBodyError:
-        return None
 
 
 def _at(path: str, response: HttpResponse, body: dict[str, Any] | None, variables: Mapping[str, str]) -> str:

@@ -70,6 +70,14 @@ def read_json_object(body: bytes, /) -> dict[str, Any]:
     return value
 
 
+def find_json_object(body: bytes, /) -> dict[str, Any] | None:
+    """Return the JSON object that *body* is, or None."""
+    try:
+        return read_json_object(body)
+    except UnusableBodyError:
+        return None
+
+
 def find_path(value: Any, path: str, /) -> Any:
     """Return the first value at a dotted path (see `find_all`); None where there is none."""
     return next(iter(find_all(value, path)), None)

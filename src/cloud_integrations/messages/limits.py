@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from cloud_integrations.domain.provider import LimitHeaders, RateLimit
+from cloud_integrations.domain.provider import LimitHeaders, RateLimit, find_all
 
-from .http import HttpResponse, find_path
+from .http import HttpResponse
 
 MAX_WAIT = timedelta(hours=1)
 """The longest wait that a provider can ask for; a longer one is cut."""
@@ -48,7 +48,7 @@ def read_wait(limits: RateLimit, response: HttpResponse, body: Any, /, *, now: d
     families = (limits, *limits.also)
     seconds = _first(_retry_after(family, response, now) for family in families)
     if seconds is None and limits.wait_path is not None:
-        seconds = _read_delay(find_path(body, limits.wait_path))
+        seconds = _first(_read_delay(value) for value in find_all(body, limits.wait_path))
     if seconds is None and is_rate_limited(limits, response, body):
         seconds = _first(_until_reset(family, response, now) for family in families)
         if seconds is None and limits.assumed_wait is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 from authlib.oauth2.rfc7009 import prepare_revoke_token_request
@@ -12,7 +12,8 @@ from cloud_integrations.domain.secret import Secret
 
 from .client import Client, ClientAuth
 from .client_auth import build_request
-from .http import HttpRequest, HttpResponse, UnusableBodyError, read_json_object
+from .http import HttpRequest, HttpResponse, find_json_object
+from .limits import is_rate_limited
 
 _GONE = frozenset({"dead", "reauthorize"})
 
@@ -42,20 +43,18 @@ def build_revoke(client: Client, /, *, token: Secret, kind: Literal["refresh", "
 def read_revocation(client: Client, response: HttpResponse, /) -> Literal["revoked", "failed"]:
     """Say whether the token is surely dead now.
 
-    A token that was not alive before is a success too (RFC 7009 §2.2).  After `failed` it must be
-    taken for alive.  Never raises for anything a server can send.
+    A token that the provider does not know is dead too (RFC 7009 §2.2).  After `failed` it must be taken for alive: a limit,
+    a 5xx, a page, and an error under a status of success are no revocation.  Never raises for anything a server can send.
     """
     facts = client.method.revoke
     if facts is None:
         return "failed"
-    try:
-        body = read_json_object(response.body)
-    except UnusableBodyError:
-        body = None
-    if response.status in facts.statuses and all(test.holds(body) for test in facts.success):
+    body = find_json_object(response.body)
+    if response.status >= 500 or is_rate_limited(client.provider.rate_limit, response, body):
+        return "failed"
+    if _is_unknown(facts, response.status, body):
         return "revoked"
-    if body is not None and body.get("error") == "invalid_token":
-        # The server says what RFC 7009 §2.2 has it answer with 200: the token is dead already.
+    if response.status in facts.statuses and not _says_error(response, body) and all(test.holds(body) for test in facts.success):
         return "revoked"
     # With a token as the proof of who asks, a dead token is refused like at any other call.
     places = {"token", "api"} if facts.auth == "bearer" else {"token"}
@@ -64,6 +63,22 @@ def read_revocation(client: Client, response: HttpResponse, /) -> Literal["revok
             # A status alone may speak of the application's credentials.
             return "revoked" if rule.class_ in _GONE and (rule.path is not None or facts.auth == "bearer") else "failed"
     return "failed"
+
+
+def _is_unknown(facts: Revoke, status: int, body: dict[str, Any] | None) -> bool:
+    # `invalid_token`: the server says what RFC 7009 §2.2 has it answer with 200.
+    if status in facts.gone_statuses:
+        return True
+    return body is not None and (body.get("error") == "invalid_token" or any(test.holds(body) for test in facts.gone))
+
+
+def _says_error(response: HttpResponse, body: dict[str, Any] | None) -> bool:
+    """Whether an answer with a status of success is an error, or a page that stands in the place of the answer."""
+    if body is not None:
+        return bool(body.get("error") or body.get("errors"))
+    text = response.body.removeprefix(b"\xef\xbb\xbf").lstrip()
+    # What begins like a page or an object and cannot be read is not understood.  Form-encoded errors came from early drafts.
+    return text.startswith((b"<", b"{", b"error=")) or b"&error=" in text
 
 
 def _client_auth(client: Client, facts: Revoke) -> ClientAuth | None:
