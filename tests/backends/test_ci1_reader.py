@@ -32,7 +32,7 @@ def read():
         pytest.skip(problem)
 
     def read(cases):
-        done = subprocess.run([node, PROGRAM], input=json.dumps(cases), capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run([node, PROGRAM], input=json.dumps(cases), capture_output=True, text=True, check=False, timeout=300)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 

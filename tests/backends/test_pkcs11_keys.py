@@ -391,7 +391,7 @@ sys.exit(0 if good and keys.unwrap(row) == DATA_KEY else 1)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_children_that_were_forked_use_the_token_too(hsm):
     # In a program of its own: a fork of the test runner would take its threads' locks along.
-    done = subprocess.run([sys.executable, "-c", FORKS, URI, str(hsm.library)], input=PIN, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", FORKS, URI, str(hsm.library)], input=PIN, text=True, timeout=300, check=False)
     assert done.returncode == 0
 
 

@@ -514,7 +514,7 @@ class TestTryingAgain:
         def meet(connection, cursor, statement, parameters, context, executemany):
             if statement.startswith("UPDATE") and not hasattr(held, "one"):
                 held.one = True
-                both_hold_one.wait(timeout=10)
+                both_hold_one.wait(timeout=300)
 
         def note(context):
             refusals.append(was_refused(context.sqlalchemy_exception))
@@ -592,7 +592,7 @@ WAITING = {
 def until_somebody_waits(engine):
     """Return when the server says that a transaction in this database waits for a lock."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        for _ in range(200):
+        for _ in range(2_000):
             if connection.exec_driver_sql(WAITING[engine.dialect.name]).scalar():
                 return
             # MariaDB looks again only when nobody has asked for a tenth of a second.

@@ -37,9 +37,7 @@ def passes(copy, *tests):
 
 
 def copied(folder):
-    shutil.copytree(
-        ROOT / "src/cloud_integrations", folder / "cloud_integrations", ignore=shutil.ignore_patterns("__pycache__", "evidence")
-    )
+    shutil.copytree(ROOT / "src/cloud_integrations", folder / "cloud_integrations", ignore=shutil.ignore_patterns("evidence"))
     return folder
 
 

@@ -37,7 +37,7 @@ from cloud_integrations.testing import (
     SimulatedTransport,
 )
 
-from .conftest import FULL, until
+from .conftest import FULL, PATIENCE, until
 
 MANY = 10_000
 SETTINGS = Settings(callback_url="https://app.example/oauth/callback", use_window=None)
@@ -155,7 +155,7 @@ def test_threads_that_come_while_work_is_under_way_begin_none(monkeypatch):
 
     async def work():
         begun.append(threading.get_ident())
-        go_on.wait(10)
+        go_on.wait(PATIENCE)
 
     threads = [threading.Thread(target=lambda: run_inline(flights.run("key", work))) for _ in range(5)]
     threads[0].start()
@@ -164,7 +164,7 @@ def test_threads_that_come_while_work_is_under_way_begin_none(monkeypatch):
     for thread in threads[1:]:
         thread.start()
     try:
-        assert all(waited.counted.acquire(timeout=3) for _ in threads)
+        assert all(waited.counted.acquire(timeout=PATIENCE) for _ in threads)
         assert len(begun) == 1
     finally:
         go_on.set()

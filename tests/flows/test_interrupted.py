@@ -139,7 +139,7 @@ def interrupt_at(world, number, alarm, error, call):
         signal.pthread_kill(main, signal.SIGALRM)
         if threading.get_ident() != main:
             # The work stands still until its caller has left.
-            assert left.wait(10)
+            assert left.wait(300)
 
     with at_step(world, number, happen) as steps:
         try:
@@ -389,7 +389,7 @@ left = threading.Event()
 def interrupt(_request, _response):
     world.on_answer = None
     signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-    left.wait(10)
+    left.wait(300)
 
 world.on_answer = interrupt
 
@@ -410,7 +410,7 @@ left.set()
 def run_script(then=""):
     root = Path(__file__).parents[2]
     text = SCRIPT.format(root=str(root), then=then)
-    return subprocess.run([sys.executable, "-c", text], capture_output=True, timeout=60, cwd=root, check=False)
+    return subprocess.run([sys.executable, "-c", text], capture_output=True, timeout=300, cwd=root, check=False)
 
 
 def test_the_interpreter_does_not_end_before_the_grant_is_stored():

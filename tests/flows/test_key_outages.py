@@ -256,7 +256,7 @@ async def test_who_comes_while_a_key_is_asked_for_waits_for_that_answer(world, s
 
     def hold():
         # The service answers when the last caller has looked into the store.
-        all_began.wait(5)
+        all_began.wait(300)
 
     def look(name, _):
         if name == "find_credential":

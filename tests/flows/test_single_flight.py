@@ -258,7 +258,7 @@ def test_ctrl_c_in_the_first_thread_loses_nothing(tmp_path, request):
         def interrupt(_request, _response):
             # The provider has rotated the token; the answer is on its way.
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-            left.wait(10)
+            left.wait(300)
 
         manager._wiring.transport._port.after_send = interrupt
         others = ThreadPoolExecutor(10)
@@ -305,16 +305,16 @@ def test_closing_the_blocking_door_waits_for_a_renewal_that_is_out(tmp_path, req
 
     def hold(_request, _response):
         out.set()
-        go_on.wait(10)
+        go_on.wait(300)
 
     manager.start()
     manager._wiring.transport._port.after_send = hold
     with ThreadPoolExecutor(2) as threads:
         caller = threads.submit(manager.token, ACME, "simulated")
-        assert out.wait(10)
+        assert out.wait(300)
         closing = threads.submit(manager.close)
         assert not closing.done()
         go_on.set()
-        closing.result(10)
+        closing.result(300)
         assert in_memory.rows.find_integration(ACME, held.id).credential.generation == 2
-        assert caller.result(10).generation == 2
+        assert caller.result(300).generation == 2

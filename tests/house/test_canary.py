@@ -359,7 +359,7 @@ async def test_no_secret_leaves_the_library(kind, tmp_path, monkeypatch):
             "cipher": AesGcmCipher(),
             "providers": Catalogue.of(*provider.entries()),
             "applications": [OAuthApplication(provider="simulated", client_id="fake-client-id", client_secret=provider._client_secret)],
-            "settings": Settings(callback_url="http://127.0.0.1/cb", loopback=True, deadline=timedelta(seconds=0.5)),
+            "settings": Settings(callback_url="http://127.0.0.1/cb", loopback=True, deadline=timedelta(seconds=5)),
         }
         keyring = LocalKeyring([entry])
         if kind == "awaiting":
@@ -411,7 +411,7 @@ class Browser:
         data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
         sent = {**self._headers, "Content-Type": "application/json", "Accept": "application/json", **headers}
         sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
-        connection = http.client.HTTPConnection(self._host, timeout=20)
+        connection = http.client.HTTPConnection(self._host, timeout=300)
         try:
             connection.request(method, path, data, sent)
             answer = connection.getresponse()
@@ -556,7 +556,7 @@ def test_no_secret_leaves_the_command_line(tmp_path):
         ) as process:
             cmdline = Path(f"/proc/{process.pid}/cmdline")
             found.put("arguments", cmdline.read_bytes() if cmdline.exists() else repr(program))
-            out, err = process.communicate(given, timeout=60)
+            out, err = process.communicate(given, timeout=300)
         found.given.append((f"{words[0]} {words[1] if len(words) > 1 else ''}", f"{out}{err}".encode(), set(gives)))
         found.put_files("temporary files", temporary)
         found.put_files("files", home, without=ours)

@@ -54,7 +54,7 @@ def test_the_python_of_a_page_runs(page: Path, tmp_path: Path) -> None:
         return
     command = [sys.executable, "-W", "error", "-c", RUNNER, str(page)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # what this test can import, the page can
-    done = subprocess.run(command, input=source, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, input=source, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
 
 

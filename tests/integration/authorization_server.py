@@ -32,7 +32,7 @@ NODE_AT_LEAST = (20, 20)
 HOW_TO_INSTALL = "install Node.js 22 or newer, npm included (https://nodejs.org/en/download), and run the tests again"
 DEFAULT_CALLBACK = "http://127.0.0.1/callback"
 START_WITHIN = timedelta(seconds=30)
-INSTALL_WITHIN = timedelta(minutes=3)
+INSTALL_WITHIN = timedelta(minutes=8)
 MOST_PAGES = 20
 
 

@@ -113,7 +113,7 @@ class Product:
             base_url=f"{self.url}/api/v1",
             headers={"authorization": f"Bearer {BEARER}"},
             cookies={"session": BEARER},
-            timeout=20,
+            timeout=300,
             trust_env=False,
         )
 
@@ -132,7 +132,7 @@ def served(app: FastAPI, listener: socket.socket) -> Iterator[None]:
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
-        give_up = time.monotonic() + 20
+        give_up = time.monotonic() + 300
         while not running.started:
             assert thread.is_alive()
             assert time.monotonic() < give_up
