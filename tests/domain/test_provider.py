@@ -419,3 +419,32 @@ def test_a_variable_is_one_short_line_of_visible_characters(value) -> None:
 
 def test_a_check_without_more_words_reads_401_as_dead() -> None:
     assert Verification(url="https://a.example/me").status_rules == {401: "dead"}
+
+
+@pytest.mark.parametrize(
+    ("sites", "site_from", "problem"),
+    [
+        ({"eu": {"host": "eu.example.com"}}, "location", None),
+        ({"eu": {"host": "eu.example.com"}}, None, None),
+        ({}, "location", "there are none"),
+        ({"eu": {"other": "x"}}, "location", "sites.eu sets other"),
+        ({"eu": {"operator": "x"}}, "location", "sites.eu sets operator"),
+        ({"eu": {"host": "evil.example"}}, "location", "sites.eu.host must be one of"),
+    ],
+)
+def test_a_site_sets_variables_of_its_provider_to_values_that_they_may_have(sites, site_from, problem) -> None:
+    facts = {
+        "id": "sited",
+        "name": "Sited",
+        "sites": sites,
+        "variables": [
+            {"name": "host", "choices": ["eu.example.com", "us.example.com"], "default": "us.example.com", "in_host": True},
+            {"name": "operator", "choices": ["x"], "source": "application"},
+        ],
+        "methods": [code(token_url="https://{host}/token", callback={"site_from": site_from})],
+    }
+    if problem is None:
+        assert Provider.model_validate(facts).sites == sites
+    else:
+        with pytest.raises(ValidationError, match=problem):
+            Provider.model_validate(facts)

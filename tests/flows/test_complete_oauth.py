@@ -11,7 +11,7 @@ import pytest
 
 from cloud_integrations.domain.audit import Actor, Outcome
 from cloud_integrations.domain.integration import Health, Status
-from cloud_integrations.domain.provider import AuthType
+from cloud_integrations.domain.provider import AuthType, Callback, Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     AppMisconfiguredError,
@@ -340,6 +340,51 @@ async def test_a_code_is_not_stored(world):
     params = world.approve(begun)
     await world.come_back(begun, params)
     assert dict(params)["code"].encode() not in world.raw_dump()
+
+
+# A site that the callback names
+
+
+def with_sites(world):
+    """Let the provider have two token endpoints, of which the callback names one; the usual one is not where the code came from."""
+    usual = world.provider.catalogue_entries()[0]
+    host = urlsplit(usual.methods[0].token_url).netloc
+    method = usual.methods[0].model_copy(
+        update={"token_url": usual.methods[0].token_url.replace(host, "{login}"), "callback": Callback(site_from="location")}
+    )
+    facts = usual.model_dump() | {
+        "methods": [method.model_dump(by_alias=True)],
+        "variables": [{"name": "login", "choices": ["elsewhere.example.com", host], "default": "elsewhere.example.com", "in_host": True}],
+        "sites": {"eu": {"login": host}},
+    }
+    world.entries = [Provider.model_validate(facts), *world.provider.catalogue_entries()[1:]]
+    world.door = world.open()
+    return host
+
+
+async def test_the_code_goes_to_the_site_that_the_callback_names_and_so_does_every_refresh(world):
+    host = with_sites(world)
+    begun = await world.begin()
+    held = (await world.come_back(begun, (*world.approve(begun), ("location", "eu")))).integration
+    assert held.variables["login"] == host
+    assert (await world.door.refresh(ACME, held.id)).expires_at is not None
+    assert {urlsplit(request.url).netloc for request in world.sent} == {host}
+    again = await world.door.begin_reconnect(ACME, held.id, actor=ALICE)
+    assert (await world.come_back(again, (*world.approve(again), ("location", "eu")))).integration.id == held.id
+
+
+@pytest.mark.requirement("OAU-049", "OAU-076")
+@pytest.mark.parametrize("site", ["us", "", "EU", "evil.example", "https://evil.example"])
+async def test_a_site_that_is_not_in_the_providers_data_gets_no_code(world, site):
+    with_sites(world)
+    begun = await world.begin()
+    with pytest.raises(GrantRefusedError) as caught:
+        await world.come_back(begun, (*world.approve(begun), ("location", site)))
+    assert caught.value.reason == "site_unknown"
+    assert world.sent == []
+    assert world.last_event().reason == "site_unknown"
+    with pytest.raises(GrantRefusedError):
+        await world.come_back(begun, (*world.approve(begun), ("location", "eu")))
 
 
 # How the exchange ends

@@ -77,6 +77,38 @@ def test_two_transactions_share_no_challenge(make_client):
     assert one["code_challenge"] != other["code_challenge"]
 
 
+@pytest.mark.requirement("OAU-003")
+@pytest.mark.parametrize(
+    ("scopes", "facts", "sent"),
+    [
+        (("openid",), {}, True),
+        (("read", "openid"), {"separator": ","}, True),
+        (("read",), {"always": ["openid"]}, True),
+        (("read",), {"offline": ["openid"]}, True),
+        (("read", "openid.x"), {}, False),
+        ((), {}, False),
+        (("openid",), {"fixed": True}, False),
+    ],
+)
+def test_a_nonce_goes_along_wherever_openid_is_asked_for(make_client, scopes, facts, sent):
+    assert ("nonce" in query(url_of(make_client(scopes=facts), scopes=scopes))) is sent
+
+
+@pytest.mark.requirement("OAU-003")
+def test_a_nonce_is_of_one_transaction_and_does_not_give_its_state_away(make_client):
+    states = [Secret(letter * 43) for letter in "ab"]
+    one, again, other = (query(url_of(make_client(), state=state, scopes=("openid",)))["nonce"] for state in (states[0], *states))
+    assert one == again != other
+    assert len(one) == 43
+    assert states[0].reveal() not in one
+
+
+@pytest.mark.parametrize("mode", ["query", "form_post"])
+def test_a_response_mode_is_asked_for_where_the_providers_data_says_so(make_client, mode):
+    assert query(url_of(make_client(callback={"response_mode": mode})))["response_mode"] == mode
+    assert "response_mode" not in query(url_of(make_client()))
+
+
 @pytest.mark.requirement("OAU-005")
 @pytest.mark.parametrize("state", ["", "a" * 42, "a" * 513, "tenant 1" + "a" * 43, "https://a.example/?" + "a" * 43])
 def test_a_state_that_is_short_or_speaks_is_refused(make_client, state):
@@ -118,6 +150,7 @@ def test_a_providers_own_parameters_are_added_and_filled(make_client):
         "nonce",
         "request",
         "request_uri",
+        "response_mode",
         "scope",
     ],
 )

@@ -83,11 +83,17 @@ def test_another_issuer_is_refused_also_on_errors(named, end, rule):
 
 
 @pytest.mark.requirement("OAU-020")
-@pytest.mark.parametrize("end", [CODE, ("error", "access_denied")])
-def test_a_required_issuer_that_is_missing_is_refused(end):
+def test_a_code_without_a_required_issuer_is_refused():
     with pytest.raises(GrantRefusedError) as raised:
-        read_callback([STATE, end], issuer=ISSUER, facts=Callback(issuer="required"))
+        read_callback([STATE, CODE], issuer=ISSUER, facts=Callback(issuer="required"))
     assert raised.value.reason == "issuer_missing"
+
+
+@pytest.mark.requirement("OAU-020", "OAU-023")
+@pytest.mark.parametrize("beside", [(), (CODE,)])
+def test_an_error_without_a_required_issuer_is_shown_as_what_it_is(beside):
+    answer = read_callback([STATE, *beside, ("error", "access_denied")], issuer=ISSUER, facts=Callback(issuer="required"))
+    assert (answer.error, answer.code, answer.issuer) == ("access_denied", None, None)
 
 
 @pytest.mark.requirement("OAU-020")
@@ -134,6 +140,24 @@ def test_a_code_may_have_four_kibibytes():
     assert read(STATE, ("code", "a" * 4096)).code is not None
 
 
-def test_a_provider_may_answer_without_code():
+def test_an_answer_without_code_is_refused():
     assert refusal(STATE) == "code_missing"
-    assert read(STATE, code_may_be_absent=True).code is None
+
+
+@pytest.mark.requirement("OAU-022")
+def test_an_id_token_beside_the_code_is_dropped_where_the_providers_data_says_that_it_comes():
+    answer = read(STATE, CODE, ("id_token", "fake-id-token"), ignore=["id_token"])
+    assert answer == read(STATE, CODE)
+    assert refusal(STATE, CODE, ("access_token", "fake-token"), ignore=["id_token"]) == "unexpected_token"
+    assert refusal(STATE, CODE, ("response", "fake-token"), ignore=["id_token"]) == "unexpected_token"
+
+
+@pytest.mark.parametrize(("named", "site"), [([("location", "eu")], "eu"), ([("location", "")], ""), ([], None)])
+def test_the_site_is_read_where_the_providers_data_says_that_one_is_named(named, site):
+    assert read(STATE, CODE, *named, site_from="location").site == site
+    assert read(STATE, CODE, *named).site is None
+
+
+@pytest.mark.requirement("OAU-021")
+def test_a_repeated_site_is_refused():
+    assert refusal(STATE, CODE, ("location", "eu"), ("location", "us"), site_from="location") == "repeated_parameter"

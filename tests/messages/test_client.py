@@ -119,6 +119,8 @@ def test_a_simulated_provider_may_stand_on_the_loopback(url):
         (["private_key_jwt", "basic"], {}, "basic"),
         (["post", "basic", "none"], {"client_secret": None}, "none"),
         (["post"], {"client_auth": "basic"}, "basic"),
+        (["basic_raw", "post"], {}, "basic_raw"),
+        (["post"], {"client_auth": "basic_raw"}, "basic_raw"),
         (["post"], {"client_auth": "none", "client_secret": None}, "none"),
     ],
 )

@@ -143,14 +143,15 @@ callbacks = st.lists(st.tuples(callback_names | st.text(max_size=5), callback_va
     params=callbacks,
     issuer=st.none() | st.just("https://login.example.com"),
     rule=st.sampled_from(["off", "optional", "required"]),
-    optional=st.booleans(),
+    ignore=st.sampled_from([(), ("id_token",)]),
+    site=st.sampled_from([None, "x", "code"]),
 )
-def test_a_callback_ends_in_an_answer_or_a_declared_refusal(params, issuer, rule, optional):
+def test_a_callback_ends_in_an_answer_or_a_declared_refusal(params, issuer, rule, ignore, site):
     params = [("state", SECRET), *params] if len(params) % 2 else params
     assert SECRET not in repr(find_state(params))
     refused = answer = None
     try:
-        answer = read_callback(params, issuer=issuer, facts=Callback(issuer=rule, code_may_be_absent=optional))
+        answer = read_callback(params, issuer=issuer, facts=Callback(issuer=rule, ignore=ignore, site_from=site))
     except GrantRefusedError as error:
         refused = error
     if refused is not None:
@@ -159,5 +160,5 @@ def test_a_callback_ends_in_an_answer_or_a_declared_refusal(params, issuer, rule
         return
     assert isinstance(answer, CallbackAnswer)
     assert SECRET not in repr(answer)
-    assert answer.code is None or answer.error is None
+    assert (answer.code is None) is (answer.error is not None)
     assert answer.error in {None, "other", *KNOWN_ERRORS}

@@ -52,6 +52,8 @@ def test_only_the_kind_that_the_provider_takes_is_sent(make_client, which, kind,
         ("basic", {"auth": "client_post"}, False, True),
         ("basic", {"auth": "none"}, False, False),
         ("post", {"param": "access_token"}, True, False),
+        ("basic_raw", {"auth": "client_basic"}, True, False),
+        ("basic_raw", {"auth": "client_post"}, False, True),
     ],
 )
 def test_a_revocation_authenticates_in_exactly_one_way(make_client, offered, revoke, in_header, in_body):
@@ -59,6 +61,13 @@ def test_a_revocation_authenticates_in_exactly_one_way(make_client, offered, rev
     assert ("Authorization" in request.headers) is in_header
     assert ("client_secret" in form(request)) is in_body
     assert ("client_id" in form(request)) is in_body
+
+
+@pytest.mark.parametrize("way", [{}, {"auth": "client_basic"}])
+def test_a_revocation_encodes_as_the_token_endpoint_has_it(make_client, way):
+    raw = {"client_auth": ["basic_raw"], "application": {"client_secret": Secret("fake:% ")}}
+    request = build(make_client(**raw, revoke={"url": URL, **way}))
+    assert base64.b64decode(request.headers["Authorization"].removeprefix("Basic ")) == b"client-1:fake:% "
 
 
 @pytest.mark.parametrize("auth", ["client_basic", "client_post"])

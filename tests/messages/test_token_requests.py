@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
-from urllib.parse import parse_qsl, unquote_plus
+from urllib.parse import parse_qsl, unquote
 
 import pytest
 
@@ -71,27 +71,36 @@ def test_the_verifier_goes_with_the_code_unless_the_data_says_no(make_client):
 
 @pytest.mark.requirement("OAU-032")
 @pytest.mark.parametrize("build", [exchange, refresh])
-@pytest.mark.parametrize("auth", ["basic", "post", "none"])
+@pytest.mark.parametrize("auth", ["basic", "basic_raw", "post", "none"])
 @pytest.mark.parametrize("body", ["form", "json"])
 def test_a_request_authenticates_in_exactly_one_way(make_client, build, auth, body):
     secret = None if auth == "none" else Secret("fake-client-secret")
     request = build(make_client(client_auth=[auth], body=body, application={"client_secret": secret}))
     params = form(request) if body == "form" else json.loads(request.body)
-    assert ("Authorization" in request.headers) is (auth == "basic")
+    assert ("Authorization" in request.headers) is auth.startswith("basic")
     assert params.get("client_secret") == ("fake-client-secret" if auth == "post" else None)
-    assert params.get("client_id") == (None if auth == "basic" else "client-1")
+    assert params.get("client_id") == (None if auth.startswith("basic") else "client-1")
     assert "fake" not in request.url
 
 
 @pytest.mark.requirement("OAU-032")
 @pytest.mark.parametrize("client_id", ["plain", "a:b", "a%3Ab", "a b+c", "ä€", "x" * 300])
 @pytest.mark.parametrize("secret", ["fake-plain", "fake:%+ &=/", "fake-ß€😀", "fake-" + "s" * 300])
-def test_basic_form_encodes_both_halves(make_client, client_id, secret):
+def test_basic_percent_encodes_both_halves(make_client, client_id, secret):
     request = exchange(make_client(application={"client_id": client_id, "client_secret": Secret(secret)}))
     scheme, _, value = request.headers["Authorization"].partition(" ")
     assert scheme == "Basic"
     halves = base64.b64decode(value, validate=True).decode("ascii").split(":")
-    assert [unquote_plus(half) for half in halves] == [client_id, secret]
+    assert [unquote(half) for half in halves] == [client_id, secret]
+    assert not {"+", " "} & set("".join(halves))
+
+
+@pytest.mark.requirement("OAU-032")
+@pytest.mark.parametrize("build", [exchange, refresh])
+def test_basic_raw_sends_both_halves_as_they_are(make_client, build):
+    application = {"client_id": "a b+c", "client_secret": Secret("fake:%+ &=/ß€")}
+    request = build(make_client(client_auth=["basic_raw"], application=application))
+    assert base64.b64decode(request.headers["Authorization"].removeprefix("Basic ")).decode() == "a b+c:fake:%+ &=/ß€"
 
 
 @pytest.mark.requirement("OAU-080")

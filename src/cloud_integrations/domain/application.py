@@ -28,7 +28,7 @@ class OAuthApplication:
     redirect_uris: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     client_auth: str | None = None
-    """Overrides the provider's first choice: basic, post or none."""
+    """Overrides the provider's first choice: basic, basic_raw, post or none."""
     issuer: str | None = None
     """Expected `iss` in the callback (RFC 9207), where the catalogue does not know it."""
 

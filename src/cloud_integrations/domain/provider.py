@@ -46,7 +46,7 @@ _URL_FIELDS = ("authorize_url", "token_url", "refresh_url", "device_url", "useri
 RESERVED_PARAMETERS = frozenset({
     "assertion", "client_assertion", "client_assertion_type", "client_id", "client_secret", "code", "code_challenge",
     "code_challenge_method", "code_verifier", "grant_type", "nonce", "redirect_uri", "refresh_token", "request", "request_uri",
-    "response_type", "scope", "state",
+    "response_mode", "response_type", "scope", "state",
 })  # fmt: skip
 """Parameters of the protocol (OAU-010): a provider's data sets none of them, in no request."""
 
@@ -229,12 +229,21 @@ class Callback(_Facts):
     """What the provider brings back to the redirect URI."""
 
     code: str = "code"
-    keep: tuple[str, ...] = ()
+    """The parameter that holds the code."""
+    response_mode: Literal["query", "form_post"] | None = None
+    """How the answer comes back, asked for in the authorization request.  Left out: nothing is asked for, and it comes in the query.
+
+    `form_post` (OAuth 2.0 Form Post Response Mode): the browser posts it to the redirect URI.
+    """
+    ignore: tuple[Literal["id_token"], ...] = ()
+    """Tokens that come beside the code and are dropped unread; without this they refuse the answer."""
     site_from: str | None = None
+    """The parameter that names one of the provider's `sites`, whose variables then make the token endpoint.
+
+    A site that is not among them refuses the answer, so that no code goes to a host that only the callback names.
+    """
     issuer: Literal["off", "optional", "required"] = "optional"
-    """`required`: refuse a callback without `iss` (RFC 9207).  An `iss` that is there is always compared."""
-    code_may_be_absent: bool = False
-    confirm: str | None = None
+    """`required`: refuse a code without `iss` (RFC 9207).  An `iss` that is there is always compared."""
 
 
 class Reply(_Facts):
@@ -439,8 +448,11 @@ class Method(_Facts):
     issuer: str | None = None
     scopes: Scopes = Scopes()
     pkce: Literal["required", "s256", "off"] = "s256"
-    client_auth: tuple[Literal["basic", "post", "none", "private_key_jwt", "platform_key"], ...] = ("basic",)
-    """In order of preference; the first is used."""
+    client_auth: tuple[Literal["basic", "basic_raw", "post", "none", "private_key_jwt", "platform_key"], ...] = ("basic",)
+    """In order of preference; the first is used.
+
+    `basic` percent-encodes id and secret (RFC 6749 §2.3.1), `basic_raw` sends them as they are.
+    """
     body: Literal["form", "json"] = "form"
     authorize_params: dict[str, str] = {}
     token_params: dict[str, str] = {}
@@ -616,6 +628,7 @@ class Provider(_Facts):
     active: bool = True
     variables: tuple[Variable, ...] = ()
     sites: dict[str, dict[str, str]] = {}
+    """Name of a site, as a callback gives it → its variables; see `Callback.site_from`."""
     base_urls: dict[str, str] = {}
     methods: tuple[Method, ...]
     verifications: tuple[Verification, ...] = ()
@@ -692,6 +705,21 @@ class Provider(_Facts):
         """Return what to keep with an integration: all but the variables that are the operator's alone."""
         operators = {variable.name for variable in self.variables if variable.source == "application"}
         return {name: value for name, value in filled.items() if name not in operators}
+
+    @model_validator(mode="after")
+    def _sites_are_usable(self) -> Self:
+        tenants = {variable.name: variable for variable in self.variables if variable.source != "application"}
+        for site, values in self.sites.items():
+            for name, value in values.items():
+                if name not in tenants:
+                    raise ValueError(f"sites.{site} sets {name}, which is no variable of this provider, or the operator's alone")
+                try:
+                    tenants[name].check(value)
+                except ValidationFailedError as error:
+                    raise ValueError(f"sites.{site}.{name} {error.problem}") from None
+        if not self.sites and any(method.callback.site_from is not None for method in self.methods):
+            raise ValueError("a callback names a site, and there are none")
+        return self
 
     @model_validator(mode="after")
     def _variables_are_declared(self) -> Self:

@@ -42,6 +42,8 @@ async def complete_oauth(
             answer = dialect_of(client.provider).read_callback(client, params, issuer=pending.issuer)
             if answer.code is None:
                 raise GrantRefusedError(reason=answer.error or "code_missing")
+            if answer.site is not None:
+                client = _at_site(wiring, pending, client, answer.site)
             return await finish(wiring, pending, client, held, code=answer.code, caller=caller)
 
     return await wiring.flights.shield(work)
@@ -75,6 +77,14 @@ async def check_pending(wiring: Wiring, pending: PendingAuthorization, /) -> tup
     if held is None or held.facts.state is State.DISABLED:
         raise GrantRefusedError(reason="integration_closed")
     return client, held
+
+
+def _at_site(wiring: Wiring, pending: PendingAuthorization, client: Client, site: str) -> Client:
+    """Return the server of the *site* that the callback names; only one that the provider's data lists."""
+    variables = client.provider.sites.get(site)
+    if variables is None:
+        raise GrantRefusedError(reason="site_unknown")
+    return client_of(wiring, client.provider, client.method, {**pending.variables, **variables})
 
 
 async def finish(

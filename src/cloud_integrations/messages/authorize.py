@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -41,6 +43,8 @@ class CallbackAnswer:
     code: Secret | None = None
     error: str | None = None
     """One of `KNOWN_ERRORS`, or `other`."""
+    site: str | None = None
+    """The site of the provider that the callback names; not looked up yet."""
     issuer: str | None = None
     """The issuer that was named and compared; None where none was named or expected."""
 
@@ -50,7 +54,8 @@ def build_authorization_url(client: Client, /, *, state: Secret, redirect_uri: s
 
     *scopes* are those to ask for (`scopes_to_request`); the scopes that make a provider issue a
     refresh token are added here.  What the endpoint's own query or the provider's data says never
-    stands in for a parameter of the protocol, and no parameter is there twice.
+    stands in for a parameter of the protocol, and no parameter is there twice.  Where `openid` is asked
+    for there is a `nonce` (OpenID Connect Core §3.1.2.1), made from the state.
 
     Raises `ValidationFailedError` for an unusable redirect URI or scope.
     """
@@ -59,16 +64,21 @@ def build_authorization_url(client: Client, /, *, state: Secret, redirect_uri: s
     if client.uses_pkce and verifier is None:
         raise ValueError("this provider's authorizations carry a code challenge")
     check_redirect_uri(redirect_uri, loopback=True)
-    pkce = {"code_challenge": challenge(verifier), "code_challenge_method": "S256"} if verifier is not None and client.uses_pkce else {}
+    ours = {"code_challenge": challenge(verifier), "code_challenge_method": "S256"} if verifier is not None and client.uses_pkce else {}
+    asked = join_scopes(client, (*scopes, *client.method.scopes.always, *client.method.scopes.offline))
+    if "openid" in asked.split(client.method.scopes.separator):
+        ours["nonce"] = _nonce(state)
+    if client.method.callback.response_mode is not None:
+        ours["response_mode"] = client.method.callback.response_mode
     return str(
         prepare_grant_uri(
             _with_extras(client),
             client.application.client_id,
             "code",
             redirect_uri,
-            join_scopes(client, (*scopes, *client.method.scopes.always, *client.method.scopes.offline)),
+            asked,
             state.reveal(),
-            **pkce,
+            **ours,
         )
     )
 
@@ -102,8 +112,8 @@ def read_callback(params: Iterable[tuple[str, str]], /, *, issuer: str | None, f
     """Read what the provider brought to the redirect URI.
 
     *issuer* is the one fixed when the authorization began; an `iss` that is there must equal it, on
-    errors too (RFC 9207 §2.4).  An answer that carries `error` is returned, not raised: its state must
-    be consumed all the same.  `error_description` and `error_uri` are dropped.
+    errors too (RFC 9207 §2.4).  An answer that carries `error` is returned, not raised, also where it lacks a required
+    `iss`: its state must be consumed all the same.  `error_description` and `error_uri` are dropped.
 
     Raises `GrantRefusedError` with one of these reasons: `too_many_parameters`, `repeated_parameter`,
     `unexpected_token`, `state_missing`, `issuer_missing`, `issuer_mismatch`, `code_missing`, `code_unusable`.
@@ -113,37 +123,36 @@ def read_callback(params: Iterable[tuple[str, str]], /, *, issuer: str | None, f
         raise GrantRefusedError(reason="too_many_parameters")
     given = dict(pairs)
     names = [name for name, _ in pairs]
-    if any(names.count(name) > 1 for name in ("state", "iss", "error", "error_description", "error_uri", "code", facts.code)):
+    once = {"state", "iss", "error", "error_description", "error_uri", "code", facts.code, facts.site_from}
+    if any(names.count(name) > 1 for name in once if name is not None):
         raise GrantRefusedError(reason="repeated_parameter")
     # Tokens do not come this way: the implicit and hybrid flows are not spoken (RFC 9700 §2.1.2).
-    if not given.keys().isdisjoint({"access_token", "id_token", "response"}):
+    if not given.keys().isdisjoint({"access_token", "id_token", "response"} - {*facts.ignore}):
         raise GrantRefusedError(reason="unexpected_token")
     state = find_state(pairs)
     if state is None:
         raise GrantRefusedError(reason="state_missing")
-    checked = _check_issuer(given.get("iss"), expected=issuer, required=facts.issuer == "required")
-    if "error" in given:
-        return CallbackAnswer(state=state, error=given["error"] if given["error"] in KNOWN_ERRORS else "other", issuer=checked)
-    code = _read_code(given.get(facts.code, ""), optional=facts.code_may_be_absent)
-    return CallbackAnswer(state=state, code=code, issuer=checked)
-
-
-def _check_issuer(named: str | None, *, expected: str | None, required: bool) -> str | None:
-    if named is None:
-        if required:
-            raise GrantRefusedError(reason="issuer_missing")
-        return None
     # RFC 9207 §2.4: simple string comparison.  Where no issuer was known at the start there is nothing
     # to compare with; a redirect URI of its own for every server then keeps them apart.
-    if named != expected and (required or expected is not None):
+    named, required = given.get("iss"), facts.issuer == "required"
+    if named is not None and named != issuer and (required or issuer is not None):
         raise GrantRefusedError(reason="issuer_mismatch")
-    return expected
+    checked = None if named is None else issuer
+    if "error" in given:
+        return CallbackAnswer(state=state, error=given["error"] if given["error"] in KNOWN_ERRORS else "other", issuer=checked)
+    if named is None and required:
+        raise GrantRefusedError(reason="issuer_missing")
+    site = None if facts.site_from is None else given.get(facts.site_from)
+    return CallbackAnswer(state=state, code=_read_code(given.get(facts.code, "")), issuer=checked, site=site)
 
 
-def _read_code(text: str, *, optional: bool) -> Secret | None:
+def _nonce(state: Secret) -> str:
+    # Whoever reads an id_token one day finds it again from the state of the callback; so nothing is stored.
+    return base64.urlsafe_b64encode(hashlib.sha256(b"nonce " + state.reveal().encode()).digest()).rstrip(b"=").decode()
+
+
+def _read_code(text: str) -> Secret:
     if not text:
-        if optional:
-            return None
         raise GrantRefusedError(reason="code_missing")
     if len(text) > MAX_CODE or not _VISIBLE.match(text):
         raise GrantRefusedError(reason="code_unusable")

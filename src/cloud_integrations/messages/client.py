@@ -16,8 +16,8 @@ from cloud_integrations.errors import ConfigurationError, ProviderInactiveError,
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 _VISIBLE = re.compile(r"[!-~]+\Z")
 
-ClientAuth = Literal["basic", "post", "none"]
-_SUPPORTED: Mapping[str, ClientAuth] = {"basic": "basic", "post": "post", "none": "none"}
+ClientAuth = Literal["basic", "basic_raw", "post", "none"]
+_SUPPORTED: Mapping[str, ClientAuth] = {"basic": "basic", "basic_raw": "basic_raw", "post": "post", "none": "none"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Literal
-from urllib.parse import parse_qsl, quote_plus
+from urllib.parse import parse_qsl, quote
 
-from authlib.oauth2.auth import ClientAuth
+from authlib.oauth2.auth import ClientAuth as Authentication
 
-from .client import Client
+from .client import Client, ClientAuth
 from .http import HttpRequest, merge_headers
 
 HEADERS: Mapping[str, str] = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "cloud-integrations"}
 _FORM = "application/x-www-form-urlencoded"
-_NAMES = {"basic": "client_secret_basic", "post": "client_secret_post", "none": "none"}
+_NAMES = {"basic": "client_secret_basic", "basic_raw": "client_secret_basic", "post": "client_secret_post", "none": "none"}
 
 
 def build_request(
@@ -24,7 +24,7 @@ def build_request(
     method: str = "POST",
     url: str,
     form: str,
-    auth: Literal["basic", "post", "none"] | None,
+    auth: ClientAuth | None,
     body: Literal["form", "json", "none"],
     headers: Mapping[str, str],
 ) -> HttpRequest:
@@ -54,11 +54,15 @@ def build_request(
     )
 
 
-def _authentication(client: Client, auth: Literal["basic", "post", "none"]) -> ClientAuth:
+def _authentication(client: Client, auth: ClientAuth) -> Authentication:
     client_id = client.application.client_id
     secret = client.application.client_secret
     text = "" if secret is None else secret.reveal()
     if auth == "basic":
-        # Authlib joins the two as they are; RFC 6749 §2.3.1 wants each form-encoded first.
-        client_id, text = quote_plus(client_id), quote_plus(text)
-    return ClientAuth(client_id, text, _NAMES[auth])
+        # Authlib joins the two as they are; RFC 6749 §2.3.1 wants each encoded first.  A space is `%20`: servers that decode at all
+        # read that, and many do not read the `+` of a form.
+        client_id, text = quote(client_id, safe=""), quote(text, safe="")
+    elif auth == "basic_raw":
+        # Authlib writes the header in Latin-1; RFC 7617 §2.1 leaves UTF-8 as the only sensible choice.
+        client_id, text = client_id.encode().decode("latin-1"), text.encode().decode("latin-1")
+    return Authentication(client_id, text, _NAMES[auth])

@@ -89,4 +89,6 @@ def _client_auth(client: Client, facts: Revoke) -> ClientAuth | None:
         return None
     if client.client_auth == "none":
         return "none"
-    return "basic" if facts.auth == "client_basic" else "post"
+    if facts.auth == "client_post":
+        return "post"
+    return "basic_raw" if client.client_auth == "basic_raw" else "basic"
