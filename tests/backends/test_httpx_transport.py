@@ -12,6 +12,7 @@ import threading
 import time
 import warnings
 import zlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import httpcore
@@ -21,6 +22,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from cloud_integrations.backends.httpx_transport import MAX_HEADERS, AsyncHttpxTransport, HttpxTransport
 from cloud_integrations.errors import AnswerLostError, ProviderUnavailableError, ProviderUnreachableError
@@ -300,6 +303,56 @@ def test_a_url_that_may_not_be_asked_is_unreachable(send, no_connection, url):
 def test_the_hosts_client_is_asked_for_no_forbidden_url(make, run):
     with pytest.raises(ProviderUnreachableError):
         run(make(object()).send(get("http://10.0.0.1/"), deadline=PATIENT))
+
+
+NAMES = st.one_of(
+    st.text(st.sampled_from("aAz09-_.%\u00fc\u3002\ud800\u200d "), min_size=1, max_size=80),
+    st.from_regex(r"\A(xn--[a-z0-9-]{0,8}|[a-z0-9]{1,70})(\.(xn--[a-z0-9-]{0,8}|[a-z0-9-]{0,70}))*\Z"),
+)
+
+
+@pytest.fixture
+def no_names(monkeypatch):
+    """A resolver that encodes names as the real one does, and knows none."""
+
+    def getaddrinfo(host, *_args, **_named):
+        host.encode("idna")
+        raise socket.gaierror(socket.EAI_NONAME, "unknown")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+
+@pytest.mark.requirement("OAU-078")
+@pytest.mark.parametrize("host", ["xn--a.example.com", "xn--0.com", "xn--ls8h.la", "a..b.example", f"{'a' * 64}.example", "\ud800.example"])
+@pytest.mark.parametrize("private_host", [False, True])
+def test_a_name_that_cannot_be_encoded_is_an_endpoint_that_is_not_allowed(make, run, send, no_names, no_connection, host, private_host):
+    request = replace(get(f"https://{host}/", loopback=False), private_host=private_host)
+    for ask in (send, lambda asked: run(make(object()).send(asked, deadline=PATIENT))):
+        with pytest.raises(ProviderUnreachableError) as caught:
+            ask(request)
+        assert caught.value.reason == "endpoint_not_allowed"
+        assert caught.value.__context__ is None
+
+
+@pytest.mark.requirement("OAU-078")
+def test_a_name_that_the_resolver_cannot_encode_is_an_endpoint_that_is_not_allowed(send, monkeypatch, no_connection):
+    def getaddrinfo(*_args, **_named):
+        raise UnicodeError("label empty or too long")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    with pytest.raises(ProviderUnreachableError) as caught:
+        send(get("https://provider.example/", loopback=False))
+    assert caught.value.reason == "endpoint_not_allowed"
+
+
+@pytest.mark.requirement("OAU-078")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(host=NAMES, loopback=st.booleans(), private_host=st.booleans())
+def test_no_name_brings_another_error_than_ours(send, no_names, no_connection, host, loopback, private_host):
+    request = replace(get(f"https://{host}/", loopback=loopback), private_host=private_host)
+    with pytest.raises(ProviderUnreachableError) as caught:
+        send(request)
+    assert caught.value.reason in {"endpoint_not_allowed", "unreachable"}
 
 
 def test_an_unknown_name_is_unreachable(send, monkeypatch):

@@ -146,9 +146,21 @@ MUTANTS = {
     ),
     "threads share one piece of work": Mutant(
         file=LOCKS,
-        guard="flight = self._flights.get(key)",
-        without="flight = None",
+        guard="flight = self._flights.setdefault(key, mine)",
+        without="flight = mine",
         noticed_by="tests/runtime/test_locks.py::test_threads_share_one_result",
+    ),
+    "an exchange goes on when its caller is interrupted": Mutant(
+        file=LOCKS,
+        guard='thread of its own; return what it returns, or raise what it raises."""\n        return await self.run(object(), work)',
+        without='thread of its own; return what it returns, or raise what it raises."""\n        return await work()',
+        noticed_by="tests/flows/test_interrupted.py::test_a_signal_at_any_step_loses_no_grant",
+    ),
+    "an interrupted exchange gives back what it got": Mutant(
+        file="flows/storing_grant.py",
+        guard="        if not await _is_stored(wiring, wanted, grant):\n            await revoke_unsaved(wiring, wanted.client, grant)\n",
+        without="",
+        noticed_by="tests/flows/test_interrupted.py::test_whatever_ends_the_work_itself_every_grant_is_stored_given_back_or_told_of",
     ),
     "after a 5xx nothing is sure": Mutant(
         file="messages/token_answer.py",

@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from ipaddress import ip_address
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from cloud_integrations.errors import ValidationFailedError
+from cloud_integrations.messages.authorize import check_redirect_uri
+from cloud_integrations.messages.client import check_endpoint
 from cloud_integrations.messages.egress import EndpointRefusedError, Reach, Target, is_private_address, is_public_address, read_target
 
 PUBLIC = ["8.8.8.8", "1.1.1.1", "2606:4700::1111", "2a00:1450:4001::1", "::ffff:8.8.8.8", "64:ff9b::808:808"]
@@ -194,3 +200,22 @@ def test_the_operator_may_name_a_plain_address_or_a_bare_name(url):
 def test_the_operators_host_is_still_asked_by_https(url):
     with pytest.raises(EndpointRefusedError):
         read_target(url, private_host=True)
+
+
+URLS = st.builds(
+    "{}{}{}".format,
+    st.sampled_from(["https://", "http://", "https:", "//", "https://[", "https://user@", ""]),
+    st.text(st.sampled_from("aZ09-_.:%[]@#/\\\u00fc\u3002\ud800\u200d "), max_size=80),
+    st.sampled_from(["", ".xn--a.example", ".example:99999", "]", "/path"]),
+)
+
+
+@pytest.mark.requirement("OAU-075")
+@given(url=URLS, loopback=st.booleans(), private_host=st.booleans())
+def test_whatever_stands_in_a_url_the_refusal_is_ours(url, loopback, private_host):
+    # Anything else that they raise fails the test.
+    with suppress(EndpointRefusedError):
+        read_target(url, loopback=loopback, private_host=private_host)
+    for check in (check_endpoint, check_redirect_uri):
+        with suppress(ValidationFailedError):
+            check(url, loopback=loopback)

@@ -185,6 +185,7 @@ def test_a_browser_may_post_our_own_forms_and_nobody_elses(demo: Demo):
         form = {"form_token": dict(FIELD.findall(page.text))["form_token"], "token": demo.ready["token"]}
         assert client.post("/session", data=form, headers={"Origin": "null"}).status_code == 403
         assert client.post("/session", data=form, headers={"Origin": "https://elsewhere.example"}).status_code == 403
+        assert client.post("/session", data=form, headers={"Origin": "http://["}).status_code == 403
         assert client.post("/session", data=form, headers={"Origin": demo.url, "Sec-Fetch-Site": "same-origin"}).status_code == 303
 
 

@@ -35,6 +35,8 @@ from cloud_integrations.messages.egress import EndpointRefusedError, Reach, read
 from cloud_integrations.messages.http import MAX_BODY, HttpRequest, HttpResponse
 from cloud_integrations.ports.clock import Clock
 
+from .foreign_errors import alone
+
 CONNECT_WITHIN: Final = timedelta(seconds=3)
 READ_WITHIN: Final = timedelta(seconds=10)
 MAX_HEADERS: Final = 16 * 1024
@@ -86,8 +88,7 @@ class HttpxTransport:
                 problem = error
             except Exception as error:  # noqa: BLE001  # whatever httpx lets out may hold the request: none of it leaves this file
                 problem = _in_our_words(error, request)
-        # Raised here, the error has no context that leads to the request.
-        raise problem
+        raise alone(problem)
 
     def close(self) -> None:
         """Close the connections that this transport opened."""
@@ -97,7 +98,7 @@ class HttpxTransport:
         self._own.clear()
 
     def _send(self, request: HttpRequest, /, *, deadline: timedelta, ends_at: float) -> HttpResponse:
-        client = self._client_for(read_target(request.url, loopback=request.loopback, private_host=request.private_host).reach)
+        client = self._client_for(_reach_of(request))
         sent_at = self._now()
         response = client.send(_build(client, request, deadline), stream=True, auth=None, follow_redirects=False)
         try:
@@ -151,7 +152,7 @@ class AsyncHttpxTransport:
                 problem = error
             except Exception as error:  # noqa: BLE001  # as in the blocking transport
                 problem = _in_our_words(error, request)
-        raise problem
+        raise alone(problem)
 
     async def close(self) -> None:
         """Close the connections that this transport opened in the running event loop."""
@@ -161,7 +162,7 @@ class AsyncHttpxTransport:
         self._own.clear()
 
     async def _send(self, request: HttpRequest, /, *, deadline: timedelta) -> HttpResponse:
-        client = self._client_for(read_target(request.url, loopback=request.loopback, private_host=request.private_host).reach)
+        client = self._client_for(_reach_of(request))
         sent_at = self._now()
         response = await client.send(_build(client, request, deadline), stream=True, auth=None, follow_redirects=False)
         try:
@@ -233,6 +234,16 @@ def _no_cookies() -> CookieJar:
     return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
 
 
+def _reach_of(request: HttpRequest) -> Reach:
+    reach = read_target(request.url, loopback=request.loopback, private_host=request.private_host).reach
+    try:
+        # Some names look like names and have no form to be asked in: labels that begin with xn-- and decode to nothing (RFC 5891 §5.4).
+        _ = httpx.URL(request.url).host
+    except (httpx.InvalidURL, ValueError):
+        raise EndpointRefusedError from None
+    return reach
+
+
 def _build(client: httpx.Client | httpx.AsyncClient, request: HttpRequest, deadline: timedelta) -> httpx.Request:
     total = deadline.total_seconds()
     connect, read = min(CONNECT_WITHIN.total_seconds(), total), min(READ_WITHIN.total_seconds(), total)
@@ -292,7 +303,7 @@ def _read(response: httpx.Response, body: bytes, sent_at: datetime) -> HttpRespo
 
 
 class _AddressRefusedError(httpcore.ConnectError):
-    """A host has an address that may not be connected to."""
+    """A host has an address that may not be connected to, or a name that the resolver cannot be asked for."""
 
 
 _SocketOption = Any  # httpcore's alias for what setsockopt takes is not public
@@ -315,8 +326,10 @@ class _CheckedBackend(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError):
+        except OSError:
             raise httpcore.ConnectError from None
+        except UnicodeError:
+            raise _AddressRefusedError from None
         for address, within in _attempts(_allowed(found, self._reach), timeout):
             with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
                 stream = self._backend.connect_tcp(address, port, _left(within), local_address, socket_options)
@@ -365,8 +378,10 @@ class _AsyncCheckedBackend(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         try:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError):
+        except OSError:
             raise httpcore.ConnectError from None
+        except UnicodeError:
+            raise _AddressRefusedError from None
         for address, within in _attempts(_allowed(found, self._reach), timeout):
             with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
                 return await self._backend.connect_tcp(address, port, within, local_address, socket_options)

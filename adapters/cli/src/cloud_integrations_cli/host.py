@@ -195,7 +195,10 @@ def _is_same_origin(request: Request) -> bool:
     if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         return False
     origin = request.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    try:
+        return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    except ValueError:
+        return False  # no URL, such as http://[
 
 
 async def _read_form(request: Request) -> dict[str, str]:
