@@ -5,10 +5,15 @@ It stands at the root so that the tests of the adapters see it too.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
+import shutil
 import signal
+import socket
+import subprocess
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +63,47 @@ def postgresql_url(worker_id: str) -> Iterator[str]:
     finally:
         with engine.connect() as connection:
             connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def pgbouncer_url(postgresql_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Lead to this worker's PostgreSQL database through a PgBouncer in transaction mode; it ends with the tests."""
+    program = shutil.which("pgbouncer") or shutil.which("/usr/sbin/pgbouncer")
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail("PgBouncer is not installed (Debian: pgbouncer)", pytrace=False)
+        pytest.skip("PgBouncer is not installed; on Debian: apt-get install pgbouncer")
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    url = sqlalchemy.make_url(postgresql_url)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    password = f" password='{url.password}'" if url.password else ""
+    server = f"host={url.host or '127.0.0.1'} port={url.port or 5432} user={url.username}{password}"
+    settings = tmp_path_factory.mktemp("pgbouncer") / "pgbouncer.ini"
+    settings.write_text(
+        f"[databases]\n* = {server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+        "auth_type = any\npool_mode = transaction\ndefault_pool_size = 8\n",
+        encoding="utf-8",
+    )
+    # It does not run as root, and has read its settings by the time it becomes somebody else.
+    as_nobody = ["-u", "nobody"] if os.getuid() == 0 else []
+    command = [program, "-q", *as_nobody, settings]
+    with (settings.parent / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:  # noqa: S603  # ours
+        try:
+            _wait_for(port, process)
+            yield url.set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
+        finally:
+            process.terminate()
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Return when somebody listens on *port*; fail when the process that should has ended."""
+    while process.poll() is None:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        time.sleep(0.02)
+    pytest.fail(f"PgBouncer ended with {process.returncode}", pytrace=False)
 
 
 @pytest.fixture(scope="session")

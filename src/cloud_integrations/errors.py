@@ -227,21 +227,28 @@ class AppMisconfiguredError(OAuthError):
 
 
 class StorageUnavailableError(CloudIntegrationsError):
-    """The database cannot be used right now; nothing was changed."""
+    """The database cannot be used right now; nothing was changed.
+
+    `reason` says why, for the operator: what the driver's error means, or its class, and the database's own code.  It holds none of the
+    driver's words, no parameter and no login; a traceback shows it as a note, an answer to a tenant does not.
+    """
 
     code = "storage/unavailable"
     retryable = True
     advice = "Repeat the call later."
 
-    def __init__(self, message: str = "the storage cannot be used right now", /) -> None:
+    def __init__(self, message: str = "the storage cannot be used right now", /, *, reason: str | None = None) -> None:
         super().__init__(message)
+        self.reason = reason
+        if reason is not None:
+            self.add_note(reason)
 
 
 class CommitUnknownError(StorageUnavailableError):
     """The connection broke while committing: the change may or may not have been made."""
 
-    def __init__(self) -> None:
-        super().__init__("the storage broke while committing")
+    def __init__(self, *, reason: str | None = None) -> None:
+        super().__init__("the storage broke while committing", reason=reason)
 
 
 class UnstorableValueError(CloudIntegrationsError):
@@ -264,8 +271,8 @@ class StaleWriteError(CloudIntegrationsError):
 class KeyServiceUnavailableError(StorageUnavailableError):
     """The service that wraps the data keys did not answer, so what is stored cannot be opened; nothing was changed."""
 
-    def __init__(self) -> None:
-        super().__init__("the key service cannot be used right now")
+    def __init__(self, *, reason: str | None = None) -> None:
+        super().__init__("the key service cannot be used right now", reason=reason)
 
 
 class KeyRetiredError(CloudIntegrationsError):

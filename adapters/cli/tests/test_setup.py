@@ -193,6 +193,7 @@ def test_an_unknown_dialect_is_a_mistake_of_usage(run, folder):
         ("postgresql://u:fake-secret@127.0.0.1:1/none", 7),
         ("oracle+nothing://h/d", 8),
         ("mssql+pyodbc://h/d", 8),
+        ("postgresql+psycopg://u:fake-secret@h:port/none", 8),
     ],
 )
 def test_a_database_that_cannot_be_used(run, folder, monkeypatch, url, code):
@@ -210,6 +211,9 @@ def test_a_database_that_cannot_be_used(run, folder, monkeypatch, url, code):
         ("postgresql://u:fake-secret@127.0.0.1:1/none", "127.0.0.1:1/none cannot be used right now: nothing listens there"),
         ("sqlite:////no/such/folder/some.db", "/no/such/folder/some.db cannot be used right now: the file cannot be opened"),
         ("mysql+pymysql://u:fake-secret@127.0.0.1:1/none", "127.0.0.1:1/none cannot be used right now: nothing listens there"),
+        ("mysql+pymysql://u:fake-secret@a..b/none", "a..b:default port/none cannot be used right now: the host has a name that cannot"),
+        ("mysql+pymysql://u:fake-secret@xn--a/none", "xn--a:default port/none cannot be used right now: "),
+        ("postgresql+psycopg://u:fake-secret@a..b/none", "a..b:default port/none cannot be used right now: the host"),
     ],
 )
 def test_doctor_says_which_database_and_why(run, home, monkeypatch, database, said):
@@ -227,12 +231,24 @@ def test_doctor_says_that_a_host_is_not_known(run, home, monkeypatch):
 
     monkeypatch.setattr(socket, "create_connection", find_nothing)
     monkeypatch.setenv("CLOUD_INTEGRATIONS_DATABASE_URL", "mysql+pymysql://u:fake-secret@nowhere.invalid/none")
-    assert _checks(run("doctor", *JSON))["database"]["message"].endswith("cannot be used right now: the host is not known")
+    assert "cannot be used right now: the host is not known" in _checks(run("doctor", *JSON))["database"]["message"]
 
 
 def test_doctor_names_a_database_that_a_server_does_not_have(run, home, postgresql_url, monkeypatch):
     monkeypatch.setenv("CLOUD_INTEGRATIONS_DATABASE_URL", postgresql_url + "_never_made")
     assert "there is no such database" in _checks(run("doctor", *JSON))["database"]["message"]
+
+
+def test_doctor_finds_a_connection_pooler(run, home, pgbouncer_url, monkeypatch):
+    monkeypatch.setenv("CLOUD_INTEGRATIONS_DATABASE_URL", pgbouncer_url)
+    assert run("db", "upgrade").code == 0
+    found = _checks(run("doctor", *JSON))["pooler"]
+    assert (found["result"], found["message"]) == ("warning", "stands before the database; statements are not prepared")
+    assert "prepare_threshold" in found["advice"]
+
+
+def test_doctor_finds_no_connection_pooler_where_there_is_none(run, home):
+    assert "pooler" not in _checks(run("doctor", *JSON))
 
 
 @pytest.mark.parametrize("harm", ["gone", "damaged"])

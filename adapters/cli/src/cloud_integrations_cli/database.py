@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from cloud_integrations.backends.sqlalchemy import migrate
 from cloud_integrations.errors import StorageUnavailableError
@@ -13,21 +10,6 @@ from cloud_integrations.errors import StorageUnavailableError
 from . import wiring
 from .render import Screen
 from .settings import Configuration
-
-_SIGNS: Final = {
-    "authentication failed": "it refuses the login",
-    "access denied": "it refuses the login",
-    "unknown database": "there is no such database",
-    "does not exist": "there is no such database or user",
-    "connection refused": "nothing listens there",
-    "resolve host": "the host is not known",
-    "translate host": "the host is not known",
-    "name or service not known": "the host is not known",
-    "name resolution": "the host is not known",
-    "can't connect": "nothing listens there",
-    "unable to open database file": "the file cannot be opened; is its folder there?",
-}
-"""What drivers say when they cannot connect, in ours; of several, the first that fits."""
 
 DIALECTS = ("postgresql", "sqlite", "mariadb")
 
@@ -66,8 +48,8 @@ def migrate_database(configuration: Configuration, /) -> tuple[str | None, str |
         before = migrate.current(engine)
         migrate.upgrade(engine)
         return before, migrate.current(engine)
-    except SQLAlchemyError as error:
-        raise unusable(engine, error) from None
+    except StorageUnavailableError as error:
+        raise unusable(engine, error.reason) from None
     finally:
         engine.dispose()
 
@@ -77,16 +59,14 @@ def find_revision(configuration: Configuration, /) -> str | None:
     engine = wiring.open_engine(configuration)
     try:
         return migrate.current(engine)
-    except SQLAlchemyError as error:
-        raise unusable(engine, error) from None
+    except StorageUnavailableError as error:
+        raise unusable(engine, error.reason) from None
     finally:
         engine.dispose()
 
 
-def unusable(engine: Engine, error: SQLAlchemyError, /) -> StorageUnavailableError:
-    """Say which database and, where the driver's words are known ones, why; neither a login nor those words are shown."""
+def unusable(engine: Engine, reason: str | None, /) -> StorageUnavailableError:
+    """Say which database cannot be used, and why; no login is shown."""
     url = engine.url
     place = f"{url.host}:{url.port or 'default port'}/{url.database}" if url.host else str(url.database)
-    words = str(getattr(error, "orig", error)).lower()
-    why = next((meaning for sign, meaning in _SIGNS.items() if sign in words), type(error).__name__)
-    return StorageUnavailableError(f"the database {place} cannot be used right now: {why}")
+    return StorageUnavailableError(f"the database {place} cannot be used right now: {reason}")

@@ -164,6 +164,7 @@ def _database(configuration: Configuration) -> Iterator[Finding]:
         yield Finding(name="database", message="has no schema", result=Result.PROBLEM, advice="`cloud-integrations db upgrade`")
         return
     yield Finding(name="database", message=f"answers; schema {revision}")
+    yield from _pooler(configuration)
     yield from _clock(configuration)
     yield from _idle_transactions(configuration)
     try:
@@ -223,6 +224,20 @@ def _outbox(configuration: Configuration) -> Iterator[Finding]:
         yield Finding(name="revocations", message=f"{waiting} wait", result=Result.WARNING, advice=advice)
     else:
         yield Finding(name="revocations", message="none waits")
+
+
+def _pooler(configuration: Configuration) -> Iterator[Finding]:
+    engine = wiring.open_engine(configuration)
+    try:
+        found = SqlAlchemyStore(engine).report().facts.get("pooler")
+    except CloudIntegrationsError as error:
+        yield _problem("pooler", error)
+        return
+    finally:
+        engine.dispose()
+    if found is not None:
+        advice = "Give the engines of an application connect_args={'prepare_threshold': None}, as the page on several replicas says."
+        yield Finding(name="pooler", message=found, result=Result.WARNING, advice=advice)
 
 
 def _clock(configuration: Configuration) -> Iterator[Finding]:

@@ -17,9 +17,10 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
 from sqlalchemy import create_engine, text
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from cloud_integrations import ImportedCredential, IntegrationManager, Secret
+from cloud_integrations.backends.sqlalchemy import reason_of
 from cloud_integrations.errors import CloudIntegrationsError, ConfigurationError, SetupError, StorageUnavailableError
 
 from . import wiring
@@ -184,16 +185,19 @@ def _parse(line: bytes) -> Row | _UnreadableError:
 def _rows(configuration: Configuration, query: str, url_file: Path | None) -> Iterator[tuple[int, Row]]:
     """Read the whole answer first, so that nothing is asked of the database while providers are."""
     with _engine(configuration, url_file) as engine:
+        problem: Exception
+        connected = False
         try:
-            connection = engine.connect()
-        except SQLAlchemyError as error:
-            raise unusable(engine, error) from None
-        with connection:
-            try:
+            with engine.connect() as connection:
+                connected = True
                 return enumerate([dict(row) for row in connection.execute(text(query)).mappings()], start=1)
-            except SQLAlchemyError as error:
-                # The database's words may repeat a value.
-                raise CommandLineError(f"the database refused the query ({type(error).__name__})") from None
+        except Exception as error:  # noqa: BLE001  # a driver's error may show the login, and its words may repeat a value
+            if connected:
+                problem = CommandLineError(f"the database refused the query ({type(error).__name__})")
+            else:
+                problem = unusable(engine, reason_of(error))
+        # Raised here, without what led to it.
+        raise problem
 
 
 @contextmanager
@@ -202,10 +206,12 @@ def _engine(configuration: Configuration, url_file: Path | None) -> Generator[An
         engine = wiring.open_engine(configuration)
     else:
         url = read_secret("database-url", label="Database URL", file=url_file)
-        try:
-            engine = create_engine(url.reveal(), hide_parameters=True)
-        except (ArgumentError, ImportError, SQLAlchemyError):
-            raise ConfigurationError(setting=str(url_file), problem="is not an SQLAlchemy URL with a driver that is installed") from None
+        made = None
+        with suppress(SQLAlchemyError, ImportError, ValueError):
+            made = create_engine(url.reveal(), hide_parameters=True)
+        if made is None:
+            raise ConfigurationError(setting=str(url_file), problem="is not an SQLAlchemy URL with a driver that is installed")
+        engine = made
         # SQLite would make it.
         if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").is_file():
             raise ConfigurationError(setting=str(url_file), problem="names an SQLite file that is not there")

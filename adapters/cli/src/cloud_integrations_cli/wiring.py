@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -86,10 +86,12 @@ def _open_async_engine(configuration: Configuration) -> Engine | AsyncEngine:
 
 
 def _url(configuration: Configuration) -> URL:
-    try:
+    url = None
+    with suppress(ArgumentError, ValueError):
         url = make_url(configuration.find_database_url())
-    except ArgumentError:
-        raise ConfigurationError(setting="database_url", problem="is not an SQLAlchemy URL") from None
+    if url is None:
+        # Raised here, without the error that holds the URL.
+        raise ConfigurationError(setting="database_url", problem="is not an SQLAlchemy URL")
     # The driver that this program brings.
     return url.set(drivername="postgresql+psycopg") if url.drivername in {"postgresql", "postgres"} else url
 

@@ -18,7 +18,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from cloud_integrations import Actor
-from cloud_integrations.errors import ForbiddenError, ValidationFailedError
+from cloud_integrations.errors import ForbiddenError, StorageUnavailableError, ValidationFailedError
 
 from .authorization import Gate, Permission
 from .errors import INTERNAL, Problem, problem_of, read_problems
@@ -75,6 +75,8 @@ class GuardedRoute(APIRoute):
                 problem = problem_of(error)
                 if problem is INTERNAL:
                     _log.error("request %s failed: %s", request_id, type(error).__name__)  # a trace may hold secrets
+                if isinstance(error, StorageUnavailableError) and error.reason is not None:
+                    _log.warning("request %s failed: %s (%s)", request_id, error.message, error.reason)
                 response = self._shown(request, problem, request_id)
             response.raw_headers.extend((*_ALWAYS, (b"x-request-id", request_id.encode())))
             return response

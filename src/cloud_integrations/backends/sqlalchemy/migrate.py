@@ -6,20 +6,25 @@ The history has a version table of its own, so that it never meets the host's.
 from __future__ import annotations
 
 import io
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Engine, func, select, text
 
-from cloud_integrations.errors import StorageUnavailableError
+from cloud_integrations.backends.foreign_errors import alone
+from cloud_integrations.errors import CloudIntegrationsError, StorageUnavailableError
 
 from .engine import MARIADB, begin_writing, for_writing, writing_view
+from .poolers import PoolerGuard
+from .refusals import reason_of
 from .schema import TABLE_NAMES, VERSION_TABLE
+
+T = TypeVar("T")
 
 _LOCK = 0x63695F6D69677261
 """Held on PostgreSQL while migrating ("ci_migra")."""
@@ -30,25 +35,20 @@ _PATIENCE = 60
 def upgrade(engine: Engine | Connection, /) -> None:
     """Apply the migrations that are missing.
 
-    Given an engine, in one transaction of our own.  Given a connection, in the caller's
-    transaction, which the caller commits; on MariaDB every table commits it, and the caller keeps other processes out.
+    Given an engine, in one transaction of our own; raises `StorageUnavailableError`, whose `reason` says why.  Given a connection, in the
+    caller's transaction, which the caller commits; on MariaDB every table commits it, and the caller keeps other processes out.
     """
     if isinstance(engine, Connection):
         _upgrade(engine)
-        return
-    with writing_view(engine, None).connect() as connection, _alone(connection):
-        for_writing(connection)
-        with connection.begin():
-            begin_writing(connection)
-            _upgrade(connection)
+    else:
+        _connected(writing_view(engine, None), _upgrade_alone)
 
 
 def current(engine: Engine | Connection, /) -> str | None:
-    """Return the newest migration that was applied, or None where there is none."""
+    """Return the newest migration that was applied, or None where there is none; given an engine, raises as `upgrade`."""
     if isinstance(engine, Connection):
         return MigrationContext.configure(engine, opts={"version_table": VERSION_TABLE}).get_current_revision()
-    with engine.connect() as connection:
-        return current(connection)
+    return _connected(engine, current)
 
 
 def upgrade_sql(dialect: str, /) -> str:
@@ -69,6 +69,27 @@ def script_location() -> str:
     return str(files("cloud_integrations.backends.sqlalchemy") / "migrations")
 
 
+def _connected(engine: Engine, work: Callable[[Connection], T]) -> T:
+    """Do *work* on a connection of its own, and speak our errors."""
+    problem: CloudIntegrationsError
+    try:
+        with engine.connect() as connection, PoolerGuard().over(connection):
+            return work(connection)
+    except CloudIntegrationsError as error:
+        problem = error
+    except Exception as error:  # noqa: BLE001  # whatever a driver lets out may show a password: none of it leaves this file
+        problem = StorageUnavailableError(reason=reason_of(error))
+    raise alone(problem)
+
+
+def _upgrade_alone(connection: Connection) -> None:
+    with _alone(connection):
+        for_writing(connection)
+        with connection.begin():
+            begin_writing(connection)
+            _upgrade(connection)
+
+
 def _upgrade(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
@@ -84,7 +105,7 @@ def _alone(connection: Connection) -> Generator[None]:
     # Locks are the whole server's, so this one carries the database's name.
     lock = func.concat("ci_migrate/", func.md5(func.database()))
     if not connection.scalar(select(func.get_lock(lock, _PATIENCE))):
-        raise StorageUnavailableError
+        raise StorageUnavailableError(reason="another process is migrating")
     connection.commit()
     try:
         yield

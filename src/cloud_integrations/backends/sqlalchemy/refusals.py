@@ -9,11 +9,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Insert, Table, insert
 from sqlalchemy.dialects import mysql
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
-from cloud_integrations.errors import CloudIntegrationsError, StaleWriteError
+from cloud_integrations.errors import CloudIntegrationsError, StaleWriteError, StorageUnavailableError, UnstorableValueError
 
 from .engine import MARIADB
+from .poolers import FOR_ASYNCPG, FOR_PSYCOPG
 
 _SERIALIZATION_FAILURE = {"40001", "40P01"}
 """PostgreSQL: two transactions stood in each other's way, and this one was rolled back."""
@@ -26,6 +27,33 @@ _UNSTORABLE_ON_MARIADB = {
     1406,  # too long
     4025,  # a CHECK says no
 }
+_MIXED_UP = {"26000", "42P05"}
+"""PostgreSQL: there is no prepared statement of this name, or there is one already; on our own connections only a pooler brings that."""
+_DRIVERS = {"asyncmy", "asyncpg", "mariadb", "MySQLdb", "pg8000", "psycopg", "psycopg2", "pymysql", "sqlite3"}
+"""Packages whose own errors can come through SQLAlchemy as they are."""
+
+_MEANINGS = {
+    "startup parameter": "a connection pooler refuses a parameter of the login (PgBouncer: ignore_startup_parameters)",
+    "bind message": "a connection pooler mixes up prepared statements",
+    "query_wait_timeout": "the connection pooler has no free connection",
+    "authentication failed": "it refuses the login",
+    "access denied": "it refuses the login",
+    "no password supplied": "it refuses the login",
+    "unknown database": "there is no such database",
+    "no such database": "there is no such database",
+    "does not exist": "there is no such database or user",
+    "connection refused": "nothing listens there",
+    "connect call failed": "nothing listens there",
+    "resolve host": "the host is not known",
+    "translate host": "the host is not known",
+    "name or service not known": "the host is not known",
+    "name resolution": "the host is not known",
+    "can't connect": "nothing listens there",
+    "too many": "it takes no more connections",
+    "unable to open database file": "the file cannot be opened; is its folder there?",
+    "database is locked": "the file is locked by another writer",
+}
+"""What drivers say when they cannot connect, in ours; of several, the first that fits.  Their own words may hold a value or a login."""
 
 
 def is_duplicate(error: DBAPIError, /) -> bool:
@@ -52,8 +80,42 @@ def was_refused(error: DBAPIError, /) -> bool:
 
 
 def was_rolled_back(error: DBAPIError, /) -> bool:
-    """Whether nothing is left of the work and it may succeed now: refused as above, or the connection was lost before the commit."""
-    return error.connection_invalidated or was_refused(error)
+    """Whether nothing is left of the work and it may succeed now: refused as above, or the connection was lost before the commit.
+
+    Also where a pooler has mixed up prepared statements: another server connection may have what this one had not.
+    """
+    return error.connection_invalidated or was_refused(error) or _sqlstate(error) in _MIXED_UP
+
+
+def is_of_database(error: Exception, /) -> bool:
+    """Whether this is SQLAlchemy's, a driver's or the network's error, and no mistake in the work itself."""
+    return isinstance(error, SQLAlchemyError | OSError) or type(error).__module__.partition(".")[0] in _DRIVERS
+
+
+def in_our_words(error: Exception, /) -> CloudIntegrationsError:
+    """Return what *error* is to our callers; to be raised `alone`."""
+    if isinstance(error, DBAPIError) and is_unstorable(error):
+        return UnstorableValueError()
+    return StorageUnavailableError(reason=reason_of(error))
+
+
+def reason_of(error: BaseException, /) -> str:
+    """Say why the database cannot be used: what the error means or its class, and the database's own code; never its words."""
+    orig = getattr(error, "orig", None) or error
+    state, number = str(getattr(orig, "sqlstate", None) or ""), orig.args[0] if orig.args else None
+    if state in _MIXED_UP:
+        return (
+            f"a connection pooler mixes up prepared statements (SQLSTATE {state}): set {FOR_PSYCOPG} for psycopg, {FOR_ASYNCPG} for asyncpg"
+        )
+    words = str(orig).lower()
+    meaning = next((meaning for sign, meaning in _MEANINGS.items() if sign in words), None)
+    if meaning is None and isinstance(orig, UnicodeError):
+        meaning = "the host has a name that cannot be encoded"
+    if state:
+        return f"{meaning or type(orig).__name__} (SQLSTATE {state})"
+    if isinstance(number, int) and number > 0 and not isinstance(orig, OSError):
+        return f"{meaning or type(orig).__name__} (error {number})"
+    return meaning or type(orig).__name__
 
 
 @contextmanager

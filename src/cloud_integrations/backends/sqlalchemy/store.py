@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Collection, Generator
+from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, DisconnectionError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import DBAPIError
 
+from cloud_integrations.backends.foreign_errors import alone
 from cloud_integrations.domain.audit import AuditHead, AuditRecord
 from cloud_integrations.domain.envelope import KeyCheck, WrappedKey
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
@@ -23,13 +22,14 @@ from cloud_integrations.domain.integration import DueIntegration, HeldCredential
 from cloud_integrations.domain.pending import PendingAuthorization
 from cloud_integrations.domain.rekeying import KeyUsage, SealedRow
 from cloud_integrations.domain.removal import Revocation
-from cloud_integrations.errors import CommitUnknownError, SchemaError, StorageUnavailableError, UnstorableValueError
+from cloud_integrations.errors import CloudIntegrationsError, CommitUnknownError, SchemaError
 from cloud_integrations.ports.clock import Clock
 from cloud_integrations.ports.store import Change, StoreReport
 
 from . import key_operations, operations, schema
 from .engine import begin_writing, for_writing, reading_view, writing_view
-from .refusals import is_unstorable, was_refused, was_rolled_back
+from .poolers import PoolerGuard
+from .refusals import in_our_words, is_of_database, reason_of, was_refused, was_rolled_back
 
 if TYPE_CHECKING:
     # A blocking host shall not pay for importing it, nor need greenlet.
@@ -61,7 +61,8 @@ class SqlAlchemyStore:
 
     def report(self) -> StoreReport:
         """Say which database this is and which schema it has."""
-        return _report(self._dialect.name, self._dialect.driver, self._engine.read(operations.find_version))
+        version = self._engine.read(operations.find_version)
+        return _report(self._dialect.name, self._dialect.driver, version, pooler=self._engine.pooler)
 
     def apply(self, *changes: Change) -> None:
         """Make all *changes* in one transaction, or none and raise what the refused change says."""
@@ -211,7 +212,8 @@ class AsyncSqlAlchemyStore:
 
     async def report(self) -> StoreReport:
         """Say which database this is and which schema it has."""
-        return _report(self._dialect.name, self._dialect.driver, await self._engine.read(operations.find_version))
+        version = await self._engine.read(operations.find_version)
+        return _report(self._dialect.name, self._dialect.driver, version, pooler=self._engine.pooler)
 
     async def apply(self, *changes: Change) -> None:
         """Make all *changes* in one transaction, or none and raise what the refused change says."""
@@ -348,23 +350,28 @@ class _Blocking:
     def __init__(self, engine: Engine, clock: Clock | None) -> None:
         self._reads = reading_view(engine, clock)
         self._writes = writing_view(engine, clock)
+        self.pooler = PoolerGuard()
 
     def read(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        with _speaking_our_errors():
-            return self._persistently(self._reads, lambda connection: operation(connection, *args, **kwargs))
+        return self._persistently(self._reads, lambda connection: operation(connection, *args, **kwargs))
 
     def write(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        with _speaking_our_errors():
-            return self._persistently(self._writes, lambda connection: _in_transaction(connection, operation, *args, **kwargs))
+        return self._persistently(self._writes, lambda connection: _in_transaction(connection, operation, *args, **kwargs))
 
     def _persistently(self, engine: Engine, work: Callable[[Connection], T]) -> T:
         patience = _Patience()
         while True:
+            connected = False
             try:
                 with engine.connect() as connection:
-                    return work(connection)
-            except DBAPIError as error:
-                time.sleep(patience.pause_after(error))
+                    connected = True
+                    with self.pooler.over(connection):
+                        return work(connection)
+            except Exception as error:  # noqa: BLE001  # whatever a driver lets out may show a password or a value: none of it leaves this file
+                pause, problem = patience.judge(error, connected=connected)
+            if problem is not None:
+                raise alone(problem)
+            time.sleep(pause)
 
 
 class _Awaiting:
@@ -373,23 +380,31 @@ class _Awaiting:
     def __init__(self, engine: AsyncEngine, clock: Clock | None) -> None:
         self._reads = reading_view(engine, clock)
         self._writes = writing_view(engine, clock)
+        self.pooler = PoolerGuard()
 
     async def read(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        with _speaking_our_errors():
-            return await self._persistently(self._reads, lambda connection: operation(connection, *args, **kwargs))
+        return await self._persistently(self._reads, lambda connection: operation(connection, *args, **kwargs))
 
     async def write(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        with _speaking_our_errors():
-            return await self._persistently(self._writes, lambda connection: _in_transaction(connection, operation, *args, **kwargs))
+        return await self._persistently(self._writes, lambda connection: _in_transaction(connection, operation, *args, **kwargs))
 
     async def _persistently(self, engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
+        def guarded(connection: Connection) -> T:
+            with self.pooler.over(connection):
+                return work(connection)
+
         patience = _Patience()
         while True:
+            connected = False
             try:
                 async with engine.connect() as connection:
-                    return await connection.run_sync(work)
-            except DBAPIError as error:
-                await asyncio.sleep(patience.pause_after(error))
+                    connected = True
+                    return await connection.run_sync(guarded)
+            except Exception as error:  # noqa: BLE001  # as in the blocking store
+                pause, problem = patience.judge(error, connected=connected)
+            if problem is not None:
+                raise alone(problem)
+            await asyncio.sleep(pause)
 
 
 class _Hopping:
@@ -397,6 +412,7 @@ class _Hopping:
 
     def __init__(self, engine: Engine, clock: Clock | None) -> None:
         self._engine = _Blocking(engine, clock)
+        self.pooler = self._engine.pooler
         # Not the loop's own executor: whatever else is queued there would keep tokens waiting.
         self._threads = ThreadPoolExecutor(_HOPS, thread_name_prefix="cloud-integrations-store")
 
@@ -425,13 +441,17 @@ class _Patience:
         self._tried = 0
         self._until = time.monotonic() + self._SECONDS
 
-    def pause_after(self, error: DBAPIError) -> float:
-        """Return the seconds to wait before the next try, or raise *error* where there shall be none."""
+    def judge(self, error: Exception, /, *, connected: bool) -> tuple[float, Exception | None]:
+        """Return the seconds to wait before the next try, or what to raise, `alone`, where there shall be none."""
         self._tried += 1
-        if not was_rolled_back(error) or self._tried == self._TRIES or time.monotonic() > self._until:
-            raise error
+        if isinstance(error, CloudIntegrationsError) or (connected and not is_of_database(error)):
+            # A refusal of ours; or a mistake in the work, which has nothing of the login in its frames.
+            return 0, error
+        again = isinstance(error, DBAPIError) and was_rolled_back(error)
+        if not again or self._tried == self._TRIES or time.monotonic() > self._until:
+            return 0, in_our_words(error)
         # Chance keeps those who stood in each other's way from meeting again.
-        return random.uniform(0, self._FIRST_PAUSE * 2**self._tried)  # noqa: S311 - no secret
+        return random.uniform(0, self._FIRST_PAUSE * 2**self._tried), None  # noqa: S311 - no secret
 
 
 def _require_version(found: str | None) -> None:
@@ -439,8 +459,11 @@ def _require_version(found: str | None) -> None:
         raise SchemaError(found=found, expected=schema.VERSION)
 
 
-def _report(database: str, driver: str, version: str | None) -> StoreReport:
-    return StoreReport(kind=f"sqlalchemy+{database}", schema=version, facts={"driver": driver, "expected_schema": schema.VERSION})
+def _report(database: str, driver: str, version: str | None, *, pooler: PoolerGuard) -> StoreReport:
+    facts = {"driver": driver, "expected_schema": schema.VERSION}
+    if pooler.found:
+        facts["pooler"] = "stands before the database; statements are not prepared"
+    return StoreReport(kind=f"sqlalchemy+{database}", schema=version, facts=facts)
 
 
 def _in_transaction(connection: Connection, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -455,25 +478,5 @@ def _in_transaction(connection: Connection, operation: Operation[P, T], /, *args
             if connection.dialect.name == "sqlite" or (isinstance(error, DBAPIError) and was_refused(error)):
                 # SQLite has no network in between, and a server that answers with a refusal has rolled back.
                 raise
-            _hide_parameters(error)
-            raise CommitUnknownError from error
+            raise CommitUnknownError(reason=reason_of(error)) from None
     return result
-
-
-@contextmanager
-def _speaking_our_errors() -> Generator[None]:
-    """Say what went wrong in our words; OSError is what asyncpg raises when nobody listens."""
-    try:
-        yield
-    except (DBAPIError, DisconnectionError, PoolTimeoutError, OSError) as error:
-        _hide_parameters(error)
-        if isinstance(error, DBAPIError) and is_unstorable(error):
-            # The driver's words may hold the value.
-            raise UnstorableValueError from None
-        raise StorageUnavailableError from error
-
-
-def _hide_parameters(error: BaseException) -> None:
-    """Keep the statement's parameters out of the traceback, also where the host's engine shows them."""
-    if isinstance(error, DBAPIError):
-        error.hide_parameters = True
