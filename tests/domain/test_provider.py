@@ -97,6 +97,10 @@ def test_lengths_of_time_are_seconds_in_files() -> None:
         ({"equals": 190}, {"ok": "190"}, False),
         ({"equals": "190"}, {"ok": 190}, False),
         ({"equals": 1.5}, {"ok": 1.5}, True),
+        ({"matches": "^gone"}, {"ok": "gone for good"}, True),
+        ({"matches": "good"}, {"ok": "gone for good"}, True),
+        ({"matches": "1"}, {"ok": 1}, False),
+        ({"matches": "x"}, {}, False),
         ({"equals": "yes"}, {"ok": "yes"}, True),
         ({"equals": "yes"}, {}, False),
         ({"equals": "yes"}, None, False),
@@ -199,7 +203,7 @@ VARIABLES = [
     {"name": "host", "in_host": True, "pattern": r"^[a-z]+\.acme\.example$"},
     {"name": "region", "choices": ["eu", "us"], "default": "eu"},
     {"name": "account", "pattern": "^[0-9]+$", "required": False},
-    {"name": "site", "source": "callback", "choices": ["one"]},
+    {"name": "site", "source": "token_reply", "choices": ["one"]},
     {
         "name": "login",
         "source": "application",
@@ -257,14 +261,15 @@ def test_a_private_address_is_meant_only_where_the_operator_named_the_host() -> 
     assert not provider(variables=VARIABLES).on_private_host({"login": "git.corp.example"})
 
 
-def test_the_first_usable_method_is_found() -> None:
-    acme = provider({"id": "machine", "kind": "client_credentials"}, code(), code(id="other"), key(), {"id": "digest", "kind": "digest"})
+def test_the_first_fitting_method_is_found() -> None:
+    acme = provider(code(), code(id="other"), key(), key(id="pair", kind="basic"))
     assert acme.auth_types == (AuthType.OAUTH2, AuthType.API_KEY)
-    assert [method.auth_type for method in acme.methods] == ["oauth2", "oauth2", "oauth2", "apikey", "apikey"]
+    assert [method.auth_type for method in acme.methods] == ["oauth2", "oauth2", "apikey", "apikey"]
     for auth_type, method_id, expected in [
         (AuthType.OAUTH2, None, "oauth2"),
         (AuthType.OAUTH2, "other", "other"),
-        (AuthType.OAUTH2, "machine", None),
+        (AuthType.OAUTH2, "pair", None),
+        (AuthType.API_KEY, "pair", "pair"),
         (AuthType.OAUTH2, "key", None),
         (AuthType.API_KEY, None, "key"),
     ]:
@@ -304,9 +309,10 @@ def test_templates_are_filled_from_values() -> None:
         ({"methods": [code(token_url="https://a.example/{nobody}")]}, "no variable of this provider"),
         ({"methods": [code(token_url="https://{region}.a.example/")], "variables": [VARIABLES[1]]}, "mark that variable in_host"),
         ({"methods": [code(revoke={"url": "http://a.example/"})]}, "https URL"),
-        ({"methods": [code(after_connecting={"url": "http://a.example/"})]}, "https URL"),
         ({"base_urls": {"api": "http://a.example/"}}, "https URL"),
         ({"verifications": [{"url": "https://a.example/", "identity": ["xml:id"]}]}, "a path starts with"),
+        ({"verifications": [{"url": "https://a.example/", "success": [{"path": "a", "matches": "("}]}]}, "no regular expression"),
+        ({"methods": [code(kind="device")]}, "Input should be"),
         ({"methods": [key(inputs=[{"name": "token", "patterns": ["("]}])]}, "no regular expression"),
         ({"error_rules": [{"at": "api", "path": "error", "matches": "(", "class": "dead"}]}, "no regular expression"),
         ({"id": "Acme"}, "pattern"),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -30,3 +33,18 @@ def tracked(root: Path) -> list[Path]:
 def sources(root: Path) -> list[Path]:
     """Every Python file that we ship."""
     return [file for where in (root, root / "adapters/fastapi", root / "adapters/cli") for file in sorted((where / "src").rglob("*.py"))]
+
+
+@pytest.fixture(scope="session")
+def load_tool(root: Path) -> Callable[[str], ModuleType]:
+    """Return a function that loads a program of tools/ by its name."""
+
+    def load(name: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(f"tool_{name}", root / f"tools/{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load

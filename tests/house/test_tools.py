@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,20 +11,11 @@ from typing import Any
 import pytest
 
 
-def _tool(root: Path, name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(f"tool_{name}", root / f"tools/{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
-def check_coverage(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+def check_coverage(load_tool: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pyproject.toml").write_text('[tool.cloud_integrations.full_coverage]\nfiles = ["src/seal*.py"]\n')
-    tool = _tool(root, "check_coverage")
+    tool = load_tool("check_coverage")
 
     def check(**files: dict[str, list[Any]]) -> int:
         (tmp_path / "coverage.json").write_text(json.dumps({"files": {f"src/{name}.py": facts for name, facts in files.items()}}))
@@ -48,7 +38,7 @@ def test_a_pattern_that_names_no_file_is_a_problem(check_coverage: Callable[...,
     assert "src/seal*.py: no such file was measured" in capsys.readouterr().out
 
 
-def test_the_report_shows_every_requirement(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_report_shows_every_requirement(load_tool: Callable[[str], Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = tmp_path / "report.json"
     report.write_text(
         json.dumps(
@@ -59,16 +49,18 @@ def test_the_report_shows_every_requirement(root: Path, tmp_path: Path, capsys: 
             }
         )
     )
-    assert _tool(root, "requirements").main([str(report)]) == 1
+    assert load_tool("requirements").main([str(report)]) == 1
     shown = capsys.readouterr().out
     assert "ENC-01   failed\n           passed   t.py::test_a\n           failed   t.py::test_b\n" in shown
     assert "180 requirements: 1 passed, 1 skipped, 1 failed, 177 no test" in shown
 
 
-def test_a_requirement_that_does_not_exist_is_a_mistake(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_requirement_that_does_not_exist_is_a_mistake(
+    load_tool: Callable[[str], Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     report = tmp_path / "report.json"
     report.write_text(json.dumps({"t.py::test_a": {"requirements": ["ENC-99"], "result": "passed"}}))
-    assert _tool(root, "requirements").main([str(report)]) == 1
+    assert load_tool("requirements").main([str(report)]) == 1
     assert "ENC-99 is no requirement; named by t.py::test_a" in capsys.readouterr().out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from datetime import UTC, datetime
 
@@ -41,6 +42,18 @@ def provider(methods=None, checks=None, **fields) -> Provider:
     )
 
 
+def jwt(claims: object) -> str:
+    """A token as an authorization server makes it; nobody checks the signature here."""
+    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in ({"alg": "none"}, claims)]
+    return ".".join([*parts, "fake-signature"])
+
+
+def google(reason: str) -> dict:
+    """A refusal whose reason is not the first of the details."""
+    details = [{"@type": "type.googleapis.com/google.rpc.Help"}, {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason}]
+    return {"error": {"code": 403, "status": "PERMISSION_DENIED", "details": details}}
+
+
 def request_of(acme: Provider, inputs=None, variables=None, method: Method | None = None):
     method = method or acme.methods[0]
     check = find_check(acme, method, variables=variables or {})
@@ -51,7 +64,8 @@ def request_of(acme: Provider, inputs=None, variables=None, method: Method | Non
 def read(acme: Provider, status=200, body=None, headers=None, variables=None) -> CheckResult:
     content = body if isinstance(body, bytes) else json.dumps({} if body is None else body).encode()
     response = HttpResponse(status=status, headers=headers or {}, body=content)
-    return read_check(acme, acme.methods[0], acme.verifications[0], response, variables=variables or {}, now=NOW)
+    inputs = {"token": Secret(KEY)}
+    return read_check(acme, acme.methods[0], acme.verifications[0], response, inputs=inputs, variables=variables or {}, now=NOW)
 
 
 # Inputs
@@ -274,6 +288,30 @@ def test_a_rule_speaks_of_numbers_of_members_of_lists_and_of_its_methods(rule, s
     assert read(provider(error_rules=rules), status, body).outcome == outcome
 
 
+@pytest.mark.parametrize(
+    ("token", "account"),
+    [
+        (jwt({"tid": "d1", "oid": "o1"}), "d1/o1"),
+        (jwt({"tid": 7, "oid": {"a": 1}}), "7/"),
+        (jwt({"oid": "o1"}), None),
+        (jwt(["tid"]), None),
+        (KEY, None),
+        ("a.b", None),
+        ("a.%%%.c", None),
+        ("a.ä.c", None),
+        ("a..c", None),
+        ("a." + "W" * 20 + ".c", None),
+    ],
+)
+def test_an_identity_can_be_a_claim_of_the_token(token, account) -> None:
+    check = {"url": "https://api.acme.example/me", "identity": ["claim:tid", "claim:oid"]}
+    acme = provider(checks=[check])
+    response = HttpResponse(status=200, body=b"")
+    result = read_check(acme, acme.methods[0], acme.verifications[0], response, inputs={"token": Secret(token)}, variables={}, now=NOW)
+    assert result.account.account_id == account
+    assert token not in repr(result)
+
+
 def test_a_denied_credential_is_accepted() -> None:
     acme = provider(checks=[{"url": "https://a.example/me", "status_rules": {"403": "alive_but_denied"}}])
     assert read(acme, 403).accepted
@@ -396,16 +434,22 @@ def test_each_provider_is_asked_its_own_way(*, slug, method_id, variables, line,
     assert not request.private_host
 
 
-def test_every_usable_method_of_the_ten_is_in_the_table() -> None:
-    usable = {(real.id, method.id) for real in Catalogue.builtin().list_providers() for method in real.methods if method.usable}
-    assert {(slug, method_id) for slug, method_id, *_ in REQUESTS} == usable
+def test_every_method_of_the_ten_is_in_the_table() -> None:
+    methods = {(real.id, method.id) for real in Catalogue.builtin().list_providers() for method in real.methods}
+    assert {(slug, method_id) for slug, method_id, *_ in REQUESTS} == methods
 
 
+AZURE_TOKEN = jwt({"tid": "d1", "oid": "o1", "upn": "ada@acme.example"})
+CF_BAD = {
+    "success": False,
+    "errors": [{"code": 6003, "message": "Invalid request headers", "error_chain": [{"code": 6111, "message": "Invalid format"}]}],
+}
 CF_OK = {"success": True, "errors": [], "messages": [], "result": {"id": "t1", "status": "active"}}
 # provider, method, status, body, headers → outcome, account, label
 ANSWERS = [
-    ("azure", "oauth2", 200, {"value": [{"subscriptionId": "s", "tenantId": "d1"}]}, {}, "alive", "d1", None),
-    ("azure", "oauth2", 200, {"value": []}, {}, "alive", None, None),
+    # A subscription of another directory, or none at all, changes nothing: the token names directory and user.
+    ("azure", "oauth2", 200, {"value": [{"subscriptionId": "s", "tenantId": "d2"}]}, {}, "alive", "d1/o1", "ada@acme.example"),
+    ("azure", "oauth2", 200, {"value": []}, {}, "alive", "d1/o1", "ada@acme.example"),
     ("azure", "oauth2", 401, {"error": {"code": "ExpiredAuthenticationToken"}}, {}, "dead", None, None),
     ("azure", "oauth2", 403, {"error": {"code": "AuthorizationFailed"}}, {}, "alive_but_denied", None, None),
     ("cloudflare", "user_api_token", 200, CF_OK, {}, "alive", "t1", None),
@@ -413,6 +457,12 @@ ANSWERS = [
     ("cloudflare", "user_api_token", 200, {**CF_OK, "result": {"id": "t1", "status": "expired"}}, {}, "dead", None, None),
     ("cloudflare", "user_api_token", 200, {"success": False, "errors": [{"code": 1000}], "result": None}, {}, "unknown", None, None),
     ("cloudflare", "user_api_token", 401, {"success": False}, {}, "dead", None, None),
+    ("cloudflare", "user_api_token", 400, CF_BAD, {}, "dead", None, None),
+    ("cloudflare", "account_api_token", 400, CF_BAD, {}, "dead", None, None),
+    ("cloudflare", "global_key", 400, CF_BAD, {}, "dead", None, None),
+    ("cloudflare", "user_api_token", 400, {"success": False, "errors": [{"code": 1}, {"code": 6003}]}, {}, "dead", None, None),
+    ("cloudflare", "user_api_token", 400, {"success": False, "errors": [{"code": 7003}]}, {}, "unknown", None, None),
+    ("cloudflare", "user_api_token", 500, CF_BAD, {}, "unknown", None, None),
     ("cloudflare", "account_api_token", 200, CF_OK, {}, "alive", "t1", None),
     ("cloudflare", "oauth2", 200, {"success": True, "result": {"id": "u1", "email": "a@b.example"}}, {}, "alive", "u1", "a@b.example"),
     ("cloudflare", "global_key", 200, {"success": True, "result": {"id": "u1"}}, {}, "alive", "u1", None),
@@ -431,12 +481,43 @@ ANSWERS = [
     ("github", "pat", 200, {"id": 42, "login": "octo"}, {}, "alive", "42", "octo"),
     ("github", "pat", 401, {"message": "Bad credentials"}, {}, "dead", None, None),
     ("github", "pat", 403, {"message": "limit"}, {"x-ratelimit-remaining": "0"}, "unknown", None, None),
+    ("github", "pat", 403, {"message": "You have exceeded a secondary rate limit."}, {}, "unknown", None, None),
     ("gitlab", "pat", 200, {"id": 7, "username": "ada"}, {}, "alive", "7", "ada"),
     ("gitlab", "pat", 403, {"error": "insufficient_scope"}, {}, "alive_but_denied", None, None),
     ("gitlab", "pat", 429, b"<html>", {}, "unknown", None, None),
     ("google_cloud", "oauth2", 200, {"sub": "1", "email": "a@b.example"}, {}, "alive", "1", "a@b.example"),
     ("google_cloud", "oauth2", 401, {"error": "invalid_request"}, {}, "dead", None, None),
     ("google_cloud", "api_key", 400, {"error": {"details": [{"reason": "API_KEY_INVALID"}]}}, {}, "dead", None, None),
+    ("google_cloud", "api_key", 400, google("API_KEY_INVALID"), {}, "dead", None, None),
+    *(("google_cloud", "api_key", 403, google(reason), {}, "dead", None, None) for reason in ("CONSUMER_INVALID", "CONSUMER_SUSPENDED")),
+    *(
+        ("google_cloud", method, 403, google(reason), {}, "alive_but_denied", None, None)
+        for method in ("oauth2", "api_key")
+        for reason in (
+            "API_KEY_SERVICE_BLOCKED",
+            "API_KEY_HTTP_REFERRER_BLOCKED",
+            "API_KEY_IP_ADDRESS_BLOCKED",
+            "SERVICE_DISABLED",
+            "BILLING_DISABLED",
+            "USER_PROJECT_DENIED",
+            "SECURITY_POLICY_VIOLATED",
+            "RESOURCE_QUOTA_EXCEEDED",
+        )
+    ),
+    ("google_cloud", "oauth2", 401, google("ACCESS_TOKEN_EXPIRED"), {}, "dead", None, None),
+    ("google_cloud", "oauth2", 403, google("RATE_LIMIT_EXCEEDED"), {}, "unknown", None, None),
+    ("google_cloud", "api_key", 429, google("RATE_LIMIT_EXCEEDED"), {}, "unknown", None, None),
+    ("google_cloud", "oauth2", 403, google("UNHEARD_OF"), {}, "unknown", None, None),
+    (
+        "google_cloud",
+        "oauth2",
+        403,
+        {"error": {"errors": [{"reason": "x"}, {"reason": "userRateLimitExceeded"}]}},
+        {},
+        "unknown",
+        None,
+        None,
+    ),
     ("google_cloud", "api_key", 401, {"error": {"status": "UNAUTHENTICATED"}}, {}, "alive_but_denied", None, None),
     ("google_cloud", "api_key", 403, {"error": {"errors": [{"reason": "rateLimitExceeded"}]}}, {}, "unknown", None, None),
     ("hetzner_cloud", "api_token", 200, {"servers": []}, {}, "alive", None, None),
@@ -445,7 +526,17 @@ ANSWERS = [
     ("linode", "pat", 200, {"username": "ada", "email": "a@b.example"}, {"x-customer-uuid": "C1"}, "alive", "C1/ada", "a@b.example"),
     ("okta", "api_token", 200, {"id": "00u1", "profile": {"login": "ada"}}, {}, "alive", "00u1/acme.okta.com", "ada"),
     ("okta", "api_token", 401, {"errorCode": "E0000011"}, {}, "dead", None, None),
-    ("slack", "oauth2_v2", 200, {"ok": True, "team": "Acme", "team_id": "T1", "user_id": "U1"}, {}, "alive", "T1/U1/", "Acme"),
+    ("slack", "oauth2_v2", 200, {"ok": True, "team": "Acme", "team_id": "T1", "user_id": "U1"}, {}, "alive", "T1/U1", "Acme"),
+    (
+        "slack",
+        "oauth2_v2",
+        200,
+        {"ok": True, "team": "Acme", "team_id": "T1", "user_id": "U1", "enterprise_id": "E1"},
+        {},
+        "alive",
+        "T1/U1",
+        "Acme",
+    ),
     ("slack", "oauth2_v2", 200, {"ok": False, "error": "token_revoked"}, {}, "dead", None, None),
     ("slack", "oauth2_v2", 200, {"ok": False, "error": "token_expired"}, {}, "dead", None, None),
     ("slack", "oauth2_v2", 200, {"ok": False, "error": "missing_scope"}, {}, "alive_but_denied", None, None),
@@ -462,7 +553,10 @@ def test_each_providers_answers_are_read_its_own_way(*, slug, method_id, status,
     check = find_check(real, method, variables=variables)
     assert check is not None
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    result = read_check(real, method, check, HttpResponse(status=status, headers=headers, body=content), variables=variables, now=NOW)
+    response = HttpResponse(status=status, headers=headers, body=content)
+    name = "access_token" if method.kind == "code" else method.inputs[0].name
+    inputs = {name: Secret(AZURE_TOKEN if slug == "azure" else KEY)}
+    result = read_check(real, method, check, response, inputs=inputs, variables=variables, now=NOW)
     assert (result.outcome, result.account.account_id, result.account.label) == (outcome, account, label)
 
 

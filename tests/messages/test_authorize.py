@@ -45,10 +45,8 @@ def test_the_browser_carries_a_code_request_with_pkce(make_client):
 
 @pytest.mark.requirement("OAU-001")
 def test_there_is_no_way_to_ask_for_another_flow(make_client):
-    assert not {"implicit", "hybrid", "password"} & set(get_args(Method.model_fields["kind"].annotation))
-    request = exchange.build_exchange(
-        make_client(grant_type="password"), code=Secret("fake-code"), redirect_uri=REDIRECT, verifier=VERIFIER
-    )
+    assert set(get_args(Method.model_fields["kind"].annotation)) == {"code", "key", "basic"}
+    request = exchange.build_exchange(make_client(), code=Secret("fake-code"), redirect_uri=REDIRECT, verifier=VERIFIER)
     assert dict(parse_qsl(request.body.decode()))["grant_type"] == "authorization_code"
 
 

@@ -43,7 +43,7 @@ def fits(variable, value):
 
 
 def client_of(provider, method):
-    needed = [v for v in provider.variables if v.required and v.default is None and v.source in {"input", "site", "application"}]
+    needed = [v for v in provider.variables if v.required and v.default is None and v.source in {"input", "application"}]
     values = {v.name: next(value for value in (*v.choices, *SAMPLES) if fits(v, value)) for v in needed}
     operators = {v.name: values.pop(v.name) for v in needed if v.source == "application"}
     application = OAuthApplication(
@@ -109,6 +109,38 @@ def named(slug, method_id):
 def test_github_says_no_with_status_200(error, outcome):
     client = named("github", "app_user_token")
     assert dialect_of(client.provider).read_renewal(client, reply({"error": error, "error_description": "fake"}), now=NOW) == outcome
+
+
+AADSTS = "AADSTS{}: text that is for people and may change.\r\nTrace ID: fake"
+
+
+@pytest.mark.parametrize(
+    ("error", "codes", "outcome"),
+    [
+        ("invalid_grant", [700082], Refused("invalid_grant")),
+        ("invalid_grant", [50173], Refused("invalid_grant")),
+        ("invalid_grant", [], Refused("invalid_grant")),
+        ("interaction_required", [50076], Refused("invalid_grant")),
+        ("invalid_client", [7000215], Misconfigured("platform_config")),
+        ("invalid_client", [1, 7000222], Misconfigured("platform_config")),
+        ("unauthorized_client", [700016], Misconfigured("platform_config")),
+        ("invalid_request", [90002], Misconfigured("platform_config")),
+        ("unauthorized_client", [7000112], Misconfigured("denied")),
+        ("invalid_resource", [500011], Misconfigured("platform_config")),
+        ("temporarily_unavailable", [90033], NotProcessed("retry")),
+    ],
+)
+def test_azure_says_why_by_its_error_and_by_numbers(error, codes, outcome):
+    client = named("azure", "oauth2")
+    body = {"error": error, "error_codes": codes, "error_description": AADSTS.format(codes[0] if codes else 0), "trace_id": "fake"}
+    assert dialect_of(client.provider).read_renewal(client, reply(body, 400), now=NOW) == outcome
+
+
+@pytest.mark.parametrize("number", [7000215, 7000222, 700016, 7000112])
+def test_what_azure_writes_for_people_decides_nothing(number):
+    client = named("azure", "oauth2")
+    body = {"error": "invalid_grant", "error_description": AADSTS.format(number), "error_codes": [str(number)]}
+    assert dialect_of(client.provider).read_renewal(client, reply(body, 400), now=NOW) == Refused("invalid_grant")
 
 
 def test_github_ends_a_token_by_its_own_request():

@@ -116,7 +116,6 @@ def test_a_simulated_provider_may_stand_on_the_loopback(url):
         (["basic"], {}, "basic"),
         (["post", "basic"], {}, "post"),
         (["none", "post"], {}, "post"),
-        (["private_key_jwt", "basic"], {}, "basic"),
         (["post", "basic", "none"], {"client_secret": None}, "none"),
         (["post"], {"client_auth": "basic"}, "basic"),
         (["basic_raw", "post"], {}, "basic_raw"),
@@ -133,7 +132,6 @@ def test_the_first_client_authentication_that_works_is_used(make_client, offered
     [
         (["basic", "post"], {"client_secret": None}),
         (["none"], {}),
-        (["private_key_jwt"], {}),
         (["basic"], {"client_auth": "none"}),
         (["basic"], {"client_auth": "magic"}),
     ],

@@ -215,7 +215,7 @@ def test_whatever_comes_token_answers_and_checks_read_the_same_limit_and_wait(ma
     content = b"" if body is None else json.dumps(body).encode()
     response = HttpResponse(status=status, headers={**headers, "content-type": "application/json"}, body=content)
     renewal = read_renewal(client, response, now=NOW)
-    check = read_check(provider, provider.methods[0], provider.verifications[0], response, variables={}, now=NOW)
+    check = read_check(provider, provider.methods[0], provider.verifications[0], response, inputs={}, variables={}, now=NOW)
     assert check.retry_after is None or timedelta() <= check.retry_after <= MAX_WAIT == HOUR
     if isinstance(renewal, NotProcessed):
         assert (renewal.reason, renewal.retry_after) == ("rate_limited", check.retry_after)

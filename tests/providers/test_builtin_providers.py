@@ -34,7 +34,8 @@ def _data(slug: str) -> dict[str, Any]:
     return tomllib.loads((FOLDER / f"{slug}.toml").read_text(encoding="utf-8"))
 
 
-def _evidence(slug: str) -> dict[str, list[str]]:
+def _evidence(slug: str) -> dict[str, list[Any]]:
+    """Path → sources, grade and day; and, for a fact that no field holds, the fact itself."""
     return json.loads((FOLDER / "evidence" / f"{slug}.json").read_text(encoding="utf-8"))
 
 
@@ -46,6 +47,13 @@ def _look(data: Any, path: str) -> Any:
         else:
             data = data[step]
     return data
+
+
+def _find(data: Any, path: str) -> Any:
+    try:
+        return _look(data, path)
+    except (KeyError, StopIteration, IndexError):
+        return None
 
 
 def _leaves(data: dict[str, Any], path: str) -> list[str]:
@@ -69,7 +77,7 @@ def test_hosts_end_in_a_fixed_domain_unless_the_operator_hosts_them(slug: str) -
         assert variable.pattern is not None
         if provider.self_hosted:
             assert variable.source == "application"
-        elif re.search(r"(?:\\\.[a-z]+)+\$$", variable.pattern) is None:
+        elif re.search(r"(?:(?:\\\.[a-z]+)+|\\\.\(\?:(?:[a-z-]+(?:\\\.[a-z]+)+\|?)+\))\$$", variable.pattern) is None:
             # Then it is one label, and every template goes on with the fixed domain.
             assert re.fullmatch(variable.pattern, "a.b") is None
             templates = [template for _, template in provider._templates() if variable.name in places(template)]
@@ -108,19 +116,30 @@ def test_patterns_are_anchored(slug: str) -> None:
 
 
 @over_providers
-def test_every_usable_method_has_a_check_and_a_way_to_be_ended(slug: str) -> None:
+def test_every_method_has_a_check_and_a_way_to_be_ended(slug: str) -> None:
     provider = _provider(slug)
     for method in provider.methods:
-        if method.usable:
-            assert [check for check in provider.verifications if not check.for_methods or method.id in check.for_methods]
-            assert method.revoke is not None
-            assert method.revoke.manual_url is not None
+        assert [check for check in provider.verifications if not check.for_methods or method.id in check.for_methods]
+        assert method.revoke is not None
+        assert method.revoke.manual_url is not None
 
 
 @over_providers
-def test_checks_name_methods_that_exist(slug: str) -> None:
+def test_checks_and_rules_name_methods_that_exist(slug: str) -> None:
     provider = _provider(slug)
-    assert {name for check in provider.verifications for name in check.for_methods} <= {method.id for method in provider.methods}
+    named = {name for entry in (*provider.verifications, *provider.error_rules) for name in entry.for_methods}
+    assert named <= {method.id for method in provider.methods}
+
+
+@over_providers
+def test_every_check_and_every_rule_can_be_reached(slug: str) -> None:
+    provider = _provider(slug)
+    for method in provider.methods:
+        fitting = [check for check in provider.verifications if not check.for_methods or method.id in check.for_methods]
+        # The first that needs no variable ends the list: what stands behind it is never asked.
+        assert all(places(check.url) or check.needs for check in fitting[:-1])
+    bearers = any(method.revoke is not None and method.revoke.auth == "bearer" for method in provider.methods)
+    assert bearers or not [rule for rule in provider.error_rules if rule.at == "api"]
 
 
 @pytest.mark.requirement("OAU-052", "OAU-032")
@@ -136,8 +155,8 @@ def test_no_token_and_no_secret_travels_in_a_url(slug: str) -> None:
 @over_providers
 def test_evidence_speaks_of_what_is_there(slug: str) -> None:
     data = _data(slug)
-    for path, (sources, grade, checked_on) in _evidence(slug).items():
-        assert _look(data, path) is not None
+    for path, (sources, grade, checked_on, *fact) in _evidence(slug).items():
+        assert (_find(data, path) is None) is (len(fact) == 1), path
         assert set(sources.split()) <= SOURCES.keys()
         assert grade in {"verified", "corroborated", "memory"}
         assert (sources == "general-knowledge") == (grade == "memory")
@@ -193,6 +212,7 @@ def test_renewal_is_as_the_facts_say() -> None:
     ("slug", "method_id", "idle", "ends_old_access", "max_live"),
     [
         ("azure", "oauth2", timedelta(days=90), False, None),
+        ("github", "oauth_app", None, False, 10),
         ("github", "app_user_token", timedelta(days=183), True, None),
         ("gitlab", "oauth2", None, True, None),
         ("google_cloud", "oauth2", timedelta(days=180), False, 100),

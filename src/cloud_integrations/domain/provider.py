@@ -42,7 +42,7 @@ _VARIABLE = re.compile(r"\{([a-z0-9_]+)\}")
 _HOST = re.compile(r"https?://([^/?#]*)")
 _OURS = {"client_id"}
 """Places in URL templates that the running flow fills."""
-_URL_FIELDS = ("authorize_url", "token_url", "refresh_url", "device_url", "userinfo_url", "introspection", "discovery_url", "issuer")
+_URL_FIELDS = ("authorize_url", "token_url", "refresh_url", "issuer")
 RESERVED_PARAMETERS = frozenset({
     "assertion", "client_assertion", "client_assertion_type", "client_id", "client_secret", "code", "code_challenge",
     "code_challenge_method", "code_verifier", "grant_type", "nonce", "redirect_uri", "refresh_token", "request", "request_uri",
@@ -72,8 +72,10 @@ class Predicate(_Facts):
     """
     equals: JsonScalar | None = None
     """The value must be this one, of this type: text, number or truth value.  `true` is not 1, and "190" is not 190."""
+    matches: str | None = None
+    """A regular expression that is found somewhere in the value, which is text."""
     exists: bool | None = None
-    """Whether the place must be there; null is there."""
+    """Whether something must be there; null counts."""
     absent: bool | None = None
     """Whether the place must be missing."""
     not_null: bool | None = None
@@ -81,9 +83,11 @@ class Predicate(_Facts):
 
     @model_validator(mode="after")
     def _one_comparison(self) -> Self:
-        given = self.model_fields_set & {"equals", "exists", "absent", "not_null"}
+        given = self.model_fields_set & {"equals", "matches", "exists", "absent", "not_null"}
         if len(given) != 1:
-            raise ValueError("give exactly one of equals, exists, absent, not_null")
+            raise ValueError("give exactly one of equals, matches, exists, absent, not_null")
+        if self.matches is not None:
+            _check_pattern(self.matches)
         return self
 
     def holds(self, body: Any, /) -> bool:
@@ -95,7 +99,7 @@ class Predicate(_Facts):
             return bool(found) is not self.absent
         if self.not_null is not None:
             return any(value is not None for value in found) is self.not_null
-        return any(_is_same(value, self.equals) for value in found)
+        return any(_passes(value, equals=self.equals, matches=self.matches) for value in found)
 
 
 def find_all(value: Any, path: str, /) -> list[Any]:
@@ -122,6 +126,12 @@ def _step(value: Any, name: str) -> list[Any]:
     return []
 
 
+def _passes(value: Any, *, equals: JsonScalar | None, matches: str | None) -> bool:
+    if matches is None:
+        return _is_same(value, equals)
+    return isinstance(value, str) and re.search(matches, value) is not None
+
+
 def _is_same(value: Any, expected: Any) -> bool:
     # In Python `True == 1`; in JSON they are different values, while 1 and 1.0 are one number.
     if isinstance(value, bool) or isinstance(expected, bool):
@@ -130,19 +140,26 @@ def _is_same(value: Any, expected: Any) -> bool:
 
 
 class Variable(_Facts):
-    """A value that URLs or requests need: from the tenant, the operator, a callback or a reply."""
+    """A value that URLs or requests need: from the tenant, the operator or a token answer."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    """How templates and callers name it: `{name}`."""
     pattern: str | None = None
-    """The whole value must match."""
+    """A regular expression that the whole value must match.  This or `choices` is needed."""
     choices: tuple[str, ...] = ()
+    """The only values allowed."""
     default: str | None = None
+    """The value where nobody gives one."""
     required: bool = True
+    """Whether connecting fails without it."""
     in_host: bool = False
-    source: Literal["input", "site", "callback", "token_reply", "after_connecting", "credential", "application"] = "input"
-    """Who gives it; `application`: the operator alone, never a tenant."""
+    """Whether it may be part of a host name.  Then `pattern` should end in the provider's own domain."""
+    source: Literal["input", "token_reply", "application"] = "input"
+    """Who gives it: the tenant (`input`), the token answer (`token_reply`), or the operator alone, never a tenant (`application`)."""
     label: str = ""
+    """What a person calls it."""
     hint: str = ""
+    """What a person should know when entering it."""
 
     @model_validator(mode="after")
     def _has_a_form(self) -> Self:
@@ -167,9 +184,13 @@ class Scopes(_Facts):
     """Which scopes are asked for, and how they are written."""
 
     default: tuple[str, ...] = ()
+    """Asked for where neither the caller nor the application names scopes."""
     separator: str = " "
+    """Stands between the scopes of a request."""
     reply_separator: str | None = None
+    """Stands between the scopes of an answer.  Left out: the same as `separator`."""
     reply_field: str = "scope"
+    """Dotted path to the granted scopes in a token answer."""
     fixed: bool = False
     """The scopes are chosen where the application is registered: none are sent or compared."""
     offline: tuple[str, ...] = ()
@@ -191,6 +212,9 @@ class Scopes(_Facts):
     everything: str | None = None
     """The scope that grants all the others (Linode's `*`)."""
     on_reconnect: Literal["replace", "union", "incremental"] = "replace"
+    """What a new consent does with earlier scopes: it replaces them (`replace`), or the provider adds them itself
+    (`incremental`); with `union` the scopes held so far are asked for again, because the provider would drop them.
+    """
 
     def missing(self, *, requested: Iterable[str], granted: Iterable[str]) -> tuple[str, ...]:
         """Return the *requested* scopes that are not covered by the *granted* ones, in their order.
@@ -251,23 +275,29 @@ class Reply(_Facts):
 
     map: dict[str, str] = {}
     """Standard name → dotted path in the answer."""
-    encodings: dict[str, Literal["seconds", "epoch_s", "epoch_ms", "iso8601"]] = {}
+    encodings: dict[Literal["expires_in", "refresh_token_expires_in"], Literal["seconds", "epoch_s", "epoch_ms", "iso8601"]] = {}
+    """How a lifetime is written: as seconds from now, or as a point in time."""
     success: tuple[Predicate, ...] = ()
     """All must hold, beside an acceptable status and no `error` member."""
     formats: tuple[Literal["json", "form"], ...] = ("json",)
-    named_credentials: dict[str, str] = {}
-    """Further credentials of one grant: name → dotted path of the object that holds it."""
+    """How the body may be written."""
     token_types: tuple[str, ...] = ("bearer",)
+    """The values of `token_type` that mean a bearer token, in any letter case."""
     token_type_required: bool = True
+    """Whether an answer without `token_type` is refused."""
     statuses: tuple[int, ...] = (200,)
+    """The statuses of an answer that holds tokens."""
 
 
 class Placement(_Facts):
     """Where a credential goes in a request."""
 
     in_: Annotated[Literal["header", "query", "basic_user", "basic_password"], Field(alias="in")] = "header"
+    """A header, a parameter of the query, or a half of HTTP Basic (RFC 7617)."""
     name: str = "Authorization"
+    """The header or parameter."""
     prefix: str = "Bearer "
+    """Text before the value."""
     template: str = "{value}"
     """`{value}` is the token or the method's first secret input; inputs and variables go by their names."""
 
@@ -278,11 +308,17 @@ class AccessTokenFacts(_Facts):
     """How long an access token lives and how it is sent."""
 
     expires_in: Literal["always", "absent", "conditional", "never"] = "always"
+    """Whether an answer says how long the token lives: `always`, `absent` (it ends all the same), `conditional` (by a setting
+    at the provider), or the token ends `never`.
+    """
     assumed_lifetime: Seconds | None = None
+    """How long the token lives where the answer does not say."""
     expiry_field: str | None = None
+    """Dotted path to the lifetime in the answer.  Left out: `expires_in`."""
     expiry_encoding: Literal["seconds", "epoch_s", "epoch_ms", "iso8601"] = "seconds"
-    min_remaining: Seconds = timedelta()
+    """How that lifetime is written: as seconds from now, or as a point in time."""
     placement: Placement = Placement()
+    """Where the token goes in a request; always a header (RFC 9700 §4.3.2)."""
 
     @model_validator(mode="after")
     def _travels_in_a_header(self) -> Self:
@@ -300,10 +336,14 @@ class RefreshTokenFacts(_Facts):
     rotates: Literal["always", "sometimes", "never", "configurable", "unknown"] = "unknown"
     """What the provider does on success; `unknown` is treated as `always`."""
     reuse: Literal["none", "tolerant", "grace", "strict"] | None = None
-    """What happens when a spent refresh token is sent again.  Left out: derived, see `reuse_rule`."""
-    single_use: bool | None = None
+    """What happens when a spent refresh token is sent again: `none`, it is never replaced; `tolerant`, it still works; `grace`,
+    it works for `grace`; `strict`, it never works.  Left out: `grace` where there is one, `none` where `rotates` is `never`,
+    else `strict`.
+    """
     grace: Seconds = timedelta()
+    """How long a spent refresh token still works, counted from its first use."""
     replay_kills_family: bool | None = None
+    """Whether sending a spent refresh token ends the whole grant.  Left out: nobody knows, and nothing is risked."""
     ends_old_access: bool = False
     """A refresh ends the access token before it: callers in flight read again."""
     idle: Seconds | None = None
@@ -311,9 +351,9 @@ class RefreshTokenFacts(_Facts):
     absolute: Seconds | None = None
     """It dies this long after consent, whatever happens."""
     max_live: int | None = None
+    """How many grants of one account the provider keeps alive for one application; another one ends the oldest, silently."""
     lifetime_field: str | None = None
     """Where a reply says how long the refresh token lives."""
-    recovery: Literal["replay_within_grace", "remint", "reconnect"] = "reconnect"
 
     @property
     def reuse_rule(self) -> Literal["none", "tolerant", "grace", "strict"]:
@@ -327,32 +367,25 @@ class RefreshTokenFacts(_Facts):
         return "strict"
 
 
-class Assertion(_Facts):
-    """A JWT that stands for a secret (RFC 7523)."""
-
-    alg: str
-    iss: str = ""
-    sub: str = ""
-    aud: str = ""
-    claims: dict[str, str] = {}
-    key_header: str | None = None
-    max_lifetime: Seconds = timedelta(minutes=5)
-
-
 class Input(_Facts):
     """One value the tenant enters."""
 
     name: str
+    """How templates and callers name it."""
     secret: bool = True
+    """Whether it is sealed and never shown."""
     patterns: tuple[str, ...] = ()
-    """Hints: a mismatch warns and never refuses."""
+    """Regular expressions of the whole value, one of which it should match.  Hints: a mismatch warns and never refuses."""
     required: bool = True
+    """Whether a connection needs it."""
     normalise: tuple[Literal["strip"], ...] = ("strip",)
     """`strip`: drop white space and a pair of quotes around the pasted value."""
     multiline: bool = False
+    """Whether it may hold line breaks (a key in PEM); otherwise it is one line of visible ASCII."""
     label: str = ""
+    """What a person calls it."""
     hint: str = ""
-    derives: dict[str, str] = {}
+    """What a person should know when entering it."""
 
     @field_validator("patterns")
     @classmethod
@@ -366,46 +399,25 @@ class Input(_Facts):
         return not self.patterns or any(re.fullmatch(pattern, text) for pattern in self.patterns)
 
 
-class Signing(_Facts):
-    """A signature scheme, handed to a signer."""
-
-    scheme: str
-    options: dict[str, Any] = {}
-
-
-class KeyExpiry(_Facts):
-    """How static keys end and are rotated."""
-
-    date_from: str | None = None
-    idle: Seconds | None = None
-    rotate: str | None = None
-
-
-class AfterConnecting(_Facts):
-    """A request that finds the resources a new grant can reach."""
-
-    method: str = "GET"
-    url: str
-    path: str = ""
-    id: str = "id"
-    label: str = "name"
-    link: str | None = None
-
-
 class Revoke(_Facts):
     """How a grant is ended at the provider (RFC 7009 where nothing else is said)."""
 
     method: Literal["POST", "DELETE", "GET", "PUT"] = "POST"
+    """The HTTP method."""
     url: str | None = None
     """Left out: the provider has no revocation request; `manual_url` says where the tenant can do it."""
     body: Literal["form", "json", "none"] = "form"
+    """How the parameters are written; `none`: nothing is sent but the headers."""
     param: str = "token"
+    """The parameter that holds the token."""
     auth: Literal["client_basic", "client_post", "bearer", "none"] = "client_basic"
+    """How the request proves itself: by our client authentication, by the token itself (`bearer`), or not at all."""
     which: Literal["access", "refresh", "both"] = "both"
     """Which tokens the request takes."""
     kills: Literal["token", "grant"] = "token"
     """`grant`: one request ends every token of the grant."""
     hint: bool = True
+    """Whether `token_type_hint` goes with a token in a form."""
     statuses: tuple[int, ...] = (200, 204)
     """Those of a success; an answer that says an error, or is a page, is none all the same."""
     success: tuple[Predicate, ...] = ()
@@ -417,71 +429,62 @@ class Revoke(_Facts):
     manual_url: str | None = None
     """Where a person removes the access by hand; a template like any URL."""
     headers: dict[str, str] = {}
+    """Further headers; templates."""
 
 
 class Method(_Facts):
     """One way to get access at a provider."""
 
     id: str
-    kind: Literal[
-        "code",
-        "install",
-        "client_credentials",
-        "jwt_bearer",
-        "token_exchange",
-        "device",
-        "key",
-        "basic",
-        "digest",
-        "signed",
-        "assumed_role",
-    ]
-    application: Literal["platform", "owner"] = "platform"
+    """Stable for ever: it is stored with every integration."""
+    kind: Literal["code", "key", "basic"]
+    """`code`: OAuth 2.0 authorization code.  `key` and `basic`: secrets that the tenant enters, as one value or as a pair."""
     authorize_url: str | None = None
+    """The authorization endpoint (`code`)."""
     token_url: str | None = None
+    """The token endpoint (`code`)."""
     refresh_url: str | None = None
-    device_url: str | None = None
-    userinfo_url: str | None = None
-    introspection: str | None = None
-    """RFC 7662."""
-    discovery_url: str | None = None
+    """Where refresh tokens are spent.  Left out: at `token_url`."""
     issuer: str | None = None
+    """The issuer that a callback's `iss` is compared with (RFC 9207)."""
     scopes: Scopes = Scopes()
+    """Which scopes are asked for, and how they are written."""
     pkce: Literal["required", "s256", "off"] = "s256"
-    client_auth: tuple[Literal["basic", "basic_raw", "post", "none", "private_key_jwt", "platform_key"], ...] = ("basic",)
-    """In order of preference; the first is used.
+    """RFC 7636: the provider requires it, it is sent, or it is left out."""
+    client_auth: tuple[Literal["basic", "basic_raw", "post", "none"], ...] = ("basic",)
+    """Ways to authenticate the application, in order of preference; the first that fits the application is used.
 
     `basic` percent-encodes id and secret (RFC 6749 §2.3.1), `basic_raw` sends them as they are.
     """
     body: Literal["form", "json"] = "form"
+    """How token requests are written."""
     authorize_params: dict[str, str] = {}
+    """Further parameters of the authorization request; templates."""
     token_params: dict[str, str] = {}
+    """Further parameters of the request that spends a code; templates."""
     refresh_params: dict[str, str] = {}
+    """Further parameters of the request that spends a refresh token; templates, and `redirect_uri` to repeat that one."""
     headers: dict[Literal["token", "api"], dict[str, str]] = {}
-    grant_type: str | None = None
+    """Further headers of token requests (`token`) and of checks (`api`)."""
     callback: Callback = Callback()
-    code_lifetime: Seconds = timedelta(minutes=10)
+    """What comes to the redirect URI."""
     reply: Reply = Reply()
+    """How a token answer is read."""
     access_token: AccessTokenFacts = AccessTokenFacts()
+    """How long an access token lives and how it is sent."""
     refresh_token: RefreshTokenFacts = RefreshTokenFacts()
-    assertion: Assertion | None = None
+    """How refresh tokens behave."""
     inputs: tuple[Input, ...] = ()
+    """What the tenant enters (`key`, `basic`)."""
     placement: tuple[Placement, ...] = (Placement(),)
-    signing: Signing | None = None
-    key_expiry: KeyExpiry | None = None
-    made_by_platform: tuple[str, ...] = ()
-    after_connecting: AfterConnecting | None = None
+    """Where the inputs go in a request (`key`, `basic`)."""
     revoke: Revoke | None = None
-
-    @property
-    def usable(self) -> bool:
-        """Whether this library can connect this way today; the others are described only."""
-        return self.kind in {"code", "key", "basic"}
+    """How access is ended.  Left out: nobody knows."""
 
     @property
     def auth_type(self) -> AuthType:
         """What the public API calls this way."""
-        return AuthType.API_KEY if self.kind in {"key", "basic", "digest", "signed"} else AuthType.OAUTH2
+        return AuthType.OAUTH2 if self.kind == "code" else AuthType.API_KEY
 
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> Self:
@@ -509,28 +512,36 @@ class Verification(_Facts):
     for_methods: tuple[str, ...] = ()
     """Method ids; empty means every method."""
     method: Literal["GET", "POST", "HEAD"] = "GET"
+    """The HTTP method."""
     url: str
+    """A template like any URL."""
     headers: dict[str, str] = {}
+    """Further headers."""
     body: str | None = None
+    """What is sent, as it is."""
     needs: tuple[str, ...] = ()
+    """Variables without which this check is passed over, beside those of `url`."""
     statuses: tuple[int, ...] = (200,)
+    """The statuses of a credential that works."""
     success: tuple[Predicate, ...] = ()
+    """Tests on the body; all must hold, beside the status."""
     identity: tuple[str, ...] = ()
-    """Paths (`json:`, `header:`, `ctx:`), joined by `/`; empty means the key's keyed fingerprint stands in.
+    """Where the account's parts stand, joined by `/`: `json:` a dotted path in the body, `header:` a header, `ctx:` a variable,
+    `claim:` a claim of the token, where that is a JWT.  Empty: the key's keyed fingerprint stands in.
 
     Without its first part there is no identity; a later part may be missing.
     """
     label: tuple[str, ...] = ()
+    """Paths to what a person calls the account; the first that is there is used."""
     status_rules: dict[int, Outcome] = {401: "dead"}
-    """What a status that is no success means; any other means `unknown`."""
-    is_exchange: bool = False
+    """What a status that is no success means; any other means `unknown`, which is no verdict."""
 
     @field_validator("identity", "label")
     @classmethod
     def _known_places(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
         for path in paths:
-            if not re.fullmatch(r"(?:json|header|ctx):[^\s:]+", path):
-                raise ValueError("a path starts with json:, header: or ctx:")
+            if not re.fullmatch(r"(?:json|header|ctx|claim):[^\s:]+", path):
+                raise ValueError("a path starts with json:, header:, ctx: or claim:")
         return paths
 
 
@@ -553,7 +564,11 @@ class ErrorRule(_Facts):
     matches: str | None = None
     """A regular expression that is found somewhere in the value, which is text."""
     class_: Annotated[ErrorClass, Field(alias="class")]
-    """What the failure means."""
+    """What the failure means: a new access token is needed (`renew`), a new consent is (`reauthorize`), the credential is gone
+    (`dead`), it works and may not do this (`denied`), the same request may go again (`retry`, `wait`), the authorization begins
+    anew (`restart`), our clock is wrong (`clock_skew`), another site is meant (`wrong_region`), the operator's application is
+    refused (`platform_config`).
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -571,12 +586,7 @@ class ErrorRule(_Facts):
         """Say whether this line speaks of an answer to *method_id* with *status* and *body* (as read from JSON, or None)."""
         if self.status not in {None, status} or (self.for_methods and method_id not in self.for_methods):
             return False
-        return self.path is None or any(self._means(value) for value in find_all(body, self.path))
-
-    def _means(self, value: Any) -> bool:
-        if self.matches is None:
-            return _is_same(value, self.equals)
-        return isinstance(value, str) and re.search(self.matches, value) is not None
+        return self.path is None or any(_passes(value, equals=self.equals, matches=self.matches) for value in find_all(body, self.path))
 
 
 class LimitHeaders(_Facts):
@@ -609,34 +619,37 @@ class RateLimit(LimitHeaders):
     """How long to wait where the answer is a limit and does not say."""
 
 
-class Deprecation(_Facts):
-    """Something that the provider retires."""
-
-    what: str
-    until: str | None = None
-    successor: str | None = None
-
-
 class Provider(_Facts):
     """One provider: where it is reached, how access is got, checked, renewed and given back."""
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
     """The slug; stable for ever."""
     name: str
+    """What people call it."""
     category: str = "other"
+    """A word to group providers by."""
     documentation: str = ""
+    """The provider's own page about access, as a URL."""
     active: bool = True
+    """Whether new connections are offered."""
     variables: tuple[Variable, ...] = ()
+    """Values that the templates need."""
     sites: dict[str, dict[str, str]] = {}
-    """Name of a site, as a callback gives it → its variables; see `Callback.site_from`."""
+    """Name of a site, as a callback gives it → its variables; see `site_from` of a method's callback."""
     base_urls: dict[str, str] = {}
+    """Where the provider's APIs are, by name; templates, shown to people."""
     methods: tuple[Method, ...]
+    """Ways to get access, in order of preference."""
     verifications: tuple[Verification, ...] = ()
+    """Checks of a credential; the first that fits the method and whose variables are known is used."""
     error_rules: tuple[ErrorRule, ...] = ()
+    """What the provider's failures mean; the first that fits is used."""
     rate_limit: RateLimit = RateLimit()
+    """How the provider says that too many requests were sent."""
     self_hosted: bool = False
-    deprecations: tuple[Deprecation, ...] = ()
+    """Whether operators run this software themselves, so that a host that they name may be a private address."""
     dialect: str | None = None
+    """The name of the code that speaks with it.  Left out: the standard's."""
     loopback: bool = False
     """Plain http to a loopback address is allowed: simulated providers and development only."""
 
@@ -648,24 +661,24 @@ class Provider(_Facts):
     @property
     def auth_types(self) -> tuple[AuthType, ...]:
         """The ways of the public API that work with this provider, in the order of its methods."""
-        return tuple(dict.fromkeys(method.auth_type for method in self.methods if method.usable))
+        return tuple(dict.fromkeys(method.auth_type for method in self.methods))
 
     def find_method(self, auth_type: AuthType, /, *, method_id: str | None = None) -> Method | None:
         """Return the named method, or the first that works by code (OAuth2) or by key (API key)."""
         for method in self.methods:
-            if method.usable and method.auth_type is auth_type and method_id in {None, method.id}:
+            if method.auth_type is auth_type and method_id in {None, method.id}:
                 return method
         return None
 
     def method_named(self, method_id: str, /) -> Method | None:
-        """Return the method with this id, usable or not, or None."""
+        """Return the method with this id, or None."""
         return next((method for method in self.methods if method.id == method_id), None)
 
     def fill_variables(self, given: Mapping[str, str], /, *, operator: Mapping[str, str] | None = None) -> dict[str, str]:
         """Check what a tenant gave, and what the *operator* configured, and add defaults.
 
         The operator's values win.  Variables whose source is `application` (the host of a self-hosted edition)
-        are the operator's alone.  Those that only a callback, a reply or a later request can fill are left out.
+        are the operator's alone.  Those that only a token answer can fill are left out.
         Raises `ValidationFailedError` naming the variable.
         """
         known = {variable.name: variable for variable in self.variables}
@@ -681,7 +694,7 @@ class Provider(_Facts):
             value = configured.get(variable.name, given.get(variable.name, variable.default))
             if value is not None:
                 filled[variable.name] = variable.check(value)
-            elif variable.required and variable.source in {"input", "site", "application"}:
+            elif variable.required and variable.source in {"input", "application"}:
                 raise ValidationFailedError(field=f"variables.{variable.name}", problem="is required by this provider")
         return filled
 
@@ -752,8 +765,6 @@ class Provider(_Facts):
             named = [(field, getattr(method, field)) for field in _URL_FIELDS]
             if method.revoke is not None:
                 named += [("revoke.url", method.revoke.url), ("revoke.manual_url", method.revoke.manual_url)]
-            if method.after_connecting is not None:
-                named.append(("after_connecting.url", method.after_connecting.url))
             found.extend((f"{method.id}.{field}", template) for field, template in named if template is not None)
         found.extend((f"verifications[{index}].url", check.url) for index, check in enumerate(self.verifications))
         return found

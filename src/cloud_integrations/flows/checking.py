@@ -29,7 +29,7 @@ async def check_credential(
         return None
     request = build_check(provider, method, check, inputs=inputs, variables=variables)
     response = await wiring.transport.send(request, deadline=wiring.settings.deadline)
-    return read_check(provider, method, check, response, variables=variables, now=wiring.clock.now())
+    return read_check(provider, method, check, response, inputs=inputs, variables=variables, now=wiring.clock.now())
 
 
 async def identify(wiring: Wiring, tenant_id: TenantId, method: Method, account: AccountFacts, secret: Secret, /) -> AccountFacts:

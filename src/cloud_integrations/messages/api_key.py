@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -68,7 +68,7 @@ def find_key_method(provider: Provider, key: Secret, /, *, variables: Mapping[st
 
     Providers with several kinds of key (Cloudflare) mark them by their form; a way whose check lacks a variable is passed over.
     """
-    ways = [method for method in provider.methods if method.usable and method.auth_type is AuthType.API_KEY]
+    ways = [method for method in provider.methods if method.auth_type is AuthType.API_KEY]
     for method in ways:
         main = _secret_inputs(method)[0]
         if main.looks_right(_stripped(key.reveal(), main)) and find_check(provider, method, variables=variables):
@@ -162,41 +162,45 @@ def build_check(
 
 
 def read_check(
-    provider: Provider, method: Method, check: Verification, response: HttpResponse, /, *, variables: Mapping[str, str], now: datetime
-) -> CheckResult:
-    """Read the answer to *check*: whether the credential lives, and whose it is.
-
-    A limit is no verdict.  The provider's own table of errors is asked next, then the tests of success, then the status.
-    """
-    body = find_json_object(response.body)
-    limited = is_rate_limited(provider.rate_limit, response, body)
-    result = CheckResult(outcome="unknown") if limited else _verdict(provider, method, check, response, body, variables=variables)
-    if result.outcome != "unknown":
-        return result
-    return replace(result, retry_after=read_wait(provider.rate_limit, response, body, now=now))
-
-
-def _verdict(
     provider: Provider,
     method: Method,
     check: Verification,
     response: HttpResponse,
-    body: dict[str, Any] | None,
     /,
     *,
+    inputs: Mapping[str, Secret | str],
     variables: Mapping[str, str],
+    now: datetime,
 ) -> CheckResult:
+    """Read the answer to *check*: whether the credential lives, and whose it is.
+
+    A limit is no verdict.  The provider's own table of errors is asked next, then the tests of success, then the status.
+    *inputs* are those that the check was built with; they are looked at only where an identity is a claim of the token.
+    """
+    body = find_json_object(response.body)
+    if is_rate_limited(provider.rate_limit, response, body):
+        outcome: Outcome = "unknown"
+    else:
+        outcome = _verdict(provider, method, check, response, body)
+    wait = read_wait(provider.rate_limit, response, body, now=now) if outcome == "unknown" else None
+    if outcome != "alive" or response.status not in check.statuses:
+        return CheckResult(outcome=outcome, retry_after=wait)
+    sources = _Sources(body=body, headers=response.headers, variables=variables, token=_values(method, inputs, variables)["value"])
+    parts = [sources.find(path) for path in check.identity]
+    label = next((found for path in check.label if (found := sources.find(path))), None)
+    return CheckResult(outcome=outcome, account=AccountFacts(account_id="/".join(parts) if parts and parts[0] else None, label=label))
+
+
+def _verdict(provider: Provider, method: Method, check: Verification, response: HttpResponse, body: dict[str, Any] | None) -> Outcome:
     for rule in provider.error_rules:
         if rule.at == "verify" and rule.fits(method_id=method.id, status=response.status, body=body):
-            return CheckResult(outcome=_MEANS[rule.class_])
+            return _MEANS[rule.class_]
     if response.status not in check.statuses:
-        return CheckResult(outcome=check.status_rules.get(response.status, "unknown"))
+        return check.status_rules.get(response.status, "unknown")
     wants_body = bool(check.success) or any(path.startswith("json:") for path in (*check.identity, *check.label))
     if wants_body and (body is None or not all(test.holds(body) for test in check.success)):
-        return CheckResult(outcome="unknown")
-    parts = [_at(path, response, body, variables) for path in check.identity]
-    label = next((found for path in check.label if (found := _at(path, response, body, variables))), None)
-    return CheckResult(outcome="alive", account=AccountFacts(account_id="/".join(parts) if parts and parts[0] else None, label=label))
+        return "unknown"
+    return "alive"
 
 
 def _secret_inputs(method: Method) -> list[Input]:
@@ -238,18 +242,45 @@ def _placed(placement: Placement, values: Mapping[str, str]) -> str:
     return placement.prefix + fill(placement.template, values)
 
 
-def _at(path: str, response: HttpResponse, body: dict[str, Any] | None, variables: Mapping[str, str]) -> str:
-    place, _, name = path.partition(":")
-    value: Any
-    match place:
-        case "json":
-            value = find_path(body, name)
-        case "header":
-            value = response.headers.get(name.lower())
-        case _:
-            value = variables.get(name)
-    # Numbers are ids too; a truth value, an object or a list is none.
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        return ""
-    text = str(value).strip()
-    return text if text.isprintable() and len(text) <= MAX_IDENTITY else ""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sources:
+    """Where an account's identity and label can stand."""
+
+    body: dict[str, Any] | None
+    headers: Mapping[str, str]
+    variables: Mapping[str, str]
+    token: str = field(repr=False)
+
+    def find(self, path: str, /) -> str:
+        """Return the text at `json:…`, `header:…`, `ctx:…` or `claim:…`; empty where there is none."""
+        place, _, name = path.partition(":")
+        value: Any
+        match place:
+            case "json":
+                value = find_path(self.body, name)
+            case "header":
+                value = self.headers.get(name.lower())
+            case "claim":
+                value = find_path(_claims(self.token), name)
+            case _:
+                value = self.variables.get(name)
+        # Numbers are ids too; a truth value, an object or a list is none.
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            return ""
+        text = str(value).strip()
+        return text if text.isprintable() and len(text) <= MAX_IDENTITY else ""
+
+
+def _claims(token: str) -> dict[str, Any] | None:
+    """Return the claims of a JWT (RFC 7519 §3), or None.
+
+    No signature is checked: the provider itself has just accepted this very token.
+    """
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
+    except ValueError:
+        return None
+    return find_json_object(claims)

@@ -47,15 +47,21 @@ def _section(provider: Provider) -> str:
         *(_row(method) for method in provider.methods),
         "",
     ]
-    if any(not method.usable for method in provider.methods):
-        lines += ["Methods marked *described* are data for now: the library does not connect that way yet.", ""]
+    lines += [f"- API `{name}`: `{url}`" for name, url in provider.base_urls.items()]
     lines += [
-        f"- `{variable.name}`: {variable.label or 'variable'}"
+        f"- Variable `{variable.name}`: {variable.label or 'variable'}"
         + (f", {variable.default} by default" if variable.default else "" if variable.required else ", optional")
         + (" (the operator's choice)" if variable.source == "application" else "")
+        + (f". {variable.hint}" if variable.hint else "")
         for variable in provider.variables
     ]
-    lines += [""] if provider.variables else []
+    lines += [
+        f"- Input `{given.name}` of `{method.id}`: {given.label or given.name}"
+        + ("" if given.required else ", optional")
+        + (f". {given.hint}" if given.hint else "")
+        for method in provider.methods
+        for given in method.inputs
+    ]
     for check in provider.verifications:
         who = " + ".join(f"`{path}`" for path in check.identity) or "a keyed fingerprint of the credential"
         for_whom = f" ({', '.join(check.for_methods)})" if check.for_methods else ""
@@ -65,11 +71,10 @@ def _section(provider: Provider) -> str:
 
 def _row(method: Method) -> str:
     oauth = method.kind == "code"
-    kind = method.kind if method.usable else f"{method.kind}, *described*"
     pkce = {"off": "off", "s256": "S256", "required": "S256, required"}[method.pkce] if oauth else "–"
     client_auth = ", ".join(method.client_auth) if oauth else "–"
     renewal = _refresh(method.refresh_token) if oauth else "–"
-    return f"| `{method.id}` | {kind} | {pkce} | {client_auth} | {renewal} | {_revoke(method.revoke)} |"
+    return f"| `{method.id}` | {method.kind} | {pkce} | {client_auth} | {renewal} | {_revoke(method.revoke)} |"
 
 
 def _refresh(facts: RefreshTokenFacts) -> str:
@@ -80,6 +85,8 @@ def _refresh(facts: RefreshTokenFacts) -> str:
         parts.append("a refresh ends the access token before it")
     if facts.idle:
         parts.append(f"dies after {_length(facts.idle)} unused")
+    if facts.max_live:
+        parts.append(f"at most {facts.max_live} of one account live, the oldest ends")
     return "; ".join(parts)
 
 

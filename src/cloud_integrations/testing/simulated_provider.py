@@ -174,7 +174,6 @@ class SimulatedProvider:
             scopes=Scopes(default=("read", "write")),
             pkce="required",
             client_auth=("basic", "post"),
-            code_lifetime=self.code_lifetime,
             access_token=AccessTokenFacts(assumed_lifetime=self.access_lifetime),
             refresh_token=RefreshTokenFacts(
                 rotates=self.rotation,

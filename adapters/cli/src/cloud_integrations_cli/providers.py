@@ -41,9 +41,10 @@ def show(screen: Screen, configuration: Configuration, provider: str, /) -> None
         "Documentation": entry.documentation,
     }
     facts |= {
-        f"Asks for {given.name}": f"{given.label or given.name} (secret)" if given.secret else given.label or given.name
+        f"Asks for {given.name}": (given.label or given.name)
+        + (" (secret)" if given.secret else "")
+        + (f". {given.hint}" if given.hint else "")
         for method in entry.methods
-        if method.kind in {"key", "basic"}
         for given in method.inputs
     }
     facts |= {
