@@ -212,8 +212,7 @@ def test_too_long_a_header_block_is_refused(send, size):
 def test_headers_that_drip_are_cut_at_the_deadline(send):
     class Dripping(Scripted):
         def run(self):
-            connection, _ = self.listener.accept()
-            with connection, contextlib.suppress(OSError):
+            with contextlib.suppress(OSError), self.listener.accept()[0] as connection:
                 connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
                 while True:
                     connection.sendall(b"x")
