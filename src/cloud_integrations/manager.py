@@ -34,7 +34,7 @@ from cloud_integrations.ports.tenants import AsyncTenants, Tenants
 from cloud_integrations.ports.transport import AsyncTransport, Transport
 from cloud_integrations.ports.wiring import Settings, Wiring
 from cloud_integrations.runtime.breaker import WindowBreaker
-from cloud_integrations.runtime.cache import TokenShelves, TtlCache
+from cloud_integrations.runtime.cache import DenialWindows, TokenShelves, TtlCache
 from cloud_integrations.runtime.clock import AsyncSystemPause, SystemClock, SystemEntropy, SystemPause
 from cloud_integrations.runtime.crew import InlineCrew, TaskCrew
 from cloud_integrations.runtime.inline import run_inline
@@ -42,7 +42,6 @@ from cloud_integrations.runtime.keys import AwaitedKeys
 from cloud_integrations.runtime.lifted import lift_pause, lift_store, lift_tenants, lift_transport
 from cloud_integrations.runtime.locks import TaskFlights, ThreadFlights
 from cloud_integrations.runtime.observers import GuardedObserver, LoggingObserver
-from cloud_integrations.runtime.tenants import AnyTenant, AsyncAnyTenant
 
 
 def _caller(actor: Actor | None, request_id: str | None) -> Caller:
@@ -54,7 +53,7 @@ def _wire(
     store: AsyncStore,
     transport: AsyncTransport,
     keys: AsyncKeyService,
-    tenants: AsyncTenants,
+    tenants: AsyncTenants | None,
     pause: AsyncPause,
     flights: SingleFlight,
     crew: Crew,
@@ -85,6 +84,7 @@ def _wire(
         data_keys=TtlCache(clock, limit=10_000),
         tokens=TokenShelves(clock),
         uses=TtlCache(clock, limit=100_000),
+        denials=DenialWindows(clock),
         breaker=WindowBreaker(clock, entropy),
         owner=f"{socket.gethostname()}:{os.getpid()}"[:100],
         applications=flows.index_applications(applications, providers, settings),
@@ -123,7 +123,7 @@ class IntegrationManager:
             store=lift_store(store),
             transport=lift_transport(transport),
             keys=AwaitedKeys(keys, in_thread=False),
-            tenants=lift_tenants(tenants or AnyTenant()),
+            tenants=None if tenants is None else lift_tenants(tenants),
             pause=lift_pause(pause or SystemPause()),
             flights=ThreadFlights(),
             crew=InlineCrew(),
@@ -565,7 +565,12 @@ class IntegrationManager:
         return run_inline(flows.verify_audit(self._wiring, tenant_id, checkpoint=checkpoint))
 
     def record_denied(self, tenant_id: str, /, *, action: str, resource: str, actor: Actor, request_id: str | None = None) -> None:
-        """Record that the host refused *actor* an action."""
+        """Record that the host refused *actor* an action; *action* and *resource* are short printable text.
+
+        Repetitions are not written again: within a minute, one row per attempt, 5 rows per actor and 50 per tenant, for each process.
+        Where the manager was given no `tenants`, a tenant without any event stays without one.
+        Raises `TenantNotFoundError` or `ValidationFailedError`.
+        """
         self._ensure_ready()
         run_inline(flows.record_denied(self._wiring, tenant_id, action=action, resource=resource, caller=_caller(actor, request_id)))
 
@@ -639,7 +644,7 @@ class AsyncIntegrationManager:
             store=store,
             transport=transport,
             keys=AwaitedKeys(keys, in_thread=keys.waits),
-            tenants=tenants or AsyncAnyTenant(),
+            tenants=tenants,
             pause=pause or AsyncSystemPause(),
             flights=TaskFlights(),
             crew=TaskCrew(),
@@ -1019,7 +1024,12 @@ class AsyncIntegrationManager:
         return await flows.verify_audit(self._wiring, tenant_id, checkpoint=checkpoint)
 
     async def record_denied(self, tenant_id: str, /, *, action: str, resource: str, actor: Actor, request_id: str | None = None) -> None:
-        """Record that the host refused *actor* an action."""
+        """Record that the host refused *actor* an action; *action* and *resource* are short printable text.
+
+        Repetitions are not written again: within a minute, one row per attempt, 5 rows per actor and 50 per tenant, for each process.
+        Where the manager was given no `tenants`, a tenant without any event stays without one.
+        Raises `TenantNotFoundError` or `ValidationFailedError`.
+        """
         await self._ensure_ready()
         await flows.record_denied(self._wiring, tenant_id, action=action, resource=resource, caller=_caller(actor, request_id))
 

@@ -57,7 +57,7 @@ FLOWS = {
     "replace_api_key": ("add_key", replace_key),
     "verify": ("add_key", verify_dead),
     "remove": ("connect", remove),
-    "record_denied": ("nothing", deny),
+    "record_denied": ("add_key", deny),
     "list_audit": ("nothing", read_audit),
 }
 EXPECTED = {

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from cloud_integrations.domain.audit import Actor, AuditHead, Outcome, chained
-from cloud_integrations.errors import ValidationFailedError
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.errors import InvalidCredentialsError, StorageUnavailableError, TenantNotFoundError, ValidationFailedError
 from cloud_integrations.ports.store import Record
 
 ACME = "acme"
 ALICE = Actor(id="alice")
+
+
+class KnownTenants:
+    def require(self, tenant_id, /):
+        if tenant_id != ACME:
+            raise TenantNotFoundError(tenant_id=tenant_id)
+
+
+class AsyncKnownTenants:
+    async def require(self, tenant_id, /):
+        KnownTenants().require(tenant_id)
 
 
 async def some_history(world, door):
@@ -52,11 +65,99 @@ async def test_a_page_has_1_to_200_events(door, named, field):
     assert caught.value.field == field
 
 
+async def deny(door, number=1, *, tenant=ACME, actor=ALICE):
+    await door.record_denied(tenant, action="integration.remove", resource=f"integration:{number}", actor=actor)
+
+
+def denied(world, tenant=ACME):
+    return [event for event in world.events(tenant) if event.outcome is Outcome.DENIED]
+
+
 @pytest.mark.requirement("AUD-08")
 async def test_a_denial_by_the_host_is_recorded(world, door):
+    await world.add_key()
     await door.record_denied(ACME, action="integration.remove", resource="integration:1", actor=ALICE, request_id="req-1")
     event = world.last_event()
     assert (event.action, event.outcome, event.reason, event.actor) == ("integration.remove", Outcome.DENIED, "forbidden", ALICE)
+    assert (event.request_id, event.details) == ("req-1", {"covers": "attempt"})
+
+
+@pytest.mark.requirement("AUD-08")
+async def test_a_denial_in_a_new_tenant_of_the_hosts_is_recorded(world):
+    await deny(world.open(tenants=KnownTenants() if world.blocking else AsyncKnownTenants()))
+    assert [event.actor for event in denied(world)] == [ALICE]
+
+
+@pytest.mark.requirement("AUD-08", "ISO-11")
+async def test_denials_in_tenants_that_never_were_leave_nothing(world, door):
+    for number in range(20):
+        await deny(door, tenant=f"never-was-{number}")
+    known = world.open(tenants=KnownTenants() if world.blocking else AsyncKnownTenants())
+    for number in range(20):
+        with pytest.raises(TenantNotFoundError):
+            await deny(known, tenant=f"never-was-{number}")
+    assert world.rows._chains == {}
+    assert world.rows._tables.keys == {}
+
+
+@pytest.mark.requirement("AUD-08")
+async def test_one_row_speaks_for_a_denied_attempt_that_is_repeated_in_a_minute(world, door):
+    await world.add_key()
+    for _ in range(600):
+        await deny(door)
+    assert len(denied(world)) == 1
+    world.clock.advance(timedelta(seconds=60))
+    await deny(door)
+    assert len(denied(world)) == 2
+
+
+@pytest.mark.requirement("AUD-08")
+async def test_many_denied_attempts_at_once_are_one_row(world, door):
+    await world.add_key()
+    await door.all_at_once(*[lambda: world.door.manager.record_denied(ACME, action="x", resource="y", actor=ALICE)] * 20)
+    assert len(denied(world)) == 1
+
+
+@pytest.mark.requirement("AUD-08")
+async def test_an_actor_that_is_denied_different_things_gets_few_rows_and_the_last_says_so(world, door):
+    await world.add_key()
+    for number in range(100):
+        await deny(door, number)
+    assert [event.details["covers"] for event in denied(world)] == ["attempt"] * 4 + ["actor"]
+    await deny(door, actor=Actor(id="mallory"))
+    assert denied(world)[-1].actor == Actor(id="mallory")
+
+
+@pytest.mark.requirement("AUD-08", "ISO-11")
+async def test_a_stranger_who_changes_names_fills_no_log_but_one_minute_and_tenant(world, door):
+    await world.add_key()
+    await world.add_key("globex")
+    for number in range(600):
+        await deny(door, actor=Actor(id=f"mallory-{number}"))
+    assert [event.details["covers"] for event in denied(world)] == ["attempt"] * 49 + ["tenant"]
+    await deny(door, tenant="globex")
+    assert len(denied(world, "globex")) == 1
+    assert (await door.verify_audit(ACME)).whole
+
+
+@pytest.mark.requirement("AUD-08")
+async def test_a_denial_that_could_not_be_written_is_written_the_next_time(world, door):
+    await world.add_key()
+    world.store.calls.clear()
+    world.store.fail(1)
+    with pytest.raises(StorageUnavailableError):
+        await deny(door)
+    world.store.heal()
+    await deny(door)
+    assert len(denied(world)) == 1
+
+
+@pytest.mark.requirement("AUD-08")
+async def test_what_an_allowed_actor_does_is_recorded_act_by_act(world, door):
+    for _ in range(7):
+        with pytest.raises(InvalidCredentialsError):
+            await world.add_key(api_key=Secret("fake-wrong-key-0123456789"))
+    assert [event.outcome for event in world.events()] == [Outcome.FAILURE] * 7
 
 
 @pytest.mark.parametrize(("action", "resource"), [("a" * 101, "x"), ("a\nb", "x"), ("caf\u00e9", "x"), ("x", "r" * 201), ("x", "\x1b[31m")])
@@ -73,8 +174,8 @@ async def test_an_untouched_chain_is_whole(world, door):
 
 
 async def test_a_chain_of_several_pages_is_walked_to_its_end(world, door):
-    for number in range(401):
-        await door.record_denied(ACME, action="x", resource=f"r{number}", actor=ALICE)
+    for _ in range(401):
+        await door.list_audit(ACME, limit=1)
     report = await door.verify_audit(ACME)
     assert (report.whole, report.checked) == (True, 401)
 

@@ -217,6 +217,16 @@ async def test_another_principal_cannot_finish_or_use_up_an_authorization(world)
     assert (await world.come_back(begun, params)).integration.tenant_id == ACME
 
 
+@pytest.mark.requirement("OAU-014", "AUD-08")
+async def test_a_stolen_state_that_is_tried_again_and_again_writes_one_row(world):
+    begun = await world.begin()
+    params = world.approve(begun)
+    for _ in range(50):
+        assert await refused(world, begun, params, actor=MALLORY) == "state_not_valid"
+    assert [event.outcome for event in world.events()].count(Outcome.DENIED) == 1
+    assert (await world.come_back(begun, params)).integration.tenant_id == ACME
+
+
 @pytest.mark.requirement("OAU-018")
 @pytest.mark.parametrize("browser_token", [None, Secret("fake-token-of-another-browser"), Secret("")])
 async def test_another_browser_cannot_finish_an_authorization(world, browser_token):

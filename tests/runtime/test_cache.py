@@ -7,10 +7,12 @@ from uuid import uuid4
 
 import pytest
 
+from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.credential import AccessToken
+from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.domain.provider import AuthType
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.runtime.cache import TokenShelves, TtlCache
+from cloud_integrations.runtime.cache import DenialWindows, TokenShelves, TtlCache
 from cloud_integrations.testing import FixedClock
 
 
@@ -87,3 +89,14 @@ def test_shelves_and_what_stands_on_them_are_limited(clock):
     assert set(shelves.shelves["c"]) == {"y", "z"}
     shelves.clear()
     assert shelves.shelves == {}
+
+
+def test_denied_attempts_of_more_tenants_than_fit_are_forgotten_oldest_first(clock):
+    windows = DenialWindows(clock, tenants=2)
+    mallory = Actor(id="mallory")
+    for tenant in ("acme", "globex", "initech"):
+        assert windows.admit(TenantId(tenant), mallory, "look") == "attempt"
+    assert repr(windows) == "DenialWindows(2 tenants)"
+    assert windows.admit(TenantId("initech"), mallory, "look") is None
+    windows.withdraw(TenantId("acme"), mallory, "look")
+    assert windows.admit(TenantId("acme"), mallory, "look") == "attempt"

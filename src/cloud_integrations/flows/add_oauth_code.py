@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from uuid import UUID
 
-from cloud_integrations.domain.audit import Caller, Outcome
+from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
 from cloud_integrations.domain.integration import Integration, integration_name
 from cloud_integrations.domain.provider import AuthType, Provider
@@ -20,7 +20,7 @@ from .applications import callback_uri, client_of, require_usable
 from .begin_oauth import hash_of
 from .complete_oauth import check_pending, finish, take_own
 from .list_integrations import known_tenant
-from .recording import failures_recorded, recorded, resource_of
+from .recording import failures_recorded, record_denied, resource_of
 from .storing_grant import NewGrant, connect
 
 
@@ -82,17 +82,8 @@ async def _bound(
         raise GrantRefusedError(reason="state_not_valid")
     foreign = (pending.actor, pending.tenant_id, pending.provider_id) != (caller.actor, tenant_id, provider.provider_id)
     if foreign or pending.reconnects_generation is not None:
-        await wiring.store.apply(
-            recorded(
-                wiring,
-                pending.tenant_id,
-                caller,
-                "authorization.completed",
-                resource_of(pending.integration_id),
-                outcome=Outcome.DENIED,
-                reason="session_mismatch",
-            )
-        )
+        resource = resource_of(pending.integration_id)
+        await record_denied(wiring, pending.tenant_id, caller, "authorization.completed", resource, reason="session_mismatch")
         raise GrantRefusedError(reason="state_not_valid")
     if pending.redirect_uri != redirect_uri:
         raise ValidationFailedError(field="redirectUri", problem="is not the one that the authorization began with")

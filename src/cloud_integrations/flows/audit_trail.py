@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from cloud_integrations.domain.audit import AuditHead, AuditRecord, AuditReport, Caller, ChainCheck, Outcome
+from cloud_integrations.domain.audit import AuditHead, AuditRecord, AuditReport, Caller, ChainCheck
 from cloud_integrations.errors import ValidationFailedError
 from cloud_integrations.ports.wiring import Wiring
 
+from . import recording
 from .list_integrations import known_tenant
 from .recording import recorded, resource_of
 
@@ -56,4 +57,4 @@ async def record_denied(wiring: Wiring, tenant: str, /, *, action: str, resource
     tenant_id = await known_tenant(wiring, tenant)
     if not (action.isascii() and action.isprintable() and resource.isprintable() and len(action) <= 64 and len(resource) <= 200):
         raise ValidationFailedError(field="action", problem="and resource must be short printable text")
-    await wiring.store.apply(recorded(wiring, tenant_id, caller, action, resource, outcome=Outcome.DENIED, reason="forbidden"))
+    await recording.record_denied(wiring, tenant_id, caller, action, resource, reason="forbidden")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from uuid import UUID
 
-from cloud_integrations.domain.audit import Caller, Outcome
+from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.identifiers import ContextId
 from cloud_integrations.domain.integration import State, StoredIntegration
 from cloud_integrations.domain.pending import Connected, PendingAuthorization
@@ -19,7 +19,7 @@ from cloud_integrations.ports.wiring import Wiring
 
 from .applications import client_of, require_usable
 from .begin_oauth import PENDING_TABLE, hash_of
-from .recording import failures_recorded, recorded, resource_of
+from .recording import failures_recorded, record_denied, resource_of
 from .sealing import open_sealed
 from .storing_grant import NewGrant, connect
 
@@ -120,17 +120,8 @@ async def _find_own(
     foreign = _mismatch(pending, context_id, browser_token, caller)
     if foreign is not None:
         # The owner's authorization stays open: nobody else can use it up.
-        await wiring.store.apply(
-            recorded(
-                wiring,
-                pending.tenant_id,
-                caller,
-                "authorization.completed",
-                resource_of(pending.integration_id),
-                outcome=Outcome.DENIED,
-                reason=foreign,
-            )
-        )
+        resource = resource_of(pending.integration_id)
+        await record_denied(wiring, pending.tenant_id, caller, "authorization.completed", resource, reason=foreign)
         raise refusal
     return pending
 

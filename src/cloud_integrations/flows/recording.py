@@ -56,6 +56,27 @@ async def record_failure(
     await wiring.store.apply(recorded(wiring, tenant_id, caller, action, resource, outcome=Outcome.FAILURE, reason=reason, **details))
 
 
+async def record_denied(wiring: Wiring, tenant_id: TenantId, caller: Caller, action: str, resource: str, /, *, reason: str) -> None:
+    """Record an attempt of somebody who may not make it, in windows: a stranger's patience must not fill a tenant's log (AUD-08).
+
+    Only denials are gathered.  Who may act in a tenant is recorded act by act, also where an act fails.
+    """
+    if wiring.tenants is None and await wiring.store.find_audit_head(tenant_id) is None:
+        # Nobody says that this tenant exists, and nothing has happened in it: there is nothing to tell anybody.
+        return
+    attempt = (action, resource, reason)
+    covers = wiring.denials.admit(tenant_id, caller.actor, attempt)
+    if covers is None:
+        return
+    try:
+        await wiring.store.apply(
+            recorded(wiring, tenant_id, caller, action, resource, outcome=Outcome.DENIED, reason=reason, covers=covers)
+        )
+    except BaseException:
+        wiring.denials.withdraw(tenant_id, caller.actor, attempt)
+        raise
+
+
 @asynccontextmanager
 async def failures_recorded(
     wiring: Wiring, tenant_id: TenantId, caller: Caller, action: str, resource: str, /, **details: str

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
+from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.credential import AccessToken
+from cloud_integrations.domain.identifiers import TenantId
 
 
 class Cache(Protocol):
@@ -55,4 +57,20 @@ class TokenCache(Protocol):
 
     def clear(self) -> None:
         """Forget everything."""
+        ...
+
+
+Covers = Literal["attempt", "actor", "tenant"]
+"""What one row speaks for until its window ends: this attempt again, or every further one of this actor, or of the tenant."""
+
+
+class DeniedAttempts(Protocol):
+    """Which denied attempts were recorded lately, tenant by tenant; each tenant has one window at a time."""
+
+    def admit(self, tenant_id: TenantId, actor: Actor, attempt: Hashable, /) -> Covers | None:
+        """Say what a row for this attempt speaks for, and count it; None: an earlier row of the window speaks for it."""
+        ...
+
+    def withdraw(self, tenant_id: TenantId, actor: Actor, attempt: Hashable, /) -> None:
+        """Forget an attempt that was admitted and could not be recorded."""
         ...

@@ -9,7 +9,7 @@ from datetime import timedelta
 from cloud_integrations.domain.application import OAuthApplication
 from cloud_integrations.domain.freshness import HARD_MARGIN
 from cloud_integrations.ports.breaker import Breaker
-from cloud_integrations.ports.caches import Cache, TokenCache
+from cloud_integrations.ports.caches import Cache, DeniedAttempts, TokenCache
 from cloud_integrations.ports.catalogue import Providers
 from cloud_integrations.ports.cipher import Cipher
 from cloud_integrations.ports.clock import AsyncPause, Clock, Entropy
@@ -65,7 +65,8 @@ class Wiring:
     keys: AsyncKeyService
     cipher: Cipher
     providers: Providers
-    tenants: AsyncTenants
+    tenants: AsyncTenants | None
+    """None: the host has not said which tenants exist, so each well-formed id is one."""
     clock: Clock
     entropy: Entropy
     pause: AsyncPause
@@ -76,6 +77,7 @@ class Wiring:
     tokens: TokenCache
     uses: Cache
     """Which uses were recorded lately."""
+    denials: DeniedAttempts
     breaker: Breaker
     owner: str
     """This process, as lease rows name it."""

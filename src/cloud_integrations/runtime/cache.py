@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import dataclass, field
 from itertools import islice
+from threading import Lock
 from typing import Any
 
+from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.credential import AccessToken
-from cloud_integrations.ports.caches import Shelf
+from cloud_integrations.domain.identifiers import TenantId
+from cloud_integrations.ports.caches import Covers, Shelf
 from cloud_integrations.ports.clock import Clock
 
 
@@ -93,3 +97,52 @@ class TokenShelves:
     def clear(self) -> None:
         """Forget everything."""
         self.shelves.clear()
+
+
+@dataclass(slots=True)
+class _Window:
+    ends: float
+    recorded: set[tuple[Actor, Hashable]] = field(default_factory=set)
+
+
+class DenialWindows:
+    """Which denied attempts were recorded lately; strangers cause them, so each count has a limit."""
+
+    WINDOW = 60.0
+    """Seconds."""
+    PER_ACTOR = 5
+    """Different attempts of one actor that have a row of their own, in one tenant and window."""
+    PER_TENANT = 50
+    """The same over all actors: who refuses to be one actor is many."""
+
+    def __init__(self, clock: Clock, /, *, tenants: int = 10_000) -> None:
+        self._monotonic = clock.monotonic
+        self._tenants = tenants
+        self._windows: dict[TenantId, _Window] = {}
+        self._lock = Lock()
+
+    def __repr__(self) -> str:
+        return f"DenialWindows({len(self._windows)} tenants)"
+
+    def admit(self, tenant_id: TenantId, actor: Actor, attempt: Hashable, /) -> Covers | None:
+        """Say what a row for this attempt speaks for, and count it; None: an earlier row of the window speaks for it."""
+        with self._lock:
+            window = self._windows.get(tenant_id)
+            if window is None or window.ends <= self._monotonic():
+                self._windows.pop(tenant_id, None)
+                window = self._windows[tenant_id] = _Window(self._monotonic() + self.WINDOW)
+                _trim(self._windows, self._tenants)
+            of_actor = sum(1 for other, _ in window.recorded if other == actor)
+            if (actor, attempt) in window.recorded or of_actor == self.PER_ACTOR or len(window.recorded) == self.PER_TENANT:
+                return None
+            window.recorded.add((actor, attempt))
+            if len(window.recorded) == self.PER_TENANT:
+                return "tenant"
+            return "actor" if of_actor + 1 == self.PER_ACTOR else "attempt"
+
+    def withdraw(self, tenant_id: TenantId, actor: Actor, attempt: Hashable, /) -> None:
+        """Forget an attempt that was admitted and could not be recorded."""
+        with self._lock:
+            window = self._windows.get(tenant_id)
+            if window is not None:
+                window.recorded.discard((actor, attempt))
