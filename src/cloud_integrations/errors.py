@@ -35,7 +35,10 @@
 
 Each class carries a stable `code`, whether repeating the call can help (`retryable`), when
 (`retry_after`), and `advice`: what to do, for the person who reads it.  `details` holds public
-facts only.  No message repeats a secret, a code, a token or a provider's prose.
+facts only.  No message repeats a secret, a code, a token or a provider's prose.  What the provider itself said to
+developers stands in `error_description` of `ReconnectRequiredError`, `GrantRefusedError`, `ProviderUnavailableError` and
+`AppMisconfiguredError`: at most 512 printable characters, without the secrets that were sent, or None.  It is for the
+operator's log: hostile text for all we know, and not to be shown to a tenant.
 """
 
 from __future__ import annotations
@@ -149,9 +152,10 @@ class ReconnectRequiredError(CredentialError):
     code = "integration/reconnect-required"
     advice = "Ask the tenant to reconnect this integration."
 
-    def __init__(self, *, integration_id: str, reason: str) -> None:
+    def __init__(self, *, integration_id: str, reason: str, error_description: str | None = None) -> None:
         super().__init__("the tenant must reconnect this integration", integrationId=integration_id, reason=reason)
         self.reason = reason
+        self.error_description = error_description
 
 
 class IntegrationInactiveError(CredentialError):
@@ -186,9 +190,10 @@ class GrantRefusedError(OAuthError):
 
     advice = "Start the connection again."
 
-    def __init__(self, *, reason: str) -> None:
+    def __init__(self, *, reason: str, error_description: str | None = None) -> None:
         super().__init__("the authorization was refused", reason=reason)
         self.reason = reason
+        self.error_description = error_description
 
 
 class ProviderUnavailableError(OAuthError):
@@ -197,9 +202,17 @@ class ProviderUnavailableError(OAuthError):
     retryable = True
     advice = "The provider has a problem; repeat the call later."
 
-    def __init__(self, *, provider_id: str, reason: str = "unusable_answer", retry_after: timedelta | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        provider_id: str,
+        reason: str = "unusable_answer",
+        retry_after: timedelta | None = None,
+        error_description: str | None = None,
+    ) -> None:
         super().__init__("the provider cannot be used right now", retry_after=retry_after, providerId=provider_id, reason=reason)
         self.reason = reason
+        self.error_description = error_description
 
 
 class ProviderUnreachableError(ProviderUnavailableError):
@@ -210,10 +223,14 @@ class ProviderUnreachableError(ProviderUnavailableError):
 
 
 class AnswerLostError(ProviderUnavailableError):
-    """The request may have been received, but no whole answer came back."""
+    """The request may have been received, but no whole answer came back.
 
-    def __init__(self, *, provider_id: str) -> None:
+    `connection_closed` says that the other side closed the connection, so that nothing can come any more.
+    """
+
+    def __init__(self, *, provider_id: str, connection_closed: bool = False) -> None:
         super().__init__(provider_id=provider_id, reason="answer_lost")
+        self.connection_closed = connection_closed
 
 
 class AppMisconfiguredError(OAuthError):
@@ -221,9 +238,10 @@ class AppMisconfiguredError(OAuthError):
 
     advice = "The operator must correct the client id, secret, redirect URI or scopes of this provider's application."
 
-    def __init__(self, *, provider_id: str, reason: str) -> None:
+    def __init__(self, *, provider_id: str, reason: str, error_description: str | None = None) -> None:
         super().__init__("the application's registration with the provider is refused", providerId=provider_id, reason=reason)
         self.reason = reason
+        self.error_description = error_description
 
 
 class StorageUnavailableError(CloudIntegrationsError):

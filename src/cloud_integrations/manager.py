@@ -429,6 +429,27 @@ class IntegrationManager:
         self._ensure_ready()
         return run_inline(flows.disconnect(self._wiring, tenant_id, integration_id, caller=_caller(actor, request_id)))
 
+    def refresh_refused(
+        self,
+        provider: str | UUID,
+        /,
+        *,
+        reason: str | None = None,
+        progress: Callable[[int], None] | None = None,
+        actor: Actor | None = None,
+        request_id: str | None = None,
+    ) -> RenewalRun:
+        """Ask *provider* once more for every integration, of all tenants, that must reconnect (for *reason*), and return the counts.
+
+        For after an incident in which a provider said of grants that they had ended.  A success makes an integration active
+        again; the others stay as they are, and so does what is switched off.  *progress* is told how many were asked for.
+        Raises `ProviderNotFoundError`.
+        """
+        self._ensure_ready()
+        return run_inline(
+            flows.refresh_refused(self._wiring, provider, reason=reason, caller=_caller(actor, request_id), progress=progress)
+        )
+
     def refresh_due(self, *, limit: int = 100) -> RenewalRun:
         """Renew up to *limit* tokens whose time has come; call it now and then, from any number of processes.
 
@@ -899,6 +920,25 @@ class AsyncIntegrationManager:
         """Delete the integration and revoke its tokens at the provider (RFC 7009 or its own request)."""
         await self._ensure_ready()
         return await flows.disconnect(self._wiring, tenant_id, integration_id, caller=_caller(actor, request_id))
+
+    async def refresh_refused(
+        self,
+        provider: str | UUID,
+        /,
+        *,
+        reason: str | None = None,
+        progress: Callable[[int], None] | None = None,
+        actor: Actor | None = None,
+        request_id: str | None = None,
+    ) -> RenewalRun:
+        """Ask *provider* once more for every integration, of all tenants, that must reconnect (for *reason*), and return the counts.
+
+        For after an incident in which a provider said of grants that they had ended.  A success makes an integration active
+        again; the others stay as they are, and so does what is switched off.  *progress* is told how many were asked for.
+        Raises `ProviderNotFoundError`.
+        """
+        await self._ensure_ready()
+        return await flows.refresh_refused(self._wiring, provider, reason=reason, caller=_caller(actor, request_id), progress=progress)
 
     async def refresh_due(self, *, limit: int = 100) -> RenewalRun:
         """Renew up to *limit* tokens whose time has come; call it now and then, from any number of processes."""

@@ -27,11 +27,13 @@ ACROSS_TENANTS = {
         r"WHERE ci_integration\.provider_id = \S+ AND ci_integration\.access_fingerprint ="
     ),
     "whose fault a refusal is, the other tenants of the application show": re.compile(
-        r"SELECT max\(CASE WHEN \(ci_integration\.refreshed_at >=.*WHERE ci_integration\.provider_id = \S+ AND ci_integration\.integration_id !=",
+        r"SELECT max\(CASE WHEN \(ci_integration\.refreshed_at >=.*"
+        r"WHERE ci_integration\.provider_id = \S+ AND ci_integration\.integration_id !=",
         re.DOTALL,
     ),
     "an operator has a provider's refused grants asked again": re.compile(
-        r"FROM ci_integration\s+WHERE ci_integration\.provider_id = \S+ AND ci_integration\.state = \S+ AND ci_integration\.refresh_token IS NOT NULL"
+        r"FROM ci_integration\s+WHERE ci_integration\.provider_id = \S+ AND ci_integration\.state = \S+ "
+        r"AND ci_integration\.refresh_token IS NOT NULL"
     ),
     "an operator sees how much waits": re.compile(r"SELECT count\(\*\) AS \w+\s+FROM ci_revocation\Z"),
     "keys of several tenants are read, each by its tenant": re.compile(r"\bWHERE ci_key\.tenant_id IN \("),

@@ -20,6 +20,7 @@ from cloud_integrations.domain.freshness import (
     lease_and_deadline,
     next_step,
     reconnect_before,
+    refused_since,
     takeover_delay,
 )
 from cloud_integrations.domain.integration import Phase, RefreshMarks, SealedCredential, State, StoredIntegration
@@ -33,6 +34,7 @@ NONE = RefreshTokenFacts(rotates="never")
 TOLERANT = RefreshTokenFacts(reuse="tolerant")
 GRACE = RefreshTokenFacts(grace=30 * SECOND)
 STRICT = RefreshTokenFacts(rotates="always")
+ENDS_OLD_ACCESS = RefreshTokenFacts(rotates="always", ends_old_access=True)
 
 
 def held(*, left=HOUR, life=HOUR, can_refresh=True, **changes):
@@ -127,6 +129,8 @@ DIED = {"phase": Phase.SENT, "lease_until": NOW - SECOND, "sent_at": NOW - 20 * 
         (held(**LOST), STRICT, {}, HOUR),
         (held(**LOST), STRICT, {"forced": True}, HOUR),
         (held(**LOST), STRICT, {"access_is_dead": True}, ZERO),
+        (held(**LOST), ENDS_OLD_ACCESS, {}, ZERO),
+        (held(**LOST, next_attempt_at=NOW + SECOND), ENDS_OLD_ACCESS, {}, SECOND),
         (held(**LOST, next_attempt_at=NOW + SECOND), STRICT, {"access_is_dead": True}, SECOND),
         (held(**LOST, left=ZERO), STRICT, {}, ZERO),
         (held(**LOST, left=-HOUR), STRICT, {}, ZERO),
@@ -157,13 +161,18 @@ def test_how_long_a_refresh_waits(row, facts, named, wait):
         (-HOUR, STRICT, {}, ZERO),
         (None, STRICT, {}, 15 * MINUTE),
         (HOUR, STRICT, {"access_is_dead": True}, ZERO),
+        (HOUR, ENDS_OLD_ACCESS, {}, ZERO),
         (HOUR, GRACE, {}, 2 * SECOND),
+        # Too short for a lease of 15 s and 2 s more.
+        (HOUR, RefreshTokenFacts(grace=17 * SECOND), {}, 15 * MINUTE),
+        (HOUR, RefreshTokenFacts(grace=18 * SECOND), {}, 2 * SECOND),
+        (HOUR, RefreshTokenFacts(grace=17 * SECOND), {"access_is_dead": True}, ZERO),
         (HOUR, TOLERANT, {}, ZERO),
         (HOUR, NONE, {}, ZERO),
     ],
 )
 def test_how_long_after_a_lease_another_takes_over(left, facts, named, delay):
-    assert takeover_delay(held(left=left), facts, now=NOW, **named) == delay
+    assert takeover_delay(held(left=left), facts, now=NOW, lease=15 * SECOND, **named) == delay
 
 
 @pytest.mark.parametrize(
@@ -172,16 +181,67 @@ def test_how_long_after_a_lease_another_takes_over(left, facts, named, delay):
         (STRICT, 30, 15),
         (TOLERANT, 30, 15),
         (GRACE, 15, 7.5),
-        (RefreshTokenFacts(grace=10 * SECOND), 5, 2.5),
+        (RefreshTokenFacts(grace=20 * SECOND), 10, 5),
+        (RefreshTokenFacts(grace=13 * SECOND), 10, 5),
+        # Never below 5 s: where lease and takeover do not fit, nothing shrinks.
+        (RefreshTokenFacts(grace=12 * SECOND), 30, 15),
+        (RefreshTokenFacts(grace=10 * SECOND), 30, 15),
+        (RefreshTokenFacts(grace=SECOND), 30, 15),
         (RefreshTokenFacts(grace=60 * SECOND), 30, 15),
         (RefreshTokenFacts(grace=10 * MINUTE), 30, 15),
     ],
 )
-def test_a_lease_and_its_takeover_fit_into_the_grace_period(facts, lease, deadline):
+def test_a_lease_and_its_takeover_fit_into_the_grace_period_or_are_as_with_a_strict_provider(facts, lease, deadline):
     times = lease_and_deadline(facts, lease=30 * SECOND, deadline=15 * SECOND)
     assert times == (lease * SECOND, deadline * SECOND)
     if facts.reuse_rule == "grace":
-        assert times[0] + takeover_delay(held(), facts, now=NOW) < facts.grace
+        delay = takeover_delay(held(), facts, now=NOW, lease=times[0])
+        assert times[0] + delay < facts.grace or delay == 15 * MINUTE
+
+
+def test_a_deadline_that_an_operator_set_below_five_seconds_is_not_made_longer():
+    times = lease_and_deadline(RefreshTokenFacts(grace=10 * SECOND), lease=8 * SECOND, deadline=4 * SECOND)
+    assert times == (8 * SECOND, 4 * SECOND)
+
+
+@pytest.mark.parametrize(
+    ("row", "step"),
+    [
+        (held(), Use()),
+        (held(left=SECOND), Refresh(fallback=True)),
+        # Once a request is out, or its answer was lost, the token in hand may be dead.
+        (held(sent_at=NOW), Refresh(fallback=False)),
+        (held(sent_at=NOW, left=None), Refresh(fallback=False)),
+        (held(state=State.UNKNOWN), Refresh(fallback=False)),
+        (held(state=State.UNKNOWN, can_refresh=False), Use()),
+        (held(state=State.DISABLED, sent_at=NOW), Inactive()),
+        (held(state=State.NEEDS_REAUTH, sent_at=NOW), Reconnect("revoked")),
+    ],
+)
+def test_a_token_that_a_renewal_ends_is_not_handed_out_once_one_is_out(row, step):
+    assert next_step(row.to_use, now=NOW, min_ttl=HARD_MARGIN, ends_old_access=True) == step
+
+
+AGO = NOW - HOUR
+
+
+@pytest.mark.parametrize(
+    ("marks", "refused", "since"),
+    [
+        (RefreshMarks(), True, NOW),
+        (RefreshMarks(), False, None),
+        (RefreshMarks(refused_since=AGO, failed_at=NOW - MINUTE), True, AGO),
+        # Time without an answer is left out.
+        (RefreshMarks(refused_since=AGO, failed_at=NOW - MINUTE), False, AGO + MINUTE),
+        (RefreshMarks(refused_since=AGO, failed_at=AGO), False, NOW),
+        (RefreshMarks(refused_since=AGO), False, AGO),
+        (RefreshMarks(failed_at=AGO), True, NOW),
+        # A store's clock that was set back does not make it later than now.
+        (RefreshMarks(refused_since=NOW + MINUTE, failed_at=AGO), False, NOW),
+    ],
+)
+def test_since_when_there_are_nothing_but_refusals(marks, refused, since):
+    assert refused_since(marks, now=NOW, refused=refused) == since
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ MUTANTS = {
     ),
     "a refused application is left alone": Mutant(
         file=RENEW,
-        guard="    wiring.breaker.trip(attempt.client.context_id, reason)\n",
+        guard="    wiring.breaker.refuse(attempt.client.context_id, reason, by=attempt.tenant_id)\n",
         without="",
         noticed_by="tests/flows/test_renew.py::test_a_refused_application_marks_nobody_and_is_left_alone_for_a_while",
     ),
@@ -164,7 +164,7 @@ MUTANTS = {
     ),
     "after a 5xx nothing is sure": Mutant(
         file="messages/token_answer.py",
-        guard='        return Unknown("server_error")\n',
+        guard='        return Unknown("server_error", over=status not in _GATEWAY)\n',
         without='        return Refused("refused")\n',
         noticed_by="tests/flows/test_renew.py::test_a_token_that_lives_is_handed_out_with_a_warning",
     ),

@@ -157,7 +157,7 @@ async def test_a_loss_that_came_while_it_was_switched_off_shows_when_it_is_on_ag
     ("what", "health", "reason"),
     [
         (Misbehaviour.RATE_LIMITED, Health.RETRYING, "rate_limited"),
-        (Misbehaviour.INVALID_CLIENT, Health.OK, None),
+        (Misbehaviour.INVALID_CLIENT, Health.APPLICATION_REFUSED, "invalid_client"),
     ],
 )
 async def test_off_and_on_again_does_not_forget_that_a_renewal_is_being_repeated(world, door, what, health, reason):

@@ -15,7 +15,7 @@ from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import GrantRefusedError, ValidationFailedError
 from cloud_integrations.messages.authorize import build_authorization_url, read_callback
 from cloud_integrations.messages.exchange import build_exchange, read_grant
-from cloud_integrations.messages.outcome import Granted, NotProcessed, Unknown
+from cloud_integrations.messages.outcome import Granted, NotProcessed, Rejected, Unknown
 from cloud_integrations.messages.pkce import make_verifier
 from cloud_integrations.messages.refresh import read_renewal
 
@@ -38,8 +38,8 @@ def test_no_http_client_and_no_warning_is_imported():
     ("status", "body", "outcome"),
     [
         (429, {"message": "slow", "access_token": "fake"}, NotProcessed("rate_limited")),
-        (400, {"errors": [{"code": 1}]}, Unknown("unexpected_status")),
-        (400, {"access_token": "fake", "token_type": "bearer"}, Unknown("unexpected_status")),
+        (400, {"errors": [{"code": 1}]}, Rejected("unexpected_status")),
+        (400, {"access_token": "fake", "token_type": "bearer"}, Rejected("unexpected_status")),
         (200, {"message": "hello"}, Unknown("unusable_body")),
     ],
 )

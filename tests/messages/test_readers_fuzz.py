@@ -23,7 +23,13 @@ NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SECRET = "fake-secret-token"
 REASONS = {
     reason
-    for alias in (outcomes.RefusedReason, outcomes.NotProcessedReason, outcomes.MisconfiguredReason, outcomes.UnknownReason)
+    for alias in (
+        outcomes.RefusedReason,
+        outcomes.RejectedReason,
+        outcomes.NotProcessedReason,
+        outcomes.MisconfiguredReason,
+        outcomes.UnknownReason,
+    )
     for reason in get_args(alias)
 }
 REFUSALS = {

@@ -8,7 +8,7 @@ import pytest
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.messages.exchange import read_grant
 from cloud_integrations.messages.http import MAX_BODY, HttpResponse
-from cloud_integrations.messages.outcome import Granted, Misconfigured, NotProcessed, Refused, Unknown
+from cloud_integrations.messages.outcome import Granted, Misconfigured, NotProcessed, Refused, Rejected, Unknown
 from cloud_integrations.messages.refresh import read_renewal
 
 UNUSABLE = Unknown("unusable_body")
@@ -389,26 +389,29 @@ def test_a_needed_variable_must_come_with_the_grant_and_may_be_missing_later(rea
         (401, {"error": "invalid_client"}, Misconfigured("invalid_client")),
         (400, {"error": "invalid_client"}, Misconfigured("invalid_client")),
         (400, {"error": "unauthorized_client"}, Misconfigured("unauthorized_client")),
-        (400, {"error": "invalid_scope"}, Misconfigured("invalid_scope")),
-        (400, {"error": "invalid_request"}, Misconfigured("invalid_request")),
-        (400, {"error": "unsupported_grant_type"}, Misconfigured("unsupported_grant_type")),
-        (401, {"message": "no"}, Misconfigured("client_refused")),
-        (403, {}, Misconfigured("client_refused")),
-        (401, b"", Misconfigured("client_refused")),
-        (403, b" \n", Misconfigured("client_refused")),
-        (403, b"<html>", UNUSABLE),
+        (400, {"error": "invalid_scope"}, Rejected("invalid_scope")),
+        (400, {"error": "invalid_request"}, Rejected("invalid_request")),
+        (400, {"error": "unsupported_grant_type"}, Rejected("unsupported_grant_type")),
+        (400, {"error": "consent_required"}, Refused("consent_required")),
+        (400, {"error": "login_required"}, Refused("login_required")),
+        (400, {"error": "interaction_required"}, Refused("interaction_required")),
+        (400, {"error": "account_selection_required"}, Refused("account_selection_required")),
+        (408, b"", NotProcessed("retry")),
+        (407, b"<html>", NotProcessed("retry")),
+        (421, {}, NotProcessed("retry")),
+        (425, {"message": "too early"}, NotProcessed("retry")),
         (400, {"error": "temporarily_unavailable"}, NotProcessed("temporarily_unavailable")),
         (400, {"error": "slow_down"}, NotProcessed("slow_down")),
         (429, {"error": "invalid_grant"}, NotProcessed("rate_limited")),
         (429, b"<html>", NotProcessed("rate_limited")),
-        (400, {"error": "INVALID_GRANT"}, Unknown("unknown_error")),
-        (400, {"error": "made_up"}, Unknown("unknown_error")),
-        (200, {"error": "made_up"}, Unknown("unknown_error")),
-        (200, {"error": {"code": 5}}, Unknown("unknown_error")),
-        (400, {"error": "server_error"}, Unknown("server_error")),
-        (400, {"errors": []}, Unknown("unexpected_status")),
-        (400, {"error": ["invalid_grant"]}, Unknown("unexpected_status")),
-        (404, {}, Unknown("unexpected_status")),
+        (400, {"error": "INVALID_GRANT"}, Rejected("unknown_error")),
+        (400, {"error": "made_up"}, Rejected("unknown_error")),
+        (401, {"error": "invalid_token"}, Rejected("unknown_error")),
+        (200, {"error": "made_up"}, Rejected("unknown_error")),
+        (200, {"error": {"code": 5}}, Rejected("unknown_error")),
+        (400, {"error": "server_error"}, Unknown("unknown_error")),
+        (400, {"error": ["invalid_grant"]}, Rejected("unknown_error")),
+        (302, {"error": "invalid_grant"}, Unknown("redirect")),
         (500, {"error": "invalid_grant"}, Unknown("server_error")),
         (502, b"<html>", Unknown("server_error")),
         (503, {"error": "temporarily_unavailable"}, Unknown("server_error")),
@@ -417,6 +420,62 @@ def test_a_needed_variable_must_come_with_the_grant_and_may_be_missing_later(rea
 def test_a_failure_is_one_of_a_closed_list(read, renew, answer, status, body, outcome):
     assert read(answer(body, status=status)) == outcome
     assert renew(answer(body, status=status)) == outcome
+
+
+@pytest.mark.requirement("OAU-044")
+@pytest.mark.parametrize(
+    ("status", "body", "exchange", "renewal"),
+    [
+        (401, {"message": "no"}, Misconfigured("client_refused"), Rejected("refused")),
+        (403, {}, Misconfigured("client_refused"), Rejected("refused")),
+        (401, b"", Misconfigured("client_refused"), Rejected("refused")),
+        (403, b" \n", Misconfigured("client_refused"), Rejected("refused")),
+        (403, b"<html>", UNUSABLE, Rejected("refused")),
+        (400, b"", UNUSABLE, Rejected("unexpected_status")),
+        (400, b"<html>", UNUSABLE, Rejected("unexpected_status")),
+        (400, {"errors": []}, Unknown("unexpected_status"), Rejected("unexpected_status")),
+        (404, {}, Unknown("unexpected_status"), Rejected("unexpected_status")),
+    ],
+)
+def test_a_renewal_that_was_refused_without_a_word_is_no_outage(read, renew, answer, status, body, exchange, renewal):
+    assert read(answer(body, status=status)) == exchange
+    assert renew(answer(body, status=status)) == renewal
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome"),
+    [
+        ({"error": "made_up"}, Unknown("unknown_error")),
+        ({"error": "invalid_request"}, Unknown("unknown_error")),
+        ({"error": "invalid_grant"}, Refused("invalid_grant")),
+    ],
+)
+def test_beside_what_may_be_a_token_an_error_does_not_say_that_nothing_was_done(renew, answer, tokens, body, outcome):
+    assert renew(answer(tokens(**body))) == outcome
+
+
+@pytest.mark.parametrize(("status", "over"), [(500, True), (501, True), (502, False), (503, True), (504, False)])
+def test_after_a_gateway_gave_up_the_server_behind_it_may_be_at_it_still(renew, answer, status, over):
+    assert renew(answer({}, status=status)).over is over
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"error": "invalid_grant", "error_description": "fake prose"}, "fake prose"),
+        ({"error": {"code": 190, "message": "fake prose"}}, "fake prose"),
+        ({"error": "fake_word"}, "fake_word"),
+        ({"message": "fake prose"}, "fake prose"),
+        ({"error": "invalid_grant"}, None),
+        ({"error": "invalid_client", "error_description": ["fake"]}, None),
+        ({"error": {"code": 190}}, None),
+        (b"<html>", None),
+    ],
+)
+def test_what_the_provider_says_to_developers_is_carried_as_a_secret(renew, answer, body, said):
+    outcome = renew(answer(body, status=400))
+    assert (None if outcome.said is None else outcome.said.reveal()) == said
+    assert "fake" not in repr(outcome)
 
 
 @pytest.mark.requirement("OAU-044", "OAU-023")
@@ -447,11 +506,11 @@ def test_success_may_be_said_in_the_body(read, answer, tokens, make_client):
     [
         ("reauthorize", Refused("invalid_grant"), None),
         ("dead", Refused("grant_dead"), None),
-        ("restart", Refused("code_refused"), Unknown("unknown_error")),
+        ("restart", Refused("code_refused"), Rejected("unknown_error")),
         ("renew", Unknown("unknown_error"), None),
-        ("denied", Misconfigured("denied"), None),
+        ("denied", Rejected("denied"), None),
         ("clock_skew", Misconfigured("clock_skew"), None),
-        ("wrong_region", Misconfigured("wrong_region"), None),
+        ("wrong_region", Rejected("wrong_region"), None),
         ("platform_config", Misconfigured("platform_config"), None),
         ("retry", NotProcessed("retry"), None),
         ("wait", NotProcessed("retry"), None),
@@ -473,14 +532,14 @@ def test_a_providers_own_rules_go_before_the_standards(read, renew, answer, make
     ("rule", "renewal"),
     [
         ({"path": "error.code", "equals": 190}, Refused("invalid_grant")),
-        ({"path": "error.code", "equals": "190"}, Unknown("unexpected_status")),
-        ({"path": "error.code", "equals": True}, Unknown("unexpected_status")),
+        ({"path": "error.code", "equals": "190"}, Rejected("unknown_error")),
+        ({"path": "error.code", "equals": True}, Rejected("unknown_error")),
         ({"path": "error.causes.*.fatal", "equals": True}, Refused("invalid_grant")),
-        ({"path": "error.causes.*.fatal", "equals": 1}, Unknown("unexpected_status")),
+        ({"path": "error.causes.*.fatal", "equals": 1}, Rejected("unknown_error")),
         ({"path": "error.causes.*.text", "matches": "^gone"}, Refused("invalid_grant")),
         ({"status": 400}, Refused("invalid_grant")),
         ({"status": 400, "for_methods": ["code"]}, Refused("invalid_grant")),
-        ({"status": 400, "for_methods": ["other"]}, Unknown("unexpected_status")),
+        ({"status": 400, "for_methods": ["other"]}, Rejected("unknown_error")),
     ],
 )
 def test_a_rule_speaks_of_numbers_of_members_of_lists_of_a_status_and_of_its_methods(renew, answer, make_client, rule, renewal):

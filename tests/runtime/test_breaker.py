@@ -79,12 +79,48 @@ def test_a_probe_that_fails_keeps_it_open(breaker: WindowBreaker, clock: FixedCl
 
 
 @pytest.mark.requirement("OAU-070")
-def test_a_refused_application_opens_at_once_and_says_why(breaker: WindowBreaker, clock: FixedClock) -> None:
-    breaker.trip(KEY, "invalid_client")
+def test_an_application_that_was_never_accepted_is_left_alone_at_once(breaker: WindowBreaker, clock: FixedClock) -> None:
+    breaker.refuse(KEY, "invalid_client", by="acme")
     assert breaker.wait(KEY) is not None
     assert breaker.reason(KEY) == "invalid_client"
     clock.advance(timedelta(seconds=46))
     assert breaker.wait(KEY) is None
-    breaker.note(KEY, ok=True)
+    breaker.accept(KEY)
+    assert breaker.wait(KEY) is None
     assert breaker.reason(KEY) is None
-    assert repr(breaker) == "WindowBreaker(0 circuits)"
+    assert repr(breaker) == "WindowBreaker(1 circuits)"
+
+
+@pytest.mark.requirement("OAU-070")
+def test_one_tenants_refusal_is_no_reason_against_an_application_that_was_accepted(breaker: WindowBreaker) -> None:
+    breaker.accept(KEY)
+    for _ in range(100):
+        breaker.note(KEY, ok=True)
+        breaker.refuse(KEY, "invalid_client", by="acme")
+    assert breaker.wait(KEY) is None
+    assert breaker.reason(KEY) is None
+    breaker.refuse(KEY, "invalid_client", by="globex")
+    assert breaker.wait(KEY) is not None
+    assert breaker.reason(KEY) == "invalid_client"
+
+
+def test_refusals_of_two_tenants_with_a_success_between_them_do_not_open(breaker: WindowBreaker) -> None:
+    for tenant in ("acme", "globex", "initech"):
+        breaker.accept(KEY)
+        breaker.refuse(KEY, "unauthorized_client", by=tenant)
+    assert breaker.wait(KEY) is None
+
+
+def test_only_tokens_close_the_circuit_of_a_refused_application(breaker: WindowBreaker, clock: FixedClock) -> None:
+    breaker.refuse(KEY, "invalid_client", by="acme")
+    clock.advance(timedelta(seconds=46))
+    assert breaker.wait(KEY) is None
+    # The probe was answered, by a refusal of its own.
+    breaker.note(KEY, ok=True)
+    assert breaker.wait(KEY) is not None
+    clock.advance(timedelta(seconds=46))
+    assert breaker.wait(KEY) is None
+    breaker.refuse(KEY, "invalid_client", by="acme")
+    assert breaker.wait(KEY) is not None
+    breaker.accept(KEY)
+    assert breaker.wait(KEY) is None

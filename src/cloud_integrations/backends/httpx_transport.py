@@ -49,6 +49,8 @@ _MOST_ATTEMPTS: Final = 4
 _LOGGERS: Final = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks")
 # By name, because httpx, httpcore and httpx2 each have classes of these names.
 _NEVER_SENT: Final = {"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "InvalidURL"}
+_CLOSED: Final = {"RemoteProtocolError", "ReadError", "WriteError"}
+"""The other side has closed the connection, so nothing can come any more."""
 
 _quiet: ContextVar[bool] = ContextVar("_quiet", default=False)
 _ends_at: ContextVar[float] = ContextVar("_ends_at", default=math.inf)
@@ -259,7 +261,8 @@ def _in_our_words(error: Exception, request: HttpRequest) -> ProviderUnavailable
         return ProviderUnreachableError(provider_id=request.provider_id, reason="endpoint_not_allowed")
     if _NEVER_SENT & {kind.__name__ for kind in type(error).__mro__}:
         return ProviderUnreachableError(provider_id=request.provider_id)
-    return AnswerLostError(provider_id=request.provider_id)
+    closed = bool(_CLOSED & {kind.__name__ for kind in type(error).__mro__})
+    return AnswerLostError(provider_id=request.provider_id, connection_closed=closed)
 
 
 def _check_headers(response: httpx.Response, request: HttpRequest) -> None:

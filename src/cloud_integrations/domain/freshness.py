@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from cloud_integrations.domain.integration import HeldCredential, Phase, State, StoredIntegration
+from cloud_integrations.domain.integration import HeldCredential, Phase, RefreshMarks, State, StoredIntegration
 from cloud_integrations.domain.provider import AuthType, RefreshTokenFacts
 
+SHORTEST_DEADLINE = timedelta(seconds=5)
+"""No grace period shrinks the time for an answer below this: some servers need seconds to hash a client's secret."""
 HARD_MARGIN = timedelta(seconds=30)
 """A token with less life left than this is not handed out while it can be renewed."""
 _LONGEST_TAKEOVER = timedelta(minutes=15)
@@ -41,24 +43,33 @@ class Inactive:
 NextStep = Use | Refresh | Reconnect | Inactive
 
 
-def next_step(held: HeldCredential, /, *, now: datetime, min_ttl: timedelta) -> NextStep:
-    """Say what someone who wants a credential with *min_ttl* of life left should do with *held*."""
+def next_step(held: HeldCredential, /, *, now: datetime, min_ttl: timedelta, ends_old_access: bool = False) -> NextStep:
+    """Say what someone who wants a credential with *min_ttl* of life left should do with *held*.
+
+    *ends_old_access* says that the provider ends the access token when it renews it: while a request is out, or its answer
+    was lost, nobody knows whether the held one still works, so it is not handed out.
+    """
     if held.state is State.DISABLED:
         return Inactive()
     if held.state is State.NEEDS_REAUTH:
         return Reconnect(held.reason or "revoked")
-    if held.auth_type is AuthType.API_KEY or held.expires_at is None:
+    in_doubt = ends_old_access and held.can_refresh and (held.in_doubt or held.state is State.UNKNOWN)
+    if not in_doubt and _has_life(held, now=now, min_ttl=min_ttl):
         return Use()
+    alive = not in_doubt and held.expires_at is not None and now < held.expires_at
+    if held.can_refresh:
+        return Refresh(fallback=alive)
+    return Use() if alive else Reconnect("expired")
+
+
+def _has_life(held: HeldCredential, *, now: datetime, min_ttl: timedelta) -> bool:
+    if held.auth_type is AuthType.API_KEY or held.expires_at is None:
+        return True
     # A provider that gives less life than was asked for would be asked again on every call; so a
     # token that still has two thirds of its life (a third, by the usual margin) is as good as a new one.
     life = held.expires_at - held.obtained_at
     needed = min(min_ttl, life * 2 / 3 if min_ttl > HARD_MARGIN else life / 3)
-    if now + needed < held.expires_at:
-        return Use()
-    alive = now < held.expires_at
-    if held.can_refresh:
-        return Refresh(fallback=alive)
-    return Use() if alive else Reconnect("expired")
+    return now + needed < held.expires_at
 
 
 def is_unresolved(held: StoredIntegration, /) -> bool:
@@ -84,12 +95,13 @@ def attempt_wait(
 
     *now* is the wall clock, which decides about the end of the access token; the back-off is kept in the store's clock.
     *forced* passes over the back-off.  A replay that the provider would punish waits in any case until the held access
-    token has ended, or has been refused (*access_is_dead*): earlier it could only destroy a token that works.
+    token has ended, or has been refused (*access_is_dead*): earlier it could only destroy a token that works.  Where a renewal
+    ends the access token before it, there is none to protect.
     """
     wait = timedelta()
     if held.marks.next_attempt_at is not None and not forced:
         wait = max(wait, held.marks.next_attempt_at - held.read_at)
-    if held.facts.expires_at is not None and not access_is_dead and _replay_is_punished(held, facts):
+    if held.facts.expires_at is not None and not (access_is_dead or facts.ends_old_access) and _replay_is_punished(held, facts):
         wait = max(wait, held.facts.expires_at - now)
     return wait
 
@@ -103,30 +115,50 @@ def _replay_is_punished(held: StoredIntegration, facts: RefreshTokenFacts, /) ->
     return facts.reuse_rule == "strict"
 
 
-def takeover_delay(held: StoredIntegration, facts: RefreshTokenFacts, /, *, now: datetime, access_is_dead: bool = False) -> timedelta:
+def takeover_delay(
+    held: StoredIntegration, facts: RefreshTokenFacts, /, *, now: datetime, lease: timedelta, access_is_dead: bool = False
+) -> timedelta:
     """How long after a lease ended with a request in flight somebody else may begin (Q of the protocol).
 
     Strict: until the access token ends, 15 minutes at the most; grace: 2 s, so that the retry falls
-    inside it; otherwise none.  The store applies it where a request is in flight, whatever was read here before.
+    inside it; otherwise none.  A grace that is too short for *lease* and these 2 s is no help to a successor: strict.
+    The store applies it where a request is in flight, whatever was read here before.
     """
-    match facts.reuse_rule:
-        case "strict":
-            left = _LONGEST_TAKEOVER if held.facts.expires_at is None else held.facts.expires_at - now
-            return timedelta() if access_is_dead else min(max(left, timedelta()), _LONGEST_TAKEOVER)
-        case "grace":
-            return _GRACE_TAKEOVER
-        case _:
-            return timedelta()
+    if facts.reuse_rule not in {"strict", "grace"}:
+        return timedelta()
+    if facts.reuse_rule == "grace" and lease + _GRACE_TAKEOVER < facts.grace:
+        return _GRACE_TAKEOVER
+    if access_is_dead or facts.ends_old_access:
+        return timedelta()
+    left = _LONGEST_TAKEOVER if held.facts.expires_at is None else held.facts.expires_at - now
+    return min(max(left, timedelta()), _LONGEST_TAKEOVER)
 
 
 def lease_and_deadline(facts: RefreshTokenFacts, /, *, lease: timedelta, deadline: timedelta) -> tuple[timedelta, timedelta]:
-    """Return how long a lease and its request may last: with a grace period the lease takes half of it at the most.
+    """Return how long a lease and its request may last: with a grace period both shrink, so that a successor is inside it.
 
-    Whoever takes over from a worker that died must still be inside the grace (lease + takeover delay < grace).
+    Whoever takes over from a worker that died must still be inside the grace (lease + takeover delay < grace).  The request's
+    deadline never shrinks below `SHORTEST_DEADLINE`; where the grace is too short for that, nothing shrinks, and the takeover
+    is as with a strict provider.
     """
     if facts.reuse_rule != "grace" or lease <= facts.grace / 2:
         return lease, deadline
-    return facts.grace / 2, deadline * (facts.grace / 2 / lease)
+    share = max(facts.grace / 2 / lease, min(SHORTEST_DEADLINE / deadline, 1.0))
+    if lease * share + _GRACE_TAKEOVER >= facts.grace:
+        return lease, deadline
+    return lease * share, deadline * share
+
+
+def refused_since(marks: RefreshMarks, /, *, now: datetime, refused: bool) -> datetime | None:
+    """Say since when the provider answers nothing but refusals, after an attempt that ended *now*, *refused* or otherwise.
+
+    An outage in between does not count, however long it is: the time up to an attempt that was not answered by a refusal
+    moves the beginning.  None: nothing was refused since the last success.  All times are the store's.
+    """
+    since = marks.refused_since
+    if since is None:
+        return now if refused else None
+    return since if refused or marks.failed_at is None else min(since + (now - marks.failed_at), now)
 
 
 def due_at(*, expires_at: datetime | None, now: datetime, chance: float, idle: timedelta | None = None) -> datetime | None:

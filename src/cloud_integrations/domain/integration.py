@@ -44,11 +44,24 @@ class Health(StrEnum):
 
     OK = "ok"
     RETRYING = "retrying"
+    APPLICATION_REFUSED = "application_refused"
     UNKNOWN = "unknown"
     RECONNECT_REQUIRED = "reconnect_required"
     DISABLED = "disabled"
 
 
+APPLICATION_REASONS = frozenset(
+    {
+        "invalid_client",
+        "unauthorized_client",
+        "client_refused",
+        "clock_skew",
+        "platform_config",
+        "no_usable_application",
+        "application_changed",
+    }
+)
+"""The reasons of `AppMisconfiguredError`: nothing can be renewed until the operator acts, and no tenant is at fault."""
 HEALTH = {
     State.ACTIVE: Health.OK,
     State.RETRY: Health.RETRYING,
@@ -59,6 +72,10 @@ HEALTH = {
 ADVICE = {
     Health.OK: "Nothing to do.",
     Health.RETRYING: "Nothing to do: the provider had a problem and the renewal is being repeated.",
+    Health.APPLICATION_REFUSED: (
+        "The tenant need not act: the operator must correct the client id or secret of this provider's application. "
+        "A token that still works is handed out, with a warning, until it ends."
+    ),
     Health.UNKNOWN: "Nothing to do yet: a renewal was sent and its answer was lost; it is decided at the next attempt.",
     Health.RECONNECT_REQUIRED: "The tenant must reconnect this integration.",
     Health.DISABLED: "Activate the integration to use it again.",
@@ -113,6 +130,8 @@ class Integration:
     @property
     def health(self) -> Health:
         """How it is doing, in the words of the detail route."""
+        if self.state.is_refreshed and self.reason in APPLICATION_REASONS:
+            return Health.APPLICATION_REFUSED
         return HEALTH[self.state]
 
     @property

@@ -12,7 +12,7 @@ class RenewalRun:
     claimed: int = 0
     renewed: int = 0
     postponed: int = 0
-    """The provider has a problem, or somebody else is at it; it is tried again."""
+    """The provider or the application has a problem, or somebody else is at it; it is tried again."""
     reconnect_required: int = 0
     gone: int = 0
     """Removed meanwhile."""

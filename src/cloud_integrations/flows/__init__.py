@@ -17,6 +17,7 @@ from .import_credential import import_credential
 from .list_integrations import get_integration, list_integrations
 from .prepare import prepare, report
 from .refresh_due import refresh_due
+from .refresh_refused import refresh_refused
 from .rekey import destroy_keys, key_report, refuse_keys, reseal, rewrap_keys, rotate_keys
 from .retry_revocations import retry_revocations
 from .verify import verify
@@ -45,6 +46,7 @@ __all__ = [
     "prepare",
     "record_denied",
     "refresh_due",
+    "refresh_refused",
     "refuse_keys",
     "replace_api_key",
     "replace_refused",

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.freshness import is_unresolved
-from cloud_integrations.domain.integration import Integration, State, Status, StoredIntegration, integration_name
+from cloud_integrations.domain.integration import APPLICATION_REASONS, Integration, State, Status, StoredIntegration, integration_name
 from cloud_integrations.errors import ReconnectRequiredError, StaleWriteError, StorageUnavailableError, ValidationFailedError
 from cloud_integrations.ports.store import SaveFacts
 from cloud_integrations.ports.wiring import Wiring
@@ -73,6 +73,8 @@ def _as_it_was(held: StoredIntegration) -> tuple[State, str | None]:
     """Return the state that the refresh marks, which a switch leaves alone, speak of, and its reason."""
     if is_unresolved(held):
         return State.UNKNOWN, held.marks.last_error or "answer_lost"
+    if held.marks.last_error in APPLICATION_REASONS:
+        return State.ACTIVE, held.marks.last_error
     if held.marks.next_attempt_at is not None:
         return State.RETRY, held.marks.last_error
     return State.ACTIVE, None

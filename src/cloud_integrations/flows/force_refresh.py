@@ -8,7 +8,7 @@ from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.credential import AccessToken
 from cloud_integrations.domain.freshness import Inactive, Reconnect, next_step
 from cloud_integrations.domain.identifiers import tenant_id as read_tenant_id
-from cloud_integrations.domain.integration import Integration
+from cloud_integrations.domain.integration import Integration, State
 from cloud_integrations.domain.provider import AuthType
 from cloud_integrations.errors import IntegrationInactiveError, ReconnectRequiredError, ValidationFailedError
 from cloud_integrations.ports.wiring import Wiring
@@ -19,7 +19,7 @@ from .renew import renew
 
 
 async def force_refresh(wiring: Wiring, tenant: str, integration_id: UUID, /, *, caller: Caller) -> Integration:
-    """Renew now, whatever life the token has left."""
+    """Renew now, whatever life the token has left; where the provider said that the grant has ended, it is asked once more."""
     held = await load(wiring, await known_tenant(wiring, tenant), integration_id)
     if held.facts.auth_type is not AuthType.OAUTH2:
         raise ValidationFailedError(field="integrationId", problem="is an API key, which is not renewed")
@@ -31,6 +31,7 @@ async def force_refresh(wiring: Wiring, tenant: str, integration_id: UUID, /, *,
         caller=caller,
         patience=wiring.settings.wait_limit,
         forced=True,
+        asks_again=held.facts.state is State.NEEDS_REAUTH,
     )
     return renewed.facts
 

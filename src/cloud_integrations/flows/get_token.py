@@ -98,7 +98,8 @@ async def opened(
 
 async def fresh(wiring: Wiring, held: HeldCredential, *, min_ttl: timedelta, caller: Caller) -> tuple[HeldCredential, str | None]:
     """Return a row whose credential may be handed out, and a warning if it could not be renewed."""
-    match next_step(held, now=wiring.clock.now(), min_ttl=min_ttl):
+    ends_old_access = _ends_old_access(wiring, held)
+    match next_step(held, now=wiring.clock.now(), min_ttl=min_ttl, ends_old_access=ends_old_access):
         case Use():
             return held, None
         case Inactive():
@@ -113,10 +114,28 @@ async def fresh(wiring: Wiring, held: HeldCredential, *, min_ttl: timedelta, cal
                 )
             except (ProviderUnavailableError, RefreshInProgressError, AppMisconfiguredError, StorageUnavailableError):
                 # While the held token still works, somebody else's trouble never reaches the caller.
-                if refresh.fallback:
+                if refresh.fallback and not (ends_old_access and await _is_in_doubt(wiring, held)):
                     return held, "refresh_failed"
                 raise
             return renewed.to_use, None
+
+
+def _ends_old_access(wiring: Wiring, held: HeldCredential) -> bool:
+    """Whether a renewal ends the access token before it, also one whose answer is lost."""
+    try:
+        method = wiring.providers.require(held.provider_id).method_named(held.method_id)
+    except ProviderNotFoundError:
+        return False
+    return method is not None and method.refresh_token.ends_old_access
+
+
+async def _is_in_doubt(wiring: Wiring, held: HeldCredential) -> bool:
+    """Whether a request went out meanwhile that may have ended the token in hand."""
+    try:
+        found = await wiring.store.find_credential(held.tenant_id, held.provider_id)
+    except StorageUnavailableError:
+        return False
+    return found is not None and (found.in_doubt or found.generation != held.generation)
 
 
 async def record_use(wiring: Wiring, held: HeldCredential, caller: Caller) -> float:

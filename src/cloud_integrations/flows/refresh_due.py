@@ -36,11 +36,16 @@ async def refresh_due(wiring: Wiring, /, *, limit: int) -> RenewalRun:
     claimed = await wiring.store.claim_due(limit=limit, hold=HOLD)
 
     async def one(due: DueIntegration) -> None:
-        counts[await _renew(wiring, due)] += 1
+        counts[await renew_one(wiring, due, caller=Caller())] += 1
 
     await wiring.crew.each(claimed, one, key=lambda due: due.provider_id, at_once=AT_ONCE)
+    return counted(counts)
+
+
+def counted(counts: Counter[str]) -> RenewalRun:
+    """Make a report of what `renew_one` said, one word for each integration."""
     return RenewalRun(
-        claimed=len(claimed),
+        claimed=counts.total(),
         renewed=counts["renewed"],
         postponed=counts["postponed"],
         reconnect_required=counts["reconnect_required"],
@@ -49,9 +54,19 @@ async def refresh_due(wiring: Wiring, /, *, limit: int) -> RenewalRun:
     )
 
 
-async def _renew(wiring: Wiring, due: DueIntegration) -> str:
+async def renew_one(wiring: Wiring, due: DueIntegration, /, *, caller: Caller, asks_again: bool = False) -> str:
+    """Renew one of many and say in a word how it went; raises nothing that would end the round of the others."""
     try:
-        await renew(wiring, due.tenant_id, due.integration_id, seen_generation=due.generation, caller=Caller(), patience=_PATIENCE)
+        await renew(
+            wiring,
+            due.tenant_id,
+            due.integration_id,
+            seen_generation=due.generation,
+            caller=caller,
+            patience=_PATIENCE,
+            forced=asks_again,
+            asks_again=asks_again,
+        )
     except ReconnectRequiredError:
         return "reconnect_required"
     except IntegrationNotFoundError:

@@ -14,9 +14,17 @@ from datetime import datetime, timedelta
 
 from cloud_integrations.domain.audit import Caller, Outcome
 from cloud_integrations.domain.credential import Grant
-from cloud_integrations.domain.freshness import attempt_wait, due_at, is_unresolved, lease_and_deadline, reconnect_before, takeover_delay
+from cloud_integrations.domain.freshness import (
+    attempt_wait,
+    due_at,
+    is_unresolved,
+    lease_and_deadline,
+    reconnect_before,
+    refused_since,
+    takeover_delay,
+)
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
-from cloud_integrations.domain.integration import Integration, Phase, State, StoredIntegration
+from cloud_integrations.domain.integration import APPLICATION_REASONS, Integration, Phase, State, StoredIntegration
 from cloud_integrations.domain.provider import RefreshTokenFacts
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
@@ -37,7 +45,8 @@ from cloud_integrations.errors import (
 from cloud_integrations.messages.client import Client
 from cloud_integrations.messages.dialect import dialect_of
 from cloud_integrations.messages.http import HttpRequest
-from cloud_integrations.messages.outcome import Granted, Misconfigured, NotProcessed, Refused, TokenOutcome, Unknown
+from cloud_integrations.messages.outcome import Granted, Misconfigured, NotProcessed, Refused, Rejected, TokenOutcome, Unknown
+from cloud_integrations.messages.prose import clean_prose
 from cloud_integrations.ports.observer import Fact
 from cloud_integrations.ports.store import RECONNECT_OWNER, MarkSent, SaveRenewal, SettleAttempt, TakeLease
 from cloud_integrations.ports.wiring import Wiring
@@ -51,8 +60,11 @@ _SEND_RESERVE = timedelta(seconds=5)
 _BACKOFF_CAP = timedelta(minutes=5)
 _WARN_BEFORE = timedelta(days=14)
 _TELL_AGAIN = timedelta(days=1)
+_BACKGROUND_CAP = timedelta(hours=1)
 _MISCONFIGURED_REST = timedelta(minutes=5)
 """When the worker looks again at a grant whose application was refused."""
+_OUTAGE = {"unreachable", "answer_lost", "server_error"}
+_ASKS_FOR_THE_USER = {"consent_required", "login_required", "interaction_required", "account_selection_required"}
 _SOON = 3
 """How many replays follow each other quickly inside a grace period."""
 _FIRST_LOOK = 0.005
@@ -68,6 +80,7 @@ class _Wish:
     patience: timedelta
     forced: bool
     access_is_dead: bool
+    asks_again: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +99,7 @@ class _Attempt:
     unresolved_before: bool
     """An earlier request went out and nobody knows how it ended."""
     caller: Caller
+    asks_again: bool
 
     @property
     def tenant_id(self) -> TenantId:
@@ -120,18 +134,29 @@ async def renew(
     patience: timedelta,
     forced: bool = False,
     access_is_dead: bool = False,
+    asks_again: bool = False,
 ) -> StoredIntegration:
     """Return the row with a credential newer than *seen_generation*.
 
     Whoever asks for the same integration meanwhile shares the work; no caller's cancellation reaches
     it.  *patience* is how long to wait for another process; *forced* passes over the back-off;
-    *access_is_dead* says that the provider refused the held access token.  Raises `ReconnectRequiredError`,
+    *access_is_dead* says that the provider refused the held access token; *asks_again* that an operator wants the provider
+    asked once more although it said that the grant has ended.  Raises `ReconnectRequiredError`,
     `IntegrationInactiveError`, `RefreshInProgressError`, `ProviderUnavailableError`,
     `AppMisconfiguredError`, `IntegrationNotFoundError` or `StorageUnavailableError`.
     """
-    wish = _Wish(seen_generation=seen_generation, caller=caller, patience=patience, forced=forced, access_is_dead=access_is_dead)
+    wish = _Wish(
+        seen_generation=seen_generation,
+        caller=caller,
+        patience=patience,
+        forced=forced,
+        access_is_dead=access_is_dead,
+        asks_again=asks_again,
+    )
+    # Who only takes the verdict's word shares nothing with somebody who has it asked for again.
+    work = (tenant_id, integration_id, asks_again)
     while True:
-        renewed = await wiring.flights.run((tenant_id, integration_id), lambda: _renew(wiring, tenant_id, integration_id, wish))
+        renewed = await wiring.flights.run(work, lambda: _renew(wiring, tenant_id, integration_id, wish))
         if renewed.credential.generation > seen_generation:
             return renewed
         # The shared work was begun by somebody who had seen less, and gave what we have already.
@@ -142,7 +167,7 @@ async def _renew(wiring: Wiring, tenant_id: TenantId, integration_id: Integratio
     look = _FIRST_LOOK
     too_late = False
     while True:
-        held = await _load_renewable(wiring, tenant_id, integration_id)
+        held = await _load_renewable(wiring, tenant_id, integration_id, asks_again=wish.asks_again)
         if held.credential.generation > wish.seen_generation:
             return held
         if too_late:
@@ -160,13 +185,13 @@ async def _renew(wiring: Wiring, tenant_id: TenantId, integration_id: Integratio
             look = min(look * 1.25, _LONGEST_LOOK)
 
 
-async def _load_renewable(wiring: Wiring, tenant_id: TenantId, integration_id: IntegrationId) -> StoredIntegration:
+async def _load_renewable(wiring: Wiring, tenant_id: TenantId, integration_id: IntegrationId, *, asks_again: bool) -> StoredIntegration:
     held = await wiring.store.find_integration(tenant_id, integration_id)
     if held is None:
         raise IntegrationNotFoundError
     if held.facts.state is State.DISABLED:
         raise IntegrationInactiveError(integration_id=str(integration_id))
-    if held.facts.state is State.NEEDS_REAUTH:
+    if held.facts.state is State.NEEDS_REAUTH and not (asks_again and held.credential.can_refresh):
         raise ReconnectRequiredError(integration_id=str(integration_id), reason=held.facts.reason or "revoked")
     if not held.credential.can_refresh:
         raise ValidationFailedError(field="integrationId", problem="has nothing to renew: the provider gave no refresh token")
@@ -175,26 +200,28 @@ async def _load_renewable(wiring: Wiring, tenant_id: TenantId, integration_id: I
 
 async def _begin(wiring: Wiring, held: StoredIntegration, wish: _Wish) -> _Attempt | None:
     """Take the lease and mark the request as leaving; None if somebody else holds it."""
-    client = granting_client(wiring, held.facts)
-    _ask_breaker(wiring, client)
+    client = await _find_client(wiring, held, wish.caller)
     behaviour = client.method.refresh_token
     lease, deadline = lease_and_deadline(behaviour, lease=wiring.settings.lease, deadline=wiring.settings.deadline)
     wait = attempt_wait(held, behaviour, now=wiring.clock.now(), forced=wish.forced, access_is_dead=wish.access_is_dead)
     if wait > timedelta():
-        raise ProviderUnavailableError(
-            provider_id=str(held.facts.provider_id), reason=held.marks.last_error or "retry_later", retry_after=wait
-        )
+        provider_id = str(held.facts.provider_id)
+        if held.facts.reason in APPLICATION_REASONS:
+            raise AppMisconfiguredError(provider_id=provider_id, reason=held.facts.reason)
+        raise ProviderUnavailableError(provider_id=provider_id, reason=held.marks.last_error or "retry_later", retry_after=wait)
     if held.marks.lease_until is not None and held.marks.lease_until >= held.read_at:
         # The row says that somebody holds it; trying all the same would be a transaction for each look.
         return None
+    # The last question, because it may make this caller the one who probes.
+    await _ask_breaker(wiring, held, client, wish.caller)
     refresh_token = await open_field(wiring, held, "refresh_token")
     assert refresh_token is not None  # noqa: S101  # _load_renewable has seen it
     request = dialect_of(client.provider).build_refresh(client, refresh_token=refresh_token, redirect_uri=redirect_uri_of(wiring, client))
     # REF-14: everything that sealing the new tokens needs is fetched before the request leaves.
     await active_key(wiring, held.facts.tenant_id)
     attempt_id = uuid7(wiring.clock.now(), wiring.entropy.bytes(10)).hex
-    delay = takeover_delay(held, behaviour, now=wiring.clock.now(), access_is_dead=wish.access_is_dead)
-    leased = await _take_lease(wiring, held, wish.caller, attempt_id=attempt_id, length=lease, takeover_delay=delay)
+    delay = takeover_delay(held, behaviour, now=wiring.clock.now(), lease=lease, access_is_dead=wish.access_is_dead)
+    leased = await _take_lease(wiring, held, wish, attempt_id=attempt_id, length=lease, takeover_delay=delay)
     if leased is None:
         return None
     attempt = _Attempt(
@@ -207,6 +234,7 @@ async def _begin(wiring: Wiring, held: StoredIntegration, wish: _Wish) -> _Attem
         refresh_token=refresh_token,
         unresolved_before=is_unresolved(leased),
         caller=wish.caller,
+        asks_again=wish.asks_again,
     )
     reserve = min(_SEND_RESERVE, (lease - deadline) / 2)
     send_until = wiring.clock.monotonic() + reserve.total_seconds()
@@ -219,6 +247,7 @@ async def _begin(wiring: Wiring, held: StoredIntegration, wish: _Wish) -> _Attem
                 attempt_id=attempt.attempt_id,
                 generation=leased.credential.generation,
                 needed=deadline + reserve,
+                asks_again=attempt.asks_again,
             )
         )
     except StaleWriteError:
@@ -237,12 +266,24 @@ async def _begin(wiring: Wiring, held: StoredIntegration, wish: _Wish) -> _Attem
             outcome=Outcome.FAILURE,
             next_in=None,
             due_in=timedelta(),
+            refused=None,
         )
         return None
+    if behaviour.ends_old_access:
+        # From now on nobody knows whether the held access token works.
+        wiring.tokens.drop(attempt.tenant_id)
     return attempt
 
 
-def _ask_breaker(wiring: Wiring, client: Client) -> None:
+async def _find_client(wiring: Wiring, held: StoredIntegration, caller: Caller) -> Client:
+    try:
+        return granting_client(wiring, held.facts)
+    except AppMisconfiguredError as error:
+        await _mark_unasked(wiring, held, caller, state=held.facts.state, reason=error.reason, due_in=_MISCONFIGURED_REST)
+        raise
+
+
+async def _ask_breaker(wiring: Wiring, held: StoredIntegration, client: Client, caller: Caller) -> None:
     """Raise while the breaker of this authorization server is open."""
     wait = wiring.breaker.wait(client.context_id)
     if wait is None:
@@ -250,12 +291,57 @@ def _ask_breaker(wiring: Wiring, client: Client) -> None:
     provider_id = str(client.provider.provider_id)
     refused = wiring.breaker.reason(client.context_id)
     if refused is not None:
+        await _mark_unasked(wiring, held, caller, state=held.facts.state, reason=refused, due_in=_MISCONFIGURED_REST)
         raise AppMisconfiguredError(provider_id=provider_id, reason=refused)
-    raise ProviderUnavailableError(provider_id=provider_id, reason="breaker_open", retry_after=max(wait, timedelta(seconds=1)))
+    wait = max(wait, timedelta(seconds=1))
+    await _mark_unasked(wiring, held, caller, state=State.RETRY, reason="breaker_open", due_in=wait)
+    raise ProviderUnavailableError(provider_id=provider_id, reason="breaker_open", retry_after=wait)
+
+
+async def _mark_unasked(wiring: Wiring, held: StoredIntegration, caller: Caller, *, state: State, reason: str, due_in: timedelta) -> None:
+    """Say in the row why the provider is not asked, so that every process and list says the same as the error; once.
+
+    It is an attempt that ends before it begins.  Where a request may be out, the row says something stronger already.
+    """
+    facts, marks = held.facts, held.marks
+    if facts.reason == reason or not facts.state.is_refreshed or is_unresolved(held) or marks.sent_at is not None:
+        return
+    attempt_id = uuid7(wiring.clock.now(), wiring.entropy.bytes(10)).hex
+    with suppress(StaleWriteError, StorageUnavailableError):
+        await wiring.store.apply(
+            TakeLease(
+                tenant_id=facts.tenant_id,
+                integration_id=facts.id,
+                expected_generation=held.credential.generation,
+                attempt_id=attempt_id,
+                owner=wiring.owner,
+                length=timedelta(seconds=1),
+                takeover_delay=timedelta(),
+            ),
+            SettleAttempt(
+                tenant_id=facts.tenant_id,
+                integration_id=facts.id,
+                # Whoever took a lease since has more to say.
+                lease_token=marks.lease_token + 1,
+                attempt_id=attempt_id,
+                generation=held.credential.generation,
+                phase=Phase.IDLE,
+                state=state,
+                reason=reason,
+                state_since=facts.state_since if state is facts.state else wiring.clock.now(),
+                error="breaker_open",
+                next_attempt_at=marks.next_attempt_at,
+                due_at=held.read_at + due_in,
+                failed_at=held.read_at,
+                refused_since=refused_since(marks, now=held.read_at, refused=False),
+                count_attempt=False,
+            ),
+            recorded(wiring, facts.tenant_id, caller, "credential.refresh", resource_of(facts.id), outcome=Outcome.FAILURE, reason=reason),
+        )
 
 
 async def _take_lease(
-    wiring: Wiring, held: StoredIntegration, caller: Caller, *, attempt_id: str, length: timedelta, takeover_delay: timedelta
+    wiring: Wiring, held: StoredIntegration, wish: _Wish, *, attempt_id: str, length: timedelta, takeover_delay: timedelta
 ) -> StoredIntegration | None:
     """Take the lease (T1) and return the row with it; None if somebody else has it."""
     facts = held.facts
@@ -271,11 +357,12 @@ async def _take_lease(
                     owner=wiring.owner,
                     length=length,
                     takeover_delay=takeover_delay,
+                    asks_again=wish.asks_again,
                 ),
                 recorded(
                     wiring,
                     facts.tenant_id,
-                    caller,
+                    wish.caller,
                     "credential.refresh",
                     resource_of(facts.id),
                     outcome=Outcome.STARTED,
@@ -290,26 +377,31 @@ async def _take_lease(
     if leased.marks.attempt_id == attempt_id and leased.credential.generation == held.credential.generation:
         return leased
     # Held up for longer than the lease: somebody else has gone on.
-    await _record_outcome(wiring, facts, caller, attempt_id, Outcome.FAILURE, reason="not_sent")
+    await _record_outcome(wiring, facts, wish.caller, attempt_id, Outcome.FAILURE, reason="not_sent")
     return None
 
 
 async def _send(wiring: Wiring, attempt: _Attempt) -> StoredIntegration | None:
     """Send the request and write what came of it; None if the row has moved on without us."""
     outcome = await _ask(wiring, attempt)
-    answered = not isinstance(outcome, Unknown) and outcome != NotProcessed("unreachable")
-    wiring.breaker.note(attempt.client.context_id, ok=answered)
+    application = attempt.client.context_id
+    # An answer is an answer, whatever it says: only silence and a server's own errors speak against the server.
+    wiring.breaker.note(application, ok=outcome.reason not in _OUTAGE if isinstance(outcome, NotProcessed | Unknown) else True)
+    if isinstance(outcome, Granted):
+        wiring.breaker.accept(application)
+        return await _save(wiring, attempt, outcome.grant)
+    said = clean_prose(outcome.said, request=attempt.request, secrets=(attempt.refresh_token, attempt.client.application.client_secret))
     match outcome:
-        case Granted(grant):
-            return await _save(wiring, attempt, grant)
         case Refused(reason):
-            return await _refused(wiring, attempt, reason=reason)
-        case NotProcessed(reason, retry_after):
-            await _not_processed(wiring, attempt, reason=reason, retry_after=retry_after)
+            return await _refused(wiring, attempt, reason=reason, said=said)
+        case Rejected():
+            return await _rejected(wiring, attempt, outcome, said=said)
+        case NotProcessed():
+            await _not_processed(wiring, attempt, outcome, said=said)
         case Misconfigured(reason):
-            await _misconfigured(wiring, attempt, reason=reason)
+            return await _misconfigured(wiring, attempt, reason=reason, said=said)
         case unknown:
-            await _lost(wiring, attempt, reason=unknown.reason, retry_after=unknown.retry_after)
+            await _lost(wiring, attempt, unknown, said=said)
     return None
 
 
@@ -320,8 +412,8 @@ async def _ask(wiring: Wiring, attempt: _Attempt) -> TokenOutcome:
         response = await wiring.transport.send(attempt.request, deadline=attempt.deadline)
     except ProviderUnreachableError:
         return NotProcessed("unreachable")
-    except AnswerLostError:
-        return Unknown("answer_lost")
+    except AnswerLostError as lost:
+        return Unknown("answer_lost", over=lost.connection_closed)
     except ProviderUnavailableError:
         return Unknown("unusable_body")
     return dialect_of(attempt.client.provider).read_renewal(attempt.client, response, now=sent_at)
@@ -470,85 +562,146 @@ async def _write(wiring: Wiring, attempt: _Attempt, held: StoredIntegration, gra
         attempts=0,
         next_attempt_at=None,
         last_error=None,
+        failed_at=None,
+        refused_since=None,
         refreshed_at=now,
         due_at=due,
     )
     return StoredIntegration(facts=facts, credential=credential, marks=marks, read_at=held.read_at)
 
 
-async def _refused(wiring: Wiring, attempt: _Attempt, *, reason: str) -> StoredIntegration | None:
+async def _refused(wiring: Wiring, attempt: _Attempt, *, reason: str, said: str | None) -> StoredIntegration | None:
     """`invalid_grant`: look again first, for a sibling may have been faster."""
     found = await wiring.store.find_integration(attempt.tenant_id, attempt.integration_id)
     if found is not None and found.credential.generation > attempt.held.credential.generation:
         await _record_outcome(wiring, attempt.held.facts, attempt.caller, attempt.attempt_id, Outcome.FAILURE, reason=reason)
         return found
     why = "rotation_lost" if attempt.unresolved_before else "revoked"
+    if reason in _ASKS_FOR_THE_USER:
+        why = "interaction_required"
+    return await _give_up(wiring, attempt, why=why, error=reason, said=said)
+
+
+async def _give_up(wiring: Wiring, attempt: _Attempt, *, why: str, error: str, said: str | None) -> StoredIntegration | None:
+    """Ask the tenant to reconnect; None if the row has moved on."""
+    if attempt.held.facts.state is State.NEEDS_REAUTH:
+        why = attempt.held.facts.reason or why
     stands = await _settle(
         wiring,
         attempt,
         phase=Phase.IDLE,
         state=State.NEEDS_REAUTH,
         reason=why,
-        error=reason,
+        error=error,
         outcome=Outcome.FAILURE,
         next_in=None,
         due_in=None,
+        refused=True,
     )
     if not stands:
         return None
     wiring.tokens.drop(attempt.tenant_id)
-    wiring.observer.tell(Fact(name="credential.reconnect_required", facts={"integration": str(attempt.integration_id), "reason": why}))
-    raise ReconnectRequiredError(integration_id=str(attempt.integration_id), reason=why)
+    _tell(wiring, attempt, "credential.reconnect_required", why, said)
+    raise ReconnectRequiredError(integration_id=str(attempt.integration_id), reason=why, error_description=said)
 
 
-async def _not_processed(wiring: Wiring, attempt: _Attempt, *, reason: str, retry_after: timedelta | None) -> None:
-    wait = max(_backoff(wiring, attempt), retry_after or timedelta())
+async def _rejected(wiring: Wiring, attempt: _Attempt, rejected: Rejected, *, said: str | None) -> StoredIntegration | None:
+    """Refused in words that give no verdict: asked again, until days of nothing else have given it."""
+    # Where nobody else was even tried, nothing speaks for the operator's fault.
+    if (since := _refused_long_since(wiring, attempt)) is not None and await _others_renewed(wiring, attempt, since) is not False:
+        return await _give_up(wiring, attempt, why="refused_for_days", error=rejected.reason, said=said)
+    wait = max(_backoff(wiring, attempt), rejected.retry_after or timedelta())
+    rest = max(wait, min(timedelta(seconds=1 << min(attempt.held.marks.attempts, 12)), _BACKGROUND_CAP))
+    await _try_later(wiring, attempt, rejected.reason, wait=wait, due_in=rest, refused=True, said=said)
+    return None
+
+
+async def _not_processed(wiring: Wiring, attempt: _Attempt, outcome: NotProcessed, *, said: str | None) -> None:
+    wait = max(_backoff(wiring, attempt), outcome.retry_after or timedelta())
+    await _try_later(wiring, attempt, outcome.reason, wait=wait, due_in=wait, refused=False, said=said)
+
+
+async def _try_later(
+    wiring: Wiring, attempt: _Attempt, reason: str, *, wait: timedelta, due_in: timedelta, refused: bool, said: str | None
+) -> None:
     state = State.UNKNOWN if attempt.unresolved_before else State.RETRY
-    ending = Outcome.FAILURE
     if await _settle(
-        wiring, attempt, phase=Phase.IDLE, state=state, reason=reason, error=reason, outcome=ending, next_in=wait, due_in=wait
+        wiring,
+        attempt,
+        phase=Phase.IDLE,
+        state=state,
+        reason=reason,
+        error=reason,
+        outcome=Outcome.FAILURE,
+        next_in=wait,
+        due_in=due_in,
+        refused=refused,
     ):
-        _tell_failure(wiring, attempt, reason)
-        raise ProviderUnavailableError(provider_id=str(attempt.held.facts.provider_id), reason=reason, retry_after=wait)
+        _tell(wiring, attempt, "credential.refresh_failed", reason, said)
+        raise ProviderUnavailableError(
+            provider_id=str(attempt.held.facts.provider_id), reason=reason, retry_after=wait, error_description=said
+        )
 
 
-async def _lost(wiring: Wiring, attempt: _Attempt, *, reason: str, retry_after: timedelta | None) -> None:
+async def _lost(wiring: Wiring, attempt: _Attempt, lost: Unknown, *, said: str | None) -> None:
     """The request may have rotated the token, and nobody received the new one: a state of its own."""
-    wait, phase = max(_backoff(wiring, attempt), retry_after or timedelta()), Phase.IDLE
-    rule = attempt.behaviour.reuse_rule
-    if rule == "grace" and (not attempt.unresolved_before or attempt.held.marks.attempts < _SOON):
+    reason = lost.reason
+    wait, phase = max(_backoff(wiring, attempt), lost.retry_after or timedelta()), Phase.IDLE
+    behaviour = attempt.behaviour
+    if behaviour.reuse_rule == "grace" and (not attempt.unresolved_before or attempt.held.marks.attempts < _SOON):
         # Inside a grace period the replay is the only way back, so it comes soon, whatever a gateway asks for.
         wait = timedelta(seconds=1 + 2 * wiring.entropy.fraction())
-    if rule == "strict":
-        # Where a replay is punished the lease is kept to its end; elsewhere nothing speaks against asking again.
+    if behaviour.reuse_rule == "strict" and not lost.over:
+        # The provider may be at it still, and would punish the replay of a token that it is about to spend: the lease is kept
+        # to its end.  Where it is surely done nothing more can come, and nobody need wait.
         phase = Phase.UNKNOWN
         wait = max(wait, (attempt.held.marks.lease_until or attempt.held.read_at) - _store_now(wiring, attempt))
     again = wait
-    if rule == "strict" and attempt.held.facts.expires_at is not None:
+    if behaviour.reuse_rule == "strict" and attempt.held.facts.expires_at is not None and not behaviour.ends_old_access:
         again = max(wait, attempt.held.facts.expires_at - wiring.clock.now())
     ending, state = Outcome.UNKNOWN, State.UNKNOWN
-    if await _settle(wiring, attempt, phase=phase, state=state, reason=reason, error=reason, outcome=ending, next_in=wait, due_in=again):
-        _tell_failure(wiring, attempt, reason)
-        raise ProviderUnavailableError(provider_id=str(attempt.held.facts.provider_id), reason=reason, retry_after=again)
+    if await _settle(
+        wiring, attempt, phase=phase, state=state, reason=reason, error=reason, outcome=ending, next_in=wait, due_in=again, refused=False
+    ):
+        _tell(wiring, attempt, "credential.refresh_failed", reason, said)
+        raise ProviderUnavailableError(
+            provider_id=str(attempt.held.facts.provider_id), reason=reason, retry_after=again, error_description=said
+        )
 
 
-async def _misconfigured(wiring: Wiring, attempt: _Attempt, *, reason: str) -> None:
-    """The operator's application is refused: nobody's grant is at fault, and nobody asks again for a while."""
-    wiring.breaker.trip(attempt.client.context_id, reason)
+async def _misconfigured(wiring: Wiring, attempt: _Attempt, *, reason: str, said: str | None) -> StoredIntegration | None:
+    """The operator's application is refused: no grant is at fault, unless others of the same application are renewed for days."""
+    wiring.breaker.refuse(attempt.client.context_id, reason, by=attempt.tenant_id)
     facts = attempt.held.facts
-    await _settle(
+    if (since := _refused_long_since(wiring, attempt)) is not None and await _others_renewed(wiring, attempt, since):
+        return await _give_up(wiring, attempt, why="refused_for_days", error=reason, said=said)
+    if await _settle(
         wiring,
         attempt,
         phase=Phase.IDLE,
         state=State.UNKNOWN if attempt.unresolved_before else facts.state,
-        reason=facts.reason,
+        reason=reason,
         error=reason,
         outcome=Outcome.FAILURE,
-        next_in=None,
+        next_in=_backoff(wiring, attempt),
         due_in=_MISCONFIGURED_REST,
-    )
-    _tell_failure(wiring, attempt, reason)
-    raise AppMisconfiguredError(provider_id=str(facts.provider_id), reason=reason)
+        refused=True,
+    ):
+        _tell(wiring, attempt, "credential.refresh_failed", reason, said)
+        raise AppMisconfiguredError(provider_id=str(facts.provider_id), reason=reason, error_description=said)
+    return None
+
+
+def _refused_long_since(wiring: Wiring, attempt: _Attempt) -> datetime | None:
+    """Since when the provider answers nothing but refusals, if that is longer than anybody should believe in a passing trouble."""
+    now = _store_now(wiring, attempt)
+    since = refused_since(attempt.held.marks, now=now, refused=True)
+    return since if since is not None and now - since >= wiring.settings.refusal_limit else None
+
+
+async def _others_renewed(wiring: Wiring, attempt: _Attempt, since: datetime) -> bool | None:
+    facts = attempt.held.facts
+    return await wiring.store.others_renewed(facts.provider_id, facts.context_id, since=since, but=facts.id)
 
 
 async def _settle(
@@ -562,10 +715,17 @@ async def _settle(
     outcome: Outcome,
     next_in: timedelta | None,
     due_in: timedelta | None,
+    refused: bool | None,
 ) -> bool:
-    """Write how an attempt without tokens ended; False if somebody with a newer lease, or the user, has written since."""
-    now = wiring.clock.now()
-    before = attempt.held.facts
+    """Write how an attempt without tokens ended; False if somebody with a newer lease, or the user, has written since.
+
+    *refused* says whether the provider's answer was a refusal; None: it was not asked.
+    """
+    now, at = wiring.clock.now(), _store_now(wiring, attempt)
+    before, marks = attempt.held.facts, attempt.held.marks
+    if before.state is State.NEEDS_REAUTH:
+        # An operator had it asked again in vain: the verdict stands.
+        state, reason, next_in, due_in = before.state, before.reason, None, None
     try:
         await wiring.store.apply(
             SettleAttempt(
@@ -579,8 +739,10 @@ async def _settle(
                 reason=reason,
                 state_since=before.state_since if state is before.state else now,
                 error=error,
-                next_attempt_at=None if next_in is None else _store_now(wiring, attempt) + next_in,
-                due_at=None if due_in is None else _store_now(wiring, attempt) + due_in,
+                next_attempt_at=None if next_in is None else at + next_in,
+                due_at=None if due_in is None else at + due_in,
+                failed_at=marks.failed_at if refused is None else at,
+                refused_since=marks.refused_since if refused is None else refused_since(marks, now=at, refused=refused),
             ),
             recorded(
                 wiring,
@@ -624,5 +786,6 @@ def _backoff(wiring: Wiring, attempt: _Attempt) -> timedelta:
     return max(ceiling * wiring.entropy.fraction(), timedelta(milliseconds=500))
 
 
-def _tell_failure(wiring: Wiring, attempt: _Attempt, reason: str) -> None:
-    wiring.observer.tell(Fact(name="credential.refresh_failed", facts={"integration": str(attempt.integration_id), "reason": reason}))
+def _tell(wiring: Wiring, attempt: _Attempt, name: str, reason: str, said: str | None) -> None:
+    facts = {"integration": str(attempt.integration_id), "reason": reason}
+    wiring.observer.tell(Fact(name=name, facts=facts if said is None else {**facts, "error_description": said}))

@@ -26,7 +26,8 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.messages.client import Client
 from cloud_integrations.messages.dialect import dialect_of
-from cloud_integrations.messages.outcome import Granted, Misconfigured, Refused
+from cloud_integrations.messages.outcome import Granted, Misconfigured, Refused, Rejected
+from cloud_integrations.messages.prose import clean_prose
 from cloud_integrations.ports.observer import Fact
 from cloud_integrations.ports.store import AddIntegration, Change, ClosePending, ReplaceCredential
 from cloud_integrations.ports.wiring import Wiring
@@ -77,15 +78,21 @@ async def _spend_code(wiring: Wiring, wanted: NewGrant, /, *, code: Secret, redi
     response = await wiring.transport.send(request, deadline=wiring.settings.deadline)
     provider_id = str(client.provider.provider_id)
     outcome = dialect.read_grant(client, response, requested_scopes=wanted.scopes, now=wiring.clock.now())
+    if isinstance(outcome, Granted):
+        wiring.breaker.accept(client.context_id)
+        return outcome.grant
+    said = clean_prose(outcome.said, request=request, secrets=(code, verifier, client.application.client_secret))
+    told = {"provider": client.provider.id, "reason": outcome.reason}
+    wiring.observer.tell(Fact(name="authorization.failed", facts=told if said is None else {**told, "error_description": said}))
     match outcome:
-        case Granted(grant):
-            return grant
-        case Refused(reason):
-            raise GrantRefusedError(reason=reason)
+        case Refused(reason) | Rejected(reason):
+            raise GrantRefusedError(reason=reason, error_description=said)
         case Misconfigured(reason):
-            raise AppMisconfiguredError(provider_id=provider_id, reason=reason)
+            raise AppMisconfiguredError(provider_id=provider_id, reason=reason, error_description=said)
         case _:
-            raise ProviderUnavailableError(provider_id=provider_id, reason=outcome.reason, retry_after=outcome.retry_after)
+            raise ProviderUnavailableError(
+                provider_id=provider_id, reason=outcome.reason, retry_after=outcome.retry_after, error_description=said
+            )
 
 
 async def _store_grant(wiring: Wiring, wanted: NewGrant, grant: Grant, /, *, caller: Caller) -> tuple[Integration, bool]:

@@ -1,31 +1,39 @@
 """The closed list of what a token endpoint's answer can mean.
 
 Every answer ends in exactly one of these, and every reason comes from the vocabularies here:
-a provider's own prose goes no further than the reader.
+a provider's own prose (`said`) is wrapped as a secret, because it may repeat one, and only `own_words` opens it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
 from cloud_integrations.domain.credential import Grant
+from cloud_integrations.domain.secret import Secret
 
-RefusedReason = Literal["invalid_grant", "grant_dead", "code_refused"]
-NotProcessedReason = Literal["unreachable", "rate_limited", "temporarily_unavailable", "slow_down", "retry"]
-MisconfiguredReason = Literal[
-    "invalid_client",
-    "unauthorized_client",
-    "invalid_scope",
-    "invalid_request",
-    "unsupported_grant_type",
-    "client_refused",
-    "denied",
-    "clock_skew",
-    "wrong_region",
-    "platform_config",
+RefusedReason = Literal[
+    "invalid_grant",
+    "grant_dead",
+    "code_refused",
+    "consent_required",
+    "login_required",
+    "interaction_required",
+    "account_selection_required",
 ]
+RejectedReason = Literal[
+    "invalid_request",
+    "invalid_scope",
+    "unsupported_grant_type",
+    "denied",
+    "wrong_region",
+    "refused",
+    "unexpected_status",
+    "unknown_error",
+]
+NotProcessedReason = Literal["unreachable", "rate_limited", "temporarily_unavailable", "slow_down", "retry"]
+MisconfiguredReason = Literal["invalid_client", "unauthorized_client", "client_refused", "clock_skew", "platform_config"]
 UnknownReason = Literal[
     "answer_lost", "server_error", "redirect", "unexpected_status", "wrong_content_type", "unusable_body", "unknown_error"
 ]
@@ -40,9 +48,22 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The code or the refresh token is surely dead."""
+    """The code or the refresh token is surely dead, or of no use until somebody signs in again."""
 
     reason: RefusedReason
+    said: Secret | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """This one request was refused, by an answer that says neither that the grant is dead nor that the application is refused.
+
+    It was not acted on.  It says nothing about other grants.
+    """
+
+    reason: RejectedReason
+    retry_after: timedelta | None = None
+    said: Secret | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +72,15 @@ class NotProcessed:
 
     reason: NotProcessedReason
     retry_after: timedelta | None = None
+    said: Secret | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Misconfigured:
-    """The operator's application, or what it asks for, is refused; no grant is at fault."""
+    """The operator's application is refused; no grant is at fault."""
 
     reason: MisconfiguredReason
+    said: Secret | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +92,9 @@ class Unknown:
 
     reason: UnknownReason
     retry_after: timedelta | None = None
+    said: Secret | None = field(default=None, compare=False)
+    over: bool = field(default=True, compare=False)
+    """Whether the provider is surely done with the request: not after a time-out, nor when a gateway gave up waiting."""
 
 
-TokenOutcome = Granted | Refused | NotProcessed | Misconfigured | Unknown
+TokenOutcome = Granted | Refused | Rejected | NotProcessed | Misconfigured | Unknown

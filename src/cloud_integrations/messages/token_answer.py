@@ -18,7 +18,7 @@ from cloud_integrations.errors import ValidationFailedError
 from .client import Client
 from .http import MAX_BODY, HttpResponse, UnusableBodyError, find_path, read_json_object
 from .limits import is_rate_limited, read_wait
-from .outcome import Granted, Misconfigured, NotProcessed, Refused, TokenOutcome, Unknown
+from .outcome import Granted, Misconfigured, NotProcessed, Refused, Rejected, TokenOutcome, Unknown
 from .scopes import is_scope
 
 MAX_TOKEN = 16 * 1024
@@ -29,26 +29,37 @@ _FORM = "application/x-www-form-urlencoded"
 _VISIBLE = re.compile(r"[!-~]+\Z")
 _NUMBER = re.compile(r"[0-9]{1,16}(?:\.[0-9]{1,9})?\Z")
 
-_ERRORS: Mapping[str, TokenOutcome] = {
+_Failure = Refused | Rejected | NotProcessed | Misconfigured | Unknown
+_ERRORS: Mapping[str, _Failure] = {
     "invalid_grant": Refused("invalid_grant"),
+    # OpenID Connect Core 1.0 §3.1.2.6, said here by servers that want the user to come back.
+    "consent_required": Refused("consent_required"),
+    "login_required": Refused("login_required"),
+    "interaction_required": Refused("interaction_required"),
+    "account_selection_required": Refused("account_selection_required"),
     "invalid_client": Misconfigured("invalid_client"),
     "unauthorized_client": Misconfigured("unauthorized_client"),
-    "invalid_scope": Misconfigured("invalid_scope"),
-    "invalid_request": Misconfigured("invalid_request"),
-    "unsupported_grant_type": Misconfigured("unsupported_grant_type"),
+    "invalid_scope": Rejected("invalid_scope"),
+    "invalid_request": Rejected("invalid_request"),
+    "unsupported_grant_type": Rejected("unsupported_grant_type"),
     "temporarily_unavailable": NotProcessed("temporarily_unavailable"),
     "slow_down": NotProcessed("slow_down"),
-    "server_error": Unknown("server_error"),
+    "server_error": Unknown("unknown_error"),
 }
-"""What RFC 6749 §5.2 and its kin mean; any other code means nothing by itself."""
+"""What RFC 6749 §5.2 and its kin mean; any other code says only that this request was refused."""
 
-_CLASSES: Mapping[ErrorClass, TokenOutcome] = {
+_NOT_ACTED_ON = {407, 408, 421, 425}
+"""Statuses that a server or a proxy answers with before anything is done (RFC 9110 §15.5, RFC 8470 §5.2)."""
+_GATEWAY = {502, 504}
+"""Somebody between gave up waiting; the server behind may be at it still."""
+
+_CLASSES: Mapping[ErrorClass, _Failure] = {
     "reauthorize": Refused("invalid_grant"),
     "dead": Refused("grant_dead"),
     "restart": Refused("code_refused"),
-    "denied": Misconfigured("denied"),
+    "denied": Rejected("denied"),
     "clock_skew": Misconfigured("clock_skew"),
-    "wrong_region": Misconfigured("wrong_region"),
+    "wrong_region": Rejected("wrong_region"),
     "platform_config": Misconfigured("platform_config"),
     "retry": NotProcessed("retry"),
     "wait": NotProcessed("retry"),
@@ -71,13 +82,14 @@ def read_token_answer(client: Client, response: HttpResponse, /, *, now: datetim
             return Granted(_read_grant(client, body, sent_at=response.sent_at or now, renewal=renewal))
         except UnusableBodyError:
             return Unknown("unusable_body")
-    outcome = _read_failure(client, response, unusable, body)
-    if isinstance(outcome, NotProcessed | Unknown):
-        return replace(outcome, retry_after=read_wait(limits, response, body, now=now))
+    outcome = _read_failure(client, response, unusable, body, renewal=renewal)
     if renewal and outcome == Refused("code_refused"):
         # Only a code is begun anew; a refresh token is given up on clearer words.
-        return Unknown("unknown_error")
-    return outcome
+        outcome = Rejected("unknown_error")
+    said = _read_prose(body)
+    if isinstance(outcome, Refused | Misconfigured):
+        return replace(outcome, said=said)
+    return replace(outcome, said=said, retry_after=read_wait(limits, response, body, now=now))
 
 
 def _read_body(client: Client, response: HttpResponse) -> tuple[Unknown | None, dict[str, Any] | None]:
@@ -110,7 +122,9 @@ def _succeeded(client: Client, response: HttpResponse, body: Mapping[str, Any]) 
     return response.status in reply.statuses and not body.get("error") and all(test.holds(body) for test in reply.success)
 
 
-def _read_failure(client: Client, response: HttpResponse, unusable: Unknown | None, body: dict[str, Any] | None) -> TokenOutcome:
+def _read_failure(
+    client: Client, response: HttpResponse, unusable: Unknown | None, body: dict[str, Any] | None, *, renewal: bool
+) -> _Failure:
     status = response.status
     for rule in client.provider.error_rules:
         # After a 5xx nothing is sure, unless the provider's rule speaks of that very status.
@@ -120,16 +134,45 @@ def _read_failure(client: Client, response: HttpResponse, unusable: Unknown | No
             and rule.fits(method_id=client.method.id, status=status, body=body)
         ):
             return _CLASSES[rule.class_]
-    error = body.get("error") if body is not None else None
     if status >= 500:
-        return Unknown("server_error")
+        return Unknown("server_error", over=status not in _GATEWAY)
     if 300 <= status < 400:
         return Unknown("redirect")
-    if isinstance(error, str) and error:
-        return _ERRORS.get(error, Unknown("unknown_error"))
+    if body is not None and (error := body.get("error")):
+        failure = _ERRORS.get(error) if isinstance(error, str) else None
+        failure = failure or Rejected("unknown_error")
+        # Beside something that may be a token, such a word does not say that nothing was done.
+        return Unknown("unknown_error") if isinstance(failure, Rejected) and _has_token(client, body) else failure
+    return _read_wordless(client, response, unusable, body, renewal=renewal)
+
+
+def _read_wordless(
+    client: Client, response: HttpResponse, unusable: Unknown | None, body: dict[str, Any] | None, *, renewal: bool
+) -> _Failure:
+    status = response.status
+    if status in _NOT_ACTED_ON:
+        return NotProcessed("retry")
+    if status >= 400 and renewal:
+        # Somebody answered and refused, in words of their own or in none: a server, or a firewall before it.
+        return Rejected("refused" if status in {401, 403} else "unexpected_status")
     if status in {401, 403} and (body is not None or not response.body.strip()):
         return Misconfigured("client_refused")
     return unusable or Unknown("unknown_error" if status in client.method.reply.statuses else "unexpected_status")
+
+
+def _has_token(client: Client, body: dict[str, Any]) -> bool:
+    names = client.method.reply.map
+    return any(find_path(body, names.get(name, name)) for name in ("access_token", "refresh_token"))
+
+
+def _read_prose(body: dict[str, Any] | None) -> Secret | None:
+    """Return what the provider says to developers (RFC 6749 §5.2 `error_description`), or else the word that it uses."""
+    error = (body or {}).get("error")
+    found = (find_path(body, path) for path in ("error_description", "error.message", "error_message", "message"))
+    prose = next((text for text in found if isinstance(text, str) and text), None)
+    if prose is None and isinstance(error, str) and error and error not in _ERRORS:
+        prose = error
+    return None if prose is None else Secret(prose)
 
 
 def _read_grant(client: Client, body: dict[str, Any], *, sent_at: datetime, renewal: bool) -> Grant:

@@ -21,13 +21,21 @@ class Breaker(Protocol):
         ...
 
     def note(self, key: Hashable, /, *, ok: bool) -> None:
-        """Remember that a request was answered, or was not."""
+        """Remember that a request was answered, whatever the answer, or was not (no answer, or a 5xx)."""
         ...
 
-    def trip(self, key: Hashable, reason: str, /) -> None:
-        """Open at once: the application itself is refused, so every request would be."""
+    def accept(self, key: Hashable, /) -> None:
+        """Remember that tokens came: server and application are well, so it closes."""
+        ...
+
+    def refuse(self, key: Hashable, reason: str, /, *, by: Hashable) -> None:
+        """Remember that the application was refused when *by*, a tenant, was to be served.
+
+        It opens when that is not one grant's trouble: another tenant was refused, too, and nobody accepted in between, or
+        nobody was ever accepted here.
+        """
         ...
 
     def reason(self, key: Hashable, /) -> str | None:
-        """Return why it was tripped, or None."""
+        """Return why the application is refused, or None."""
         ...

@@ -11,10 +11,11 @@ from typing import Protocol
 class Fact:
     """Something that happened: a name from a closed list and facts without secrets.
 
-    Names: `integration.connected`, `integration.reconnected`, `integration.account_changed`,
+    Names: `authorization.failed`, `integration.connected`, `integration.reconnected`, `integration.account_changed`,
     `integration.removed`, `credential.refreshed`, `credential.refresh_failed`,
     `credential.reconnect_required`, `credential.reconnect_soon`, `credential.unpersisted`, `revocation.delayed`,
-    `key_format.unusual`, `tenant.erased`.
+    `key_format.unusual`, `tenant.erased`.  Where a provider said why it refused, `error_description` repeats it: at most 512
+    printable characters without the secrets that were sent, for the operator alone.
     """
 
     name: str

@@ -60,7 +60,8 @@ class SaveFacts:
     """Write name, state, state_since, reason and updated_at of *facts*; the credential is not touched.
 
     A state that is not refreshed (disabled, needs_reauth) has no due time; coming out of one, what can be refreshed is due
-    when its token ends, and `refused_since` is emptied.  `IntegrationNotFoundError` if it is gone; `StaleWriteError` if its state is no longer `expected_state`.
+    when its token ends, and `refused_since` is emptied.  `IntegrationNotFoundError` if it is gone; `StaleWriteError` if its
+    state is no longer `expected_state`.
     """
 
     facts: Integration
@@ -138,7 +139,8 @@ class SaveRenewal:
 
     Writes the credential (whose generation is the next; the fingerprint of its account stays), scopes, expires_at,
     reconnect_before, variables, state active, state_since, reason none, updated_at, `refreshed_at`, `due_at`, phase idle,
-    attempts 0, no error, no `failed_at`, no `refused_since`, `writer_lease = lease_token`; the lease ends, and `sent_at` is emptied, unless a later attempt has them.
+    attempts 0, no error, no `failed_at`, no `refused_since`, `writer_lease = lease_token`; the lease ends, and `sent_at` is
+    emptied, unless a later attempt has them.
     Only where `writer_lease < lease_token`, the generation is `credential.generation - 1` and the state is not disabled;
     otherwise `StaleWriteError`; `IntegrationNotFoundError` if the row is gone.  A row that a later attempt marked needs_reauth is
     taken back only if `takes_back` says that its refusal leaves these tokens good; otherwise `StaleWriteError`.

@@ -52,6 +52,8 @@ class Settings:
     lease: timedelta = timedelta(seconds=30)
     wait_limit: timedelta = timedelta(seconds=20)
     """How long a caller waits for a refresh that another process makes."""
+    refusal_limit: timedelta = timedelta(days=7)
+    """How long a provider may answer a grant's renewals with nothing but refusals before the tenant is asked to reconnect."""
     persist_limit: timedelta = timedelta(minutes=5)
     """How long new tokens are kept in memory while the store cannot take them."""
 

@@ -23,10 +23,17 @@ class _Circuit:
     probe_at: float | None = None
     """None: closed.  Otherwise nobody asks before then, and one caller does after."""
     reason: str | None = None
+    """Why the application is refused; while there is one, only tokens close the circuit."""
+    was_accepted: bool = False
+    refused_by: Hashable | None = None
+    """Who was refused the application since it was accepted last."""
 
 
 class WindowBreaker:
-    """Opens at five failures that are at least half of 30 s, then lets one probe through every 30 s ± 50 %."""
+    """Opens at five failures that are at least half of 30 s, then lets one probe through every 30 s ± 50 %.
+
+    What it knows of an application (that it was accepted, or by whom refused) is of this process, and of this configuration.
+    """
 
     def __init__(self, clock: Clock, entropy: Entropy, /) -> None:
         self._monotonic = clock.monotonic
@@ -56,8 +63,8 @@ class WindowBreaker:
             circuit = self._circuits.setdefault(key, _Circuit())
             now = self._monotonic()
             if circuit.probe_at is not None:
-                if ok:
-                    del self._circuits[key]
+                if ok and circuit.reason is None:
+                    circuit.probe_at = None
                 return
             circuit.lately.append((now, ok))
             while circuit.lately and circuit.lately[0][0] < now - WINDOW_SECONDS:
@@ -67,15 +74,26 @@ class WindowBreaker:
                 circuit.lately.clear()
                 circuit.probe_at = self._next_probe(now)
 
-    def trip(self, key: Hashable, reason: str, /) -> None:
-        """Open at once."""
+    def accept(self, key: Hashable, /) -> None:
+        """Remember that tokens came."""
         with self._lock:
             circuit = self._circuits.setdefault(key, _Circuit())
+            circuit.probe_at = circuit.reason = circuit.refused_by = None
+            circuit.was_accepted = True
+
+    def refuse(self, key: Hashable, reason: str, /, *, by: Hashable) -> None:
+        """Remember that the application was refused when *by* was to be served."""
+        with self._lock:
+            circuit = self._circuits.setdefault(key, _Circuit())
+            alone = circuit.refused_by in {None, by}
+            circuit.refused_by = by
+            if circuit.reason is None and circuit.was_accepted and alone:
+                return
             circuit.reason = reason
             circuit.probe_at = self._next_probe(self._monotonic())
 
     def reason(self, key: Hashable, /) -> str | None:
-        """Return why it was tripped, or None."""
+        """Return why the application is refused, or None."""
         circuit = self._circuits.get(key)
         return None if circuit is None else circuit.reason
 

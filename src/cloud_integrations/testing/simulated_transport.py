@@ -121,7 +121,7 @@ def _deliver(request: HttpRequest, answer: Answer, /, *, deadline: timedelta, se
     if answer.delivery is Delivery.REFUSED:
         raise ProviderUnreachableError(provider_id=request.provider_id)
     if answer.delivery is not Delivery.WHOLE or answer.delay >= deadline:
-        raise AnswerLostError(provider_id=request.provider_id)
+        raise AnswerLostError(provider_id=request.provider_id, connection_closed=answer.delivery is Delivery.RESET)
     if len(answer.response.body) > MAX_BODY:
         raise ProviderUnavailableError(provider_id=request.provider_id, reason="answer_too_long")
     return replace(answer.response, sent_at=sent_at)

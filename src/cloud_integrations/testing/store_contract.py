@@ -1062,7 +1062,7 @@ class _Others(_Contract):
         assert door.others_renewed(PROVIDER, None, since=START, but=facts.id) is True
         assert door.others_renewed(PROVIDER, facts.context_id, since=START, but=facts.id) is None
 
-    def test_what_waits_for_a_reconnect_and_could_be_renewed_is_listed_tenant_by_tenant(self, door: Door, facts: Integration) -> None:
+    def test_what_waits_for_a_reconnect_and_could_be_renewed_is_listed_tenant_by_tenant(self, door: Door) -> None:
         tenants = [TenantId(f"tenant-{number}") for number in range(6)]
         add_sealing_keys(door, *tenants)
         rows = [an_integration(tenant_id) for tenant_id in tenants]
