@@ -14,7 +14,7 @@ from cloud_integrations.errors import ValidationFailedError
 from cloud_integrations.messages.client import resolve_client
 from cloud_integrations.messages.dialect import dialect_of
 from cloud_integrations.messages.http import HttpResponse
-from cloud_integrations.messages.outcome import Granted, Misconfigured, NotProcessed, Refused
+from cloud_integrations.messages.outcome import Granted, Misconfigured, NotProcessed, Refused, Rejected
 from cloud_integrations.messages.pkce import make_verifier
 from cloud_integrations.messages.scopes import scopes_to_request
 from cloud_integrations.providers.catalogue import Catalogue
@@ -125,7 +125,7 @@ AADSTS = "AADSTS{}: text that is for people and may change.\r\nTrace ID: fake"
         ("invalid_client", [1, 7000222], Misconfigured("platform_config")),
         ("unauthorized_client", [700016], Misconfigured("platform_config")),
         ("invalid_request", [90002], Misconfigured("platform_config")),
-        ("unauthorized_client", [7000112], Misconfigured("denied")),
+        ("unauthorized_client", [7000112], Rejected("denied")),
         ("invalid_resource", [500011], Misconfigured("platform_config")),
         ("temporarily_unavailable", [90033], NotProcessed("retry")),
     ],
