@@ -15,7 +15,6 @@ from uuid import UUID
 import boto3
 from botocore.config import Config
 from botocore.exceptions import (
-    BotoCoreError,
     ClientError,
     ConfigParseError,
     NoCredentialsError,
@@ -35,6 +34,7 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.ports.keys import KekRef
 
+from .foreign_errors import alone
 from .key_list import KeyList, require_data_key
 from .quiet_logs import quiet_logs
 
@@ -127,10 +127,9 @@ class AwsKmsKeys(KeyList["_Kek"]):
             problem = _meaning_of(error, kek)
         except _NO_CREDENTIALS:
             problem = KeyringError(key_id=kek.ref.kek_uri, problem="cannot be used: there are no credentials for AWS")
-        except BotoCoreError:
-            problem = KeyServiceUnavailableError()
-        # Raised here, without the SDK's error behind it: that one may hold the request.
-        raise problem
+        except Exception as error:  # noqa: BLE001  # whatever the SDK lets out may hold a key: none of it leaves this file
+            problem = KeyServiceUnavailableError(reason=type(error).__name__)
+        raise alone(problem)
 
     def _client(self, kek: _Kek) -> Any:
         region = kek.arn.split(":")[3]
@@ -169,4 +168,4 @@ def _meaning_of(error: ClientError, kek: _Kek) -> CloudIntegrationsError:
     if code in _PROBLEMS:
         return KeyringError(key_id=kek.ref.kek_uri, problem=_PROBLEMS[code])
     # Throttling, DependencyTimeout, KMSInternal, 5xx, and whatever is new: nothing is lost by asking again.
-    return KeyServiceUnavailableError()
+    return KeyServiceUnavailableError(reason=code if code.isalnum() else type(error).__name__)

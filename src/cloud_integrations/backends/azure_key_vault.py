@@ -34,6 +34,7 @@ from cloud_integrations.messages.http import read_json_object
 from cloud_integrations.ports.keys import KekRef
 
 from .aes_gcm import AesGcmCipher
+from .foreign_errors import alone
 from .key_list import KeyList, require_data_key
 
 # Three tries of three seconds; what repeats itself for longer is for the flows to judge.
@@ -142,9 +143,11 @@ class AzureKeyVaultKeys(KeyList["_Kek"]):
                             key_id=kek.ref.kek_uri, problem="cannot be used: there are no credentials that Azure accepts"
                         )
                     break
-                except AzureError:
+                except AzureError as error:
+                    problem = KeyServiceUnavailableError(reason=type(error).__name__)
                     continue
-                except ValueError:  # a transport that was closed, or a challenge from elsewhere
+                except Exception as error:  # noqa: BLE001  # whatever the SDK lets out may hold a key: none of it leaves this file
+                    problem = KeyServiceUnavailableError(reason=type(error).__name__)
                     break
                 if response.status_code == 200:
                     return _read_value(response)
@@ -153,7 +156,7 @@ class AzureKeyVaultKeys(KeyList["_Kek"]):
                     break
         finally:
             value = b""
-        raise problem
+        raise alone(problem)
 
     def _send(self, kek: _Kek, request: HttpRequest) -> HttpResponse:
         # Azure's own retries wait as long as an answer tells them to.  Its logs hold no bodies unless a client asks for them.
@@ -230,4 +233,4 @@ def _meaning_of(response: HttpResponse, kek: _Kek, refused: CloudIntegrationsErr
         case 404 | 409:
             return KeyringError(key_id=kek.ref.kek_uri, problem="is not there, or was deleted")
         case _:  # 429 and 408, and redirects, which are not followed
-            return KeyServiceUnavailableError()
+            return KeyServiceUnavailableError(reason=f"status {response.status_code}")

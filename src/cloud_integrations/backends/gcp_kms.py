@@ -37,6 +37,7 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.ports.keys import KekRef
 
+from .foreign_errors import alone
 from .key_list import KeyList, require_data_key
 from .quiet_logs import quiet_logs
 
@@ -105,7 +106,8 @@ class GcpKmsKeys(KeyList["_Kek"]):
             try:
                 with quiet_logs("google", "grpc", "urllib3"):
                     answer = ask(self._connect())
-            except (ServiceUnavailable, DeadlineExceeded):
+            except (ServiceUnavailable, DeadlineExceeded) as error:
+                problem = KeyServiceUnavailableError(reason=type(error).__name__)
                 continue
             except GoogleAPICallError as error:
                 problem = _meaning_of(error, kek, refused)
@@ -113,11 +115,12 @@ class GcpKmsKeys(KeyList["_Kek"]):
             except GoogleAuthError:
                 problem = KeyringError(key_id=kek.ref.kek_uri, problem="cannot be used: there are no credentials for Google")
                 break
-            except ValueError:  # a client that was closed
+            except Exception as error:  # noqa: BLE001  # whatever the SDK lets out may hold a key: none of it leaves this file
+                problem = KeyServiceUnavailableError(reason=type(error).__name__)
                 break
             if answer:
                 return answer
-        raise problem
+        raise alone(problem)
 
     def _connect(self) -> KeyManagementServiceClient:
         """Return the client; the default one is made late, because it looks for credentials on the network."""
@@ -197,7 +200,7 @@ def _meaning_of(error: GoogleAPICallError, kek: _Kek, refused: CloudIntegrations
         return KeyringError(key_id=kek.ref.kek_uri, problem="is not there")
     if isinstance(error, Forbidden | Unauthorized):
         return KeyringError(key_id=kek.ref.kek_uri, problem="may not be used with these credentials, or is not there")
-    return KeyServiceUnavailableError()
+    return KeyServiceUnavailableError(reason=type(error).__name__)
 
 
 def crc32c(data: bytes, /) -> int:

@@ -29,6 +29,7 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.ports.keys import KekRef
 
+from .foreign_errors import alone
 from .key_list import KeyList, require_data_key
 
 T = TypeVar("T")
@@ -112,10 +113,10 @@ class Pkcs11Keys(KeyList["_KeyUri"]):
                 return work(self._find(module, kek))
             except CloudIntegrationsError as error:
                 problem = error
-            except pkcs11.PKCS11Error:
+            except Exception as error:  # noqa: BLE001  # whatever the SDK lets out may hold a key: none of it leaves this file
                 module.is_well = False
-                problem = KeyServiceUnavailableError()
-        raise problem
+                problem = KeyServiceUnavailableError(reason=type(error).__name__)
+        raise alone(problem)
 
     def _find(self, module: _Module, kek: _KeyUri) -> _TokenKey:
         library = module.ready()

@@ -10,6 +10,7 @@ import base64
 import hmac
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
@@ -32,6 +33,7 @@ from cloud_integrations.messages.http import HttpRequest, HttpResponse, Unusable
 from cloud_integrations.ports.keys import KekRef
 from cloud_integrations.ports.transport import Transport
 
+from .foreign_errors import alone
 from .key_list import KeyList, require_data_key
 
 WITHIN: Final = timedelta(seconds=10)
@@ -120,7 +122,7 @@ class VaultTransitKeys(KeyList["_Kek"]):
             request = self._build(kek, action, values, context)
             response = self._transport.send(request, deadline=WITHIN)
         except ProviderUnavailableError as error:
-            problem = KeyServiceUnavailableError()
+            problem = KeyServiceUnavailableError(reason=error.reason)
             if error.reason == "endpoint_not_allowed":
                 problem = KeyringError(
                     key_id=kek.ref.kek_uri, problem="cannot be asked: the address of Vault leads where no request may go"
@@ -131,7 +133,7 @@ class VaultTransitKeys(KeyList["_Kek"]):
             problem = _meaning_of(response.status, kek)
         finally:
             values = {}  # the plaintext, in base64
-        raise problem
+        raise alone(problem)
 
     def _build(self, kek: _Kek, action: str, values: dict[str, str], context: bytes) -> HttpRequest:
         try:
@@ -212,7 +214,7 @@ def _meaning_of(status: int, kek: _Kek) -> CloudIntegrationsError:
     if status in {404, 405}:
         return KeyringError(key_id=kek.ref.kek_uri, problem="is not there: no Transit engine is mounted at its path")
     # 412, 429, 472 and 473 mean "not this server, or not now"; 503 is sealed.
-    return KeyServiceUnavailableError()
+    return KeyServiceUnavailableError(reason=f"status {status}")
 
 
 def _refusal_to_decrypt(response: HttpResponse, kek: _Kek) -> CloudIntegrationsError:
@@ -245,14 +247,13 @@ def _open(response: HttpResponse, context: bytes) -> bytes:
     """Return the data key from the answer when it belongs to *context*."""
     opened = b""
     try:
-        opened = base64.b64decode(_read_member(response, "data.plaintext"), validate=True)
+        with suppress(ValueError):
+            opened = base64.b64decode(_read_member(response, "data.plaintext"), validate=True)
         if not opened:
             raise KeyServiceUnavailableError
         expected = sha256(context).digest()
         if len(opened) != _DIGEST_LENGTH + KEY_LENGTH or not hmac.compare_digest(opened[:_DIGEST_LENGTH], expected):
             raise DecryptError
         return opened[_DIGEST_LENGTH:]
-    except ValueError:
-        raise KeyServiceUnavailableError from None
     finally:
         opened = b""
