@@ -254,10 +254,8 @@ def cut(connection, cursor, statement, _parameters, _context, _executemany):
 
 
 @pytest.mark.requirement("OAU-081")
+@pytest.mark.parametrize("engine", ["postgresql", "mariadb"], indirect=True)
 def test_a_connection_lost_while_committing_shows_nothing(engine):
-    if engine.dialect.name == "sqlite":
-        pytest.skip("SQLite has no network in between")
-
     def break_off(connection):
         connection.connection.driver_connection.close()
 
