@@ -104,6 +104,7 @@ def named(slug, method_id):
     [
         ("bad_refresh_token", Refused("invalid_grant")),
         ("incorrect_client_credentials", Misconfigured("platform_config")),
+        ("redirect_uri_mismatch", Misconfigured("platform_config")),
     ],
 )
 def test_github_says_no_with_status_200(error, outcome):
@@ -152,11 +153,24 @@ def test_github_ends_a_token_by_its_own_request():
 
 
 @pytest.mark.parametrize(
-    ("error", "outcome"), [("invalid_refresh_token", Refused("invalid_grant")), ("ratelimited", NotProcessed("retry"))]
+    ("error", "outcome"),
+    [
+        ("invalid_refresh_token", Refused("invalid_grant")),
+        ("ratelimited", NotProcessed("retry")),
+        ("bad_client_secret", Misconfigured("platform_config")),
+        ("invalid_client_id", Misconfigured("platform_config")),
+    ],
 )
 def test_slack_says_no_with_status_200(error, outcome):
     client = named("slack", "oauth2_v2")
     assert dialect_of(client.provider).read_renewal(client, reply({"ok": False, "error": error}), now=NOW) == outcome
+
+
+@pytest.mark.parametrize("error", ["invalid_code", "code_already_used"])
+def test_a_code_that_slack_does_not_take_is_refused(error):
+    client = named("slack", "oauth2_v2")
+    read = dialect_of(client.provider).read_grant(client, reply({"ok": False, "error": error}), requested_scopes=(), now=NOW)
+    assert read == Refused("code_refused")
 
 
 def test_a_slack_token_ends_itself_and_may_have_been_dead_before():

@@ -51,6 +51,10 @@ RESERVED_PARAMETERS = frozenset({
 """Parameters of the protocol (OAU-010): a provider's data sets none of them, in no request."""
 
 
+_OF_KEY_METHODS = {"id", "kind", "headers", "inputs", "placement", "revoke"}
+_MAPPED = {"access_token", "expires_in", "refresh_token", "token_type"}
+
+
 class _Facts(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -274,7 +278,9 @@ class Reply(_Facts):
     """How a token answer is read where it strays from RFC 6749 §5.1."""
 
     map: dict[str, str] = {}
-    """Standard name → dotted path in the answer."""
+    """Name → dotted path in the answer, for `access_token`, `refresh_token`, `token_type`, `expires_in` and the variables that a
+    token answer gives.  The scopes have a field of their own: `reply_field` of `scopes`.
+    """
     encodings: dict[Literal["expires_in", "refresh_token_expires_in"], Literal["seconds", "epoch_s", "epoch_ms", "iso8601"]] = {}
     """How a lifetime is written: as seconds from now, or as a point in time."""
     success: tuple[Predicate, ...] = ()
@@ -492,6 +498,9 @@ class Method(_Facts):
             raise ValueError("a code method needs authorize_url and token_url")
         if self.kind in {"key", "basic"} and not any(given.secret for given in self.inputs):
             raise ValueError("a key method needs a secret input")
+        foreign = {"inputs", "placement"} if self.kind == "code" else Method.model_fields.keys() - _OF_KEY_METHODS
+        if unread := sorted(foreign & self.model_fields_set):
+            raise ValueError(f"a {self.kind} method has no {', '.join(unread)}")
         return self
 
     @model_validator(mode="after")
@@ -649,7 +658,7 @@ class Provider(_Facts):
     self_hosted: bool = False
     """Whether operators run this software themselves, so that a host that they name may be a private address."""
     dialect: str | None = None
-    """The name of the code that speaks with it.  Left out: the standard's."""
+    """The name of the code that speaks with it; the library brings none.  Left out: the standard's."""
     loopback: bool = False
     """Plain http to a loopback address is allowed: simulated providers and development only."""
 
@@ -732,6 +741,14 @@ class Provider(_Facts):
                     raise ValueError(f"sites.{site}.{name} {error.problem}") from None
         if not self.sites and any(method.callback.site_from is not None for method in self.methods):
             raise ValueError("a callback names a site, and there are none")
+        return self
+
+    @model_validator(mode="after")
+    def _maps_name_what_is_read(self) -> Self:
+        known = _MAPPED | {variable.name for variable in self.variables if variable.source == "token_reply"}
+        for method in self.methods:
+            if unread := sorted(method.reply.map.keys() - known):
+                raise ValueError(f"{method.id}.reply.map names {', '.join(unread)}, which is not read from there")
         return self
 
     @model_validator(mode="after")
