@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
+from hashlib import sha256
+from html import unescape
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 from uuid import uuid4
 
 import pytest
@@ -246,10 +249,107 @@ async def test_another_account_is_pointed_out(api, alice):
 
 
 @pytest.mark.requirement("OAU-027")
-async def test_a_callback_comes_by_get_alone(api, alice):
-    """The response mode `form_post` is not offered, so nothing reads a form, and no parser of multipart bodies comes along."""
-    for body in ({"code": "fake-code", "state": "fake-state"}, {}):
-        answer = await alice.post(f"/oauth/callback/{uuid4()}", data=body)
-        assert answer.status_code == 405
+def test_no_parser_of_multipart_bodies_comes_along():
     declared = Path(__file__).parents[3] / "requirements/demo.txt"
     assert "multipart" not in declared.read_text(encoding="utf-8")
+
+
+# By a form that the provider's page posts (form_post)
+
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def _posted(api, begun):
+    """Be the provider's page: return the address it posts to, and the fields."""
+    callback = urlsplit(api.provider.sign_in(begun["authorizationUrl"]))
+    return callback.path.removeprefix("/api/v1"), dict(parse_qsl(callback.query))
+
+
+def _relayed(answer):
+    """Be the browser: return the form that a page of ours holds."""
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    found = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', answer.text)
+    return re.search(r'action="([^"]*)"', answer.text)[1], {unescape(name): unescape(value) for name, value in found}
+
+
+@pytest.mark.requirement("OAU-012", "OAU-018", "OAU-027", "OAU-028")
+async def test_a_form_of_the_providers_page_comes_back_through_a_page_of_ours(api, alice, caplog):
+    path, fields = _posted(api, await api.begin(alice))
+    async with api.client(None) as without_cookies:
+        first = await without_cookies.post(path, data=fields, headers={**BROWSER, "Sec-Fetch-Site": "cross-site"})
+    action, again = _relayed(first)
+    assert (action, again) == ("?relayed=1", fields)
+    policy = first.headers["content-security-policy"]
+    script = re.search(r"<script>(.*)</script>", first.text)[1]
+    assert f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" in policy
+    assert {"default-src 'none'", "form-action 'self'", "frame-ancestors 'none'"} <= {part.strip() for part in policy.split(";")}
+    assert (first.headers["cache-control"], first.headers["referrer-policy"]) == ("no-store", "no-referrer")
+    assert [record.event.action for record in await api.call("list_audit", "acme")] == ["authorization.begun"]
+    arrived = await alice.post(path + action, data=again, headers={**BROWSER, "Sec-Fetch-Site": "same-origin"})
+    assert arrived.status_code == 200
+    assert "is connected" in arrived.text
+    assert api.provider.count("exchange") == 1
+    assert fields["code"] not in caplog.text
+    assert fields["code"] not in arrived.text
+
+
+@pytest.mark.requirement("OAU-014", "OAU-017", "OAU-018", "OAU-027")
+async def test_a_posted_code_is_bound_to_browser_and_person_like_any_other(api, alice):
+    path, fields = _posted(api, await api.begin(alice))
+    async with api.client(None) as nobody, api.client() as another_browser, api.client("bob") as bob:
+        for client, status in ((nobody, 403), (another_browser, 400), (bob, 400)):
+            refused = await client.post(f"{path}?relayed=1", data=fields)
+            assert refused.status_code == status
+    forged = await alice.post(f"{path}?relayed=1", data=fields, headers={"Sec-Fetch-Site": "cross-site"})
+    assert forged.status_code == 403
+    assert api.provider.count("exchange") == 0
+    assert (await alice.post(f"{path}?relayed=1", data=fields)).status_code == 200
+
+
+@pytest.mark.requirement("OAU-027", "OAU-028")
+async def test_what_a_page_posts_is_escaped(api, alice):
+    fields = {'"><script>alert(1)</script>': "'\"<&>", "state": "x"}
+    answer = await alice.post(f"/oauth/callback/{uuid4()}", data=fields)
+    assert _relayed(answer)[1] == fields
+    assert answer.text.count("<script>") == 1
+
+
+@pytest.mark.requirement("OAU-027")
+@pytest.mark.parametrize("query", ["", "?relayed=1"])
+@pytest.mark.parametrize(
+    ("content", "named", "field"),
+    [
+        ("code=fake-code&" + "a" * 16384, FORM, "body"),
+        ("&".join(f"f{number}=fake-code" for number in range(21)), FORM, "body"),
+        ("code=fake-code&code=fake-other", FORM, "body"),
+        ("state=fake-code\xe9", FORM, "body"),
+        ("code=%ff", FORM, "body"),
+        ("fake-code", FORM, "body"),
+        ("{}", {"Content-Type": "application/json"}, "Content-Type"),
+        ("--x\r\n", {"Content-Type": "multipart/form-data; boundary=x"}, "Content-Type"),
+        ("code=fake-code", {"Content-Type": "text/plain"}, "Content-Type"),
+    ],
+    ids=["long", "many", "twice", "latin-1", "not-utf-8", "no-form", "json", "multipart", "text"],
+)
+async def test_a_form_is_small_plain_and_says_everything_once(api, alice, content, named, field, query):
+    refused = await alice.post(f"/oauth/callback/{uuid4()}{query}", content=content.encode("latin-1"), headers=named)
+    assert refused.status_code == 422
+    assert [told["field"] for told in refused.json()["error"]["details"]["fields"]] == [field]
+    assert "fake" not in refused.text
+
+
+async def test_a_form_may_have_twenty_fields_and_sixteen_kibibytes(api, alice):
+    fields = {f"f{number}": "" for number in range(18)} | {"state": ""}
+    rest = 16 * 1024 - len(urlencode(fields)) - len("&code=")
+    answer = await alice.post(f"/oauth/callback/{uuid4()}", data=fields | {"code": "a" * rest})
+    assert len(_relayed(answer)[1]) == 20
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "status"),
+    [(uuid4(), b"", 422), (uuid4(), b"code=x", 422), ("no-uuid", b"state=x&code=x", 400), (f"{uuid4()}?relayed=1", b"", 400)],
+    ids=["empty", "no-state", "no-uuid", "relayed-empty"],
+)
+async def test_what_names_no_authorization_is_not_sent_back_to_the_browser(alice, path, content, status):
+    assert (await alice.post(f"/oauth/callback/{path}", content=content, headers=FORM)).status_code == status

@@ -31,7 +31,8 @@ from cloud_integrations.errors import (
 
 from .authorization import Permission
 from .errors import INTERNAL, Problem, problem_of
-from .route import PERMISSION
+from .reading import FORM
+from .route import PERMISSION, RELAYED
 from .schemas import (
     AuditOut,
     AuthorizationOut,
@@ -207,6 +208,11 @@ _OPERATIONS = {
         example={"data": _SHOWN},
         errors=(*_OURS, StorageUnavailableError, *_OFFER, IntegrationExistsError, GrantRefusedError, *_ASKED),
     ),
+    "complete_posted_authorization": _Operation(
+        answer=One[IntegrationOut],
+        example={"data": _SHOWN},
+        errors=(*_OURS, StorageUnavailableError, *_OFFER, IntegrationExistsError, GrantRefusedError, *_ASKED),
+    ),
     "list_providers": _Operation(answer=Many[ProviderOut], example={"data": [_OFFERED]}, errors=_OURS),
     "reveal_token": _Operation(answer=One[TokenOut], example={"data": _TOKEN}, errors=(*_HELD, *_OFFER, *_CREDENTIAL, *_ASKED)),
 }
@@ -223,26 +229,33 @@ def describe(name: str, permission: Permission, /) -> dict[str, Any]:
             "content": {"application/json": {"schema": _inlined(operation.body.model_json_schema()), "examples": examples}},
         }
     if name == "complete_authorization":
-        extra["parameters"] = _CALLBACK_PARAMETERS
+        extra["parameters"] = [_parameter(named, told) for named, told in _CALLBACK.items()]
+    if name == "complete_posted_authorization":
+        extra["parameters"] = [_parameter(RELAYED, "Marks the second post, which comes from our own page.")]
+        fields = {named: {"type": "string", "description": told} for named, told in _CALLBACK.items()}
+        form = {"type": "object", "properties": fields, "required": ["state"]}
+        extra["requestBody"] = {"required": True, "content": {FORM: {"schema": form, "examples": _CALLBACK_EXAMPLES}}}
     return {
         "response_model": operation.answer,
         "status_code": operation.status,
         "operation_id": name,
         "openapi_extra": extra,
-        "responses": _answers(operation, pages=name == "complete_authorization"),
+        "responses": _answers(operation, pages=name in {"complete_authorization", "complete_posted_authorization"}),
     }
 
 
-_CALLBACK_PARAMETERS = [
-    {"name": name, "in": "query", "required": False, "description": told, "schema": {"type": "string"}}
-    for name, told in (
-        ("state", "Names the authorization; without it nothing is done."),
-        ("code", "What the provider gave; spent once."),
-        ("iss", "Who the provider says it is (RFC 9207)."),
-        ("error", "Why the provider refused (RFC 6749 §4.1.2.1)."),
-        ("error_description", "The provider's prose; never shown."),
-    )
-]
+_CALLBACK = {
+    "state": "Names the authorization; without it nothing is done.",
+    "code": "What the provider gave; spent once.",
+    "iss": "Who the provider says it is (RFC 9207).",
+    "error": "Why the provider refused (RFC 6749 §4.1.2.1).",
+    "error_description": "The provider's prose; never shown.",
+}
+_CALLBACK_EXAMPLES = {"code": {"value": {"state": "…", "code": "…"}}}
+
+
+def _parameter(name: str, told: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "description": told, "schema": {"type": "string"}}
 
 
 def _answers(operation: _Operation, *, pages: bool) -> dict[int | str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The page that a browser shows when it comes back from a provider: self-contained, without scripts."""
+"""The pages that a browser shows when it comes back from a provider: self-contained, and without scripts but for one line."""
 
 from __future__ import annotations
 
@@ -16,6 +16,22 @@ _STYLE = (
 )
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 _POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+
+_SUBMIT = "document.forms[0].submit()"
+_SUBMIT_HASH = base64.b64encode(hashlib.sha256(_SUBMIT.encode()).digest()).decode()
+_RELAY_POLICY = f"default-src 'none'; script-src 'sha256-{_SUBMIT_HASH}'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+
+
+def relay(fields: list[tuple[str, str]], /, *, action: str) -> Response:
+    """Return a page that posts *fields* once more, now from this site, so that the browser's cookies come along."""
+    inputs = "".join(f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">' for name, value in fields)
+    html = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Connecting</title></head><body>'
+        f'<form method="post" action="{escape(action)}">{inputs}<noscript><button>Continue</button></noscript></form>'
+        f"<script>{_SUBMIT}</script></body></html>"
+    )
+    return Response(html, 200, {"Content-Security-Policy": _RELAY_POLICY}, "text/html")
 
 
 def page(*, status: int, title: str, paragraphs: tuple[str, ...], small: str = "", headers: dict[str, str] | None = None) -> Response:

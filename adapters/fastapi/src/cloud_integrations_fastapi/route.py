@@ -22,11 +22,14 @@ from cloud_integrations.errors import ForbiddenError, StorageUnavailableError, V
 
 from .authorization import Gate, Permission
 from .errors import INTERNAL, Problem, problem_of, read_problems
-from .pages import page, prefers_html
-from .reading import QUERY_LIMIT, media_type
+from .pages import page, prefers_html, relay
+from .reading import FORM, QUERY_LIMIT, is_id, media_type, read_form
 
 PERMISSION = "x-permission"
 """Where a route says, in the OpenAPI document too, which permission it needs."""
+
+RELAYED = "relayed"
+"""The query parameter that marks a form's second post, which comes from our own page."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _ALWAYS = ((b"cache-control", b"no-store"), (b"referrer-policy", b"no-referrer"), (b"x-content-type-options", b"nosniff"))
@@ -53,6 +56,8 @@ class GuardedRoute(APIRoute):
     gate: ClassVar[Gate]
     pages: ClassVar[bool] = False
     """Whether browsers are sent here: an error is a page then, for who prefers one."""
+    forms: ClassVar[bool] = False
+    """Whether another site's page makes browsers post a form here (form_post)."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Put the guard around FastAPI's own handler."""
@@ -62,7 +67,9 @@ class GuardedRoute(APIRoute):
         async def guarded(request: Request) -> Response:
             request_id = _request_id(request)
             try:
-                _within_limits(request)
+                if self.forms and _is_first_post(request):
+                    return self._sent(await _relayed(request), request_id)
+                _within_limits(request, forms=self.forms)
                 tenant_id = request.path_params.get("tenantId")
                 actor = await self.gate.admit(request, permission, tenant_id, request_id=request_id)
                 request.state.cloud_integrations_call = Call(actor, request_id)
@@ -78,10 +85,13 @@ class GuardedRoute(APIRoute):
                 if isinstance(error, StorageUnavailableError) and error.reason is not None:
                     _log.warning("request %s failed: %s (%s)", request_id, error.message, error.reason)
                 response = self._shown(request, problem, request_id)
-            response.raw_headers.extend((*_ALWAYS, (b"x-request-id", request_id.encode())))
-            return response
+            return self._sent(response, request_id)
 
         return guarded
+
+    def _sent(self, response: Response, request_id: str) -> Response:
+        response.raw_headers.extend((*_ALWAYS, (b"x-request-id", request_id.encode())))
+        return response
 
     def _shown(self, request: Request, problem: Problem, request_id: str) -> Response:
         if self.pages and prefers_html(request.headers.get("accept", "")):
@@ -100,13 +110,33 @@ def _request_id(request: Request) -> str:
     return given if _REQUEST_ID.fullmatch(given) else uuid4().hex
 
 
-def _within_limits(request: Request) -> None:
+def _is_first_post(request: Request) -> bool:
+    return media_type(request) == FORM and RELAYED not in request.query_params and is_id(request.path_params["contextId"])
+
+
+async def _relayed(request: Request) -> Response:
+    """Give a form back to the browser as it came: the one answer without a permission, and nothing is done for it.
+
+    Cookies do not come along from another site (`SameSite=Lax`), neither ours nor the host's; with the second post they do.
+    """
+    _query_within_limits(request)
+    fields = await read_form(request)
+    if "state" not in dict(fields):
+        raise ValidationFailedError(field="state", problem="is required")
+    return relay(fields, action=f"?{RELAYED}=1")
+
+
+def _query_within_limits(request: Request) -> None:
     if len(request.scope["query_string"]) > QUERY_LIMIT:
         raise ValidationFailedError(field="query", problem="must have at most 8 KiB")
+
+
+def _within_limits(request: Request, *, forms: bool) -> None:
+    _query_within_limits(request)
     if request.method == "GET":
         return
     # A page of another site can make a browser send its cookies, but not without this header, and not as JSON.
     if request.headers.get("sec-fetch-site") == "cross-site":
         raise ForbiddenError
-    if media_type(request) not in {"", "application/json"}:
-        raise ValidationFailedError(field="Content-Type", problem="must be application/json")
+    if media_type(request) not in {"", FORM if forms else "application/json"}:
+        raise ValidationFailedError(field="Content-Type", problem=f"must be {FORM if forms else 'application/json'}")

@@ -19,7 +19,7 @@ from .authorization import Authorize, Gate, Permission
 from .browser import BrowserCookies
 from .openapi import describe
 from .pages import page, prefers_html
-from .reading import read_body, read_id
+from .reading import read_body, read_form, read_id
 from .route import Call, GuardedRoute
 from .schemas import (
     AuditOut,
@@ -72,6 +72,9 @@ def create_router(
     class Callback(Guarded):
         pages = True
 
+    class FormCallback(Callback):
+        forms = True
+
     router = APIRouter(prefix=prefix, tags=["integrations"], route_class=Guarded)
     serve = _Endpoints(door, their_gate, BrowserCookies(loopback=loopback))
     every = "/tenants/{tenantId}/integrations"
@@ -87,6 +90,7 @@ def create_router(
     get(f"{one}/audit", serve.list_audit, Permission.AUDIT)
     post("/tenants/{tenantId}/authorizations", serve.begin_authorization, Permission.CONNECT)
     get("/oauth/callback/{contextId}", serve.complete_authorization, Permission.CONNECT, route_class=Callback)
+    post("/oauth/callback/{contextId}", serve.complete_posted_authorization, Permission.CONNECT, route_class=FormCallback)
     get("/providers", serve.list_providers, Permission.PROVIDERS)
     if token_route:
         post(f"{one}/token", serve.reveal_token, Permission.REVEAL)
@@ -243,8 +247,19 @@ class _Endpoints:
 
     async def complete_authorization(self, request: Request, context_id: ContextPath) -> Response:
         """Receive a browser that comes back from a provider; only the one that began, signed in as the one who began."""
-        call = Call.of(request)
         params = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        return await self._complete(request, context_id, params)
+
+    async def complete_posted_authorization(self, request: Request, context_id: ContextPath) -> Response:
+        """Receive a browser that comes back by a form (form_post).
+
+        The first post comes from the provider's page, without cookies: the answer is a page that posts the form once more, with `relayed`.
+        Only that second post is looked at.
+        """
+        return await self._complete(request, context_id, await read_form(request))
+
+    async def _complete(self, request: Request, context_id: str, params: list[tuple[str, str]]) -> Response:
+        call = Call.of(request)
         state = Secret(next((value for name, value in params if name == "state"), ""))
         pending = await self._manager.find_authorization(state, actor=call.actor)
         browser_token = None
