@@ -19,7 +19,7 @@ from cloud_integrations.domain.freshness import due_at
 from cloud_integrations.domain.identifiers import IntegrationId, uuid7
 from cloud_integrations.domain.integration import State
 from cloud_integrations.errors import AppMisconfiguredError
-from cloud_integrations.flows.sealing import active_key, seal_grant
+from cloud_integrations.flows.sealing import active_key, index_key, seal_grant
 from cloud_integrations.manager import AsyncIntegrationManager, IntegrationManager
 from cloud_integrations.ports.store import AddIntegration
 from cloud_integrations.ports.wiring import Settings
@@ -84,7 +84,8 @@ class Crowd:
         wiring, issued = self.manager._wiring, self.provider.issue_grant()
         facts = replace(self.first, id=IntegrationId(uuid7(self.clock.now(), wiring.entropy.bytes(10))), tenant_id=tenant)
         grant = Grant(access_token=issued.access, refresh_token=issued.refresh, expires_at=facts.expires_at, scopes=facts.scopes)
-        credential = seal_grant(wiring, run_inline(active_key(wiring, tenant)), facts.id, grant, generation=1)
+        key, index = run_inline(active_key(wiring, tenant)), run_inline(index_key(wiring))
+        credential = seal_grant(wiring, key, index, facts, grant, generation=1)
         self.rows.apply(AddIntegration(facts=facts, credential=credential, due_at=facts.expires_at - timedelta(minutes=10)))
 
 

@@ -167,7 +167,8 @@ class World:
         """Called with request and response when the provider is done; may raise."""
         self.secrets: list[str] = []
         """Every secret text that passed, for the search for leaks."""
-        self.keyring = LocalKeyring([LocalKeyring.generate_key("test")])
+        self.keyring_texts = [LocalKeyring.generate_key("test")]
+        self.keyring = LocalKeyring(self.keyring_texts)
         transport = SimulatedTransport if self.blocking else AsyncSimulatedTransport
         self.transport = transport(self.provider, before_send=self._before_send, after_send=self._after_send)
         self.rows = MemoryStore(self.clock)

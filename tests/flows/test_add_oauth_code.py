@@ -123,7 +123,7 @@ async def test_an_exchange_that_fails_stores_nothing_and_is_recorded(world, fron
 
 async def test_a_store_in_trouble_is_said(world, front):
     code = unbound_code(world)
-    world.store.fail(3, times=100)  # after the check of the keyring and the tenant's first key
+    world.store.fail(4, times=100)  # after the check of the keyring, the tenant's first key, and that of fingerprints
     with pytest.raises(StorageUnavailableError):
         await post(front, code)
     world.store.heal()

@@ -106,7 +106,13 @@ async def test_connecting_is_recorded_as_bound(world):
     event = world.last_event()
     assert (event.action, event.outcome, event.actor) == ("integration.connected", Outcome.SUCCESS, ALICE)
     assert event.resource == f"integration:{integration.id}"
-    assert event.details == {"provider": "simulated", "bound": "true", "account_changed": "false"}
+    assert event.details == {
+        "provider": "simulated",
+        "bound": "true",
+        "account_changed": "false",
+        "replaced": "none",
+        "shared": "false",
+    }
     assert "integration.connected" in world.facts.names
 
 
@@ -585,6 +591,7 @@ async def test_nothing_is_given_back_where_that_would_end_another_grant(world):
     method = world.entries[0].methods[0]
     ends = method.model_copy(update={"revoke": method.revoke.model_copy(update={"kills": "grant"})})
     door = world.open(providers=[world.entries[0].model_copy(update={"methods": (ends,)})])
+    await world.connect("globex", door=door)
     begun = await world.begin(door=door)
     params = world.approve(begun)
     world.store.fail(1, times=100)

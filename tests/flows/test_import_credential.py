@@ -93,7 +93,7 @@ async def test_it_is_recorded_without_a_secret(world, door):
     event = world.last_event()
     assert (event.action, event.actor, event.outcome) == ("integration.imported", ALICE, Outcome.SUCCESS)
     assert event.resource == f"integration:{integration.id}"
-    assert event.details == {"provider": world.provider.slug, "verified": "true"}
+    assert event.details == {"provider": world.provider.slug, "verified": "true", "shared": "false"}
     assert world.leaks_in(world.raw_dump()) == []
     assert world.facts.names[-1] == "integration.connected"
 
@@ -175,7 +175,7 @@ async def test_a_provider_that_cannot_be_asked_is_stored_unverified(world, door)
 
 async def test_a_data_key_that_is_replaced_meanwhile_costs_nothing(world, door):
     await world.add_key()
-    world.store.fail(1, error=KeyRetiredError)
+    world.store.fail(2, error=KeyRetiredError)  # after the key of fingerprints is made
     integration = await door.import_credential(ACME, held_grant(world))
     assert await door.get_integration(ACME, integration.id) == integration
 

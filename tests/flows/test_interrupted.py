@@ -174,7 +174,7 @@ def test_a_signal_at_any_step_loses_no_grant(alarm, way, error):
         [facts] = world.rows.list_integrations(ACME)
         assert facts.state is State.ACTIVE
         assert run_inline(stored(world, door)) <= alive(world), steps[number]
-        assert len(alive(world)) == (4 if way is reconnect else 2)
+        assert len(alive(world)) == 2
         assert failures(world) == [], steps[number]
         number += 1
     assert number == len(steps)

@@ -41,7 +41,7 @@ from cloud_integrations.errors import (
     ValidationFailedError,
 )
 from cloud_integrations.flows.edit_integration import SWITCHED_OFF
-from cloud_integrations.flows.retry_revocations import KEEP_TRYING
+from cloud_integrations.flows.revoking import KEEP_TRYING
 from cloud_integrations.flows.sealing import open_field
 from cloud_integrations.ports.store import MAX_PENDING
 from cloud_integrations.testing import Misbehaviour

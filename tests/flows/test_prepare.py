@@ -154,6 +154,7 @@ async def test_a_tenant_that_the_host_does_not_know_has_nothing(world, call):
 
 async def test_tenants_are_listed_apart(world, door):
     acme, globex = await world.connect(), await world.connect("globex")
+    world.pass_(seconds=1)
     key = await world.add_key()
     assert await door.list_integrations(ACME) == (acme, key)
     assert await door.list_integrations("globex") == (globex,)

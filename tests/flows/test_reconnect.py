@@ -98,7 +98,8 @@ async def test_another_account_is_noticed_and_said(world, door):
     connected = await world.reconnect(held)
     assert connected.account_changed is True
     assert connected.integration.account.account_id == "acct-2"
-    assert world.last_event().details["account_changed"] == "true"
+    [event] = [event for event in world.events() if event.action == "integration.reconnected"]
+    assert event.details["account_changed"] == "true"
     assert "integration.account_changed" in world.facts.names
 
 

@@ -227,15 +227,15 @@ def test_lives_of_refresh_tokens_are_as_the_facts_say(slug, method_id, idle, end
 # provider, method → request, authentication, which token, what it ends; None: by hand only
 REVOCATION = {
     ("azure", "oauth2"): None,
-    ("cloudflare", "oauth2"): ("POST https://dash.cloudflare.com/oauth2/revoke", "client_basic", "both", "token"),
-    ("digitalocean", "oauth2"): ("POST https://cloud.digitalocean.com/v1/oauth/revoke", "bearer", "access", "token"),
-    ("github", "app_user_token"): ("DELETE https://{api_host}/applications/{client_id}/token", "client_basic", "access", "token"),
+    ("cloudflare", "oauth2"): ("POST https://dash.cloudflare.com/oauth2/revoke", "client_basic", "both", None),
+    ("digitalocean", "oauth2"): ("POST https://cloud.digitalocean.com/v1/oauth/revoke", "bearer", "access", None),
+    ("github", "app_user_token"): ("DELETE https://{api_host}/applications/{client_id}/token", "client_basic", "access", None),
     ("github", "oauth_app"): ("DELETE https://{api_host}/applications/{client_id}/token", "client_basic", "access", "token"),
-    ("gitlab", "oauth2"): ("POST https://{host}/oauth/revoke", "client_post", "both", "token"),
+    ("gitlab", "oauth2"): ("POST https://{host}/oauth/revoke", "client_post", "both", None),
     ("google_cloud", "oauth2"): ("POST https://oauth2.googleapis.com/revoke", "none", "both", "grant"),
     ("linode", "oauth2"): None,
     ("okta", "oauth2"): ("POST https://{org_host}/oauth2/v1/revoke", "client_basic", "both", "token"),
-    ("slack", "oauth2_v2"): ("POST https://slack.com/api/auth.revoke", "bearer", "access", "token"),
+    ("slack", "oauth2_v2"): ("POST https://slack.com/api/auth.revoke", "bearer", "access", None),
 }
 
 

@@ -189,7 +189,7 @@ def test_the_audit_is_verified_and_a_change_is_found(run, added, home):
 
 def test_revocations_are_counted_and_retried(run, home):
     assert run("revocations", "count", *JSON).data() == {"waiting": 0}
-    assert run("revocations", "retry", *JSON).data() == {"revoked": 0, "delayed": 0, "abandoned": 0, "waiting": 0}
+    assert run("revocations", "retry", *JSON).data() == {"revoked": 0, "kept": 0, "delayed": 0, "abandoned": 0, "waiting": 0}
     assert "Waiting" in run("revocations", "count").out
     assert "Revoked" in run("revocations", "retry").out
 

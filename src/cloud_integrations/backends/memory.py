@@ -267,10 +267,12 @@ class MemoryStore:
         """Return how many tokens wait to be revoked."""
         return len(self._tables.revocations)
 
-    def list_revocations(self, tenant_id: TenantId, provider_id: ProviderId, /, *, limit: int) -> tuple[Revocation, ...]:
-        """Return entries of the outbox for tokens of this tenant from this provider, the oldest first."""
+    def list_revocations(self, tenant_id: TenantId, /, *, provider_id: ProviderId | None = None, limit: int) -> tuple[Revocation, ...]:
+        """Return entries of the outbox for tokens of this tenant (from one provider)."""
         own = (
-            entry for entry in list(self._tables.revocations.values()) if entry.tenant_id == tenant_id and entry.provider_id == provider_id
+            entry
+            for entry in list(self._tables.revocations.values())
+            if entry.tenant_id == tenant_id and provider_id in {None, entry.provider_id}
         )
         return tuple(sorted(own, key=lambda entry: (entry.created_at, entry.id))[:limit])
 
@@ -451,9 +453,11 @@ class AsyncMemoryStore:
         """See `MemoryStore.count_revocations`."""
         return self._store.count_revocations()
 
-    async def list_revocations(self, tenant_id: TenantId, provider_id: ProviderId, /, *, limit: int) -> tuple[Revocation, ...]:
+    async def list_revocations(
+        self, tenant_id: TenantId, /, *, provider_id: ProviderId | None = None, limit: int
+    ) -> tuple[Revocation, ...]:
         """See `MemoryStore.list_revocations`."""
-        return self._store.list_revocations(tenant_id, provider_id, limit=limit)
+        return self._store.list_revocations(tenant_id, provider_id=provider_id, limit=limit)
 
     async def find_holders(self, provider_id: ProviderId, fingerprint: bytes, /) -> tuple[tuple[TenantId, IntegrationId], ...]:
         """See `MemoryStore.find_holders`."""

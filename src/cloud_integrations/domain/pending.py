@@ -67,3 +67,5 @@ class Connected:
     return_to: str | None = None
     account_changed: bool = False
     """A reconnect answered as another account than before."""
+    shared: bool = False
+    """Another tenant's integration holds the same token, a workspace's bot token, say: removing one does not revoke it."""

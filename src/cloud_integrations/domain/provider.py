@@ -420,8 +420,9 @@ class Revoke(_Facts):
     """How the request proves itself: by our client authentication, by the token itself (`bearer`), or not at all."""
     which: Literal["access", "refresh", "both"] = "both"
     """Which tokens the request takes."""
-    kills: Literal["token", "grant"] = "token"
-    """`grant`: one request ends every token of the grant."""
+    kills: Literal["token", "grant"] | None = None
+    """What one request ends: `token`, this token and what came by the same consent; `grant`, everything that the account ever
+    granted to the application.  Left out: nobody knows, and wherever it could do harm it is read as `grant`."""
     hint: bool = True
     """Whether `token_type_hint` goes with a token in a form."""
     statuses: tuple[int, ...] = (200, 204)
@@ -436,6 +437,11 @@ class Revoke(_Facts):
     """Where a person removes the access by hand; a template like any URL."""
     headers: dict[str, str] = {}
     """Further headers; templates."""
+
+    @property
+    def may_end_grant(self) -> bool:
+        """Whether revoking one token may end what other tokens of the same account live on."""
+        return self.kills != "token"
 
 
 class Method(_Facts):

@@ -94,6 +94,8 @@ class Erasure:
     integrations: int
     revoked: int
     """Tokens that the provider has revoked."""
+    left_alone: int
+    """Tokens that were not revoked because an integration of another tenant holds them, or lives on the same grant."""
     not_revoked: int
     """Tokens that may still work at the provider: it has no way to revoke them, or did not answer."""
     key_ids: tuple[UUID, ...]

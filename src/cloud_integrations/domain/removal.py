@@ -18,8 +18,10 @@ class TokenFate(StrEnum):
     """The provider has no request for it; `manual_url` says where a person can do it."""
     FAILED = "failed"
     """Not revoked yet; it is kept, sealed, and retried."""
+    SHARED = "shared"
+    """Not revoked: an integration of another tenant holds the same token, and the one removed last revokes it."""
     SKIPPED = "skipped"
-    """Ended together with another token, or never held."""
+    """Not sent: ended together with another token, never held, or left alone for the reason that stands beside it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,13 @@ class Removal:
     integration_id: IntegrationId
     refresh_token: TokenFate = TokenFate.SKIPPED
     access_token: TokenFate = TokenFate.SKIPPED
+    refresh_reason: str | None = None
+    """Why the refresh token was left alone: `ends_grant` (revoking it may end the grant of another integration of the same
+    account) or `held` (the tenant has connected anew meanwhile, and this token came again); None: nothing to say."""
+    access_reason: str | None = None
+    """The same for the access token."""
+    waiting: int = 0
+    """Tokens of earlier connections with this provider that are still to be revoked; the outbox has them."""
     manual_url: str | None = None
 
 
@@ -62,6 +71,8 @@ class RevocationRun:
 
     revoked: int = 0
     delayed: int = 0
+    kept: int = 0
+    """Left alone: a stored credential holds the token, or lives on its grant."""
     abandoned: int = 0
     """Given up: the token has long ended by itself, or its provider is no longer configured."""
     waiting: int = 0

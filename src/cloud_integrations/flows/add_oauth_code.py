@@ -67,8 +67,7 @@ async def add_oauth_code(
                 scopes=scopes_to_request(client),
                 bound=False,
             )
-            facts, _ = await connect(wiring, wanted, code=code, redirect_uri=redirect_uri, verifier=None, caller=caller)
-            return facts
+            return (await connect(wiring, wanted, code=code, redirect_uri=redirect_uri, verifier=None, caller=caller)).integration
 
     return await wiring.flights.shield(work)
 

@@ -27,7 +27,7 @@ from cloud_integrations.ports.wiring import Wiring
 from .applications import client_of, redirect_uri_of, require_usable
 from .list_integrations import known_tenant, load
 from .recording import recorded, resource_of
-from .sealing import apply_sealed, seal
+from .sealing import apply_sealed, index_key, seal
 
 PENDING_TABLE = "ci_authorization"
 
@@ -118,6 +118,8 @@ async def _begin(
     reconnects: StoredIntegration | None,
 ) -> Authorization:
     _check_return_to(return_to)
+    # Made before the person leaves, where it was never made: what the callback needs to store is there by then.
+    await index_key(wiring)
     asked = scopes_to_request(client, scopes or None)
     redirect_uri = redirect_uri_of(wiring, client)
     state = _random_text(wiring)

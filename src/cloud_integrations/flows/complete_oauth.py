@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from dataclasses import replace
 from uuid import UUID
 
 from cloud_integrations.domain.audit import Caller
@@ -104,8 +105,8 @@ async def finish(
         scopes=pending.scopes,
         reconnects=held,
     )
-    facts, changed = await connect(wiring, wanted, code=code, redirect_uri=pending.redirect_uri, verifier=verifier, caller=caller)
-    return Connected(integration=facts, return_to=pending.return_to, account_changed=changed)
+    connected = await connect(wiring, wanted, code=code, redirect_uri=pending.redirect_uri, verifier=verifier, caller=caller)
+    return replace(connected, return_to=pending.return_to)
 
 
 async def _find_own(

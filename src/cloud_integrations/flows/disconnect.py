@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from cloud_integrations.domain.audit import Caller, Outcome
-from cloud_integrations.domain.identifiers import uuid7
+from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.integration import StoredIntegration
 from cloud_integrations.domain.provider import AuthType
 from cloud_integrations.domain.removal import Removal, Revocation, TokenFate
@@ -21,28 +21,33 @@ from cloud_integrations.errors import (
     StorageUnavailableError,
 )
 from cloud_integrations.messages.client import Client
-from cloud_integrations.messages.dialect import dialect_of
 from cloud_integrations.ports.observer import Fact
-from cloud_integrations.ports.store import AddRevocation, ClosePending, DelayRevocation, EraseIntegration, FinishRevocation
+from cloud_integrations.ports.store import AddRevocation, ClosePending, DelayRevocation, EraseIntegration
 from cloud_integrations.ports.wiring import Wiring
 
 from .applications import granting_client
 from .list_integrations import known_tenant, load
 from .recording import recorded, resource_of
-from .revoking import Kind, ends_grant, revoke_token
-from .sealing import active_key, forget_key, open_field, seal
+from .revoking import ENDS_GRANT, Attempt, Kind, Source, choose, new_entries, revoke_now
+from .sealing import active_key, forget_key, open_field
 
-REVOCATION_TABLE = "ci_revocation"
 _TRIES = 5
+_MOST_EARLIER = 100
+_UNSUPPORTED = Attempt(fate=TokenFate.UNSUPPORTED)
 
 
 @dataclass(slots=True, kw_only=True)
-class _Fates:
-    refresh: TokenFate = TokenFate.SKIPPED
-    access: TokenFate = TokenFate.SKIPPED
-    access_goes_along: bool = False
-    """One revocation is to end both."""
-    to_revoke: list[tuple[Kind, Secret, Revocation]] = field(default_factory=list)
+class _Plan:
+    """What becomes of each token, and which are to be revoked."""
+
+    attempts: dict[Kind, Attempt] = field(default_factory=dict)
+    """By kind; left out: never held."""
+    client: Client | None = None
+    to_revoke: list[tuple[Revocation, Secret]] = field(default_factory=list)
+    go_along: list[Kind] = field(default_factory=list)
+
+    def of(self, kind: Kind) -> Attempt:
+        return self.attempts.get(kind, Attempt(fate=TokenFate.SKIPPED))
 
 
 async def disconnect(wiring: Wiring, tenant: str, integration_id: UUID, /, *, caller: Caller) -> Removal:
@@ -54,15 +59,16 @@ async def disconnect(wiring: Wiring, tenant: str, integration_id: UUID, /, *, ca
     tenant_id = await known_tenant(wiring, tenant)
     for _ in range(_TRIES):
         held = await load(wiring, tenant_id, integration_id)
-        client = _client(wiring, held)
-        fates = await _plan(wiring, held, client)
+        plan = await _plan(wiring, held)
+        earlier = await wiring.store.list_revocations(tenant_id, provider_id=held.facts.provider_id, limit=_MOST_EARLIER)
         try:
             await wiring.store.apply(
                 # What seals comes first: everybody locks the key before the rows.
-                *(AddRevocation(revocation=entry) for _, _, entry in fates.to_revoke),
+                *(AddRevocation(revocation=entry) for entry, _ in plan.to_revoke),
                 EraseIntegration(tenant_id=tenant_id, integration_id=held.facts.id, expected_generation=held.credential.generation),
                 ClosePending(tenant_id=tenant_id, provider_id=held.facts.provider_id),
-                recorded(wiring, tenant_id, caller, "integration.removed", resource_of(integration_id)),
+                *_released(wiring, earlier),
+                recorded(wiring, tenant_id, caller, "integration.removed", resource_of(integration_id), earlier=str(len(earlier))),
             )
         except StaleWriteError:
             # A refresh wrote a newer credential: that one is to be revoked.
@@ -74,17 +80,34 @@ async def disconnect(wiring: Wiring, tenant: str, integration_id: UUID, /, *, ca
     else:
         raise StorageUnavailableError("the integration kept changing")
     wiring.tokens.drop(tenant_id)
-    if client is not None:
-        await _revoke_now(wiring, client, fates, caller)
+    if plan.client is not None:
+        tried = await revoke_now(wiring, plan.client, plan.to_revoke, caller)
+        # What goes along has ended with the first, or lives on with it.
+        along = [Attempt(fate=TokenFate.SKIPPED) if first.fate is TokenFate.REVOKED else first for first in tried.values()][:1]
+        plan.attempts |= {**tried, **{kind: first for kind in plan.go_along for first in along}}
     wiring.observer.tell(Fact(name="integration.removed", facts={"integration": str(integration_id)}))
+    refresh, access = plan.of("refresh"), plan.of("access")
     return Removal(
-        integration_id=held.facts.id, refresh_token=fates.refresh, access_token=fates.access, manual_url=_manual_url(wiring, held, fates)
+        integration_id=held.facts.id,
+        refresh_token=refresh.fate,
+        access_token=access.fate,
+        refresh_reason=refresh.reason if refresh.fate is TokenFate.SKIPPED else None,
+        access_reason=access.reason if access.fate is TokenFate.SKIPPED else None,
+        waiting=len(earlier),
+        manual_url=_manual_url(wiring, held, {refresh.fate, access.fate}),
     )
 
 
+def _released(wiring: Wiring, earlier: Sequence[Revocation]) -> list[DelayRevocation]:
+    """Let a worker look now at what waited for this integration to go."""
+    return [
+        DelayRevocation(tenant_id=entry.tenant_id, revocation_id=entry.id, next_attempt_at=wiring.clock.now(), error=ENDS_GRANT)
+        for entry in earlier
+        if entry.last_error == ENDS_GRANT
+    ]
+
+
 def _client(wiring: Wiring, held: StoredIntegration) -> Client | None:
-    if held.facts.auth_type is not AuthType.OAUTH2:
-        return None
     try:
         return granting_client(wiring, held.facts)
     except AppMisconfiguredError:
@@ -92,91 +115,49 @@ def _client(wiring: Wiring, held: StoredIntegration) -> Client | None:
         return None
 
 
-async def _plan(wiring: Wiring, held: StoredIntegration, client: Client | None) -> _Fates:
-    """Open what is held and put it, sealed anew, on the list of tokens to revoke; refresh token first (RFC 7009 §2.1)."""
-    fates = _Fates()
+async def _plan(wiring: Wiring, held: StoredIntegration) -> _Plan:
+    """Open what is held and put it, sealed anew, on the list of tokens to revoke."""
+    plan = _Plan()
     if held.facts.auth_type is not AuthType.OAUTH2:
-        return fates
+        return plan
+    tokens = await _open_tokens(wiring, held, plan)
+    plan.client = _client(wiring, held)
+    if plan.client is None:
+        plan.attempts |= dict.fromkeys((kind for kind, _ in tokens), _UNSUPPORTED)
+        return plan
+    choice = choose(plan.client, tokens)
+    plan.attempts |= dict.fromkeys(choice.unsupported, _UNSUPPORTED)
+    if not choice.tokens:
+        return plan
+    try:
+        key = await active_key(wiring, held.facts.tenant_id)
+    except (DecryptError, KeyringError):
+        # Without the key that seals now nothing can be kept for the outbox, and it must not keep the row alive.
+        plan.attempts |= dict.fromkeys((*(kind for kind, _ in choice.tokens), *choice.go_along), _UNSUPPORTED)
+        return plan
+    entries = new_entries(wiring, key, Source.of_stored(plan.client, held), choice.tokens)
+    plan.to_revoke = [(entry, token) for entry, (_, token) in zip(entries, choice.tokens, strict=True)]
+    plan.go_along = choice.go_along
+    return plan
+
+
+async def _open_tokens(wiring: Wiring, held: StoredIntegration, plan: _Plan) -> list[tuple[Kind, Secret]]:
+    tokens: list[tuple[Kind, Secret]] = []
     held_kinds: list[tuple[Kind, str]] = [("refresh", "refresh_token"), ("access", "access_token")]
     for kind, name in held_kinds:
         try:
             token = await open_field(wiring, held, name)
         except (DecryptError, KeyringError):
             # It cannot be revoked by us (its tenant may have taken our permission away), and it must not keep the row alive.
-            setattr(fates, kind, TokenFate.UNSUPPORTED)
+            plan.attempts[kind] = _UNSUPPORTED
             continue
-        if token is None:
-            continue
-        if client is None or dialect_of(client.provider).build_revoke(client, token=token, kind=kind) is None:
-            setattr(fates, kind, TokenFate.UNSUPPORTED)
-            continue
-        if fates.to_revoke and ends_grant(client):
-            # The first revocation ends this token too.
-            fates.access_goes_along = True
-            continue
-        try:
-            entry = await _entry(wiring, held, kind, token)
-        except (DecryptError, KeyringError):
-            # The same for the key that seals now: without it, nothing can be kept for the outbox.
-            setattr(fates, kind, TokenFate.UNSUPPORTED)
-            continue
-        setattr(fates, kind, TokenFate.FAILED)
-        fates.to_revoke.append((kind, token, entry))
-    return fates
+        if token is not None:
+            tokens.append((kind, token))
+    return tokens
 
 
-async def _entry(wiring: Wiring, held: StoredIntegration, kind: Kind, token: Secret) -> Revocation:
-    now = wiring.clock.now()
-    entry_id = uuid7(now, wiring.entropy.bytes(10))
-    key = await active_key(wiring, held.facts.tenant_id)
-    return Revocation(
-        id=entry_id,
-        tenant_id=held.facts.tenant_id,
-        integration_id=held.facts.id,
-        provider_id=held.facts.provider_id,
-        method_id=held.facts.method_id,
-        context_id=held.facts.context_id,
-        kind=kind,
-        sealed_token=seal(wiring, key, token, table=REVOCATION_TABLE, row=str(entry_id), field="token"),
-        key_id=key.key_id,
-        variables=held.facts.variables,
-        # Ours to try first; a worker takes over if this process does not come back.
-        next_attempt_at=now + wiring.settings.lease,
-        created_at=now,
-    )
-
-
-async def _revoke_now(wiring: Wiring, client: Client, fates: _Fates, caller: Caller) -> None:
-    for kind, token, entry in fates.to_revoke:
-        attempt = await revoke_token(wiring, client, token, kind)
-        setattr(fates, kind, attempt.fate)
-        resource = resource_of(entry.integration_id)
-        if attempt.fate is TokenFate.FAILED:
-            reason = attempt.error
-            record = recorded(
-                wiring, entry.tenant_id, caller, "token.revoked", resource, outcome=Outcome.FAILURE, reason=reason, token=kind
-            )
-            wiring.observer.tell(Fact(name="revocation.delayed", facts={"integration": str(entry.integration_id), "token": kind}))
-            changes: tuple[FinishRevocation | DelayRevocation, ...] = ()
-            if attempt.retry_after is not None and attempt.retry_after > wiring.settings.lease:
-                later = wiring.clock.now() + attempt.retry_after
-                changes = (
-                    DelayRevocation(tenant_id=entry.tenant_id, revocation_id=entry.id, next_attempt_at=later, error=reason or "failed"),
-                )
-        else:
-            record = recorded(wiring, entry.tenant_id, caller, "token.revoked", resource, token=kind)
-            changes = (FinishRevocation(tenant_id=entry.tenant_id, revocation_id=entry.id),)
-        try:
-            await wiring.store.apply(*changes, record)
-        except StorageUnavailableError:
-            # The entry is still in the outbox: it will be revoked, and recorded, once more.
-            wiring.observer.tell(Fact(name="revocation.delayed", facts={"integration": str(entry.integration_id), "token": kind}))
-    if fates.access_goes_along and fates.refresh is TokenFate.FAILED:
-        fates.access = TokenFate.FAILED
-
-
-def _manual_url(wiring: Wiring, held: StoredIntegration, fates: _Fates) -> str | None:
-    if TokenFate.UNSUPPORTED not in {fates.refresh, fates.access} and held.facts.auth_type is AuthType.OAUTH2:
+def _manual_url(wiring: Wiring, held: StoredIntegration, fates: set[TokenFate]) -> str | None:
+    if TokenFate.UNSUPPORTED not in fates and held.facts.auth_type is AuthType.OAUTH2:
         return None
     try:
         method = wiring.providers.require(held.facts.provider_id).method_named(held.facts.method_id)

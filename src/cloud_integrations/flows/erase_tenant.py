@@ -16,9 +16,10 @@ from cloud_integrations.ports.observer import Fact
 from cloud_integrations.ports.store import EraseTenant
 from cloud_integrations.ports.wiring import Wiring
 
-from .disconnect import REVOCATION_TABLE, disconnect
+from .disconnect import disconnect
 from .list_integrations import known_tenant
 from .recording import recorded
+from .retry_revocations import retry
 from .sealing import forget_keys, fresh_time
 
 _TRIES = 5
@@ -28,15 +29,20 @@ _ALL = 1_000_000
 async def erase_tenant(wiring: Wiring, tenant: str, /, *, caller: Caller) -> Erasure:
     """Remove and revoke every integration of the tenant, then overwrite its data keys.
 
-    Tokens that a provider would not take back now are given up: the key that could open them is gone, and the receipt counts them.
+    What waits in the outbox is tried once more.  Tokens that a provider would not take back now are given up: the key that could
+    open them is gone, and the receipt counts them.
     Doing it again is no error: the receipt names every data key of the tenant that was ever destroyed, so none is lost with a process
     that ends before it could keep its own.
     """
     tenant_id = await known_tenant(wiring, tenant)
-    given_up = await _waiting(wiring, tenant_id)
+    earlier = await wiring.store.list_revocations(tenant_id, limit=_ALL)
     removed: list[Removal] = []
+    outbox: Counter[str] = Counter()
     for _ in range(_TRIES):
         removed += await _disconnect_all(wiring, tenant_id, caller)
+        # Some of them waited for these integrations to go.
+        outbox.update([await retry(wiring, entry, caller) for entry in earlier])
+        earlier = ()
         keys = await wiring.store.list_keys(tenant_id=tenant_id, limit=_ALL)
         now = wiring.clock.now()
         try:
@@ -56,14 +62,16 @@ async def erase_tenant(wiring: Wiring, tenant: str, /, *, caller: Caller) -> Era
     head = await wiring.store.find_audit_head(tenant_id)
     assert head is not None  # noqa: S101  # the erasure itself stands there
     fates = Counter(fate for removal in removed for fate in (removal.refresh_token, removal.access_token))
+    reasons = [reason for removal in removed for reason in (removal.refresh_reason, removal.access_reason) if reason is not None]
     memory = max(wiring.settings.token_cache, fresh_time(wiring) + wiring.settings.data_key_grace)
     return Erasure(
         tenant_id=tenant_id,
         erased_at=now,
         effective_at=now + max(memory, timedelta()),
         integrations=len(removed),
-        revoked=fates[TokenFate.REVOKED],
-        not_revoked=given_up + fates[TokenFate.FAILED] + fates[TokenFate.UNSUPPORTED],
+        revoked=fates[TokenFate.REVOKED] + outbox["revoked"],
+        left_alone=fates[TokenFate.SHARED] + len(reasons) + outbox["kept"],
+        not_revoked=outbox["delayed"] + outbox["abandoned"] + fates[TokenFate.FAILED] + fates[TokenFate.UNSUPPORTED],
         key_ids=await wiring.store.list_destroyed_keys(tenant_id),
         audit_seq=head.seq,
         audit_hash=head.hash,
@@ -75,13 +83,6 @@ async def find_returned(wiring: Wiring, tenant: str, key_ids: Collection[UUID], 
     tenant_id = await known_tenant(wiring, tenant)
     living = {key.key_id for key in await wiring.store.list_keys(tenant_id=tenant_id, limit=_ALL)}
     return tuple(key_id for key_id in key_ids if key_id in living)
-
-
-async def _waiting(wiring: Wiring, tenant_id: TenantId) -> int:
-    """Count what the outbox still holds from before."""
-    keys = await wiring.store.list_keys(tenant_id=tenant_id, limit=_ALL)
-    rows = await wiring.store.list_sealed([(tenant_id, key.key_id) for key in keys], limit=_ALL)
-    return sum(row.table == REVOCATION_TABLE for row in rows)
 
 
 async def _disconnect_all(wiring: Wiring, tenant_id: TenantId, caller: Caller) -> list[Removal]:

@@ -26,7 +26,7 @@ from .applications import client_of, operator_variables, require_usable
 from .checking import check_credential, identify
 from .list_integrations import known_tenant
 from .recording import recorded, resource_of
-from .sealing import apply_sealed, seal_api_key, seal_grant
+from .sealing import apply_sealed, index_key, is_shared, seal_api_key, seal_grant
 
 _LONGEST_TOKEN = 16_384
 
@@ -55,11 +55,11 @@ class _Taken:
             return name_inputs(self.method, key=self.held.key, secret=self.held.secret)
         return {"access_token": self.held.access_token}
 
-    def sealed(self, wiring: Wiring, key: DataKey) -> SealedCredential:
+    def sealed(self, wiring: Wiring, key: DataKey, index: DataKey, facts: Integration) -> SealedCredential:
         """Seal it in its first generation."""
         if isinstance(self.held, ApiKey):
-            return seal_api_key(wiring, key, self.facts.id, self.held, generation=1)
-        return seal_grant(wiring, key, self.facts.id, self.held, generation=1)
+            return seal_api_key(wiring, key, facts.id, self.held, generation=1)
+        return seal_grant(wiring, key, index, facts, self.held, generation=1)
 
 
 async def import_credential(
@@ -84,6 +84,8 @@ async def import_credential(
         return taken.facts
     owner = await identify(wiring, tenant_id, taken.method, account or AccountFacts(), taken.secret)
     facts = replace(taken.facts, account=owner)
+    index = await index_key(wiring)
+    shared = isinstance(taken.held, Grant) and await is_shared(wiring, index, facts, taken.held)
     record = recorded(
         wiring,
         tenant_id,
@@ -92,11 +94,17 @@ async def import_credential(
         resource_of(facts.id),
         provider=provider.id,
         verified=str(account is not None).lower(),
+        shared=str(shared).lower(),
     )
     await apply_sealed(
-        wiring, tenant_id, lambda key: (AddIntegration(facts=facts, credential=taken.sealed(wiring, key), due_at=taken.due), record)
+        wiring,
+        tenant_id,
+        lambda key: (AddIntegration(facts=facts, credential=taken.sealed(wiring, key, index, facts), due_at=taken.due), record),
     )
-    wiring.observer.tell(Fact(name="integration.connected", facts={"integration": str(facts.id), "provider": provider.id}))
+    about = {"integration": str(facts.id), "provider": provider.id}
+    wiring.observer.tell(Fact(name="integration.connected", facts=about))
+    if shared:
+        wiring.observer.tell(Fact(name="credential.shared", facts=about))
     return facts
 
 

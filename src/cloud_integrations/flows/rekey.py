@@ -31,7 +31,7 @@ from cloud_integrations.ports.wiring import Wiring
 
 from .list_integrations import known_tenant
 from .recording import recorded
-from .sealing import active_key, forget_key, forget_keys, keep_key, key_of, new_key, reseal_row
+from .sealing import INDEX_SCOPE, active_key, forget_key, forget_keys, keep_key, key_of, new_key, reseal_row
 
 _KEYS_PER_PAGE = 200
 _KEYS_PER_BATCH = 200
@@ -81,7 +81,8 @@ async def rotate_keys(
     before = now if created_before is None else min(created_before, now)
 
     async def rotate(key: WrappedKey) -> bool:
-        if key.state is not KeyState.ACTIVE or key.created_at >= before:
+        # What the index key has named would be found no more.
+        if key.tenant_id == INDEX_SCOPE or key.state is not KeyState.ACTIVE or key.created_at >= before:
             return False
         owner = TenantId(key.tenant_id)
         made = await new_key(wiring, owner, version=await wiring.store.last_key_version(owner) + 1)

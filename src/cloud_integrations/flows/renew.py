@@ -53,8 +53,8 @@ from cloud_integrations.ports.wiring import Wiring
 
 from .applications import granting_client, redirect_uri_of
 from .recording import recorded, resource_of
-from .revoking import revoke_unsaved
-from .sealing import active_key, forget_key, open_field, seal_grant
+from .revoking import Source, give_back, tokens_of
+from .sealing import active_key, forget_key, index_key, open_field, seal_grant
 
 _SEND_RESERVE = timedelta(seconds=5)
 _BACKOFF_CAP = timedelta(minutes=5)
@@ -219,6 +219,7 @@ async def _begin(wiring: Wiring, held: StoredIntegration, wish: _Wish) -> _Attem
     request = dialect_of(client.provider).build_refresh(client, refresh_token=refresh_token, redirect_uri=redirect_uri_of(wiring, client))
     # REF-14: everything that sealing the new tokens needs is fetched before the request leaves.
     await active_key(wiring, held.facts.tenant_id)
+    await index_key(wiring)
     attempt_id = uuid7(wiring.clock.now(), wiring.entropy.bytes(10)).hex
     delay = takeover_delay(held, behaviour, now=wiring.clock.now(), lease=lease, access_is_dead=wish.access_is_dead)
     leased = await _take_lease(wiring, held, wish, attempt_id=attempt_id, length=lease, takeover_delay=delay)
@@ -436,7 +437,7 @@ async def _save(wiring: Wiring, attempt: _Attempt, grant: Grant) -> StoredIntegr
                 break
             assert found is not None  # noqa: S101  # `_written_by_others` has looked
             held = found
-        except (IntegrationNotFoundError, IntegrationInactiveError, ReconnectRequiredError):
+        except (IntegrationNotFoundError, ReconnectRequiredError):
             raise
         except Exception:
             # The tokens are known to nobody else: whatever keeps them from being stored, they wait here until it is over.
@@ -448,6 +449,8 @@ async def _save(wiring: Wiring, attempt: _Attempt, grant: Grant) -> StoredIntegr
     wiring.tokens.drop(attempt.tenant_id)
     wiring.observer.tell(Fact(name="credential.refreshed", facts={"integration": str(attempt.integration_id)}))
     _forecast(wiring, written)
+    if written.facts.state is State.DISABLED:
+        raise IntegrationInactiveError(integration_id=str(attempt.integration_id))
     return written
 
 
@@ -464,19 +467,13 @@ def _forecast(wiring: Wiring, held: StoredIntegration) -> None:
 async def _written_by_others(wiring: Wiring, attempt: _Attempt, found: StoredIntegration | None, grant: Grant) -> StoredIntegration | None:
     """Return the row if a newer word than ours stands in it (or our own, whose commit's answer was lost); None to write again.
 
-    Where the user was faster, the tokens that came too late are given back to the provider.
+    Where the user has removed or reconnected it, the tokens that came too late are given back to the provider.
     """
     ours = found is not None and found.marks.writer_lease == attempt.lease and await _is_ours(wiring, found, grant)
-    if found is None or found.facts.state is State.DISABLED:
-        # What was stored before somebody switched it off is what works when it is switched on again.
-        if not ours:
-            await revoke_unsaved(wiring, attempt.client, grant)
-            await _record_outcome(
-                wiring, attempt.held.facts, attempt.caller, attempt.attempt_id, Outcome.FAILURE, reason="closed_meanwhile"
-            )
-        if found is None:
-            raise IntegrationNotFoundError
-        raise IntegrationInactiveError(integration_id=str(attempt.integration_id))
+    if found is None:
+        await _give_back(wiring, attempt, grant)
+        await _record_outcome(wiring, attempt.held.facts, attempt.caller, attempt.attempt_id, Outcome.FAILURE, reason="closed_meanwhile")
+        raise IntegrationNotFoundError
     if found.marks.writer_lease < attempt.lease:
         if found.facts.state is not State.NEEDS_REAUTH or attempt.takes_back or found.marks.attempt_id == attempt.attempt_id:
             return None
@@ -485,9 +482,13 @@ async def _written_by_others(wiring: Wiring, attempt: _Attempt, found: StoredInt
         raise ReconnectRequiredError(integration_id=str(attempt.integration_id), reason=found.facts.reason or "revoked")
     if not ours:
         if found.marks.lease_owner == RECONNECT_OWNER:
-            await revoke_unsaved(wiring, attempt.client, grant)
+            await _give_back(wiring, attempt, grant)
         await _record_outcome(wiring, attempt.held.facts, attempt.caller, attempt.attempt_id, Outcome.FAILURE, reason="superseded")
     return found
+
+
+async def _give_back(wiring: Wiring, attempt: _Attempt, grant: Grant) -> None:
+    await give_back(wiring, Source.of_stored(attempt.client, attempt.held), tokens_of(grant), caller=attempt.caller)
 
 
 async def _is_ours(wiring: Wiring, found: StoredIntegration, grant: Grant) -> bool:
@@ -507,13 +508,14 @@ async def _write(wiring: Wiring, attempt: _Attempt, held: StoredIntegration, gra
     # RFC 6749 §6: without a new refresh token the held one stays good, which may be another than we sent.
     kept = await open_field(wiring, held, "refresh_token") if moved else attempt.refresh_token
     data_key = await active_key(wiring, attempt.tenant_id)
-    credential = seal_grant(wiring, data_key, attempt.integration_id, grant, generation=generation, kept=kept)
     scopes = held.facts.scopes if grant.scopes is None else grant.scopes
+    # Switched off meanwhile: what came is what works when it is switched on again.
+    is_off = held.facts.state is State.DISABLED
     facts = replace(
         held.facts,
-        state=State.ACTIVE,
-        state_since=held.facts.state_since if held.facts.state is State.ACTIVE else now,
-        reason=None,
+        state=State.DISABLED if is_off else State.ACTIVE,
+        state_since=held.facts.state_since if is_off or held.facts.state is State.ACTIVE else now,
+        reason=held.facts.reason if is_off else None,
         updated_at=now,
         scopes=scopes,
         missing_scopes=attempt.client.method.scopes.missing(requested=held.facts.requested_scopes, granted=scopes),
@@ -527,6 +529,7 @@ async def _write(wiring: Wiring, attempt: _Attempt, held: StoredIntegration, gra
         ),
         variables={**held.facts.variables, **grant.variables},
     )
+    credential = seal_grant(wiring, data_key, await index_key(wiring), facts, grant, generation=generation, kept=kept)
     due = due_at(expires_at=grant.expires_at, now=now, chance=wiring.entropy.fraction(), idle=attempt.behaviour.idle)
     try:
         await wiring.store.apply(

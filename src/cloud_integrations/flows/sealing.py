@@ -12,8 +12,8 @@ from uuid import UUID
 
 from cloud_integrations.domain.credential import ApiKey, Grant
 from cloud_integrations.domain.envelope import SUITE_AES_256_GCM, DataKey, KeyState, SealingContext, WrappedKey
-from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
-from cloud_integrations.domain.integration import SealedCredential, StoredIntegration
+from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId, uuid7
+from cloud_integrations.domain.integration import Integration, SealedCredential, StoredIntegration
 from cloud_integrations.domain.rekeying import SealedRow
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
@@ -28,6 +28,9 @@ from cloud_integrations.ports.store import AddKey, Change
 from cloud_integrations.ports.wiring import Wiring
 
 INTEGRATION_TABLE: Final = "ci_integration"
+INDEX_SCOPE: Final = TenantId("index key")
+"""Owns the key of fingerprints, which is wrapped like a data key.  It has a space, so it is no tenant's id."""
+_FINGERPRINT_LENGTH: Final = 16
 _TRIES: Final = 5
 _FRESH: Final = timedelta(seconds=60)
 _FRESH_FROM_A_SERVICE: Final = timedelta(seconds=300)
@@ -57,6 +60,26 @@ async def active_key(wiring: Wiring, tenant_id: TenantId, /) -> DataKey:
     if key_id is not None and (key := _fresh(wiring, (tenant_id, key_id))) is not None:
         return key
     return await wiring.flights.share(("active key", tenant_id), lambda: _load_active(wiring, tenant_id))
+
+
+async def index_key(wiring: Wiring, /) -> DataKey:
+    """Return the key of fingerprints: one for all tenants, never replaced, and used for nothing else.
+
+    Raises `KeyServiceUnavailableError` or `KeyringError`.
+    """
+    return await active_key(wiring, INDEX_SCOPE)
+
+
+def token_fingerprint(index: DataKey, provider_id: ProviderId, token: Secret, /) -> bytes:
+    """Name a token of a provider, the same for every tenant that holds it."""
+    return _named(index, b"token", provider_id.bytes, token.reveal().encode())
+
+
+def account_fingerprint(index: DataKey, facts: Integration, /) -> bytes | None:
+    """Name the account that granted, at the application that it granted to; None where nobody knows whose it is."""
+    if facts.account.account_id is None or facts.context_id is None:
+        return None
+    return _named(index, b"account", facts.provider_id.bytes, facts.context_id.bytes, facts.account.account_id.encode())
 
 
 async def apply_sealed(wiring: Wiring, tenant_id: TenantId, changes: Callable[[DataKey], Sequence[Change]], /) -> None:
@@ -112,11 +135,19 @@ async def open_sealed(
 
 
 def seal_grant(
-    wiring: Wiring, key: DataKey, integration_id: UUID, grant: Grant, /, *, generation: int, kept: Secret | None = None
+    wiring: Wiring, key: DataKey, index: DataKey, facts: Integration, grant: Grant, /, *, generation: int, kept: Secret | None = None
 ) -> SealedCredential:
-    """Seal a grant for its row; *kept* is the refresh token held before, which stays good when none came (RFC 6749 §6)."""
-    return _seal_parts(
-        wiring, key, integration_id, generation, {"access_token": grant.access_token, "refresh_token": grant.refresh_token or kept}
+    """Seal a grant for the row of *facts*, with its fingerprints.
+
+    *kept* is the refresh token held before, which stays good when none came (RFC 6749 §6).
+    """
+    access, refresh = grant.access_token, grant.refresh_token or kept
+    sealed = _seal_parts(wiring, key, facts.id, generation, {"access_token": access, "refresh_token": refresh})
+    return replace(
+        sealed,
+        access_fingerprint=token_fingerprint(index, facts.provider_id, access),
+        refresh_fingerprint=None if refresh is None else token_fingerprint(index, facts.provider_id, refresh),
+        account_fingerprint=account_fingerprint(index, facts),
     )
 
 
@@ -174,6 +205,21 @@ async def fingerprint(wiring: Wiring, tenant_id: TenantId, secret: Secret, /) ->
     """Name a key whose provider does not say whose it is: an HMAC under the tenant's data key, so no bare hash of a secret is kept."""
     key = await active_key(wiring, tenant_id)
     return "key:" + hmac.new(key.key, b"ci-fingerprint/1\x00" + secret.reveal().encode(), hashlib.sha256).hexdigest()[:24]
+
+
+async def is_shared(wiring: Wiring, index: DataKey, facts: Integration, grant: Grant, /) -> bool:
+    """Whether an integration of another tenant holds a token of *grant*."""
+    for token in (grant.access_token, grant.refresh_token):
+        if token is not None:
+            holders = await wiring.store.find_holders(facts.provider_id, token_fingerprint(index, facts.provider_id, token))
+            if any(tenant_id != facts.tenant_id for tenant_id, _ in holders):
+                return True
+    return False
+
+
+def _named(index: DataKey, *parts: bytes) -> bytes:
+    # Only the last part has a length of its own, so no two lists of parts are the same bytes.
+    return hmac.new(index.key, b"ci-index/1\x00" + b"\x00".join(parts), hashlib.sha256).digest()[:_FINGERPRINT_LENGTH]
 
 
 def _seal_parts(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
+from typing import Final
 
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.credential import Grant
@@ -12,14 +13,19 @@ from cloud_integrations.domain.envelope import DataKey
 from cloud_integrations.domain.freshness import due_at, reconnect_before
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId
 from cloud_integrations.domain.integration import AccountFacts, Integration, State, StoredIntegration
+from cloud_integrations.domain.pending import Connected
 from cloud_integrations.domain.provider import AuthType
+from cloud_integrations.domain.removal import Revocation
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     AppMisconfiguredError,
     CloudIntegrationsError,
+    DecryptError,
     GrantRefusedError,
     IntegrationExistsError,
     IntegrationNotFoundError,
+    KeyringError,
+    KeyServiceUnavailableError,
     ProviderUnavailableError,
     StaleWriteError,
     StorageUnavailableError,
@@ -29,15 +35,17 @@ from cloud_integrations.messages.dialect import dialect_of
 from cloud_integrations.messages.outcome import Granted, Misconfigured, Refused, Rejected
 from cloud_integrations.messages.prose import clean_prose
 from cloud_integrations.ports.observer import Fact
-from cloud_integrations.ports.store import AddIntegration, Change, ClosePending, ReplaceCredential
+from cloud_integrations.ports.store import AddIntegration, AddRevocation, Change, ClosePending, ReplaceCredential
 from cloud_integrations.ports.wiring import Wiring
 
+from .applications import granting_client
 from .checking import check_credential, is_other_account
 from .recording import recorded, resource_of
-from .revoking import revoke_unsaved
-from .sealing import active_key, apply_sealed, open_field, seal_grant
+from .revoking import ENDS_GRANT, Kind, Source, Tokens, choose, give_back, new_entries, revoke_now, tokens_of
+from .sealing import account_fingerprint, active_key, apply_sealed, index_key, is_shared, open_field, seal_grant
 
 _SAVE_TRIES = 5
+_KINDS: Final[tuple[Kind, ...]] = ("refresh", "access")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +64,8 @@ class NewGrant:
 
 async def connect(
     wiring: Wiring, wanted: NewGrant, /, *, code: Secret, redirect_uri: str, verifier: Secret | None, caller: Caller
-) -> tuple[Integration, bool]:
-    """Spend *code* and store what it gives; return the integration and whether another account answered.
+) -> Connected:
+    """Spend *code* and store what it gives.
 
     To be called inside `flights.shield`: once the code is on its way, nobody who leaves keeps the grant from being stored.
     """
@@ -73,6 +81,7 @@ async def _spend_code(wiring: Wiring, wanted: NewGrant, /, *, code: Secret, redi
     client = wanted.client
     # Fetched before the code is spent: a keyring that fails now must not cost the grant.
     await active_key(wiring, wanted.tenant_id)
+    await index_key(wiring)
     dialect = dialect_of(client.provider)
     request = dialect.build_exchange(client, code=code, redirect_uri=redirect_uri, verifier=verifier)
     response = await wiring.transport.send(request, deadline=wiring.settings.deadline)
@@ -95,35 +104,35 @@ async def _spend_code(wiring: Wiring, wanted: NewGrant, /, *, code: Secret, redi
             )
 
 
-async def _store_grant(wiring: Wiring, wanted: NewGrant, grant: Grant, /, *, caller: Caller) -> tuple[Integration, bool]:
-    """Seal and store *grant*; return the integration and whether another account answered.
+async def _store_grant(wiring: Wiring, wanted: NewGrant, grant: Grant, /, *, caller: Caller) -> Connected:
+    """Seal and store *grant*, and revoke what it replaced.
 
     A grant that cannot be stored is given back to the provider, so that none is left behind there.
     Raises `IntegrationExistsError`, `GrantRefusedError` or `StorageUnavailableError`.
     """
-    held = wanted.reconnects
+    held, account = wanted.reconnects, AccountFacts()
     try:
         account = await _account(wiring, wanted, grant)
         changed = _is_changed(wiring, held, account)
-        facts = await _save(wiring, wanted, grant, account, changed=changed, caller=caller)
-    except CloudIntegrationsError:
-        await revoke_unsaved(wiring, wanted.client, grant)
-        raise
+        saved = await _save(wiring, wanted, grant, account, changed=changed, caller=caller)
     except GeneratorExit:
         # Nobody runs this any more, so nothing can be awaited.
         raise
     except BaseException:
-        # The work itself was interrupted, or a port has a mistake: it may have been after the commit.
-        if not await _is_stored(wiring, wanted, grant):
-            await revoke_unsaved(wiring, wanted.client, grant)
+        # An interruption of the work itself, or a mistake in a port, may have come after the commit: what is stored is not given back.
+        await give_back(wiring, await _source(wiring, wanted, grant, account), tokens_of(grant), caller=caller)
         raise
     wiring.tokens.drop(wanted.tenant_id)
     name = "integration.connected" if held is None else "integration.reconnected"
-    about = {"integration": str(facts.id), "provider": wanted.client.provider.id}
+    about = {"integration": str(saved.facts.id), "provider": wanted.client.provider.id}
     wiring.observer.tell(Fact(name=name, facts=about))
     if changed:
         wiring.observer.tell(Fact(name="integration.account_changed", facts=about))
-    return facts, changed
+    if saved.shared:
+        wiring.observer.tell(Fact(name="credential.shared", facts=about))
+    if saved.replaced is not None:
+        await revoke_now(wiring, saved.replaced.client, saved.to_revoke, caller)
+    return Connected(integration=saved.facts, account_changed=changed, shared=saved.shared)
 
 
 def _is_changed(wiring: Wiring, held: StoredIntegration | None, account: AccountFacts) -> bool:
@@ -134,9 +143,15 @@ def _is_changed(wiring: Wiring, held: StoredIntegration | None, account: Account
     return changed
 
 
-async def _is_stored(wiring: Wiring, wanted: NewGrant, grant: Grant) -> bool:
-    found = await wiring.store.find_integration(wanted.tenant_id, wanted.integration_id)
-    return found is not None and await open_field(wiring, found, "access_token") == grant.access_token
+async def _source(wiring: Wiring, wanted: NewGrant, grant: Grant, account: AccountFacts) -> Source:
+    facts = _facts(wanted, grant, account, wiring)
+    try:
+        named = account_fingerprint(await index_key(wiring), facts)
+    except CloudIntegrationsError:
+        named = None
+    return Source(
+        tenant_id=facts.tenant_id, integration_id=facts.id, client=wanted.client, variables=facts.variables, account_fingerprint=named
+    )
 
 
 async def _account(wiring: Wiring, wanted: NewGrant, grant: Grant) -> AccountFacts:
@@ -152,30 +167,33 @@ async def _account(wiring: Wiring, wanted: NewGrant, grant: Grant) -> AccountFac
     return result.account if result is not None and result.accepted else AccountFacts()
 
 
-async def _save(wiring: Wiring, wanted: NewGrant, grant: Grant, account: AccountFacts, *, changed: bool, caller: Caller) -> Integration:
-    facts = _facts(wanted, grant, account, wiring)
-    due = _due_at(wiring, wanted, grant, facts)
-    action = "integration.connected" if wanted.reconnects is None else "integration.reconnected"
-    record = recorded(
-        wiring,
-        wanted.tenant_id,
-        caller,
-        action,
-        resource_of(wanted.integration_id),
-        provider=wanted.client.provider.id,
-        bound=str(wanted.bound).lower(),
-        account_changed=str(changed).lower(),
-    )
-    closing = ClosePending(tenant_id=wanted.tenant_id, provider_id=facts.provider_id)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Saved:
+    """What was stored, and what that made unneeded."""
 
-    def changes(held: StoredIntegration | None, key: DataKey) -> tuple[Change, ...]:
-        return _stored(wiring, key, facts, grant, held=held, due=due), closing, record
+    facts: Integration
+    shared: bool = False
+    replaced: Source | None = None
+    to_revoke: Sequence[tuple[Revocation, Secret]] = ()
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Replaced:
+    """The tokens that a new grant takes the place of."""
+
+    source: Source | None = None
+    tokens: Tokens = ()
+    said: str = "none"
+    """What the audit says of them: `outbox`, `none` (the same ones came again, or there were none), `unsupported`, `ends_grant` or
+    `does_not_open`."""
+
+
+async def _save(wiring: Wiring, wanted: NewGrant, grant: Grant, account: AccountFacts, *, changed: bool, caller: Caller) -> _Saved:
     held = wanted.reconnects
     # The code is spent, so a passing trouble of the store is worth a few tries before the grant is given up.
     for attempt in range(_SAVE_TRIES):
         try:
-            await apply_sealed(wiring, wanted.tenant_id, partial(changes, held))
+            return await _write(wiring, wanted, grant, account, held, changed=changed, caller=caller)
         except (StaleWriteError, IntegrationNotFoundError):
             # A refresh or another reconnect was faster; this consent is the newest word, unless the user closed the integration.
             held = await wiring.store.find_integration(wanted.tenant_id, wanted.integration_id)
@@ -186,23 +204,110 @@ async def _save(wiring: Wiring, wanted: NewGrant, grant: Grant, account: Account
             if found is None:
                 raise
             # An earlier try did commit, though its answer was lost.
-            return found.facts
+            return _Saved(facts=found.facts)
         except StorageUnavailableError:
             if attempt == _SAVE_TRIES - 1:
                 raise
             await wiring.pause.pause(0.1 * 2**attempt)
-        else:
-            return facts
     raise GrantRefusedError(reason="changed_meanwhile")
 
 
+async def _write(
+    wiring: Wiring,
+    wanted: NewGrant,
+    grant: Grant,
+    account: AccountFacts,
+    held: StoredIntegration | None,
+    *,
+    changed: bool,
+    caller: Caller,
+) -> _Saved:
+    """Store the grant, and in the same transaction put what it replaces into the outbox."""
+    index = await index_key(wiring)
+    kept = await _kept(wiring, wanted, grant, account, held)
+    facts = _facts(wanted, grant, account, wiring, kept_from=held if kept is not None else None)
+    grant = grant if kept is None else replace(grant, refresh_token=kept)
+    due = _due_at(wiring, wanted, grant, facts)
+    replaced = _Replaced() if held is None else await _replaced(wiring, held, grant, account)
+    shared = await is_shared(wiring, index, facts, grant)
+    record = recorded(
+        wiring,
+        wanted.tenant_id,
+        caller,
+        "integration.connected" if held is None else "integration.reconnected",
+        resource_of(wanted.integration_id),
+        provider=wanted.client.provider.id,
+        bound=str(wanted.bound).lower(),
+        account_changed=str(changed).lower(),
+        replaced=replaced.said,
+        shared=str(shared).lower(),
+    )
+    entries: list[Revocation] = []
+
+    def changes(key: DataKey) -> list[Change]:
+        entries[:] = [] if replaced.source is None else new_entries(wiring, key, replaced.source, replaced.tokens)
+        return [
+            *(AddRevocation(revocation=entry) for entry in entries),
+            _stored(wiring, key, index, facts, grant, held=held, due=due),
+            ClosePending(tenant_id=wanted.tenant_id, provider_id=facts.provider_id),
+            record,
+        ]
+
+    await apply_sealed(wiring, wanted.tenant_id, changes)
+    to_revoke = [(entry, token) for entry, (_, token) in zip(entries, replaced.tokens, strict=True)]
+    return _Saved(facts=facts, shared=shared, replaced=replaced.source, to_revoke=to_revoke)
+
+
+async def _kept(wiring: Wiring, wanted: NewGrant, grant: Grant, account: AccountFacts, held: StoredIntegration | None) -> Secret | None:
+    """Return the refresh token that stays: none came, and it is the same account that consents once more to the same application."""
+    if held is None or grant.refresh_token is not None or account.account_id is None:
+        return None
+    if account.account_id != held.facts.account.account_id or held.facts.context_id != wanted.client.context_id:
+        return None
+    try:
+        return await open_field(wiring, held, "refresh_token")
+    except (DecryptError, KeyringError, KeyServiceUnavailableError):
+        return None
+
+
+async def _replaced(wiring: Wiring, held: StoredIntegration, grant: Grant, account: AccountFacts) -> _Replaced:
+    """Say which tokens of *held* nobody needs once *grant* is stored, and whether they are to be revoked."""
+    try:
+        opened = [(kind, await open_field(wiring, held, f"{kind}_token")) for kind in _KINDS]
+    except (DecryptError, KeyringError, KeyServiceUnavailableError):
+        return _Replaced(said="does_not_open")
+    old = [(kind, token) for kind, token in opened if token is not None and token not in (grant.access_token, grant.refresh_token)]
+    if not old:
+        return _Replaced()
+    try:
+        client = granting_client(wiring, held.facts)
+    except AppMisconfiguredError:
+        return _Replaced(said="unsupported")
+    choice = choose(client, old)
+    if not choice.tokens:
+        return _Replaced(said="unsupported")
+    same = account.account_id is not None and account.account_id == held.facts.account.account_id
+    if same and client.method.revoke is not None and client.method.revoke.kills == "grant":
+        # What they belong to lives on, and ends with the integration.
+        return _Replaced(said=ENDS_GRANT)
+    return _Replaced(source=Source.of_stored(client, held), tokens=choice.tokens, said="outbox")
+
+
 def _stored(
-    wiring: Wiring, key: DataKey, facts: Integration, grant: Grant, /, *, held: StoredIntegration | None, due: datetime | None
+    wiring: Wiring,
+    key: DataKey,
+    index: DataKey,
+    facts: Integration,
+    grant: Grant,
+    /,
+    *,
+    held: StoredIntegration | None,
+    due: datetime | None,
 ) -> AddIntegration | ReplaceCredential:
     if held is None:
-        return AddIntegration(facts=facts, credential=seal_grant(wiring, key, facts.id, grant, generation=1), due_at=due)
+        return AddIntegration(facts=facts, credential=seal_grant(wiring, key, index, facts, grant, generation=1), due_at=due)
     generation = held.credential.generation
-    credential = seal_grant(wiring, key, facts.id, grant, generation=generation + 1)
+    credential = seal_grant(wiring, key, index, facts, grant, generation=generation + 1)
     return ReplaceCredential(facts=facts, credential=credential, expected_generation=generation, due_at=due)
 
 
@@ -213,7 +318,10 @@ def _due_at(wiring: Wiring, wanted: NewGrant, grant: Grant, facts: Integration) 
     return due_at(expires_at=grant.expires_at, now=facts.updated_at, chance=wiring.entropy.fraction(), idle=idle)
 
 
-def _facts(wanted: NewGrant, grant: Grant, account: AccountFacts, wiring: Wiring) -> Integration:
+def _facts(
+    wanted: NewGrant, grant: Grant, account: AccountFacts, wiring: Wiring, *, kept_from: StoredIntegration | None = None
+) -> Integration:
+    """Say what the integration is from now on; *kept_from*: the row whose refresh token stays, and ends when it did."""
     now = wiring.clock.now()
     client, held = wanted.client, wanted.reconnects
     granted = wanted.scopes if grant.scopes is None else grant.scopes
@@ -221,6 +329,8 @@ def _facts(wanted: NewGrant, grant: Grant, account: AccountFacts, wiring: Wiring
         reconnect_before(client.method.refresh_token, granted_at=now, now=now, told=grant.refresh_expires_at)
         if grant.refresh_token is not None
         else None
+        if kept_from is None
+        else kept_from.facts.reconnect_before
     )
     fresh = Integration(
         id=wanted.integration_id,

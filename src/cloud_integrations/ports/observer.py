@@ -14,8 +14,9 @@ class Fact:
     Names: `authorization.failed`, `integration.connected`, `integration.reconnected`, `integration.account_changed`,
     `integration.removed`, `credential.refreshed`, `credential.refresh_failed`,
     `credential.reconnect_required`, `credential.reconnect_soon`, `credential.unpersisted`, `revocation.delayed`,
-    `key_format.unusual`, `tenant.erased`.  Where a provider said why it refused, `error_description` repeats it: at most 512
-    printable characters without the secrets that were sent, for the operator alone.
+    `credential.shared` (another tenant holds the same token), `token.left_behind` (a token that came could neither be stored
+    nor given back), `key_format.unusual`, `tenant.erased`.  Where a provider said why it refused, `error_description` repeats
+    it: at most 512 printable characters without the secrets that were sent, for the operator alone.
     """
 
     name: str

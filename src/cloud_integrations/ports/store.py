@@ -461,8 +461,10 @@ class AsyncStore(Protocol):
         """Return how many tokens wait to be revoked."""
         ...
 
-    async def list_revocations(self, tenant_id: TenantId, provider_id: ProviderId, /, *, limit: int) -> tuple[Revocation, ...]:
-        """Return entries of the outbox for tokens of this tenant from this provider, due or not, the oldest first."""
+    async def list_revocations(
+        self, tenant_id: TenantId, /, *, provider_id: ProviderId | None = None, limit: int
+    ) -> tuple[Revocation, ...]:
+        """Return entries of the outbox for tokens of this tenant (from one provider), due or not, the oldest first."""
         ...
 
     async def find_holders(self, provider_id: ProviderId, fingerprint: bytes, /) -> tuple[tuple[TenantId, IntegrationId], ...]:
@@ -569,7 +571,7 @@ class Store(Protocol):
 
     def count_revocations(self) -> int: ...
 
-    def list_revocations(self, tenant_id: TenantId, provider_id: ProviderId, /, *, limit: int) -> tuple[Revocation, ...]: ...
+    def list_revocations(self, tenant_id: TenantId, /, *, provider_id: ProviderId | None = None, limit: int) -> tuple[Revocation, ...]: ...
 
     def find_holders(self, provider_id: ProviderId, fingerprint: bytes, /) -> tuple[tuple[TenantId, IntegrationId], ...]: ...
 

@@ -100,7 +100,8 @@ def _revoke(revoke: Revoke | None) -> str:
     if revoke.url is None:
         return f"by hand: {revoke.manual_url}"
     what = {"access": "the access token", "refresh": "the refresh token", "both": "either token"}[revoke.which]
-    return f"`{revoke.method}`, takes {what}" + (", ends the whole grant" if revoke.kills == "grant" else "")
+    ends = {"token": "ends that token", "grant": "ends the whole grant", None: "may end the whole grant"}[revoke.kills]
+    return f"`{revoke.method}`, takes {what}, {ends}"
 
 
 if __name__ == "__main__":

@@ -96,9 +96,10 @@ class SimulatedProvider:
     `slug` names it in the catalogue, its key-only twin being `<slug>_keys`.  `clock` decides what has
     expired (left out: a `FixedClock` of its own), `entropy` makes the tokens (left out: others every time).
     `rotation` and `reuse` say what becomes of refresh tokens, `grace` how long a spent one works under
-    `reuse="grace"`; with `ends_old_access`, renewing ends the older access tokens.  `auto_approve` answers
-    an authorization at once, without the consent page.  Without `require_pkce` an authorization may come without a
-    challenge, and its code is then spent without a verifier, as many providers still allow.
+    `reuse="grace"`; with `ends_old_access`, renewing ends the older access tokens.  `kills` says what a revocation ends:
+    the token and what came by the same consent, or everything that the account has granted.  `auto_approve` answers an
+    authorization at once, without the consent page.  Without `require_pkce` an authorization may come without a challenge, and
+    its code is then spent without a verifier, as many providers still allow.
 
     `account` is who is signed in at the provider; assign to it, and somebody else is.
     """
@@ -115,6 +116,7 @@ class SimulatedProvider:
         access_lifetime: timedelta = timedelta(hours=1),
         code_lifetime: timedelta = timedelta(minutes=1),
         ends_old_access: bool = False,
+        kills: Literal["token", "grant"] = "token",
         auto_approve: bool = False,
         require_pkce: bool = True,
         account: str = "acct-1",
@@ -128,6 +130,7 @@ class SimulatedProvider:
         self.access_lifetime = access_lifetime
         self.code_lifetime = code_lifetime
         self.ends_old_access = ends_old_access
+        self.kills: Literal["token", "grant"] = kills
         self.auto_approve = auto_approve
         self.require_pkce = require_pkce
         self.account = account
@@ -182,7 +185,7 @@ class SimulatedProvider:
                 replay_kills_family=self.reuse == "family",
                 ends_old_access=self.ends_old_access,
             ),
-            revoke=Revoke(url=f"{url}/revoke", kills="token"),
+            revoke=Revoke(url=f"{url}/revoke", kills=self.kills),
         )
         by_key = Method(id="key", kind="key", inputs=(Input(name="key", label="API key", patterns=("fake-key-.+",)),))
         return (
@@ -323,6 +326,15 @@ class SimulatedProvider:
         with self._lock:
             held = self._tokens.get(_digest(token))
             return held is not None and held.grant.alive
+
+    def living_grants(self) -> tuple[frozenset[str], ...]:
+        """Return, for each grant of which a token still works, the ids of the tokens that do."""
+        with self._lock:
+            found: dict[int, set[str]] = {}
+            for digest, held in self._tokens.items():
+                if self._accepts(held):
+                    found.setdefault(id(held.grant), set()).add(digest[:16])
+            return tuple(frozenset(ids) for ids in found.values())
 
     def is_newest(self, refresh_token: str | Secret, /) -> bool:
         """Say whether *refresh_token* is the last one that its grant was given."""
@@ -593,6 +605,9 @@ class SimulatedProvider:
             held.ended = True
             if held.kind == "refresh":
                 held.grant.alive = False
+            if self.kills == "grant":
+                for other in self._tokens.values():
+                    other.grant.alive &= other.grant.account != held.grant.account
         work.response = HttpResponse(status=200, headers={"cache-control": "no-store"})
         return None
 

@@ -1892,10 +1892,11 @@ class _Holders(_Contract):
 class _Outbox(_Contract):
     def test_what_waits_for_a_tenant_and_provider_is_listed_due_or_not_the_oldest_first(self, door: Door) -> None:
         later = a_revocation(created_at=START + SECOND, next_attempt_at=START + timedelta(days=1), account_fingerprint=None)
-        entries = [later, a_revocation(), a_revocation(GLOBEX), a_revocation(provider_id=ProviderId(uuid4()))]
+        entries = [later, a_revocation(), a_revocation(GLOBEX), a_revocation(provider_id=OTHER_PROVIDER, created_at=START + INSTANT)]
         door.apply(*[AddRevocation(revocation=entry) for entry in entries])
-        assert door.list_revocations(ACME, PROVIDER, limit=10) == (entries[1], later)
-        assert door.list_revocations(ACME, PROVIDER, limit=1) == (entries[1],)
+        assert door.list_revocations(ACME, provider_id=PROVIDER, limit=10) == (entries[1], later)
+        assert door.list_revocations(ACME, limit=10) == (entries[1], entries[3], later)
+        assert door.list_revocations(ACME, provider_id=PROVIDER, limit=1) == (entries[1],)
 
     def test_what_is_due_is_claimed_and_held(self, door: Door, clock: FixedClock) -> None:
         entry = a_revocation()

@@ -62,6 +62,7 @@ def connect(
         )
         connected = _finish(screen, manager, listener, begun, way)
         screen.note("connected")
+        _say_shared(screen, connected)
         show_integration(screen, manager, connected.integration)
 
 
@@ -96,7 +97,13 @@ def reconnect(
         begun = manager.begin_reconnect(tenant, integration.id, scopes=tuple(scopes), actor=wiring.cli_actor())
         connected = _finish(screen, manager, listener, begun, way)
         screen.note("reconnected" + (", and it is another account than before" if connected.account_changed else ""))
+        _say_shared(screen, connected)
         show_integration(screen, manager, connected.integration)
+
+
+def _say_shared(screen: Screen, connected: Connected, /) -> None:
+    if connected.shared:
+        screen.note("another tenant's integration holds the same token: deleting one of the two does not revoke it")
 
 
 @contextmanager

@@ -202,13 +202,16 @@ def removal_out(removal: Removal, /) -> dict[str, Any]:
         "integrationId": str(removal.integration_id),
         "refreshToken": removal.refresh_token.value,
         "accessToken": removal.access_token.value,
+        "refreshReason": removal.refresh_reason,
+        "accessReason": removal.access_reason,
+        "waiting": removal.waiting,
         "manualUrl": removal.manual_url,
     }
 
 
 def run_out(run: RevocationRun, /) -> dict[str, Any]:
     """Return what a round over the outbox did."""
-    return {"revoked": run.revoked, "delayed": run.delayed, "abandoned": run.abandoned, "waiting": run.waiting}
+    return {"revoked": run.revoked, "kept": run.kept, "delayed": run.delayed, "abandoned": run.abandoned, "waiting": run.waiting}
 
 
 def provider_out(summary: ProviderSummary, /) -> dict[str, Any]:

@@ -315,6 +315,7 @@ def _arrived(request: Request, connected: Connected) -> Response:
         paragraphs=(
             f"“{connected.integration.name}” is connected{f' as {account}' if account else ''}.",
             "This is another account than before." if connected.account_changed else "",
+            "Another customer holds the same token: removing one of the two does not revoke it." if connected.shared else "",
             "You can close this window.",
         ),
     )

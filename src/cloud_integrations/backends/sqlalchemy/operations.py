@@ -902,10 +902,11 @@ _DUE_REVOCATIONS = (
 )
 _LIST_REVOCATIONS = (
     select(*_REVOCATION, _r.next_attempt_at)
-    .where(_r.tenant_id == bindparam("if_tenant"), _r.provider_id == bindparam("if_provider"))
+    .where(_r.tenant_id == bindparam("if_tenant"))
     .order_by(_r.created_at, _r.revocation_id)
     .limit(bindparam("count"))
 )
+_LIST_REVOCATIONS_FROM_ONE = _LIST_REVOCATIONS.where(_r.provider_id == bindparam("if_provider"))
 _COUNT_REVOCATIONS = select(func.count()).select_from(schema.revocation)
 
 
@@ -926,9 +927,12 @@ def count_revocations(connection: Connection) -> int:
     return int(connection.execute(_COUNT_REVOCATIONS).scalar_one())
 
 
-def list_revocations(connection: Connection, tenant_id: TenantId, provider_id: ProviderId, *, limit: int) -> tuple[Revocation, ...]:
-    """Return entries of the outbox for tokens of this tenant from this provider, the oldest first."""
-    rows = connection.execute(_LIST_REVOCATIONS, {"if_tenant": tenant_id, "if_provider": provider_id, "count": limit})
+def list_revocations(connection: Connection, tenant_id: TenantId, *, provider_id: ProviderId | None, limit: int) -> tuple[Revocation, ...]:
+    """Return entries of the outbox for tokens of this tenant (from one provider), the oldest first."""
+    if provider_id is None:
+        rows = connection.execute(_LIST_REVOCATIONS, {"if_tenant": tenant_id, "count": limit})
+    else:
+        rows = connection.execute(_LIST_REVOCATIONS_FROM_ONE, {"if_tenant": tenant_id, "if_provider": provider_id, "count": limit})
     return tuple([_revocation(row, next_attempt=row.next_attempt_at) for row in rows])
 
 

@@ -150,9 +150,9 @@ class SqlAlchemyStore:
         """Return how many tokens wait to be revoked."""
         return self._engine.read(operations.count_revocations)
 
-    def list_revocations(self, tenant_id: TenantId, provider_id: ProviderId, /, *, limit: int) -> tuple[Revocation, ...]:
-        """Return entries of the outbox for tokens of this tenant from this provider, the oldest first."""
-        return self._engine.read(operations.list_revocations, tenant_id, provider_id, limit=limit)
+    def list_revocations(self, tenant_id: TenantId, /, *, provider_id: ProviderId | None = None, limit: int) -> tuple[Revocation, ...]:
+        """Return entries of the outbox for tokens of this tenant (from one provider), the oldest first."""
+        return self._engine.read(operations.list_revocations, tenant_id, provider_id=provider_id, limit=limit)
 
     def find_holders(self, provider_id: ProviderId, fingerprint: bytes, /) -> tuple[tuple[TenantId, IntegrationId], ...]:
         """Return which integrations have this fingerprint as that of a token or of their account."""
@@ -301,9 +301,11 @@ class AsyncSqlAlchemyStore:
         """Return how many tokens wait to be revoked."""
         return await self._engine.read(operations.count_revocations)
 
-    async def list_revocations(self, tenant_id: TenantId, provider_id: ProviderId, /, *, limit: int) -> tuple[Revocation, ...]:
-        """Return entries of the outbox for tokens of this tenant from this provider, the oldest first."""
-        return await self._engine.read(operations.list_revocations, tenant_id, provider_id, limit=limit)
+    async def list_revocations(
+        self, tenant_id: TenantId, /, *, provider_id: ProviderId | None = None, limit: int
+    ) -> tuple[Revocation, ...]:
+        """Return entries of the outbox for tokens of this tenant (from one provider), the oldest first."""
+        return await self._engine.read(operations.list_revocations, tenant_id, provider_id=provider_id, limit=limit)
 
     async def find_holders(self, provider_id: ProviderId, fingerprint: bytes, /) -> tuple[tuple[TenantId, IntegrationId], ...]:
         """Return which integrations have this fingerprint as that of a token or of their account."""
