@@ -12,16 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mypy.build import build
+from mypy.modulefinder import BuildSource
+from mypy.nodes import AssignmentStmt, MemberExpr, NameExpr, TypeInfo
+from mypy.options import Options
+from mypy.types import Instance, Type, UnionType, get_proper_type
 from pydantic import BaseModel, TypeAdapter
 
 from cloud_integrations.domain import provider as schema
-
-mypy_build = pytest.importorskip("mypy.build", reason="needs mypy, which finds out whose attribute is read")
-
-from mypy.modulefinder import BuildSource  # noqa: E402 -- after the check that it is there
-from mypy.nodes import AssignmentStmt, MemberExpr, NameExpr, TypeInfo  # noqa: E402
-from mypy.options import Options  # noqa: E402
-from mypy.types import Instance, Type, UnionType, get_proper_type  # noqa: E402
 
 SCHEMA = "cloud_integrations.domain.provider"
 WAYS_TO_READ = ("domain", "messages", "flows", "providers")
@@ -67,7 +65,7 @@ def _typed(root: Path, text: str) -> Any:
         if parts[0] != "cloud_integrations" or (len(parts) > 1 and parts[1] in WAYS_TO_READ):
             module = ".".join(parts).removesuffix(".__init__")
             sources.append(BuildSource(str(file), module, "\n" * SHIFT + text if module == SCHEMA else None))
-    return mypy_build.build(sources, options)
+    return build(sources, options)
 
 
 def _places(text: str) -> dict[int, Member]:
@@ -115,7 +113,6 @@ def _reached(reads: dict[Member, set[Member]]) -> set[Member]:
     return seen
 
 
-@pytest.mark.slow
 def test_every_field_of_a_provider_file_has_a_reader(root: Path) -> None:
     unread = sorted(_unread(root))
     assert not unread, (

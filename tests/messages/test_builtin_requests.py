@@ -121,7 +121,7 @@ AADSTS = "AADSTS{}: text that is for people and may change.\r\nTrace ID: fake"
         ("invalid_grant", [700082], Refused("invalid_grant")),
         ("invalid_grant", [50173], Refused("invalid_grant")),
         ("invalid_grant", [], Refused("invalid_grant")),
-        ("interaction_required", [50076], Refused("invalid_grant")),
+        ("interaction_required", [50076], Refused("interaction_required")),
         ("invalid_client", [7000215], Misconfigured("platform_config")),
         ("invalid_client", [1, 7000222], Misconfigured("platform_config")),
         ("unauthorized_client", [700016], Misconfigured("platform_config")),
