@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import nox
@@ -72,7 +73,7 @@ def slow(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def bare(session: nox.Session) -> None:
     """Run the README's test command in a fresh clone of the last commit, with Python and nothing else in reach."""
-    session.run("python", "tools/bare.py", external=True)
+    session.run(sys.executable, "tools/bare.py", external=True)
 
 
 @nox.session(python=["3.11", "3.12", "3.13"], download_python="never")
