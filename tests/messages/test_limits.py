@@ -219,3 +219,18 @@ def test_whatever_comes_token_answers_and_checks_read_the_same_limit_and_wait(ma
     assert check.retry_after is None or timedelta() <= check.retry_after <= MAX_WAIT == HOUR
     if isinstance(renewal, NotProcessed):
         assert (renewal.reason, renewal.retry_after) == ("rate_limited", check.retry_after)
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "wait"),
+    [
+        (403, "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.", timedelta(minutes=1)),
+        (429, "anything", timedelta(minutes=1)),
+        (403, "Resource not accessible by personal access token", None),
+    ],
+)
+def test_a_secondary_limit_of_github_is_a_limit_and_waits_a_minute(status, message, wait) -> None:
+    limits = Catalogue.builtin().require("github").rate_limit
+    response = HttpResponse(status=status, headers={"x-ratelimit-remaining": "4999"})
+    assert is_rate_limited(limits, response, {"message": message}) is (wait is not None)
+    assert read_wait(limits, response, {"message": message}, now=NOW) == wait

@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 
 from cloud_integrations.domain.provider import Provider, places
+from cloud_integrations.errors import ValidationFailedError
 from cloud_integrations.providers import Catalogue
 
 FOLDER = files("cloud_integrations.providers")
@@ -285,3 +286,38 @@ def test_every_scope_that_is_asked_for_by_default_is_found_in_an_answer_that_rep
     for method in _provider(slug).methods:
         asked = (*method.scopes.default, *method.scopes.always)
         assert method.scopes.missing(requested=asked, granted=asked) == ()
+
+
+@pytest.mark.parametrize("host", ["acme.okta.com", "acme.oktapreview.com", "acme.okta-emea.com", "acme.okta-gov.com", "acme.okta.mil"])
+def test_okta_is_reached_in_each_of_its_cells(host) -> None:
+    assert _provider("okta").fill_variables({"org_host": host}) == {"org_host": host}
+
+
+@pytest.mark.parametrize(
+    "host", ["acme-admin.okta.com", "acme-admin.oktapreview.com", "okta.com", "acme.okta.com.evil.example", "acme.okta.org"]
+)
+def test_oktas_console_and_other_hosts_are_refused(host) -> None:
+    with pytest.raises(ValidationFailedError, match=r"variables\.org_host"):
+        _provider("okta").fill_variables({"org_host": host})
+
+
+@pytest.mark.parametrize(
+    ("slug", "method_id", "key"),
+    [
+        ("cloudflare", "user_api_token", "cfut_" + "A" * 40 + "0" * 8),
+        ("cloudflare", "account_api_token", "cfat_" + "A" * 40 + "0" * 8),
+        ("cloudflare", "global_key", "cfk_" + "A" * 40 + "0" * 8),
+        ("digitalocean", "pat", "dop_v1_" + "0" * 64),
+        ("github", "pat", "ghp_" + "A" * 36),
+        ("gitlab", "pat", "glpat-" + "A" * 20),
+        ("google_cloud", "api_key", "AIza" + "A" * 35),
+        ("okta", "api_token", "00" + "A" * 40),
+        ("slack", "bot_or_user_token", "xoxb-fake-token"),
+        ("slack", "bot_or_user_token", "xoxe.xoxp-fake-token"),
+    ],
+)
+def test_keys_look_as_their_providers_publish(slug, method_id, key) -> None:
+    method = _provider(slug).method_named(method_id)
+    assert method is not None
+    assert method.inputs[0].looks_right(key)
+    assert not method.inputs[0].looks_right("fake")
