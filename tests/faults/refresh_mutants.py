@@ -92,7 +92,7 @@ MUTANTS = {
     ),
     "a lease number is no proof of one's own tokens": Mutant(
         file=RENEW,
-        guard="found.marks.writer_lease == attempt.lease and await _is_ours(wiring, found, grant)",
+        guard="found.marks.writer_lease == attempt.lease and await _is_ours(wiring, attempt, found, grant)",
         without="found.marks.writer_lease == attempt.lease",
         noticed_by="tests/flows/test_renew_faults.py::test_a_lease_number_that_a_restored_store_gave_twice_is_not_taken_for_ones_own",
     ),

@@ -416,7 +416,7 @@ async def test_a_site_that_is_not_in_the_providers_data_gets_no_code(world, site
         (Misbehaviour.CONNECTION_REFUSED, ProviderUnavailableError, "unreachable"),
         (Misbehaviour.ANSWER_LOST, ProviderUnavailableError, "answer_lost"),
         (Misbehaviour.ERROR_AFTER, ProviderUnavailableError, "server_error"),
-        (Misbehaviour.HTML_PAGE, ProviderUnavailableError, "wrong_content_type"),
+        (Misbehaviour.HTML_PAGE, ProviderUnavailableError, "unusable_body"),
         (Misbehaviour.GARBAGE_JSON, ProviderUnavailableError, "unusable_body"),
         (Misbehaviour.REDIRECT, ProviderUnavailableError, "redirect"),
     ],

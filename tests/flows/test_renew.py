@@ -40,10 +40,7 @@ UNKNOWN_ROTATED = [
     Misbehaviour.HTML_PAGE,
     Misbehaviour.EMPTY_BODY,
     Misbehaviour.GARBAGE_JSON,
-    Misbehaviour.DUPLICATE_KEYS,
     Misbehaviour.HUGE_BODY,
-    Misbehaviour.TOKEN_TYPE_MAC,
-    Misbehaviour.EXPIRES_IN_ABSURD,
 ]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.messages.exchange import read_grant
-from cloud_integrations.messages.http import MAX_BODY, HttpResponse
+from cloud_integrations.messages.http import HttpResponse
 from cloud_integrations.messages.outcome import Granted, Misconfigured, NotProcessed, Refused, Rejected, Unknown
 from cloud_integrations.messages.refresh import read_renewal
 
@@ -50,102 +50,18 @@ def test_a_grant_shows_no_token(read, answer, tokens):
     assert "fake" not in repr(read(answer(tokens())))
 
 
-# Status and content type
-
-
-@pytest.mark.requirement("OAU-034")
-@pytest.mark.parametrize("status", [201, 202, 204, 206, 400, 401, 403, 404, 418, 500, 503])
-def test_tokens_under_another_status_are_not_a_grant(read, answer, tokens, status):
-    assert not isinstance(read(answer(tokens(), status=status)), Granted)
-
-
-@pytest.mark.requirement("OAU-034")
-def test_a_provider_may_have_another_status_for_success(read, answer, tokens, make_client):
-    client = make_client(reply={"statuses": [201]})
-    assert isinstance(read(answer(tokens(), status=201), client=client), Granted)
-    assert read(answer(tokens()), client=client) == Unknown("unexpected_status")
+# Status and body; what can stand beside tokens is in `test_token_answer_shapes.py`
 
 
 @pytest.mark.requirement("OAU-033")
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_unknown_whatever_it_holds(read, answer, tokens, status):
-    assert read(answer(tokens(), status=status)) == Unknown("redirect")
+def test_a_redirect_is_unknown_whatever_it_holds(read, renew, answer, tokens, status):
+    assert renew(answer(tokens(), status=status)) == Unknown("redirect")
+    assert read(answer(tokens(), status=status)).failure == Unknown("redirect")
     assert read(answer({"error": "invalid_grant"}, status=status)) == Unknown("redirect")
 
 
-@pytest.mark.requirement("OAU-035")
-@pytest.mark.parametrize(
-    "content_type", ["text/html", "text/plain", "application/x-www-form-urlencoded", "application/problem+json", "", "json"]
-)
-@pytest.mark.parametrize("status", [200, 400, 401, 403])
-def test_another_content_type_is_unknown(read, answer, tokens, content_type, status):
-    body = {"error": "invalid_grant"} if status >= 400 else tokens()
-    assert read(answer(body, status=status, content_type=content_type)) == Unknown("wrong_content_type")
-
-
-@pytest.mark.parametrize("content_type", ["application/json", "Application/JSON;charset=UTF-8"])
-def test_json_is_known_by_its_media_type(read, answer, tokens, content_type):
-    assert isinstance(read(answer(tokens(), content_type=content_type)), Granted)
-
-
-@pytest.mark.requirement("OAU-035")
-def test_a_form_is_read_only_where_the_data_says_so(read, answer, make_client, now):
-    response = answer(b"access_token=fake-access&token_type=bearer&scope=&expires_in=60", content_type="application/x-www-form-urlencoded")
-    assert read(response) == Unknown("wrong_content_type")
-    outcome = read(response, client=make_client(reply={"formats": ["json", "form"]}))
-    assert isinstance(outcome, Granted)
-    assert outcome.grant.expires_at == now + timedelta(minutes=1)
-    assert outcome.grant.scopes == ()
-    assert read(answer({}), client=make_client(reply={"formats": ["form"]})) == Unknown("wrong_content_type")
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"access_token",
-        b"access_token=fake&access_token=fake",
-        b"access_token=\xff",
-        b"access_token=%ff",
-        b"a=" + b"x" * MAX_BODY,
-        b"&".join(b"a%d=1" % n for n in range(51)),
-    ],
-)
-def test_a_form_is_read_as_strictly_as_json(read, answer, make_client, body):
-    client = make_client(reply={"formats": ["form"]})
-    assert read(answer(body, content_type="application/x-www-form-urlencoded"), client=client) == UNUSABLE
-
-
-@pytest.mark.requirement("OAU-036", "OAU-037")
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"[]",
-        b'"fake-access"',
-        b"{",
-        b'{"access_token":"a","access_token":"b","token_type":"Bearer"}',
-        b'{"access_token":"a","token_type":"Bearer","expires_in":NaN}',
-        b'{"access_token":"a","token_type":"Bearer","x":' + b"[" * 17 + b"]" * 17 + b"}",
-        b'{"access_token":"\xff","token_type":"Bearer"}',
-        b'{"access_token":"a","token_type":"Bearer","x":"' + b"y" * MAX_BODY + b'"}',
-    ],
-)
-def test_a_body_that_is_not_strict_json_is_unknown(read, answer, body):
-    assert read(answer(body)) == UNUSABLE
-
-
 # Members
-
-
-@pytest.mark.requirement("OAU-038")
-@pytest.mark.parametrize(
-    "value",
-    [..., None, "", 1, True, [], {}, ["fake"], "fake access", "fake\r\nX: y", "fäke", "fake\x00", "\ud800", "a" * (16 * 1024 + 1)],
-    ids=repr,
-)
-def test_an_access_token_is_visible_text(read, answer, tokens, value):
-    assert read(answer(tokens(access_token=value))) == UNUSABLE
 
 
 @pytest.mark.requirement("OAU-038", "OAU-047")
@@ -153,25 +69,6 @@ def test_an_access_token_may_have_16_kibibytes_and_is_not_parsed(read, answer, t
     outcome = read(answer(tokens(access_token="a" * 16 * 1024)))
     assert outcome.grant.access_token == Secret("a" * 16 * 1024)
     assert read(answer(tokens(access_token="fake.not-a.jwt"))).grant.access_token == Secret("fake.not-a.jwt")
-
-
-@pytest.mark.requirement("OAU-039")
-@pytest.mark.parametrize("value", [..., None, "", "mac", "dpop", "N_A", 1, ["bearer"]], ids=repr)
-def test_a_token_of_an_unknown_type_is_not_used(read, answer, tokens, value):
-    assert read(answer(tokens(token_type=value))) == UNUSABLE
-
-
-@pytest.mark.requirement("OAU-039")
-@pytest.mark.parametrize("value", ["bearer", "Bearer", "BEARER"], ids=repr)
-def test_the_case_of_a_token_type_does_not_matter(read, answer, tokens, value):
-    assert isinstance(read(answer(tokens(token_type=value))), Granted)
-
-
-def test_a_provider_may_name_its_types_or_leave_them_out(read, answer, tokens, make_client):
-    client = make_client(reply={"token_types": ["Bot"], "token_type_required": False})
-    assert isinstance(read(answer(tokens(token_type="bot")), client=client), Granted)
-    assert isinstance(read(answer(tokens(token_type=...)), client=client), Granted)
-    assert read(answer(tokens(token_type="bearer")), client=client) == UNUSABLE
 
 
 @pytest.mark.requirement("OAU-040")
@@ -182,21 +79,6 @@ def test_a_provider_may_name_its_types_or_leave_them_out(read, answer, tokens, m
 )
 def test_a_lifetime_is_a_number_or_the_text_of_one(read, answer, tokens, now, value, seconds):
     assert read(answer(tokens(expires_in=value))).grant.expires_at == now + timedelta(seconds=seconds)
-
-
-@pytest.mark.requirement("OAU-040")
-@pytest.mark.parametrize(
-    "value",
-    [True, False, -1, "-1", -0.5, 400_000_000, "400000000", 10**400, "1e3", "", " 3600", "3600s", "٣٦٠٠", "soon", [], {}, [3600], "9" * 40],
-    ids=repr,
-)
-def test_a_lifetime_that_cannot_be_one_is_refused(read, answer, tokens, value):
-    assert read(answer(tokens(expires_in=value))) == UNUSABLE
-
-
-@pytest.mark.requirement("OAU-040")
-def test_an_infinite_lifetime_is_refused(read, answer):
-    assert read(answer(b'{"access_token":"a","token_type":"Bearer","expires_in":1e999}')) == UNUSABLE
 
 
 @pytest.mark.requirement("OAU-040")
@@ -250,14 +132,6 @@ def test_lifetimes_are_read_in_the_providers_encoding(read, answer, tokens, make
     assert read(answer(tokens(**{"expires_in": ..., **members})), client=client).grant.expires_at == AT
 
 
-@pytest.mark.parametrize(
-    "value", ["2026-11-22T13:30:00", "2026-11-22T11:59:59Z", "2037-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "x", "", 5], ids=repr
-)
-def test_a_date_that_cannot_be_one_is_refused(read, answer, tokens, make_client, value):
-    client = make_client(access_token={"expiry_field": "expires_at", "expiry_encoding": "iso8601"})
-    assert read(answer(tokens(expires_at=value)), client=client) == UNUSABLE
-
-
 def test_members_are_found_under_the_providers_names(read, answer, make_client, now):
     names = {"access_token": "data.0.key", "refresh_token": "data.0.again", "token_type": "kind", "expires_in": "ttl"}
     client = make_client(reply={"map": names}, scopes={"reply_field": "data.0.scopes"})
@@ -289,12 +163,6 @@ def test_granted_scopes_are_those_of_the_answer_else_those_requested(read, answe
 
 
 @pytest.mark.requirement("OAU-041")
-@pytest.mark.parametrize("value", [1, {}, [1], ["a b"], 'read "x"', "r\\w", "é", "\ud800", True], ids=repr)
-def test_scopes_that_cannot_be_scopes_are_refused(read, answer, tokens, value):
-    assert read(answer(tokens(scope=value))) == UNUSABLE
-
-
-@pytest.mark.requirement("OAU-041")
 def test_a_silent_renewal_leaves_the_scopes_open(renew, answer, tokens):
     assert renew(answer(tokens())).grant.scopes is None
 
@@ -305,12 +173,6 @@ def test_no_new_refresh_token_means_the_held_one(renew, answer, tokens, value):
     assert renew(answer(tokens(refresh_token=value))).grant.refresh_token is None
 
 
-@pytest.mark.requirement("OAU-042")
-@pytest.mark.parametrize("value", [1, True, [], "fake token", "fake\n", "a" * (16 * 1024 + 1)], ids=repr)
-def test_a_refresh_token_that_cannot_be_one_is_refused(renew, answer, tokens, value):
-    assert renew(answer(tokens(refresh_token=value))) == UNUSABLE
-
-
 @pytest.mark.parametrize(
     ("value", "lifetime"), [(..., None), (None, None), (0, None), (86400, timedelta(days=1)), ("86400", timedelta(days=1))], ids=repr
 )
@@ -319,11 +181,6 @@ def test_a_refresh_tokens_end_is_read_where_the_data_says(read, answer, tokens, 
     client = make_client(refresh_token={"lifetime_field": "refresh_token_expires_in"})
     assert read(response, client=client).grant.refresh_expires_at == (lifetime and now + lifetime)
     assert read(response).grant.refresh_expires_at is None
-
-
-def test_an_absurd_end_of_a_refresh_token_is_refused(read, answer, tokens, make_client):
-    client = make_client(refresh_token={"lifetime_field": "refresh_expires_in"})
-    assert read(answer(tokens(refresh_expires_in=-1)), client=client) == UNUSABLE
 
 
 @pytest.mark.requirement("OAU-043")
@@ -364,15 +221,21 @@ def test_variables_are_kept_where_the_data_names_them(read, answer, tokens, make
 @pytest.mark.parametrize(
     "value", ["evil.example", "eu1.example.com\n", "eu1.example.com@evil.example", "", True, 1.5, [], {}, "\ud800"], ids=repr
 )
-def test_a_variable_that_breaks_its_pattern_is_refused(read, renew, answer, tokens, make_client, value):
+def test_a_variable_that_breaks_its_pattern_is_not_taken(read, renew, answer, tokens, make_client, value):
     client = make_client(provider=VARIABLES)
-    assert read(answer(tokens(instance=value)), client=client) == UNUSABLE
-    assert renew(answer(tokens(instance=value)), client=client) == UNUSABLE
+    # Without it nobody knows where a new grant is to be used; a renewed one is used where the old one was.
+    assert read(answer(tokens(instance=value)), client=client).failure == UNUSABLE
+    renewed = renew(answer(tokens(instance=value)), client=client)
+    assert (renewed.grant.variables, renewed.unread) == ({}, ("variables",))
+
+
+def test_two_variables_that_cannot_be_read_are_named_in_one_word(renew, answer, tokens, make_client):
+    assert renew(answer(tokens(instance=[], shard="x")), client=make_client(provider=VARIABLES)).unread == ("variables",)
 
 
 def test_a_needed_variable_must_come_with_the_grant_and_may_be_missing_later(read, renew, answer, tokens, make_client):
     client = make_client(provider=VARIABLES)
-    assert read(answer(tokens()), client=client) == UNUSABLE
+    assert read(answer(tokens()), client=client).failure == UNUSABLE
     assert renew(answer(tokens()), client=client).grant.variables == {}
 
 
@@ -451,7 +314,8 @@ def test_a_renewal_that_was_refused_without_a_word_is_no_outage(read, renew, ans
     ],
 )
 def test_beside_what_may_be_a_token_an_error_does_not_say_that_nothing_was_done(renew, answer, tokens, body, outcome):
-    assert renew(answer(tokens(**body))) == outcome
+    answered = renew(answer(tokens(**body)))
+    assert getattr(answered, "failure", answered) == outcome
 
 
 @pytest.mark.parametrize(("status", "over"), [(500, True), (501, True), (502, False), (503, True), (504, False)])
@@ -491,14 +355,16 @@ def test_an_empty_error_member_is_none(read, answer, tokens, error):
 
 @pytest.mark.parametrize("status", [200, 201])
 def test_tokens_beside_an_error_are_not_used(read, answer, tokens, status):
-    assert read(answer(tokens(error="invalid_grant"), status=status)) == Refused("invalid_grant")
+    refused = read(answer(tokens(error="invalid_grant"), status=status))
+    assert refused.failure == Refused("invalid_grant")
+    assert refused.tokens == (("refresh", Secret("fake-refresh")), ("access", Secret("fake-access")))
 
 
 def test_success_may_be_said_in_the_body(read, answer, tokens, make_client):
     client = make_client(reply={"success": [{"path": "ok", "equals": True}]})
     assert isinstance(read(answer(tokens(ok=True)), client=client), Granted)
-    assert read(answer(tokens(ok=False)), client=client) == Unknown("unknown_error")
-    assert read(answer(tokens()), client=client) == Unknown("unknown_error")
+    assert read(answer(tokens(ok=False)), client=client).failure == Unknown("unknown_error")
+    assert read(answer(tokens()), client=client).failure == Unknown("unknown_error")
 
 
 @pytest.mark.parametrize(

@@ -32,20 +32,20 @@ from cloud_integrations.errors import (
     ProviderUnreachableError,
 )
 from cloud_integrations.messages.egress import EndpointRefusedError, Reach, read_target
-from cloud_integrations.messages.http import MAX_BODY, HttpRequest, HttpResponse
+from cloud_integrations.messages.http import HttpRequest, HttpResponse
 from cloud_integrations.ports.clock import Clock
 
 from .foreign_errors import alone
 
 CONNECT_WITHIN: Final = timedelta(seconds=3)
-READ_WITHIN: Final = timedelta(seconds=10)
-MAX_HEADERS: Final = 16 * 1024
-"""The longest header block that is accepted, in bytes."""
+MAX_HEADERS: Final = 64 * 1024
+"""The longest header block that is accepted, in bytes: cookies and policies of 20 KB come beside tokens."""
 MAX_CONNECTIONS: Final = 100
 KEEP_ALIVE: Final = timedelta(seconds=5)
 """Short: a request on a connection that the provider is about to close would have an unknown outcome."""
 
 _MOST_ATTEMPTS: Final = 4
+_GZIP_OR_ZLIB: Final = zlib.MAX_WBITS | 32
 _LOGGERS: Final = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks")
 # By name, because httpx, httpcore and httpx2 each have classes of these names.
 _NEVER_SENT: Final = {"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "InvalidURL"}
@@ -78,7 +78,7 @@ class HttpxTransport:
     def send(self, request: HttpRequest, /, *, deadline: timedelta) -> HttpResponse:
         """Send *request*; see `ports.transport.Transport`.
 
-        Raises `ProviderUnavailableError` with the reason `answer_too_long` or `unusable_answer` for an answer
+        Raises `ProviderUnavailableError` with the reason `answer_too_long` for an answer
         that came and cannot be used, and `ProviderUnreachableError` with `endpoint_not_allowed` for a URL or
         an address that may not be asked.
         """
@@ -248,10 +248,12 @@ def _reach_of(request: HttpRequest) -> Reach:
 
 def _build(client: httpx.Client | httpx.AsyncClient, request: HttpRequest, deadline: timedelta) -> httpx.Request:
     total = deadline.total_seconds()
-    connect, read = min(CONNECT_WITHIN.total_seconds(), total), min(READ_WITHIN.total_seconds(), total)
+    connect = min(CONNECT_WITHIN.total_seconds(), total)
+    # An answer may take as long as there is time: what comes after a shorter limit of our own would be lost.
+    timeout = (connect, total, total, connect)
     # A compressed answer could be a small body that becomes a huge one.
     headers = {"Accept-Encoding": "identity", **request.headers}
-    built = client.build_request(request.method, request.url, headers=headers, content=request.body, timeout=(connect, read, read, connect))
+    built = client.build_request(request.method, request.url, headers=headers, content=request.body, timeout=timeout)
     built.headers.pop("cookie", None)
     return built
 
@@ -271,10 +273,11 @@ def _check_headers(response: httpx.Response, request: HttpRequest) -> None:
 
 
 class _Body:
-    """Gathers an answer and refuses to grow past `MAX_BODY`."""
+    """Gathers an answer and refuses to grow past what the request allows."""
 
     def __init__(self, request: HttpRequest) -> None:
         self._provider_id = request.provider_id
+        self._limit = request.max_body
         self._parts = bytearray()
 
     def add(self, part: bytes) -> None:
@@ -282,18 +285,27 @@ class _Body:
         self._check(len(self._parts))
 
     def whole(self, encoding: str) -> bytes:
-        if encoding.lower() in {"", "identity"}:
-            return bytes(self._parts)
+        body = bytes(self._parts)
+        encoding = encoding.strip().lower()
+        if not body or encoding in {"", "identity"}:
+            return body
         # It was asked not to, but an answer to a refresh is too precious to throw away.
-        try:
-            body = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress(bytes(self._parts), MAX_BODY + 1)
-        except zlib.error:
-            raise ProviderUnavailableError(provider_id=self._provider_id) from None
-        self._check(len(body))
+        for wbits in (_GZIP_OR_ZLIB, -zlib.MAX_WBITS) if encoding == "deflate" else (_GZIP_OR_ZLIB,):
+            unpacker = zlib.decompressobj(wbits=wbits)
+            try:
+                unpacked = unpacker.decompress(body, self._limit + 1)
+            except zlib.error:
+                continue
+            self._check(len(unpacked))
+            if unpacker.eof:
+                return unpacked
+            if wbits == _GZIP_OR_ZLIB:
+                raise AnswerLostError(provider_id=self._provider_id)
+        # An encoding that is not known here, or the name of one with a body that was never packed: the reader sees what it is.
         return body
 
     def _check(self, length: int) -> None:
-        if length > MAX_BODY:
+        if length > self._limit:
             raise ProviderUnavailableError(provider_id=self._provider_id, reason="answer_too_long")
 
 

@@ -682,7 +682,7 @@ def _save_renewal(tables: _Tables, change: SaveRenewal) -> None:
         sent_at=None if ours or marks.phase not in _IN_FLIGHT else marks.sent_at,
         writer_lease=change.lease_token,
         attempts=0,
-        next_attempt_at=None,
+        next_attempt_at=change.next_attempt_at,
         last_error=None,
         failed_at=None,
         refused_since=None,

@@ -284,15 +284,9 @@ class Reply(_Facts):
     encodings: dict[Literal["expires_in", "refresh_token_expires_in"], Literal["seconds", "epoch_s", "epoch_ms", "iso8601"]] = {}
     """How a lifetime is written: as seconds from now, or as a point in time."""
     success: tuple[Predicate, ...] = ()
-    """All must hold, beside an acceptable status and no `error` member."""
-    formats: tuple[Literal["json", "form"], ...] = ("json",)
-    """How the body may be written."""
+    """All must hold, beside a 2xx status and no `error` member."""
     token_types: tuple[str, ...] = ("bearer",)
-    """The values of `token_type` that mean a bearer token, in any letter case."""
-    token_type_required: bool = True
-    """Whether an answer without `token_type` is refused."""
-    statuses: tuple[int, ...] = (200,)
-    """The statuses of an answer that holds tokens."""
+    """The values of `token_type` that mean a bearer token, beside `bearer`; in any letter case."""
 
 
 class Placement(_Facts):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
 from cloud_integrations.domain.audit import AuditEvent, Caller, Outcome
-from cloud_integrations.domain.identifiers import TenantId, uuid7
+from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
 from cloud_integrations.errors import CloudIntegrationsError, StorageUnavailableError
+from cloud_integrations.messages.client import Client
+from cloud_integrations.messages.outcome import UnreadMember
+from cloud_integrations.ports.observer import Fact
 from cloud_integrations.ports.store import Record
 from cloud_integrations.ports.wiring import Wiring
 
@@ -46,6 +49,15 @@ def recorded(
             details=details,
         )
     )
+
+
+def tell_unread(
+    wiring: Wiring, tenant_id: TenantId, integration_id: IntegrationId, client: Client, members: Sequence[UnreadMember], /
+) -> None:
+    """Tell the observer, in one fact, what could not be read in a token endpoint's answer: names of members, never values."""
+    if members:
+        about = {"tenant": tenant_id, "integration": str(integration_id), "provider": client.provider.id}
+        wiring.observer.tell(Fact(name="credential.answer_unread", facts={**about, "members": ",".join(members)}))
 
 
 async def record_failure(

@@ -45,14 +45,14 @@ from cloud_integrations.errors import (
 from cloud_integrations.messages.client import Client
 from cloud_integrations.messages.dialect import dialect_of
 from cloud_integrations.messages.http import HttpRequest
-from cloud_integrations.messages.outcome import Granted, Misconfigured, NotProcessed, Refused, Rejected, TokenOutcome, Unknown
+from cloud_integrations.messages.outcome import Granted, Misconfigured, NotProcessed, Refused, Rejected, TokenOutcome, Unknown, Unusable
 from cloud_integrations.messages.prose import clean_prose
 from cloud_integrations.ports.observer import Fact
 from cloud_integrations.ports.store import RECONNECT_OWNER, MarkSent, SaveRenewal, SettleAttempt, TakeLease
 from cloud_integrations.ports.wiring import Wiring
 
 from .applications import granting_client, redirect_uri_of
-from .recording import recorded, resource_of
+from .recording import recorded, resource_of, tell_unread
 from .revoking import Source, give_back, tokens_of
 from .sealing import active_key, forget_key, index_key, open_field, seal_grant
 
@@ -63,6 +63,8 @@ _TELL_AGAIN = timedelta(days=1)
 _BACKGROUND_CAP = timedelta(hours=1)
 _MISCONFIGURED_REST = timedelta(minutes=5)
 """When the worker looks again at a grant whose application was refused."""
+_NO_ACCESS_REST = timedelta(minutes=5)
+"""When to ask again a provider that gave a refresh token alone twice in a row."""
 _OUTAGE = {"unreachable", "answer_lost", "server_error"}
 _ASKS_FOR_THE_USER = {"consent_required", "login_required", "interaction_required", "account_selection_required"}
 _SOON = 3
@@ -98,6 +100,12 @@ class _Attempt:
     refresh_token: Secret
     unresolved_before: bool
     """An earlier request went out and nobody knows how it ended."""
+    access_is_dead: bool
+    """The provider refused the held access token."""
+    follows: bool
+    """It follows at once on one that brought a refresh token alone."""
+    alone: bool = False
+    """It brought a refresh token alone: the access token stays as it is."""
     caller: Caller
     asks_again: bool
 
@@ -165,24 +173,30 @@ async def renew(
 async def _renew(wiring: Wiring, tenant_id: TenantId, integration_id: IntegrationId, wish: _Wish) -> StoredIntegration:
     give_up = wiring.clock.monotonic() + wish.patience.total_seconds()
     look = _FIRST_LOOK
-    too_late = False
+    follows = too_late = False
     while True:
         held = await _load_renewable(wiring, tenant_id, integration_id, asks_again=wish.asks_again)
-        if held.credential.generation > wish.seen_generation:
+        if held.credential.generation > wish.seen_generation and not _is_over(wiring, held):
             return held
         if too_late:
             raise RefreshInProgressError(integration_id=str(integration_id), retry_after=timedelta(seconds=1))
-        attempt = await _begin(wiring, held, wish)
+        attempt = await _begin(wiring, held, wish, follows=follows)
         if attempt is not None:
             if (renewed := await _send(wiring, attempt)) is not None:
                 return renewed
-            # Somebody else has moved the row on: look again.
+            # Somebody else has moved the row on, or only a refresh token came: look again.
+            follows = True
             continue
         # The last word is the row's: who waited, or was held up, may find there what somebody else has stored meanwhile.
         too_late = wiring.clock.monotonic() >= give_up
         if not too_late:
             await wiring.pause.pause(look * (0.75 + wiring.entropy.fraction() / 2))
             look = min(look * 1.25, _LONGEST_LOOK)
+
+
+def _is_over(wiring: Wiring, held: StoredIntegration) -> bool:
+    """Whether the row is newer only in its refresh token: its access token has ended."""
+    return held.facts.expires_at is not None and held.facts.expires_at <= wiring.clock.now()
 
 
 async def _load_renewable(wiring: Wiring, tenant_id: TenantId, integration_id: IntegrationId, *, asks_again: bool) -> StoredIntegration:
@@ -198,7 +212,7 @@ async def _load_renewable(wiring: Wiring, tenant_id: TenantId, integration_id: I
     return held
 
 
-async def _begin(wiring: Wiring, held: StoredIntegration, wish: _Wish) -> _Attempt | None:
+async def _begin(wiring: Wiring, held: StoredIntegration, wish: _Wish, *, follows: bool) -> _Attempt | None:
     """Take the lease and mark the request as leaving; None if somebody else holds it."""
     client = await _find_client(wiring, held, wish.caller)
     behaviour = client.method.refresh_token
@@ -234,6 +248,8 @@ async def _begin(wiring: Wiring, held: StoredIntegration, wish: _Wish) -> _Attem
         attempt_id=attempt_id,
         refresh_token=refresh_token,
         unresolved_before=is_unresolved(leased),
+        access_is_dead=wish.access_is_dead,
+        follows=follows,
         caller=wish.caller,
         asks_again=wish.asks_again,
     )
@@ -386,10 +402,17 @@ async def _send(wiring: Wiring, attempt: _Attempt) -> StoredIntegration | None:
     """Send the request and write what came of it; None if the row has moved on without us."""
     outcome = await _ask(wiring, attempt)
     application = attempt.client.context_id
+    if isinstance(outcome, Unusable):
+        if outcome.refresh_token is not None:
+            wiring.breaker.note(application, ok=True)
+            await _save_refresh_token(wiring, attempt, outcome.refresh_token, outcome.refresh_expires_at, reason=outcome.failure.reason)
+            return None
+        outcome = outcome.failure
     # An answer is an answer, whatever it says: only silence and a server's own errors speak against the server.
     wiring.breaker.note(application, ok=outcome.reason not in _OUTAGE if isinstance(outcome, NotProcessed | Unknown) else True)
     if isinstance(outcome, Granted):
         wiring.breaker.accept(application)
+        tell_unread(wiring, attempt.tenant_id, attempt.integration_id, attempt.client, outcome.unread)
         return await _save(wiring, attempt, outcome.grant)
     said = clean_prose(outcome.said, request=attempt.request, secrets=(attempt.refresh_token, attempt.client.application.client_secret))
     match outcome:
@@ -447,11 +470,31 @@ async def _save(wiring: Wiring, attempt: _Attempt, grant: Grant) -> StoredIntegr
             await wiring.pause.pause(wait)
             wait = min(wait * 2, 5.0)
     wiring.tokens.drop(attempt.tenant_id)
-    wiring.observer.tell(Fact(name="credential.refreshed", facts={"integration": str(attempt.integration_id)}))
+    if not attempt.alone:
+        wiring.observer.tell(Fact(name="credential.refreshed", facts={"integration": str(attempt.integration_id)}))
     _forecast(wiring, written)
     if written.facts.state is State.DISABLED:
         raise IntegrationInactiveError(integration_id=str(attempt.integration_id))
     return written
+
+
+async def _save_refresh_token(
+    wiring: Wiring, attempt: _Attempt, refresh_token: Secret, refresh_expires_at: datetime | None, /, *, reason: str
+) -> None:
+    """Store a refresh token that came without an access token that may be used: the one that was sent may be spent.
+
+    The caller looks at the row again: the held access token is used while it lives, and then the new refresh token, at once.
+    Where that brought no access token either, raises `ProviderUnavailableError`.
+    """
+    tell_unread(wiring, attempt.tenant_id, attempt.integration_id, attempt.client, ("access_token",))
+    access_token = await open_field(wiring, attempt.held, "access_token")
+    assert access_token is not None  # noqa: S101  # every grant has one
+    alone = replace(attempt, alone=True)
+    grant = Grant(access_token=access_token, refresh_token=refresh_token, refresh_expires_at=refresh_expires_at)
+    written = await _save(wiring, alone, grant)
+    _tell(wiring, attempt, "credential.refresh_failed", reason, None)
+    if attempt.follows and _is_over(wiring, written):
+        raise ProviderUnavailableError(provider_id=str(attempt.held.facts.provider_id), reason=reason, retry_after=_NO_ACCESS_REST)
 
 
 def _forecast(wiring: Wiring, held: StoredIntegration) -> None:
@@ -469,7 +512,7 @@ async def _written_by_others(wiring: Wiring, attempt: _Attempt, found: StoredInt
 
     Where the user has removed or reconnected it, the tokens that came too late are given back to the provider.
     """
-    ours = found is not None and found.marks.writer_lease == attempt.lease and await _is_ours(wiring, found, grant)
+    ours = found is not None and found.marks.writer_lease == attempt.lease and await _is_ours(wiring, attempt, found, grant)
     if found is None:
         await _give_back(wiring, attempt, grant)
         await _record_outcome(wiring, attempt.held.facts, attempt.caller, attempt.attempt_id, Outcome.FAILURE, reason="closed_meanwhile")
@@ -491,13 +534,13 @@ async def _give_back(wiring: Wiring, attempt: _Attempt, grant: Grant) -> None:
     await give_back(wiring, Source.of_stored(attempt.client, attempt.held), tokens_of(grant), caller=attempt.caller)
 
 
-async def _is_ours(wiring: Wiring, found: StoredIntegration, grant: Grant) -> bool:
+async def _is_ours(wiring: Wiring, attempt: _Attempt, found: StoredIntegration, grant: Grant) -> bool:
     """Whether the row holds the tokens of *grant*: a restored database gives a lease number twice, so the number does not say it.
 
     Nor does the attempt in the row, which is that of the lease after ours, if there was one.
     """
-    stored = await open_field(wiring, found, "access_token")
-    return stored == grant.access_token
+    stored = await open_field(wiring, found, "refresh_token" if attempt.alone else "access_token")
+    return stored == (grant.refresh_token if attempt.alone else grant.access_token)
 
 
 async def _write(wiring: Wiring, attempt: _Attempt, held: StoredIntegration, grant: Grant) -> StoredIntegration | None:
@@ -507,6 +550,8 @@ async def _write(wiring: Wiring, attempt: _Attempt, held: StoredIntegration, gra
     moved = held.credential.generation != attempt.held.credential.generation
     # RFC 6749 §6: without a new refresh token the held one stays good, which may be another than we sent.
     kept = await open_field(wiring, held, "refresh_token") if moved else attempt.refresh_token
+    if attempt.alone:
+        grant = await _with_held_access_token(wiring, attempt, held, grant)
     data_key = await active_key(wiring, attempt.tenant_id)
     scopes = held.facts.scopes if grant.scopes is None else grant.scopes
     # Switched off meanwhile: what came is what works when it is switched on again.
@@ -531,6 +576,10 @@ async def _write(wiring: Wiring, attempt: _Attempt, held: StoredIntegration, gra
     )
     credential = seal_grant(wiring, data_key, await index_key(wiring), facts, grant, generation=generation, kept=kept)
     due = due_at(expires_at=grant.expires_at, now=now, chance=wiring.entropy.fraction(), idle=attempt.behaviour.idle)
+    next_attempt_at = None
+    if attempt.alone and attempt.follows:
+        # Twice in a row: asking on and on would bring no more.
+        next_attempt_at = due = _store_now(wiring, attempt) + _NO_ACCESS_REST
     try:
         await wiring.store.apply(
             SaveRenewal(
@@ -541,6 +590,7 @@ async def _write(wiring: Wiring, attempt: _Attempt, held: StoredIntegration, gra
                 takes_back=attempt.takes_back,
                 refreshed_at=now,
                 due_at=due,
+                next_attempt_at=next_attempt_at,
             ),
             recorded(
                 wiring,
@@ -548,6 +598,8 @@ async def _write(wiring: Wiring, attempt: _Attempt, held: StoredIntegration, gra
                 attempt.caller,
                 "credential.refresh",
                 resource_of(attempt.integration_id),
+                outcome=Outcome.FAILURE if attempt.alone else Outcome.SUCCESS,
+                reason="no_access_token" if attempt.alone else None,
                 attempt=attempt.attempt_id,
                 rotated=str(grant.refresh_token is not None).lower(),
             ),
@@ -563,7 +615,7 @@ async def _write(wiring: Wiring, attempt: _Attempt, held: StoredIntegration, gra
         sent_at=None,
         writer_lease=attempt.lease,
         attempts=0,
-        next_attempt_at=None,
+        next_attempt_at=next_attempt_at,
         last_error=None,
         failed_at=None,
         refused_since=None,
@@ -571,6 +623,15 @@ async def _write(wiring: Wiring, attempt: _Attempt, held: StoredIntegration, gra
         due_at=due,
     )
     return StoredIntegration(facts=facts, credential=credential, marks=marks, read_at=held.read_at)
+
+
+async def _with_held_access_token(wiring: Wiring, attempt: _Attempt, held: StoredIntegration, grant: Grant) -> Grant:
+    """Put the row's own access token into *grant*, with its end; where it is known to be dead, that is now."""
+    access_token = await open_field(wiring, held, "access_token")
+    assert access_token is not None  # noqa: S101  # every grant has one
+    moved = held.credential.generation != attempt.held.credential.generation
+    is_dead = not moved and (attempt.access_is_dead or attempt.behaviour.ends_old_access)
+    return replace(grant, access_token=access_token, expires_at=wiring.clock.now() if is_dead else held.facts.expires_at)
 
 
 async def _refused(wiring: Wiring, attempt: _Attempt, *, reason: str, said: str | None) -> StoredIntegration | None:

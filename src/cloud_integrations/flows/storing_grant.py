@@ -32,7 +32,7 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.messages.client import Client
 from cloud_integrations.messages.dialect import dialect_of
-from cloud_integrations.messages.outcome import Granted, Misconfigured, Refused, Rejected
+from cloud_integrations.messages.outcome import Granted, Misconfigured, Refused, Rejected, Unusable
 from cloud_integrations.messages.prose import clean_prose
 from cloud_integrations.ports.observer import Fact
 from cloud_integrations.ports.store import AddIntegration, AddRevocation, Change, ClosePending, ReplaceCredential
@@ -40,7 +40,7 @@ from cloud_integrations.ports.wiring import Wiring
 
 from .applications import granting_client
 from .checking import check_credential, is_other_account
-from .recording import recorded, resource_of
+from .recording import recorded, resource_of, tell_unread
 from .revoking import ENDS_GRANT, Kind, Source, Tokens, choose, give_back, new_entries, revoke_now, tokens_of
 from .sealing import account_fingerprint, active_key, apply_sealed, index_key, is_shared, open_field, seal_grant
 
@@ -69,11 +69,13 @@ async def connect(
 
     To be called inside `flights.shield`: once the code is on its way, nobody who leaves keeps the grant from being stored.
     """
-    grant = await _spend_code(wiring, wanted, code=code, redirect_uri=redirect_uri, verifier=verifier)
+    grant = await _spend_code(wiring, wanted, code=code, redirect_uri=redirect_uri, verifier=verifier, caller=caller)
     return await _store_grant(wiring, wanted, grant, caller=caller)
 
 
-async def _spend_code(wiring: Wiring, wanted: NewGrant, /, *, code: Secret, redirect_uri: str, verifier: Secret | None) -> Grant:
+async def _spend_code(
+    wiring: Wiring, wanted: NewGrant, /, *, code: Secret, redirect_uri: str, verifier: Secret | None, caller: Caller
+) -> Grant:
     """Exchange *code* for a grant; once, whatever happens (RFC 6749 §4.1.3).
 
     Raises `GrantRefusedError`, `ProviderUnavailableError` or `AppMisconfiguredError`.
@@ -87,10 +89,24 @@ async def _spend_code(wiring: Wiring, wanted: NewGrant, /, *, code: Secret, redi
     response = await wiring.transport.send(request, deadline=wiring.settings.deadline)
     provider_id = str(client.provider.provider_id)
     outcome = dialect.read_grant(client, response, requested_scopes=wanted.scopes, now=wiring.clock.now())
+    received: list[Secret] = []
+    if isinstance(outcome, Unusable):
+        # The person is here and can begin again; a grant without a token to use could be neither checked nor used.
+        source = Source(
+            tenant_id=wanted.tenant_id,
+            integration_id=wanted.integration_id,
+            client=client,
+            variables=client.tenant_variables,
+            account_fingerprint=None,
+        )
+        await give_back(wiring, source, outcome.tokens, caller=caller)
+        received += [token for _, token in outcome.tokens]
+        outcome = outcome.failure
     if isinstance(outcome, Granted):
         wiring.breaker.accept(client.context_id)
+        tell_unread(wiring, wanted.tenant_id, wanted.integration_id, client, outcome.unread)
         return outcome.grant
-    said = clean_prose(outcome.said, request=request, secrets=(code, verifier, client.application.client_secret))
+    said = clean_prose(outcome.said, request=request, secrets=(code, verifier, client.application.client_secret, *received))
     told = {"provider": client.provider.id, "reason": outcome.reason}
     wiring.observer.tell(Fact(name="authorization.failed", facts=told if said is None else {**told, "error_description": said}))
     match outcome:

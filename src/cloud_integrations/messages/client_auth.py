@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, quote
 from authlib.oauth2.auth import ClientAuth as Authentication
 
 from .client import Client, ClientAuth
-from .http import HttpRequest, merge_headers
+from .http import MAX_BODY, HttpRequest, merge_headers
 
 HEADERS: Mapping[str, str] = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "cloud-integrations"}
 _FORM = "application/x-www-form-urlencoded"
@@ -27,6 +27,7 @@ def build_request(
     auth: ClientAuth | None,
     body: Literal["form", "json", "none"],
     headers: Mapping[str, str],
+    max_body: int = MAX_BODY,
 ) -> HttpRequest:
     """Put a request for one of *client*'s endpoints together.
 
@@ -51,6 +52,7 @@ def build_request(
         provider_id=str(client.provider.provider_id),
         loopback=client.provider.loopback,
         private_host=client.private_host,
+        max_body=max_body,
     )
 
 

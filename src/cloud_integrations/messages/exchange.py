@@ -12,7 +12,7 @@ from cloud_integrations.domain.secret import Secret
 
 from .client import Client
 from .client_auth import build_request
-from .http import HttpRequest, HttpResponse
+from .http import MAX_TOKEN_BODY, HttpRequest, HttpResponse
 from .outcome import Granted, TokenOutcome
 from .token_answer import read_token_answer
 from .token_request import extra_params
@@ -39,6 +39,7 @@ def build_exchange(client: Client, /, *, code: Secret, redirect_uri: str, verifi
         auth=client.client_auth,
         body=client.method.body,
         headers={name: client.fill(value) for name, value in client.method.headers.get("token", {}).items()},
+        max_body=MAX_TOKEN_BODY,
     )
 
 
@@ -46,9 +47,10 @@ def read_grant(client: Client, response: HttpResponse, /, *, requested_scopes: S
     """Read the answer to an exchange.
 
     Never raises for anything a server can send.  An answer that is silent about scopes grants
-    those requested (RFC 6749 §5.1).  Lifetimes count from `response.sent_at`, or from *now* without it.
+    those requested (RFC 6749 §5.1), and so does one whose scopes cannot be read.  Lifetimes count from
+    `response.sent_at`, or from *now* without it.
     """
     outcome = read_token_answer(client, response, now=now, renewal=False)
     if isinstance(outcome, Granted) and outcome.grant.scopes is None:
-        return Granted(replace(outcome.grant, scopes=tuple(requested_scopes)))
+        return replace(outcome, grant=replace(outcome.grant, scopes=tuple(requested_scopes)))
     return outcome

@@ -7,7 +7,7 @@ a provider's own prose (`said`) is wrapped as a secret, because it may repeat on
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from cloud_integrations.domain.credential import Grant
@@ -34,16 +34,18 @@ RejectedReason = Literal[
 ]
 NotProcessedReason = Literal["unreachable", "rate_limited", "temporarily_unavailable", "slow_down", "retry"]
 MisconfiguredReason = Literal["invalid_client", "unauthorized_client", "client_refused", "clock_skew", "platform_config"]
-UnknownReason = Literal[
-    "answer_lost", "server_error", "redirect", "unexpected_status", "wrong_content_type", "unusable_body", "unknown_error"
-]
+UnknownReason = Literal["answer_lost", "server_error", "redirect", "unexpected_status", "unusable_body", "unknown_error"]
+
+UnreadMember = Literal["access_token", "refresh_token", "token_type", "expires_in", "refresh_token_expires_in", "scope", "variables"]
+"""A member of an answer, by its name in RFC 6749 §5.1 whatever the provider calls it; `variables`: those of the provider's data."""
 
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """Tokens came, and every part of the answer was read and checked."""
+    """Tokens came; what else came was read and checked, but for the members in `unread`, which are left unknown."""
 
     grant: Grant
+    unread: tuple[UnreadMember, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,4 +99,21 @@ class Unknown:
     """Whether the provider is surely done with the request: not after a time-out, nor when a gateway gave up waiting."""
 
 
-TokenOutcome = Granted | Refused | Rejected | NotProcessed | Misconfigured | Unknown
+TokenFailure = Refused | Rejected | NotProcessed | Misconfigured | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """Tokens came, but no access token that may be used; `failure` says what the answer means beside that.
+
+    After a renewal, `refresh_token` is to be kept in the place of the one that was sent; `tokens` are all that could be read,
+    to be given back where they are not kept.
+    """
+
+    failure: TokenFailure
+    refresh_token: Secret | None = None
+    refresh_expires_at: datetime | None = None
+    tokens: tuple[tuple[Literal["refresh", "access"], Secret], ...] = ()
+
+
+TokenOutcome = Granted | Unusable | TokenFailure

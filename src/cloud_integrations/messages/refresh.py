@@ -11,7 +11,7 @@ from cloud_integrations.domain.secret import Secret
 
 from .client import Client
 from .client_auth import build_request
-from .http import HttpRequest, HttpResponse
+from .http import MAX_TOKEN_BODY, HttpRequest, HttpResponse
 from .outcome import TokenOutcome
 from .scopes import join_scopes
 from .token_answer import read_token_answer
@@ -37,6 +37,7 @@ def build_refresh(client: Client, /, *, refresh_token: Secret, scopes: Sequence[
         auth=client.client_auth,
         body=client.method.body,
         headers={name: client.fill(value) for name, value in client.method.headers.get("token", {}).items()},
+        max_body=MAX_TOKEN_BODY,
     )
 
 

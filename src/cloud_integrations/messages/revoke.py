@@ -12,7 +12,7 @@ from cloud_integrations.domain.secret import Secret
 
 from .client import Client, ClientAuth
 from .client_auth import build_request
-from .http import HttpRequest, HttpResponse, find_json_object
+from .http import UNREADABLE, HttpRequest, HttpResponse, find_json_object
 from .limits import is_rate_limited
 
 _GONE = frozenset({"dead", "reauthorize"})
@@ -75,7 +75,8 @@ def _is_unknown(facts: Revoke, status: int, body: dict[str, Any] | None) -> bool
 def _says_error(response: HttpResponse, body: dict[str, Any] | None) -> bool:
     """Whether an answer with a status of success is an error, or a page that stands in the place of the answer."""
     if body is not None:
-        return bool(body.get("error") or body.get("errors"))
+        # Of an answer that says two things at once nobody knows which holds, and a receipt must be true.
+        return bool(body.get("error") or body.get("errors")) or UNREADABLE in body.values()
     text = response.body.removeprefix(b"\xef\xbb\xbf").lstrip()
     # What begins like a page or an object and cannot be read is not understood.  Form-encoded errors came from early drafts.
     return text.startswith((b"<", b"{", b"error=")) or b"&error=" in text

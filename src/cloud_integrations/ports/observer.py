@@ -15,8 +15,11 @@ class Fact:
     `integration.removed`, `credential.refreshed`, `credential.refresh_failed`,
     `credential.reconnect_required`, `credential.reconnect_soon`, `credential.unpersisted`, `revocation.delayed`,
     `credential.shared` (another tenant holds the same token), `token.left_behind` (a token that came could neither be stored
-    nor given back), `key_format.unusual`, `tenant.erased`.  Where a provider said why it refused, `error_description` repeats
-    it: at most 512 printable characters without the secrets that were sent, for the operator alone.
+    nor given back), `key_format.unusual`, `tenant.erased`, `credential.answer_unread`.  Where a provider said why it refused,
+    `error_description` repeats it: at most 512 printable characters without the secrets that were sent, for the operator alone.
+
+    The facts of `credential.answer_unread`: `tenant`, `integration`, `provider`, and `members`, the names of what could not be read
+    in a token endpoint's answer, joined by commas, each from `messages.outcome.UnreadMember`.
     """
 
     name: str

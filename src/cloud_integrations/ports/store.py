@@ -138,9 +138,9 @@ class SaveRenewal:
     """Write a renewed credential (T3): the newest lease wins.
 
     Writes the credential (whose generation is the next; the fingerprint of its account stays), scopes, expires_at,
-    reconnect_before, variables, state active, state_since, reason none, updated_at, `refreshed_at`, `due_at`, phase idle,
-    attempts 0, no error, no `failed_at`, no `refused_since`, `writer_lease = lease_token`; the lease ends, and `sent_at` is
-    emptied, unless a later attempt has them.
+    reconnect_before, variables, state active, state_since, reason none, updated_at, `refreshed_at`, `due_at`, `next_attempt_at`,
+    phase idle, attempts 0, no error, no `failed_at`, no `refused_since`, `writer_lease = lease_token`; the lease ends, and
+    `sent_at` is emptied, unless a later attempt has them.
     Only where `writer_lease < lease_token`, the generation is `credential.generation - 1` and the state is not disabled;
     otherwise `StaleWriteError`; `IntegrationNotFoundError` if the row is gone.  A row that a later attempt marked needs_reauth is
     taken back only if `takes_back` says that its refusal leaves these tokens good; otherwise `StaleWriteError`.
@@ -156,6 +156,8 @@ class SaveRenewal:
     takes_back: bool
     refreshed_at: datetime
     due_at: datetime | None = None
+    next_attempt_at: datetime | None = None
+    """In the store's clock; given where what was written brought no access token, and asking again must wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ class AsyncTransport(Protocol):
     """Sends one request and returns the whole answer.  `Transport` is the same, blocking.
 
     No redirect is followed, nothing is retried, no cookie, proxy or netrc is used, and the answer
-    is cut at `MAX_BODY` bytes.
+    is cut at `request.max_body` bytes.  No limit is shorter than the deadline, once the connection stands.
     """
 
     async def send(self, request: HttpRequest, /, *, deadline: timedelta) -> HttpResponse:

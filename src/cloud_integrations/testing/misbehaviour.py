@@ -15,7 +15,8 @@ class Misbehaviour(StrEnum):
     """One thing that goes wrong.
 
     The first group refuses: the request has no effect.  The second processes the request (a refresh
-    rotates the tokens) and spoils the answer.  The third gives a whole answer that strays.
+    rotates the tokens) and spoils the answer.  The third gives a whole answer that strays, the fourth one whose
+    tokens can be read all the same.
     """
 
     CONNECTION_REFUSED = auto()
@@ -75,6 +76,31 @@ class Misbehaviour(StrEnum):
     ISSUER_MISSING = auto()
     OTHER_ACCOUNT = auto()
     """Somebody else signed in, or owns the token."""
+    ACCESS_TOKEN_MISSING = auto()
+    """A refresh token comes alone."""
+
+    CONTENT_TYPE_MISSING = auto()
+    CONTENT_TYPE_HTML = auto()
+    BYTE_ORDER_MARK = auto()
+    FORM_BODY = auto()
+    """Form-encoded where JSON was asked for."""
+    STATUS_CREATED = auto()
+    """201."""
+    CONTENT_ENCODING_UNKNOWN = auto()
+    """A name that nobody knows, over a body as it is."""
+    LONG_HEADERS = auto()
+    """18 KB of them."""
+    LONG_BODY = auto()
+    """A member of 70 KB beside the others."""
+    LONG_ACCESS_TOKEN = auto()
+    """17 KB."""
+    FOREIGN_MEMBER_TWICE = auto()
+    FOREIGN_NAN = auto()
+    TOKEN_TYPE_MISSING = auto()
+    EXPIRES_IN_NEGATIVE = auto()
+    EXPIRES_IN_EMPTY = auto()
+    SCOPES_UNREADABLE = auto()
+    """A list of objects."""
 
 
 class Delivery(Enum):

@@ -39,7 +39,7 @@ from cloud_integrations.ports.clock import Clock, Entropy
 from .clock import FixedClock, SeededEntropy
 from .consent_page import complaint_page, consent_page, page_headers
 from .misbehaviour import DELIVERIES, KEEPS_REFRESH_TOKEN, USUAL_PLACE, Delivery, Endpoint, Misbehaviour, Planned
-from .wrong_answers import json_answer, refuse, spoil
+from .wrong_answers import STRAYS, json_answer, refuse, spoil
 
 IN_MEMORY_URL = "https://simulated.example"
 """Where the provider says it is, as long as no server listens."""
@@ -569,29 +569,23 @@ class SimulatedProvider:
     def _give(self, work: _Work, grant: _Grant, *, refresh: str | None) -> None:
         if work.what is Misbehaviour.NARROWER_SCOPES:
             grant.scopes = grant.scopes[:-1]
-        access = self._new_access(grant)
+        access = self._new_access(grant, longer="x" * 17_000 if work.what is Misbehaviour.LONG_ACCESS_TOKEN else "")
         work.issued += [_digest(token) for token in (access, refresh) if token]
         answer: dict[str, Any] = {
             "access_token": access,
-            "token_type": "mac" if work.what is Misbehaviour.TOKEN_TYPE_MAC else "Bearer",
+            "token_type": "Bearer",
             "expires_in": int(self.access_lifetime.total_seconds()),
             "scope": " ".join(grant.scopes),
         }
         if refresh is not None:
             answer["refresh_token"] = refresh
-        match work.what:
-            case Misbehaviour.EXPIRES_IN_MISSING:
-                del answer["expires_in"]
-            case Misbehaviour.EXPIRES_IN_TEXT:
-                answer["expires_in"] = str(answer["expires_in"])
-            case Misbehaviour.EXPIRES_IN_ABSURD:
-                answer["expires_in"] = 100_000 * 365 * 86_400
-            case Misbehaviour.REFRESH_TOKEN_EMPTY:
-                answer["refresh_token"] = ""
-            case Misbehaviour.REFRESH_TOKEN_NULL:
-                answer["refresh_token"] = None
-            case _:
-                pass
+        if work.what is not None and work.what in STRAYS:
+            name, value = STRAYS[work.what]
+            answer[name] = value
+            if value is ...:
+                del answer[name]
+        elif work.what is Misbehaviour.EXPIRES_IN_TEXT:
+            answer["expires_in"] = str(answer["expires_in"])
         work.response = json_answer(200, answer)
 
     def _revoke(self, work: _Work) -> None:
@@ -637,8 +631,8 @@ class SimulatedProvider:
             return True
         return self.reuse == "grace" and now - held.spent_at <= self.grace
 
-    def _new_access(self, grant: _Grant) -> str:
-        token = f"fake-access-{self._entropy.bytes(16).hex()}"
+    def _new_access(self, grant: _Grant, *, longer: str = "") -> str:
+        token = f"fake-access-{self._entropy.bytes(16).hex()}{longer}"
         self._tokens[_digest(token)] = _Token(grant=grant, kind="access", expires_at=self.clock.now() + self.access_lifetime)
         return token
 

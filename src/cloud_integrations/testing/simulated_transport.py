@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from cloud_integrations.errors import AnswerLostError, ProviderUnavailableError, ProviderUnreachableError
-from cloud_integrations.messages.http import MAX_BODY, HttpRequest, HttpResponse
+from cloud_integrations.messages.http import HttpRequest, HttpResponse
 
 from .clock import FixedClock
 from .misbehaviour import Delivery
@@ -122,6 +122,6 @@ def _deliver(request: HttpRequest, answer: Answer, /, *, deadline: timedelta, se
         raise ProviderUnreachableError(provider_id=request.provider_id)
     if answer.delivery is not Delivery.WHOLE or answer.delay >= deadline:
         raise AnswerLostError(provider_id=request.provider_id, connection_closed=answer.delivery is Delivery.RESET)
-    if len(answer.response.body) > MAX_BODY:
+    if len(answer.response.body) > request.max_body:
         raise ProviderUnavailableError(provider_id=request.provider_id, reason="answer_too_long")
     return replace(answer.response, sent_at=sent_at)

@@ -19,6 +19,7 @@ import inspect
 import logging
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Protocol
 from urllib.parse import urlencode
@@ -26,7 +27,7 @@ from urllib.parse import urlencode
 import pytest
 
 from cloud_integrations.errors import AnswerLostError, ProviderUnavailableError, ProviderUnreachableError
-from cloud_integrations.messages.http import MAX_BODY, HttpRequest, HttpResponse, read_json_object
+from cloud_integrations.messages.http import MAX_BODY, MAX_TOKEN_BODY, HttpRequest, HttpResponse, read_json_object
 
 from .misbehaviour import Misbehaviour
 from .provider_server import ProviderServer
@@ -139,6 +140,26 @@ class TransportContract:
         key = provider.issue_api_key(account=account + "a" * longer)
         body = send(_who_am_i(base_url, key.reveal())).body
         assert len(body) == MAX_BODY - odd
+
+    @pytest.mark.parametrize(
+        "what",
+        [
+            Misbehaviour.LONG_HEADERS,
+            Misbehaviour.LONG_BODY,
+            Misbehaviour.LONG_ACCESS_TOKEN,
+            Misbehaviour.CONTENT_ENCODING_UNKNOWN,
+            Misbehaviour.CONTENT_TYPE_MISSING,
+            Misbehaviour.STATUS_CREATED,
+        ],
+    )
+    def test_an_odd_answer_to_a_refresh_comes_whole(
+        self, send: Send, provider: SimulatedProvider, base_url: str, what: Misbehaviour
+    ) -> None:
+        provider.misbehave(what)
+        request = replace(_refresh(provider, base_url, provider.issue_grant().refresh.reveal()), max_body=MAX_TOKEN_BODY)
+        answered = read_json_object(send(request).body, limit=MAX_TOKEN_BODY)
+        assert provider.is_alive(answered["access_token"])
+        assert provider.is_alive(answered["refresh_token"])
 
     @pytest.mark.usefixtures("base_url")
     def test_nobody_listening_means_unreachable(self, send: Send, provider: SimulatedProvider) -> None:

@@ -6,8 +6,9 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
-from cloud_integrations.messages.http import MAX_BODY, HttpResponse
+from cloud_integrations.messages.http import MAX_TOKEN_BODY, HttpResponse
 
 from .consent_page import complaint_page, page_headers
 from .misbehaviour import Misbehaviour, Planned
@@ -60,8 +61,26 @@ def _spoil_html(_: HttpResponse, /) -> HttpResponse:
     return HttpResponse(status=200, headers=page_headers(), body=complaint_page(problem="Please accept the terms of this network."))
 
 
+def _add(raw: bytes, /) -> Callable[[HttpResponse], HttpResponse]:
+    return lambda response: replace(response, body=response.body[:-1] + b", " + raw + b"}")
+
+
+def _set_header(name: str, value: str | None, /) -> Callable[[HttpResponse], HttpResponse]:
+    def change(response: HttpResponse, /) -> HttpResponse:
+        others = {known: text for known, text in response.headers.items() if known != name}
+        return replace(response, headers=others if value is None else {**others, name: value})
+
+    return change
+
+
+def _spoil_form(response: HttpResponse, /) -> HttpResponse:
+    return _set_header("content-type", "application/x-www-form-urlencoded")(
+        replace(response, body=urlencode(json.loads(response.body)).encode())
+    )
+
+
 def _spoil_huge(response: HttpResponse, /) -> HttpResponse:
-    return replace(response, body=response.body[:-1] + b', "padding": "' + b"x" * MAX_BODY + b'"}')
+    return replace(response, body=response.body[:-1] + b', "padding": "' + b"x" * MAX_TOKEN_BODY + b'"}')
 
 
 _REFUSALS: Mapping[Misbehaviour, tuple[str, int, Mapping[str, Any]]] = {
@@ -84,4 +103,27 @@ _SPOILED: Mapping[Misbehaviour, Callable[[HttpResponse], HttpResponse]] = {
     Misbehaviour.GARBAGE_JSON: _spoil_garbage,
     Misbehaviour.DUPLICATE_KEYS: _spoil_duplicate,
     Misbehaviour.HUGE_BODY: _spoil_huge,
+    Misbehaviour.CONTENT_TYPE_MISSING: _set_header("content-type", None),
+    Misbehaviour.CONTENT_TYPE_HTML: _set_header("content-type", "text/html; charset=utf-8"),
+    Misbehaviour.BYTE_ORDER_MARK: lambda response: replace(response, body=b"\xef\xbb\xbf" + response.body),
+    Misbehaviour.FORM_BODY: _spoil_form,
+    Misbehaviour.STATUS_CREATED: lambda response: replace(response, status=201),
+    Misbehaviour.CONTENT_ENCODING_UNKNOWN: _set_header("content-encoding", "none"),
+    Misbehaviour.LONG_HEADERS: _set_header("x-long", "x" * 18_000),
+    Misbehaviour.LONG_BODY: _add(b'"id_token": "' + b"x" * 70_000 + b'"'),
+    Misbehaviour.FOREIGN_MEMBER_TWICE: _add(b'"site": "a", "site": "b"'),
+    Misbehaviour.FOREIGN_NAN: _add(b'"score": NaN'),
 }
+STRAYS: Mapping[Misbehaviour, tuple[str, Any]] = {
+    Misbehaviour.EXPIRES_IN_MISSING: ("expires_in", ...),
+    Misbehaviour.EXPIRES_IN_ABSURD: ("expires_in", 100_000 * 365 * 86_400),
+    Misbehaviour.EXPIRES_IN_NEGATIVE: ("expires_in", -1),
+    Misbehaviour.EXPIRES_IN_EMPTY: ("expires_in", ""),
+    Misbehaviour.REFRESH_TOKEN_EMPTY: ("refresh_token", ""),
+    Misbehaviour.REFRESH_TOKEN_NULL: ("refresh_token", None),
+    Misbehaviour.TOKEN_TYPE_MAC: ("token_type", "mac"),
+    Misbehaviour.TOKEN_TYPE_MISSING: ("token_type", ...),
+    Misbehaviour.ACCESS_TOKEN_MISSING: ("access_token", ...),
+    Misbehaviour.SCOPES_UNREADABLE: ("scope", [{"name": "read"}, {"name": "write"}]),
+}
+"""The member of a good answer that is another, or (`...`) missing."""

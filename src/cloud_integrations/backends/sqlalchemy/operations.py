@@ -476,7 +476,7 @@ def _save_renewal(connection: Connection, change: SaveRenewal) -> None:
             "updated_at": micros(facts.updated_at),
             "writer_lease": change.lease_token,
             "attempts": 0,
-            "next_attempt_at": None,
+            "next_attempt_at": micros_or_none(change.next_attempt_at),
             "last_error": None,
             "failed_at": None,
             "refused_since": None,
