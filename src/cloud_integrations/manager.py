@@ -459,7 +459,10 @@ class IntegrationManager:
         return run_inline(flows.refresh_due(self._wiring, limit=limit))
 
     def retry_revocations(self, *, limit: int = 100) -> RevocationRun:
-        """Try again to revoke tokens whose provider did not take it; call it now and then, from any number of processes."""
+        """Try again to revoke tokens whose provider did not take it, and delete authorizations that expired, of all tenants.
+
+        Call it now and then, from any number of processes.
+        """
         self._ensure_ready()
         return run_inline(flows.retry_revocations(self._wiring, limit=limit))
 
@@ -946,7 +949,10 @@ class AsyncIntegrationManager:
         return await flows.refresh_due(self._wiring, limit=limit)
 
     async def retry_revocations(self, *, limit: int = 100) -> RevocationRun:
-        """Try again to revoke tokens whose provider did not take it; call it now and then, from any number of processes."""
+        """Try again to revoke tokens whose provider did not take it, and delete authorizations that expired, of all tenants.
+
+        Call it now and then, from any number of processes.
+        """
         await self._ensure_ready()
         return await flows.retry_revocations(self._wiring, limit=limit)
 

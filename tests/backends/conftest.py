@@ -17,6 +17,9 @@ _NAMES_THE_TENANT = re.compile(rf"\bWHERE\b.*\b(?:{TENANT_TABLES})\.tenant_id = 
 # Statements that may cross tenants, each for its reason.
 ACROSS_TENANTS = {
     "a callback knows only its state, and learns the tenant from it": re.compile(r"WHERE ci_authorization\.state_hash ="),
+    "what expired is swept for all tenants": re.compile(
+        r"FROM ci_authorization\s+WHERE (?:ci_authorization\.expires_at <=|ci_authorization\.state_hash IN)"
+    ),
     "the outbox is worked off for all tenants": re.compile(r"FROM ci_revocation\s+WHERE ci_revocation\.next_attempt_at <="),
     "the worker renews for all tenants": re.compile(r"FROM ci_integration\s+WHERE ci_integration\.due_at IS NOT NULL"),
     "a row that was claimed is named by its whole key": re.compile(

@@ -1,34 +1,46 @@
-"""An authorization that was begun."""
+"""Which open authorizations make room for a new one."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from uuid import UUID
-
 import pytest
 
-from cloud_integrations.domain.pending import Authorization
-from cloud_integrations.domain.secret import Secret
-from cloud_integrations.testing.store_contract import a_pending
+from cloud_integrations.domain.audit import Actor
+from cloud_integrations.domain.pending import MAX_PENDING, MAX_PENDING_OF_TENANT, surplus
+
+ALICE = Actor(id="alice")
 
 
-@pytest.mark.requirement("OAU-012", "OAU-080")
-def test_an_authorization_shows_neither_state_nor_url():
-    begun = Authorization(
-        url="https://login.example.com/authorize?state=fake-state",
-        state=Secret("fake-state"),
-        browser_token=Secret("fake-browser"),
-        context_id=UUID(int=1),
-        integration_id=UUID(int=2),
-        redirect_uri="https://app.example/callback",
-        expires_at=datetime(2026, 11, 22, tzinfo=UTC),
-    )
-    assert "fake" not in repr(begun)
+def crowd(actors: int, each: int) -> list[tuple[str, Actor]]:
+    """Newest first, the actors in turn."""
+    return [(f"{number}-{turn}", Actor(id=f"mallory-{number}")) for turn in range(each) for number in range(actors)]
 
 
-def test_what_is_pending_shows_no_hash_and_no_ciphertext():
-    pending = a_pending()
-    shown = repr(pending)
-    assert repr(pending.state_hash) not in shown
-    assert "browser_hash" not in shown
-    assert "sealed_verifier" not in shown
+def test_with_room_nothing_goes() -> None:
+    assert surplus([], ALICE) == []
+    assert surplus([("a", ALICE)] * (MAX_PENDING - 1), ALICE) == []
+
+
+@pytest.mark.requirement("OAU-013")
+def test_an_actors_own_oldest_go_first() -> None:
+    own = [(number, ALICE) for number in range(MAX_PENDING + 1)]
+    assert surplus(own, ALICE) == [MAX_PENDING - 1, MAX_PENDING]
+
+
+@pytest.mark.requirement("OAU-013", "ISO-11")
+def test_who_has_the_most_loses_the_oldest_and_one_who_has_one_keeps_it() -> None:
+    opened = [*crowd(actors=25, each=20)[: MAX_PENDING_OF_TENANT - 1], ("honest", ALICE)]
+    (dropped,) = surplus(opened, Actor(id="bob"))
+    assert dropped == "23-19"
+
+
+@pytest.mark.requirement("OAU-013", "ISO-11")
+def test_an_actor_that_begins_again_and_again_pushes_out_only_its_own() -> None:
+    mallory = Actor(id="mallory-0")
+    opened = [*crowd(actors=1, each=10), *[(number, Actor(id=f"user-{number}")) for number in range(MAX_PENDING_OF_TENANT - 10)]]
+    assert surplus(opened, mallory) == ["0-9"]
+
+
+@pytest.mark.requirement("OAU-013")
+def test_among_equals_the_oldest_of_all_goes() -> None:
+    opened = [(number, Actor(id=f"user-{number}")) for number in range(MAX_PENDING_OF_TENANT)]
+    assert surplus(opened, ALICE) == [MAX_PENDING_OF_TENANT - 1]

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from cloud_integrations.domain.audit import Actor
+from cloud_integrations.domain.pending import MAX_PENDING
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     IntegrationExistsError,
@@ -18,7 +19,6 @@ from cloud_integrations.errors import (
     StorageUnavailableError,
     ValidationFailedError,
 )
-from cloud_integrations.ports.store import MAX_PENDING
 
 ACME = "acme"
 ALICE = Actor(id="alice")

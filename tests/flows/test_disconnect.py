@@ -423,3 +423,14 @@ async def test_a_provider_that_revokes_no_more_is_not_said_to_have_revoked(world
     assert (run.revoked, run.abandoned, run.waiting) == (0, 2, 0)
     event = world.last_event()
     assert (event.action, event.outcome, event.reason) == ("token.abandoned", Outcome.FAILURE, "unsupported")
+
+
+@pytest.mark.requirement("OAU-013")
+async def test_a_round_sweeps_authorizations_of_tenants_that_never_come_back(world, door):
+    for tenant in (ACME, "globex", "initech"):
+        await world.begin(tenant)
+    world.clock.advance(timedelta(minutes=10))
+    opened = await world.begin("umbrella")
+    await door.retry_revocations()
+    assert {pending.tenant_id for pending in world.rows._tables.pending.values()} == {"umbrella"}
+    assert (await world.come_back(opened)).integration.tenant_id == "umbrella"

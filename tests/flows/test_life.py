@@ -24,7 +24,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 
 from cloud_integrations.domain.freshness import HARD_MARGIN, is_unresolved
 from cloud_integrations.domain.integration import Health, State, Status
-from cloud_integrations.domain.pending import Authorization
+from cloud_integrations.domain.pending import MAX_PENDING, Authorization
 from cloud_integrations.domain.removal import TokenFate
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
@@ -43,7 +43,6 @@ from cloud_integrations.errors import (
 from cloud_integrations.flows.edit_integration import SWITCHED_OFF
 from cloud_integrations.flows.revoking import KEEP_TRYING
 from cloud_integrations.flows.sealing import open_field
-from cloud_integrations.ports.store import MAX_PENDING
 from cloud_integrations.testing import Misbehaviour
 
 from .conftest import ACME, ALICE, World

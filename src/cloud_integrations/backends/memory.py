@@ -14,7 +14,7 @@ from cloud_integrations.domain.audit import AuditEvent, AuditHead, AuditRecord, 
 from cloud_integrations.domain.envelope import KeyCheck, KeyState, WrappedKey
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
 from cloud_integrations.domain.integration import DueIntegration, HeldCredential, Integration, Phase, RefreshMarks, State, StoredIntegration
-from cloud_integrations.domain.pending import PendingAuthorization
+from cloud_integrations.domain.pending import PendingAuthorization, surplus
 from cloud_integrations.domain.rekeying import KeyUsage, SealedRow
 from cloud_integrations.domain.removal import Revocation
 from cloud_integrations.errors import (
@@ -28,7 +28,6 @@ from cloud_integrations.ports.clock import Clock
 from cloud_integrations.ports.store import (
     MAX_COUNTED,
     MAX_HOLDERS,
-    MAX_PENDING,
     RECONNECT_OWNER,
     AddIntegration,
     AddKey,
@@ -151,6 +150,15 @@ class MemoryStore:
             taken = replace(pending, consumed_at=now)
             self._tables.pending[state_hash] = taken
             return taken
+
+    def sweep_pending(self, *, limit: int) -> int:
+        """Delete up to *limit* expired authorizations of all tenants; return how many."""
+        with self._lock:
+            now = self._now()
+            expired = [pending for pending in self._tables.pending.values() if pending.expires_at <= now]
+            for pending in expired[:limit]:
+                del self._tables.pending[pending.state_hash]
+            return len(expired[:limit])
 
     def has_pending(self, tenant_id: TenantId, provider_id: ProviderId, /) -> bool:
         """Whether an authorization of this tenant with this provider is open."""
@@ -390,6 +398,10 @@ class AsyncMemoryStore:
     async def take_pending(self, state_hash: bytes, /) -> PendingAuthorization | None:
         """See `MemoryStore.take_pending`."""
         return self._store.take_pending(state_hash)
+
+    async def sweep_pending(self, *, limit: int) -> int:
+        """See `MemoryStore.sweep_pending`."""
+        return self._store.sweep_pending(limit=limit)
 
     async def has_pending(self, tenant_id: TenantId, provider_id: ProviderId, /) -> bool:
         """See `MemoryStore.has_pending`."""
@@ -719,22 +731,12 @@ def _add_pending(tables: _Tables, new: PendingAuthorization, now: datetime) -> N
     if new.key_id is not None:
         _require_active_key(tables, new.tenant_id, new.key_id)
     _unless_stale(new.state_hash not in tables.pending)
-    expired = [
-        pending.state_hash for pending in tables.pending.values() if pending.tenant_id == new.tenant_id and pending.expires_at <= now
-    ]
-    for state_hash in expired:
+    own = [pending for pending in tables.pending.values() if pending.tenant_id == new.tenant_id]
+    newest_first = sorted(own, key=lambda pending: (pending.created_at, pending.state_hash), reverse=True)
+    opened = [(pending.state_hash, pending.actor) for pending in newest_first if _is_open(pending, now)]
+    closed = [pending.state_hash for pending in own if not _is_open(pending, now)]
+    for state_hash in (*closed, *surplus(opened, new.actor)):
         del tables.pending[state_hash]
-    of_actor = sorted(
-        (
-            pending
-            for pending in tables.pending.values()
-            if pending.tenant_id == new.tenant_id and pending.actor == new.actor and _is_open(pending, now)
-        ),
-        key=lambda pending: (pending.created_at, pending.state_hash),
-        reverse=True,
-    )
-    for surplus in of_actor[MAX_PENDING - 1 :]:
-        del tables.pending[surplus.state_hash]
     tables.pending[new.state_hash] = new
 
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
 from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
 from cloud_integrations.domain.integration import Integration
 from cloud_integrations.domain.secret import Secret
+
+MAX_PENDING = 20
+"""Open authorizations per tenant and actor (OAU-013)."""
+MAX_PENDING_OF_TENANT = 500
+"""Open authorizations per tenant, of all its actors."""
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,3 +78,23 @@ class Connected:
     """A reconnect answered as another account than before."""
     shared: bool = False
     """Another tenant's integration holds the same token, a workspace's bot token, say: removing one does not revoke it."""
+
+
+def surplus(opened: Sequence[tuple[Key, Actor]], begins: Actor, /) -> list[Key]:
+    """Return which of a tenant's open authorizations, newest first, make room for one that *begins* opens.
+
+    Of the actor's own, the oldest beyond `MAX_PENDING`.  Where the tenant then still has `MAX_PENDING_OF_TENANT`, whoever has the most
+    loses the oldest; among equals, the oldest of all goes.  So one actor alone pushes out only its own.
+    """
+    by_actor: dict[Actor, list[tuple[int, Key]]] = {begins: []}
+    for age, (key, actor) in enumerate(opened):
+        by_actor.setdefault(actor, []).append((age, key))
+    own = by_actor[begins]
+    dropped = [key for _, key in own[MAX_PENDING - 1 :]]
+    del own[MAX_PENDING - 1 :]
+    while len(opened) - len(dropped) >= MAX_PENDING_OF_TENANT:
+        # The one that begins counts, too; an actor whose only one it is has nothing to lose.
+        holders = [(len(held) + (actor == begins), held[-1][0], held) for actor, held in by_actor.items() if held]
+        _, _, most = max(holders, key=lambda holder: holder[:2])
+        dropped.append(most.pop()[1])
+    return dropped

@@ -1,4 +1,4 @@
-"""What could not be revoked is tried again."""
+"""What could not be revoked is tried again, and authorizations that nobody finished are swept."""
 
 from __future__ import annotations
 
@@ -13,9 +13,14 @@ from .applications import client_of
 from .revoking import REVOCATION_TABLE, Attempt, attempt_revocation, settle
 from .sealing import open_sealed
 
+SWEPT = 1_000
+"""Expired authorizations that one round deletes at the most."""
+
 
 async def retry_revocations(wiring: Wiring, /, *, limit: int) -> RevocationRun:
-    """Make one round over the outbox; any number of processes may do so at once."""
+    """Delete expired authorizations and make one round over the outbox; any number of processes may do so at once."""
+    # Of all tenants: one that never begins another authorization would keep its last ones for ever.
+    await wiring.store.sweep_pending(limit=SWEPT)
     counts = {"revoked": 0, "kept": 0, "delayed": 0, "abandoned": 0}
     # One by one, so that no entry waits behind a slow provider longer than it is held.
     for _ in range(limit):

@@ -39,8 +39,6 @@ MAX_COUNTED = 10_000
 """Where `count_due` stops counting, so that its cost has a bound."""
 MAX_HOLDERS = 10
 """How many integrations `find_holders` names at the most."""
-MAX_PENDING = 20
-"""Open authorizations per tenant and actor; the oldest go first (OAU-013)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +186,7 @@ class SettleAttempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddPending:
-    """Store an authorization that begins; drops expired ones of the tenant, and the actor's oldest beyond `MAX_PENDING`.
+    """Store an authorization that begins; drops closed ones of the tenant, and the surplus by `domain.pending.surplus`.
 
     `StaleWriteError` if its state's hash is there already.
     """
@@ -395,6 +393,10 @@ class AsyncStore(Protocol):
         """Consume an authorization by one conditional statement; None if there is none, or somebody was first (OAU-015)."""
         ...
 
+    async def sweep_pending(self, *, limit: int) -> int:
+        """Delete up to *limit* expired authorizations, consumed or not, of all tenants; return how many."""
+        ...
+
     async def has_pending(self, tenant_id: TenantId, provider_id: ProviderId, /) -> bool:
         """Whether an authorization of this tenant with this provider is open."""
         ...
@@ -540,6 +542,8 @@ class Store(Protocol):
     def find_pending(self, state_hash: bytes, /) -> PendingAuthorization | None: ...
 
     def take_pending(self, state_hash: bytes, /) -> PendingAuthorization | None: ...
+
+    def sweep_pending(self, *, limit: int) -> int: ...
 
     def has_pending(self, tenant_id: TenantId, provider_id: ProviderId, /) -> bool: ...
 

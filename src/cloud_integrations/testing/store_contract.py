@@ -30,7 +30,7 @@ from cloud_integrations.domain.audit import Actor, AuditEvent, AuditReport, Chai
 from cloud_integrations.domain.envelope import KeyCheck, KeyState, WrappedKey
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
 from cloud_integrations.domain.integration import AccountFacts, DueIntegration, Integration, Phase, SealedCredential, State
-from cloud_integrations.domain.pending import PendingAuthorization
+from cloud_integrations.domain.pending import MAX_PENDING, MAX_PENDING_OF_TENANT, PendingAuthorization
 from cloud_integrations.domain.provider import AuthType
 from cloud_integrations.domain.rekeying import KeyUsage, SealedRow
 from cloud_integrations.domain.removal import Revocation
@@ -43,7 +43,6 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.ports.store import (
     MAX_HOLDERS,
-    MAX_PENDING,
     RECONNECT_OWNER,
     AddIntegration,
     AddKey,
@@ -1269,6 +1268,53 @@ class _Pending(_Contract):
         kept = [pending for pending in mine if door.find_pending(pending.state_hash) is not None]
         assert kept == mine[2:]
         assert all(door.find_pending(pending.state_hash) for pending in others)
+
+    @pytest.mark.requirement("OAU-013", "ISO-11")
+    def test_a_tenant_has_a_limit_and_who_has_the_most_makes_room(self, door: Door) -> None:
+        honest = [a_pending(actor=Actor(id="bob")), a_pending(GLOBEX)]
+        crowd = [
+            a_pending(actor=Actor(id=f"mallory-{number % 40}"), created_at=START + number * INSTANT)
+            for number in range(1, MAX_PENDING_OF_TENANT + 4)
+        ]
+        door.apply(*[AddPending(pending=pending) for pending in (*honest, *crowd)])
+        assert all(door.find_pending(pending.state_hash) for pending in honest)
+        kept = [pending for pending in crowd if door.find_pending(pending.state_hash) is not None]
+        assert len(kept) == MAX_PENDING_OF_TENANT - 1
+        assert crowd[-1] in kept
+
+    @pytest.mark.requirement("OAU-013")
+    def test_consumed_ones_make_room(self, door: Door) -> None:
+        consumed, rival = a_pending(), a_pending(actor=Actor(id="bob"))
+        door.apply(AddPending(pending=consumed), AddPending(pending=rival))
+        assert door.take_pending(consumed.state_hash) is not None
+        door.apply(AddPending(pending=a_pending()))
+        # Its hash is free, so the row is gone.
+        door.apply(AddPending(pending=consumed))
+        assert door.find_pending(rival.state_hash) == rival
+
+    @pytest.mark.requirement("OAU-013")
+    def test_expired_ones_of_all_tenants_are_swept_and_open_ones_stay(self, door: Door, clock: FixedClock) -> None:
+        late = clock.now() + timedelta(minutes=20)
+        expired = [a_pending(), a_pending(GLOBEX), a_pending()]
+        opened = a_pending(GLOBEX, expires_at=late, actor=Actor(id="bob"))
+        door.apply(*[AddPending(pending=pending) for pending in (*expired, opened)])
+        assert door.take_pending(expired[2].state_hash) is not None
+        assert door.sweep_pending(limit=10) == 0
+        clock.advance(timedelta(minutes=10))
+        assert [door.sweep_pending(limit=2) for _ in range(3)] == [2, 1, 0]
+        assert door.find_pending(opened.state_hash) == opened
+
+    @pytest.mark.requirement("OAU-013")
+    def test_sweeping_at_once_counts_each_row_once(self, door: Door, clock: FixedClock) -> None:
+        door.apply(*[AddPending(pending=a_pending(actor=Actor(id=f"actor-{number}"))) for number in range(40)])
+        clock.advance(timedelta(minutes=10))
+
+        def sweep(store: Any) -> Any:
+            return store.sweep_pending(limit=15)
+
+        answers = door.together([sweep] * 6)
+        assert refused(answers) == []
+        assert sum(answers) + door.sweep_pending(limit=40) == 40
 
     def test_closed_ones_can_no_longer_be_completed(self, door: Door) -> None:
         closed = [a_pending(), a_pending(actor=Actor(id="bob"))]

@@ -146,7 +146,7 @@ class Worker:
         return run.claimed == self._pace.batch
 
     async def revoke(self) -> bool:
-        """Make one round over the tokens that are still to be revoked; the next one is for the next interval."""
+        """Make one round over the tokens that are to be revoked, and sweep; the next one is for the next interval."""
         run = await self._unless_stopped(self._manager.retry_revocations(limit=self._pace.batch))
         if run is not None:
             self.totals.add_revocations(run)

@@ -47,14 +47,13 @@ from cloud_integrations.domain.integration import (
     State,
     StoredIntegration,
 )
-from cloud_integrations.domain.pending import PendingAuthorization
+from cloud_integrations.domain.pending import PendingAuthorization, surplus
 from cloud_integrations.domain.provider import AuthType
 from cloud_integrations.domain.removal import Revocation
 from cloud_integrations.errors import IntegrationExistsError, IntegrationNotFoundError, StaleWriteError
 from cloud_integrations.ports.store import (
     MAX_COUNTED,
     MAX_HOLDERS,
-    MAX_PENDING,
     RECONNECT_OWNER,
     AddIntegration,
     AddKey,
@@ -774,19 +773,26 @@ _TAKEN_PENDING = select(*_PENDING).where(_BY_STATE)
 _HAS_PENDING = select(exists().where(_a.tenant_id == bindparam("if_tenant"), _a.provider_id == bindparam("if_provider"), _OPEN))
 _ADD_PENDING = insert(schema.authorization)
 _CLOSE_PENDING = delete(schema.authorization).where(_a.tenant_id == bindparam("if_tenant"), _a.provider_id == bindparam("if_provider"))
-_DROP_EXPIRED = delete(schema.authorization).where(_a.tenant_id == bindparam("if_tenant"), _a.expires_at <= NOW_ONCE)
-_SURPLUS = (
-    select(_a.state_hash)
-    .where(
-        _a.tenant_id == bindparam("if_tenant"), _a.actor_type == bindparam("if_actor_type"), _a.actor_id == bindparam("if_actor_id"), _OPEN
-    )
+_DROP_CLOSED = delete(schema.authorization).where(
+    _a.tenant_id == bindparam("if_tenant"), or_(_a.expires_at <= NOW_ONCE, _a.consumed_at.is_not(None))
+)
+_OPEN_OF_TENANT = (
+    select(_a.state_hash, _a.actor_type, _a.actor_id)
+    .where(_a.tenant_id == bindparam("if_tenant"), _OPEN)
     .order_by(_a.created_at.desc(), _a.state_hash.desc())
-    .limit(1000)  # MariaDB has no OFFSET without LIMIT
-    .offset(MAX_PENDING - 1)
 )
 _DROP_SURPLUS = delete(schema.authorization).where(
     _a.tenant_id == bindparam("if_tenant"), _a.state_hash.in_(bindparam("if_hashes", expanding=True))
 )
+
+_EXPIRED = (
+    select(_a.state_hash)
+    .where(_a.expires_at <= NOW_ONCE)
+    .order_by(_a.expires_at, _a.tenant_id, _a.state_hash)
+    .limit(bindparam("count"))
+    .with_for_update(skip_locked=True)
+)
+_SWEEP_PENDING = delete(schema.authorization).where(_a.state_hash.in_(bindparam("if_hashes", expanding=True)))
 
 
 def find_pending(connection: Connection, state_hash: bytes) -> PendingAuthorization | None:
@@ -802,6 +808,14 @@ def take_pending(connection: Connection, state_hash: bytes) -> PendingAuthorizat
     return _pending(connection.execute(_TAKEN_PENDING, {"if_hash": state_hash}).one())
 
 
+def sweep_pending(connection: Connection, *, limit: int) -> int:
+    """Delete up to *limit* expired authorizations of all tenants; return how many."""
+    hashes = connection.execute(_EXPIRED, {"count": limit, "clock": given_time(connection)}).scalars().all()
+    if hashes:
+        connection.execute(_SWEEP_PENDING, {"if_hashes": hashes})
+    return len(hashes)
+
+
 def has_pending(connection: Connection, tenant_id: TenantId, provider_id: ProviderId) -> bool:
     """Whether an authorization of this tenant with this provider is open."""
     return bool(
@@ -813,11 +827,11 @@ def _add_pending(connection: Connection, change: AddPending) -> None:
     pending = change.pending
     if pending.key_id is not None:
         require_active_key(connection, pending.tenant_id, pending.key_id)
-    actor = {"if_tenant": pending.tenant_id, "if_actor_type": pending.actor.type, "if_actor_id": pending.actor.id}
-    connection.execute(_DROP_EXPIRED, {"if_tenant": pending.tenant_id, "clock": given_time(connection)})
-    surplus = connection.execute(_SURPLUS, {**actor, "clock": given_time(connection)}).scalars().all()
-    if surplus:
-        connection.execute(_DROP_SURPLUS, {"if_tenant": pending.tenant_id, "if_hashes": surplus})
+    where = {"if_tenant": pending.tenant_id, "clock": given_time(connection)}
+    connection.execute(_DROP_CLOSED, where)
+    opened = [(row.state_hash, Actor(type=row.actor_type, id=row.actor_id)) for row in connection.execute(_OPEN_OF_TENANT, where)]
+    if dropped := surplus(opened, pending.actor):
+        connection.execute(_DROP_SURPLUS, {"if_tenant": pending.tenant_id, "if_hashes": dropped})
     row = {
         "state_hash": pending.state_hash,
         "tenant_id": pending.tenant_id,

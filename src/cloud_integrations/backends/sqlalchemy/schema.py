@@ -154,7 +154,8 @@ authorization = Table(
     PrimaryKeyConstraint("tenant_id", "state_hash", name="ci_authorization_pk"),
     # The one key without a tenant: a callback knows only its state, and learns the tenant from it.
     UniqueConstraint("state_hash", name="ci_authorization_state"),
-    Index("ci_authorization_actor", "tenant_id", "actor_type", "actor_id", "created_at"),
+    Index("ci_authorization_newest", "tenant_id", "created_at"),
+    Index("ci_authorization_expired", "expires_at", "tenant_id", "state_hash"),
     **_WITH_TRANSACTIONS,
 )
 

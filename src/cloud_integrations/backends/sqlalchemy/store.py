@@ -88,6 +88,10 @@ class SqlAlchemyStore:
         """Consume an authorization; None if there is none, or somebody was first."""
         return self._engine.write(operations.take_pending, state_hash)
 
+    def sweep_pending(self, *, limit: int) -> int:
+        """Delete up to *limit* expired authorizations of all tenants; return how many."""
+        return self._engine.write(operations.sweep_pending, limit=limit)
+
     def has_pending(self, tenant_id: TenantId, provider_id: ProviderId, /) -> bool:
         """Whether an authorization of this tenant with this provider is open."""
         return self._engine.read(operations.has_pending, tenant_id, provider_id)
@@ -238,6 +242,10 @@ class AsyncSqlAlchemyStore:
     async def take_pending(self, state_hash: bytes, /) -> PendingAuthorization | None:
         """Consume an authorization; None if there is none, or somebody was first."""
         return await self._engine.write(operations.take_pending, state_hash)
+
+    async def sweep_pending(self, *, limit: int) -> int:
+        """Delete up to *limit* expired authorizations of all tenants; return how many."""
+        return await self._engine.write(operations.sweep_pending, limit=limit)
 
     async def has_pending(self, tenant_id: TenantId, provider_id: ProviderId, /) -> bool:
         """Whether an authorization of this tenant with this provider is open."""

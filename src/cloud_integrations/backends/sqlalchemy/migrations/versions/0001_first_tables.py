@@ -138,9 +138,8 @@ def upgrade() -> None:
         mariadb_engine="InnoDB",
         if_not_exists=unless_there,
     )
-    op.create_index(
-        "ci_authorization_actor", "ci_authorization", ["tenant_id", "actor_type", "actor_id", "created_at"], if_not_exists=unless_there
-    )
+    op.create_index("ci_authorization_newest", "ci_authorization", ["tenant_id", "created_at"], if_not_exists=unless_there)
+    op.create_index("ci_authorization_expired", "ci_authorization", ["expires_at", "tenant_id", "state_hash"], if_not_exists=unless_there)
     op.create_table(
         "ci_key",
         sa.Column("tenant_id", _text(255), nullable=False),
