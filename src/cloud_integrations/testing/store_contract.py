@@ -875,6 +875,12 @@ class _Leases(_Contract):
         assert (marks.attempts, marks.next_attempt_at, marks.last_error) == (0, None, None)
         assert (marks.refreshed_at, marks.due_at) == (change.refreshed_at, change.due_at)
 
+    def test_a_renewal_may_say_when_to_ask_again(self, door: Door, facts: Integration) -> None:
+        door.apply(lease(facts))
+        door.apply(sent(facts))
+        door.apply(renewed(facts, next_attempt_at=START + LEASE))
+        assert door.find_integration(ACME, facts.id).marks.next_attempt_at == START + LEASE
+
     def test_good_tokens_are_kept_when_the_lease_was_lost(self, door: Door, facts: Integration, clock: FixedClock) -> None:
         door.apply(lease(facts))
         clock.advance(LEASE + SECOND)
