@@ -96,11 +96,30 @@ MUTANTS = {
         without="found.marks.writer_lease == attempt.lease",
         noticed_by="tests/flows/test_renew_faults.py::test_a_lease_number_that_a_restored_store_gave_twice_is_not_taken_for_ones_own",
     ),
-    "what is stored is not given back": Mutant(
-        file=RENEW,
-        guard="        if not ours:\n            await revoke_unsaved",
-        without="        if attempt:\n            await revoke_unsaved",
-        noticed_by="tests/flows/test_renew_faults.py::test_tokens_that_were_stored_before_it_was_switched_off_are_not_given_back",
+    "what is held is not given back": Mutant(
+        file="flows/revoking.py",
+        guard="    if any(holder == tenant_id for holder, _ in holders):",
+        without="    if holders:\n        return None\n    if any(holder == tenant_id for holder, _ in holders):",
+        noticed_by="tests/flows/test_giving_back.py::test_a_token_that_came_again_while_it_waited_is_left_alone",
+    ),
+    "a revocation of which nobody knows what it ends may end the grant": Mutant(
+        file="domain/provider.py",
+        guard='return self.kills != "token"',
+        without='return self.kills == "grant"',
+        noticed_by="tests/flows/test_giving_back.py"
+        "::test_where_nobody_knows_what_a_revocation_ends_the_replaced_tokens_wait_until_the_integration_goes",
+    ),
+    "a reconnect revokes what it replaced": Mutant(
+        file="flows/storing_grant.py",
+        guard="    if not old:\n        return _Replaced()",
+        without="    if old:\n        return _Replaced()",
+        noticed_by="tests/flows/test_giving_back.py::test_a_reconnect_revokes_what_it_replaced",
+    ),
+    "the key of fingerprints is never replaced": Mutant(
+        file="flows/rekey.py",
+        guard="if key.tenant_id == INDEX_SCOPE or key.state",
+        without="if key.state",
+        noticed_by="tests/flows/test_giving_back.py::test_fingerprints_are_the_same_after_every_change_of_keys",
     ),
     "a refusal is compared with the row": Mutant(
         file=RENEW,
