@@ -110,6 +110,15 @@ def test_an_engine_that_prepares_nothing_is_not_asked(direct, pgbouncer_url):
     engine.dispose()
 
 
+def test_a_pooler_is_asked_for_until_it_is_found(direct, pgbouncer_url):
+    engine, asked = sa.create_engine(pgbouncer_url, poolclass=sa.NullPool), []
+    sa.event.listen(engine, "before_cursor_execute", lambda *about: asked.append(about[2]))
+    use(filled(SqlAlchemyStore(engine)), ACME)
+    assert len([statement for statement in asked if "pg_backend_pid" in statement]) == 1
+    with engine.connect() as connection:
+        assert connection.connection.driver_connection.prepare_threshold == 5
+
+
 def test_migrations_work_behind_a_pooler(direct, pooled):
     assert migrate.current(pooled) == schema.VERSION
     migrate.upgrade(pooled)

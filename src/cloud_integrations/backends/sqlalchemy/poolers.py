@@ -46,7 +46,8 @@ class PoolerGuard:
     def over(self, connection: Connection) -> Generator[None]:
         """Prepare nothing in this block on a pooled connection; elsewhere, leave the driver's ways alone.
 
-        The question costs one statement for each new connection of a driver that prepares.  The host's setting is as it was afterwards.
+        The question costs one statement for each new connection of a driver that prepares, until a pooler is found.  The host's setting
+        is as it was afterwards.
         Raises `ConfigurationError` for asyncpg with its counted names: it prepares every statement, and cannot be told not to.
         """
         pooled = False
@@ -64,8 +65,11 @@ class PoolerGuard:
     def _is_pooled(self, connection: Connection, told: int) -> bool:
         """Whether the process that answers is another than the one that the driver was told of when it connected.
 
-        A pooler answers a login itself, with numbers of its own.
+        A pooler answers a login itself, with numbers of its own.  Who found one asks no more: a host without a pool of its own has a new
+        connection for each piece of work.
         """
+        if self.found:
+            return True
         if _KNOWN not in connection.info:
             pid, name = connection.exec_driver_sql(_QUESTION.format(uuid4().hex)).one()
             connection.rollback()
@@ -74,7 +78,7 @@ class PoolerGuard:
                 raise ConfigurationError(setting="engine", problem=problem)
             connection.info[_KNOWN] = pid != told
         pooled: bool = connection.info[_KNOWN]
-        if pooled and not self.found:
+        if pooled:
             self.found = True
             _log.warning(
                 "a connection pooler stands before the database; this library prepares no statements there. "
