@@ -333,14 +333,6 @@ async def test_an_answer_without_code_is_refused(world):
     assert await refused(world, begun, (("state", begun.state.reveal()),)) == "code_missing"
 
 
-async def test_a_provider_that_need_not_send_a_code_is_refused_all_the_same_without_one(world):
-    method = world.entries[0].methods[0]
-    callback = method.callback.model_copy(update={"code_may_be_absent": True})
-    door = world.open(providers=[world.entries[0].model_copy(update={"methods": (method.model_copy(update={"callback": callback}),)})])
-    begun = await world.begin(door=door)
-    assert await refused(world, begun, (("state", begun.state.reveal()),), door=door) == "code_missing"
-
-
 @pytest.mark.requirement("OAU-024")
 async def test_a_code_is_at_most_4_kib_and_nothing_of_it_is_kept(world):
     begun = await world.begin()
