@@ -39,7 +39,6 @@ _EXAMPLES: dict[str, Any] = {
     "Provider.sites": {"eu": {"region": "eu"}},
     "Reply.encodings": {"expires_in": "epoch_s"},
     "Reply.map": {"access_token": "data.token"},
-    "Reply.statuses": [200, 201],
     "Revoke.gone_statuses": [404],
     "Revoke.headers": {"Accept": "application/json"},
     "Scopes.reply_field": "data.scope",

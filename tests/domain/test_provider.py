@@ -47,6 +47,11 @@ def provider(*methods: dict, **fields) -> Provider:
     return Provider.model_validate({"id": "acme", "name": "Acme", "methods": methods or [code()], **fields})
 
 
+def test_a_provider_that_is_written_out_whole_loads_again() -> None:
+    acme = provider(code(), key())
+    assert Provider.model_validate(acme.model_dump(mode="json", by_alias=True)) == acme
+
+
 def test_a_plain_oauth2_provider_takes_a_few_lines() -> None:
     acme = provider()
     assert acme.provider_id == provider_id("acme")

@@ -499,7 +499,7 @@ class Method(_Facts):
         if self.kind in {"key", "basic"} and not any(given.secret for given in self.inputs):
             raise ValueError("a key method needs a secret input")
         foreign = {"inputs", "placement"} if self.kind == "code" else Method.model_fields.keys() - _OF_KEY_METHODS
-        if unread := sorted(foreign & self.model_fields_set):
+        if unread := sorted(name for name in foreign if getattr(self, name) != Method.model_fields[name].get_default()):
             raise ValueError(f"a {self.kind} method has no {', '.join(unread)}")
         return self
 
