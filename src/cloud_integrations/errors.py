@@ -22,6 +22,7 @@
     ├── StorageUnavailableError
     │   ├── CommitUnknownError           the connection broke while committing
     │   └── KeyServiceUnavailableError   the service that wraps the data keys did not answer
+    ├── DamagedRowError                  somebody edited a row of the store, and it cannot be read any more
     ├── UnstorableValueError             too long for its place, or parts that do not belong together; a mistake in the program
     ├── StaleWriteError                  somebody else wrote first (used between flows and stores)
     ├── KeyRetiredError                  sealed under a key that seals no more (used between flows and stores)
@@ -267,6 +268,20 @@ class CommitUnknownError(StorageUnavailableError):
 
     def __init__(self, *, reason: str | None = None) -> None:
         super().__init__("the storage broke while committing", reason=reason)
+
+
+class DamagedRowError(CloudIntegrationsError):
+    """A row of the store cannot be read: it holds what this library never wrote.
+
+    `table` and `row` say which, for the operator; what stands in it is not repeated.
+    """
+
+    advice = "The operator must restore this row from a backup, or delete it."
+
+    def __init__(self, *, table: str, row: str) -> None:
+        super().__init__(f"row {row} of {table} cannot be read: somebody has edited it", table=table, row=row)
+        self.table = table
+        self.row = row
 
 
 class UnstorableValueError(CloudIntegrationsError):

@@ -338,10 +338,11 @@ class MemoryStore:
         """Return how many integrations are due and claimed by nobody."""
         return min(len(_due(self._tables, self._now())), MAX_COUNTED)
 
-    def list_audit(self, tenant_id: TenantId, /, *, after: int = 0, limit: int = 200) -> tuple[AuditRecord, ...]:
+    def list_audit(self, tenant_id: TenantId, /, *, after: int | None = None, limit: int = 200) -> tuple[AuditRecord, ...]:
         """Return the tenant's events with a number above *after*, in order."""
         # Numbers have no gaps, so a record's number is its place in the list.
-        return tuple(self._chains.get(tenant_id, [])[after : after + limit])
+        first = max(after or 0, 0)
+        return tuple(self._chains.get(tenant_id, [])[first : first + limit])
 
     def list_audit_newest(
         self, tenant_id: TenantId, /, *, resource: str | None = None, before: int | None = None, limit: int = 200
@@ -495,7 +496,7 @@ class AsyncMemoryStore:
         """See `MemoryStore.count_due`."""
         return self._store.count_due()
 
-    async def list_audit(self, tenant_id: TenantId, /, *, after: int = 0, limit: int = 200) -> tuple[AuditRecord, ...]:
+    async def list_audit(self, tenant_id: TenantId, /, *, after: int | None = None, limit: int = 200) -> tuple[AuditRecord, ...]:
         """See `MemoryStore.list_audit`."""
         return self._store.list_audit(tenant_id, after=after, limit=limit)
 

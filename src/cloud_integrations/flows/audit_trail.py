@@ -5,7 +5,8 @@ from __future__ import annotations
 from uuid import UUID
 
 from cloud_integrations.domain.audit import AuditHead, AuditRecord, AuditReport, Caller, ChainCheck
-from cloud_integrations.errors import ValidationFailedError
+from cloud_integrations.domain.identifiers import TenantId
+from cloud_integrations.errors import DamagedRowError, ValidationFailedError
 from cloud_integrations.ports.wiring import Wiring
 
 from . import recording
@@ -34,22 +35,30 @@ async def verify_audit(wiring: Wiring, tenant: str, /, *, checkpoint: AuditHead 
     """Walk the chain page by page up to the head as it was at the start."""
     tenant_id = await known_tenant(wiring, tenant)
     check = ChainCheck(tenant_id, checkpoint=checkpoint)
-    head = await wiring.store.find_audit_head(tenant_id)
-    after = 0
+    head = await _head(wiring, tenant_id)
+    after: int | None = None
     while page := await wiring.store.list_audit(tenant_id, after=after, limit=MAX_PAGE):
         # Events written while we walk belong to the next walk, unless the head says they are forged.
         known = [record for record in page if head is not None and record.seq <= head.seq]
         check.feed(known)
         before, after = after, page[-1].seq
-        if after <= before:
+        if before is not None and after <= before:
             # Forged numbers: the check has noted them, and there is no next page to ask for.
             break
         if len(known) < len(page):
-            latest = await wiring.store.find_audit_head(tenant_id)
+            latest = await _head(wiring, tenant_id)
             if latest is not None and head is not None and latest.seq > head.seq:
                 break
             check.feed(page[len(known) :])
     return check.finish(head)
+
+
+async def _head(wiring: Wiring, tenant_id: TenantId) -> AuditHead | None:
+    try:
+        return await wiring.store.find_audit_head(tenant_id)
+    except DamagedRowError:
+        # The same as a head that is gone: the check says that it does not fit the events.
+        return None
 
 
 async def record_denied(wiring: Wiring, tenant: str, /, *, action: str, resource: str, caller: Caller) -> None:

@@ -11,9 +11,9 @@ from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.domain.rekeying import Erasure
 from cloud_integrations.domain.removal import Removal, TokenFate
-from cloud_integrations.errors import IntegrationNotFoundError, StaleWriteError, StorageUnavailableError
+from cloud_integrations.errors import DamagedRowError, IntegrationNotFoundError, StaleWriteError, StorageUnavailableError
 from cloud_integrations.ports.observer import Fact
-from cloud_integrations.ports.store import EraseTenant
+from cloud_integrations.ports.store import DamagedRow, EraseTenant
 from cloud_integrations.ports.wiring import Wiring
 
 from .disconnect import disconnect
@@ -88,6 +88,9 @@ async def find_returned(wiring: Wiring, tenant: str, key_ids: Collection[UUID], 
 async def _disconnect_all(wiring: Wiring, tenant_id: TenantId, caller: Caller) -> list[Removal]:
     removed = []
     for integration in await wiring.store.list_integrations(tenant_id):
+        if isinstance(integration, DamagedRow):
+            # What it held cannot be told, so an erasure that passed over it would not be true.
+            raise DamagedRowError(table=integration.table, row=integration.row)
         try:
             removed.append(await disconnect(wiring, tenant_id, integration.id, caller=caller))
         except IntegrationNotFoundError:

@@ -7,12 +7,23 @@ from uuid import UUID
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId, tenant_id
 from cloud_integrations.domain.integration import Integration, StoredIntegration
 from cloud_integrations.errors import IntegrationNotFoundError
+from cloud_integrations.ports.observer import Fact
+from cloud_integrations.ports.store import DamagedRow
 from cloud_integrations.ports.wiring import Wiring
 
 
 async def list_integrations(wiring: Wiring, tenant: str, /) -> tuple[Integration, ...]:
-    """Return the tenant's integrations, oldest first."""
-    return await wiring.store.list_integrations(await known_tenant(wiring, tenant))
+    """Return the tenant's integrations, oldest first; one whose row cannot be read is left out, and told to the observer."""
+    found = await wiring.store.list_integrations(await known_tenant(wiring, tenant))
+    for row in found:
+        if isinstance(row, DamagedRow):
+            tell_damaged(wiring, row)
+    return tuple([row for row in found if isinstance(row, Integration)])
+
+
+def tell_damaged(wiring: Wiring, row: DamagedRow, /) -> None:
+    """Tell the observer of a row that somebody has edited, so that it cannot be read."""
+    wiring.observer.tell(Fact(name="storage.damaged_row", facts={"table": row.table, "row": row.row, "tenant": row.tenant_id or "?"}))
 
 
 async def get_integration(wiring: Wiring, tenant: str, integration_id: UUID, /) -> Integration:

@@ -16,8 +16,10 @@ from cloud_integrations.errors import (
     ReconnectRequiredError,
 )
 from cloud_integrations.ports.observer import Fact
+from cloud_integrations.ports.store import DamagedRow
 from cloud_integrations.ports.wiring import Wiring
 
+from .list_integrations import tell_damaged
 from .renew import renew
 
 HOLD = timedelta(minutes=5)
@@ -33,7 +35,12 @@ async def refresh_due(wiring: Wiring, /, *, limit: int) -> RenewalRun:
     A tenant has one integration per provider at the most, so no tenant can crowd out another.
     """
     counts: Counter[str] = Counter()
-    claimed = await wiring.store.claim_due(limit=limit, hold=HOLD)
+    found = await wiring.store.claim_due(limit=limit, hold=HOLD)
+    claimed = [due for due in found if isinstance(due, DueIntegration)]
+    for row in found:
+        if isinstance(row, DamagedRow):
+            counts["failed"] += 1
+            tell_damaged(wiring, row)
 
     async def one(due: DueIntegration) -> None:
         counts[await renew_one(wiring, due, caller=Caller())] += 1

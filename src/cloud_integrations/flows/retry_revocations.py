@@ -7,9 +7,11 @@ from cloud_integrations.domain.provider import AuthType
 from cloud_integrations.domain.removal import Revocation, RevocationRun, TokenFate
 from cloud_integrations.errors import CloudIntegrationsError, DecryptError, ProviderInactiveError
 from cloud_integrations.messages.client import Client
+from cloud_integrations.ports.store import DamagedRow
 from cloud_integrations.ports.wiring import Wiring
 
 from .applications import client_of
+from .list_integrations import tell_damaged
 from .revoking import REVOCATION_TABLE, Attempt, attempt_revocation, settle
 from .sealing import open_sealed
 
@@ -27,7 +29,12 @@ async def retry_revocations(wiring: Wiring, /, *, limit: int) -> RevocationRun:
         claimed = await wiring.store.claim_revocations(limit=1, hold=wiring.settings.lease)
         if not claimed:
             break
-        counts[await retry(wiring, claimed[0], Caller())] += 1
+        entry = claimed[0]
+        if isinstance(entry, DamagedRow):
+            tell_damaged(wiring, entry)
+            counts["delayed"] += 1
+        else:
+            counts[await retry(wiring, entry, Caller())] += 1
     return RevocationRun(**counts, waiting=await wiring.store.count_revocations())
 
 

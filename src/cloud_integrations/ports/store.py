@@ -344,6 +344,16 @@ Change = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DamagedRow:
+    """Stands in the place of a row that cannot be read, because somebody has edited it."""
+
+    table: str
+    row: str
+    """Its key, as far as that can be read."""
+    tenant_id: TenantId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreReport:
     """What `doctor` shows of a store; no secrets."""
 
@@ -359,6 +369,9 @@ class AsyncStore(Protocol):
     `CommitUnknownError` when the connection broke during a commit.  What was surely not made, a store may try
     again by itself.  `UnstorableValueError` says that a value is too long, or that a credential is not of its
     integration's kind; a value is never cut.
+
+    `DamagedRowError` says that somebody has edited a row, so that it cannot be read.  Where many rows are read for their own
+    sake (lists of integrations, claims), `DamagedRow` stands in the place of such a row, and the others are given.
     """
 
     async def prepare(self) -> None:
@@ -381,7 +394,7 @@ class AsyncStore(Protocol):
         """Return what handing out the tenant's credential with this provider takes, or None; the read of the way that is taken most."""
         ...
 
-    async def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration, ...]:
+    async def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration | DamagedRow, ...]:
         """Return the tenant's integrations, oldest first; at most one per provider."""
         ...
 
@@ -454,7 +467,7 @@ class AsyncStore(Protocol):
         """Return the ids of the key-encryption keys that wrap a data key which is not destroyed."""
         ...
 
-    async def claim_revocations(self, *, limit: int, hold: timedelta) -> tuple[Revocation, ...]:
+    async def claim_revocations(self, *, limit: int, hold: timedelta) -> tuple[Revocation | DamagedRow, ...]:
         """Return at most *limit* entries of the outbox whose time has come, oldest first, and hold them.
 
         Their time becomes the store's clock plus *hold*, so that until then nobody else has them.
@@ -496,7 +509,7 @@ class AsyncStore(Protocol):
         """
         ...
 
-    async def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration, ...]:
+    async def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration | DamagedRow, ...]:
         """Return the *limit* integrations that have been due for longest, in no order, and hold them.
 
         A store may look for the next ones behind those that it gave last; what became due before them comes when nothing is left
@@ -509,8 +522,11 @@ class AsyncStore(Protocol):
         """Return how many integrations are due and claimed by nobody; `MAX_COUNTED` means that or more."""
         ...
 
-    async def list_audit(self, tenant_id: TenantId, /, *, after: int = 0, limit: int = 200) -> tuple[AuditRecord, ...]:
-        """Return the tenant's events with a number above *after*, in order."""
+    async def list_audit(self, tenant_id: TenantId, /, *, after: int | None = None, limit: int = 200) -> tuple[AuditRecord, ...]:
+        """Return the tenant's events in order of their numbers: all, or those with a number above *after*.
+
+        A forged event may have any number.  Where one cannot be read, the record says so (`readable`).
+        """
         ...
 
     async def list_audit_newest(
@@ -537,7 +553,7 @@ class Store(Protocol):
 
     def find_credential(self, tenant_id: TenantId, provider_id: ProviderId, /) -> HeldCredential | None: ...
 
-    def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration, ...]: ...
+    def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration | DamagedRow, ...]: ...
 
     def find_pending(self, state_hash: bytes, /) -> PendingAuthorization | None: ...
 
@@ -573,7 +589,7 @@ class Store(Protocol):
 
     def list_kek_ids(self) -> tuple[bytes, ...]: ...
 
-    def claim_revocations(self, *, limit: int, hold: timedelta) -> tuple[Revocation, ...]: ...
+    def claim_revocations(self, *, limit: int, hold: timedelta) -> tuple[Revocation | DamagedRow, ...]: ...
 
     def count_revocations(self) -> int: ...
 
@@ -589,11 +605,11 @@ class Store(Protocol):
         self, provider_id: ProviderId, /, *, reason: str | None = None, after: tuple[TenantId, IntegrationId] | None = None, limit: int
     ) -> tuple[DueIntegration, ...]: ...
 
-    def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration, ...]: ...
+    def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration | DamagedRow, ...]: ...
 
     def count_due(self) -> int: ...
 
-    def list_audit(self, tenant_id: TenantId, /, *, after: int = 0, limit: int = 200) -> tuple[AuditRecord, ...]: ...
+    def list_audit(self, tenant_id: TenantId, /, *, after: int | None = None, limit: int = 200) -> tuple[AuditRecord, ...]: ...
 
     def list_audit_newest(
         self, tenant_id: TenantId, /, *, resource: str | None = None, before: int | None = None, limit: int = 200

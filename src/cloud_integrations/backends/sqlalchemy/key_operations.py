@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,6 @@ from sqlalchemy import (
     Column,
     Connection,
     Integer,
-    Row,
     Select,
     Table,
     and_,
@@ -29,17 +29,16 @@ from sqlalchemy import (
     update,
 )
 
-from cloud_integrations.domain.envelope import KeyCheck, KeyState, WrappedKey
+from cloud_integrations.domain.envelope import SUITE_AES_256_GCM, KeyCheck, KeyState, WrappedKey
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.domain.rekeying import KeyUsage, SealedRow
-from cloud_integrations.errors import KeyRetiredError, StaleWriteError
+from cloud_integrations.errors import DamagedRowError, KeyRetiredError, StaleWriteError
 from cloud_integrations.ports.store import AddKey, AddKeyCheck, DestroyKey, EraseTenant, RefuseKeys, Reseal, RewrapKey, RotateKey
 
 from . import schema
-from .clock import micros, micros_or_none, moment, moment_or_none
+from .clock import micros, micros_or_none
 from .refusals import insert_unless_there, refused_as, unless_stale
-
-AnyRow = Row[*tuple[Any, ...]]
+from .rows import AnyRow, Rows, count, time, time_or_none
 
 _k = schema.key.c
 _f = schema.key_floor.c
@@ -92,7 +91,7 @@ _HOLD_ACTIVE_KEYS = (
 )
 _LAST_VERSION = select(func.max(_k.version)).where(_OF_TENANT)
 _LAST_DESTROYED_VERSION = _LAST_VERSION.where(_k.state == KeyState.DESTROYED.value)
-_FIND_FLOOR = select(_f.erased_version).where(_f.tenant_id == bindparam("if_tenant"))
+_FIND_FLOOR = select(_f.tenant_id, _f.erased_version).where(_f.tenant_id == bindparam("if_tenant"))
 _SET_FLOOR = update(schema.key_floor).where(_f.tenant_id == bindparam("if_tenant"))
 
 _LIST_KEYS = select(*_KEY).where(_NOT_DESTROYED).order_by(_k.tenant_id, _k.version).limit(bindparam("count"))
@@ -101,7 +100,7 @@ _BEYOND = and_(
     _k.tenant_id >= bindparam("if_after_tenant"),
     or_(_k.tenant_id > bindparam("if_after_tenant"), _k.version > bindparam("if_after_version")),
 )
-_LIST_DESTROYED = select(_k.key_id).where(_OF_TENANT, _k.state == KeyState.DESTROYED.value).order_by(_k.version)
+_LIST_DESTROYED = select(_k.key_id, _k.tenant_id, _k.version).where(_OF_TENANT, _k.state == KeyState.DESTROYED.value).order_by(_k.version)
 _LIST_KEYS_OF_TENANT = _LIST_KEYS.where(_OF_TENANT)
 # Looked up key by key; for an EXISTS, PostgreSQL would read each table whole first.
 _FIRST_ROW = func.coalesce(
@@ -144,23 +143,23 @@ _DROP_REVOCATIONS = delete(schema.revocation).where(_r.tenant_id == bindparam("i
 def find_key(connection: Connection, tenant_id: TenantId, key_id: UUID) -> WrappedKey | None:
     """Return this data key of the tenant, unless it is destroyed, refused or erased."""
     row = connection.execute(_FIND_KEY, {"if_tenant": tenant_id, "if_key": key_id}).first()
-    return None if row is None else _wrapped_key(row)
+    return _KEY_ROWS.one(row)
 
 
 def find_keys(connection: Connection, tenant_ids: Collection[TenantId]) -> tuple[WrappedKey, ...]:
     """Return every data key of these tenants that is not destroyed, refused or erased."""
-    return tuple([_wrapped_key(row) for row in connection.execute(_FIND_KEYS, {"if_tenants": list(tenant_ids)})])
+    return _KEY_ROWS.all(connection.execute(_FIND_KEYS, {"if_tenants": list(tenant_ids)}))
 
 
 def find_active_key(connection: Connection, tenant_id: TenantId) -> WrappedKey | None:
     """Return the data key that new values of the tenant are sealed with, or None."""
     row = connection.execute(_FIND_ACTIVE_KEY, {"if_tenant": tenant_id}).first()
-    return None if row is None else _wrapped_key(row)
+    return _KEY_ROWS.one(row)
 
 
 def last_key_version(connection: Connection, tenant_id: TenantId) -> int:
     """Return the highest version that the tenant has or ever had."""
-    last: int = connection.execute(_LAST_VERSION, {"if_tenant": tenant_id}).scalar() or 0
+    last = _version(connection, _LAST_VERSION, tenant_id)
     return max(last, _erased_version(connection, tenant_id))
 
 
@@ -173,7 +172,7 @@ def list_keys(
     if after is not None:
         statement = statement.where(_BEYOND)
         parameters |= {"if_after_tenant": after[0], "if_after_version": after[1]}
-    return tuple([_wrapped_key(row) for row in connection.execute(statement, parameters)])
+    return _KEY_ROWS.all(connection.execute(statement, parameters))
 
 
 def list_replaced_keys(connection: Connection, *, after: UUID | None, limit: int) -> tuple[WrappedKey, ...]:
@@ -182,30 +181,27 @@ def list_replaced_keys(connection: Connection, *, after: UUID | None, limit: int
         rows = connection.execute(_LIST_REPLACED, {"count": limit})
     else:
         rows = connection.execute(_LIST_REPLACED_BEYOND, {"count": limit, "if_after": after})
-    return tuple([_wrapped_key(row) for row in rows])
+    return _KEY_ROWS.all(rows)
 
 
 def list_returned_keys(connection: Connection, *, limit: int) -> tuple[WrappedKey, ...]:
     """Return data keys that were erased with their tenant and are there again."""
-    return tuple([_wrapped_key(row) for row in connection.execute(_LIST_RETURNED, {"count": limit})])
+    return _KEY_ROWS.all(connection.execute(_LIST_RETURNED, {"count": limit}))
 
 
 def list_destroyed_keys(connection: Connection, tenant_id: TenantId) -> tuple[UUID, ...]:
     """Return the ids of the tenant's data keys that were destroyed, the oldest first."""
-    return tuple(connection.execute(_LIST_DESTROYED, {"if_tenant": tenant_id}).scalars())
+    return _DESTROYED_ROWS.all(connection.execute(_LIST_DESTROYED, {"if_tenant": tenant_id}))
 
 
 def list_key_checks(connection: Connection) -> tuple[KeyCheck, ...]:
     """Return the canaries of every wrapping key ever used."""
-    return tuple(
-        KeyCheck(kek_uri=kek_uri, kek_key_id=kek_key_id, canary=canary)
-        for kek_uri, kek_key_id, canary in connection.execute(_LIST_KEY_CHECKS)
-    )
+    return _CHECK_ROWS.all(connection.execute(_LIST_KEY_CHECKS))
 
 
 def list_kek_ids(connection: Connection) -> tuple[bytes, ...]:
     """Return the ids of the wrapping keys that wrap a data key which is not destroyed."""
-    return tuple(sorted(connection.execute(_LIST_KEK_IDS).scalars()))
+    return tuple(sorted(_KEK_ROWS.all(connection.execute(_LIST_KEK_IDS))))
 
 
 def require_active_key(connection: Connection, tenant_id: TenantId, key_id: UUID) -> None:
@@ -276,7 +272,7 @@ def erase_tenant(connection: Connection, change: EraseTenant) -> None:
     connection.execute(_DROP_PENDING, of_tenant)
     connection.execute(_DROP_REVOCATIONS, of_tenant)
     # A key that came to a tenant without one meanwhile is not among them: it begins the tenant's next life.
-    last: int = connection.execute(_LAST_DESTROYED_VERSION, of_tenant).scalar() or 0
+    last = _version(connection, _LAST_DESTROYED_VERSION, change.tenant_id)
     last = max(last, _erased_version(connection, change.tenant_id))
     _set_floor(connection, change.tenant_id, {"erased_version": last})
 
@@ -308,8 +304,16 @@ def _insert_key(connection: Connection, key: WrappedKey) -> None:
         connection.execute(_ADD_KEY, row)
 
 
+def _version(connection: Connection, highest: Select[Any], tenant_id: TenantId) -> int:
+    found = connection.execute(highest, {"if_tenant": tenant_id}).scalar()
+    if found is not None and not isinstance(found, int):
+        # Of numbers and texts, SQLite takes a text for the highest.
+        raise DamagedRowError(table=schema.key.name, row="?")
+    return found or 0
+
+
 def _erased_version(connection: Connection, tenant_id: TenantId) -> int:
-    return connection.execute(_FIND_FLOOR, {"if_tenant": tenant_id}).scalar() or 0
+    return _FLOOR_ROWS.one(connection.execute(_FIND_FLOOR, {"if_tenant": tenant_id}).first()) or 0
 
 
 def _set_floor(connection: Connection, tenant_id: TenantId, values: Mapping[str, int]) -> None:
@@ -318,19 +322,33 @@ def _set_floor(connection: Connection, tenant_id: TenantId, values: Mapping[str,
 
 
 def _wrapped_key(row: AnyRow) -> WrappedKey:
+    if row.suite != SUITE_AES_256_GCM:
+        # There is no other, so nothing that this key sealed says so, too.
+        raise ValueError
     return WrappedKey(
         key_id=row.key_id,
         tenant_id=row.tenant_id,
-        version=row.version,
+        version=count(row.version, least=1),
         state=KeyState(row.state),
         suite=row.suite,
         kek_uri=row.kek_uri,
         kek_key_id=row.kek_key_id,
         wrapped=row.wrapped,
-        created_at=moment(row.created_at),
-        retired_at=moment_or_none(row.retired_at),
-        destroyed_at=moment_or_none(row.destroyed_at),
+        created_at=time(row.created_at),
+        retired_at=time_or_none(row.retired_at),
+        destroyed_at=time_or_none(row.destroyed_at),
     )
+
+
+def _key_check(row: AnyRow) -> KeyCheck:
+    return KeyCheck(kek_uri=row.kek_uri, kek_key_id=row.kek_key_id, canary=row.canary)
+
+
+_KEY_ROWS = Rows(schema.key, _KEY, _wrapped_key, names=("key_id",))
+_FLOOR_ROWS = Rows(schema.key_floor, _FIND_FLOOR.selected_columns, lambda row: count(row.erased_version), names=("tenant_id",))
+_CHECK_ROWS = Rows(schema.key_check, _LIST_KEY_CHECKS.selected_columns, _key_check, names=("kek_key_id",))
+_DESTROYED_ROWS = Rows(schema.key, _LIST_DESTROYED.selected_columns, lambda row: row.key_id, names=("tenant_id", "version"))
+_KEK_ROWS = Rows(schema.key, _LIST_KEK_IDS.selected_columns, lambda row: row.kek_key_id, names=("kek_key_id",))
 
 
 # Sealed rows
@@ -418,10 +436,10 @@ def list_sealed(connection: Connection, keys: Collection[tuple[TenantId, UUID]],
     """Return rows of any table that are sealed under these data keys."""
     found: list[SealedRow] = []
     wanted = {"if_keys": list(keys), "if_key_ids": [key_id for _, key_id in keys]}
-    for name, sealed in _SEALED.items():
+    for name, listing in _LISTINGS.items():
         if keys and len(found) < limit:
-            rows = connection.execute(_LISTINGS[name], {**wanted, "count": limit - len(found)})
-            found += [_sealed_row(sealed, row) for row in rows]
+            rows = connection.execute(listing, {**wanted, "count": limit - len(found)})
+            found += _SEALED_ROWS[name].all(rows)
     return tuple(found)
 
 
@@ -452,6 +470,12 @@ def _sealed_row(sealed: _Sealed, row: AnyRow) -> SealedRow:
     )
 
 
+_SEALED_ROWS = {
+    name: Rows(sealed.table, _LISTINGS[name].selected_columns, partial(_sealed_row, sealed), names=(sealed.row.key,))
+    for name, sealed in _SEALED.items()
+}
+
+
 _BY_KEK = (_k.kek_uri, _k.state)
 _COUNT_KEYS = select(*_BY_KEK, func.count()).where(_NOT_DESTROYED).group_by(*_BY_KEK)
 _COUNT_ROWS = [
@@ -476,7 +500,7 @@ def list_key_usage(connection: Connection, *, tenant_id: TenantId | None) -> tup
             for kek_uri, state, count in connection.execute(statement):
                 by_kek[kek_uri, state] += count
         return tuple(
-            KeyUsage(kek_uri=kek_uri, state=KeyState(state), keys=count, rows=by_kek[kek_uri, state])
+            KeyUsage(kek_uri=kek_uri, state=_state(state), keys=count, rows=by_kek[kek_uri, state])
             for kek_uri, state, count in sorted(connection.execute(_COUNT_KEYS).all())
         )
     by_key: Counter[UUID] = Counter()
@@ -493,5 +517,11 @@ def list_key_usage(connection: Connection, *, tenant_id: TenantId | None) -> tup
             keys=1,
             rows=by_key[key.key_id],
         )
-        for key in map(_wrapped_key, connection.execute(_KEYS_OF_TENANT, {"if_tenant": tenant_id}))
+        for key in _KEY_ROWS.all(connection.execute(_KEYS_OF_TENANT, {"if_tenant": tenant_id}))
     )
+
+
+def _state(word: str) -> KeyState:
+    if word in set(KeyState):
+        return KeyState(word)
+    raise DamagedRowError(table=schema.key.name, row="?")

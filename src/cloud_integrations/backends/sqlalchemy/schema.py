@@ -14,7 +14,6 @@ from sqlalchemy import (
     Column,
     Index,
     Integer,
-    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     SmallInteger,
@@ -22,11 +21,12 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    Uuid,
     text,
 )
-from sqlalchemy.dialects.mysql import TEXT, VARBINARY, VARCHAR
+from sqlalchemy.dialects.mysql import TEXT, VARCHAR
 from sqlalchemy.types import TypeEngine
+
+from .rows import Bytes, FewBytes, Id
 
 VERSION = "0001"
 """The newest migration; a test compares it with the scripts."""
@@ -46,24 +46,19 @@ def _text(length: int, /) -> TypeEngine[str]:
     return String(length).with_variant(VARCHAR(length, **_BYTE_BY_BYTE), "mysql", "mariadb")
 
 
-def _bytes(length: int, /) -> TypeEngine[bytes]:
-    """Few bytes, fit for a key: MariaDB cannot index a BLOB."""
-    return LargeBinary(length).with_variant(VARBINARY(length), "mysql", "mariadb")
-
-
-_SEALED = LargeBinary(65535)
+_SEALED = Bytes(65535)
 _LONG_TEXT = Text().with_variant(TEXT(**_BYTE_BY_BYTE), "mysql", "mariadb")
 
 integration = Table(
     "ci_integration",
     metadata,
     Column("tenant_id", _text(255), nullable=False),
-    Column("integration_id", Uuid, nullable=False),
-    Column("provider_id", Uuid, nullable=False),
+    Column("integration_id", Id, nullable=False),
+    Column("provider_id", Id, nullable=False),
     Column("name", _text(50), nullable=False),
     Column("auth_type", _text(16), nullable=False),
     Column("method_id", _text(64), nullable=False),
-    Column("context_id", Uuid),
+    Column("context_id", Id),
     Column("state", _text(16), nullable=False),
     Column("state_since", BigInteger, nullable=False),
     Column("reason", _text(255)),
@@ -80,15 +75,15 @@ integration = Table(
     Column("variables", _LONG_TEXT, nullable=False),
     # The sealed credential.
     Column("generation", BigInteger, nullable=False),
-    Column("key_id", Uuid, nullable=False),
+    Column("key_id", Id, nullable=False),
     Column("access_token", _SEALED),
     Column("refresh_token", _SEALED),
     Column("api_key", _SEALED),
     Column("api_secret", _SEALED),
     # Keyed hashes, in the open: which integrations hold the same token, or belong to the same account.
-    Column("access_fingerprint", _bytes(16)),
-    Column("refresh_fingerprint", _bytes(16)),
-    Column("account_fingerprint", _bytes(16)),
+    Column("access_fingerprint", FewBytes(16)),
+    Column("refresh_fingerprint", FewBytes(16)),
+    Column("account_fingerprint", FewBytes(16)),
     # The refresh protocol.  `writer_lease` stands before `lease_token`: SET follows this order, and
     # MariaDB computes each assignment from the ones before it.
     Column("writer_lease", BigInteger, nullable=False),
@@ -131,20 +126,20 @@ authorization = Table(
     "ci_authorization",
     metadata,
     Column("tenant_id", _text(255), nullable=False),
-    Column("state_hash", _bytes(32), nullable=False),
-    Column("provider_id", Uuid, nullable=False),
+    Column("state_hash", FewBytes(32), nullable=False),
+    Column("provider_id", Id, nullable=False),
     Column("method_id", _text(64), nullable=False),
-    Column("context_id", Uuid, nullable=False),
-    Column("integration_id", Uuid, nullable=False),
+    Column("context_id", Id, nullable=False),
+    Column("integration_id", Id, nullable=False),
     Column("reconnects_generation", BigInteger),
     Column("actor_type", _text(32), nullable=False),
     Column("actor_id", _text(255), nullable=False),
-    Column("browser_hash", _bytes(32)),
+    Column("browser_hash", FewBytes(32)),
     Column("name", _text(50), nullable=False),
     Column("redirect_uri", _LONG_TEXT, nullable=False),
     Column("scopes", _LONG_TEXT, nullable=False),
     Column("sealed_verifier", _SEALED),
-    Column("key_id", Uuid),
+    Column("key_id", Id),
     Column("issuer", _LONG_TEXT),
     Column("variables", _LONG_TEXT, nullable=False),
     Column("return_to", _LONG_TEXT),
@@ -163,14 +158,14 @@ key = Table(
     "ci_key",
     metadata,
     Column("tenant_id", _text(255), nullable=False),
-    Column("key_id", Uuid, nullable=False),
+    Column("key_id", Id, nullable=False),
     Column("version", Integer, nullable=False),
     Column("state", _text(16), nullable=False),
     # 1 where the key is active, otherwise NULL: NULLs do not collide in a unique constraint.
     Column("active_marker", SmallInteger),
     Column("suite", Integer, nullable=False),
     Column("kek_uri", _text(512), nullable=False),
-    Column("kek_key_id", _bytes(16), nullable=False),
+    Column("kek_key_id", FewBytes(16), nullable=False),
     Column("wrapped", _SEALED, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("retired_at", BigInteger),
@@ -201,9 +196,9 @@ key_floor = Table(
 key_check = Table(
     "ci_key_check",
     metadata,
-    Column("kek_key_id", _bytes(16), nullable=False),
+    Column("kek_key_id", FewBytes(16), nullable=False),
     Column("kek_uri", _text(512), nullable=False),
-    Column("canary", _bytes(4096), nullable=False),
+    Column("canary", FewBytes(4096), nullable=False),
     PrimaryKeyConstraint("kek_key_id", name="ci_key_check_pk"),
     **_WITH_TRANSACTIONS,
 )
@@ -212,15 +207,15 @@ revocation = Table(
     "ci_revocation",
     metadata,
     Column("tenant_id", _text(255), nullable=False),
-    Column("revocation_id", Uuid, nullable=False),
-    Column("integration_id", Uuid, nullable=False),
-    Column("provider_id", Uuid, nullable=False),
+    Column("revocation_id", Id, nullable=False),
+    Column("integration_id", Id, nullable=False),
+    Column("provider_id", Id, nullable=False),
     Column("method_id", _text(64), nullable=False),
-    Column("context_id", Uuid),
+    Column("context_id", Id),
     Column("kind", _text(16), nullable=False),
     Column("sealed_token", _SEALED, nullable=False),
-    Column("key_id", Uuid, nullable=False),
-    Column("account_fingerprint", _bytes(16)),
+    Column("key_id", Id, nullable=False),
+    Column("account_fingerprint", FewBytes(16)),
     Column("variables", _LONG_TEXT, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_at", BigInteger, nullable=False),
@@ -236,7 +231,7 @@ audit = Table(
     metadata,
     Column("tenant_id", _text(255), nullable=False),
     Column("seq", BigInteger, nullable=False, autoincrement=False),
-    Column("event_id", Uuid, nullable=False),
+    Column("event_id", Id, nullable=False),
     Column("occurred_at", BigInteger, nullable=False),
     Column("actor_type", _text(32), nullable=False),
     Column("actor_id", _text(255), nullable=False),
@@ -246,8 +241,8 @@ audit = Table(
     Column("reason", _text(255)),
     Column("request_id", _text(255)),
     Column("details", _LONG_TEXT, nullable=False),
-    Column("previous_hash", _bytes(32), nullable=False),
-    Column("hash", _bytes(32), nullable=False),
+    Column("previous_hash", FewBytes(32), nullable=False),
+    Column("hash", FewBytes(32), nullable=False),
     PrimaryKeyConstraint("tenant_id", "seq", name="ci_audit_pk"),
     Index("ci_audit_resource", "tenant_id", "resource", "seq"),
     **_WITH_TRANSACTIONS,
@@ -258,7 +253,7 @@ audit_head = Table(
     metadata,
     Column("tenant_id", _text(255), nullable=False),
     Column("seq", BigInteger, nullable=False),
-    Column("hash", _bytes(32), nullable=False),
+    Column("hash", FewBytes(32), nullable=False),
     PrimaryKeyConstraint("tenant_id", name="ci_audit_head_pk"),
     **_WITH_TRANSACTIONS,
 )

@@ -24,7 +24,7 @@ from cloud_integrations.domain.rekeying import KeyUsage, SealedRow
 from cloud_integrations.domain.removal import Revocation
 from cloud_integrations.errors import CloudIntegrationsError, CommitUnknownError, SchemaError
 from cloud_integrations.ports.clock import Clock
-from cloud_integrations.ports.store import Change, StoreReport
+from cloud_integrations.ports.store import Change, DamagedRow, StoreReport
 
 from . import key_operations, operations, schema
 from .engine import begin_writing, for_writing, reading_view, writing_view
@@ -76,7 +76,7 @@ class SqlAlchemyStore:
         """Return what handing out the tenant's credential with this provider takes, or None."""
         return self._engine.read(operations.find_credential, tenant_id, provider_id)
 
-    def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration, ...]:
+    def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration | DamagedRow, ...]:
         """Return the tenant's integrations, oldest first; at most one per provider."""
         return self._engine.read(operations.list_integrations, tenant_id)
 
@@ -146,7 +146,7 @@ class SqlAlchemyStore:
         """Return the ids of the key-encryption keys that wrap a data key which is not destroyed."""
         return self._engine.read(key_operations.list_kek_ids)
 
-    def claim_revocations(self, *, limit: int, hold: timedelta) -> tuple[Revocation, ...]:
+    def claim_revocations(self, *, limit: int, hold: timedelta) -> tuple[Revocation | DamagedRow, ...]:
         """Return entries of the outbox whose time has come, oldest first, and hold them."""
         return self._engine.write(operations.claim_revocations, limit=limit, hold=hold)
 
@@ -174,7 +174,7 @@ class SqlAlchemyStore:
         """Return integrations that are in state needs_reauth and hold a refresh token, ordered by tenant and id."""
         return self._engine.read(operations.list_unrenewed, provider_id, reason=reason, after=after, limit=limit)
 
-    def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration, ...]:
+    def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration | DamagedRow, ...]:
         """Return the integrations that have been due for longest, in no order, and hold them."""
         return self._engine.write(operations.claim_due, self._front, limit=limit, hold=hold)
 
@@ -182,7 +182,7 @@ class SqlAlchemyStore:
         """Return how many integrations are due and claimed by nobody; `MAX_COUNTED` means that or more."""
         return self._engine.read(operations.count_due)
 
-    def list_audit(self, tenant_id: TenantId, /, *, after: int = 0, limit: int = 200) -> tuple[AuditRecord, ...]:
+    def list_audit(self, tenant_id: TenantId, /, *, after: int | None = None, limit: int = 200) -> tuple[AuditRecord, ...]:
         """Return the tenant's events with a number above *after*, in order."""
         return self._engine.read(operations.list_audit, tenant_id, after=after, limit=limit)
 
@@ -231,7 +231,7 @@ class AsyncSqlAlchemyStore:
         """Return what handing out the tenant's credential with this provider takes, or None."""
         return await self._engine.read(operations.find_credential, tenant_id, provider_id)
 
-    async def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration, ...]:
+    async def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration | DamagedRow, ...]:
         """Return the tenant's integrations, oldest first; at most one per provider."""
         return await self._engine.read(operations.list_integrations, tenant_id)
 
@@ -301,7 +301,7 @@ class AsyncSqlAlchemyStore:
         """Return the ids of the key-encryption keys that wrap a data key which is not destroyed."""
         return await self._engine.read(key_operations.list_kek_ids)
 
-    async def claim_revocations(self, *, limit: int, hold: timedelta) -> tuple[Revocation, ...]:
+    async def claim_revocations(self, *, limit: int, hold: timedelta) -> tuple[Revocation | DamagedRow, ...]:
         """Return entries of the outbox whose time has come, oldest first, and hold them."""
         return await self._engine.write(operations.claim_revocations, limit=limit, hold=hold)
 
@@ -331,7 +331,7 @@ class AsyncSqlAlchemyStore:
         """Return integrations that are in state needs_reauth and hold a refresh token, ordered by tenant and id."""
         return await self._engine.read(operations.list_unrenewed, provider_id, reason=reason, after=after, limit=limit)
 
-    async def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration, ...]:
+    async def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration | DamagedRow, ...]:
         """Return the integrations that have been due for longest, in no order, and hold them."""
         return await self._engine.write(operations.claim_due, self._front, limit=limit, hold=hold)
 
@@ -339,7 +339,7 @@ class AsyncSqlAlchemyStore:
         """Return how many integrations are due and claimed by nobody; `MAX_COUNTED` means that or more."""
         return await self._engine.read(operations.count_due)
 
-    async def list_audit(self, tenant_id: TenantId, /, *, after: int = 0, limit: int = 200) -> tuple[AuditRecord, ...]:
+    async def list_audit(self, tenant_id: TenantId, /, *, after: int | None = None, limit: int = 200) -> tuple[AuditRecord, ...]:
         """Return the tenant's events with a number above *after*, in order."""
         return await self._engine.read(operations.list_audit, tenant_id, after=after, limit=limit)
 
