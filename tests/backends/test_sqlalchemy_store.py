@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -20,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, key_operations, migrate, schema, sqlite_engine
+from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, key_operations, schema, sqlite_engine
 from cloud_integrations.backends.sqlalchemy.refusals import is_unstorable, was_refused
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.domain.provider import AuthType
@@ -83,61 +82,6 @@ from cloud_integrations.testing.store_contract import (
 )
 
 SOURCES = Path(__file__).parents[2] / "src"
-TABLES = sorted(schema.metadata.tables)
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory):
-    """An empty database with the tables in it, to be copied."""
-    path = tmp_path_factory.mktemp("migrated") / "store.db"
-    engine = sqlite_engine(path)
-    migrate.upgrade(engine)
-    engine.dispose()
-    return path
-
-
-@pytest.fixture
-def sqlite(migrated, tmp_path):
-    engine = sqlite_engine(shutil.copyfile(migrated, tmp_path / "store.db"))
-    # No test cuts the power, so none waits for the disk.
-    sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = OFF"))
-    yield engine
-    engine.dispose()
-
-
-def emptied(engine):
-    """Bring a server's database to the tables of this version, without rows."""
-    migrate.upgrade(engine)
-    with engine.begin() as connection:
-        # TRUNCATE makes files anew, which takes thirty times as long.
-        for table in TABLES:
-            connection.exec_driver_sql(f"DELETE FROM {table}")
-    return engine
-
-
-@pytest.fixture
-def postgresql(postgresql_url):
-    engine = sa.create_engine(postgresql_url, pool_size=16)
-    yield emptied(engine)
-    engine.dispose()
-
-
-@pytest.fixture
-def mariadb(mariadb_url):
-    engine = sa.create_engine(mariadb_url, pool_size=16)
-    yield emptied(engine)
-    engine.dispose()
-
-
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
-def engine(request):
-    return request.getfixturevalue(request.param)
-
-
-@pytest.fixture(params=["postgresql", "mariadb"])
-def server(request):
-    """A database with a network between."""
-    return request.getfixturevalue(request.param)
 
 
 def opened(engine):

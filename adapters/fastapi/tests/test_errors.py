@@ -16,6 +16,7 @@ from cloud_integrations.errors import (
     AppMisconfiguredError,
     CommitUnknownError,
     ConfigurationError,
+    DamagedRowError,
     DecryptError,
     ForbiddenError,
     GrantRefusedError,
@@ -70,6 +71,7 @@ CASES = [
     (SchemaError(found=SECRET, expected="2"), 500, "internal", None),
     (KeyringError(key_id=SECRET, problem="is missing"), 500, "internal", None),
     (DecryptError(), 500, "internal", None),
+    (DamagedRowError(table="ci_key", row="1"), 500, "internal", None),
     (UnstorableValueError(), 500, "internal", None),
     (RuntimeError(SECRET), 500, "internal", None),
 ]

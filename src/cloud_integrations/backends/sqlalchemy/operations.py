@@ -1020,7 +1020,7 @@ def _revocation(row: AnyRow) -> Revocation:
         key_id=row.key_id,
         account_fingerprint=row.account_fingerprint,
         variables=pairs(row.variables),
-        attempts=row.attempts,
+        attempts=count(row.attempts),
         next_attempt_at=time(row.next_attempt_at),
         created_at=time(row.created_at),
         last_error=row.last_error,

@@ -1,0 +1,302 @@
+"""Every column of every table, edited by hand: what reads it says so in our own words, or reads the truth."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import contextmanager
+from datetime import timedelta
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+import sqlalchemy as sa
+
+from cloud_integrations.backends.aes_gcm import AesGcmCipher
+from cloud_integrations.backends.local_keys import LocalKeyring
+from cloud_integrations.backends.sqlalchemy import SqlAlchemyStore, schema
+from cloud_integrations.domain.audit import Actor
+from cloud_integrations.domain.identifiers import TenantId
+from cloud_integrations.errors import CloudIntegrationsError, DamagedRowError, ProviderUnreachableError
+from cloud_integrations.manager import IntegrationManager
+from cloud_integrations.ports.store import DamagedRow
+from cloud_integrations.ports.wiring import Settings
+from cloud_integrations.providers.catalogue import Catalogue
+from cloud_integrations.testing import AdvancingPause, FixedClock, SimulatedProvider, SimulatedTransport
+
+ALICE = Actor(id="alice")
+ACME, GLOBEX = TenantId("acme"), TenantId("globex")
+LIMIT = 100
+VALUES = [
+    None, "", "x", '["a", 1]', '{"a": 1}', "[" * 20_000, "\U0001f511",
+    0, -1, 2**63 - 1, -(2**63), 253_402_300_799_999_999, 3.5,
+    b"", b"\xff" * 16, b"\xff" * 200,
+]  # fmt: skip
+
+
+class House:
+    """A database in which something stands in every table, and all that reads it."""
+
+    def __init__(self, engine):
+        self.engine = engine
+        self.clock = FixedClock()
+        self.provider = SimulatedProvider(clock=self.clock)
+        self.keyring = LocalKeyring([LocalKeyring.generate_key("test")])
+        self.told = []
+        self.offline = False
+        self.store = SqlAlchemyStore(engine, clock=self.clock)
+        manager = self.open()
+        self.oauth = self.connect(manager, ACME)
+        self.key = manager.add_api_key(
+            ACME, f"{self.provider.slug}_keys", name="Key of Acme", api_key=self.provider.valid_api_key, actor=ALICE
+        )
+        gone = self.connect(manager, GLOBEX)
+        self.offline = True
+        manager.remove(GLOBEX, gone.id, actor=ALICE)
+        self.begun = manager.begin_oauth(GLOBEX, self.provider.slug, name="Files of Globex", actor=ALICE)
+        manager.refuse_keys(GLOBEX, below=1, actor=ALICE)
+        self.key_id = self.store.find_active_key(ACME).key_id
+        self.clock.advance(timedelta(minutes=2))
+        with engine.begin() as connection:
+            self.tables = [table for table in schema.metadata.sorted_tables if table.name != schema.VERSION_TABLE]
+            self.rows = {table.name: connection.exec_driver_sql(f"SELECT * FROM {table.name}").all() for table in self.tables}
+
+    def tell(self, fact, /):
+        self.told.append(fact)
+
+    def open(self):
+        """A process of its own, which remembers nothing."""
+
+        def before_send(_request):
+            if self.offline:
+                raise ProviderUnreachableError(provider_id="simulated")
+
+        return IntegrationManager(
+            store=self.store,
+            transport=SimulatedTransport(self.provider, before_send=before_send),
+            keys=self.keyring,
+            cipher=AesGcmCipher(),
+            providers=Catalogue.of(*self.provider.catalogue_entries()),
+            applications=[self.provider.application()],
+            settings=Settings(callback_url="https://app.example/cb"),
+            observer=self,
+            clock=self.clock,
+            pause=AdvancingPause(self.clock),
+        )
+
+    def connect(self, manager, tenant):
+        begun = manager.begin_oauth(tenant, self.provider.slug, name="Files of theirs", actor=ALICE)
+        params = parse_qsl(urlsplit(self.provider.sign_in(begun.url)).query)
+        return manager.complete_oauth(begun.context_id, params, browser_token=begun.browser_token, actor=ALICE).integration
+
+    @contextmanager
+    def edited(self, column, value):
+        """Write *value* into *column* of every row; False where the database refuses it. Afterwards all is as it was."""
+        parameter = {"sqlite": "?"}.get(self.engine.dialect.name, "%s")
+        try:
+            with self.engine.begin() as connection, warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                connection.exec_driver_sql(f"UPDATE {column.table.name} SET {column.name} = {parameter}", (value,))
+        except (sa.exc.DBAPIError, OverflowError):
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            with self.engine.begin() as connection:
+                for table in reversed(self.tables):
+                    connection.exec_driver_sql(f"DELETE FROM {table.name}")
+                for table in self.tables:
+                    rows = self.rows[table.name]
+                    if rows:
+                        places = ", ".join([parameter] * len(rows[0]))
+                        names = ", ".join(rows[0]._fields)
+                        statement = f"INSERT INTO {table.name} ({names}) VALUES ({places})"
+                        connection.exec_driver_sql(statement, [tuple(row) for row in rows])
+
+    def reads(self):
+        """Everything that reads rows, each by a manager that remembers nothing."""
+        manager, store, slug = self.open(), self.store, self.provider.slug
+        provider, key_id = self.oauth.provider_id, self.key_id
+        yield store.report
+        yield lambda: store.find_integration(ACME, self.oauth.id)
+        yield lambda: store.find_credential(ACME, provider)
+        yield lambda: store.list_integrations(ACME)
+        yield lambda: store.find_key(ACME, key_id)
+        yield lambda: store.find_keys([ACME, GLOBEX])
+        yield lambda: store.find_active_key(ACME)
+        yield lambda: store.last_key_version(ACME)
+        yield lambda: store.list_keys(limit=LIMIT)
+        yield lambda: store.list_replaced_keys(limit=LIMIT)
+        yield lambda: store.list_returned_keys(limit=LIMIT)
+        yield lambda: store.list_destroyed_keys(ACME)
+        yield lambda: store.list_sealed([(ACME, key_id)], limit=LIMIT)
+        yield store.list_key_usage
+        yield lambda: store.list_key_usage(tenant_id=ACME)
+        yield store.list_key_checks
+        yield store.list_kek_ids
+        yield lambda: store.list_audit(ACME)
+        yield lambda: store.list_revocations(GLOBEX, provider, limit=LIMIT)
+        yield manager.start
+        yield lambda: manager.list_integrations(ACME)
+        yield lambda: manager.get_integration(ACME, self.oauth.id)
+        yield lambda: manager.token(ACME, slug, actor=ALICE)
+        yield lambda: manager.token(ACME, f"{slug}_keys", actor=ALICE)
+        yield lambda: manager.list_audit(ACME, actor=ALICE)
+        yield lambda: manager.verify_audit(ACME)
+        yield manager.key_report
+        yield lambda: manager.key_report(tenant_id=GLOBEX)
+        yield lambda: manager.edit_integration(ACME, self.oauth.id, name="Another name", actor=ALICE)
+        yield lambda: manager.refresh(ACME, self.oauth.id, actor=ALICE)
+        yield manager.refresh_due
+        yield manager.retry_revocations
+        yield lambda: manager.begin_oauth(GLOBEX, slug, name="Files of Globex", actor=ALICE)
+        yield lambda: manager.find_authorization(self.begun.state, actor=ALICE)
+        yield lambda: manager.complete_oauth(
+            self.begun.context_id,
+            [("state", self.begun.state.reveal()), ("code", "fake")],
+            browser_token=self.begun.browser_token,
+            actor=ALICE,
+        )
+        yield lambda: manager.remove(ACME, self.oauth.id, actor=ALICE)
+
+
+@pytest.fixture
+def house(engine):
+    return House(engine)
+
+
+@pytest.mark.slow
+@pytest.mark.requirement("AUD-04", "ENC-04")
+@pytest.mark.parametrize("name", [table.name for table in schema.metadata.sorted_tables if table.name != schema.VERSION_TABLE])
+def test_what_reads_an_edited_row_ends_in_an_answer_or_in_an_error_of_ours(house, name):
+    assert house.rows[name], "something must stand in each table"
+    written = 0
+    for column in schema.metadata.tables[name].columns:
+        for value in VALUES:
+            with house.edited(column, value) as done:
+                written += done
+                for read in house.reads() if done else ():
+                    try:
+                        read()
+                    except CloudIntegrationsError:
+                        continue
+                    except Exception as error:
+                        raise AssertionError(f"{type(error).__name__} for {str(value)[:30]!r} in {name}.{column.name}") from error
+    assert written
+    # Nothing of it stayed behind.
+    assert len(house.store.list_integrations(ACME)) == 2
+    assert house.open().verify_audit(ACME).whole
+
+
+_COLUMNS = "event_id, tenant_id, occurred_at, actor_type, actor_id, action, resource, outcome, details, previous_hash, hash"
+
+
+def edit(house, statement, *values):
+    with house.engine.begin() as connection:
+        place = "?" if house.engine.dialect.name == "sqlite" else "%s"
+        assert connection.exec_driver_sql(statement.replace("?", place), values).rowcount >= 1
+
+
+DAMAGED_EVENTS = {
+    "an unknown outcome": "outcome = 'unheard_of'",
+    "details that are no JSON": "details = 'not json'",
+    "details that are a list": "details = '[]'",
+    "details whose values are no texts": """details = '{"fields": 1}'""",
+    "a time beyond the calendar": "occurred_at = 9223372036854775807",
+    "a time before there were computers": "occurred_at = -9223372036854775807",
+    "a name twice in the details": 'details = \'{"bound": "a", "bound": "b"}\'',
+    "another actor": "actor_type = 'unheard_of'",
+    "a hash of another length": "hash = previous_hash",
+}
+
+
+@pytest.mark.requirement("AUD-04")
+@pytest.mark.parametrize("change", DAMAGED_EVENTS.values(), ids=DAMAGED_EVENTS)
+def test_an_event_that_somebody_edited_is_found_by_its_number_and_the_list_goes_on(house, change):
+    edit(house, f"UPDATE ci_audit SET {change} WHERE tenant_id = 'acme' AND seq = 2")  # the test's own table
+    report = house.open().verify_audit(ACME)
+    assert (2, "changed") in {(problem.seq, problem.kind) for problem in report.problems}
+    listed = house.open().list_audit(ACME, actor=ALICE)
+    assert [record.seq for record in listed] == list(range(len(listed), 0, -1))
+
+
+@pytest.mark.requirement("AUD-04")
+def test_an_event_that_cannot_be_read_has_a_placeholder_in_the_list(house):
+    edit(house, "UPDATE ci_audit SET details = 'not json' WHERE tenant_id = 'acme' AND seq = 2")
+    [record] = [record for record in house.open().list_audit(ACME, actor=ALICE) if record.seq == 2]
+    assert not record.readable
+    assert (record.event.action, record.event.outcome, record.event.tenant_id) == ("unreadable", "unknown", ACME)
+
+
+@pytest.mark.requirement("AUD-04")
+@pytest.mark.parametrize("number", [0, -1, -(2**63)])
+def test_a_forged_event_below_the_first_number_is_found(house, number):
+    edit(
+        house,
+        # Our own table; the same columns twice.
+        f"INSERT INTO ci_audit ({_COLUMNS}, seq) SELECT {_COLUMNS}, ? FROM ci_audit WHERE tenant_id = 'acme' AND seq = 1",
+        number,
+    )
+    report = house.open().verify_audit(ACME)
+    assert number in {problem.seq for problem in report.problems}
+    assert number in {record.seq for record in house.open().list_audit(ACME, actor=ALICE)}
+
+
+@pytest.mark.requirement("AUD-04")
+def test_a_head_that_cannot_be_read_is_a_head_that_does_not_fit(house):
+    edit(house, "UPDATE ci_audit_head SET seq = -7 WHERE tenant_id = 'acme'")
+    assert "head_mismatch" in {problem.kind for problem in house.open().verify_audit(ACME).problems}
+
+
+def test_one_bad_integration_row_is_left_out_of_the_list_and_told(house):
+    edit(house, "UPDATE ci_integration SET state = 'unheard_of' WHERE auth_type = 'apikey'")
+    manager = house.open()
+    assert [integration.id for integration in manager.list_integrations(ACME)] == [house.oauth.id]
+    [fact] = [fact for fact in house.told if fact.name == "storage.damaged_row"]
+    assert fact.facts == {"table": "ci_integration", "row": str(house.key.id), "tenant": ACME}
+    assert manager.token(ACME, house.provider.slug, actor=ALICE).value.reveal()
+    with pytest.raises(DamagedRowError) as caught:
+        manager.get_integration(ACME, house.key.id)
+    assert (caught.value.table, caught.value.row) == ("ci_integration", str(house.key.id))
+    assert "unheard_of" not in str(caught.value)
+
+
+def test_a_tenant_with_a_row_that_cannot_be_read_is_not_called_erased(house):
+    edit(house, "UPDATE ci_integration SET state = 'unheard_of' WHERE auth_type = 'apikey'")
+    with pytest.raises(DamagedRowError):
+        house.open().erase_tenant(ACME, actor=ALICE)
+
+
+def test_the_worker_passes_over_rows_that_cannot_be_read(house):
+    bare = house.store.claim_due(limit=LIMIT, hold=timedelta())
+    assert not bare
+    edit(house, "UPDATE ci_integration SET due_at = 0, generation = -1 WHERE auth_type = 'oauth2'")
+    [row] = house.store.claim_due(limit=LIMIT, hold=timedelta())
+    assert row == DamagedRow(table="ci_integration", row=str(house.oauth.id), tenant_id=ACME)
+    run = house.open().refresh_due()
+    assert (run.claimed, run.failed) == (1, 1)
+    edit(house, "UPDATE ci_revocation SET next_attempt_at = 0, attempts = -1")
+    assert house.open().retry_revocations().delayed >= 1
+    assert [fact.facts["table"] for fact in house.told if fact.name == "storage.damaged_row"][-1] == "ci_revocation"
+
+
+@pytest.mark.requirement("ENC-04")
+@pytest.mark.parametrize("change", ["suite = 2", "suite = 0", "created_at = -1", "version = -1"])
+def test_a_data_key_that_somebody_edited_opens_nothing(house, change):
+    edit(house, f"UPDATE ci_key SET {change} WHERE tenant_id = 'acme'")  # the test's own table
+    for call in (lambda: house.open().token(ACME, house.provider.slug, actor=ALICE), lambda: house.store.find_key(ACME, house.key_id)):
+        if change == "version = -1":
+            # A version below the first is not found: nothing opens with it.
+            with pytest.raises(CloudIntegrationsError):
+                house.open().token(ACME, house.provider.slug, actor=ALICE)
+            continue
+        with pytest.raises(DamagedRowError) as caught:
+            call()
+        assert (caught.value.table, caught.value.row) == ("ci_key", str(house.key_id))
+
+
+@pytest.mark.requirement("ENC-04")
+def test_a_data_key_in_an_unknown_state_is_an_error_that_names_it(house):
+    edit(house, "UPDATE ci_key SET state = 'unheard_of', active_marker = NULL WHERE tenant_id = 'acme'")
+    for call in (lambda: house.store.find_key(ACME, house.key_id), lambda: house.store.list_key_usage()):  # noqa: PLW0108  # two calls alike
+        with pytest.raises(DamagedRowError):
+            call()
