@@ -15,7 +15,7 @@ import pytest
 
 from cloud_integrations import Secret
 from cloud_integrations.errors import ConfigurationError, GrantRefusedError
-from cloud_integrations.testing import SimulatedProvider
+from cloud_integrations.testing import Misbehaviour, SimulatedProvider
 from cloud_integrations_cli.connect import Listener
 
 from .conftest import PATIENCE, start
@@ -173,3 +173,23 @@ def test_the_listener_refuses_everything_but_the_awaited_answer():
 def test_a_port_in_use_is_told():
     with Listener(0) as listener, pytest.raises(ConfigurationError, match="in use"):
         Listener(listener.port)
+
+
+def test_after_an_incident_a_provider_is_asked_again_for_all_that_it_refused(connected, run, provider):
+    provider.misbehave(Misbehaviour.INVALID_GRANT, endpoint="refresh")
+    assert run("integrations", "refresh", "simulated", *T).code == 5
+    assert run("integrations", "show", "simulated", *T, *JSON).data()["health"]["state"] == "reconnect_required"
+    asked = run("integrations", "refresh-refused", "simulated", "--reason", "rotation_lost", *JSON).data()
+    assert asked == {"asked": 0, "renewed": 0, "postponed": 0, "reconnectRequired": 0, "gone": 0, "failed": 0}
+    ran = run("integrations", "refresh-refused", "simulated", "--reason", "revoked")
+    assert ran.code == 0
+    assert "Renewed" in ran.out
+    assert "Failed" not in ran.out
+    assert run("integrations", "show", connected, *T, *JSON).data()["health"]["state"] == "ok"
+
+
+def test_what_is_refused_again_stays_as_it_is(connected, run, provider):
+    provider.revoke_grant()
+    run("integrations", "refresh", "simulated", *T)
+    counts = run("integrations", "refresh-refused", "simulated", *JSON).data()
+    assert (counts["asked"], counts["renewed"], counts["reconnectRequired"]) == (1, 0, 1)

@@ -422,10 +422,32 @@ def integrations_verify(ctx: typer.Context, integration: Which, *, tenant: Tenan
 
 @integrations.command("refresh")
 def integrations_refresh(ctx: typer.Context, integration: Which, *, tenant: Tenant, output: Output = None) -> None:
-    """Renew the access token now."""
+    """Renew the access token now.
+
+    Where the provider said that the grant has ended, it is asked once more, and a success makes the integration active again.
+    """
     from . import integrations as it
 
     it.refresh(_open(ctx, output), _settings(ctx), tenant, integration)
+
+
+@integrations.command("refresh-refused")
+def integrations_refresh_refused(
+    ctx: typer.Context,
+    provider: ProviderName,
+    *,
+    reason: Annotated[
+        str | None, typer.Option("--reason", metavar="WORD", help="Only those that must reconnect for this reason: revoked, for instance.")
+    ] = None,
+    output: Output = None,
+) -> None:
+    """Ask again for all that a provider has refused.
+
+    For after an incident in which it said of grants that they had ended. What it refuses again stays as it is.
+    """
+    from . import integrations as it
+
+    it.refresh_refused(_open(ctx, output), _settings(ctx), provider, reason=reason)
 
 
 @integrations.command("rename")

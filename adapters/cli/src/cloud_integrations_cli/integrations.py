@@ -14,7 +14,18 @@ from cloud_integrations.errors import InvalidCredentialsError, ValidationFailedE
 
 from . import wiring
 from .exits import CommandLineError
-from .render import Screen, account_name, check_out, integration_detail_out, integration_out, moment, removal_out, run_out, token_out
+from .render import (
+    Screen,
+    account_name,
+    check_out,
+    integration_detail_out,
+    integration_out,
+    moment,
+    removal_out,
+    renewal_run_out,
+    run_out,
+    token_out,
+)
 from .secret_input import read_secret
 from .settings import Configuration
 
@@ -128,6 +139,29 @@ def refresh(screen: Screen, configuration: Configuration, tenant: str, which: st
         renewed = manager.refresh(tenant, wiring.find_integration_id(manager, tenant, which), actor=wiring.cli_actor())
         screen.note("renewed")
         show_integration(screen, manager, renewed)
+
+
+def refresh_refused(screen: Screen, configuration: Configuration, provider: str, /, *, reason: str | None) -> None:
+    """Ask a provider once more for every integration that must reconnect."""
+    with wiring.open_manager(configuration) as manager:
+        run = manager.refresh_refused(
+            wiring.catalogue(configuration).require(provider).id,
+            reason=reason,
+            progress=lambda asked: screen.note(f"{asked} asked for …"),
+            actor=wiring.cli_actor(),
+        )
+    if screen.as_json:
+        screen.json({"data": renewal_run_out(run)})
+        return
+    counts = {
+        "Asked": run.claimed,
+        "Renewed": run.renewed,
+        "Postponed": run.postponed,
+        "Reconnect required": run.reconnect_required,
+        "Gone": run.gone,
+        "Failed": run.failed,
+    }
+    screen.facts({name: str(count) for name, count in counts.items() if count or name in {"Asked", "Renewed"}})
 
 
 def edit(

@@ -155,7 +155,7 @@ def problem_page(session: Session | None, /, *, title: str, text: str) -> str:
 
 def _row(integration: Integration, provider: str, *, api: str, back: str) -> str:
     health = integration.health.value.replace("_", " ")
-    tone = "ok" if integration.status.value == "active" else "bad"
+    tone = "bad" if integration.status.value != "active" or health == "application refused" else "ok"
     where = f"{api}/integrations/{integration.id}"
     again = ""
     if integration.auth_type is AuthType.OAUTH2:

@@ -23,6 +23,7 @@ from cloud_integrations import (
     Integration,
     ProviderSummary,
     Removal,
+    RenewalRun,
     RevocationRun,
 )
 
@@ -42,6 +43,7 @@ _COLOURS = {
     "!": "yellow",
     "inactive": "red",
     "disabled": "red",
+    "application refused": "red",
     "reconnect required": "red",
     "failed": "red",
     "failure": "red",
@@ -212,6 +214,18 @@ def removal_out(removal: Removal, /) -> dict[str, Any]:
 def run_out(run: RevocationRun, /) -> dict[str, Any]:
     """Return what a round over the outbox did."""
     return {"revoked": run.revoked, "kept": run.kept, "delayed": run.delayed, "abandoned": run.abandoned, "waiting": run.waiting}
+
+
+def renewal_run_out(run: RenewalRun, /) -> dict[str, Any]:
+    """Return what a round of renewals did."""
+    return {
+        "asked": run.claimed,
+        "renewed": run.renewed,
+        "postponed": run.postponed,
+        "reconnectRequired": run.reconnect_required,
+        "gone": run.gone,
+        "failed": run.failed,
+    }
 
 
 def provider_out(summary: ProviderSummary, /) -> dict[str, Any]:

@@ -98,6 +98,7 @@ class Limits(_Part):
     deadline: Seconds | None = None
     lease: Seconds | None = None
     wait_limit: Seconds | None = None
+    refusal_limit: Seconds | None = None
     persist_limit: Seconds | None = None
 
 
