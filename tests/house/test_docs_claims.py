@@ -74,8 +74,8 @@ def test_an_integration_has_no_field_for_a_secret() -> None:
 
 def test_every_audit_action_and_fact_is_listed(api: str) -> None:
     flows = "\n".join(path.read_text(encoding="utf-8") for path in FLOWS.glob("*.py"))
-    used = set(re.findall(r'"((?:integration|authorization|credential|token|audit|revocation|key_format|key|storage|tenant)\.[a-z_]+)"', flows))"
-    used = set(re.findall(names, flows))
+    rooms = "integration|authorization|credential|token|audit|revocation|key_format|key|storage|tenant"
+    used = set(re.findall(rf'"((?:{rooms})\.[a-z_]+)"', flows))
     listed = api.partition("## Audit actions")[2].partition("## Errors")[0]
     assert used == set(re.findall(r"`([a-z_]+\.[a-z_]+)`", listed))
 
