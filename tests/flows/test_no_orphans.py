@@ -83,16 +83,19 @@ class YieldingTransport:
 
 def repeat_tokens(provider):
     """Let the provider give the same tokens at each consent of an account, as for a workspace's bot."""
-    for kind in ("access", "refresh"):
-        make, given = getattr(provider, f"_new_{kind}"), {}
 
-        def again(grant, make=make, given=given):
+    def repeating(make):
+        given = {}
+
+        def again(grant, **named):
             token = given.get(grant.account)
             if token is None or not provider.is_alive(token):
-                token = given[grant.account] = make(grant)
+                token = given[grant.account] = make(grant, **named)
             return token
 
-        setattr(provider, f"_new_{kind}", again)
+        return again
+
+    provider._new_access, provider._new_refresh = repeating(provider._new_access), repeating(provider._new_refresh)
 
 
 class Crowd:
