@@ -12,15 +12,18 @@ import sqlalchemy as sa
 
 from cloud_integrations.backends.aes_gcm import AesGcmCipher
 from cloud_integrations.backends.local_keys import LocalKeyring
-from cloud_integrations.backends.sqlalchemy import SqlAlchemyStore, schema
+from cloud_integrations.backends.sqlalchemy import SqlAlchemyStore, migrate, schema, sqlite_engine
 from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.identifiers import TenantId
+from cloud_integrations.domain.pending import MAX_PENDING
 from cloud_integrations.errors import CloudIntegrationsError, DamagedRowError, ProviderUnreachableError
 from cloud_integrations.manager import IntegrationManager
-from cloud_integrations.ports.store import DamagedRow
+from cloud_integrations.ports.store import AddPending, DamagedRow
 from cloud_integrations.ports.wiring import Settings
 from cloud_integrations.providers.catalogue import Catalogue
 from cloud_integrations.testing import AdvancingPause, FixedClock, SimulatedProvider, SimulatedTransport
+from cloud_integrations.testing.clock import START
+from cloud_integrations.testing.store_contract import INSTANT, a_pending, add_sealing_keys
 
 ALICE = Actor(id="alice")
 ACME, GLOBEX = TenantId("acme"), TenantId("globex")
@@ -300,3 +303,21 @@ def test_a_data_key_in_an_unknown_state_is_an_error_that_names_it(house):
     for call in (lambda: house.store.find_key(ACME, house.key_id), lambda: house.store.list_key_usage()):  # noqa: PLW0108  # two calls alike
         with pytest.raises(DamagedRowError):
             call()
+
+
+@pytest.mark.requirement("OAU-013")
+def test_an_authorization_whose_hash_was_edited_holds_up_no_sweep_and_no_new_one() -> None:
+    clock = FixedClock()
+    engine = sqlite_engine(":memory:")
+    migrate.upgrade(engine)
+    store = SqlAlchemyStore(engine, clock=clock)
+    add_sealing_keys(store, ACME)
+    store.apply(*[AddPending(pending=a_pending(created_at=START + number * INSTANT)) for number in range(MAX_PENDING)])
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE ci_authorization SET state_hash = 7 WHERE created_at = (SELECT min(created_at) FROM ci_authorization)"
+        )
+    store.apply(AddPending(pending=a_pending(created_at=START + timedelta(seconds=1))))
+    clock.advance(timedelta(minutes=10))
+    assert store.sweep_pending(limit=100) == MAX_PENDING
+    assert store.sweep_pending(limit=100) == 0
