@@ -13,14 +13,14 @@ KILLED = "tests/faults/test_killed.py::test_what_a_killed_process_leaves_is_take
 MUTANTS = {
     "the newest lease wins": Mutant(
         file=OPERATIONS,
-        guard='.where(_THIS, _i.writer_lease < bindparam("if_lease"), _AT_GENERATION, _i.state != "disabled")',
-        without='.where(_THIS, _AT_GENERATION, _i.state != "disabled")',
+        guard='.where(_THIS, _i.writer_lease < bindparam("if_lease"), _AT_GENERATION)',
+        without=".where(_THIS, _AT_GENERATION)",
         noticed_by=f"{STORE}test_the_newest_lease_wins",
     ),
     "a success needs no lease": Mutant(
         file=OPERATIONS,
-        guard='.where(_THIS, _i.writer_lease < bindparam("if_lease"), _AT_GENERATION, _i.state != "disabled")',
-        without='.where(_THIS, _WITH_LEASE, _AT_GENERATION, _i.state != "disabled")',
+        guard='.where(_THIS, _i.writer_lease < bindparam("if_lease"), _AT_GENERATION)',
+        without=".where(_THIS, _WITH_LEASE, _AT_GENERATION)",
         noticed_by=f"{STORE}test_good_tokens_are_kept_when_the_lease_was_lost",
     ),
     "a failure needs its lease": Mutant(
@@ -73,8 +73,8 @@ MUTANTS = {
     ),
     "tokens that a replay has killed heal nothing": Mutant(
         file=OPERATIONS,
-        guard="_SAVE_RENEWAL if change.takes_back else _SAVE_RENEWAL_AND_TAKE_NOTHING_BACK",
-        without="_SAVE_RENEWAL",
+        guard="_SAVE_RENEWAL_OF_ACTIVE if change.takes_back else _SAVE_RENEWAL_AND_TAKE_NOTHING_BACK",
+        without="_SAVE_RENEWAL_OF_ACTIVE",
         noticed_by=f"{STORE}test_a_renewal_that_a_replay_has_killed_takes_nothing_back",
     ),
     "the catalogue says where a replay kills": Mutant(
@@ -150,6 +150,30 @@ MUTANTS = {
         guard="    wiring.breaker.refuse(attempt.client.context_id, reason, by=attempt.tenant_id)\n",
         without="",
         noticed_by="tests/flows/test_renew.py::test_a_refused_application_marks_nobody_and_is_left_alone_for_a_while",
+    ),
+    "one tenant's refusal does not stop its neighbours": Mutant(
+        file="runtime/breaker.py",
+        guard="            if circuit.reason is None and circuit.was_accepted and alone:\n                return\n",
+        without="",
+        noticed_by="tests/flows/test_refusals.py::test_one_tenants_refused_application_is_not_its_neighbours",
+    ),
+    "an answer is no outage": Mutant(
+        file=RENEW,
+        guard="ok=outcome.reason not in _OUTAGE if isinstance(outcome, NotProcessed | Unknown) else True",
+        without="ok=isinstance(outcome, Granted)",
+        noticed_by="tests/flows/test_refusals.py::test_ten_dead_grants_of_fifty_cost_their_forty_neighbours_nothing",
+    ),
+    "a token that a lost renewal may have ended is not handed out": Mutant(
+        file="domain/freshness.py",
+        guard="in_doubt = ends_old_access and held.can_refresh and",
+        without="in_doubt = ends_old_access and not held.can_refresh and",
+        noticed_by="tests/flows/test_refusals.py::test_a_token_that_a_lost_renewal_may_have_ended_is_not_handed_out",
+    ),
+    "time without an answer is no refusal": Mutant(
+        file="domain/freshness.py",
+        guard="return since if refused or marks.failed_at is None else min(since + (now - marks.failed_at), now)",
+        without="return since",
+        noticed_by="tests/flows/test_refusals.py::test_an_outage_between_refusals_neither_counts_nor_hides_them",
     ),
     "work goes on when its caller leaves": Mutant(
         file=LOCKS,

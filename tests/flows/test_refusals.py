@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import get_args
 from urllib.parse import parse_qs
@@ -23,6 +24,7 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.messages import outcome as outcomes
 from cloud_integrations.messages.http import HttpResponse
+from cloud_integrations.ports.store import ReplaceCredential, SaveFacts
 from cloud_integrations.testing import Misbehaviour
 
 ACME, GLOBEX = "acme", "globex"
@@ -435,6 +437,41 @@ async def test_after_a_providers_incident_every_refused_grant_is_asked_for_again
     assert (await world.door.refresh_refused("simulated", reason="rotation_lost")).claimed == 0
     with pytest.raises(ProviderNotFoundError):
         await world.door.refresh_refused("nobody")
+
+
+@pytest.mark.parametrize("answer", [said({"error": "invalid_grant"}), said({"error": "invalid_client"}, 401), said(b"", 400)])
+async def test_a_refusal_that_comes_after_a_reconnect_says_nothing_of_the_new_grant(world, answers, answer):
+    held, _ = await refused(world, answers, answer)
+    find = answers._find
+
+    def reconnect_first(request):
+        # The row moves on while the answer is on its way.
+        row = world.row(held)
+        if row.credential.generation == 1 and b"grant_type=refresh_token" in request.body:
+            credential = replace(row.credential, generation=2)
+            world.rows.apply(ReplaceCredential(facts=row.facts, credential=credential, expected_generation=1))
+        return find(request)
+
+    answers._find = reconnect_first
+    got = await ask(world)
+    assert not isinstance(got, ReconnectRequiredError | AppMisconfiguredError | ProviderUnavailableError)
+    assert world.row(held).facts.state is State.ACTIVE
+
+
+async def test_a_verdict_that_somebody_else_wrote_first_is_told(world):
+    held = await world.connect()
+    world.clock.advance(world.provider.access_lifetime)
+
+    def give_up(name, _):
+        if name == "find_integration":
+            world.store.heal()
+            lost = replace(held, state=State.NEEDS_REAUTH, reason="rotation_lost")
+            world.rows.apply(SaveFacts(facts=lost, expected_state=State.ACTIVE))
+
+    world.store.before = give_up
+    got = await ask(world)
+    assert (type(got), got.reason) == (ReconnectRequiredError, "rotation_lost")
+    assert world.provider.refresh_count == 0
 
 
 # A code

@@ -122,10 +122,7 @@ async def fresh(wiring: Wiring, held: HeldCredential, *, min_ttl: timedelta, cal
 
 def _ends_old_access(wiring: Wiring, held: HeldCredential) -> bool:
     """Whether a renewal ends the access token before it, also one whose answer is lost."""
-    try:
-        method = wiring.providers.require(held.provider_id).method_named(held.method_id)
-    except ProviderNotFoundError:
-        return False
+    method = wiring.providers.require(held.provider_id).method_named(held.method_id)
     return method is not None and method.refresh_token.ends_old_access
 
 
