@@ -155,6 +155,20 @@ async def test_nothing_is_sent_while_nobody_can_say_who_holds_it(world, door):
     assert [fact.facts["token"] for fact in world.facts.told if fact.name == "token.left_behind"] == ["refresh", "access"]
 
 
+async def test_nothing_is_sent_while_the_key_of_fingerprints_cannot_be_had(world, door):
+    begun = await world.begin()
+
+    def forget():
+        door.manager._wiring.data_keys.clear()
+        world.store.fail(1, "find_active_key", times=1_000)
+
+    at_answer(world, "/token", forget)
+    with pytest.raises(StorageUnavailableError):
+        await world.come_back(begun)
+    assert world.provider.count("revoke") == 0
+    assert world.facts.names.count("token.left_behind") == 2
+
+
 async def test_a_grant_that_cannot_be_stored_waits_in_the_outbox_until_the_provider_is_back(world, door):
     begun = await world.begin()
     other = await world.begin(tenant=GLOBEX)
