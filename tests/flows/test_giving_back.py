@@ -24,7 +24,7 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.flows.revoking import REVOCATION_TABLE
 from cloud_integrations.flows.sealing import INDEX_SCOPE, open_field, open_sealed
-from cloud_integrations.ports.store import EraseIntegration
+from cloud_integrations.ports.store import DamagedRow, EraseIntegration
 from cloud_integrations.runtime.inline import run_inline
 from cloud_integrations.testing import Misbehaviour, token_id
 
@@ -629,3 +629,14 @@ def _fingerprints(row):
 
 def replaced_words(world):
     return [event.details["replaced"] for event in world.events() if event.action == "integration.reconnected"]
+
+
+async def test_an_outbox_row_that_cannot_be_read_keeps_no_integration_and_no_tenant_alive(world, door):
+    held = await world.connect()
+    damaged = DamagedRow(table="ci_revocation", row="fake")
+    listed = world.rows.list_revocations
+    world.rows.list_revocations = lambda *args, **named: (*listed(*args, **named), damaged)
+    removal = await door.remove(ACME, held.id)
+    assert (removal.refresh_token, removal.waiting) == (TokenFate.REVOKED, 1)
+    receipt = await door.erase_tenant(ACME)
+    assert receipt.not_revoked == 1

@@ -22,7 +22,7 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.messages.client import Client
 from cloud_integrations.ports.observer import Fact
-from cloud_integrations.ports.store import AddRevocation, ClosePending, DelayRevocation, EraseIntegration
+from cloud_integrations.ports.store import AddRevocation, ClosePending, DamagedRow, DelayRevocation, EraseIntegration
 from cloud_integrations.ports.wiring import Wiring
 
 from .applications import granting_client
@@ -98,12 +98,12 @@ async def disconnect(wiring: Wiring, tenant: str, integration_id: UUID, /, *, ca
     )
 
 
-def _released(wiring: Wiring, earlier: Sequence[Revocation]) -> list[DelayRevocation]:
+def _released(wiring: Wiring, earlier: Sequence[Revocation | DamagedRow]) -> list[DelayRevocation]:
     """Let a worker look now at what waited for this integration to go."""
     return [
         DelayRevocation(tenant_id=entry.tenant_id, revocation_id=entry.id, next_attempt_at=wiring.clock.now(), error=ENDS_GRANT)
         for entry in earlier
-        if entry.last_error == ENDS_GRANT
+        if isinstance(entry, Revocation) and entry.last_error == ENDS_GRANT
     ]
 
 

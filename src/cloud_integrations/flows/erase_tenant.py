@@ -41,7 +41,7 @@ async def erase_tenant(wiring: Wiring, tenant: str, /, *, caller: Caller) -> Era
     for _ in range(_TRIES):
         removed += await _disconnect_all(wiring, tenant_id, caller)
         # Some of them waited for these integrations to go.
-        outbox.update([await retry(wiring, entry, caller) for entry in earlier])
+        outbox.update(["delayed" if isinstance(entry, DamagedRow) else await retry(wiring, entry, caller) for entry in earlier])
         earlier = ()
         keys = await wiring.store.list_keys(tenant_id=tenant_id, limit=_ALL)
         now = wiring.clock.now()

@@ -480,7 +480,7 @@ class AsyncStore(Protocol):
 
     async def list_revocations(
         self, tenant_id: TenantId, /, *, provider_id: ProviderId | None = None, limit: int
-    ) -> tuple[Revocation, ...]:
+    ) -> tuple[Revocation | DamagedRow, ...]:
         """Return entries of the outbox for tokens of this tenant (from one provider), due or not, the oldest first."""
         ...
 
@@ -593,7 +593,9 @@ class Store(Protocol):
 
     def count_revocations(self) -> int: ...
 
-    def list_revocations(self, tenant_id: TenantId, /, *, provider_id: ProviderId | None = None, limit: int) -> tuple[Revocation, ...]: ...
+    def list_revocations(
+        self, tenant_id: TenantId, /, *, provider_id: ProviderId | None = None, limit: int
+    ) -> tuple[Revocation | DamagedRow, ...]: ...
 
     def find_holders(self, provider_id: ProviderId, fingerprint: bytes, /) -> tuple[tuple[TenantId, IntegrationId], ...]: ...
 

@@ -964,13 +964,15 @@ def count_revocations(connection: Connection) -> int:
     return int(connection.execute(_COUNT_REVOCATIONS).scalar_one())
 
 
-def list_revocations(connection: Connection, tenant_id: TenantId, *, provider_id: ProviderId | None, limit: int) -> tuple[Revocation, ...]:
+def list_revocations(
+    connection: Connection, tenant_id: TenantId, *, provider_id: ProviderId | None, limit: int
+) -> tuple[Revocation | DamagedRow, ...]:
     """Return entries of the outbox for tokens of this tenant (from one provider), the oldest first."""
     if provider_id is None:
         rows = connection.execute(_LIST_REVOCATIONS, {"if_tenant": tenant_id, "count": limit})
     else:
         rows = connection.execute(_LIST_REVOCATIONS_FROM_ONE, {"if_tenant": tenant_id, "if_provider": provider_id, "count": limit})
-    return _REVOCATION_ROWS.all(rows)
+    return _REVOCATION_ROWS.each(rows)
 
 
 def _add_revocation(connection: Connection, change: AddRevocation) -> None:

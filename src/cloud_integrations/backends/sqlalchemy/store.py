@@ -154,7 +154,9 @@ class SqlAlchemyStore:
         """Return how many tokens wait to be revoked."""
         return self._engine.read(operations.count_revocations)
 
-    def list_revocations(self, tenant_id: TenantId, /, *, provider_id: ProviderId | None = None, limit: int) -> tuple[Revocation, ...]:
+    def list_revocations(
+        self, tenant_id: TenantId, /, *, provider_id: ProviderId | None = None, limit: int
+    ) -> tuple[Revocation | DamagedRow, ...]:
         """Return entries of the outbox for tokens of this tenant (from one provider), the oldest first."""
         return self._engine.read(operations.list_revocations, tenant_id, provider_id=provider_id, limit=limit)
 
@@ -311,7 +313,7 @@ class AsyncSqlAlchemyStore:
 
     async def list_revocations(
         self, tenant_id: TenantId, /, *, provider_id: ProviderId | None = None, limit: int
-    ) -> tuple[Revocation, ...]:
+    ) -> tuple[Revocation | DamagedRow, ...]:
         """Return entries of the outbox for tokens of this tenant (from one provider), the oldest first."""
         return await self._engine.read(operations.list_revocations, tenant_id, provider_id=provider_id, limit=limit)
 
