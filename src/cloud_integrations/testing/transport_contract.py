@@ -113,6 +113,18 @@ class TransportContract:
             send(_refresh(provider, base_url, provider.issue_grant().refresh.reveal()))
         assert provider.refresh_count == 1
 
+    def test_a_connection_that_was_closed_is_told_from_an_answer_that_is_late(
+        self, send: Send, provider: SimulatedProvider, base_url: str
+    ) -> None:
+        request = _who_am_i(base_url, provider.valid_api_key.reveal())
+        provider.misbehave(Misbehaviour.RESET_MID_BODY, endpoint="me")
+        with pytest.raises(AnswerLostError) as closed:
+            send(request)
+        provider.misbehave(Misbehaviour.SLOW, endpoint="me", delay=timedelta(hours=1))
+        with pytest.raises(AnswerLostError) as late:
+            send(request, deadline=HASTY)
+        assert (closed.value.connection_closed, late.value.connection_closed) == (True, False)
+
     def test_a_slow_answer_is_lost_at_the_deadline(self, send: Send, provider: SimulatedProvider, base_url: str) -> None:
         send(_who_am_i(base_url, provider.valid_api_key.reveal()))  # the connection is open now
         provider.misbehave(Misbehaviour.SLOW, endpoint="me", delay=timedelta(hours=1))
