@@ -10,6 +10,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from cloud_integrations.backends.sqlalchemy import migrate, schema, sqlite_engine
+from cloud_integrations.errors import StorageUnavailableError
 
 
 @pytest.fixture
@@ -122,8 +123,9 @@ def failing(engine):
             raise InterruptedError
 
     sa.event.listen(engine, "before_cursor_execute", refuse)
-    with pytest.raises(InterruptedError):
+    with pytest.raises(StorageUnavailableError) as caught:
         migrate.upgrade(engine)
+    assert caught.value.reason == "InterruptedError"
     sa.event.remove(engine, "before_cursor_execute", refuse)
     return engine
 
