@@ -288,11 +288,14 @@ async def _kept(wiring: Wiring, wanted: NewGrant, grant: Grant, account: Account
 
 async def _replaced(wiring: Wiring, held: StoredIntegration, grant: Grant, account: AccountFacts) -> _Replaced:
     """Say which tokens of *held* nobody needs once *grant* is stored, and whether they are to be revoked."""
+    old: list[tuple[Kind, Secret]] = []
     try:
-        opened = [(kind, await open_field(wiring, held, f"{kind}_token")) for kind in _KINDS]
+        for kind in _KINDS:
+            token = await open_field(wiring, held, f"{kind}_token")
+            if token is not None and token not in (grant.access_token, grant.refresh_token):
+                old.append((kind, token))
     except (DecryptError, KeyringError, KeyServiceUnavailableError):
         return _Replaced(said="does_not_open")
-    old = [(kind, token) for kind, token in opened if token is not None and token not in (grant.access_token, grant.refresh_token)]
     if not old:
         return _Replaced()
     try:
