@@ -51,7 +51,7 @@ class _Checked(TypeDecorator[T]):
     raw: tuple[type[Any], ...]
     """What the driver may give."""
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
         """Return a reader that never raises; None where the driver gives the very type."""
         process = super().result_processor(dialect, coltype)
         if process is None:
