@@ -24,7 +24,7 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.flows.revoking import REVOCATION_TABLE
 from cloud_integrations.flows.sealing import INDEX_SCOPE, open_field, open_sealed
-from cloud_integrations.ports.store import DamagedRow, EraseIntegration
+from cloud_integrations.ports.store import DamagedRow, EraseIntegration, TakeLease
 from cloud_integrations.runtime.inline import run_inline
 from cloud_integrations.testing import Misbehaviour, token_id
 
@@ -248,6 +248,30 @@ async def test_a_renewal_that_a_reconnect_overtakes_ends_nothing_that_the_reconn
 
 
 @pytest.mark.parametrize("kills", DECLARED)
+async def test_a_renewal_that_a_reconnect_and_its_renewal_overtake_leaves_nothing_behind(blocking, kills):
+    world = blocking
+    door, other = declaring(world, kills), world.open()
+    held = await world.connect()
+    begun = await door.begin_reconnect(ACME, held.id, actor=ALICE)
+    world.pass_(minutes=9)
+
+    def overtake():
+        run_inline(world.come_back(begun, door=other))
+        run_inline(other.refresh(ACME, held.id))
+
+    at_answer(world, "/token", overtake)
+    await door.refresh(ACME, held.id)
+    assert world.row(held).credential.generation == 3
+    assert await honoured(world)
+    # Of what the reconnect replaced, and of what the renewal brought for it, two tokens each.
+    assert (world.provider.count("revoke"), world.rows.count_revocations()) == {"token": (4, 0), "grant": (0, 0), None: (0, 4)}[kills]
+    assert [why for _, why, _ in told(world, "token.kept")] == ([] if kills == "token" else ["ends_grant"] * (1 if kills == "grant" else 4))
+    await door.remove(ACME, held.id)
+    await door.retry_revocations()
+    assert world.provider.living_grants() == ()
+
+
+@pytest.mark.parametrize("kills", DECLARED)
 async def test_a_reconnect_that_brings_the_same_tokens_ends_neither(world, kills):
     declaring(world, kills)
     repeat_tokens(world.provider)
@@ -397,6 +421,43 @@ async def test_a_reconnect_by_the_same_account_keeps_the_refresh_token_that_is_h
     world.pass_(hours=2)
     assert world.provider.is_alive((await door.token(ACME, "simulated")).value)
     assert world.provider.requests[-1].presented in kept
+
+
+@pytest.mark.parametrize("kills", DECLARED)
+@pytest.mark.parametrize("busy", [False, True])
+async def test_a_kept_refresh_token_that_a_renewal_was_spending_gives_way_to_what_came_for_it(blocking, kills, busy):
+    world = blocking
+    world.provider.kills = "token"
+    door, other = declaring(world, kills), world.open()
+    held = await world.connect()
+    begun = await door.begin_reconnect(ACME, held.id, actor=ALICE)
+    world.pass_(minutes=9)
+    world.provider.misbehave(Misbehaviour.REFRESH_TOKEN_MISSING, endpoint="exchange")
+
+    def overtake():
+        run_inline(world.come_back(begun, door=other))
+        if busy:
+            world.rows.apply(
+                TakeLease(
+                    tenant_id=ACME,
+                    integration_id=held.id,
+                    expected_generation=2,
+                    attempt_id="later",
+                    owner="later",
+                    length=timedelta(seconds=30),
+                    takeover_delay=timedelta(),
+                )
+            )
+
+    at_answer(world, "/token", overtake)
+    await door.refresh(ACME, held.id)
+    row = world.row(held)
+    assert (row.credential.generation, row.facts.state) == (3, State.ACTIVE)
+    # The access token is the reconnect's, the refresh token the renewal's.
+    assert await honoured(world)
+    world.pass_(hours=2)
+    assert world.provider.is_alive((await door.token(ACME, "simulated")).value)
+    assert (await door.verify_audit(ACME)).whole
 
 
 async def test_a_kept_refresh_token_ends_when_it_did(world):

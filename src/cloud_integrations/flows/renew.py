@@ -48,7 +48,7 @@ from cloud_integrations.messages.http import HttpRequest
 from cloud_integrations.messages.outcome import Granted, Misconfigured, NotProcessed, Refused, Rejected, TokenOutcome, Unknown, Unusable
 from cloud_integrations.messages.prose import clean_prose
 from cloud_integrations.ports.observer import Fact
-from cloud_integrations.ports.store import RECONNECT_OWNER, MarkSent, SaveRenewal, SettleAttempt, TakeLease
+from cloud_integrations.ports.store import MarkSent, SaveRenewal, SettleAttempt, TakeLease
 from cloud_integrations.ports.wiring import Wiring
 
 from .applications import granting_client, redirect_uri_of
@@ -524,14 +524,46 @@ async def _written_by_others(wiring: Wiring, attempt: _Attempt, found: StoredInt
         await _record_outcome(wiring, attempt.held.facts, attempt.caller, attempt.attempt_id, Outcome.FAILURE, reason="superseded")
         raise ReconnectRequiredError(integration_id=str(attempt.integration_id), reason=found.facts.reason or "revoked")
     if not ours:
-        if found.marks.lease_owner == RECONNECT_OWNER:
-            await _give_back(wiring, attempt, grant)
+        # Of the same grant, they are left alone: a revocation could end it (RFC 7009 §2.1).
+        if found.facts.granted_at != attempt.held.facts.granted_at:
+            succeeded = await _succeed_kept(wiring, attempt, found, grant)
+            if succeeded is None:
+                await _give_back(wiring, attempt, grant)
+            found = succeeded or found
         await _record_outcome(wiring, attempt.held.facts, attempt.caller, attempt.attempt_id, Outcome.FAILURE, reason="superseded")
     return found
 
 
+async def _succeed_kept(wiring: Wiring, attempt: _Attempt, found: StoredIntegration, grant: Grant) -> StoredIntegration | None:
+    """Store the refresh token that came for one which a reconnect has kept meanwhile; None where it kept none.
+
+    The kept one was spent by this attempt, so what came for it takes its place; the reconnect's access token stays.
+    """
+    if grant.refresh_token is None or found.facts.state is State.DISABLED:
+        return None
+    if await open_field(wiring, found, "refresh_token") != attempt.refresh_token or grant.refresh_token == attempt.refresh_token:
+        return None
+    wish = _Wish(
+        seen_generation=found.credential.generation,
+        caller=attempt.caller,
+        patience=timedelta(),
+        forced=True,
+        access_is_dead=False,
+        asks_again=True,
+    )
+    attempt_id = uuid7(wiring.clock.now(), wiring.entropy.bytes(10)).hex
+    leased = await _take_lease(wiring, found, wish, attempt_id=attempt_id, length=wiring.settings.lease, takeover_delay=timedelta())
+    if leased is None:
+        # Somebody spends it once more: what comes of that is waited for.
+        raise StaleWriteError
+    alone = replace(attempt, held=leased, read_at=wiring.clock.monotonic(), attempt_id=attempt_id, access_is_dead=False, alone=True)
+    return await _save(wiring, alone, grant)
+
+
 async def _give_back(wiring: Wiring, attempt: _Attempt, grant: Grant) -> None:
-    await give_back(wiring, Source.of_stored(attempt.client, attempt.held), tokens_of(grant), caller=attempt.caller)
+    # Beside a refresh token that came alone stands an access token that callers may still use.
+    came = [(kind, token) for kind, token in tokens_of(grant) if kind == "refresh" or not attempt.alone]
+    await give_back(wiring, Source.of_stored(attempt.client, attempt.held), came, caller=attempt.caller)
 
 
 async def _is_ours(wiring: Wiring, attempt: _Attempt, found: StoredIntegration, grant: Grant) -> bool:
