@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from cloud_integrations.backends.aes_gcm import AesGcmCipher
 from cloud_integrations.backends.local_keys import LocalKeyring
 from cloud_integrations.backends.sqlalchemy import SqlAlchemyStore, migrate, schema, sqlite_engine
+from cloud_integrations.backends.sqlalchemy.rows import Rows, count, pairs, words
 from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.domain.pending import MAX_PENDING
@@ -321,3 +322,42 @@ def test_an_authorization_whose_hash_was_edited_holds_up_no_sweep_and_no_new_one
     clock.advance(timedelta(minutes=10))
     assert store.sweep_pending(limit=100) == MAX_PENDING
     assert store.sweep_pending(limit=100) == 0
+
+
+class OneRow:
+    """A selection of one column of bytes and one of ids, whose values a test makes up."""
+
+    columns = (schema.integration.c.integration_id, schema.integration.c.api_key, schema.integration.c.attempts)
+
+    def __init__(self):
+        self.dialect = sa.create_engine("sqlite://").dialect
+        self.rows = Rows(schema.integration, self.columns, lambda row: count(row[2]), names=("integration_id", "api_key"))
+
+    def read(self, *raw):
+        processors = [column.type.dialect_impl(self.dialect).result_processor(self.dialect, None) for column in self.columns]
+        return self.rows.one(tuple(value if process is None else process(value) for process, value in zip(processors, raw, strict=True)))
+
+
+def test_values_of_another_type_than_their_columns_are_damage():
+    one = OneRow()
+    good = "0190a1b200007000800000000000000a"
+    assert one.read(good, b"fake", 3) == 3
+    for raw in ((7, b"fake", 3), ("no id", b"fake", 3), (None, b"fake", 3), (good, 10**12, 3), (good, "text", 3), (good, b"fake", "3")):
+        with pytest.raises(DamagedRowError) as caught:
+            one.read(*raw)
+        assert caught.value.table == "ci_integration"
+    with pytest.raises(DamagedRowError) as caught:
+        one.read(good, b"fake", -1)
+    assert caught.value.row == "0190a1b2-0000-7000-8000-00000000000a/66616b65"
+
+
+@pytest.mark.parametrize("text", ["", "x", "7", "[1]", "{}", '"a"'])
+def test_a_list_of_words_is_nothing_else(text):
+    with pytest.raises(ValueError):
+        words(text)
+
+
+@pytest.mark.parametrize("text", ["", "x", "7", "[]", '{"a": 1}', '{"a": null}'])
+def test_an_object_of_texts_is_nothing_else(text):
+    with pytest.raises(ValueError):
+        pairs(text)

@@ -113,6 +113,22 @@ def test_each_kind_of_break_has_its_name_and_place():
 
 
 @pytest.mark.requirement("AUD-04")
+@pytest.mark.parametrize(
+    "edited",
+    [
+        {"event": replace(EVENT, action="\ud800")},
+        {"readable": False},
+        {"previous_hash": b""},
+        {"hash": b""},
+    ],
+)
+def test_an_event_that_nobody_could_have_written_is_changed(edited):
+    records = chain()
+    found = problems([records[0], replace(records[1], **edited), *records[2:]], head_of(records[-1]))
+    assert (2, "changed") in found
+
+
+@pytest.mark.requirement("AUD-04")
 def test_a_checkpoint_finds_what_the_chain_alone_cannot():
     records = chain()
     kept = head_of(records[-1])

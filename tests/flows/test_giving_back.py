@@ -121,6 +121,21 @@ async def test_of_two_callbacks_at_once_the_second_ends_nothing_that_the_first_s
         assert world.rows.count_revocations() == (0 if kills == "token" else 2)
 
 
+@pytest.mark.parametrize("kills", ["grant", None])
+async def test_where_nobody_knows_whose_a_grant_is_it_waits_while_the_tenant_has_an_integration(blocking, kills):
+    world = blocking
+    declaring(world, kills)
+    # Both know no account: the check of whose it is gets no answer.
+    world.provider.misbehave(Misbehaviour.UNAVAILABLE, times=None, endpoint="me")
+    first, second = await world.begin(), await world.begin()
+    at_answer(world, "/token", lambda: run_inline(world.come_back(first)))
+    with pytest.raises(IntegrationExistsError):
+        await world.come_back(second)
+    assert await honoured(world)
+    assert {why for _, why, _ in told(world, "token.kept")} == {"ends_grant"}
+    assert world.rows.count_revocations() == (1 if kills == "grant" else 2)
+
+
 @pytest.mark.parametrize("kills", DECLARED)
 @pytest.mark.parametrize("same", [True, False])
 async def test_a_reconnect_that_cannot_be_stored_ends_nothing_that_is_held(world, kills, same):
