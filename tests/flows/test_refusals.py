@@ -22,6 +22,7 @@ from cloud_integrations.errors import (
     ReconnectRequiredError,
     StorageUnavailableError,
 )
+from cloud_integrations.flows.sealing import open_field
 from cloud_integrations.messages import outcome as outcomes
 from cloud_integrations.messages.http import HttpResponse
 from cloud_integrations.ports.store import ReplaceCredential, SaveFacts
@@ -543,6 +544,14 @@ async def test_the_operator_learns_what_the_provider_said_and_nobody_else_does(w
     assert "AADSTS" not in repr(world.row(held).facts)
     # Nor is it repeated where the row alone gives the answer.
     assert getattr(await ask(world), "error_description", None) is None
+
+
+@pytest.mark.requirement("OAU-045")
+async def test_the_access_token_that_is_held_is_not_told_either(world, answers):
+    held, token = await refused(world, answers, None)
+    access = (await open_field(world.door.manager._wiring, world.row(held), "access_token")).reveal()
+    answers.of[token] = said({"error": "made_up", "error_description": f"access_token={access} has ended"})
+    assert (await ask(world)).error_description == "access_token=[removed] has ended"
 
 
 @pytest.mark.requirement("OAU-023", "OAU-045")

@@ -52,6 +52,10 @@ def test_hostile_text_becomes_a_short_printable_line(said, shown):
         "token ...0123456789== is unknown",
         f"secret {CLIENT_SECRET.reveal()}.",
         f"header Basic {BASIC}",
+        # A piece that stands beside other letters
+        "refresh_token=fake-refresh+tok is unknown",
+        "/tokens/fake-refresh+token/01234",
+        "xfake-refresh",
         # Where the text is cut, no part of a secret is left over.
         "y " * 250 + TOKEN.reveal(),
     ],

@@ -180,6 +180,13 @@ def test_a_token_that_was_dead_before_is_a_success(make_client, answer, auth, ru
         b'{"error": "unsupported_token_type"',
         b'{"ok": true, "ok": false}',
         b"{" + b" " * 70_000 + b"}",
+        {"success": False},
+        {"ok": False, "revoked": False},
+        b'[{"error": {"code": 401}}]',
+        b'"error"',
+        b"false",
+        b"ERROR: not allowed",
+        "<html>".encode("utf-16"),
     ],
 )
 @pytest.mark.parametrize("status", [200, 204])
@@ -189,6 +196,11 @@ def test_an_error_or_a_page_under_a_status_of_success_is_no_revocation(make_clie
     assert read_revocation(make_client(revoke={"url": URL}), response) == "failed"
     cheerful = {"url": URL, "success": [{"path": "nothing", "absent": True}]}
     assert read_revocation(make_client(revoke=cheerful), response) == "failed"
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b"true", b"OK", b"[]", b"{}", {"success": True}, {"errors": []}, {"error": None}])
+def test_an_answer_that_says_no_error_is_a_revocation(make_client, answer, body):
+    assert read_revocation(make_client(revoke={"url": URL}), answer(body)) == "revoked"
 
 
 @pytest.mark.requirement("OAU-050")

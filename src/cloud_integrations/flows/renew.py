@@ -30,6 +30,7 @@ from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     AnswerLostError,
     AppMisconfiguredError,
+    CloudIntegrationsError,
     CommitUnknownError,
     IntegrationInactiveError,
     IntegrationNotFoundError,
@@ -414,7 +415,7 @@ async def _send(wiring: Wiring, attempt: _Attempt) -> StoredIntegration | None:
         wiring.breaker.accept(application)
         tell_unread(wiring, attempt.tenant_id, attempt.integration_id, attempt.client, outcome.unread)
         return await _save(wiring, attempt, outcome.grant)
-    said = clean_prose(outcome.said, request=attempt.request, secrets=(attempt.refresh_token, attempt.client.application.client_secret))
+    said = await _clean(wiring, attempt, outcome.said)
     match outcome:
         case Refused(reason):
             return await _refused(wiring, attempt, reason=reason, said=said)
@@ -427,6 +428,16 @@ async def _send(wiring: Wiring, attempt: _Attempt) -> StoredIntegration | None:
         case unknown:
             await _lost(wiring, attempt, unknown, said=said)
     return None
+
+
+async def _clean(wiring: Wiring, attempt: _Attempt, said: Secret | None) -> str | None:
+    if said is None:
+        return None
+    secrets = [attempt.refresh_token, attempt.client.application.client_secret]
+    with suppress(CloudIntegrationsError):
+        # It was not sent, but the provider knows it, too.
+        secrets.append(await open_field(wiring, attempt.held, "access_token"))
+    return clean_prose(said, request=attempt.request, secrets=secrets)
 
 
 async def _ask(wiring: Wiring, attempt: _Attempt) -> TokenOutcome:

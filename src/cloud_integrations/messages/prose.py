@@ -14,8 +14,10 @@ MAX_PROSE = 512
 """How many characters of it are kept."""
 
 _NOT_PRINTABLE = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]+")
-_WORD = re.compile(r"[A-Za-z0-9_~+/=%-]{8,}")
 _SHORTEST_SECRET = 4
+_PIECE = 8
+"""So many characters of a secret, one after the other, are not shown."""
+_READ = 16 * MAX_PROSE
 _REMOVED = "[removed]"
 
 
@@ -30,8 +32,21 @@ def clean_prose(said: Secret | None, /, *, request: HttpRequest, secrets: Iterab
     authorization = next((value for name, value in request.headers.items() if name.lower() == "authorization"), "")
     hidden = [secret.reveal() for secret in secrets if secret is not None] + authorization.split()[-1:]
     forms = {form for text in hidden for form in (text, quote(text, safe="")) if len(form) >= _SHORTEST_SECRET}
-    prose = said.reveal()
+    prose = said.reveal()[:_READ]
     for form in sorted(forms, key=len, reverse=True):
         prose = prose.replace(form, _REMOVED)
-    prose = _WORD.sub(lambda word: _REMOVED if any(word[0] in form for form in forms) else word[0], prose)
+    prose = _without_pieces(prose, {form[at : at + _PIECE] for form in forms for at in range(len(form) - _PIECE + 1)})
     return " ".join(_NOT_PRINTABLE.sub(" ", prose).split())[:MAX_PROSE] or None
+
+
+def _without_pieces(prose: str, pieces: set[str]) -> str:
+    shown: list[str] = []
+    end = 0
+    for at in range(len(prose)):
+        if prose[at : at + _PIECE] in pieces:
+            if at >= end:
+                shown.append(_REMOVED)
+            end = at + _PIECE
+        elif at >= end:
+            shown.append(prose[at])
+    return "".join(shown)

@@ -12,7 +12,7 @@ from cloud_integrations.domain.secret import Secret
 
 from .client import Client, ClientAuth
 from .client_auth import build_request
-from .http import UNREADABLE, HttpRequest, HttpResponse, find_json_object
+from .http import UNREADABLE, HttpRequest, HttpResponse, find_json_object, read_text
 from .limits import is_rate_limited
 
 _GONE = frozenset({"dead", "reauthorize"})
@@ -76,10 +76,12 @@ def _says_error(response: HttpResponse, body: dict[str, Any] | None) -> bool:
     """Whether an answer with a status of success is an error, or a page that stands in the place of the answer."""
     if body is not None:
         # Of an answer that says two things at once nobody knows which holds, and a receipt must be true.
-        return bool(body.get("error") or body.get("errors")) or UNREADABLE in body.values()
-    text = response.body.removeprefix(b"\xef\xbb\xbf").lstrip()
-    # What begins like a page or an object and cannot be read is not understood.  Form-encoded errors came from early drafts.
-    return text.startswith((b"<", b"{", b"error=")) or b"&error=" in text
+        no = any(body.get(name) is False for name in ("success", "ok")) or UNREADABLE in body.values()
+        return no or bool(body.get("error") or body.get("errors"))
+    text = read_text(response.body).lower()
+    # What begins like a page, an object or a list and cannot be read is not understood.  Form-encoded errors came from early drafts.
+    begins_badly = text.startswith(("<", "{", "[", "error", '"error', "false")) and text != "[]"
+    return begins_badly or "&error=" in text
 
 
 def _client_auth(client: Client, facts: Revoke) -> ClientAuth | None:
