@@ -19,12 +19,13 @@ from cloud_integrations.errors import (
     GrantRefusedError,
     IntegrationExistsError,
     IntegrationInactiveError,
+    ReconnectRequiredError,
     StorageUnavailableError,
     ValidationFailedError,
 )
 from cloud_integrations.flows.revoking import REVOCATION_TABLE
 from cloud_integrations.flows.sealing import INDEX_SCOPE, open_field, open_sealed
-from cloud_integrations.ports.store import DamagedRow, EraseIntegration, TakeLease
+from cloud_integrations.ports.store import DamagedRow, EraseIntegration, SaveFacts, TakeLease
 from cloud_integrations.runtime.inline import run_inline
 from cloud_integrations.testing import Misbehaviour, token_id
 
@@ -241,6 +242,39 @@ async def test_what_a_renewal_brings_during_a_switch_off_is_kept_for_when_it_is_
     assert world.provider.is_alive((await door.token(ACME, "simulated")).value)
     assert world.provider.refresh_count == 1
     assert (await door.verify_audit(ACME)).whole
+
+
+async def test_a_dead_grant_that_is_healed_during_a_switch_off_works_when_it_is_switched_on(blocking):
+    world, door = blocking, blocking.door
+    held = await world.connect()
+    dead = replace(world.row(held).facts, state=State.NEEDS_REAUTH, reason="revoked")
+    world.rows.apply(SaveFacts(facts=dead, expected_state=State.ACTIVE))
+    at_answer(world, "/token", lambda: door.manager.edit_integration(ACME, held.id, status="inactive"))
+    with pytest.raises(IntegrationInactiveError):
+        await door.refresh(ACME, held.id)
+    assert (world.row(held).facts.state, world.row(held).facts.reason) == (State.DISABLED, "switched_off")
+    assert (await door.edit_integration(ACME, held.id, status="active")).state is State.ACTIVE
+    assert world.provider.is_alive((await door.token(ACME, "simulated")).value)
+
+
+async def test_late_tokens_of_a_grant_that_a_replay_has_ended_do_not_heal_what_was_switched_off(blocking):
+    world = blocking
+    world.provider.reuse = "family"
+    door = declaring(world, "token")
+    other = world.open()
+    held = await world.connect()
+    world.pass_(hours=2)
+
+    def overtake():
+        world.pass_(minutes=1)
+        with pytest.raises(ReconnectRequiredError):
+            run_inline(other.refresh(ACME, held.id))
+        run_inline(other.edit_integration(ACME, held.id, status="inactive"))
+
+    at_answer(world, "/token", overtake)
+    with pytest.raises(IntegrationInactiveError):
+        await door.refresh(ACME, held.id)
+    assert (world.row(held).facts.state, world.row(held).facts.reason) == (State.DISABLED, "rotation_lost")
 
 
 @pytest.mark.parametrize("kills", DECLARED)

@@ -684,7 +684,7 @@ def _save_renewal(tables: _Tables, change: SaveRenewal) -> None:
         variables=facts.variables,
         state=State.DISABLED if switched_off else State.ACTIVE,
         state_since=held.facts.state_since if switched_off else facts.state_since,
-        reason=held.facts.reason if switched_off else None,
+        reason=facts.reason if switched_off else None,
         updated_at=facts.updated_at,
     )
     written = replace(

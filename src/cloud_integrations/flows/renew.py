@@ -53,6 +53,7 @@ from cloud_integrations.ports.store import MarkSent, SaveRenewal, SettleAttempt,
 from cloud_integrations.ports.wiring import Wiring
 
 from .applications import granting_client, redirect_uri_of
+from .edit_integration import SWITCHED_OFF
 from .recording import recorded, resource_of, tell_unread
 from .revoking import Source, give_back, tokens_of
 from .sealing import active_key, forget_key, index_key, open_field, seal_grant
@@ -599,11 +600,13 @@ async def _write(wiring: Wiring, attempt: _Attempt, held: StoredIntegration, gra
     scopes = held.facts.scopes if grant.scopes is None else grant.scopes
     # Switched off meanwhile: what came is what works when it is switched on again.
     is_off = held.facts.state is State.DISABLED
+    # Where it was dead before, it is so no more, unless a later attempt's replay has ended the grant since.
+    heals = attempt.takes_back or held.marks.attempt_id == attempt.attempt_id
     facts = replace(
         held.facts,
         state=State.DISABLED if is_off else State.ACTIVE,
         state_since=held.facts.state_since if is_off or held.facts.state is State.ACTIVE else now,
-        reason=held.facts.reason if is_off else None,
+        reason=None if not is_off else SWITCHED_OFF if heals else held.facts.reason,
         updated_at=now,
         scopes=scopes,
         missing_scopes=attempt.client.method.scopes.missing(requested=held.facts.requested_scopes, granted=scopes),

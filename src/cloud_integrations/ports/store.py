@@ -143,8 +143,8 @@ class SaveRenewal:
     otherwise `StaleWriteError`; `IntegrationNotFoundError` if the row is gone.  A row that a later attempt marked needs_reauth is
     taken back only if `takes_back` says that its refusal leaves these tokens good; otherwise `StaleWriteError`.
 
-    Where the state of *facts* is disabled, the row's must be, too, and then state, state_since, reason and `due_at` stay as
-    they are: what came is kept for when somebody switches it on again.
+    Where the state of *facts* is disabled, the row's must be, too, and then state, state_since and `due_at` stay as they are,
+    and the reason is that of *facts*: what came is kept for when somebody switches it on again.
     """
 
     facts: Integration

@@ -945,9 +945,9 @@ class _Leases(_Contract):
 
     def test_a_renewal_is_kept_for_what_was_switched_off_meanwhile(self, door: Door, facts: Integration) -> None:
         door.apply(lease(facts))
-        off = replace(facts, state=State.DISABLED, state_since=START + SECOND, reason="switched_off")
+        off = replace(facts, state=State.DISABLED, state_since=START + SECOND, reason="revoked")
         door.apply(SaveFacts(facts=off, expected_state=State.ACTIVE))
-        door.apply(renewed(replace(off, state_since=START, reason="other words")))
+        door.apply(renewed(replace(off, state_since=START, reason="switched_off")))
         held = door.find_integration(ACME, facts.id)
         assert (held.facts.state, held.facts.state_since, held.facts.reason) == (State.DISABLED, START + SECOND, "switched_off")
         assert held.credential == a_credential(2, b"renewed")

@@ -407,7 +407,8 @@ def _save_renewal(connection: Connection, change: SaveRenewal) -> None:
     require_active_key(connection, facts.tenant_id, change.credential.key_id)
     where = {"if_tenant": facts.tenant_id, "if_id": facts.id}
     if facts.state is State.DISABLED:
-        statement, state = _SAVE_RENEWAL_OF_DISABLED, {}
+        statement = _SAVE_RENEWAL_OF_DISABLED
+        state: dict[str, Any] = {"reason": facts.reason}
     else:
         statement = _SAVE_RENEWAL_OF_ACTIVE if change.takes_back else _SAVE_RENEWAL_AND_TAKE_NOTHING_BACK
         state = {
