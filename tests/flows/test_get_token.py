@@ -115,6 +115,28 @@ async def test_a_token_without_refresh_token_ends_with_a_reconnect(world, door):
     assert caught.value.reason == "expired"
 
 
+async def test_what_has_ended_and_cannot_be_renewed_asks_for_a_reconnect_before_anybody_calls(world, door):
+    world.provider.misbehave(Misbehaviour.REFRESH_TOKEN_MISSING, endpoint="exchange")
+    held = await world.connect()
+    assert not held.renewable
+    world.pass_(minutes=59)
+    assert (await door.get_integration(ACME, held.id)).health == "ok"
+    world.pass_(minutes=1)
+    ended = held.expires_at
+    shown = [await door.get_integration(ACME, held.id), *await door.list_integrations(ACME)]
+    shown.append(await door.edit_integration(ACME, held.id, name="Another name", actor=ALICE))
+    assert {(found.health, found.status, found.reason, found.state_since) for found in shown} == {
+        ("reconnect_required", "inactive", "expired", ended)
+    }
+    # It is worked out, not stored: a clock that was ahead has ended nothing.
+    world.clock.jump(-timedelta(minutes=30))
+    assert (await door.get_integration(ACME, held.id)).health == "ok"
+    assert await door.token(ACME, "simulated")
+    world.pass_(hours=1)
+    reconnected = (await world.reconnect(held)).integration
+    assert (reconnected.renewable, (await door.get_integration(ACME, held.id)).health) == (True, "ok")
+
+
 async def test_a_provider_that_the_tenant_does_not_have_hands_out_nothing(world, door):
     with pytest.raises(IntegrationNotFoundError):
         await door.token(ACME, "simulated")

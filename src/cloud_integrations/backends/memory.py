@@ -873,7 +873,8 @@ def _may_seal(tables: _Tables, tenant_id: TenantId, key_id: UUID) -> bool:
 def _put(tables: _Tables, held: StoredIntegration) -> None:
     if not held.credential.fits(held.facts.auth_type):
         raise UnstorableValueError
-    tables.integrations[held.facts.tenant_id, held.facts.id] = held
+    facts = replace(held.facts, renewable=held.credential.can_refresh)
+    tables.integrations[facts.tenant_id, facts.id] = replace(held, facts=facts)
 
 
 def _require(tables: _Tables, tenant_id: TenantId, integration_id: IntegrationId) -> StoredIntegration:

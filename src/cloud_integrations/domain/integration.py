@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -112,6 +112,8 @@ class Integration:
     """Requested scopes that were not granted, by the provider's rule (`Scopes.missing`) when these were stored."""
     expires_at: datetime | None = None
     """When the access token ends; None: unknown, or never."""
+    renewable: bool = False
+    """Whether a refresh token is held (OAuth2)."""
     granted_at: datetime | None = None
     """When the tenant last consented (OAuth2)."""
     reconnect_before: datetime | None = None
@@ -121,6 +123,15 @@ class Integration:
     context_id: ContextId | None = None
     """The OAuth application that the grant was issued to."""
     method_id: str
+
+    def as_of(self, now: datetime, /) -> Integration:
+        """Return it as callers find it *now*: an access token that has ended, and cannot be renewed, asks for a reconnect.
+
+        That is worked out and never stored: a process whose clock is wrong must not end what works.
+        """
+        if self.expires_at is None or now < self.expires_at or self.renewable or not self.state.is_refreshed:
+            return self
+        return replace(self, state=State.NEEDS_REAUTH, state_since=self.expires_at, reason="expired")
 
     @property
     def status(self) -> Status:

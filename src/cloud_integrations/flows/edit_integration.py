@@ -35,7 +35,7 @@ async def edit_integration(
         facts = _edited(wiring, held, name=name, status=status)
         changed = [field for field in ("name", "state") if getattr(facts, field) != getattr(held.facts, field)]
         if not changed:
-            return held.facts
+            return held.facts.as_of(wiring.clock.now())
         try:
             await wiring.store.apply(
                 SaveFacts(facts=facts, expected_state=held.facts.state),
@@ -47,7 +47,7 @@ async def edit_integration(
         wiring.tokens.drop(tenant_id)
         if status == Status.ACTIVE and facts.state is State.NEEDS_REAUTH:
             raise ReconnectRequiredError(integration_id=str(facts.id), reason=facts.reason or "revoked")
-        return facts
+        return facts.as_of(wiring.clock.now())
     raise StorageUnavailableError("the integration kept changing")
 
 

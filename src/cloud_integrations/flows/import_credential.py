@@ -164,6 +164,7 @@ def _take_grant(wiring: Wiring, tenant_id: TenantId, provider: Provider, given: 
         scopes=given.scopes,
         requested_scopes=given.scopes,
         expires_at=given.expires_at,
+        renewable=grant.refresh_token is not None,
         granted_at=given.granted_at,
         variables=client.tenant_variables,
     )

@@ -18,7 +18,8 @@ async def list_integrations(wiring: Wiring, tenant: str, /) -> tuple[Integration
     for row in found:
         if isinstance(row, DamagedRow):
             tell_damaged(wiring, row)
-    return tuple([row for row in found if isinstance(row, Integration)])
+    now = wiring.clock.now()
+    return tuple([row.as_of(now) for row in found if isinstance(row, Integration)])
 
 
 def tell_damaged(wiring: Wiring, row: DamagedRow, /) -> None:
@@ -28,7 +29,7 @@ def tell_damaged(wiring: Wiring, row: DamagedRow, /) -> None:
 
 async def get_integration(wiring: Wiring, tenant: str, integration_id: UUID, /) -> Integration:
     """Return one integration, or raise `IntegrationNotFoundError`."""
-    return (await load(wiring, await known_tenant(wiring, tenant), integration_id)).facts
+    return (await load(wiring, await known_tenant(wiring, tenant), integration_id)).facts.as_of(wiring.clock.now())
 
 
 async def known_tenant(wiring: Wiring, text: str, /) -> TenantId:

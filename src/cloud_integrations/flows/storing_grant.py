@@ -365,6 +365,7 @@ def _facts(
         requested_scopes=wanted.scopes,
         missing_scopes=client.method.scopes.missing(requested=wanted.scopes, granted=granted),
         expires_at=grant.expires_at,
+        renewable=grant.refresh_token is not None or kept_from is not None,
         granted_at=now,
         reconnect_before=ends,
         account=account,

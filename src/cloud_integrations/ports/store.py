@@ -387,7 +387,7 @@ class AsyncStore(Protocol):
         ...
 
     async def find_integration(self, tenant_id: TenantId, integration_id: IntegrationId, /) -> StoredIntegration | None:
-        """Return the tenant's integration, or None."""
+        """Return the tenant's integration, or None; like everywhere, `renewable` says whether a refresh token is stored."""
         ...
 
     async def find_credential(self, tenant_id: TenantId, provider_id: ProviderId, /) -> HeldCredential | None:
