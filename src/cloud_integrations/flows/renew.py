@@ -55,7 +55,7 @@ from cloud_integrations.ports.wiring import Wiring
 from .applications import granting_client, redirect_uri_of
 from .edit_integration import SWITCHED_OFF
 from .recording import recorded, resource_of, tell_unread
-from .revoking import Source, give_back, tokens_of
+from .revoking import Source, Tokens, give_back, tokens_of
 from .sealing import active_key, forget_key, index_key, open_field, seal_grant
 
 _SEND_RESERVE = timedelta(seconds=5)
@@ -574,7 +574,7 @@ async def _succeed_kept(wiring: Wiring, attempt: _Attempt, found: StoredIntegrat
 
 async def _give_back(wiring: Wiring, attempt: _Attempt, grant: Grant) -> None:
     # Beside a refresh token that came alone stands an access token that callers may still use.
-    came = [(kind, token) for kind, token in tokens_of(grant) if kind == "refresh" or not attempt.alone]
+    came: Tokens = [(kind, token) for kind, token in tokens_of(grant) if kind == "refresh" or not attempt.alone]
     await give_back(wiring, Source.of_stored(attempt.client, attempt.held), came, caller=attempt.caller)
 
 
