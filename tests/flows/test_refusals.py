@@ -216,6 +216,19 @@ async def test_one_tenants_refused_application_is_not_its_neighbours(world, answ
     assert "operator" in facts.advice
 
 
+async def test_the_row_says_since_when_the_application_is_refused_and_since_when_it_is_well_again(world, answers):
+    held, token = await refused(world, answers, said({"error": "invalid_client"}, 401))
+    began = world.clock.now()
+    for _ in range(3):
+        assert isinstance(await ask(world), AppMisconfiguredError)
+        assert world.row(held).facts.state_since == began
+        world.pass_(minutes=10)
+    answers.of[token] = None
+    assert (await ask(world)).warning is None
+    facts = world.row(held).facts
+    assert (facts.health, facts.state_since) == (Health.OK, world.clock.now())
+
+
 @pytest.mark.requirement("OAU-070")
 async def test_an_application_that_is_refused_to_two_tenants_is_left_alone_for_all_and_all_say_so(world, answers):
     no = said({"error": "invalid_client"}, 401)

@@ -514,8 +514,9 @@ async def test_a_refresh_token_goes_nowhere_but_where_it_came_from(world, change
     assert len(world.sent) == sent
     after = world.row(held)
     # Only why nothing is sent was written.
-    assert (replace(after.facts, reason=None), after.credential) == (before.facts, before.credential)
-    assert after.facts.reason == refused.value.reason
+    since = before.facts.state_since
+    assert (replace(after.facts, reason=None, state_since=since), after.credential) == (before.facts, before.credential)
+    assert (after.facts.reason, after.facts.state_since) == (refused.value.reason, world.clock.now())
     assert (after.marks.attempts, after.marks.next_attempt_at, after.marks.lease_until) == (0, None, None)
     # Set right again, it works.
     assert (await token(world)).generation == 2

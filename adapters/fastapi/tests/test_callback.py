@@ -282,6 +282,8 @@ async def test_a_form_of_the_providers_page_comes_back_through_a_page_of_ours(ap
     assert (action, again) == ("?relayed=1", fields)
     policy = first.headers["content-security-policy"]
     script = re.search(r"<script>(.*)</script>", first.text)[1]
+    # The form's own function, also where a field is named `submit`.
+    assert script == "HTMLFormElement.prototype.submit.call(document.forms[0])"
     assert f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" in policy
     assert {"default-src 'none'", "form-action 'self'", "frame-ancestors 'none'"} <= {part.strip() for part in policy.split(";")}
     assert (first.headers["cache-control"], first.headers["referrer-policy"]) == ("no-store", "no-referrer")

@@ -101,6 +101,7 @@ class Integration:
     auth_type: AuthType
     state: State = State.ACTIVE
     state_since: datetime
+    """Since when its `health` is what it is."""
     reason: str | None = None
     """Why it is not simply active: a word from a closed list."""
     created_at: datetime

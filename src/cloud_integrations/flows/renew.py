@@ -347,7 +347,7 @@ async def _mark_unasked(wiring: Wiring, held: StoredIntegration, caller: Caller,
                 phase=Phase.IDLE,
                 state=state,
                 reason=reason,
-                state_since=facts.state_since if state is facts.state else wiring.clock.now(),
+                state_since=_since(facts, state=state, reason=reason, now=wiring.clock.now()),
                 error="breaker_open",
                 next_attempt_at=marks.next_attempt_at,
                 due_at=held.read_at + due_in,
@@ -605,7 +605,7 @@ async def _write(wiring: Wiring, attempt: _Attempt, held: StoredIntegration, gra
     facts = replace(
         held.facts,
         state=State.DISABLED if is_off else State.ACTIVE,
-        state_since=held.facts.state_since if is_off or held.facts.state is State.ACTIVE else now,
+        state_since=held.facts.state_since if is_off else _since(held.facts, state=State.ACTIVE, reason=None, now=now),
         reason=None if not is_off else SWITCHED_OFF if heals else held.facts.reason,
         updated_at=now,
         scopes=scopes,
@@ -847,7 +847,7 @@ async def _settle(
                 phase=phase,
                 state=state,
                 reason=reason,
-                state_since=before.state_since if state is before.state else now,
+                state_since=_since(before, state=state, reason=reason, now=now),
                 error=error,
                 next_attempt_at=None if next_in is None else at + next_in,
                 due_at=None if due_in is None else at + due_in,
@@ -872,6 +872,11 @@ async def _settle(
         # The lease and the mark in the row say the same to whoever comes next.
         wiring.observer.tell(Fact(name="credential.unpersisted", facts={"integration": str(attempt.integration_id)}))
     return True
+
+
+def _since(before: Integration, /, *, state: State, reason: str | None, now: datetime) -> datetime:
+    """Say since when it is as it is: a refused application changes how it is doing (`health`), and leaves its state."""
+    return before.state_since if replace(before, state=state, reason=reason).health is before.health else now
 
 
 async def _record_outcome(wiring: Wiring, facts: Integration, caller: Caller, attempt_id: str, outcome: Outcome, *, reason: str) -> None:

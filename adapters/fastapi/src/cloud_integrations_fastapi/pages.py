@@ -18,7 +18,8 @@ _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode(
 _POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
-_SUBMIT = "document.forms[0].submit()"
+# A field may have the name of the form's own function.
+_SUBMIT = "HTMLFormElement.prototype.submit.call(document.forms[0])"
 _SUBMIT_HASH = base64.b64encode(hashlib.sha256(_SUBMIT.encode()).digest()).decode()
 _RELAY_POLICY = f"default-src 'none'; script-src 'sha256-{_SUBMIT_HASH}'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
