@@ -230,6 +230,16 @@ async def test_the_row_says_since_when_the_application_is_refused_and_since_when
 
 
 @pytest.mark.requirement("OAU-070")
+async def test_one_refused_application_stops_no_neighbour_in_a_process_that_has_just_begun(world, answers):
+    await refused(world, answers, said({"error": "invalid_client"}, 401))
+    await world.connect(GLOBEX)
+    world.clock.advance(world.provider.access_lifetime)
+    begun = world.open()
+    assert isinstance(await ask(world, door=begun), AppMisconfiguredError)
+    assert (await ask(world, GLOBEX, door=begun)).warning is None
+
+
+@pytest.mark.requirement("OAU-070")
 async def test_an_application_that_is_refused_to_two_tenants_is_left_alone_for_all_and_all_say_so(world, answers):
     no = said({"error": "invalid_client"}, 401)
     rows = [(await refused(world, answers, no, tenant))[0] for tenant in (ACME, GLOBEX)]

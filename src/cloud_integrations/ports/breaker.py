@@ -31,8 +31,8 @@ class Breaker(Protocol):
     def refuse(self, key: Hashable, reason: str, /, *, by: Hashable) -> None:
         """Remember that the application was refused when *by*, a tenant, was to be served.
 
-        It opens when that is not one grant's trouble: another tenant was refused, too, and nobody accepted in between, or
-        nobody was ever accepted here.
+        It opens when that is not one grant's trouble: another tenant was refused, too, and nobody accepted in between.  That
+        nobody was accepted here before says nothing: a process begins anew at every restart.
         """
         ...
 

@@ -24,7 +24,6 @@ class _Circuit:
     """None: closed.  Otherwise nobody asks before then, and one caller does after."""
     reason: str | None = None
     """Why the application is refused; while there is one, only tokens close the circuit."""
-    was_accepted: bool = False
     refused_by: Hashable | None = None
     """Who was refused the application since it was accepted last."""
 
@@ -32,7 +31,7 @@ class _Circuit:
 class WindowBreaker:
     """Opens at five failures that are at least half of 30 s, then lets one probe through every 30 s ± 50 %.
 
-    What it knows of an application (that it was accepted, or by whom refused) is of this process, and of this configuration.
+    What it knows of an application (by whom it was refused) is of this process, and of this configuration.
     """
 
     def __init__(self, clock: Clock, entropy: Entropy, /) -> None:
@@ -79,7 +78,6 @@ class WindowBreaker:
         with self._lock:
             circuit = self._circuits.setdefault(key, _Circuit())
             circuit.probe_at = circuit.reason = circuit.refused_by = None
-            circuit.was_accepted = True
 
     def refuse(self, key: Hashable, reason: str, /, *, by: Hashable) -> None:
         """Remember that the application was refused when *by* was to be served."""
@@ -87,7 +85,7 @@ class WindowBreaker:
             circuit = self._circuits.setdefault(key, _Circuit())
             alone = circuit.refused_by in {None, by}
             circuit.refused_by = by
-            if circuit.reason is None and circuit.was_accepted and alone:
+            if circuit.reason is None and alone:
                 return
             circuit.reason = reason
             circuit.probe_at = self._next_probe(self._monotonic())
