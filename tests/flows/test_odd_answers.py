@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from cloud_integrations.backends.httpx_transport import AsyncHttpxTransport, HttpxTransport
-from cloud_integrations.domain.integration import State
+from cloud_integrations.domain.integration import Health, State
 from cloud_integrations.errors import CommitUnknownError, ProviderUnavailableError
 from cloud_integrations.messages.dialect import StandardDialect
 from cloud_integrations.messages.outcome import Unknown, Unusable
@@ -164,16 +164,20 @@ async def test_a_held_access_token_that_the_provider_refused_is_not_used(world):
 
 @pytest.mark.parametrize("what", ALONE)
 async def test_who_never_brings_an_access_token_is_not_asked_on_and_on(world, what):
-    await expired(world)
+    held = await expired(world)
     world.provider.misbehave(what, times=None, endpoint="refresh")
     for _ in range(3):
         with pytest.raises(ProviderUnavailableError) as caught:
             await token(world)
         assert timedelta(minutes=4) < caught.value.retry_after <= timedelta(minutes=5)
+        facts = world.row(held).facts
+        assert (facts.health, facts.reason) == (Health.RETRYING, "no_access_token")
+    assert caught.value.reason == "no_access_token"
     assert world.provider.refresh_count == 2
     world.provider.behave()
     world.clock.advance(timedelta(minutes=6))
     assert world.provider.is_alive((await token(world)).value)
+    assert (world.row(held).facts.health, world.row(held).facts.reason) == (Health.OK, None)
     assert not replays(world)
 
 

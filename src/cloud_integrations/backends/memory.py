@@ -682,9 +682,9 @@ def _save_renewal(tables: _Tables, change: SaveRenewal) -> None:
         expires_at=facts.expires_at,
         reconnect_before=facts.reconnect_before,
         variables=facts.variables,
-        state=State.DISABLED if switched_off else State.ACTIVE,
+        state=facts.state,
         state_since=held.facts.state_since if switched_off else facts.state_since,
-        reason=facts.reason if switched_off else None,
+        reason=facts.reason,
         updated_at=facts.updated_at,
     )
     written = replace(

@@ -65,6 +65,7 @@ _TELL_AGAIN = timedelta(days=1)
 _BACKGROUND_CAP = timedelta(hours=1)
 _MISCONFIGURED_REST = timedelta(minutes=5)
 """When the worker looks again at a grant whose application was refused."""
+_NO_ACCESS = "no_access_token"
 _NO_ACCESS_REST = timedelta(minutes=5)
 """When to ask again a provider that gave a refresh token alone twice in a row."""
 _OUTAGE = {"unreachable", "answer_lost", "server_error"}
@@ -224,7 +225,8 @@ async def _begin(wiring: Wiring, held: StoredIntegration, wish: _Wish, *, follow
         provider_id = str(held.facts.provider_id)
         if held.facts.reason in APPLICATION_REASONS:
             raise AppMisconfiguredError(provider_id=provider_id, reason=held.facts.reason)
-        raise ProviderUnavailableError(provider_id=provider_id, reason=held.marks.last_error or "retry_later", retry_after=wait)
+        reason = held.marks.last_error or held.facts.reason or "retry_later"
+        raise ProviderUnavailableError(provider_id=provider_id, reason=reason, retry_after=wait)
     if held.marks.lease_until is not None and held.marks.lease_until >= held.read_at:
         # The row says that somebody holds it; trying all the same would be a transaction for each look.
         return None
@@ -568,7 +570,9 @@ async def _succeed_kept(wiring: Wiring, attempt: _Attempt, found: StoredIntegrat
     if leased is None:
         # Somebody spends it once more: what comes of that is waited for.
         raise StaleWriteError
-    alone = replace(attempt, held=leased, read_at=wiring.clock.monotonic(), attempt_id=attempt_id, access_is_dead=False, alone=True)
+    alone = replace(
+        attempt, held=leased, read_at=wiring.clock.monotonic(), attempt_id=attempt_id, access_is_dead=False, follows=False, alone=True
+    )
     return await _save(wiring, alone, grant)
 
 
@@ -598,15 +602,12 @@ async def _write(wiring: Wiring, attempt: _Attempt, held: StoredIntegration, gra
         grant = await _with_held_access_token(wiring, attempt, held, grant)
     data_key = await active_key(wiring, attempt.tenant_id)
     scopes = held.facts.scopes if grant.scopes is None else grant.scopes
-    # Switched off meanwhile: what came is what works when it is switched on again.
-    is_off = held.facts.state is State.DISABLED
-    # Where it was dead before, it is so no more, unless a later attempt's replay has ended the grant since.
-    heals = attempt.takes_back or held.marks.attempt_id == attempt.attempt_id
+    state, reason = _state_with_tokens(attempt, held)
     facts = replace(
         held.facts,
-        state=State.DISABLED if is_off else State.ACTIVE,
-        state_since=held.facts.state_since if is_off else _since(held.facts, state=State.ACTIVE, reason=None, now=now),
-        reason=None if not is_off else SWITCHED_OFF if heals else held.facts.reason,
+        state=state,
+        state_since=_since(held.facts, state=state, reason=reason, now=now),
+        reason=reason,
         updated_at=now,
         scopes=scopes,
         missing_scopes=attempt.client.method.scopes.missing(requested=held.facts.requested_scopes, granted=scopes),
@@ -645,7 +646,7 @@ async def _write(wiring: Wiring, attempt: _Attempt, held: StoredIntegration, gra
                 "credential.refresh",
                 resource_of(attempt.integration_id),
                 outcome=Outcome.FAILURE if attempt.alone else Outcome.SUCCESS,
-                reason="no_access_token" if attempt.alone else None,
+                reason=_NO_ACCESS if attempt.alone else None,
                 attempt=attempt.attempt_id,
                 rotated=str(grant.refresh_token is not None).lower(),
             ),
@@ -669,6 +670,16 @@ async def _write(wiring: Wiring, attempt: _Attempt, held: StoredIntegration, gra
         due_at=due,
     )
     return StoredIntegration(facts=facts, credential=credential, marks=marks, read_at=held.read_at)
+
+
+def _state_with_tokens(attempt: _Attempt, held: StoredIntegration) -> tuple[State, str | None]:
+    """Return what an integration is that has new tokens, and the reason."""
+    if held.facts.state is State.DISABLED:
+        # What came is what works when it is switched on again, also where it was dead before; not where a later attempt's
+        # replay has ended the grant since.
+        heals = attempt.takes_back or held.marks.attempt_id == attempt.attempt_id
+        return State.DISABLED, SWITCHED_OFF if heals else held.facts.reason
+    return (State.RETRY, _NO_ACCESS) if attempt.alone and attempt.follows else (State.ACTIVE, None)
 
 
 async def _with_held_access_token(wiring: Wiring, attempt: _Attempt, held: StoredIntegration, grant: Grant) -> Grant:

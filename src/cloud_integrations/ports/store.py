@@ -136,7 +136,7 @@ class SaveRenewal:
     """Write a renewed credential (T3): the newest lease wins.
 
     Writes the credential (whose generation is the next; the fingerprint of its account stays), scopes, expires_at,
-    reconnect_before, variables, state active, state_since, reason none, updated_at, `refreshed_at`, `due_at`, `next_attempt_at`,
+    reconnect_before, variables, state, state_since, reason, updated_at, `refreshed_at`, `due_at`, `next_attempt_at`,
     phase idle, attempts 0, no error, no `failed_at`, no `refused_since`, `writer_lease = lease_token`; the lease ends, and
     `sent_at` is emptied, unless a later attempt has them.
     Only where `writer_lease < lease_token`, the generation is `credential.generation - 1` and the state is not disabled;

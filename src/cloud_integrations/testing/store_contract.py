@@ -955,6 +955,12 @@ class _Leases(_Contract):
         assert held.credential == a_credential(2, b"renewed")
         assert (held.marks.writer_lease, held.marks.lease_until, held.marks.due_at) == (1, None, None)
 
+    def test_a_renewal_says_whether_it_brought_what_can_be_used(self, door: Door, facts: Integration) -> None:
+        door.apply(lease(facts))
+        door.apply(renewed(replace(facts, state=State.RETRY, state_since=START + SECOND, reason="no_access_token")))
+        found = door.find_integration(ACME, facts.id).facts
+        assert (found.state, found.state_since, found.reason) == (State.RETRY, START + SECOND, "no_access_token")
+
     def test_a_renewal_for_what_was_switched_off_is_not_written_where_it_is_on_again(self, door: Door, facts: Integration) -> None:
         door.apply(lease(facts))
         with pytest.raises(StaleWriteError):

@@ -413,9 +413,9 @@ def _save_renewal(connection: Connection, change: SaveRenewal) -> None:
     else:
         statement = _SAVE_RENEWAL_OF_ACTIVE if change.takes_back else _SAVE_RENEWAL_AND_TAKE_NOTHING_BACK
         state = {
-            "state": State.ACTIVE.value,
+            "state": facts.state.value,
             "state_since": micros(facts.state_since),
-            "reason": None,
+            "reason": facts.reason,
             "due_at": micros_or_none(change.due_at),
         }
     written = connection.execute(
