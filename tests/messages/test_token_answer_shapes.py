@@ -242,6 +242,8 @@ ROWS = [
             "a\x00b",
         )
     ],
+    Row("scope that is the token", usual(scope=f"read {ACCESS}"), unknown="scope"),
+    Row("scope that holds a long token", usual(access_token=ACCESS * 2, scope=["read", f"at:{ACCESS * 2}"]), unknown="scope"),
     Row("scope twice", beside(b'"scope": "a", "scope": "b"'), unknown="scope"),
     Row("scope empty", usual(scope="")),
     Row("scope as a list", usual(scope=["read", "write"])),

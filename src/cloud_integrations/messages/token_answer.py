@@ -41,6 +41,8 @@ MAX_TOKEN: Final = 32 * 1024
 """The longest token that is kept, in characters; sealing takes 48 KiB."""
 MAX_LIFETIME: Final = timedelta(days=3653)
 """Ten years; what claims to live longer is not believed."""
+_TELLING: Final = 16
+"""Shorter texts stand in others by chance."""
 UNKNOWN_LIFETIME: Final = timedelta(minutes=5)
 """How long a token is used whose lifetime cannot be read, where the provider's data assumes none."""
 
@@ -223,6 +225,11 @@ class _Tokens:
         named: tuple[tuple[Literal["refresh", "access"], Secret | None], ...] = (("refresh", self.refresh), ("access", self.access))
         return tuple((kind, token) for kind, token in named if token is not None)
 
+    def show_in(self, text: str) -> bool:
+        """Whether *text*, which would be kept in the open, holds a token: it stands for itself then, and is not read."""
+        revealed = [token.reveal() for _, token in self.all()]
+        return any(token == text or (len(token) >= _TELLING and token in text) for token in revealed)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
@@ -242,7 +249,7 @@ class _Answer:
 
     def grant(self, tokens: _Tokens) -> Grant | None:
         """The second step: what is known of the tokens.  None: no access token that may be used."""
-        variables = self.variables()
+        variables = self.variables(tokens)
         if tokens.access is None or variables is None or not self.is_of_known_type():
             return None
         if tokens.refresh is None and self.member("refresh_token") not in (None, ""):
@@ -251,7 +258,7 @@ class _Answer:
             access_token=tokens.access,
             refresh_token=tokens.refresh,
             expires_at=self.expiry(),
-            scopes=self.scopes(),
+            scopes=self.scopes(tokens),
             refresh_expires_at=self.refresh_expiry(),
             variables=variables,
         )
@@ -292,19 +299,21 @@ class _Answer:
         # Nobody issues a refresh token that is dead already: 0 stands for one without an end.
         return expiry if expiry > self.sent_at else None
 
-    def scopes(self) -> tuple[str, ...] | None:
+    def scopes(self, tokens: _Tokens) -> tuple[str, ...] | None:
         facts = self.client.method.scopes
         value = find_path(self.body, facts.reply_field)
         if value is None:
             return None
         if isinstance(value, str):
             value = [part.strip() for part in value.split(facts.reply_separator or facts.separator)]
-        if not isinstance(value, list) or not all(isinstance(scope, str) and (not scope or is_scope(scope)) for scope in value):
+        if not isinstance(value, list) or not all(
+            isinstance(scope, str) and (not scope or is_scope(scope)) and not tokens.show_in(scope) for scope in value
+        ):
             self.unread.append("scope")
             return None
         return tuple(dict.fromkeys(filter(None, value)))
 
-    def variables(self) -> dict[str, str] | None:
+    def variables(self, tokens: _Tokens) -> dict[str, str] | None:
         """None: without one of them nobody knows where the tokens are to be used."""
         found: dict[str, str] = {}
         for variable in self.client.provider.variables:
@@ -312,7 +321,7 @@ class _Answer:
                 continue
             value = self.member(variable.name)
             text = _read_variable(variable, value)
-            if text is not None:
+            if text is not None and not tokens.show_in(text):
                 found[variable.name] = text
             elif variable.required and variable.default is None and not self.renewal:
                 return None
