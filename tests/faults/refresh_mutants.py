@@ -149,11 +149,11 @@ MUTANTS = {
         file=RENEW,
         guard="    wiring.breaker.refuse(attempt.client.context_id, reason, by=attempt.tenant_id)\n",
         without="",
-        noticed_by="tests/flows/test_renew.py::test_a_refused_application_marks_nobody_and_is_left_alone_for_a_while",
+        noticed_by="tests/flows/test_refusals.py::test_an_application_that_is_refused_to_two_tenants_is_left_alone_for_all_and_all_say_so",
     ),
     "one tenant's refusal does not stop its neighbours": Mutant(
         file="runtime/breaker.py",
-        guard="            if circuit.reason is None and circuit.was_accepted and alone:\n                return\n",
+        guard="            if circuit.reason is None and alone:\n                return\n",
         without="",
         noticed_by="tests/flows/test_refusals.py::test_one_tenants_refused_application_is_not_its_neighbours",
     ),
