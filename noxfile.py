@@ -83,9 +83,9 @@ def versions(session: nox.Session) -> None:
     on_both_cores(session, "--quick")
 
 
-@nox.session
+@nox.session(python="3.12", download_python="never")
 def lowest(session: nox.Session) -> None:
-    """Run what `tests` runs with the oldest dependencies that we declare."""
+    """Run what `tests` runs with the oldest dependencies that we declare, on the Python between the oldest and the newest."""
     install(session, "lowest")
     on_both_cores(session, "--quick")
 
