@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import pytest
 
-from cloud_integrations.domain.integration import State
+from cloud_integrations.domain.integration import Phase, State
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     AnswerLostError,
@@ -28,6 +28,8 @@ from cloud_integrations.errors import (
 from cloud_integrations.flows.sealing import open_field
 from cloud_integrations.ports.store import MarkSent, Record, SaveFacts, SaveRenewal, SettleAttempt, TakeLease
 from cloud_integrations.testing import Misbehaviour
+
+from .conftest import ALICE, World
 
 ACME = "acme"
 A_MOMENT = timedelta(milliseconds=1)
@@ -886,3 +888,30 @@ async def test_a_clock_that_is_set_during_a_lease_disturbs_nothing(world, minute
     assert (await token(world)).generation == 2
     assert world.provider.refresh_count == 1
     await assert_sound(world, held)
+
+
+async def test_who_was_held_up_before_the_lease_repeats_no_request_whose_answer_was_lost_meanwhile():
+    world = World("blocking")
+    connected = await world.connect()
+    world.pass_(minutes=50)
+    other = world.open()
+    lost = []
+
+    def another_asks(name, args):
+        if name == "apply" and any(isinstance(change, TakeLease) for change in args):
+            world.store.heal()
+            world.provider.misbehave(Misbehaviour.HTML_PAGE, endpoint="refresh")
+            with pytest.raises(ProviderUnavailableError) as caught:
+                other.manager.refresh(ACME, connected.id, actor=ALICE)
+            lost.append(caught.value)
+
+    world.store.before = another_asks
+    with pytest.raises(ProviderUnavailableError):
+        await world.door.refresh(ACME, connected.id)
+    assert lost
+    assert world.provider.refresh_count == 1
+    row = world.row(connected)
+    assert (row.facts.state, row.marks.phase, row.marks.lease_until) == (State.UNKNOWN, Phase.IDLE, None)
+    assert row.marks.sent_at is not None
+    assert row.marks.due_at is not None
+    assert (await world.door.token(ACME, "simulated")).warning is None

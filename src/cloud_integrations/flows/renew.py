@@ -257,6 +257,10 @@ async def _begin(wiring: Wiring, held: StoredIntegration, wish: _Wish, *, follow
         caller=wish.caller,
         asks_again=wish.asks_again,
     )
+    if attempt_wait(leased, behaviour, now=wiring.clock.now(), forced=wish.forced, access_is_dead=wish.access_is_dead) > timedelta():
+        # Since the row was read, somebody asked and the answer was lost: to ask again now could end a token that works.
+        await _let_go(wiring, attempt, next_at=leased.marks.next_attempt_at, due_at=leased.marks.due_at)
+        return None
     reserve = min(_SEND_RESERVE, (lease - deadline) / 2)
     send_until = wiring.clock.monotonic() + reserve.total_seconds()
     try:
@@ -277,23 +281,29 @@ async def _begin(wiring: Wiring, held: StoredIntegration, wish: _Wish, *, follow
         return None
     if wiring.clock.monotonic() > send_until:
         # Held up since: the lease could end before the answer is there, and somebody else may be asking by then.
-        await _settle(
-            wiring,
-            attempt,
-            phase=Phase.IDLE,
-            state=State.UNKNOWN if attempt.unresolved_before else leased.facts.state,
-            reason=leased.facts.reason,
-            error="not_sent",
-            outcome=Outcome.FAILURE,
-            next_in=None,
-            due_in=timedelta(),
-            refused=None,
-        )
+        await _let_go(wiring, attempt, next_at=None, due_at=_store_now(wiring, attempt))
         return None
     if behaviour.ends_old_access:
         # From now on nobody knows whether the held access token works.
         wiring.tokens.drop(attempt.tenant_id)
     return attempt
+
+
+async def _let_go(wiring: Wiring, attempt: _Attempt, *, next_at: datetime | None, due_at: datetime | None) -> None:
+    """End a lease under which nothing was sent."""
+    now = _store_now(wiring, attempt)
+    await _settle(
+        wiring,
+        attempt,
+        phase=Phase.IDLE,
+        state=State.UNKNOWN if attempt.unresolved_before else attempt.held.facts.state,
+        reason=attempt.held.facts.reason,
+        error="not_sent",
+        outcome=Outcome.FAILURE,
+        next_in=None if next_at is None else next_at - now,
+        due_in=None if due_at is None else due_at - now,
+        refused=None,
+    )
 
 
 async def _find_client(wiring: Wiring, held: StoredIntegration, caller: Caller) -> Client:
