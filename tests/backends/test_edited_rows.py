@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from cloud_integrations.backends.aes_gcm import AesGcmCipher
 from cloud_integrations.backends.local_keys import LocalKeyring
-from cloud_integrations.backends.sqlalchemy import SqlAlchemyStore, migrate, schema, sqlite_engine
+from cloud_integrations.backends.sqlalchemy import SqlAlchemyStore, schema
 from cloud_integrations.backends.sqlalchemy.rows import Rows, count, pairs, words
 from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.identifiers import TenantId
@@ -307,14 +307,12 @@ def test_a_data_key_in_an_unknown_state_is_an_error_that_names_it(house):
 
 
 @pytest.mark.requirement("OAU-013")
-def test_an_authorization_whose_hash_was_edited_holds_up_no_sweep_and_no_new_one() -> None:
+def test_an_authorization_whose_hash_was_edited_holds_up_no_sweep_and_no_new_one(sqlite):
     clock = FixedClock()
-    engine = sqlite_engine(":memory:")
-    migrate.upgrade(engine)
-    store = SqlAlchemyStore(engine, clock=clock)
+    store = SqlAlchemyStore(sqlite, clock=clock)
     add_sealing_keys(store, ACME)
     store.apply(*[AddPending(pending=a_pending(created_at=START + number * INSTANT)) for number in range(MAX_PENDING)])
-    with engine.begin() as connection:
+    with sqlite.begin() as connection:
         connection.exec_driver_sql(
             "UPDATE ci_authorization SET state_hash = 7 WHERE created_at = (SELECT min(created_at) FROM ci_authorization)"
         )
