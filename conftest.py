@@ -245,7 +245,7 @@ def _tests(count: int) -> str:
 
 
 class _RequirementsReport:
-    """Collects, from every phase of every test, the worst result."""
+    """Collects, from every phase of every test that names a requirement or fails, the worst result and why it failed."""
 
     _ORDER = ("passed", "skipped", "failed")
 
@@ -255,10 +255,13 @@ class _RequirementsReport:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         names = sorted({str(value) for key, value in report.user_properties if key == "requirement"})
-        if not names:
+        if not names and not report.failed:
             return
         test = self._tests.setdefault(report.nodeid, {"requirements": names, "result": "passed"})
         test["result"] = max(test["result"], report.outcome, key=self._ORDER.index)
+        if report.failed:
+            lines = report.longreprtext.splitlines() or ["no reason"]
+            test["reason"] = next((line for line in lines if line.startswith("E ")), lines[-1])[:300]
 
     def pytest_sessionfinish(self) -> None:
         self._target.parent.mkdir(parents=True, exist_ok=True)

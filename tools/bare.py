@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -52,10 +53,20 @@ def main() -> int:
         )
         shown = list(_shown(ran))
         code = ran.wait()
+        _keep_report(clone)
     unnamed = [name for name in NAMED if not any(name in line for line in shown)]
     for name in unnamed:
         print(f"the closing lines do not name: {name}")
     return code or int(bool(unnamed))
+
+
+def _keep_report(clone: Path) -> None:
+    """Keep which requirements the clone's tests proved and which of them failed, beside the reports of the other sessions."""
+    report = clone / ".cache/requirements/tests.json"
+    if report.exists():
+        kept = ROOT / ".cache/requirements/bare.json"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(report, kept)
 
 
 @contextmanager

@@ -16,10 +16,13 @@ COLOURS = {"passed": 32, "skipped": 33, "failed": 31, "no test": 31}
 
 
 def main(reports: list[str]) -> int:
-    """Print the table and the totals; return 1 when a test failed or names an id that does not exist."""
+    """Print the table, the totals and every test that failed; return 1 when one did or names an id that does not exist."""
     results: dict[str, dict[str, str]] = defaultdict(dict)
+    failures: list[str] = []
     for report in reports:
         for test, facts in json.loads(Path(report).read_text(encoding="utf-8")).items():
+            if facts["result"] == "failed":
+                failures.append(f"FAILED in {Path(report).stem}: {test}: {facts['reason']}")
             for name in facts["requirements"]:
                 results[name][test] = max(results[name].get(test, "skipped"), facts["result"], key=ORDER.index)
 
@@ -35,7 +38,8 @@ def main(reports: list[str]) -> int:
 
     for unknown, tests in sorted(results.items()):
         print(f"{unknown} is no requirement; named by {', '.join(sorted(tests))}")
-    return int(bool(totals["failed"] or results))
+    print(*failures, sep="\n", end="\n" if failures else "")
+    return int(bool(failures or results))
 
 
 def _coloured(result: str) -> str:

@@ -44,8 +44,9 @@ def test_the_report_shows_every_requirement(load_tool: Callable[[str], Any], tmp
         json.dumps(
             {
                 "t.py::test_a": {"requirements": ["ENC-01", "OAU-085"], "result": "passed"},
-                "t.py::test_b": {"requirements": ["ENC-01"], "result": "failed"},
+                "t.py::test_b": {"requirements": ["ENC-01"], "result": "failed", "reason": "E   assert 1 == 2"},
                 "t.py::test_c": {"requirements": ["REF-02"], "result": "skipped"},
+                "t.py::test_d": {"requirements": [], "result": "failed", "reason": "E   OSError"},
             }
         )
     )
@@ -53,6 +54,8 @@ def test_the_report_shows_every_requirement(load_tool: Callable[[str], Any], tmp
     shown = capsys.readouterr().out
     assert "ENC-01   failed\n           passed   t.py::test_a\n           failed   t.py::test_b\n" in shown
     assert "180 requirements: 1 passed, 1 skipped, 1 failed, 177 no test" in shown
+    # Last, so that whoever sees only the end of a long log still learns what to mend.
+    assert shown.endswith("FAILED in report: t.py::test_b: E   assert 1 == 2\nFAILED in report: t.py::test_d: E   OSError\n")
 
 
 def test_a_requirement_that_does_not_exist_is_a_mistake(
