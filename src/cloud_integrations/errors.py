@@ -40,11 +40,14 @@ facts only.  No message repeats a secret, a code, a token or a provider's prose.
 developers stands in `error_description` of `ReconnectRequiredError`, `GrantRefusedError`, `ProviderUnavailableError` and
 `AppMisconfiguredError`: at most 512 printable characters, without the secrets that were sent, or None.  It is for the
 operator's log: hostile text for all we know, and not to be shown to a tenant.
+`http_status` says which HTTP status each class has.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 
@@ -357,3 +360,33 @@ class DecryptError(SealingError):
 
     def __init__(self) -> None:
         super().__init__("the sealed value does not open")
+
+
+_HTTP_STATUS: Mapping[type[CloudIntegrationsError], int] = MappingProxyType(
+    {
+        ValidationFailedError: 422,
+        ForbiddenError: 403,
+        TenantNotFoundError: 404,
+        ProviderNotFoundError: 404,
+        ProviderInactiveError: 409,
+        IntegrationNotFoundError: 404,
+        IntegrationExistsError: 409,
+        InvalidCredentialsError: 422,
+        ReconnectRequiredError: 409,
+        IntegrationInactiveError: 409,
+        RefreshInProgressError: 503,
+        GrantRefusedError: 400,
+        ProviderUnavailableError: 502,
+        AppMisconfiguredError: 502,
+        StorageUnavailableError: 503,
+    }
+)
+
+
+def http_status(error: BaseException, /) -> int:
+    """Return the HTTP status (RFC 9110 §15) to answer *error* with; a subclass has its parent's.
+
+    500 for whatever callers have no part in: setup, keys, damaged rows, and every error that is not of this library.  Tell the caller
+    nothing of those.  Of all others, `code`, `message`, `details` and `advice` may be shown.
+    """
+    return next((_HTTP_STATUS[kind] for kind in type(error).__mro__ if kind in _HTTP_STATUS), 500)

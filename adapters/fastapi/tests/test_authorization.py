@@ -126,7 +126,6 @@ async def test_a_denial_that_cannot_be_recorded_is_still_a_denial(api, monkeypat
     [
         (ForbiddenError(), 403),
         (PermissionError("no"), 403),
-        (HTTPException(401, "who are you"), 403),
         (HTTPException(403), 403),
         (RuntimeError("the fake-secret directory is down"), 500),
     ],
@@ -145,16 +144,21 @@ async def test_an_authorizer_may_refuse_by_raising(api, alice, monkeypatch, refu
     assert "fake-secret" not in answer.text
 
 
-async def test_the_hosts_own_answers_pass_an_authorizer(api, monkeypatch):
-    def slow_down(request, permission, tenant_id):
-        raise HTTPException(429, "slow down", {"Retry-After": "7"})
+@pytest.mark.requirement("ISO-10")
+@pytest.mark.parametrize(
+    ("status", "header", "value"), [(401, "www-authenticate", 'Bearer realm="host"'), (429, "retry-after", "7")], ids=["401", "429"]
+)
+@pytest.mark.parametrize("path", [INTEGRATIONS, "/providers", f"/oauth/callback/{uuid4()}?state=x"])
+async def test_the_hosts_own_answers_pass_an_authorizer(api, monkeypatch, path, status, header, value):
+    def answer_alone(request, permission, tenant_id):
+        raise HTTPException(status, "the host's words", {header: value})
 
     app = FastAPI()
-    app.include_router(create_router(api.manager, authorize=slow_down))
+    app.include_router(create_router(api.manager, authorize=answer_alone))
     monkeypatch.setattr(api, "app", app)
     async with api.client() as client:
-        answer = await client.get(INTEGRATIONS)
-    assert (answer.status_code, answer.headers["retry-after"], answer.json()) == (429, "7", {"detail": "slow down"})
+        answer = await client.get(path)
+    assert (answer.status_code, answer.headers[header], answer.json()) == (status, value, {"detail": "the host's words"})
 
 
 class _CallableHost:

@@ -39,8 +39,9 @@ from cloud_integrations.errors import (
     TenantNotFoundError,
     UnstorableValueError,
     ValidationFailedError,
+    http_status,
 )
-from cloud_integrations_fastapi.errors import STATUS, problem_of
+from cloud_integrations_fastapi.errors import problem_of
 
 PROVIDER = str(uuid4())
 SECRET = "fake-secret-in-a-message"
@@ -104,7 +105,17 @@ def test_every_class_was_thought_of():
     classes = {value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, CloudIntegrationsError)}
     parents = {CloudIntegrationsError, errors.CredentialError, errors.OAuthError, errors.SetupError, errors.SealingError}
     assert classes - parents == {type(error) for error, *_ in CASES if isinstance(error, CloudIntegrationsError)}
-    assert set(STATUS) <= classes - parents
+
+
+def test_the_core_says_which_status_an_error_has():
+    for error, status, *_ in CASES:
+        assert http_status(error) == status
+
+    class HostError(IntegrationInactiveError):
+        """A subclass of somebody else's."""
+
+    assert http_status(HostError(integration_id="1")) == 409
+    assert http_status(KeyboardInterrupt()) == 500
 
 
 @pytest.mark.requirement("ISO-16")

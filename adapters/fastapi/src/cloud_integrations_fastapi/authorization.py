@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from http import HTTPStatus
 
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
@@ -47,7 +48,8 @@ Verdict = Actor | Denied | None
 Authorize = Callable[[Request, Permission, str | None], Verdict | Awaitable[Verdict]]
 """Asked before anything else of a request is read: `authorize(request, permission, tenant_id)`.
 
-Returns the `Actor` for yes; `Denied(actor)`, None, or a raised `ForbiddenError`, `PermissionError` or HTTP 401 or 403 for no.
+Returns the `Actor` for yes; `Denied(actor)`, None, or a raised `ForbiddenError`, `PermissionError` or HTTP 403 for no.
+Any other `HTTPException` is the host's own answer and passes as it is: 401 with `WWW-Authenticate`, 429 with `Retry-After`.
 `tenant_id` is the one of the path, as the caller wrote it; None where the path has none.
 """
 
@@ -82,9 +84,9 @@ class Gate:
         except PermissionError:
             raise ForbiddenError from None
         except HTTPException as error:
-            if error.status_code in {401, 403}:
+            if error.status_code == HTTPStatus.FORBIDDEN:
                 raise ForbiddenError from None
-            raise
+            raise  # the host's own answer: who are you (401), too many requests (429)
 
     async def _record(self, request: Request, permission: Permission, tenant_id: str, *, actor: Actor, request_id: str) -> None:
         named = request.path_params.get("integrationId")

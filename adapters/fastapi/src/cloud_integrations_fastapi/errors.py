@@ -1,4 +1,4 @@
-"""Which HTTP status an error has, and how it is written down."""
+"""How an error is written down as an answer."""
 
 from __future__ import annotations
 
@@ -7,50 +7,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from types import MappingProxyType
 from typing import Any
 
 from pydantic_core import to_json
 
 from cloud_integrations import CloudIntegrationsError
-from cloud_integrations.errors import (
-    AppMisconfiguredError,
-    ForbiddenError,
-    GrantRefusedError,
-    IntegrationExistsError,
-    IntegrationInactiveError,
-    IntegrationNotFoundError,
-    InvalidCredentialsError,
-    ProviderInactiveError,
-    ProviderNotFoundError,
-    ProviderUnavailableError,
-    ReconnectRequiredError,
-    RefreshInProgressError,
-    StorageUnavailableError,
-    TenantNotFoundError,
-    ValidationFailedError,
-)
-
-STATUS: Mapping[type[CloudIntegrationsError], int] = MappingProxyType(
-    {
-        ValidationFailedError: 422,
-        ForbiddenError: 403,
-        TenantNotFoundError: 404,
-        ProviderNotFoundError: 404,
-        ProviderInactiveError: 409,
-        IntegrationNotFoundError: 404,
-        IntegrationExistsError: 409,
-        InvalidCredentialsError: 422,
-        ReconnectRequiredError: 409,
-        IntegrationInactiveError: 409,
-        RefreshInProgressError: 503,
-        GrantRefusedError: 400,
-        ProviderUnavailableError: 502,
-        AppMisconfiguredError: 502,
-        StorageUnavailableError: 503,
-    }
-)
-"""A class that is not here, and has no parent here, is our own fault: 500, and nothing is told."""
+from cloud_integrations.errors import StorageUnavailableError, ValidationFailedError, http_status
 
 _STORAGE_PAUSE = timedelta(seconds=5)
 """When to come back to a database that did not say."""
@@ -86,8 +48,8 @@ INTERNAL = Problem(
 
 def problem_of(error: Exception, /) -> Problem:
     """Say how *error* is answered; everything that callers have no part in is one and the same answer."""
-    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
-    if status is None or not isinstance(error, CloudIntegrationsError):
+    status = http_status(error)
+    if status == INTERNAL.status or not isinstance(error, CloudIntegrationsError):
         return INTERNAL
     retry_after = error.retry_after
     if retry_after is None and isinstance(error, StorageUnavailableError):

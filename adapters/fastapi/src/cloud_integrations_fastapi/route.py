@@ -75,7 +75,7 @@ class GuardedRoute(APIRoute):
                 request.state.cloud_integrations_call = Call(actor, request_id)
                 response = await handle(request)
             except HTTPException:
-                raise  # the host's own, from `authorize`: too many requests, say
+                raise  # the host's own, from `authorize`: who are you, too many requests
             except RequestValidationError as error:
                 response = self._shown(request, problem_of(read_problems(error.errors())), request_id)
             except Exception as error:  # noqa: BLE001 - the border: no foreign text leaves, and no trace is logged
