@@ -41,6 +41,10 @@ developers stands in `error_description` of `ReconnectRequiredError`, `GrantRefu
 `AppMisconfiguredError`: at most 512 printable characters, without the secrets that were sent, or None.  It is for the
 operator's log: hostile text for all we know, and not to be shown to a tenant.
 `http_status` says which HTTP status each class has.
+
+
+Errors can be pickled and copied, also subclasses with arguments of their own: class, text, attributes and notes arrive.  As with
+every exception of Python, `__cause__` and the traceback stay behind.
 """
 
 from __future__ import annotations
@@ -63,6 +67,16 @@ class CloudIntegrationsError(Exception):
         self.message = message
         self.retry_after = retry_after
         self.details: dict[str, Any] = details
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy is made from the attributes, without `__init__`: each class, a host's included, has arguments of its own there.
+        return _rebuilt, (type(self), self.args), self.__dict__
+
+
+def _rebuilt(kind: type[CloudIntegrationsError], args: tuple[Any, ...], /) -> CloudIntegrationsError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    return error
 
 
 class ValidationFailedError(CloudIntegrationsError):

@@ -48,8 +48,8 @@ _PRIVATE = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16
 class EndpointRefusedError(ValueError):
     """The URL, or the address behind it, may not be asked; the text tells neither (no port scanner)."""
 
-    def __init__(self) -> None:
-        super().__init__("endpoint not allowed")
+    def __str__(self) -> str:
+        return "endpoint not allowed"
 
 
 class Reach(Enum):
