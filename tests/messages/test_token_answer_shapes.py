@@ -340,9 +340,9 @@ ROWS = [
         back=BOTH,
         facts={"reply": {"success": [{"path": "ok", "equals": True}]}},
     ),
-    Row("tokens under a 302", usual(), "", refused="redirect", back=BOTH, status=302),
-    Row("tokens under a 400", usual(), "", refused="unexpected_status", back=BOTH, status=400),
-    Row("tokens under a 500", usual(), "", refused="server_error", back=BOTH, status=500),
+    Row("tokens under a 302", usual(), "refresh", refused="redirect", back=BOTH, status=302),
+    Row("tokens under a 400", usual(), "refresh", refused="unexpected_status", back=BOTH, status=400),
+    Row("tokens under a 500", usual(), "refresh", refused="server_error", back=BOTH, status=500),
     Row("tokens under a 429", usual(), "", refused="rate_limited", back=BOTH, status=429),
     # Neither a JSON object nor a form
     *[

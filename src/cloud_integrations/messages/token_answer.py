@@ -105,7 +105,7 @@ def read_token_answer(client: Client, response: HttpResponse, /, *, now: datetim
             return Granted(grant, tuple(answer.unread))
     else:
         failure = _failed(client, response, body, now=now, renewal=renewal)
-    return _unusable(answer, tokens, failure, kept=response.status // 100 == 2)
+    return _unusable(answer, tokens, failure)
 
 
 def _failed(client: Client, response: HttpResponse, body: dict[str, Any] | None, *, now: datetime, renewal: bool) -> TokenFailure:
@@ -122,14 +122,14 @@ def _failed(client: Client, response: HttpResponse, body: dict[str, Any] | None,
     return replace(outcome, said=said, retry_after=read_wait(limits, response, body, now=now))
 
 
-def _unusable(answer: _Answer, tokens: _Tokens, failure: TokenFailure, /, *, kept: bool) -> TokenOutcome:
+def _unusable(answer: _Answer, tokens: _Tokens, failure: TokenFailure, /) -> TokenOutcome:
     """Say what becomes of tokens that came and may not be used."""
     if not answer.renewal:
         found = tokens.all()
         return Unusable(failure, tokens=found) if found else failure
     # Not to use a token is not to lose one: the refresh token that was sent may be spent.  Where the provider says that
     # the grant is dead, or that nothing was done, the one that is held is as good or as bad as before.
-    if kept and tokens.refresh is not None and isinstance(failure, Misconfigured | Unknown):
+    if tokens.refresh is not None and isinstance(failure, Misconfigured | Rejected | Unknown):
         return Unusable(failure, refresh_token=tokens.refresh, refresh_expires_at=answer.refresh_expiry(), tokens=tokens.all())
     return failure
 
