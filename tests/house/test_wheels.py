@@ -1,4 +1,4 @@
-"""What users install: the content of the three wheels, and the library alone with what it must have."""
+"""What users install: the content of the three wheels and source distributions, and the library alone with what it must have."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import re
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 import zipfile
 from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+import readme_renderer.markdown
+from packaging.metadata import Metadata
 
 PACKAGES = {".": "cloud_integrations", "adapters/fastapi": "cloud_integrations_fastapi", "adapters/cli": "cloud_integrations_cli"}
 
@@ -33,18 +36,32 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def wheels(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    built = {}
+def built(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The folder of each package, with its wheel and its source distribution."""
+    folders = {package: tmp_path_factory.mktemp(package) for package in PACKAGES.values()}
     for where, package in PACKAGES.items():
-        target = tmp_path_factory.mktemp("wheel")
-        subprocess.run(
-            [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(target)],
-            cwd=root / where,
-            check=True,
-            capture_output=True,
-        )
-        (built[package],) = target.glob("*.whl")
-    return built
+        _build(root / where, folders[package])
+    return folders
+
+
+@pytest.fixture(scope="module")
+def wheels(built: dict[str, Path]) -> dict[str, Path]:
+    return {package: next(folder.glob("*.whl")) for package, folder in built.items()}
+
+
+@pytest.fixture(scope="module")
+def metadata(wheels: dict[str, Path]) -> dict[str, Metadata]:
+    found = {}
+    for package, path in wheels.items():
+        with zipfile.ZipFile(path) as wheel:
+            [name] = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+            found[package] = Metadata.from_email(wheel.read(name), validate=True)
+    return found
+
+
+def _build(project: Path, target: Path, *options: str) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-d", str(target), *options]
+    subprocess.run(command, cwd=project, check=True, capture_output=True)
 
 
 @pytest.mark.requirement("SUP-06")
@@ -91,6 +108,45 @@ for name in cloud_integrations.__all__:
     done = subprocess.run([python, "-I", "-W", "error", "-c", program], capture_output=True, text=True, check=False)
     assert done.stderr == ""
     assert set(done.stdout.split()) == NEED_AN_EXTRA & set(_public_names())
+
+
+@pytest.mark.requirement("SUP-06")
+@pytest.mark.parametrize("package", PACKAGES.values())
+def test_a_source_distribution_builds_the_same_wheel(package: str, built: dict[str, Path], wheels: dict[str, Path], tmp_path: Path) -> None:
+    [source] = built[package].glob("*.tar.gz")
+    with tarfile.open(source) as archive:
+        archive.extractall(tmp_path, filter="data")
+    [project] = tmp_path.iterdir()
+    _build(project, tmp_path / "again", "-t", "wheel")
+    [again] = (tmp_path / "again").glob("*.whl")
+    with zipfile.ZipFile(again) as one, zipfile.ZipFile(wheels[package]) as other:
+        assert {name: one.read(name) for name in one.namelist()} == {name: other.read(name) for name in other.namelist()}
+
+
+@pytest.mark.parametrize("package", PACKAGES.values())
+def test_the_license_is_in_every_wheel_and_source_distribution(
+    package: str, built: dict[str, Path], wheels: dict[str, Path], metadata: dict[str, Metadata], root: Path
+) -> None:
+    license_text = (root / "LICENSE").read_bytes()
+    assert (metadata[package].license_expression, metadata[package].license_files) == ("Apache-2.0", ["LICENSE"])
+    with zipfile.ZipFile(wheels[package]) as wheel:
+        [name] = [name for name in wheel.namelist() if name.endswith(".dist-info/licenses/LICENSE")]
+        assert wheel.read(name) == license_text
+    [source] = built[package].glob("*.tar.gz")
+    with tarfile.open(source) as archive:
+        copied = archive.extractfile(f"{source.name.removesuffix('.tar.gz')}/LICENSE")
+        assert copied is not None
+        assert copied.read() == license_text
+
+
+@pytest.mark.parametrize("package", PACKAGES.values())
+def test_an_index_page_can_show_the_description(package: str, metadata: dict[str, Metadata]) -> None:
+    assert metadata[package].description_content_type == "text/markdown"
+    shown = readme_renderer.markdown.render(metadata[package].description or "")
+    assert "<h1" in (shown or "")
+    # A page of an index has no files beside it, and the project has no public address.
+    assert [target for target in re.findall(r'(?:href|src)="([^"#][^"]*)', shown) if not target.startswith("https://")] == []
+    assert metadata[package].project_urls in (None, {})
 
 
 def _public_names() -> list[str]:
