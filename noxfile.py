@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import nox
@@ -24,8 +25,8 @@ REPORTS = Path(".cache/requirements")
 EVERYTHING = ("--ignore=tests/integration",)
 # Versions must be seven days old, so that a stolen release has time to be noticed.
 LOCKING = (
-    "--quiet --universal --exclude-newer P7D --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url"
-    " --no-emit-package cloud-integrations --no-emit-package cloud-integrations-fastapi"
+    "--quiet --universal --exclude-newer P7D --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header"
+    " --no-emit-index-url --no-emit-package cloud-integrations --no-emit-package cloud-integrations-fastapi"
 )
 
 
@@ -74,6 +75,15 @@ def slow(session: nox.Session) -> None:
 def bare(session: nox.Session) -> None:
     """Run the README's test command in a fresh clone of the last commit, with Python and nothing else in reach."""
     session.run(sys.executable, "tools/bare.py", external=True)
+
+
+@nox.session(venv_backend="none")
+def pip(session: nox.Session) -> None:
+    """Resolve `dev.txt` with the pip that this Python brings, by its hashes: pip is older than uv, and stricter."""
+    with tempfile.TemporaryDirectory() as environment:
+        session.run(sys.executable, "-m", "venv", environment, external=True)
+        program = next(Path(environment).glob("*/pip*"))
+        session.run(str(program), "install", "--quiet", "--dry-run", "--require-hashes", "-r", "requirements/dev.txt", external=True)
 
 
 @nox.session(python=["3.11", "3.12", "3.13"], download_python="never")
@@ -139,7 +149,7 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def examples(session: nox.Session) -> None:
     """Run every example to its end."""
-    install(session)
+    install(session, "examples")
     for program in sorted(Path("examples").glob("*.py")):
         session.run("python", str(program))
 
@@ -177,6 +187,8 @@ def lock(session: nox.Session) -> None:
         "dev": everything_we_use,
         "lowest": [*everything_we_use, "--resolution", "lowest-direct"],
         "demo": [ours[-1], "requirements/build.in"],
+        "examples": [*ours, "--all-extras", "requirements/build.in", "requirements/examples.in"],
         "nox": ["requirements/nox.in"],
     }.items():
-        session.run("uv", "pip", "compile", *LOCKING.split(), *sources, "-o", f"requirements/{name}.txt", *session.posargs, external=True)
+        compiling = (sys.executable, "-m", "uv", "pip", "compile", *LOCKING.split(), *sources, "-o", f"requirements/{name}.txt")
+        session.run(*compiling, *session.posargs, external=True)
