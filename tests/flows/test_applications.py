@@ -29,8 +29,9 @@ def test_a_callback_must_be_https(world, url):
 
 
 @pytest.mark.requirement("OAU-007")
-def test_on_a_developers_machine_a_loopback_callback_will_do(world):
-    assert world.open(settings=Settings(callback_url="http://127.0.0.1:8000/cb", loopback=True))
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_on_a_developers_machine_a_loopback_callback_will_do(world, host):
+    assert world.open(settings=Settings(callback_url=f"http://{host}:8000/cb", loopback=True))
 
 
 def test_a_redirect_uri_of_an_application_is_checked_too(world):

@@ -210,7 +210,10 @@ def test_the_callers_scopes_go_before_the_applications_and_the_providers(make_cl
     "uri",
     [
         "http://app.example.com/cb",
-        "http://localhost/cb",
+        "http://localhost.example.com/cb",
+        "http://notlocalhost/cb",
+        "http://localhost@app.example.com/cb",
+        "http://10.0.0.1/cb",
         "ftp://127.0.0.1/cb",
         "https://app.example.com/cb#",
         "https://app.example.com/cb#fragment",
@@ -236,7 +239,7 @@ def test_a_redirect_uri_is_https_without_user_name_and_fragment(make_client, uri
 
 
 @pytest.mark.requirement("OAU-007")
-@pytest.mark.parametrize("uri", ["http://127.0.0.1:8765/cb", "http://[::1]/cb"])
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:8765/cb", "http://[::1]/cb", "http://localhost:8000/cb"])
 def test_a_loopback_redirect_needs_the_developers_flag(uri):
     assert check_redirect_uri(uri, loopback=True) == uri
     with pytest.raises(ValidationFailedError, match="https"):

@@ -16,6 +16,7 @@ from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import GrantRefusedError, ValidationFailedError
 
 from .client import Client
+from .egress import LOOPBACK_HOSTS
 from .pkce import challenge
 from .scopes import join_scopes
 
@@ -86,7 +87,7 @@ def build_authorization_url(client: Client, /, *, state: Secret, redirect_uri: s
 def check_redirect_uri(uri: str, /, *, loopback: bool) -> str:
     """Return *uri* if a code may be sent there: https, a host, no user name, no fragment (RFC 6749 §3.1.2).
 
-    With *loopback*, plain http to 127.0.0.1 or [::1] passes too (RFC 8252 §7.3).  Raises `ValidationFailedError`.
+    With *loopback*, plain http to 127.0.0.1, [::1] or localhost passes too (RFC 8252 §7.3).  Raises `ValidationFailedError`.
     """
     try:
         parts = urlsplit(uri)
@@ -95,7 +96,7 @@ def check_redirect_uri(uri: str, /, *, loopback: bool) -> str:
         raise ValidationFailedError(field="redirectUri", problem="is not a URL") from None
     if not host or len(uri) > 2048 or not _VISIBLE.match(uri) or "\\" in uri or "#" in uri or "@" in parts.netloc:
         raise ValidationFailedError(field="redirectUri", problem="must be an absolute URL without user name and fragment")
-    if parts.scheme != "https" and not (loopback and parts.scheme == "http" and host in {"127.0.0.1", "::1"}):
+    if parts.scheme != "https" and not (loopback and parts.scheme == "http" and host in LOOPBACK_HOSTS):
         raise ValidationFailedError(field="redirectUri", problem="must be https")
     return uri
 

@@ -13,7 +13,8 @@ from cloud_integrations.domain.identifiers import ContextId, context_id
 from cloud_integrations.domain.provider import Method, Provider, fill
 from cloud_integrations.errors import ConfigurationError, ProviderInactiveError, ValidationFailedError
 
-LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+from .egress import LOOPBACK_HOSTS
+
 _VISIBLE = re.compile(r"[!-~]+\Z")
 
 ClientAuth = Literal["basic", "basic_raw", "post", "none"]
