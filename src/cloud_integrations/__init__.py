@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from cloud_integrations.backends.vault_transit import VaultTransitKeys
     from cloud_integrations.domain.application import OAuthApplication, ProviderSummary
     from cloud_integrations.domain.audit import Actor, AuditEvent, AuditHead, AuditRecord, AuditReport, Outcome
+    from cloud_integrations.domain.auth_type import AuthType
     from cloud_integrations.domain.check import CheckReport
     from cloud_integrations.domain.credential import AccessToken
     from cloud_integrations.domain.importing import ImportedCredential
     from cloud_integrations.domain.integration import AccountFacts, Health, Integration, Status
     from cloud_integrations.domain.pending import Authorization, Connected, PendingAuthorization
-    from cloud_integrations.domain.provider import AuthType, Provider
+    from cloud_integrations.domain.provider import Provider
     from cloud_integrations.domain.rekeying import Erasure, KeyReport, KeyUsage, RekeyFailure, RekeyRun
     from cloud_integrations.domain.removal import Removal, RevocationRun, TokenFate
     from cloud_integrations.domain.renewal import RenewalRun
@@ -51,7 +52,7 @@ _HOMES = {
     "AuditHead": "domain.audit",
     "AuditRecord": "domain.audit",
     "AuditReport": "domain.audit",
-    "AuthType": "domain.provider",
+    "AuthType": "domain.auth_type",
     "Authorization": "domain.pending",
     "AwsKmsKeys": "backends.aws_kms",
     "AzureKeyVaultKeys": "backends.azure_key_vault",

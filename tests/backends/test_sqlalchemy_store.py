@@ -21,8 +21,8 @@ from sqlalchemy.pool import NullPool
 
 from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, key_operations, schema, sqlite_engine
 from cloud_integrations.backends.sqlalchemy.refusals import is_unstorable, was_refused
+from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.identifiers import TenantId
-from cloud_integrations.domain.provider import AuthType
 from cloud_integrations.errors import (
     CommitUnknownError,
     IntegrationExistsError,

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.freshness import (
     HARD_MARGIN,
     Inactive,
@@ -24,7 +25,7 @@ from cloud_integrations.domain.freshness import (
     takeover_delay,
 )
 from cloud_integrations.domain.integration import Phase, RefreshMarks, SealedCredential, State, StoredIntegration
-from cloud_integrations.domain.provider import AuthType, RefreshTokenFacts
+from cloud_integrations.domain.provider import RefreshTokenFacts
 from cloud_integrations.testing.store_contract import an_integration
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.identifiers import provider_id
 from cloud_integrations.domain.provider import (
     AccessTokenFacts,
-    AuthType,
     ErrorRule,
     Input,
     Method,

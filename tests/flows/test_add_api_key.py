@@ -9,8 +9,9 @@ from datetime import timedelta
 import pytest
 
 from cloud_integrations.domain.audit import Actor, Outcome
+from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.integration import Health, State, Status
-from cloud_integrations.domain.provider import AuthType, Input, Method, Placement, Provider, Variable, Verification
+from cloud_integrations.domain.provider import Input, Method, Placement, Provider, Variable, Verification
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     GrantRefusedError,

@@ -10,8 +10,9 @@ from uuid import uuid4
 import pytest
 
 from cloud_integrations.domain.audit import Actor, Outcome
+from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.integration import Health, Status
-from cloud_integrations.domain.provider import AuthType, Callback, Provider
+from cloud_integrations.domain.provider import Callback, Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     AppMisconfiguredError,

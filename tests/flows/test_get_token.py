@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from cloud_integrations.domain.audit import SYSTEM, Actor
-from cloud_integrations.domain.provider import AuthType
+from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.errors import (
     DecryptError,
     IntegrationInactiveError,

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from cloud_integrations.domain.audit import Actor, Outcome
+from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.importing import ImportedCredential
 from cloud_integrations.domain.integration import Health
-from cloud_integrations.domain.provider import AuthType
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     IntegrationExistsError,

@@ -8,9 +8,9 @@ from uuid import uuid4
 import pytest
 
 from cloud_integrations.domain.audit import Actor
+from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.credential import AccessToken
 from cloud_integrations.domain.identifiers import TenantId
-from cloud_integrations.domain.provider import AuthType
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.runtime.cache import DenialWindows, TokenShelves, TtlCache
 from cloud_integrations.testing import FixedClock

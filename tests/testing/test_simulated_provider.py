@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, quote_plus, urlencode, urlsplit
 
 import pytest
 
-from cloud_integrations.domain.provider import AuthType
+from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.testing import FixedClock, Misbehaviour, SeededEntropy, SimulatedProvider, token_id
 from cloud_integrations.testing.misbehaviour import Delivery
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.identifiers import ProviderId
-from cloud_integrations.domain.provider import AuthType
 from cloud_integrations.domain.secret import Secret
 
 

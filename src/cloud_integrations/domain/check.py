@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from cloud_integrations.domain.identifiers import IntegrationId
 from cloud_integrations.domain.integration import AccountFacts
-from cloud_integrations.domain.provider import Outcome
+
+Outcome = Literal["alive", "alive_but_denied", "dead", "wrong_region", "clock_skew", "unknown"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId
-from cloud_integrations.domain.provider import AuthType, Placement
+from cloud_integrations.domain.provider import Placement
 from cloud_integrations.domain.secret import Secret
 
 

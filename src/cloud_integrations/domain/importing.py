@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from cloud_integrations.domain.provider import AuthType
+from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ValidationFailedError
 

@@ -7,8 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
-from cloud_integrations.domain.provider import AuthType
 from cloud_integrations.errors import ValidationFailedError
 
 

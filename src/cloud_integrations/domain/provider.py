@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, field_validator, model_validator
 
+from cloud_integrations.domain.auth_type import AuthType
+from cloud_integrations.domain.check import Outcome
 from cloud_integrations.domain.identifiers import ProviderId, provider_id
 from cloud_integrations.errors import ValidationFailedError
 
@@ -57,13 +58,6 @@ _MAPPED = {"access_token", "expires_in", "refresh_token", "token_type"}
 
 class _Facts(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class AuthType(StrEnum):
-    """How an integration proves itself, as the public API says it."""
-
-    OAUTH2 = "oauth2"
-    API_KEY = "apikey"
 
 
 class Predicate(_Facts):
@@ -510,9 +504,6 @@ class Method(_Facts):
             if taken := sorted(RESERVED_PARAMETERS & getattr(self, field).keys() - allowed):
                 raise ValueError(f"{field} may not set {', '.join(taken)}")
         return self
-
-
-Outcome = Literal["alive", "alive_but_denied", "dead", "wrong_region", "clock_skew", "unknown"]
 
 
 class Verification(_Facts):

@@ -8,11 +8,12 @@ from functools import partial
 from uuid import UUID
 
 from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.credential import ApiKey
 from cloud_integrations.domain.envelope import DataKey
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
 from cloud_integrations.domain.integration import AccountFacts, Integration, State, integration_name
-from cloud_integrations.domain.provider import AuthType, Method, Provider
+from cloud_integrations.domain.provider import Method, Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     CloudIntegrationsError,

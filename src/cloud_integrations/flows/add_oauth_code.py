@@ -7,9 +7,10 @@ from dataclasses import replace
 from uuid import UUID
 
 from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
 from cloud_integrations.domain.integration import Integration, integration_name
-from cloud_integrations.domain.provider import AuthType, Provider
+from cloud_integrations.domain.provider import Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import GrantRefusedError, IntegrationExistsError, ValidationFailedError
 from cloud_integrations.messages.authorize import MAX_CODE

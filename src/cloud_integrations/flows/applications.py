@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cloud_integrations.domain.application import OAuthApplication, ProviderSummary
+from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.identifiers import ContextId
 from cloud_integrations.domain.integration import Integration
-from cloud_integrations.domain.provider import AuthType, Method, Provider
+from cloud_integrations.domain.provider import Method, Provider
 from cloud_integrations.errors import (
     AppMisconfiguredError,
     CloudIntegrationsError,

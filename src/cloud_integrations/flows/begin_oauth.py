@@ -10,11 +10,11 @@ from urllib.parse import unquote
 from uuid import UUID
 
 from cloud_integrations.domain.audit import Actor, Caller
+from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.envelope import DataKey
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
 from cloud_integrations.domain.integration import State, StoredIntegration, integration_name
 from cloud_integrations.domain.pending import Authorization, PendingAuthorization
-from cloud_integrations.domain.provider import AuthType
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import IntegrationExistsError, IntegrationInactiveError, ValidationFailedError
 from cloud_integrations.messages.client import Client

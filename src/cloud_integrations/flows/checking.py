@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.domain.integration import AccountFacts
-from cloud_integrations.domain.provider import AuthType, Method, Provider
+from cloud_integrations.domain.provider import Method, Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.messages.api_key import CheckResult, build_check, find_check, read_check
 from cloud_integrations.ports.wiring import Wiring

@@ -7,10 +7,10 @@ from dataclasses import replace
 from uuid import UUID
 
 from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.identifiers import ContextId
 from cloud_integrations.domain.integration import State, StoredIntegration
 from cloud_integrations.domain.pending import Connected, PendingAuthorization
-from cloud_integrations.domain.provider import AuthType
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import GrantRefusedError, IntegrationExistsError, ProviderNotFoundError
 from cloud_integrations.messages.authorize import find_state

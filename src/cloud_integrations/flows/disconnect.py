@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.integration import StoredIntegration
-from cloud_integrations.domain.provider import AuthType
 from cloud_integrations.domain.removal import Removal, Revocation, TokenFate
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (

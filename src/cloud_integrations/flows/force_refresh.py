@@ -5,11 +5,11 @@ from __future__ import annotations
 from uuid import UUID
 
 from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.credential import AccessToken
 from cloud_integrations.domain.freshness import Inactive, Reconnect, next_step
 from cloud_integrations.domain.identifiers import tenant_id as read_tenant_id
 from cloud_integrations.domain.integration import Integration, State
-from cloud_integrations.domain.provider import AuthType
 from cloud_integrations.errors import IntegrationInactiveError, ReconnectRequiredError, ValidationFailedError
 from cloud_integrations.ports.wiring import Wiring
 

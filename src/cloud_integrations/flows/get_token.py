@@ -8,11 +8,12 @@ from datetime import timedelta
 from uuid import UUID
 
 from cloud_integrations.domain.audit import SYSTEM, Caller
+from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.credential import AccessToken
 from cloud_integrations.domain.freshness import Inactive, Reconnect, Use, next_step
 from cloud_integrations.domain.identifiers import tenant_id as read_tenant_id
 from cloud_integrations.domain.integration import HeldCredential
-from cloud_integrations.domain.provider import AuthType, Method, Placement, Scopes
+from cloud_integrations.domain.provider import Method, Placement, Scopes
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     AppMisconfiguredError,

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.credential import ApiKey, Grant
 from cloud_integrations.domain.envelope import DataKey
 from cloud_integrations.domain.freshness import due_at, reconnect_before
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
 from cloud_integrations.domain.importing import ImportedCredential
 from cloud_integrations.domain.integration import AccountFacts, Integration, SealedCredential, integration_name
-from cloud_integrations.domain.provider import AuthType, Method, Provider
+from cloud_integrations.domain.provider import Method, Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import IntegrationExistsError, InvalidCredentialsError, ProviderUnavailableError, ValidationFailedError
 from cloud_integrations.messages.api_key import find_key_method, name_inputs

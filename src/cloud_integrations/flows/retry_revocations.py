@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cloud_integrations.domain.audit import Caller
-from cloud_integrations.domain.provider import AuthType
+from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.removal import Revocation, RevocationRun, TokenFate
 from cloud_integrations.errors import CloudIntegrationsError, DecryptError, ProviderInactiveError
 from cloud_integrations.messages.client import Client

@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Final
 
 from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.credential import Grant
 from cloud_integrations.domain.envelope import DataKey
 from cloud_integrations.domain.freshness import due_at, reconnect_before
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId
 from cloud_integrations.domain.integration import AccountFacts, Integration, State, StoredIntegration
 from cloud_integrations.domain.pending import Connected
-from cloud_integrations.domain.provider import AuthType
 from cloud_integrations.domain.removal import Revocation
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (

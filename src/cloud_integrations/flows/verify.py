@@ -6,9 +6,10 @@ from dataclasses import replace
 from uuid import UUID
 
 from cloud_integrations.domain.audit import Caller, Outcome
+from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.check import CheckReport
 from cloud_integrations.domain.integration import AccountFacts, State, StoredIntegration
-from cloud_integrations.domain.provider import AuthType, Method, Provider
+from cloud_integrations.domain.provider import Method, Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ProviderInactiveError, StaleWriteError
 from cloud_integrations.messages.api_key import CheckResult, name_inputs

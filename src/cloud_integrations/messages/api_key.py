@@ -9,19 +9,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from cloud_integrations.domain.auth_type import AuthType
+from cloud_integrations.domain.check import Outcome
 from cloud_integrations.domain.integration import AccountFacts
-from cloud_integrations.domain.provider import (
-    AuthType,
-    ErrorClass,
-    Input,
-    Method,
-    Outcome,
-    Placement,
-    Provider,
-    Verification,
-    fill,
-    places,
-)
+from cloud_integrations.domain.provider import ErrorClass, Input, Method, Placement, Provider, Verification, fill, places
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ValidationFailedError
 from cloud_integrations.messages.http import HttpRequest, HttpResponse, find_json_object, find_path

@@ -22,16 +22,7 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
 
 from cloud_integrations.domain.application import OAuthApplication
-from cloud_integrations.domain.provider import (
-    AccessTokenFacts,
-    Input,
-    Method,
-    Provider,
-    RefreshTokenFacts,
-    Revoke,
-    Scopes,
-    Verification,
-)
+from cloud_integrations.domain.provider import AccessTokenFacts, Input, Method, Provider, RefreshTokenFacts, Revoke, Scopes, Verification
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.messages.http import HttpResponse
 from cloud_integrations.ports.clock import Clock, Entropy

@@ -27,11 +27,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from cloud_integrations.domain.audit import Actor, AuditEvent, AuditReport, ChainCheck, Outcome
+from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.envelope import KeyCheck, KeyState, WrappedKey
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
 from cloud_integrations.domain.integration import AccountFacts, DueIntegration, Integration, Phase, SealedCredential, State
 from cloud_integrations.domain.pending import MAX_PENDING, MAX_PENDING_OF_TENANT, PendingAuthorization
-from cloud_integrations.domain.provider import AuthType
 from cloud_integrations.domain.rekeying import KeyUsage, SealedRow
 from cloud_integrations.domain.removal import Revocation
 from cloud_integrations.errors import (

@@ -33,6 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from cloud_integrations.domain.audit import GENESIS, Actor, AuditEvent, AuditHead, AuditRecord, Outcome, chained, unreadable_event
+from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
 from cloud_integrations.domain.integration import (
     AccountFacts,
@@ -46,7 +47,6 @@ from cloud_integrations.domain.integration import (
     StoredIntegration,
 )
 from cloud_integrations.domain.pending import PendingAuthorization, surplus
-from cloud_integrations.domain.provider import AuthType
 from cloud_integrations.domain.removal import Revocation
 from cloud_integrations.errors import IntegrationExistsError, IntegrationNotFoundError, StaleWriteError
 from cloud_integrations.ports.store import (
