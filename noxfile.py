@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -28,6 +29,9 @@ LOCKING = (
     "--quiet --universal --exclude-newer P7D --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header"
     " --no-emit-index-url --no-emit-package cloud-integrations --no-emit-package cloud-integrations-fastapi"
 )
+
+# An entry with an extra. The pip of Python 3.11 wants a pin with the extra for who asks for it, and one without for who does not.
+EXTRAS = re.compile(r"^(?P<name>[\w.-]+)\[[\w,-]+\](?P<rest>==.*\n(?: +--hash.*\n)+)", re.MULTILINE)
 
 
 def install(session: nox.Session, lock: str = "dev", /) -> None:
@@ -154,6 +158,12 @@ def examples(session: nox.Session) -> None:
         session.run("python", str(program))
 
 
+@nox.session(venv_backend="none")
+def howto(session: nox.Session) -> None:
+    """Do what each how-to page says: a new environment with its install line alone, then its programs; arguments are pages."""
+    session.run(sys.executable, "tools/howto.py", *session.posargs, external=True)
+
+
 @nox.session
 def demo(session: nox.Session) -> None:
     """Run the demonstration with nothing installed but what the command line declares."""
@@ -192,3 +202,9 @@ def lock(session: nox.Session) -> None:
     }.items():
         compiling = (sys.executable, "-m", "uv", "pip", "compile", *LOCKING.split(), *sources, "-o", f"requirements/{name}.txt")
         session.run(*compiling, *session.posargs, external=True)
+        written = Path(f"requirements/{name}.txt")
+        written.write_text(EXTRAS.sub(_with_and_without, written.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def _with_and_without(entry: re.Match[str]) -> str:
+    return f"{entry['name']}{entry['rest']}{entry[0]}"

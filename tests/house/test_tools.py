@@ -85,3 +85,25 @@ def _long_sleeps(tree: ast.AST) -> list[int]:
         and isinstance(node.args[0].value, int | float)
         and node.args[0].value > 0.05
     ]
+
+
+def test_every_program_of_a_how_to_page_stands_behind_a_line_that_installs(load_tool: Callable[[str], Any]) -> None:
+    howto = load_tool("howto")
+    parts = [part for page in howto.PAGES for part in howto.parts(page)]
+    assert all(part.install for part in parts)
+    assert {part.page.name for part in parts} >= {"first-integration.md", "embed-in-fastapi.md", "test-your-integration.md"}
+
+
+def test_a_page_is_read_in_parts(load_tool: Callable[[str], Any], tmp_path: Path) -> None:
+    howto = load_tool("howto")
+    page = tmp_path / "a-page.md"
+    page.write_text(
+        "```console\npython3 -m venv .venv && .venv/bin/pip install '.[httpx]'\n```\n```python\none\n```\n```python no-run\ntwo\n```\n"
+        "```console\n$ pip install . 'flask<4'  # a second one\n```\n```console run\n$ flask\n```\n```console\n$ not run\n```\n"
+    )
+    first, second = howto.parts(page)
+    assert (first.install, first.python, first.commands, first.program) == ((".[httpx]",), ["one\n"], [], "a_page.py")
+    assert (second.install, second.python, second.commands) == ((".", "flask<4"), [], ["$ flask\n"])
+    page.write_text("```python\none\n```\n")
+    with pytest.raises(ValueError, match="stands before"):
+        list(howto.parts(page))
