@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cloud_integrations.domain.audit import Actor, AuditEvent, AuditHead, AuditRecord, AuditReport, Outcome
     from cloud_integrations.domain.auth_type import AuthType
     from cloud_integrations.domain.check import CheckReport
-    from cloud_integrations.domain.credential import AccessToken
+    from cloud_integrations.domain.credential import Credential
     from cloud_integrations.domain.importing import ImportedCredential
     from cloud_integrations.domain.integration import AccountFacts, Health, Integration, Status
     from cloud_integrations.domain.pending import Authorization, Connected, PendingAuthorization
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from cloud_integrations.providers.catalogue import Catalogue
 
 _HOMES = {
-    "AccessToken": "domain.credential",
     "AccountFacts": "domain.integration",
     "Actor": "domain.audit",
     "AesGcmCipher": "backends.aes_gcm",
@@ -61,6 +60,7 @@ _HOMES = {
     "CloudIntegrationsError": "errors",
     "CombinedKeys": "backends.combined_keys",
     "Connected": "domain.pending",
+    "Credential": "domain.credential",
     "Erasure": "domain.rekeying",
     "Fact": "ports.observer",
     "GcpKmsKeys": "backends.gcp_kms",
@@ -103,7 +103,6 @@ _EXTRAS = {
 }
 
 __all__ = [
-    "AccessToken",
     "AccountFacts",
     "Actor",
     "AesGcmCipher",
@@ -124,6 +123,7 @@ __all__ = [
     "CloudIntegrationsError",
     "CombinedKeys",
     "Connected",
+    "Credential",
     "Erasure",
     "Fact",
     "GcpKmsKeys",

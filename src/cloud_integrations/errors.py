@@ -24,6 +24,7 @@
     │   └── KeyServiceUnavailableError   the service that wraps the data keys did not answer
     ├── DamagedRowError                  somebody edited a row of the store, and it cannot be read any more
     ├── UnstorableValueError             too long for its place, or parts that do not belong together; a mistake in the program
+    ├── CredentialFormError              asked for in a form that the provider does not take; a mistake in the program
     ├── StaleWriteError                  somebody else wrote first (used between flows and stores)
     ├── KeyRetiredError                  sealed under a key that seals no more (used between flows and stores)
     └── SetupError                       found at start, before anything is lost
@@ -52,7 +53,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
+
+CredentialForm = Literal["headers", "params", "basic"]
+"""How a credential can be sent, by the methods of `Credential`."""
 
 
 class CloudIntegrationsError(Exception):
@@ -309,6 +313,21 @@ class UnstorableValueError(CloudIntegrationsError):
 
     def __init__(self) -> None:
         super().__init__("the storage cannot keep this value")
+
+
+class CredentialFormError(CloudIntegrationsError):
+    """A credential was asked for in a form that its provider does not take; `fits` says which it does.
+
+    `form` and `fits` are methods of `Credential`: `headers`, `params`, `basic`.
+    """
+
+    advice = "Call a method that fits, or `auth()`, which always does."
+
+    def __init__(self, *, form: CredentialForm, fits: tuple[CredentialForm, ...]) -> None:
+        known = " and ".join(f"{each}()" for each in fits) or "nothing that the catalogue still describes: values() has the parts"
+        super().__init__(f"this provider does not take {form}(); it takes {known}", form=form, fits=list(fits))
+        self.form = form
+        self.fits = fits
 
 
 class StaleWriteError(CloudIntegrationsError):

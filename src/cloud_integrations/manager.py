@@ -14,7 +14,7 @@ from cloud_integrations import flows
 from cloud_integrations.domain.application import OAuthApplication, ProviderSummary
 from cloud_integrations.domain.audit import Actor, AuditHead, AuditRecord, AuditReport, Caller
 from cloud_integrations.domain.check import CheckReport
-from cloud_integrations.domain.credential import AccessToken
+from cloud_integrations.domain.credential import Credential
 from cloud_integrations.domain.importing import ImportedCredential
 from cloud_integrations.domain.integration import Integration
 from cloud_integrations.domain.pending import Authorization, Connected, PendingAuthorization
@@ -608,7 +608,7 @@ class IntegrationManager:
         scopes: Sequence[str] = (),
         actor: Actor | None = None,
         request_id: str | None = None,
-    ) -> AccessToken:
+    ) -> Credential:
         """Return a credential that works, for this tenant and provider (slug or UUID).
 
         From memory, else from one row, else after a refresh (RFC 6749 §6) that every caller in every process shares.  *min_ttl* is
@@ -629,8 +629,8 @@ class IntegrationManager:
         )
 
     def replace_refused(
-        self, tenant_id: str, token: AccessToken, /, *, actor: Actor | None = None, request_id: str | None = None
-    ) -> AccessToken:
+        self, tenant_id: str, token: Credential, /, *, actor: Actor | None = None, request_id: str | None = None
+    ) -> Credential:
         """Return another credential in the place of one that the provider refused (RFC 6750 §3.1 `invalid_token`).
 
         Renews at most once for each generation of the credential, whoever asks.  Raises as `token`.
@@ -1089,7 +1089,7 @@ class AsyncIntegrationManager:
         scopes: Sequence[str] = (),
         actor: Actor | None = None,
         request_id: str | None = None,
-    ) -> AccessToken:
+    ) -> Credential:
         """Return a credential that works, for this tenant and provider (slug or UUID)."""
         if actor is None and min_ttl is None and not scopes:
             # The way most calls go, so it is kept short: no lock, no await, no call but the clock's.
@@ -1104,8 +1104,8 @@ class AsyncIntegrationManager:
         )
 
     async def replace_refused(
-        self, tenant_id: str, token: AccessToken, /, *, actor: Actor | None = None, request_id: str | None = None
-    ) -> AccessToken:
+        self, tenant_id: str, token: Credential, /, *, actor: Actor | None = None, request_id: str | None = None
+    ) -> Credential:
         """Return another credential in the place of one that the provider refused (RFC 6750 §3.1 `invalid_token`)."""
         await self._ensure_ready()
         return await flows.replace_refused(self._wiring, tenant_id, token, caller=_caller(actor, request_id))

@@ -233,7 +233,7 @@ async def test_who_goes_on_in_an_outage_asks_as_seldom(world, service, door):
     world.pass_(seconds=FRESH)
     for round_ in range(1, 4):
         for _ in range(2):
-            assert kinds(await storm(door)) == {"AccessToken": CALLERS}
+            assert kinds(await storm(door)) == {"Credential": CALLERS}
             assert service.asked == {ACME: round_}
             world.pass_(seconds=1)
 
@@ -246,7 +246,7 @@ async def test_when_the_service_is_back_each_key_is_asked_for_once(world, servic
     service.trouble = None
     service.asked.clear()
     world.pass_(seconds=2)
-    assert kinds(await storm(door, (ACME, GLOBEX))) == {"AccessToken": CALLERS}
+    assert kinds(await storm(door, (ACME, GLOBEX))) == {"Credential": CALLERS}
     assert service.asked == {ACME: 1, GLOBEX: 1}
     world.pass_(seconds=FRESH - 1)
     await storm(door, (ACME, GLOBEX))
@@ -269,7 +269,7 @@ async def test_who_comes_while_a_key_is_asked_for_waits_for_that_answer(world, s
 
     world.store.after = look
     service.hold = hold
-    assert kinds(await storm(door, (GLOBEX,))) == {"AccessToken": CALLERS}
+    assert kinds(await storm(door, (GLOBEX,))) == {"Credential": CALLERS}
     assert service.asked == {GLOBEX: 1}
     assert world.store.count("find_key") >= 1
 

@@ -6,7 +6,7 @@ import pytest
 
 from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.provider import Input, Method, Placement, Variable
-from cloud_integrations.errors import StorageUnavailableError
+from cloud_integrations.errors import CredentialFormError, StorageUnavailableError, ValidationFailedError
 
 NIGHTLY = Actor(type="service", id="nightly")
 
@@ -46,3 +46,52 @@ async def test_headers_hold_what_the_tenant_entered_beside_the_key(world):
     await door.add_api_key("acme", "simulated_keys", name="Key of Acme", api_key=key, variables={"email": "ada@acme.example"})
     token = await door.token("acme", "simulated_keys")
     assert token.headers() == {"X-Key": key.reveal(), "X-Email": "ada@acme.example"}
+
+
+async def test_the_check_and_the_token_have_one_placement(world):
+    keys = world.entries[1]
+    method = Method(
+        id="key",
+        kind="key",
+        inputs=(Input(name="app_key"),),
+        placement=(
+            Placement(template="{app_key}"),
+            Placement.model_validate({"in": "query", "name": "site", "prefix": "", "template": "{site}"}),
+        ),
+    )
+    site = Variable(name="site", pattern="[a-z]+", default="eu")
+    door = world.open(providers=[keys.model_copy(update={"methods": (method,), "variables": (site,)})], applications=[])
+    held = await door.add_api_key("acme", "simulated_keys", name="Key of Acme", api_key=world.provider.valid_api_key)
+    await door.verify("acme", held.id)
+    token = await door.token("acme", "simulated_keys")
+    assert token.forms == ("headers", "params")
+    assert token.params() == {"site": "eu"}
+    assert token.values() == {"app_key": world.provider.valid_api_key}
+    for request in world.sent:
+        assert token.headers().items() <= request.headers.items()
+        assert request.url == token.show_in(request.url.partition("?")[0])
+    assert len(world.sent) == 2
+
+
+async def test_a_key_that_its_placement_would_send_without_a_part_is_not_stored(world):
+    keys = world.entries[1]
+    placement = (Placement(name="X-Key", prefix=""), Placement(name="X-Email", prefix="", template="{email}"))
+    method = Method(id="key", kind="key", inputs=(Input(name="key"),), placement=placement)
+    email = Variable(name="email", pattern=r"[^@]+@[^@]+", required=False)
+    entry = keys.model_copy(update={"methods": (method,), "variables": (email,), "verifications": ()})
+    door = world.open(providers=[entry], applications=[])
+    with pytest.raises(ValidationFailedError) as caught:
+        await door.add_api_key("acme", "simulated_keys", name="Key of Acme", api_key=world.provider.valid_api_key)
+    assert caught.value.field == "credentials.email"
+    assert await door.list_integrations("acme") == ()
+
+
+async def test_a_key_whose_method_is_gone_is_handed_out_by_its_parts(world):
+    await world.add_key()
+    keys = world.entries[1]
+    renamed = keys.methods[0].model_copy(update={"id": "another"})
+    door = world.open(providers=[keys.model_copy(update={"methods": (renamed,)})], applications=[])
+    token = await door.token("acme", "simulated_keys")
+    assert token.values() == {"api_key": world.provider.valid_api_key}
+    with pytest.raises(CredentialFormError):
+        token.headers()

@@ -20,6 +20,7 @@ from cloud_integrations.messages.api_key import (
     hints,
     name_inputs,
     normalise,
+    present,
     read_check,
 )
 from cloud_integrations.messages.http import HttpResponse
@@ -58,14 +59,18 @@ def request_of(acme: Provider, inputs=None, variables=None, method: Method | Non
     method = method or acme.methods[0]
     check = find_check(acme, method, variables=variables or {})
     assert check is not None
-    return build_check(acme, method, check, inputs=inputs or {"token": Secret(KEY)}, variables=variables or {})
+    return build_check(acme, method, check, presented=presented_by(method, inputs, variables), variables=variables or {})
+
+
+def presented_by(method: Method, inputs=None, variables=None):
+    return present(method, {"token": Secret(KEY)} if inputs is None else inputs, variables=variables or {})
 
 
 def read(acme: Provider, status=200, body=None, headers=None, variables=None) -> CheckResult:
     content = body if isinstance(body, bytes) else json.dumps({} if body is None else body).encode()
     response = HttpResponse(status=status, headers=headers or {}, body=content)
-    inputs = {"token": Secret(KEY)}
-    return read_check(acme, acme.methods[0], acme.verifications[0], response, inputs=inputs, variables=variables or {}, now=NOW)
+    presented = presented_by(acme.methods[0])
+    return read_check(acme, acme.methods[0], acme.verifications[0], response, presented=presented, variables=variables or {}, now=NOW)
 
 
 # Inputs
@@ -216,7 +221,7 @@ def test_an_access_token_is_checked_the_same_way() -> None:
 
 def test_a_request_without_its_key_is_not_built() -> None:
     with pytest.raises(ValidationFailedError, match="is required by this provider"):
-        build_check(provider(), provider().methods[0], provider().verifications[0], inputs={}, variables={})
+        request_of(provider(), {})
 
 
 def test_a_simulated_provider_is_reached_over_loopback() -> None:
@@ -307,7 +312,8 @@ def test_an_identity_can_be_a_claim_of_the_token(token, account) -> None:
     check = {"url": "https://api.acme.example/me", "identity": ["claim:tid", "claim:oid"]}
     acme = provider(checks=[check])
     response = HttpResponse(status=200, body=b"")
-    result = read_check(acme, acme.methods[0], acme.verifications[0], response, inputs={"token": Secret(token)}, variables={}, now=NOW)
+    presented = presented_by(acme.methods[0], {"token": Secret(token)})
+    result = read_check(acme, acme.methods[0], acme.verifications[0], response, presented=presented, variables={}, now=NOW)
     assert result.account.account_id == account
     assert token not in repr(result)
 
@@ -555,8 +561,8 @@ def test_each_providers_answers_are_read_its_own_way(*, slug, method_id, status,
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     response = HttpResponse(status=status, headers=headers, body=content)
     name = "access_token" if method.kind == "code" else method.inputs[0].name
-    inputs = {name: Secret(AZURE_TOKEN if slug == "azure" else KEY)}
-    result = read_check(real, method, check, response, inputs=inputs, variables=variables, now=NOW)
+    presented = presented_by(method, {name: Secret(AZURE_TOKEN if slug == "azure" else KEY)}, variables)
+    result = read_check(real, method, check, response, presented=presented, variables=variables, now=NOW)
     assert (result.outcome, result.account.account_id, result.account.label) == (outcome, account, label)
 
 

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cloud_integrations.domain.credential import Presented
 from cloud_integrations.domain.provider import Provider, RateLimit
+from cloud_integrations.domain.secret import Secret
 from cloud_integrations.messages.api_key import read_check
 from cloud_integrations.messages.http import HttpResponse
 from cloud_integrations.messages.limits import MAX_WAIT, is_rate_limited, read_wait
@@ -215,7 +217,8 @@ def test_whatever_comes_token_answers_and_checks_read_the_same_limit_and_wait(ma
     content = b"" if body is None else json.dumps(body).encode()
     response = HttpResponse(status=status, headers={**headers, "content-type": "application/json"}, body=content)
     renewal = read_renewal(client, response, now=NOW)
-    check = read_check(provider, provider.methods[0], provider.verifications[0], response, inputs={}, variables={}, now=NOW)
+    presented = Presented(parts={"access_token": Secret("fake-token")})
+    check = read_check(provider, provider.methods[0], provider.verifications[0], response, presented=presented, variables={}, now=NOW)
     assert check.retry_after is None or timedelta() <= check.retry_after <= MAX_WAIT == HOUR
     if isinstance(renewal, NotProcessed):
         assert (renewal.reason, renewal.retry_after) == ("rate_limited", check.retry_after)

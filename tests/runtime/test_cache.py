@@ -9,7 +9,7 @@ import pytest
 
 from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.auth_type import AuthType
-from cloud_integrations.domain.credential import AccessToken
+from cloud_integrations.domain.credential import Credential
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.runtime.cache import DenialWindows, TokenShelves, TtlCache
@@ -22,7 +22,7 @@ def clock():
 
 
 def a_token():
-    return AccessToken(integration_id=uuid4(), provider_id=uuid4(), auth_type=AuthType.OAUTH2, value=Secret("fake-token"))
+    return Credential(integration_id=uuid4(), provider_id=uuid4(), auth_type=AuthType.OAUTH2, parts={"access_token": Secret("fake-token")})
 
 
 def test_a_value_is_remembered_until_its_time_is_over(clock):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import assert_type
 from uuid import UUID
 
-from cloud_integrations import AccessToken, AsyncIntegrationManager, Integration, IntegrationManager, Secret
+from cloud_integrations import AsyncIntegrationManager, Credential, Integration, IntegrationManager, Secret
 
 
 def blocking(manager: IntegrationManager, integration_id: UUID) -> None:
@@ -13,7 +13,7 @@ def blocking(manager: IntegrationManager, integration_id: UUID) -> None:
         assert_type(entered, IntegrationManager)
     assert_type(manager.list_integrations("acme"), tuple[Integration, ...])
     assert_type(manager.get_integration("acme", integration_id), Integration)
-    assert_type(manager.token("acme", "github"), AccessToken)
+    assert_type(manager.token("acme", "github"), Credential)
 
 
 async def awaiting(manager: AsyncIntegrationManager, integration_id: UUID) -> None:
@@ -21,7 +21,7 @@ async def awaiting(manager: AsyncIntegrationManager, integration_id: UUID) -> No
         assert_type(entered, AsyncIntegrationManager)
     assert_type(await manager.list_integrations("acme"), tuple[Integration, ...])
     assert_type(await manager.get_integration("acme", integration_id), Integration)
-    assert_type(await manager.token("acme", "github"), AccessToken)
+    assert_type(await manager.token("acme", "github"), Credential)
 
 
 def secrets(secret: Secret) -> None:

@@ -16,6 +16,7 @@ from cloud_integrations.errors import (
     AppMisconfiguredError,
     CommitUnknownError,
     ConfigurationError,
+    CredentialFormError,
     DamagedRowError,
     DecryptError,
     ForbiddenError,
@@ -74,6 +75,7 @@ CASES = [
     (DecryptError(), 500, "internal", None),
     (DamagedRowError(table="ci_key", row="1"), 500, "internal", None),
     (UnstorableValueError(), 500, "internal", None),
+    (CredentialFormError(form="params", fits=("headers",)), 500, "internal", None),
     (RuntimeError(SECRET), 500, "internal", None),
 ]
 

@@ -297,6 +297,16 @@ class Placement(_Facts):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
+    @property
+    def target(self) -> tuple[str, str]:
+        """The place itself, of which a request has one."""
+        if self.in_ == "query":
+            return "query", self.name
+        if self.in_ == "basic_password":
+            return "basic_password", ""
+        # The user name of HTTP Basic makes the header.
+        return "header", "authorization" if self.in_ == "basic_user" else self.name.lower()
+
 
 class AccessTokenFacts(_Facts):
     """How long an access token lives and how it is sent."""
@@ -492,6 +502,8 @@ class Method(_Facts):
             raise ValueError("a code method needs authorize_url and token_url")
         if self.kind in {"key", "basic"} and not any(given.secret for given in self.inputs):
             raise ValueError("a key method needs a secret input")
+        if not self.placement:
+            raise ValueError("a key method needs a placement")
         foreign = {"inputs", "placement"} if self.kind == "code" else Method.model_fields.keys() - _OF_KEY_METHODS
         if unread := sorted(name for name in foreign if getattr(self, name) != Method.model_fields[name].get_default()):
             raise ValueError(f"a {self.kind} method has no {', '.join(unread)}")
@@ -740,6 +752,20 @@ class Provider(_Facts):
         for method in self.methods:
             if unread := sorted(method.reply.map.keys() - known):
                 raise ValueError(f"{method.id}.reply.map names {', '.join(unread)}, which is not read from there")
+        return self
+
+    @model_validator(mode="after")
+    def _placements_can_be_filled(self) -> Self:
+        variables = {variable.name for variable in self.variables}
+        for method in self.methods:
+            inputs = {given.name: given for given in method.inputs}
+            for place in (method.access_token.placement, *method.placement):
+                for name in places(place.template):
+                    if name not in variables | inputs.keys() | {"value"}:
+                        raise ValueError(f"{method.id}.placement uses {{{name}}}, which is no input of the method and no variable")
+            taken = [place.target for place in method.placement]
+            if len(set(taken)) != len(taken):
+                raise ValueError(f"{method.id}.placement puts two values into one place")
         return self
 
     @model_validator(mode="after")

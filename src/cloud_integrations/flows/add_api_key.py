@@ -26,7 +26,7 @@ from cloud_integrations.errors import (
     StorageUnavailableError,
     ValidationFailedError,
 )
-from cloud_integrations.messages.api_key import find_key_method, hints, name_inputs, normalise
+from cloud_integrations.messages.api_key import find_key_method, hints, name_inputs, normalise, present
 from cloud_integrations.ports.observer import Fact
 from cloud_integrations.ports.store import AddIntegration, Record, ReplaceCredential
 from cloud_integrations.ports.wiring import Wiring
@@ -185,7 +185,9 @@ async def _accepted(
 ) -> tuple[AccountFacts, bool]:
     """Return whose key it is and whether the provider was asked; raise, and record, if it is not accepted."""
     try:
-        result = await check_credential(wiring, provider, method, inputs=_inputs(method, key), variables=variables)
+        result = await check_credential(
+            wiring, provider, method, presented=present(method, _inputs(method, key), variables=variables), variables=variables
+        )
         if result is not None and not result.accepted:
             if result.outcome == "unknown":
                 raise ProviderUnavailableError(provider_id=str(provider.provider_id), retry_after=result.retry_after)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from cloud_integrations.domain.auth_type import AuthType
+from cloud_integrations.domain.credential import Presented
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.domain.integration import AccountFacts
 from cloud_integrations.domain.provider import Method, Provider
@@ -19,18 +20,19 @@ _FINGERPRINT = "key:"
 
 
 async def check_credential(
-    wiring: Wiring, provider: Provider, method: Method, /, *, inputs: Mapping[str, Secret], variables: Mapping[str, str]
+    wiring: Wiring, provider: Provider, method: Method, /, *, presented: Presented, variables: Mapping[str, str]
 ) -> CheckResult | None:
     """Send the provider's cheapest read-only request; None where it has none that fits.
 
-    Raises `ProviderUnavailableError` when no answer came.
+    Raises `ValidationFailedError` when a placement names what is not there, `ProviderUnavailableError` when no answer came.
     """
+    presented.require_complete()
     check = find_check(provider, method, variables=variables)
     if check is None:
         return None
-    request = build_check(provider, method, check, inputs=inputs, variables=variables)
+    request = build_check(provider, method, check, presented=presented, variables=variables)
     response = await wiring.transport.send(request, deadline=wiring.settings.deadline)
-    return read_check(provider, method, check, response, inputs=inputs, variables=variables, now=wiring.clock.now())
+    return read_check(provider, method, check, response, presented=presented, variables=variables, now=wiring.clock.now())
 
 
 async def identify(wiring: Wiring, tenant_id: TenantId, method: Method, account: AccountFacts, secret: Secret, /) -> AccountFacts:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.auth_type import AuthType
-from cloud_integrations.domain.credential import AccessToken
+from cloud_integrations.domain.credential import Credential
 from cloud_integrations.domain.freshness import Inactive, Reconnect, next_step
 from cloud_integrations.domain.identifiers import tenant_id as read_tenant_id
 from cloud_integrations.domain.integration import Integration, State
@@ -36,7 +36,7 @@ async def force_refresh(wiring: Wiring, tenant: str, integration_id: UUID, /, *,
     return renewed.facts
 
 
-async def replace_refused(wiring: Wiring, tenant: str, token: AccessToken, /, *, caller: Caller) -> AccessToken:
+async def replace_refused(wiring: Wiring, tenant: str, token: Credential, /, *, caller: Caller) -> Credential:
     """Return another token in the place of one that the provider refused; at most one refresh per generation (OAU-053)."""
     tenant_id = read_tenant_id(tenant)
     wiring.tokens.drop(tenant_id)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from datetime import timedelta
 from uuid import UUID
 
 from cloud_integrations.domain.audit import SYSTEM, Caller
 from cloud_integrations.domain.auth_type import AuthType
-from cloud_integrations.domain.credential import AccessToken
+from cloud_integrations.domain.credential import Credential, Presented
 from cloud_integrations.domain.freshness import Inactive, Reconnect, Use, next_step
 from cloud_integrations.domain.identifiers import tenant_id as read_tenant_id
 from cloud_integrations.domain.integration import HeldCredential
@@ -26,8 +26,10 @@ from cloud_integrations.errors import (
     RefreshInProgressError,
     StorageUnavailableError,
 )
+from cloud_integrations.messages.api_key import name_values, present
 from cloud_integrations.ports.wiring import Wiring
 
+from .applications import operator_variables
 from .recording import recorded, resource_of
 from .renew import renew
 from .sealing import open_credential
@@ -37,7 +39,7 @@ _PATIENCE_WITH_FALLBACK = timedelta(seconds=2)
 
 async def get_token(
     wiring: Wiring, tenant: str, provider: str | UUID, /, *, min_ttl: timedelta | None, scopes: tuple[str, ...], caller: Caller
-) -> AccessToken:
+) -> Credential:
     """Return a credential that works."""
     tenant_id = read_tenant_id(tenant)
     key = _cache_key(provider, caller)
@@ -72,7 +74,7 @@ async def opened(
     scopes: tuple[str, ...] = (),
     warning: str | None = None,
     min_ttl: timedelta | None = None,
-) -> AccessToken:
+) -> Credential:
     """Open the credential of a row and say how it is sent."""
     if held.sealed is None:
         raise DecryptError
@@ -82,18 +84,20 @@ async def opened(
         warning = "less_life_than_asked"
     method = _method(wiring, held)
     rule = Scopes() if method is None else method.scopes
-    return AccessToken(
+    second = None if held.sealed_secret is None else await _opened(wiring, held, held.sealed_secret, field="api_secret")
+    presented = _presented(wiring, held, method, [value] if second is None else [value, second])
+    return Credential(
+        parts=presented.parts,
+        placement=presented.placement,
+        variables=presented.variables,
         integration_id=held.integration_id,
         provider_id=held.provider_id,
         auth_type=held.auth_type,
-        value=value,
-        secret=None if held.sealed_secret is None else await _opened(wiring, held, held.sealed_secret, field="api_secret"),
         expires_at=held.expires_at,
         scopes=held.scopes,
         missing_scopes=rule.missing(requested=scopes, granted=held.scopes) if scopes else held.missing_scopes,
         warning=warning,
         generation=held.generation,
-        placement=_placement(method, held),
     )
 
 
@@ -163,7 +167,7 @@ async def _opened(wiring: Wiring, held: HeldCredential, sealed: bytes, /, *, fie
     return await open_credential(wiring, held.tenant_id, held.integration_id, sealed, field=field, generation=held.generation)
 
 
-def _cacheable(wiring: Wiring, token: AccessToken) -> float:
+def _cacheable(wiring: Wiring, token: Credential) -> float:
     """For how many seconds the token may be handed out again without a look at the store."""
     seconds = wiring.settings.token_cache.total_seconds()
     if token.expires_at is not None:
@@ -182,16 +186,14 @@ def _method(wiring: Wiring, held: HeldCredential) -> Method | None:
         return None
 
 
-def _placement(method: Method | None, held: HeldCredential) -> tuple[Placement, ...]:
+def _presented(wiring: Wiring, held: HeldCredential, method: Method | None, values: list[Secret]) -> Presented:
+    """Say where the parts go, as the check of this credential does."""
     if method is None:
-        return (Placement(),)
-    places = method.placement if held.auth_type is AuthType.API_KEY else (method.access_token.placement,)
-    return tuple(_filled(place, held.variables) for place in places)
-
-
-def _filled(place: Placement, variables: Mapping[str, str]) -> Placement:
-    """Put the tenant's variables where their names stand; `{value}` stays for the credential itself."""
-    template = place.template
-    for name, value in variables.items():
-        template = template.replace(f"{{{name}}}", value)
-    return place if template == place.template else place.model_copy(update={"template": template})
+        # The catalogue no longer says.  An access token is a bearer token (RFC 6750); of a key nobody knows.
+        by_key = held.auth_type is AuthType.API_KEY
+        names = ("api_key", "secret_key") if by_key else ("access_token",)
+        return Presented(parts=dict(zip(names, values, strict=False)), placement=() if by_key else (Placement(),))
+    provider = wiring.providers.require(held.provider_id)
+    defaults = {variable.name: variable.default for variable in provider.variables if variable.default is not None}
+    variables = {**defaults, **held.variables, **operator_variables(wiring, provider)}
+    return present(method, name_values(method, values), variables=variables)

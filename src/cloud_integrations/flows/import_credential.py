@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.auth_type import AuthType
-from cloud_integrations.domain.credential import ApiKey, Grant
+from cloud_integrations.domain.credential import ApiKey, Grant, Presented
 from cloud_integrations.domain.envelope import DataKey
 from cloud_integrations.domain.freshness import due_at, reconnect_before
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
@@ -17,7 +17,7 @@ from cloud_integrations.domain.integration import AccountFacts, Integration, Sea
 from cloud_integrations.domain.provider import Method, Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import IntegrationExistsError, InvalidCredentialsError, ProviderUnavailableError, ValidationFailedError
-from cloud_integrations.messages.api_key import find_key_method, name_inputs
+from cloud_integrations.messages.api_key import find_key_method, name_inputs, present
 from cloud_integrations.ports.observer import Fact
 from cloud_integrations.ports.store import AddIntegration
 from cloud_integrations.ports.wiring import Wiring
@@ -50,11 +50,14 @@ class _Taken:
         return self.held.key if isinstance(self.held, ApiKey) else self.held.access_token
 
     @property
-    def inputs(self) -> dict[str, Secret]:
-        """What the provider's check takes."""
-        if isinstance(self.held, ApiKey):
-            return name_inputs(self.method, key=self.held.key, secret=self.held.secret)
-        return {"access_token": self.held.access_token}
+    def presented(self) -> Presented:
+        """What the provider's check shows."""
+        inputs = (
+            name_inputs(self.method, key=self.held.key, secret=self.held.secret)
+            if isinstance(self.held, ApiKey)
+            else {"access_token": self.held.access_token}
+        )
+        return present(self.method, inputs, variables=self.variables)
 
     def sealed(self, wiring: Wiring, key: DataKey, index: DataKey, facts: Integration) -> SealedCredential:
         """Seal it in its first generation."""
@@ -122,7 +125,7 @@ async def _account(wiring: Wiring, taken: _Taken) -> AccountFacts | None:
     ends = taken.facts.expires_at
     if ends is not None and ends <= wiring.clock.now():
         return None
-    result = await check_credential(wiring, taken.provider, taken.method, inputs=taken.inputs, variables=taken.variables)
+    result = await check_credential(wiring, taken.provider, taken.method, presented=taken.presented, variables=taken.variables)
     if result is None:
         return None
     provider_id = str(taken.provider.provider_id)

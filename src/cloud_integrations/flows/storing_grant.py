@@ -30,6 +30,7 @@ from cloud_integrations.errors import (
     StaleWriteError,
     StorageUnavailableError,
 )
+from cloud_integrations.messages.api_key import present
 from cloud_integrations.messages.client import Client
 from cloud_integrations.messages.dialect import dialect_of
 from cloud_integrations.messages.outcome import Granted, Misconfigured, Refused, Rejected, Unusable
@@ -174,9 +175,8 @@ async def _account(wiring: Wiring, wanted: NewGrant, grant: Grant) -> AccountFac
     client = wanted.client
     variables = {**client.variables, **grant.variables}
     try:
-        result = await check_credential(
-            wiring, client.provider, client.method, inputs={"access_token": grant.access_token}, variables=variables
-        )
+        presented = present(client.method, {"access_token": grant.access_token}, variables=variables)
+        result = await check_credential(wiring, client.provider, client.method, presented=presented, variables=variables)
     except CloudIntegrationsError:
         # The grant is good; whose it is can be asked again by `verify`.
         return AccountFacts()

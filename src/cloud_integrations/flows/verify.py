@@ -6,13 +6,12 @@ from dataclasses import replace
 from uuid import UUID
 
 from cloud_integrations.domain.audit import Caller, Outcome
-from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.check import CheckReport
 from cloud_integrations.domain.integration import AccountFacts, State, StoredIntegration
 from cloud_integrations.domain.provider import Method, Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ProviderInactiveError, StaleWriteError
-from cloud_integrations.messages.api_key import CheckResult, name_inputs
+from cloud_integrations.messages.api_key import CheckResult
 from cloud_integrations.ports.observer import Fact
 from cloud_integrations.ports.store import SaveFacts
 from cloud_integrations.ports.wiring import Wiring
@@ -53,14 +52,9 @@ async def verify(wiring: Wiring, tenant: str, integration_id: UUID, /, *, caller
 
 
 async def _check(wiring: Wiring, held: StoredIntegration, provider: Provider, method: Method) -> tuple[CheckResult | None, Secret]:
-    token = await opened(wiring, held.to_use)
-    inputs = (
-        name_inputs(method, key=token.value, secret=token.secret)
-        if held.facts.auth_type is AuthType.API_KEY
-        else {"access_token": token.value}
-    )
+    credential = await opened(wiring, held.to_use)
     variables = provider.fill_variables(held.facts.variables, operator=operator_variables(wiring, provider))
-    return await check_credential(wiring, provider, method, inputs=inputs, variables=variables), token.value
+    return await check_credential(wiring, provider, method, presented=credential, variables=variables), credential.value
 
 
 async def _conclude(

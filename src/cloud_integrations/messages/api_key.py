@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
 
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.check import Outcome
+from cloud_integrations.domain.credential import Presented
 from cloud_integrations.domain.integration import AccountFacts
-from cloud_integrations.domain.provider import ErrorClass, Input, Method, Placement, Provider, Verification, fill, places
+from cloud_integrations.domain.provider import ErrorClass, Input, Method, Provider, Verification, fill, places
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ValidationFailedError
-from cloud_integrations.messages.http import HttpRequest, HttpResponse, find_json_object, find_path
+from cloud_integrations.messages.http import HttpRequest, HttpResponse, find_json_object, find_path, merge_headers
 from cloud_integrations.messages.limits import is_rate_limited, read_wait
 
 MAX_INPUT = 16 * 1024
@@ -75,8 +75,13 @@ def name_inputs(method: Method, /, *, key: Secret, secret: Secret | None = None)
     asked = _secret_inputs(method)
     if secret is not None and len(asked) < 2:
         raise ValidationFailedError(field="credentials.secretKey", problem="is not used by this provider")
-    given = (key,) if secret is None else (key, secret)
-    return {expected.name: value for expected, value in zip(asked, given, strict=False)}
+    return name_values(method, (key,) if secret is None else (key, secret))
+
+
+def name_values(method: Method, values: Sequence[Secret], /) -> dict[str, Secret]:
+    """Give what is stored of a credential, the key first, the names that *method* has for it."""
+    names = ["access_token"] if method.auth_type is AuthType.OAUTH2 else [given.name for given in _secret_inputs(method)]
+    return dict(zip(names, values, strict=False))
 
 
 def normalise(method: Method, inputs: Mapping[str, Secret | str], /) -> dict[str, Secret]:
@@ -121,30 +126,37 @@ def find_check(provider: Provider, method: Method, /, *, variables: Mapping[str,
     return None
 
 
-def build_check(
-    provider: Provider, method: Method, check: Verification, /, *, inputs: Mapping[str, Secret | str], variables: Mapping[str, str]
-) -> HttpRequest:
-    """Build the request of *check* with the credential in the place that *provider* names.
+def present(method: Method, inputs: Mapping[str, Secret | str], /, *, variables: Mapping[str, str]) -> Presented:
+    """Return a credential of *method* as its requests show it.
 
     *inputs* are the method's own, as `normalise` gives them; for an OAuth2 method `{"access_token": …}`.
-    Raises `ValidationFailedError` where a variable that the placement needs is missing.
     """
-    values = _values(method, inputs, variables)
-    placements = method.placement if method.auth_type is AuthType.API_KEY else (method.access_token.placement,)
-    placed = [(placement, _placed(placement, values)) for placement in placements]
-    headers = {"Accept": "application/json", **check.headers, **method.headers.get("api", {})}
-    headers.update({placement.name: text for placement, text in placed if placement.in_ == "header"})
-    basic = {placement.in_: text for placement, text in placed if placement.in_ in {"basic_user", "basic_password"}}
-    if basic:
-        pair = f"{basic.get('basic_user', '')}:{basic.get('basic_password', '')}"
-        headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
-    url = fill(check.url, variables)
-    if query := {placement.name: text for placement, text in placed if placement.in_ == "query"}:
-        url += ("&" if "?" in url else "?") + urlencode(query)
+    by_key = method.auth_type is AuthType.API_KEY
+    # The first secret is the key itself.
+    names = [given.name for given in sorted(method.inputs, key=lambda given: not given.secret)] if by_key else ["access_token"]
+    return Presented(
+        parts={name: Secret(_text(inputs[name])) for name in names if name in inputs},
+        placement=method.placement if by_key else (method.access_token.placement,),
+        variables=variables,
+    )
+
+
+def build_check(
+    provider: Provider, method: Method, check: Verification, /, *, presented: Presented, variables: Mapping[str, str]
+) -> HttpRequest:
+    """Build the request of *check* with the credential where *presented* shows it.
+
+    Raises `ValidationFailedError` where a value that a placement needs is missing.
+    """
     return HttpRequest(
         method=check.method,
-        url=url,
-        headers=headers,
+        url=presented.show_in(fill(check.url, variables)),
+        headers=merge_headers(
+            {"Accept": "application/json"},
+            check.headers,
+            method.headers.get("api", {}),
+            presented.headers() if "headers" in presented.forms else {},
+        ),
         body=(check.body or "").encode(),
         provider_id=str(provider.provider_id),
         loopback=provider.loopback,
@@ -159,14 +171,14 @@ def read_check(
     response: HttpResponse,
     /,
     *,
-    inputs: Mapping[str, Secret | str],
+    presented: Presented,
     variables: Mapping[str, str],
     now: datetime,
 ) -> CheckResult:
     """Read the answer to *check*: whether the credential lives, and whose it is.
 
     A limit is no verdict.  The provider's own table of errors is asked next, then the tests of success, then the status.
-    *inputs* are those that the check was built with; they are looked at only where an identity is a claim of the token.
+    *presented* is what the check was built with; it is looked at only where an identity is a claim of the token.
     """
     body = find_json_object(response.body)
     if is_rate_limited(provider.rate_limit, response, body):
@@ -176,7 +188,7 @@ def read_check(
     wait = read_wait(provider.rate_limit, response, body, now=now) if outcome == "unknown" else None
     if outcome != "alive" or response.status not in check.statuses:
         return CheckResult(outcome=outcome, retry_after=wait)
-    sources = _Sources(body=body, headers=response.headers, variables=variables, token=_values(method, inputs, variables)["value"])
+    sources = _Sources(body=body, headers=response.headers, variables=variables, token=next(iter(presented.parts.values())).reveal())
     parts = [sources.find(path) for path in check.identity]
     label = next((found for path in check.label if (found := sources.find(path))), None)
     return CheckResult(outcome=outcome, account=AccountFacts(account_id="/".join(parts) if parts and parts[0] else None, label=label))
@@ -217,20 +229,6 @@ def _sendable(text: str, expected: Input) -> str:
     if not expected.multiline and not (text.isascii() and text.isprintable()):
         raise ValidationFailedError(field=name, problem="must be one line of visible ASCII characters")
     return text
-
-
-def _values(method: Method, inputs: Mapping[str, Secret | str], variables: Mapping[str, str]) -> dict[str, str]:
-    values = {**variables, **{name: _text(value) for name, value in inputs.items()}}
-    by_key = method.auth_type is AuthType.API_KEY
-    main = _secret_inputs(method)[0].name if by_key else "access_token"
-    return {**values, "value": values.get(main, "")}
-
-
-def _placed(placement: Placement, values: Mapping[str, str]) -> str:
-    for name in places(placement.template):
-        if not values.get(name):
-            raise ValidationFailedError(field=f"credentials.{name}", problem="is required by this provider")
-    return placement.prefix + fill(placement.template, values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

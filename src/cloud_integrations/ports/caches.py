@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from typing import Any, Literal, Protocol
 
 from cloud_integrations.domain.audit import Actor
-from cloud_integrations.domain.credential import AccessToken
+from cloud_integrations.domain.credential import Credential
 from cloud_integrations.domain.identifiers import TenantId
 
 
@@ -30,7 +30,7 @@ class Cache(Protocol):
         ...
 
 
-Shelf = dict[Hashable, tuple[float, AccessToken]]
+Shelf = dict[Hashable, tuple[float, Credential]]
 """One tenant's tokens: key → (when it ends on the monotonic clock, token)."""
 
 
@@ -39,7 +39,7 @@ class TokenCache(Protocol):
 
     shelves: dict[str, Shelf]
 
-    def find(self, tenant_id: str, key: Hashable, /) -> AccessToken | None:
+    def find(self, tenant_id: str, key: Hashable, /) -> Credential | None:
         """Return a token that still has its life, or None."""
         ...
 
@@ -47,7 +47,7 @@ class TokenCache(Protocol):
         """Return the tenant's shelf.  Fetch it before reading the store: what is put on a shelf that was dropped meanwhile is not seen."""
         ...
 
-    def put(self, shelf: Shelf, key: Hashable, token: AccessToken, /, *, seconds: float) -> None:
+    def put(self, shelf: Shelf, key: Hashable, token: Credential, /, *, seconds: float) -> None:
         """Put *token* on *shelf* for *seconds*."""
         ...
 

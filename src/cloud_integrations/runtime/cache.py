@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Any
 
 from cloud_integrations.domain.audit import Actor
-from cloud_integrations.domain.credential import AccessToken
+from cloud_integrations.domain.credential import Credential
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.ports.caches import Covers, Shelf
 from cloud_integrations.ports.clock import Clock
@@ -70,7 +70,7 @@ class TokenShelves:
     def __repr__(self) -> str:
         return f"TokenShelves({len(self.shelves)} tenants)"
 
-    def find(self, tenant_id: str, key: Hashable, /) -> AccessToken | None:
+    def find(self, tenant_id: str, key: Hashable, /) -> Credential | None:
         """Return a token that still has its life, or None."""
         shelf = self.shelves.get(tenant_id)
         if shelf is None:
@@ -84,7 +84,7 @@ class TokenShelves:
         _trim(self.shelves, self._tenants)
         return shelf
 
-    def put(self, shelf: Shelf, key: Hashable, token: AccessToken, /, *, seconds: float) -> None:
+    def put(self, shelf: Shelf, key: Hashable, token: Credential, /, *, seconds: float) -> None:
         """Put *token* on *shelf* for *seconds*."""
         shelf.pop(key, None)
         shelf[key] = (self._monotonic() + seconds, token)

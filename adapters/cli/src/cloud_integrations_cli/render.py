@@ -15,11 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from cloud_integrations import (
-    AccessToken,
     AccountFacts,
     AuditRecord,
     AuditReport,
     CheckReport,
+    Credential,
     Integration,
     ProviderSummary,
     Removal,
@@ -260,7 +260,7 @@ def record_out(record: AuditRecord, /) -> dict[str, Any]:
     }
 
 
-def token_out(token: AccessToken, /, *, reveal: bool) -> dict[str, Any]:
+def token_out(token: Credential, /, *, reveal: bool) -> dict[str, Any]:
     """Return a credential; its secret only with *reveal*."""
     document: dict[str, Any] = {
         "integrationId": str(token.integration_id),
@@ -272,7 +272,12 @@ def token_out(token: AccessToken, /, *, reveal: bool) -> dict[str, Any]:
         "warning": token.warning,
     }
     if reveal:
-        document |= {"value": token.value.reveal(), "secret": None if token.secret is None else token.secret.reveal()}
+        document |= {
+            "value": token.value.reveal(),
+            "secret": None if token.secret is None else token.secret.reveal(),
+            "headers": token.headers() if "headers" in token.forms else {},
+            "params": token.params() if "params" in token.forms else {},
+        }
     return document
 
 

@@ -12,11 +12,11 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from cloud_integrations import (
-    AccessToken,
     AuditRecord,
     Authorization,
     AuthType,
     CheckReport,
+    Credential,
     Health,
     Integration,
     Outcome,
@@ -388,13 +388,15 @@ class TokenOut(_Answer):
     auth_type: AuthType
     value: str
     secret: str | None
+    headers: dict[str, str]
+    params: dict[str, str]
     expires_at: datetime | None
     scopes: tuple[str, ...]
     missing_scopes: tuple[str, ...]
     warning: str | None
 
     @classmethod
-    def of(cls, token: AccessToken, /) -> Self:
+    def of(cls, token: Credential, /) -> Self:
         """Reveal the credential."""
         return cls(
             integration_id=token.integration_id,
@@ -402,6 +404,8 @@ class TokenOut(_Answer):
             auth_type=token.auth_type,
             value=token.value.reveal(),
             secret=None if token.secret is None else token.secret.reveal(),
+            headers=token.headers() if "headers" in token.forms else {},
+            params=token.params() if "params" in token.forms else {},
             expires_at=token.expires_at,
             scopes=token.scopes,
             missing_scopes=token.missing_scopes,
