@@ -71,7 +71,7 @@ def start(*words: str | Path, cwd: Path | None = None, env: dict[str, str] | Non
         stdin=more.pop("stdin", subprocess.DEVNULL),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        text="encoding" not in more,
         **more,
     )
 

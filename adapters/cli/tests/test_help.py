@@ -138,10 +138,62 @@ def test_an_interruption_has_its_code(run, monkeypatch):
     assert run("keys", "list").code == 130
 
 
-def test_a_wrong_word_is_answered_with_a_near_one(run):
-    ran = run("integration")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("integration", "no such command; did you mean 'integrations'?"),
+        ("integrations lst", "no such command; did you mean 'list'?"),
+        ("integrations remove", "no such command; did you mean 'delete'?"),
+        ("db migrate", "no such command; did you mean 'upgrade'?"),
+        ("rotate", "no such command; did you mean 'cloud-integrations keys rotate'?"),
+        (
+            "verify",
+            "no such command; did you mean 'cloud-integrations integrations verify' or 'cloud-integrations audit verify'?",
+        ),
+        ("xyzzy", "no such command"),
+        ("integrations list --tennant acme", "no such option: --tennant; did you mean '--tenant'?"),
+        ("providers list --json", "no such option: --json; did you mean '--output json'?"),
+        (
+            "integrations add github -t acme --api-key fake",
+            "no such option: --api-key; did you mean '--api-key-file' or '--api-key-stdin'?",
+        ),
+        ("providers list --config file", "--config goes before the command: cloud-integrations --config …"),
+        ("providers list --xyzzy", "no such option: --xyzzy"),
+    ],
+)
+def test_a_wrong_word_is_answered_with_a_near_one(run, words, said):
+    ran = run(*words.split())
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.splitlines()[0] == f"error: {said}"
+    assert re.fullmatch(r"  Try 'cloud-integrations[ \w-]* --help'\.", ran.err.splitlines()[1])
+
+
+@pytest.mark.requirement("ISO-20")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("fake-pasted-secret",),
+        ("providers", "fake-pasted-secret"),
+        ("providers", "list", "fake-pasted-secret"),
+        ("providers", "list", "-----BEGIN fake-pasted-secret"),
+        ("providers", "list", "--api-key=fake-pasted-secret"),
+        ("audit", "list", "-t", "acme", "--limit", "fake-pasted-secret"),
+        ("integrations", "add", "github", "-t", "acme", "--api-key-stdin=fake-pasted-secret"),
+    ],
+)
+def test_what_was_pasted_in_the_wrong_place_is_not_repeated(run, words):
+    ran = run(*words)
     assert ran.code == 2
-    assert ran.err == "error: no such command; did you mean 'integrations'?\n  Try 'cloud-integrations --help'.\n"
+    assert "fake-pasted" not in ran.out + ran.err
+
+
+@pytest.mark.parametrize("path", [path for path, command in walk() if hasattr(command, "commands")])
+def test_a_call_without_a_command_shows_help_and_is_no_error(run, path):
+    words = path.split()[1:]
+    ran = run(*words)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == run(*words, "--help").out
+    assert "names no command" in MEANINGS[ran.code]
 
 
 def test_usage_errors_are_json_for_programs(run):

@@ -54,7 +54,7 @@ def test_a_key_comes_from_stdin(run, home, provider):
         (("add", "simulated_keys", *T, "--variable", "x"), 2, "takes name=value"),
         (("add", "simulated", *T, "--api-key-file", "client.secret"), 4, "takes no API key"),
         (("list",), 2, "tenant"),
-        (("list", "-t", "two words"), 4, "tenantId"),
+        (("list", "-t", "two words"), 4, "--tenant"),
     ],
 )
 def test_a_mistake_has_its_exit_code_and_one_line(run, home, words, code, says):

@@ -48,7 +48,7 @@ def test_a_key_is_asked_for(home: Path, provider: SimulatedProvider):
 def test_an_empty_answer_is_no_key(home: Path):
     code, _, err = _converse(home, "integrations", "add", "simulated_keys", *T, answer="\n")
     assert code == 4
-    assert "api-key is empty" in err
+    assert "the API key is empty" in err
 
 
 @pytest.mark.parametrize(("answer", "code"), [("n\n", 130), ("y\n", 0)])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .exits import MEANINGS, CommandLineError, GuardedGroup
+from .exits import MEANINGS, CommandLineError, Group, GuardedGroup
 
 if TYPE_CHECKING:
     from .render import Screen
@@ -107,7 +107,7 @@ app = typer.Typer(
 
 
 def _group(name: str, help_: str) -> typer.Typer:
-    group = typer.Typer(help=help_, no_args_is_help=True, rich_markup_mode=None, context_settings=_WIDTH)
+    group = typer.Typer(cls=Group, help=help_, no_args_is_help=True, rich_markup_mode=None, context_settings=_WIDTH)
     app.add_typer(group, name=name)
     return group
 

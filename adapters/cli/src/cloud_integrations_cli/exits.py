@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
+
+from .characters import make_streams_safe
+from .words import say_field, say_problem
 
 OK = 0
 INTERNAL = 1
@@ -31,7 +36,7 @@ INTERRUPTED = 130
 MEANINGS = {
     OK: "it worked",
     INTERNAL: "a mistake in this program",
-    USAGE: "the command line was not understood",
+    USAGE: "the command line was not understood, or names no command",
     NOT_FOUND: "no such tenant, provider or integration",
     VALIDATION: "a value has not the form it should have",
     CREDENTIALS: "the provider refused the credential, or the tenant must reconnect",
@@ -67,8 +72,71 @@ _CODES = {
 """By the name of the class or of its nearest parent that is listed, so that nothing is loaded for the help."""
 
 
+_ADVICE = {
+    "ValidationFailedError": "",
+    "ProviderNotFoundError": "`cloud-integrations providers list` shows which there are.",
+    "IntegrationNotFoundError": "`cloud-integrations integrations list` shows which the tenant has.",
+    "IntegrationExistsError": "`cloud-integrations integrations reconnect` renews it; `delete` removes it.",
+    "IntegrationInactiveError": "`cloud-integrations integrations activate` switches it on again.",
+    "ReconnectRequiredError": "`cloud-integrations integrations reconnect` connects it again.",
+}
+"""What to do at a command line, where it can be said better than for every door."""
+
+_SYNONYMS = {
+    "check": ("doctor", "verify"),
+    "create": ("add", "connect", "generate"),
+    "describe": ("show",),
+    "disable": ("deactivate",),
+    "disconnect": ("delete",),
+    "enable": ("activate",),
+    "get": ("show", "token"),
+    "health": ("doctor",),
+    "info": ("show",),
+    "log": ("audit",),
+    "login": ("connect",),
+    "logs": ("audit",),
+    "ls": ("list",),
+    "migrate": ("upgrade",),
+    "new": ("generate", "init"),
+    "remove": ("delete",),
+    "renew": ("refresh",),
+    "revoke": ("delete", "revocations"),
+    "rm": ("delete",),
+    "run": ("serve",),
+    "setup": ("init",),
+    "start": ("serve",),
+    "test": ("verify",),
+    "view": ("show",),
+}
+"""What other programs call what is called otherwise here."""
+
+_OPTION_SYNONYMS = {
+    "--api-key": ("--api-key-file", "--api-key-stdin"),
+    "--force": ("--yes",),
+    "--format": ("--output",),
+    "--json": ("--output json",),
+    "--key": ("--api-key-file", "--api-key-stdin", "--kid"),
+    "--secret": ("--secret-key-file",),
+    "--secret-key": ("--secret-key-file",),
+    "--timeout": ("--wait",),
+    "-f": ("--yes", "--file"),
+    "-q": ("--log-level",),
+    "-v": ("--log-level", "--version"),
+}
+_OPTION = re.compile(r"--?[a-z][a-z-]{0,30}")
+"""What looks like the name of an option and not like a key that was pasted."""
+
+
 class CommandLineError(Exception):
     """The words of the command line cannot mean anything; the text says why, and repeats no value."""
+
+
+class UnknownCommandError(CommandLineError):
+    """There is no such command here; `near` are commands that may be meant, as they are typed."""
+
+    def __init__(self, near: Sequence[str], /, *, path: str) -> None:
+        super().__init__("no such command" + _did_you_mean(near))
+        self.advice = f"Try '{path} --help'."
 
 
 def exit_code(error: BaseException, /) -> int:
@@ -78,7 +146,18 @@ def exit_code(error: BaseException, /) -> int:
     return next((_CODES[parent.__name__] for parent in type(error).__mro__ if parent.__name__ in _CODES), INTERNAL)
 
 
-class GuardedGroup(TyperGroup):
+class Group(TyperGroup):
+    """Commands under one noun; a word that is none of them is answered with those that may be meant."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that *args* begin with.  Raises `UnknownCommandError`."""
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            root = ctx.find_root()
+            raise UnknownCommandError(_near(args[0], self, root.command, root.command_path), path=ctx.command_path)
+        return super().resolve_command(ctx, args)
+
+
+class GuardedGroup(Group):
     """The root of the commands: whatever goes wrong below ends in one line on stderr and an exit code."""
 
     def main(
@@ -91,6 +170,7 @@ class GuardedGroup(TyperGroup):
         **extra: Any,
     ) -> Any:
         """Run a command; with *standalone_mode* the process ends here."""
+        make_streams_safe()
         words = sys.argv[1:] if args is None else list(args)
         as_json = "--output=json" in words or any(pair in {("--output", "json"), ("-o", "json")} for pair in pairwise(words))
         try:
@@ -103,34 +183,51 @@ class GuardedGroup(TyperGroup):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = OK
         except Exception as error:  # noqa: BLE001  # the border: no trace and no foreign text leaves
-            code = tell(error, as_json=as_json)
+            code = tell(error, as_json=as_json, command=self._command_of(words))
         if standalone_mode:
             sys.exit(code if isinstance(code, int) else OK)
         return code
 
+    def _command_of(self, words: Sequence[str]) -> Any:
+        command: Any = self
+        for word in words:
+            command = getattr(command, "commands", {}).get(word, command)
+        return command
 
-def tell(error: Exception, /, *, as_json: bool) -> int:
-    """Say on stderr what went wrong and what to do, and return the exit code.  No traceback, no value, no secret."""
-    parser_message = getattr(error, "format_message", None)
-    if parser_message is not None:  # an error of the command line parser; its class moves between versions
-        return _tell(USAGE, _without_values(parser_message()), _where_help_is(error), code="usage", details={}, as_json=as_json)
+
+def tell(error: Exception, /, *, as_json: bool, command: Any = None) -> int:
+    """Say on stderr what went wrong and what to do, and return the exit code.  No traceback, no value, no secret.
+
+    *command* is the parsed command whose options name what was wrong.
+    """
+    if type(error).__name__ == "NoArgsIsHelpError" and not as_json:
+        typer.echo(str(error), err=True)
+        return USAGE
+    if hasattr(error, "format_message"):  # an error of the command line parser; its class moves between versions
+        return _tell(USAGE, _without_values(error), _where_help_is(error), code="usage", details={}, as_json=as_json)
     if isinstance(error, CommandLineError):
-        return _tell(USAGE, str(error), "", code="usage", details={}, as_json=as_json)
+        return _tell(USAGE, str(error), getattr(error, "advice", ""), code="usage", details={}, as_json=as_json)
     status = exit_code(error)
     if status == INTERNAL:
         # The text of a stranger's error may hold anything; its class and place are enough to report it.
         place = traceback.extract_tb(error.__traceback__)[-1]
         what = f"internal error ({type(error).__name__} at {Path(place.filename).name}:{place.lineno})"
         return _tell(INTERNAL, what, "Please report this line.", code="internal", details={}, as_json=as_json)
-    message = _named(error, getattr(error, "message", str(error)))
     code = "setup" if status == SETUP and getattr(error, "code", "internal") == "internal" else getattr(error, "code", "internal")
-    return _tell(status, message, getattr(error, "advice", ""), code=code, details=getattr(error, "details", {}), as_json=as_json)
+    return _tell(status, _message(error, command), _advice(error), code=code, details=getattr(error, "details", {}), as_json=as_json)
 
 
-def _named(error: Exception, message: str) -> str:
-    """Add the closed-list word that says why, where the error has one."""
-    reason = getattr(error, "reason", None)
+def _message(error: Exception, command: Any) -> str:
+    """Return the sentence in the words of the command line, with the closed-list word that says why, where the error has one."""
+    field, problem = getattr(error, "field", None), getattr(error, "problem", None)
+    if isinstance(field, str) and isinstance(problem, str):
+        return f"{say_field(field, command)} {say_problem(problem)}"
+    message, reason = getattr(error, "message", str(error)), getattr(error, "reason", None)
     return f"{message} ({reason.replace('_', ' ')})" if isinstance(reason, str) else message
+
+
+def _advice(error: Exception) -> str:
+    return next((_ADVICE[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in _ADVICE), getattr(error, "advice", ""))
 
 
 def _tell(status: int, message: str, advice: str, *, code: str, details: dict[str, Any], as_json: bool) -> int:
@@ -144,14 +241,56 @@ def _tell(status: int, message: str, advice: str, *, code: str, details: dict[st
     return status
 
 
-def _without_values(message: str) -> str:
+def _without_values(error: Any) -> str:
     # A word in the wrong place may be a secret that was pasted there.
+    kind, message = type(error).__name__, str(error.format_message())
+    if kind == "NoArgsIsHelpError":
+        return "a command is missing"
+    if kind == "NoSuchOption":
+        return _unknown_option(error)
     if message.startswith("Got unexpected extra argument"):
         return "more arguments than this command takes"
-    if message.startswith("No such command"):
-        _, found, near = message.partition("Did you mean ")
-        return "no such command" + (f"; did you mean {near.rstrip('?')}?" if found else "")
+    message = re.sub(r"^(Invalid value for .+?: )(['\"]).*\2 is", r"\1it is", message, flags=re.DOTALL)
     return message[:1].lower() + message[1:].rstrip(".")
+
+
+def _unknown_option(error: Any) -> str:
+    name = str(error.option_name)
+    if not _OPTION.fullmatch(name):
+        return "no such option"
+    ctx = error.ctx
+    own = {option for parameter in ctx.command.params for option in parameter.opts}
+    of_root = {option for parameter in ctx.find_root().command.params for option in parameter.opts}
+    if name in of_root:
+        return f"{name} goes before the command: {ctx.find_root().command_path} {name} …"
+    known = [option for option in _OPTION_SYNONYMS.get(name, ()) if option.partition(" ")[0] in own]
+    return f"no such option: {name}" + _did_you_mean(known or get_close_matches(name, own, n=2))
+
+
+def _near(word: str, group: Any, root: Any, program: str) -> list[str]:
+    """Return the commands that *word* may stand for: here first, else anywhere."""
+    meant = {word.lower(), *_SYNONYMS.get(word.lower(), ())}
+    own = list(group.commands)
+    if near := [name for name in own if name in meant] or get_close_matches(word.lower(), own, n=2):
+        return near
+    everywhere = {path: path.split()[-1] for path in _paths(root, program)}
+    near = [path for path, name in everywhere.items() if name in meant]
+    close = get_close_matches(word.lower(), set(everywhere.values()), n=1, cutoff=0.75)
+    return (near or [path for path, name in everywhere.items() if name in close])[:3]
+
+
+def _paths(group: Any, path: str) -> Iterator[str]:
+    for name, command in group.commands.items():
+        yield f"{path} {name}"
+        if hasattr(command, "commands"):
+            yield from _paths(command, f"{path} {name}")
+
+
+def _did_you_mean(near: Sequence[str]) -> str:
+    if not near:
+        return ""
+    *first, last = (f"'{each}'" for each in near)
+    return f"; did you mean {', '.join(first)} or {last}?" if first else f"; did you mean {last}?"
 
 
 def _where_help_is(error: Exception) -> str:

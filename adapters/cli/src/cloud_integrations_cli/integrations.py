@@ -13,6 +13,7 @@ from cloud_integrations import AuthType, Integration, IntegrationManager, Provid
 from cloud_integrations.errors import InvalidCredentialsError, ValidationFailedError
 
 from . import wiring
+from .characters import can_be_written
 from .exits import CommandLineError
 from .render import (
     Screen,
@@ -243,6 +244,8 @@ def token(
         if reveal:
             ask(f"Print the secret of {entry.name} for tenant {tenant}? It is recorded in the audit.", yes=yes)
         held = manager.token(tenant, entry.id, min_ttl=None if min_ttl is None else timedelta(seconds=min_ttl), actor=wiring.cli_actor())
+    if reveal and not screen.as_json and not all(can_be_written(secret.reveal()) for secret in (held.value, held.secret) if secret):
+        raise CommandLineError("the secret has characters that this output's encoding does not have; --output json shows it in ASCII")
     if held.warning:
         screen.note(f"warning: {words(held.warning)}")
     if screen.as_json:

@@ -18,6 +18,8 @@ What `cloud-integrations --help` says of every command, printed by `python -m cl
 
 Data goes to stdout; progress, questions and errors go to stderr. With `--output json`, before or after the command, data has the shapes
 of the HTTP API and an error is one line of JSON on stderr. `NO_COLOR` is heeded, and there are no colours where no terminal is.
+What the encoding of the output does not have is written in ASCII: `\\xfc` for ü, `+` and `x` for the signs of `doctor`.
+A call without a command shows the help on stderr and ends with exit code 2. `--config` and `--log-level` go before the command.
 Secrets are asked for without echo, or read from a file or from standard input: no option takes one.
 `cloud-integrations --install-completion` completes commands, options and providers in your shell.
 

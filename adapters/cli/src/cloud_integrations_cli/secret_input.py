@@ -22,7 +22,7 @@ def read_secret(name: str, /, *, label: str, file: Path | None = None, stdin: bo
     if file is not None:
         text = _read_file(name, file)
     elif stdin:
-        text = sys.stdin.read()
+        text = _decode(f"--{name}-stdin", sys.stdin.buffer.read())
     elif sys.stdin.isatty():
         text = getpass.getpass(f"{label} (hidden): ", stream=sys.stderr)
     else:
@@ -34,8 +34,14 @@ def read_secret(name: str, /, *, label: str, file: Path | None = None, stdin: bo
 
 def _read_file(name: str, file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return _decode(f"--{name}-file", file.read_bytes())
     except OSError as error:
         raise CommandLineError(f"--{name}-file cannot be read: {error.strerror}") from None
+
+
+def _decode(option: str, content: bytes) -> str:
+    # UTF-8 whatever the locale says: a key must not depend on where it is read.
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError:
-        raise CommandLineError(f"--{name}-file is not UTF-8 text") from None
+        raise CommandLineError(f"{option} is not UTF-8 text") from None

@@ -51,7 +51,7 @@ def cli_actor() -> Actor:
     """Return who types: the user of the operating system, as the audit names them."""
     try:
         return Actor(type="cli", id=getpass.getuser())
-    except (KeyError, OSError):  # a container may run as a user without a name
+    except (ImportError, KeyError, OSError):  # a container may run as a user without a name; Windows may have none in its environment
         return Actor(type="cli", id="unknown")
 
 
