@@ -11,12 +11,13 @@ from time import perf_counter
 from bench.measure import Contestant, Goal, Run, Table, compare, main
 
 _BARE = ("-c", "pass")
+_MANAGER = "from cloud_integrations import IntegrationManager"
 _IMPORTS = (
     ("peer", "import fastapi"),
     ("peer", "import sqlalchemy.orm"),
     ("peer", "import httpx"),
     ("ours", "import cloud_integrations"),
-    ("ours", "from cloud_integrations import IntegrationManager"),
+    ("ours", _MANAGER),
     ("ours", "from cloud_integrations import IntegrationManager, SqlAlchemyStore, HttpxTransport"),
 )
 _PROGRAMS = (
@@ -43,7 +44,10 @@ def tables(*, quick: bool) -> Iterator[Table]:
     yield measure(
         "P9 · import, over bare Python",
         [Contestant(role=role, name=code, run=_over_bare(("-c", code))) for role, code in _IMPORTS],
-        goals=[Goal(name="import cloud_integrations", value=lambda samples: samples["import cloud_integrations"], bound=60)],
+        goals=[
+            Goal(name="import cloud_integrations", value=lambda samples: samples["import cloud_integrations"], bound=60),
+            Goal(name="IntegrationManager / fastapi", value=lambda samples: samples[_MANAGER] / samples["import fastapi"], bound=0.4),
+        ],
     )
     yield measure(
         "P9 · help, over bare Python",

@@ -1,10 +1,12 @@
 """Holds tenants' access to cloud providers and hands out credentials that work.
 
-Names are loaded when they are first used, so that importing the package stays cheap.
+Names are loaded when they are first used, so that importing the package stays cheap.  A name whose extra is not installed is an
+`ImportError` where it is imported, and missing for `hasattr`, `inspect` and `from cloud_integrations import *`.
 """
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +40,60 @@ if TYPE_CHECKING:
     from cloud_integrations.ports.observer import Fact, Observer
     from cloud_integrations.ports.wiring import Settings
     from cloud_integrations.providers.catalogue import Catalogue
+
+    __all__ = [
+        "AccountFacts",
+        "Actor",
+        "AesGcmCipher",
+        "AsyncHttpxTransport",
+        "AsyncIntegrationManager",
+        "AsyncMemoryStore",
+        "AsyncSqlAlchemyStore",
+        "AuditEvent",
+        "AuditHead",
+        "AuditRecord",
+        "AuditReport",
+        "AuthType",
+        "Authorization",
+        "AwsKmsKeys",
+        "AzureKeyVaultKeys",
+        "Catalogue",
+        "CheckReport",
+        "CloudIntegrationsError",
+        "CombinedKeys",
+        "Connected",
+        "Credential",
+        "Erasure",
+        "Fact",
+        "GcpKmsKeys",
+        "Health",
+        "HttpxTransport",
+        "ImportedCredential",
+        "Integration",
+        "IntegrationManager",
+        "KeyReport",
+        "KeyUsage",
+        "LocalKeyring",
+        "MemoryStore",
+        "OAuthApplication",
+        "Observer",
+        "Outcome",
+        "PendingAuthorization",
+        "Pkcs11Keys",
+        "Provider",
+        "ProviderSummary",
+        "RekeyFailure",
+        "RekeyRun",
+        "Removal",
+        "RenewalRun",
+        "RevocationRun",
+        "Secret",
+        "Settings",
+        "SqlAlchemyStore",
+        "Status",
+        "TokenFate",
+        "VaultTransitKeys",
+    ]
 
 _HOMES = {
     "AccountFacts": "domain.integration",
@@ -101,64 +157,12 @@ _EXTRAS = {
     "backends.pkcs11_keys": "pkcs11",
     "backends.sqlalchemy.store": "sqlalchemy",
 }
-
-__all__ = [
-    "AccountFacts",
-    "Actor",
-    "AesGcmCipher",
-    "AsyncHttpxTransport",
-    "AsyncIntegrationManager",
-    "AsyncMemoryStore",
-    "AsyncSqlAlchemyStore",
-    "AuditEvent",
-    "AuditHead",
-    "AuditRecord",
-    "AuditReport",
-    "AuthType",
-    "Authorization",
-    "AwsKmsKeys",
-    "AzureKeyVaultKeys",
-    "Catalogue",
-    "CheckReport",
-    "CloudIntegrationsError",
-    "CombinedKeys",
-    "Connected",
-    "Credential",
-    "Erasure",
-    "Fact",
-    "GcpKmsKeys",
-    "Health",
-    "HttpxTransport",
-    "ImportedCredential",
-    "Integration",
-    "IntegrationManager",
-    "KeyReport",
-    "KeyUsage",
-    "LocalKeyring",
-    "MemoryStore",
-    "OAuthApplication",
-    "Observer",
-    "Outcome",
-    "PendingAuthorization",
-    "Pkcs11Keys",
-    "Provider",
-    "ProviderSummary",
-    "RekeyFailure",
-    "RekeyRun",
-    "Removal",
-    "RenewalRun",
-    "RevocationRun",
-    "Secret",
-    "Settings",
-    "SqlAlchemyStore",
-    "Status",
-    "TokenFate",
-    "VaultTransitKeys",
-]
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__all__":
+        return [known for known in _HOMES if hasattr(sys.modules[__name__], known)]
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -167,7 +171,11 @@ def __getattr__(name: str) -> Any:
     except ImportError as error:
         if home not in _EXTRAS:
             raise
-        raise ImportError(f"{name} needs {error.name}: pip install 'cloud-integrations[{_EXTRAS[home]}]'", name=error.name) from error
+        problem = f"{name} needs {error.name}: pip install 'cloud-integrations[{_EXTRAS[home]}]'"
+        # In a `from` import Python would replace the text of an AttributeError by "cannot import name".
+        if sys._getframe(1).f_code.co_name == "_handle_fromlist":  # noqa: SLF001  # there is no public way to ask who imports
+            raise ImportError(problem, name=error.name) from error
+        raise AttributeError(problem, name=name) from error
     globals()[name] = value
     return value
 

@@ -43,7 +43,6 @@ developers stands in `error_description` of `ReconnectRequiredError`, `GrantRefu
 operator's log: hostile text for all we know, and not to be shown to a tenant.
 `http_status` says which HTTP status each class has.
 
-
 Errors can be pickled and copied, also subclasses with arguments of their own: class, text, attributes and notes arrive.  As with
 every exception of Python, `__cause__` and the traceback stay behind.
 """

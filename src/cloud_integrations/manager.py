@@ -6,15 +6,14 @@ import os
 import socket
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from importlib import import_module
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from uuid import UUID
 
-from cloud_integrations import flows
 from cloud_integrations.domain.application import OAuthApplication, ProviderSummary
 from cloud_integrations.domain.audit import Actor, AuditHead, AuditRecord, AuditReport, Caller
 from cloud_integrations.domain.check import CheckReport
-from cloud_integrations.domain.credential import Credential
 from cloud_integrations.domain.importing import ImportedCredential
 from cloud_integrations.domain.integration import Integration
 from cloud_integrations.domain.pending import Authorization, Connected, PendingAuthorization
@@ -43,6 +42,10 @@ from cloud_integrations.runtime.lifted import lift_pause, lift_store, lift_tenan
 from cloud_integrations.runtime.locks import TaskFlights, ThreadFlights
 from cloud_integrations.runtime.observers import GuardedObserver, LoggingObserver
 
+if TYPE_CHECKING:
+    from cloud_integrations import flows
+    from cloud_integrations.domain.credential import Credential
+
 
 def _caller(actor: Actor | None, request_id: str | None) -> Caller:
     return Caller(request_id=request_id) if actor is None else Caller(actor=actor, request_id=request_id)
@@ -65,6 +68,8 @@ def _wire(
     clock: Clock | None,
     entropy: Entropy | None,
 ) -> Wiring:
+    # With the first manager, not with this module: its import stays cheap, and no request waits for the flows.
+    globals()["flows"] = import_module("cloud_integrations.flows")
     clock = clock or SystemClock()
     entropy = entropy or SystemEntropy()
     settings = settings or Settings()

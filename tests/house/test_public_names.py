@@ -7,6 +7,7 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -37,7 +38,7 @@ def test_public_names_are_the_ones_written_down(module: str, root: Path) -> None
 @pytest.mark.parametrize("module", ["cloud_integrations", "cloud_integrations.testing"])
 def test_public_names_are_sorted_and_exist(module: str) -> None:
     loaded = import_module(module)
-    assert list(loaded.__all__) == sorted(set(loaded.__all__))
+    assert loaded.__all__ == sorted(set(loaded.__all__))
     assert [name for name in loaded.__all__ if not hasattr(loaded, name)] == []
 
 
@@ -50,11 +51,124 @@ def test_type_checkers_see_the_names_that_are_loaded_later(root: Path) -> None:
     assert seen == {name: f"cloud_integrations.{home}" for name, home in cloud_integrations._HOMES.items()}
 
 
-def test_importing_the_library_loads_nothing_heavy(root: Path) -> None:
-    program = "import sys, cloud_integrations; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+def _loaded_by(statement: str, root: Path) -> set[str]:
+    program = f"import sys; {statement}; print(*sys.modules)"
     command = [sys.executable, "-W", "error", "-c", program]
-    loaded = subprocess.run(command, cwd=root / "src", check=True, capture_output=True, text=True).stdout.split()
-    assert HEAVY.intersection(loaded) == set()
+    return set(subprocess.run(command, cwd=root / "src", check=True, capture_output=True, text=True).stdout.split())
+
+
+def test_importing_the_library_loads_nothing_heavy(root: Path) -> None:
+    assert HEAVY.intersection(_loaded_by("import cloud_integrations", root)) == set()
+
+
+def test_importing_a_manager_loads_neither_models_nor_protocols(root: Path) -> None:
+    loaded = _loaded_by("from cloud_integrations import IntegrationManager", root)
+    ours = {"cloud_integrations.flows", "cloud_integrations.domain.provider", "cloud_integrations.backends"}
+    assert (HEAVY - {"asyncio"} | {"cryptography", "pydantic", "pydantic_core"} | ours).intersection(loaded) == set()
+
+
+def test_building_a_manager_loads_its_flows_so_that_no_request_waits_for_them(root: Path) -> None:
+    build = "from cloud_integrations.testing.plugin import ci_manager; built = ci_manager._fixture_function"
+    use = "from cloud_integrations.testing import FixedClock, SimulatedProvider; clock = FixedClock()"
+    fixture = f"{build}; {use}; made = built(clock, SimulatedProvider(clock=clock)); next(made)"
+    assert {"cloud_integrations.flows.renew", "cloud_integrations.flows.add_api_key"} <= _loaded_by(fixture, root)
+
+
+def test_the_types_of_a_managers_parts_can_be_read() -> None:
+    from cloud_integrations import AsyncIntegrationManager, IntegrationManager
+
+    for door in (IntegrationManager, AsyncIntegrationManager):
+        assert {"store", "transport", "keys", "cipher", "providers"} <= get_type_hints(door.__init__).keys()
+
+
+def test_type_checkers_see_the_list_of_public_names(root: Path) -> None:
+    import cloud_integrations
+
+    tree = ast.parse((root / "src/cloud_integrations/__init__.py").read_text(encoding="utf-8"))
+    (written,) = [node.value for node in ast.walk(tree) if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"]
+    assert ast.literal_eval(written) == list(cloud_integrations._HOMES)
+
+
+# Everything that an extra brings; the base dependencies stay.
+EXTRAS = ("alembic", "azure", "boto3", "botocore", "google", "httpcore", "httpx", "httpx2", "keyring", "pkcs11", "pytest", "sqlalchemy")
+
+WITHOUT_EXTRAS = f"""
+import importlib, inspect, pkgutil, pydoc, sys
+
+class Blocked:
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] in {EXTRAS}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Blocked())
+import cloud_integrations
+
+names = ["cloud_integrations"]
+names += [found.name for found in pkgutil.walk_packages(cloud_integrations.__path__, "cloud_integrations.", onerror=str) if found.ispkg]
+for name in names:
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        print(name, "needs", error.name)
+        continue
+    assert not hasattr(module, "no_such_name"), name
+    inspect.getmembers(module)
+    assert pydoc.render_doc(module)
+    starred = {{}}
+    exec(f"from {{name}} import *", starred)
+    print(name, *sorted(known for known in dir(module) if not hasattr(module, known)), "|", *sorted(starred))
+"""
+
+NEED_AN_EXTRA = {
+    "AsyncHttpxTransport": "httpx",
+    "AsyncSqlAlchemyStore": "sqlalchemy",
+    "AwsKmsKeys": "aws-kms",
+    "AzureKeyVaultKeys": "azure-kv",
+    "GcpKmsKeys": "gcp-kms",
+    "HttpxTransport": "httpx",
+    "Pkcs11Keys": "pkcs11",
+    "SqlAlchemyStore": "sqlalchemy",
+}
+
+
+def _without_extras(program: str, root: Path) -> str:
+    command = [sys.executable, "-W", "error", "-c", program]
+    return subprocess.run(command, cwd=root / "src", check=True, capture_output=True, text=True).stdout
+
+
+def test_every_package_can_be_looked_into_without_the_extras(root: Path) -> None:
+    import cloud_integrations
+
+    seen = dict(line.split(" ", 1) for line in _without_extras(WITHOUT_EXTRAS, root).splitlines())
+    missing, _, starred = seen["cloud_integrations"].partition("|")
+    assert missing.split() == sorted(NEED_AN_EXTRA)
+    assert set(starred.split()) - {"__builtins__"} == set(cloud_integrations._HOMES) - NEED_AN_EXTRA.keys()
+    assert seen["cloud_integrations.testing"].startswith("| ")
+    assert seen["cloud_integrations.backends.sqlalchemy"].startswith("needs ")
+
+
+def test_a_name_whose_extra_is_missing_says_which_to_install(root: Path) -> None:
+    blocked = WITHOUT_EXTRAS.partition("names = ")[0]
+    tries = "\n".join(
+        f"try:\n    {statement}\nexcept {error} as problem:\n    print(problem)"
+        for name in NEED_AN_EXTRA
+        for statement, error in (
+            (f"from cloud_integrations import {name}", "ImportError"),
+            (f"cloud_integrations.{name}", "AttributeError"),
+        )
+    )
+    said = _without_extras(blocked + tries, root).splitlines()
+    assert len(said) == 2 * len(NEED_AN_EXTRA)
+    for number, (name, extra) in enumerate(NEED_AN_EXTRA.items()):
+        for line in said[2 * number : 2 * number + 2]:
+            assert line.startswith(f"{name} needs ")
+            assert line.endswith(f": pip install 'cloud-integrations[{extra}]'")
+
+
+def test_migrations_are_an_attribute_of_their_package(root: Path) -> None:
+    program = "import cloud_integrations.backends.sqlalchemy as ours; assert callable(ours.migrate.upgrade); assert not hasattr(ours, 'x')"
+    assert "alembic" in _loaded_by(program, root)
+    assert "alembic" not in _loaded_by("import cloud_integrations.backends.sqlalchemy", root)
 
 
 def test_adapters_use_only_public_names(root: Path) -> None:

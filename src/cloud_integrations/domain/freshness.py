@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.integration import HeldCredential, Phase, RefreshMarks, State, StoredIntegration
-from cloud_integrations.domain.provider import RefreshTokenFacts
+
+if TYPE_CHECKING:
+    from cloud_integrations.domain.provider import RefreshTokenFacts
 
 SHORTEST_DEADLINE = timedelta(seconds=5)
 """No grace period shrinks the time for an answer below this: some servers need seconds to hash a client's secret."""

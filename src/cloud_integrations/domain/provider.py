@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializ
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.check import Outcome
 from cloud_integrations.domain.identifiers import ProviderId, provider_id
+from cloud_integrations.domain.json_paths import find_all
 from cloud_integrations.errors import ValidationFailedError
 
 
@@ -98,30 +99,6 @@ class Predicate(_Facts):
         if self.not_null is not None:
             return any(value is not None for value in found) is self.not_null
         return any(_passes(value, equals=self.equals, matches=self.matches) for value in found)
-
-
-def find_all(value: Any, path: str, /) -> list[Any]:
-    """Return the values at a dotted *path* of a JSON value.
-
-    Names step into objects, numbers into lists, and `*` into every member of a list.  Without `*` there is one value
-    (null is `None`) or none.
-    """
-    found = [value]
-    for name in path.split("."):
-        found = [inner for outer in found for inner in _step(outer, name)]
-    return found
-
-
-def _step(value: Any, name: str) -> list[Any]:
-    if isinstance(value, dict):
-        return [value[name]] if name in value else []
-    if isinstance(value, list):
-        if name == "*":
-            return value
-        # Only what is surely short and plain becomes a number: `isdecimal` knows more digits than `int` should read.
-        if re.fullmatch("[0-9]{1,6}", name) and int(name) < len(value):
-            return [value[int(name)]]
-    return []
 
 
 def _passes(value: Any, *, equals: JsonScalar | None, matches: str | None) -> bool:

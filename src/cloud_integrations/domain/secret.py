@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hmac
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from pydantic_core import CoreSchema, core_schema
+if TYPE_CHECKING:
+    from pydantic_core import CoreSchema
 
 
 class NeverCopied:
@@ -63,6 +64,8 @@ class Secret(NeverCopied):
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> CoreSchema:
         """Accept text or a `Secret`; show a placeholder in every dump."""
+        from pydantic_core import core_schema  # noqa: PLC0415  # only who asks has pydantic loaded
+
         shown = core_schema.plain_serializer_function_ser_schema(lambda _: "…", return_schema=core_schema.str_schema())
         return core_schema.no_info_plain_validator_function(cls._parse, serialization=shown)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from cloud_integrations.domain.provider import find_all
+from cloud_integrations.domain.json_paths import find_all
 
 MAX_BODY: Final = 64 * 1024
 """The longest answer that is read, in bytes after decompression, where the request says nothing else."""

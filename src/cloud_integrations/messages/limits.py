@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from cloud_integrations.domain.provider import LimitHeaders, RateLimit, find_all
+from cloud_integrations.domain.json_paths import find_all
+from cloud_integrations.domain.provider import LimitHeaders, RateLimit
 
 from .http import HttpResponse
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from cloud_integrations.domain.audit import Actor
-from cloud_integrations.domain.credential import Credential
 from cloud_integrations.domain.identifiers import TenantId
+
+if TYPE_CHECKING:
+    from cloud_integrations.domain.credential import Credential
 
 
 class Cache(Protocol):
@@ -30,7 +32,7 @@ class Cache(Protocol):
         ...
 
 
-Shelf = dict[Hashable, tuple[float, Credential]]
+Shelf: TypeAlias = "dict[Hashable, tuple[float, Credential]]"
 """One tenant's tokens: key → (when it ends on the monotonic clock, token)."""
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
-from cloud_integrations.domain.provider import Provider
+if TYPE_CHECKING:
+    from cloud_integrations.domain.provider import Provider
 
 
 class Providers(Protocol):

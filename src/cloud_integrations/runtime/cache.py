@@ -6,13 +6,15 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from itertools import islice
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cloud_integrations.domain.audit import Actor
-from cloud_integrations.domain.credential import Credential
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.ports.caches import Covers, Shelf
 from cloud_integrations.ports.clock import Clock
+
+if TYPE_CHECKING:
+    from cloud_integrations.domain.credential import Credential
 
 
 def _trim(entries: dict[Any, Any], limit: int) -> None:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from .engine import sqlite_engine
 from .refusals import reason_of
 from .store import AsyncSqlAlchemyStore, SqlAlchemyStore
 
 if TYPE_CHECKING:
-    # Loaded, with Alembic, when somebody imports it.
     from . import migrate
 
 __all__ = ["AsyncSqlAlchemyStore", "SqlAlchemyStore", "migrate", "reason_of", "sqlite_engine"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "migrate":
+        # Loaded, with Alembic, when somebody asks for it.
+        return import_module(f"{__name__}.migrate")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
