@@ -1,7 +1,4 @@
-"""Renew tokens with APScheduler 3, in the event loop of a program that has other work to do.
-
-Needs `pip install 'apscheduler<4'`.
-"""
+"""Renew tokens with APScheduler 3, in the event loop of a program that has other work to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Renew tokens with Celery: its beat says that it is time, and a task makes a round over what is due.  Needs `pip install celery`.
+"""Use credentials in Celery's tasks, and renew tokens ahead of time: beat says that it is time, and a task makes a round over what is due.
 
 Broker, beat and worker live in this process, so that the program is whole and ends by itself.  In a real one the broker is Redis or
 RabbitMQ, `celery -A product worker` runs as often as you like, and `celery -A product beat` once.
@@ -13,12 +13,21 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
-from celery import Celery
+from celery import Celery, Task
 from celery.beat import EmbeddedService
 from celery.contrib.testing.worker import start_worker
 from celery.signals import worker_process_init, worker_process_shutdown
 
-from cloud_integrations import Actor, AesGcmCipher, Catalogue, IntegrationManager, LocalKeyring, Settings, SqlAlchemyStore
+from cloud_integrations import (
+    Actor,
+    AesGcmCipher,
+    Catalogue,
+    CloudIntegrationsError,
+    IntegrationManager,
+    LocalKeyring,
+    Settings,
+    SqlAlchemyStore,
+)
 from cloud_integrations.backends.sqlalchemy import migrate, sqlite_engine
 from cloud_integrations.testing import FixedClock, SimulatedProvider, SimulatedTransport
 
@@ -35,7 +44,7 @@ keyring = LocalKeyring([LocalKeyring.generate_key("product")])
 folder = tempfile.TemporaryDirectory()
 engine = sqlite_engine(Path(folder.name, "integrations.db"))
 
-app = Celery("product", broker=os.environ.get("CELERY_BROKER_URL", "memory://"), set_as_current=False)
+app = Celery("product", broker=os.environ.get("CELERY_BROKER_URL", "memory://"), backend="cache+memory://", set_as_current=False)
 app.conf.beat_schedule = {"refresh": {"task": "refresh-due", "schedule": EVERY, "options": {"expires": 30}}}
 app.conf.task_default_queue = "cloud-integrations"
 
@@ -83,6 +92,22 @@ def refresh_due() -> None:
     Process.manager.retry_revocations()
 
 
+@app.task(name="make-report", bind=True, max_retries=5)
+def make_report(self: Task[..., str], tenant_id: str) -> str:
+    """Use a tenant's credential.  The message holds the tenant's id alone: a token never goes through the broker.
+
+    Errors are settled here, because Celery's JSON turns a raised one into a plain `Exception`.
+    """
+    try:
+        token = Process.manager.token(tenant_id, "simulated", actor=Actor(type="service", id="reports"))
+    except CloudIntegrationsError as error:
+        if not error.retryable:
+            return error.code  # somebody must act: the tenant, who connects again, or the operator
+        raise self.retry(exc=error, countdown=(error.retry_after or timedelta(minutes=1)).total_seconds()) from error
+    answer = provider.handle("GET", "/me", headers=token.headers())  # where a real task calls the provider's API
+    return f"the provider answered {answer.status}"
+
+
 # The demonstration: a tenant connects, and an hour passes.
 
 migrate.upgrade(engine)
@@ -102,6 +127,8 @@ with build_manager() as web:
                 break
             time.sleep(0.1)
         beat.stop()
+        print("report:", make_report.delay("acme").get(timeout=300))
+        print("report of a tenant that has not connected:", make_report.delay("globex").get(timeout=300))
     end()  # a worker in a thread is told when it begins, not when it ends
 
     assert provider.refresh_count == 1

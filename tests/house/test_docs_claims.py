@@ -7,14 +7,16 @@ import inspect
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 import cloud_integrations
 from cloud_integrations import CloudIntegrationsError, IntegrationManager, Settings, errors, testing
-from cloud_integrations.domain import envelope
-from cloud_integrations.domain.integration import Integration
+from cloud_integrations.domain import check, envelope
+from cloud_integrations.domain.integration import HEALTH, Health, Integration, State, Status
+from cloud_integrations.domain.removal import TokenFate
+from cloud_integrations.errors import http_status
 from cloud_integrations_fastapi.errors import problem_of
 
 FLOWS = Path(inspect.getfile(cloud_integrations)).parent / "flows"
@@ -37,6 +39,8 @@ def _signature(method: Any) -> str:
     return f"{method.__name__}{shown} -> {signature.return_annotation}"
 
 
+PARENTS = {"CredentialError", "OAuthError"}
+"""Errors that nothing raises; they are there to be caught."""
 METHODS = [method for name, method in vars(IntegrationManager).items() if not name.startswith("_")]
 ERRORS = [found for found in vars(errors).values() if inspect.isclass(found) and issubclass(found, CloudIntegrationsError)]
 
@@ -101,8 +105,36 @@ def test_the_table_of_errors_is_true(docs: Path) -> None:
 @pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
 def test_every_error_is_on_the_page_of_errors(kind: type[CloudIntegrationsError], docs: Path) -> None:
     page = (docs / "how-to/handle-errors.md").read_text(encoding="utf-8")
-    parents = {"CredentialError", "OAuthError"}  # nothing raises them; they are there to be caught
-    assert kind.__name__ in parents or f"`{kind.__name__}`" in page
+    assert kind.__name__ in PARENTS or f"`{kind.__name__}`" in page
+
+
+@pytest.mark.parametrize(
+    ("heading", "words"),
+    [
+        ("Status", tuple(Status)),
+        ("Health", tuple(Health)),
+        ("State", tuple(State)),
+        ("What became of a token", tuple(TokenFate)),
+        ("What a check found", get_args(check.Outcome)),
+    ],
+)
+def test_the_page_of_states_explains_each_word(heading: str, words: tuple[str, ...], docs: Path) -> None:
+    section = (docs / "reference/states.md").read_text(encoding="utf-8").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `([a-z_]+)` \|", section, re.MULTILINE)) == set(words)
+
+
+def test_each_state_has_the_status_and_health_that_the_page_says(docs: Path) -> None:
+    page = (docs / "reference/states.md").read_text(encoding="utf-8")
+    for state in State:
+        [row] = re.findall(rf"^\| `{state.value}` \| (`{state.status.value}`) \| (.*) \|$", page, re.MULTILINE)
+        assert row[1].startswith(f"`{HEALTH[state].value}`")
+
+
+def test_a_front_end_finds_what_to_show_for_each_error_of_any_door(docs: Path) -> None:
+    raised = {(f"{http_status(kind.__new__(kind))}", kind.code) for kind in ERRORS if kind.__name__ not in PARENTS}
+    answered = set(re.findall(r"^\| (\d+) \| `([a-z/-]+)` \|", (docs / "reference/http.md").read_text(encoding="utf-8"), re.MULTILINE))
+    shown = set(re.findall(r"^\| (\d+) \| `([a-z/-]+)` \|", (docs / "reference/states.md").read_text(encoding="utf-8"), re.MULTILINE))
+    assert shown == answered == raised
 
 
 def test_the_layout_of_a_sealed_value_is_as_drawn(docs: Path) -> None:
