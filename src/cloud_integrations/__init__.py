@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cloud_integrations.backends.pkcs11_keys import Pkcs11Keys
     from cloud_integrations.backends.sqlalchemy.store import AsyncSqlAlchemyStore, SqlAlchemyStore
     from cloud_integrations.backends.vault_transit import VaultTransitKeys
-    from cloud_integrations.domain.application import OAuthApplication, ProviderSummary
+    from cloud_integrations.domain.application import InputSummary, MethodSummary, OAuthApplication, ProviderSummary
     from cloud_integrations.domain.audit import Actor, AuditEvent, AuditHead, AuditRecord, AuditReport, Outcome
     from cloud_integrations.domain.auth_type import AuthType
     from cloud_integrations.domain.check import CheckReport
@@ -69,12 +69,14 @@ if TYPE_CHECKING:
         "Health",
         "HttpxTransport",
         "ImportedCredential",
+        "InputSummary",
         "Integration",
         "IntegrationManager",
         "KeyReport",
         "KeyUsage",
         "LocalKeyring",
         "MemoryStore",
+        "MethodSummary",
         "OAuthApplication",
         "Observer",
         "Outcome",
@@ -123,12 +125,14 @@ _HOMES = {
     "Health": "domain.integration",
     "HttpxTransport": "backends.httpx_transport",
     "ImportedCredential": "domain.importing",
+    "InputSummary": "domain.application",
     "Integration": "domain.integration",
     "IntegrationManager": "manager",
     "KeyReport": "domain.rekeying",
     "KeyUsage": "domain.rekeying",
     "LocalKeyring": "backends.local_keys",
     "MemoryStore": "backends.memory",
+    "MethodSummary": "domain.application",
     "OAuthApplication": "domain.application",
     "Observer": "ports.observer",
     "Outcome": "domain.audit",

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from cloud_integrations.domain.audit import Actor, Outcome
+from cloud_integrations.domain.provider import Revoke, Variable
 from cloud_integrations.domain.removal import TokenFate
 from cloud_integrations.errors import (
     CommitUnknownError,
@@ -95,13 +96,64 @@ async def test_an_open_authorization_ends_with_its_integration(world, door):
     assert await door.find_authorization(begun.state, actor=ALICE) is None
 
 
-async def test_a_key_has_nothing_to_revoke(world, door):
+def keys_withdrawn_at(world, url):
+    """The door to a world whose keys can be withdrawn by hand at *url*, a template."""
+    keys = world.entries[1]
+    site = Variable(name="site", pattern="[a-z]+", required=False)
+    method = keys.methods[0].model_copy(update={"revoke": Revoke(manual_url=url)})
+    entry = keys.model_copy(update={"methods": (method,), "variables": (site,)})
+    return world.open(providers=[world.entries[0], entry])
+
+
+async def test_a_key_goes_on_working_and_the_receipt_says_so(world, door):
     held = await world.add_key()
     sent = len(world.sent)
     removal = await door.remove(ACME, held.id)
-    assert (removal.refresh_token, removal.access_token, removal.manual_url) == (TokenFate.SKIPPED, TokenFate.SKIPPED, None)
+    assert (removal.refresh_token, removal.access_token, removal.api_key) == (TokenFate.SKIPPED, TokenFate.SKIPPED, TokenFate.UNSUPPORTED)
+    assert removal.manual_url is None
+    assert world.last_event().details == {"earlier": "0", "api_key": "unsupported"}
     assert len(world.sent) == sent
     assert await door.list_integrations(ACME) == ()
+
+
+async def test_the_receipt_of_a_key_and_the_audit_log_say_where_to_withdraw_it(world):
+    door = keys_withdrawn_at(world, "https://simulated.example/{site}/keys")
+    held = await door.add_api_key(
+        ACME, "simulated_keys", name="Key of Acme", api_key=world.provider.valid_api_key, variables={"site": "eu"}
+    )
+    removal = await door.remove(ACME, held.id)
+    assert removal.manual_url == "https://simulated.example/eu/keys"
+    assert world.last_event().details["manual_url"] == removal.manual_url
+
+
+async def test_an_address_that_needs_what_nobody_knows_is_left_out(world):
+    door = keys_withdrawn_at(world, "https://simulated.example/{site}/keys")
+    held = await door.add_api_key(ACME, "simulated_keys", name="Key of Acme", api_key=world.provider.valid_api_key)
+    removal = await door.remove(ACME, held.id)
+    assert (removal.api_key, removal.manual_url) == (TokenFate.UNSUPPORTED, None)
+
+
+async def test_a_key_that_the_provider_had_refused_is_not_said_to_work(world):
+    door = keys_withdrawn_at(world, "https://simulated.example/keys")
+    held = await door.add_api_key(ACME, "simulated_keys", name="Key of Acme", api_key=world.provider.valid_api_key)
+    world.provider.revoke_api_key(world.provider.valid_api_key)
+    assert (await door.verify(ACME, held.id)).outcome == "dead"
+    removal = await door.remove(ACME, held.id)
+    assert (removal.api_key, removal.manual_url) == (TokenFate.SKIPPED, None)
+
+
+async def test_a_key_of_a_provider_that_is_gone_is_deleted_all_the_same(world):
+    held = await world.add_key()
+    for providers in ([world.entries[0]], [world.entries[0], changed_key_method(world)]):
+        door = world.open(providers=providers)
+        removal = await door.remove(ACME, held.id)
+        assert (removal.api_key, removal.manual_url) == (TokenFate.UNSUPPORTED, None)
+        held = await world.add_key()
+
+
+def changed_key_method(world):
+    keys = world.entries[1]
+    return keys.model_copy(update={"methods": (keys.methods[0].model_copy(update={"id": "another"}),)})
 
 
 async def test_a_token_that_was_never_held_is_skipped(world, door):

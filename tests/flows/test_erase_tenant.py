@@ -10,6 +10,7 @@ import pytest
 from cloud_integrations.backends.combined_keys import CombinedKeys
 from cloud_integrations.backends.local_keys import LocalKeyring
 from cloud_integrations.domain.envelope import KeyState
+from cloud_integrations.domain.provider import Revoke
 from cloud_integrations.domain.rekeying import RekeyFailure
 from cloud_integrations.domain.removal import TokenFate
 from cloud_integrations.errors import (
@@ -66,7 +67,8 @@ async def test_everything_of_an_erased_tenant_is_gone_and_its_access_has_ended(w
     keys = living(world)
     receipt = await door.erase_tenant(ACME, actor=ALICE, request_id="req-7")
     assert (receipt.tenant_id, receipt.erased_at) == (ACME, world.clock.now())
-    assert (receipt.integrations, receipt.revoked, receipt.not_revoked) == (2, 2, 0)
+    # The API key still works at the provider.
+    assert (receipt.integrations, receipt.revoked, receipt.not_revoked) == (2, 2, 1)
     assert receipt.key_ids == tuple(each.key_id for each in keys)
     assert len(receipt.key_ids) == 2
     assert await door.list_integrations(ACME) == ()
@@ -303,7 +305,8 @@ async def test_a_tenant_that_has_taken_our_permission_away_can_be_erased(world):
     await door.start()
     keys.trouble = KeyringError(key_id="of acme", problem="may not be used")
     receipt = await door.erase_tenant(ACME)
-    assert (receipt.integrations, receipt.revoked, receipt.not_revoked) == (2, 0, 2)
+    # Two tokens and the key.
+    assert (receipt.integrations, receipt.revoked, receipt.not_revoked) == (2, 0, 3)
     assert await door.list_integrations(ACME) == ()
     assert living(world) == ()
 
@@ -340,3 +343,12 @@ async def test_a_tenant_that_withdrew_the_key_that_seals_now_can_still_be_remove
         receipt = await process.erase_tenant(ACME)
         assert (receipt.integrations, receipt.revoked, receipt.not_revoked) == (1, 0, 2)
     assert await process.list_integrations(ACME) == ()
+
+
+async def test_the_receipt_says_where_keys_that_still_work_can_be_withdrawn(world):
+    keys = world.entries[1]
+    method = keys.methods[0].model_copy(update={"revoke": Revoke(manual_url="https://simulated.example/keys")})
+    door = world.open(providers=[world.entries[0], keys.model_copy(update={"methods": (method,)})])
+    await world.add_key()
+    receipt = await door.erase_tenant(ACME)
+    assert (receipt.not_revoked, receipt.manual_urls) == (1, ("https://simulated.example/keys",))

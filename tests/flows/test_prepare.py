@@ -11,6 +11,8 @@ from cloud_integrations.backends.aes_gcm import AesGcmCipher
 from cloud_integrations.backends.local_keys import LocalKeyring
 from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, migrate, sqlite_engine
 from cloud_integrations.domain.audit import Actor
+from cloud_integrations.domain.auth_type import AuthType
+from cloud_integrations.domain.provider import Input, Revoke
 from cloud_integrations.errors import ConfigurationError, KeyringError, SchemaError, StorageUnavailableError, TenantNotFoundError
 from cloud_integrations.flows.prepare import _CANARY
 from cloud_integrations.ports.store import AddKeyCheck
@@ -170,4 +172,19 @@ async def test_providers_are_listed_with_what_works_here(world, door):
     assert oauth.redirect_uri.startswith("https://app.example/oauth/callback/")
     assert (keys.slug, [kind.value for kind in keys.auth_types], keys.redirect_uri) == ("simulated_keys", ["apikey"], None)
     bare = (await world.open(applications=[]).list_providers())[0]
-    assert (bare.auth_types, bare.redirect_uri) == ((), None)
+    assert (bare.auth_types, bare.redirect_uri, bare.methods) == ((), None, ())
+
+
+async def test_the_list_of_providers_says_what_each_way_takes_and_where_it_is_withdrawn(world):
+    keys = world.entries[1]
+    inputs = (Input(name="user", secret=False, required=False), Input(name="key", label="Key"), Input(name="half", hint="The long one."))
+    method = keys.methods[0].model_copy(update={"inputs": inputs, "revoke": Revoke(manual_url="https://simulated.example/keys")})
+    oauth, keys = await world.open(providers=[world.entries[0], keys.model_copy(update={"methods": (method,)})]).list_providers()
+    assert [(way.id, way.auth_type, way.inputs) for way in oauth.methods] == [("code", AuthType.OAUTH2, ())]
+    (way,) = keys.methods
+    assert [(each.name, each.label, each.hint, each.required, each.secret, each.argument) for each in way.inputs] == [
+        ("user", "user", "", False, False, None),
+        ("key", "Key", "", True, True, "api_key"),
+        ("half", "half", "The long one.", True, True, "secret_key"),
+    ]
+    assert way.manual_url == "https://simulated.example/keys"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.identifiers import ProviderId
@@ -34,6 +35,31 @@ class OAuthApplication:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InputSummary:
+    """One value that a tenant enters."""
+
+    name: str
+    label: str
+    hint: str
+    required: bool
+    secret: bool
+    argument: Literal["api_key", "secret_key"] | None
+    """What takes it in `add_api_key` (`apiKey` and `secretKey` over HTTP); None: nothing does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodSummary:
+    """A way to connect a provider that works in this installation."""
+
+    id: str
+    auth_type: AuthType
+    inputs: tuple[InputSummary, ...]
+    """What a tenant enters; empty for OAuth2."""
+    manual_url: str | None
+    """Where a person withdraws the access by hand; None: nobody knows, or it depends on a variable of the tenant's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderSummary:
     """A provider as users of this installation see it."""
 
@@ -47,3 +73,5 @@ class ProviderSummary:
     documentation: str
     redirect_uri: str | None = None
     """What to register at the provider, where an application is configured and its variables are known."""
+    methods: tuple[MethodSummary, ...] = ()
+    """The ways of `auth_types`, in order of preference, with what each takes."""

@@ -413,6 +413,12 @@ class Revoke(_Facts):
     headers: dict[str, str] = {}
     """Further headers; templates."""
 
+    def find_manual_url(self, variables: Mapping[str, str], /) -> str | None:
+        """Return `manual_url` for a tenant with these *variables*; None where there is none, or a variable of it is unknown."""
+        if self.manual_url is None or not all(variables.get(name) for name in places(self.manual_url)):
+            return None
+        return fill(self.manual_url, variables)
+
     @property
     def may_end_grant(self) -> bool:
         """Whether revoking one token may end what other tokens of the same account live on."""

@@ -97,7 +97,9 @@ class Erasure:
     left_alone: int
     """Tokens that were not revoked because an integration of another tenant holds them, or lives on the same grant."""
     not_revoked: int
-    """Tokens that may still work at the provider: it has no way to revoke them, or did not answer."""
+    """Tokens and API keys that may still work at the provider: it has no way to revoke them, did not answer, or the key is its owner's."""
+    manual_urls: tuple[str, ...] = ()
+    """Where a person can withdraw them, as far as that is known."""
     key_ids: tuple[UUID, ...]
     """Of all data keys that were destroyed, now or before."""
     audit_seq: int

@@ -31,6 +31,9 @@ class Removal:
     integration_id: IntegrationId
     refresh_token: TokenFate = TokenFate.SKIPPED
     access_token: TokenFate = TokenFate.SKIPPED
+    api_key: TokenFate = TokenFate.SKIPPED
+    """`unsupported`: the key still works at the provider, because whoever pasted it may use it elsewhere too; `skipped`: there was
+    none, or the provider had refused it before."""
     refresh_reason: str | None = None
     """Why the refresh token was left alone: `ends_grant` (revoking it may end the grant of another integration of the same
     account) or `held` (the tenant has connected anew meanwhile, and this token came again); None: nothing to say."""
@@ -39,6 +42,7 @@ class Removal:
     waiting: int = 0
     """Tokens of earlier connections with this provider that are still to be revoked; the outbox has them."""
     manual_url: str | None = None
+    """Where a person withdraws what is `unsupported`; None: nothing is, or nobody knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final, Literal
 
-from cloud_integrations.domain.application import OAuthApplication, ProviderSummary
+from cloud_integrations.domain.application import InputSummary, MethodSummary, OAuthApplication, ProviderSummary
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.identifiers import ContextId
 from cloud_integrations.domain.integration import Integration
@@ -21,6 +22,8 @@ from cloud_integrations.messages.authorize import check_redirect_uri
 from cloud_integrations.messages.client import Client, resolve_client
 from cloud_integrations.ports.catalogue import Providers
 from cloud_integrations.ports.wiring import Settings, Wiring
+
+_ARGUMENTS: Final[tuple[Literal["api_key", "secret_key"], ...]] = ("api_key", "secret_key")
 
 
 def index_applications(
@@ -98,6 +101,12 @@ def operator_variables(wiring: Wiring, provider: Provider, /) -> Mapping[str, st
     return {} if application is None else application.variables
 
 
+def known_variables(wiring: Wiring, provider: Provider, stored: Mapping[str, str], /) -> dict[str, str]:
+    """Return the variables of an integration as they are stored, with the operator's and with defaults; nothing is checked."""
+    defaults = {variable.name: variable.default for variable in provider.variables if variable.default is not None}
+    return {**defaults, **stored, **operator_variables(wiring, provider)}
+
+
 def callback_uri(wiring: Wiring, context_id: ContextId, /) -> str | None:
     """Return the redirect URI of our own callback: a path that is distinct per authorization server."""
     base = wiring.settings.callback_url
@@ -131,6 +140,36 @@ def _summary(wiring: Wiring, provider: Provider) -> ProviderSummary:
         auth_types=tuple(kind for kind in provider.auth_types if _works_here(provider, kind, application)),
         documentation=provider.documentation,
         redirect_uri=redirect_uri,
+        methods=tuple(
+            _method_summary(wiring, provider, method) for method in provider.methods if _is_offered(provider, method, application)
+        ),
+    )
+
+
+def _is_offered(provider: Provider, method: Method, application: OAuthApplication | None) -> bool:
+    if method.auth_type is AuthType.API_KEY:
+        return True
+    return application is not None and method is provider.find_method(AuthType.OAUTH2, method_id=application.method_id)
+
+
+def _method_summary(wiring: Wiring, provider: Provider, method: Method) -> MethodSummary:
+    # The first two secrets are the key and its second half.
+    arguments = dict(zip((given.name for given in method.inputs if given.secret), _ARGUMENTS, strict=False))
+    return MethodSummary(
+        id=method.id,
+        auth_type=method.auth_type,
+        inputs=tuple(
+            InputSummary(
+                name=given.name,
+                label=given.label or given.name,
+                hint=given.hint,
+                required=given.required,
+                secret=given.secret,
+                argument=arguments.get(given.name),
+            )
+            for given in method.inputs
+        ),
+        manual_url=None if method.revoke is None else method.revoke.find_manual_url(known_variables(wiring, provider, {})),
     )
 
 

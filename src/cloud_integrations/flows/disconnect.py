@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.audit import Caller, Outcome
 from cloud_integrations.domain.auth_type import AuthType
-from cloud_integrations.domain.integration import StoredIntegration
+from cloud_integrations.domain.integration import State, StoredIntegration
 from cloud_integrations.domain.removal import Removal, Revocation, TokenFate
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
@@ -25,7 +25,7 @@ from cloud_integrations.ports.observer import Fact
 from cloud_integrations.ports.store import AddRevocation, ClosePending, DamagedRow, DelayRevocation, EraseIntegration
 from cloud_integrations.ports.wiring import Wiring
 
-from .applications import granting_client
+from .applications import granting_client, known_variables
 from .list_integrations import known_tenant, load
 from .recording import recorded, resource_of
 from .revoking import ENDS_GRANT, Attempt, Kind, Source, choose, new_entries, revoke_now
@@ -60,6 +60,7 @@ async def disconnect(wiring: Wiring, tenant: str, integration_id: UUID, /, *, ca
     for _ in range(_TRIES):
         held = await load(wiring, tenant_id, integration_id)
         plan = await _plan(wiring, held)
+        by_hand = _key_by_hand(wiring, held)
         earlier = await wiring.store.list_revocations(tenant_id, provider_id=held.facts.provider_id, limit=_MOST_EARLIER)
         try:
             await wiring.store.apply(
@@ -68,7 +69,16 @@ async def disconnect(wiring: Wiring, tenant: str, integration_id: UUID, /, *, ca
                 EraseIntegration(tenant_id=tenant_id, integration_id=held.facts.id, expected_generation=held.credential.generation),
                 ClosePending(tenant_id=tenant_id, provider_id=held.facts.provider_id),
                 *_released(wiring, earlier),
-                recorded(wiring, tenant_id, caller, "integration.removed", resource_of(integration_id), earlier=str(len(earlier))),
+                recorded(
+                    wiring,
+                    tenant_id,
+                    caller,
+                    "integration.removed",
+                    resource_of(integration_id),
+                    outcome=Outcome.SUCCESS,
+                    earlier=str(len(earlier)),
+                    **by_hand,
+                ),
             )
         except StaleWriteError:
             # A refresh wrote a newer credential: that one is to be revoked.
@@ -87,14 +97,16 @@ async def disconnect(wiring: Wiring, tenant: str, integration_id: UUID, /, *, ca
         plan.attempts |= {**tried, **{kind: first for kind in plan.go_along for first in along}}
     wiring.observer.tell(Fact(name="integration.removed", facts={"integration": str(integration_id)}))
     refresh, access = plan.of("refresh"), plan.of("access")
+    api_key = TokenFate(by_hand.get("api_key", TokenFate.SKIPPED))
     return Removal(
         integration_id=held.facts.id,
         refresh_token=refresh.fate,
         access_token=access.fate,
+        api_key=api_key,
         refresh_reason=refresh.reason if refresh.fate is TokenFate.SKIPPED else None,
         access_reason=access.reason if access.fate is TokenFate.SKIPPED else None,
         waiting=len(earlier),
-        manual_url=_manual_url(wiring, held, {refresh.fate, access.fate}),
+        manual_url=_manual_url(wiring, held) if TokenFate.UNSUPPORTED in {refresh.fate, access.fate, api_key} else None,
     )
 
 
@@ -156,11 +168,20 @@ async def _open_tokens(wiring: Wiring, held: StoredIntegration, plan: _Plan) -> 
     return tokens
 
 
-def _manual_url(wiring: Wiring, held: StoredIntegration, fates: set[TokenFate]) -> str | None:
-    if TokenFate.UNSUPPORTED not in fates and held.facts.auth_type is AuthType.OAUTH2:
-        return None
+def _key_by_hand(wiring: Wiring, held: StoredIntegration) -> dict[str, str]:
+    """Say, for the audit log and the receipt, that an API key goes on working at the provider, and where it can be withdrawn."""
+    if held.facts.auth_type is not AuthType.API_KEY or held.facts.state is State.NEEDS_REAUTH:
+        return {}
+    url = _manual_url(wiring, held)
+    return {"api_key": TokenFate.UNSUPPORTED.value, **({} if url is None else {"manual_url": url})}
+
+
+def _manual_url(wiring: Wiring, held: StoredIntegration) -> str | None:
     try:
-        method = wiring.providers.require(held.facts.provider_id).method_named(held.facts.method_id)
+        provider = wiring.providers.require(held.facts.provider_id)
     except ProviderNotFoundError:
         return None
-    return method.revoke.manual_url if method is not None and method.revoke is not None else None
+    method = provider.method_named(held.facts.method_id)
+    if method is None or method.revoke is None:
+        return None
+    return method.revoke.find_manual_url(known_variables(wiring, provider, held.facts.variables))

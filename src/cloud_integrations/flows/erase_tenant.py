@@ -61,7 +61,7 @@ async def erase_tenant(wiring: Wiring, tenant: str, /, *, caller: Caller) -> Era
     wiring.observer.tell(Fact(name="tenant.erased", facts={"tenant": tenant_id}))
     head = await wiring.store.find_audit_head(tenant_id)
     assert head is not None  # noqa: S101  # the erasure itself stands there
-    fates = Counter(fate for removal in removed for fate in (removal.refresh_token, removal.access_token))
+    fates = Counter(fate for removal in removed for fate in (removal.refresh_token, removal.access_token, removal.api_key))
     reasons = [reason for removal in removed for reason in (removal.refresh_reason, removal.access_reason) if reason is not None]
     memory = max(wiring.settings.token_cache, fresh_time(wiring) + wiring.settings.data_key_grace)
     return Erasure(
@@ -72,6 +72,7 @@ async def erase_tenant(wiring: Wiring, tenant: str, /, *, caller: Caller) -> Era
         revoked=fates[TokenFate.REVOKED] + outbox["revoked"],
         left_alone=fates[TokenFate.SHARED] + len(reasons) + outbox["kept"],
         not_revoked=outbox["delayed"] + outbox["abandoned"] + fates[TokenFate.FAILED] + fates[TokenFate.UNSUPPORTED],
+        manual_urls=tuple(dict.fromkeys(removal.manual_url for removal in removed if removal.manual_url is not None)),
         key_ids=await wiring.store.list_destroyed_keys(tenant_id),
         audit_seq=head.seq,
         audit_hash=head.hash,

@@ -29,7 +29,7 @@ from cloud_integrations.errors import (
 from cloud_integrations.messages.api_key import name_values, present
 from cloud_integrations.ports.wiring import Wiring
 
-from .applications import operator_variables
+from .applications import known_variables
 from .recording import recorded, resource_of
 from .renew import renew
 from .sealing import open_credential
@@ -193,7 +193,5 @@ def _presented(wiring: Wiring, held: HeldCredential, method: Method | None, valu
         by_key = held.auth_type is AuthType.API_KEY
         names = ("api_key", "secret_key") if by_key else ("access_token",)
         return Presented(parts=dict(zip(names, values, strict=False)), placement=() if by_key else (Placement(),))
-    provider = wiring.providers.require(held.provider_id)
-    defaults = {variable.name: variable.default for variable in provider.variables if variable.default is not None}
-    variables = {**defaults, **held.variables, **operator_variables(wiring, provider)}
+    variables = known_variables(wiring, wiring.providers.require(held.provider_id), held.variables)
     return present(method, name_values(method, values), variables=variables)

@@ -179,17 +179,21 @@ def delete(screen: Screen, configuration: Configuration, tenant: str, which: str
     """Delete an integration, and say what became of each token."""
     with wiring.open_manager(configuration) as manager:
         integration = manager.get_integration(tenant, wiring.find_integration_id(manager, tenant, which))
-        ask(f"Delete {integration.name} ({integration.id}) of {tenant} and revoke its tokens?", yes=yes)
+        what = "? Its key goes on working at the provider" if integration.auth_type is AuthType.API_KEY else " and revoke its tokens?"
+        ask(f"Delete {integration.name} ({integration.id}) of {tenant}{what}", yes=yes)
         removal = manager.remove(tenant, integration.id, actor=wiring.cli_actor())
     if screen.as_json:
         screen.json(removal_out(removal))
         return
     screen.note("deleted; the local credential is gone")
-    fates = {
-        "Refresh token": _fate(removal.refresh_token, removal.refresh_reason),
-        "Access token": _fate(removal.access_token, removal.access_reason),
-    }
-    screen.facts(fates | ({"Remove by hand": removal.manual_url} if removal.manual_url else {}))
+    if integration.auth_type is AuthType.API_KEY:
+        fates = {"API key": "still works at the provider" if removal.api_key is TokenFate.UNSUPPORTED else "refused by the provider before"}
+    else:
+        fates = {
+            "Refresh token": _fate(removal.refresh_token, removal.refresh_reason),
+            "Access token": _fate(removal.access_token, removal.access_reason),
+        }
+    screen.facts(fates | ({"Withdraw it at": removal.manual_url} if removal.manual_url else {}))
     if TokenFate.SHARED in {removal.refresh_token, removal.access_token}:
         screen.note("shared: another tenant's integration holds the same token; the one that is deleted last revokes it")
     if "ends_grant" in {removal.refresh_reason, removal.access_reason}:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from urllib.parse import quote
 
@@ -160,10 +160,9 @@ def _row(integration: Integration, provider: str, *, api: str, back: str) -> str
     again = ""
     if integration.auth_type is AuthType.OAUTH2:
         again = f'<form data-call="reconnect" action="{where}/reconnect" data-back="{escape(back)}"><button>Reconnect</button></form>'
-    delete = (
-        f'<form data-call="DELETE" action="{where}" data-ask="Delete {escape(integration.name)} and revoke its access?">'
-        "<button>Delete</button></form>"
-    )
+    by_key = integration.auth_type is AuthType.API_KEY
+    then = "? Its key goes on working until it is withdrawn at the provider." if by_key else " and revoke its access?"
+    delete = f'<form data-call="DELETE" action="{where}" data-ask="Delete {escape(integration.name)}{then}"><button>Delete</button></form>'
     account = integration.account.label or integration.account.account_id or "–"
     return (
         f"<tr><td>{escape(provider)}</td><td>{escape(integration.name)}</td><td>{escape(account)}</td>"
@@ -181,10 +180,20 @@ def _offer(provider: ProviderSummary, *, api: str, back: str) -> str:
         begin = '<button class="main">Connect by sign-in</button>'
         forms.append(f'<form data-call="authorize" action="{api}/authorizations" {which}>{name}{begin}</form>')
     if AuthType.API_KEY in provider.auth_types:
-        key = '<label>API key<input name="key" type="password" autocomplete="off" required></label>'
-        second = '<label>Secret, if any<input name="secret" type="password" autocomplete="off"></label>'
-        forms.append(f'<form data-call="key" action="{api}/integrations" {which}>{name}{key}{second}<button>Connect by key</button></form>')
+        inputs = "".join(_secret_fields(provider))
+        forms.append(f'<form data-call="key" action="{api}/integrations" {which}>{name}{inputs}<button>Connect by key</button></form>')
     return "".join(f'<div class="offer">{form}</div>' for form in forms)
+
+
+def _secret_fields(provider: ProviderSummary) -> Iterator[str]:
+    """Make a field for the key, and one for a second half where the provider's first way by key takes one."""
+    fields = {"api_key": "key", "secret_key": "secret"}
+    method = next(method for method in provider.methods if method.auth_type is AuthType.API_KEY)
+    for given in method.inputs:
+        if given.argument is not None:
+            needed = " required" if given.required else ""
+            named = f'name="{fields[given.argument]}" type="password" autocomplete="off"{needed}'
+            yield f"<label>{escape(given.label)}<input {named}></label>"
 
 
 def _tenant_link(tenant: str) -> str:

@@ -204,6 +204,7 @@ def removal_out(removal: Removal, /) -> dict[str, Any]:
         "integrationId": str(removal.integration_id),
         "refreshToken": removal.refresh_token.value,
         "accessToken": removal.access_token.value,
+        "apiKey": removal.api_key.value,
         "refreshReason": removal.refresh_reason,
         "accessReason": removal.access_reason,
         "waiting": removal.waiting,
@@ -239,6 +240,18 @@ def provider_out(summary: ProviderSummary, /) -> dict[str, Any]:
         "authTypes": [kind.value for kind in summary.auth_types],
         "documentation": summary.documentation,
         "redirectUri": summary.redirect_uri,
+        "methods": [
+            {
+                "id": method.id,
+                "authType": method.auth_type.value,
+                "inputs": [
+                    {"name": given.name, "label": given.label, "hint": given.hint, "required": given.required, "secret": given.secret}
+                    for given in method.inputs
+                ],
+                "manualUrl": method.manual_url,
+            }
+            for method in summary.methods
+        ],
     }
 
 

@@ -48,7 +48,8 @@ def erase(screen: Screen, configuration: Configuration, tenant: str, /, *, yes: 
             "Integrations removed": str(erasure.integrations),
             "Tokens revoked": str(erasure.revoked),
             "Tokens left alone": str(erasure.left_alone),
-            "Tokens not revoked": str(erasure.not_revoked),
+            "Tokens and keys not revoked": str(erasure.not_revoked),
+            **({"Withdraw them at": ", ".join(erasure.manual_urls)} if erasure.manual_urls else {}),
             "Data keys destroyed": str(len(erasure.key_ids)),
             "Holds everywhere from": moment(erasure.effective_at),
             "Audit checkpoint": f"{erasure.audit_seq}:{erasure.audit_hash.hex()}",
@@ -94,6 +95,7 @@ def _erasure_out(erasure: Erasure) -> dict[str, Any]:
         "revoked": erasure.revoked,
         "leftAlone": erasure.left_alone,
         "notRevoked": erasure.not_revoked,
+        "manualUrls": list(erasure.manual_urls),
         "keyIds": [str(key_id) for key_id in erasure.key_ids],
         "auditHead": {"seq": erasure.audit_seq, "hash": erasure.audit_hash.hex()},
     }

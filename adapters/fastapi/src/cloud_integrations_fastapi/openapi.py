@@ -101,12 +101,32 @@ _OFFERED = {
     "authTypes": ["oauth2", "apikey"],
     "documentation": "https://docs.github.com",
     "redirectUri": "https://app.example.com/api/v1/oauth/callback/5d9bd5a6-5c1e-5a06-8a4f-0d3a9a0f6b1e",
+    "methods": [
+        {"id": "oauth_app", "authType": "oauth2", "inputs": [], "manualUrl": "https://github.com/settings/applications"},
+        {
+            "id": "pat",
+            "authType": "apikey",
+            "inputs": [
+                {
+                    "name": "token",
+                    "label": "Personal access token",
+                    "hint": "Fine-grained tokens end at a date and may wait for the organisation's approval.",
+                    "required": True,
+                    "secret": True,
+                    "field": "apiKey",
+                }
+            ],
+            "manualUrl": "https://github.com/settings/tokens",
+        },
+    ],
 }
 _TOKEN = {
     "integrationId": _INTEGRATION,
     "providerId": _PROVIDER,
     "authType": "oauth2",
     "value": "…",
+    "headers": {"Authorization": "Bearer …"},
+    "params": {},
     "secret": None,
     "expiresAt": _LATER,
     "scopes": ["read"],

@@ -19,6 +19,7 @@ from cloud_integrations import (
     Credential,
     Health,
     Integration,
+    MethodSummary,
     Outcome,
     ProviderSummary,
     Secret,
@@ -312,6 +313,43 @@ class CheckOut(_Answer):
         )
 
 
+class InputOut(_Answer):
+    """One value that a tenant enters; `field` is what takes it in `credentials`."""
+
+    name: str
+    label: str
+    hint: str
+    required: bool
+    secret: bool
+    field: Literal["apiKey", "secretKey"] | None
+
+
+class MethodOut(_Answer):
+    """A way to connect, what it takes, and where a person withdraws the access by hand."""
+
+    id: str
+    auth_type: AuthType
+    inputs: tuple[InputOut, ...]
+    manual_url: str | None
+
+    @classmethod
+    def of(cls, method: MethodSummary, /) -> Self:
+        """Show the way."""
+        fields: dict[str | None, Literal["apiKey", "secretKey"]] = {"api_key": "apiKey", "secret_key": "secretKey"}
+        inputs = tuple(
+            InputOut(
+                name=given.name,
+                label=given.label,
+                hint=given.hint,
+                required=given.required,
+                secret=given.secret,
+                field=fields.get(given.argument),
+            )
+            for given in method.inputs
+        )
+        return cls(id=method.id, auth_type=method.auth_type, inputs=inputs, manual_url=method.manual_url)
+
+
 class ProviderOut(_Answer):
     """A provider, and what works with it here."""
 
@@ -323,6 +361,7 @@ class ProviderOut(_Answer):
     auth_types: tuple[AuthType, ...]
     documentation: str
     redirect_uri: str | None
+    methods: tuple[MethodOut, ...]
 
     @classmethod
     def of(cls, provider: ProviderSummary, /) -> Self:
@@ -336,6 +375,7 @@ class ProviderOut(_Answer):
             auth_types=provider.auth_types,
             documentation=provider.documentation,
             redirect_uri=provider.redirect_uri,
+            methods=tuple(map(MethodOut.of, provider.methods)),
         )
 
 
