@@ -273,7 +273,10 @@ def test_a_database_without_tables_says_what_to_run(run, folder, monkeypatch):
 def test_providers_are_listed_without_a_database(run, folder):
     listed = {each["slug"]: each for each in run("providers", "list", *JSON).data()}
     assert listed["github"]["authTypes"] == ["apikey"]
-    assert set(listed["github"]) == {"id", "slug", "name", "category", "active", "authTypes", "documentation", "redirectUri"}
+    assert set(listed["github"]) == {"id", "slug", "name", "category", "active", "authTypes", "documentation", "redirectUri", "methods"}
+    (way,) = listed["github"]["methods"]
+    assert [given["label"] for given in way["inputs"]] == ["Personal access token"]
+    assert way["manualUrl"] == "https://github.com/settings/tokens"
     assert "github" in run("providers", "list").out
     assert "[[applications]]" in run("providers", "show", "github").out
     assert run("providers", "show", "github", *JSON).data() == listed["github"]
