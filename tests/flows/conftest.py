@@ -10,6 +10,8 @@ import base64
 import dataclasses
 import inspect
 import json
+import signal
+import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -43,6 +45,47 @@ ALICE = Actor(id="alice")
 MALLORY = Actor(id="mallory")
 CALLBACK_URL = "https://app.example/oauth/callback"
 OWN_REDIRECT_URI = "https://app.example/connected"
+
+
+class Interruption:
+    """Raises *error* in the main thread, as a signal handler does, wherever that thread stands; once, and for certain."""
+
+    def __init__(self, error):
+        self._error = error
+        self._raised, self._sent, self._left = threading.Event(), threading.Event(), threading.Event()
+
+    def __enter__(self):
+        self._before = signal.signal(signal.SIGINT, self._handle)
+        return self
+
+    def __exit__(self, *_):
+        if self._raised.is_set():
+            self._sent.wait(300)
+        signal.signal(signal.SIGINT, self._before)
+
+    def _handle(self, _number, _frame):
+        if not self._raised.is_set():
+            self._raised.set()
+            raise self._error("in a signal handler")
+
+    def strike(self):
+        """Interrupt; another thread than the main one stands still until that one has left."""
+        try:
+            self._send()
+        finally:
+            self._sent.set()
+        if threading.current_thread() is not threading.main_thread():
+            self._left.wait(300)
+
+    def _send(self):
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        # A signal that comes just before a thread begins to wait is only noticed with the next one.
+        while not self._raised.wait(0.02):
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    def leave(self):
+        """Say that the main thread has left what was interrupted."""
+        self._left.set()
 
 
 class Watched:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import signal
 import subprocess
 import sys
-import threading
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -21,7 +19,7 @@ from cloud_integrations.flows.sealing import open_field
 from cloud_integrations.runtime.inline import run_inline
 from cloud_integrations.testing import Misbehaviour, token_id
 
-from .conftest import World
+from .conftest import Interruption, World
 
 ACME = "acme"
 ALICE = Actor(id="alice")
@@ -117,37 +115,15 @@ def failures(world):
 # A caller is interrupted: the work goes on
 
 
-@pytest.fixture
-def alarm():
-    """Let SIGALRM raise what a test says; the handler runs in the main thread, wherever that stands."""
-    raised = {}
-
-    def handler(_number, _frame):
-        raise raised["what"]("in a signal handler")
-
-    before = signal.signal(signal.SIGALRM, handler)
-    yield raised
-    signal.signal(signal.SIGALRM, before)
-
-
-def interrupt_at(world, number, alarm, error, call):
+def interrupt_at(world, number, error, call):
     """Interrupt the caller, who is the main thread, at a step; return whether it was, and the steps."""
-    main, left = threading.main_thread().ident, threading.Event()
-    alarm["what"] = error
-
-    def happen():
-        signal.pthread_kill(main, signal.SIGALRM)
-        if threading.get_ident() != main:
-            # The work stands still until its caller has left.
-            assert left.wait(300)
-
-    with at_step(world, number, happen) as steps:
+    with Interruption(error) as interruption, at_step(world, number, interruption.strike) as steps:
         try:
             run_inline(call())
         except error:
             return True, steps
         finally:
-            left.set()
+            interruption.leave()
             run_inline(world.flights.drain())
     return False, steps
 
@@ -155,7 +131,7 @@ def interrupt_at(world, number, alarm, error, call):
 @pytest.mark.requirement("REF-10")
 @pytest.mark.parametrize("error", [SoftTimeLimitError, KeyboardInterrupt])
 @everyway
-def test_a_signal_at_any_step_loses_no_grant(alarm, way, error):
+def test_a_signal_at_any_step_loses_no_grant(way, error):
     number, spent = 0, 0
     while True:
         world = World("blocking")
@@ -163,7 +139,7 @@ def test_a_signal_at_any_step_loses_no_grant(alarm, way, error):
         world.flights = door.manager._wiring.flights
         call = run_inline(way(world))
         exchanges = world.provider.count("exchange")
-        interrupted, steps = interrupt_at(world, number, alarm, error, lambda call=call, door=door: call(door))
+        interrupted, steps = interrupt_at(world, number, error, lambda call=call, door=door: call(door))
         if not interrupted:
             break
         if world.provider.count("exchange") == exchanges:
@@ -183,14 +159,14 @@ def test_a_signal_at_any_step_loses_no_grant(alarm, way, error):
 
 @pytest.mark.requirement("REF-10")
 @everyway
-def test_a_failure_that_its_caller_did_not_wait_for_is_recorded(alarm, way):
+def test_a_failure_that_its_caller_did_not_wait_for_is_recorded(way):
     world = World("blocking")
     door = open_door(world)
     world.flights = door.manager._wiring.flights
     call = run_inline(way(world))
     world.provider.misbehave(Misbehaviour.INVALID_GRANT, endpoint="exchange")
     steps = list_steps(way)
-    interrupted, _ = interrupt_at(world, steps.index("before /token"), alarm, SoftTimeLimitError, lambda: call(door))
+    interrupted, _ = interrupt_at(world, steps.index("before /token"), SoftTimeLimitError, lambda: call(door))
     assert interrupted
     assert [event.reason for event in failures(world)] == ["invalid_grant"]
 
@@ -376,20 +352,19 @@ async def test_what_spends_nothing_is_interrupted_at_any_step_and_can_be_done_ag
 # The interpreter's end, and a fork
 
 SCRIPT = """
-import os, signal, sys, threading
+import os, signal, sys
 sys.path.insert(0, {root!r})
-from tests.flows.conftest import World, ACME
+from tests.flows.conftest import ACME, Interruption, World
 from cloud_integrations.runtime.inline import run_inline
 
 world = World("blocking")
 begun = run_inline(world.begin())
 params = world.approve(begun)
-left = threading.Event()
+interruption = Interruption(KeyboardInterrupt)
 
 def interrupt(_request, _response):
     world.on_answer = None
-    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-    left.wait(300)
+    interruption.strike()
 
 world.on_answer = interrupt
 
@@ -399,11 +374,12 @@ def stored(name, _):
 
 world.store.after = stored
 try:
-    run_inline(world.come_back(begun, params))
+    with interruption:
+        run_inline(world.come_back(begun, params))
 except KeyboardInterrupt:
     pass
 {then}
-left.set()
+interruption.leave()
 """
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -23,6 +22,8 @@ from cloud_integrations.manager import AsyncIntegrationManager, IntegrationManag
 from cloud_integrations.ports.wiring import Settings
 from cloud_integrations.providers.catalogue import Catalogue
 from cloud_integrations.testing import AsyncSimulatedTransport, SimulatedProvider, SimulatedTransport
+
+from .conftest import Interruption
 
 ACME = "acme"
 ALICE = Actor(id="alice")
@@ -252,22 +253,16 @@ def test_ctrl_c_in_the_first_thread_loses_nothing(tmp_path, request):
     assert threading.current_thread() is threading.main_thread()
     in_memory = Installation(tmp_path, request, "memory")
     in_memory.connect_and_expire()
-    with in_memory.blocking() as manager:
-        left = threading.Event()
-
-        def interrupt(_request, _response):
-            # The provider has rotated the token; the answer is on its way.
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-            left.wait(300)
-
-        manager._wiring.transport._port.after_send = interrupt
+    with in_memory.blocking() as manager, Interruption(KeyboardInterrupt) as interruption:
+        # The provider has rotated the token; the answer is on its way.
+        manager._wiring.transport._port.after_send = lambda _request, _response: interruption.strike()
         others = ThreadPoolExecutor(10)
         try:
             with pytest.raises(KeyboardInterrupt):
                 manager.token(ACME, "simulated")
             waiting = [others.submit(manager.token, ACME, "simulated") for _ in range(10)]
         finally:
-            left.set()
+            interruption.leave()
         tokens = [future.result() for future in waiting]
         others.shutdown()
     assert_one_refresh(in_memory, tokens)
