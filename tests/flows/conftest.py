@@ -27,6 +27,7 @@ from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import StorageUnavailableError
 from cloud_integrations.manager import AsyncIntegrationManager, IntegrationManager
+from cloud_integrations.ports.observer import FACT_KEYS
 from cloud_integrations.ports.wiring import Settings
 from cloud_integrations.providers.catalogue import Catalogue
 from cloud_integrations.testing import (
@@ -165,6 +166,14 @@ class Observed:
     @property
     def names(self):
         return [fact.name for fact in self.told]
+
+    def check(self, secrets, /):
+        """Every fact has the keys that are documented, as text, and none repeats a secret."""
+        for fact in self.told:
+            keys = FACT_KEYS[fact.name]
+            assert keys.always <= fact.facts.keys() <= keys.always | keys.sometimes, fact
+            assert all(isinstance(value, str) and value for value in fact.facts.values()), fact
+            assert not [secret for secret in secrets if secret and secret in "\n".join(fact.facts.values())], fact.name
 
 
 class Door:
@@ -354,7 +363,9 @@ def _forms_of(secret, /):
 
 @pytest.fixture(params=["blocking", "awaiting"])
 def world(request):
-    return World(request.param)
+    world = World(request.param)
+    yield world
+    world.facts.check(world.secrets)
 
 
 @pytest.fixture
@@ -365,4 +376,6 @@ def door(world):
 @pytest.fixture
 def awaiting_world():
     """The world of the awaiting door alone, for what only tasks can do to it."""
-    return World("awaiting")
+    world = World("awaiting")
+    yield world
+    world.facts.check(world.secrets)

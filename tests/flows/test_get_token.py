@@ -115,6 +115,17 @@ async def test_a_token_without_refresh_token_ends_with_a_reconnect(world, door):
     assert caught.value.reason == "expired"
 
 
+async def test_the_observer_is_told_once_a_day_of_what_has_ended_and_cannot_be_renewed(world, door):
+    world.provider.misbehave(Misbehaviour.REFRESH_TOKEN_MISSING, endpoint="exchange")
+    held = await world.connect()
+    for days in (1, 0, 2):
+        world.pass_(days=days)
+        with pytest.raises(ReconnectRequiredError):
+            await door.token(ACME, "simulated")
+    told = [fact.facts for fact in world.facts.told if fact.name == "credential.reconnect_required"]
+    assert [(facts["tenant"], facts["integration"], facts["reason"]) for facts in told] == [(ACME, str(held.id), "expired")] * 2
+
+
 async def test_what_has_ended_and_cannot_be_renewed_asks_for_a_reconnect_before_anybody_calls(world, door):
     world.provider.misbehave(Misbehaviour.REFRESH_TOKEN_MISSING, endpoint="exchange")
     held = await world.connect()

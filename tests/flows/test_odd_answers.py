@@ -77,7 +77,7 @@ async def test_an_odd_answer_to_a_refresh_loses_no_token(world, what):
     renewed = await token(world)
     assert (renewed.generation, renewed.warning, renewed.scopes) == (2, None, ("read", "write"))
     assert world.provider.is_alive(renewed.value)
-    about = {"tenant": ACME, "integration": str(held.id), "provider": "simulated"}
+    about = {"tenant": ACME, "integration": str(held.id), "provider": "simulated", "provider_id": str(held.provider_id)}
     assert unread(world) == ([{**about, "members": UNREAD[what]}] if what in UNREAD else [])
     world.clock.advance(world.provider.access_lifetime)
     assert (await token(world)).generation == 3

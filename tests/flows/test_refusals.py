@@ -593,7 +593,8 @@ async def test_what_was_said_about_a_code_is_told_as_well(world, answers, word, 
         await world.connect()
     assert caught.value.error_description == "no: [removed]"
     [fact] = [fact for fact in world.facts.told if fact.name == "authorization.failed"]
-    assert fact.facts == {"provider": "simulated", "reason": caught.value.reason, "error_description": "no: [removed]"}
+    about = {"tenant": ACME, "provider": "simulated", "provider_id": str(world.entries[0].provider_id)}
+    assert fact.facts == {**about, "reason": caught.value.reason, "error_description": "no: [removed]"}
 
 
 # A renewal that ends the old access token

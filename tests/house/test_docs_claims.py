@@ -17,6 +17,7 @@ from cloud_integrations.domain import check, envelope
 from cloud_integrations.domain.integration import HEALTH, Health, Integration, State, Status
 from cloud_integrations.domain.removal import TokenFate
 from cloud_integrations.errors import http_status
+from cloud_integrations.ports.observer import FACT_KEYS, FactName
 from cloud_integrations_fastapi.errors import problem_of
 
 FLOWS = Path(inspect.getfile(cloud_integrations)).parent / "flows"
@@ -81,7 +82,28 @@ def test_every_audit_action_and_fact_is_listed(api: str) -> None:
     rooms = "integration|authorization|credential|token|audit|revocation|key_format|key|storage|tenant"
     used = set(re.findall(rf'"((?:{rooms})\.[a-z_]+)"', flows))
     listed = api.partition("## Audit actions")[2].partition("## Errors")[0]
-    assert used == set(re.findall(r"`([a-z_]+\.[a-z_]+)`", listed))
+    assert used == set(re.findall(r"`([a-z_]+\.[a-z_]+)`", listed)) | FACT_KEYS.keys()
+
+
+def test_the_table_of_facts_is_the_one_in_code(docs: Path) -> None:
+    page = (docs / "reference/facts.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if re.match(r"\| `[a-z_]+\.", line)]
+    words = re.compile(r"`([a-z_]+)`")
+    written = {name.strip("`"): (set(words.findall(keys)), set(words.findall(more))) for name, _, keys, more in rows}
+    assert written == {name: (set(keys.always), set(keys.sometimes)) for name, keys in FACT_KEYS.items()}
+    explained = set(words.findall("".join(line.split("|")[1] for line in page.splitlines() if re.match(r"\| `[a-z_]+`", line))))
+    assert explained == {key for keys in FACT_KEYS.values() for key in keys.always | keys.sometimes}
+
+
+def test_the_names_of_facts_are_a_closed_list() -> None:
+    assert list(FACT_KEYS) == list(get_args(FactName)) == sorted(FACT_KEYS)
+
+
+def test_each_fact_is_told_by_a_flow() -> None:
+    flows = "\n".join(path.read_text(encoding="utf-8") for path in FLOWS.glob("*.py"))
+    told = re.findall(r'\b(?:tell|tell_of)\(\s*wiring, "([a-z_.]+)"|Fact\(name="([a-z_.]+)"', flows)
+    either = re.findall(r'tell_of\(wiring, "([a-z_.]+)" if [^,]* else "([a-z_.]+)"', flows)
+    assert {name for pair in (*told, *either) for name in pair if name} == set(FACT_KEYS)
 
 
 def _example(kind: type[CloudIntegrationsError]) -> CloudIntegrationsError:

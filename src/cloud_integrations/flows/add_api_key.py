@@ -27,14 +27,13 @@ from cloud_integrations.errors import (
     ValidationFailedError,
 )
 from cloud_integrations.messages.api_key import find_key_method, hints, name_inputs, normalise, present
-from cloud_integrations.ports.observer import Fact
 from cloud_integrations.ports.store import AddIntegration, Record, ReplaceCredential
 from cloud_integrations.ports.wiring import Wiring
 
 from .applications import operator_variables, require_usable
 from .checking import check_credential, identify, is_other_account
 from .list_integrations import known_tenant, load
-from .recording import record_failure, recorded, resource_of
+from .recording import record_failure, recorded, resource_of, tell, tell_of
 from .sealing import apply_sealed, seal_api_key
 
 _TRIES = 5
@@ -60,7 +59,7 @@ async def add_api_key(
     filled = entry.fill_variables(variables, operator=operator_variables(wiring, entry))
     method = find_key_method(entry, api_key, variables=filled) or usual
     key = read_key(method, api_key, secret_key)
-    _hint(wiring, entry, method, key)
+    _hint(wiring, tenant_id, entry, method, key)
     # Asked before the provider is, so that a second attempt sends no key anywhere; the store decides.
     if await wiring.store.find_credential(tenant_id, entry.provider_id) is not None:
         raise IntegrationExistsError(tenant_id=tenant_id, provider_id=str(entry.provider_id))
@@ -101,7 +100,7 @@ async def add_api_key(
             record,
         ),
     )
-    wiring.observer.tell(Fact(name="integration.connected", facts={"integration": str(integration_id), "provider": entry.id}))
+    tell_of(wiring, "integration.connected", facts)
     return facts
 
 
@@ -120,7 +119,7 @@ async def replace_api_key(
     filled = entry.fill_variables(held.facts.variables, operator=operator_variables(wiring, entry))
     method = find_key_method(entry, api_key, variables=filled) or usual
     key = read_key(method, api_key, secret_key)
-    _hint(wiring, entry, method, key)
+    _hint(wiring, tenant_id, entry, method, key, integration_id=integration_id)
     account, verified = await _accepted(
         wiring,
         tenant_id,
@@ -166,7 +165,9 @@ async def replace_api_key(
     else:
         raise StorageUnavailableError("the integration kept changing")
     wiring.tokens.drop(tenant_id)
-    wiring.observer.tell(Fact(name="integration.reconnected", facts={"integration": str(integration_id), "provider": entry.id}))
+    tell_of(wiring, "integration.reconnected", facts)
+    if changed:
+        tell_of(wiring, "integration.account_changed", facts)
     return facts
 
 
@@ -218,6 +219,8 @@ def read_key(method: Method, api_key: Secret, secret_key: Secret | None) -> ApiK
     return ApiKey(key=values[0], secret=values[1] if len(values) > 1 else None)
 
 
-def _hint(wiring: Wiring, provider: Provider, method: Method, key: ApiKey) -> None:
+def _hint(
+    wiring: Wiring, tenant_id: TenantId, provider: Provider, method: Method, key: ApiKey, *, integration_id: UUID | None = None
+) -> None:
     for hint in hints(method, _inputs(method, key)):
-        wiring.observer.tell(Fact(name="key_format.unusual", facts={"provider": provider.id, "hint": hint}))
+        tell(wiring, "key_format.unusual", tenant_id, provider.provider_id, integration_id, hint=hint)

@@ -21,13 +21,12 @@ from cloud_integrations.errors import (
     StorageUnavailableError,
 )
 from cloud_integrations.messages.client import Client
-from cloud_integrations.ports.observer import Fact
 from cloud_integrations.ports.store import AddRevocation, ClosePending, DamagedRow, DelayRevocation, EraseIntegration
 from cloud_integrations.ports.wiring import Wiring
 
 from .applications import granting_client, known_variables
 from .list_integrations import known_tenant, load
-from .recording import recorded, resource_of
+from .recording import recorded, resource_of, tell_of
 from .revoking import ENDS_GRANT, Attempt, Kind, Source, choose, new_entries, revoke_now
 from .sealing import active_key, forget_key, open_field
 
@@ -95,7 +94,7 @@ async def disconnect(wiring: Wiring, tenant: str, integration_id: UUID, /, *, ca
         # What goes along has ended with the first, or lives on with it.
         along = [Attempt(fate=TokenFate.SKIPPED) if first.fate is TokenFate.REVOKED else first for first in tried.values()][:1]
         plan.attempts |= {**tried, **{kind: first for kind in plan.go_along for first in along}}
-    wiring.observer.tell(Fact(name="integration.removed", facts={"integration": str(integration_id)}))
+    tell_of(wiring, "integration.removed", held.facts)
     refresh, access = plan.of("refresh"), plan.of("access")
     api_key = TokenFate(by_hand.get("api_key", TokenFate.SKIPPED))
     return Removal(

@@ -30,11 +30,12 @@ from cloud_integrations.messages.api_key import name_values, present
 from cloud_integrations.ports.wiring import Wiring
 
 from .applications import known_variables
-from .recording import recorded, resource_of
+from .recording import recorded, resource_of, tell
 from .renew import renew
 from .sealing import open_credential
 
 _PATIENCE_WITH_FALLBACK = timedelta(seconds=2)
+_TELL_AGAIN = timedelta(days=1)
 
 
 async def get_token(
@@ -110,6 +111,7 @@ async def fresh(wiring: Wiring, held: HeldCredential, *, min_ttl: timedelta, cal
         case Inactive():
             raise IntegrationInactiveError(integration_id=str(held.integration_id))
         case Reconnect(reason):
+            _tell_ended(wiring, held, reason)
             raise ReconnectRequiredError(integration_id=str(held.integration_id), reason=reason)
         case refresh:
             patience = min(_PATIENCE_WITH_FALLBACK, wiring.settings.wait_limit) if refresh.fallback else wiring.settings.wait_limit
@@ -123,6 +125,14 @@ async def fresh(wiring: Wiring, held: HeldCredential, *, min_ttl: timedelta, cal
                     return held, "refresh_failed"
                 raise
             return renewed.to_use, None
+
+
+def _tell_ended(wiring: Wiring, held: HeldCredential, reason: str) -> None:
+    """Tell, once a day, of an access token that ended without a renewal: no row says so, thus nothing else has told it."""
+    key = ("ended", held.integration_id)
+    if held.state.is_refreshed and wiring.uses.find(key) is None:
+        wiring.uses.put(key, "told", seconds=_TELL_AGAIN.total_seconds())
+        tell(wiring, "credential.reconnect_required", held.tenant_id, held.provider_id, held.integration_id, reason=reason)
 
 
 def _ends_old_access(wiring: Wiring, held: HeldCredential) -> bool:

@@ -18,7 +18,6 @@ from cloud_integrations.domain.provider import Method, Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import IntegrationExistsError, InvalidCredentialsError, ProviderUnavailableError, ValidationFailedError
 from cloud_integrations.messages.api_key import find_key_method, name_inputs, present
-from cloud_integrations.ports.observer import Fact
 from cloud_integrations.ports.store import AddIntegration
 from cloud_integrations.ports.wiring import Wiring
 
@@ -26,7 +25,7 @@ from .add_api_key import read_key
 from .applications import client_of, operator_variables, require_usable
 from .checking import check_credential, identify
 from .list_integrations import known_tenant
-from .recording import recorded, resource_of
+from .recording import recorded, resource_of, tell_of
 from .sealing import apply_sealed, index_key, is_shared, seal_api_key, seal_grant
 
 _LONGEST_TOKEN = 16_384
@@ -105,10 +104,9 @@ async def import_credential(
         tenant_id,
         lambda key: (AddIntegration(facts=facts, credential=taken.sealed(wiring, key, index, facts), due_at=taken.due), record),
     )
-    about = {"integration": str(facts.id), "provider": provider.id}
-    wiring.observer.tell(Fact(name="integration.connected", facts=about))
+    tell_of(wiring, "integration.connected", facts)
     if shared:
-        wiring.observer.tell(Fact(name="credential.shared", facts=about))
+        tell_of(wiring, "credential.shared", facts)
     return facts
 
 

@@ -24,7 +24,8 @@ async def list_integrations(wiring: Wiring, tenant: str, /) -> tuple[Integration
 
 def tell_damaged(wiring: Wiring, row: DamagedRow, /) -> None:
     """Tell the observer of a row that somebody has edited, so that it cannot be read."""
-    wiring.observer.tell(Fact(name="storage.damaged_row", facts={"table": row.table, "row": row.row, "tenant": row.tenant_id or "?"}))
+    tenant = {} if row.tenant_id is None else {"tenant": row.tenant_id}
+    wiring.observer.tell(Fact(name="storage.damaged_row", facts={"table": row.table, "row": row.row, **tenant}))
 
 
 async def get_integration(wiring: Wiring, tenant: str, integration_id: UUID, /) -> Integration:

@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
 from cloud_integrations.domain.audit import AuditEvent, Caller, Outcome
-from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
+from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId, uuid7
+from cloud_integrations.domain.integration import Integration
 from cloud_integrations.errors import CloudIntegrationsError, StorageUnavailableError
 from cloud_integrations.messages.client import Client
 from cloud_integrations.messages.outcome import UnreadMember
-from cloud_integrations.ports.observer import Fact
+from cloud_integrations.ports.observer import Fact, FactName
 from cloud_integrations.ports.store import Record
 from cloud_integrations.ports.wiring import Wiring
 
@@ -51,13 +52,32 @@ def recorded(
     )
 
 
+def tell(
+    wiring: Wiring, name: FactName, tenant_id: TenantId, provider_id: ProviderId, integration_id: UUID | None, /, **more: str | None
+) -> None:
+    """Tell the observer what happened with a provider, and with an integration where there is one; None in *more* is left out."""
+    try:
+        provider = wiring.providers.require(provider_id).id
+    except CloudIntegrationsError:
+        # It was taken out of the catalogue; what is stored still names it.
+        provider = str(provider_id)
+    about = {"tenant": tenant_id, "provider": provider, "provider_id": str(provider_id)}
+    if integration_id is not None:
+        about["integration"] = str(integration_id)
+    wiring.observer.tell(Fact(name=name, facts={**about, **{key: value for key, value in more.items() if value is not None}}))
+
+
+def tell_of(wiring: Wiring, name: FactName, facts: Integration, /, **more: str | None) -> None:
+    """Tell the observer what happened with an integration."""
+    tell(wiring, name, facts.tenant_id, facts.provider_id, facts.id, **more)
+
+
 def tell_unread(
     wiring: Wiring, tenant_id: TenantId, integration_id: IntegrationId, client: Client, members: Sequence[UnreadMember], /
 ) -> None:
     """Tell the observer, in one fact, what could not be read in a token endpoint's answer: names of members, never values."""
     if members:
-        about = {"tenant": tenant_id, "integration": str(integration_id), "provider": client.provider.id}
-        wiring.observer.tell(Fact(name="credential.answer_unread", facts={**about, "members": ",".join(members)}))
+        tell(wiring, "credential.answer_unread", tenant_id, client.provider.provider_id, integration_id, members=",".join(members))
 
 
 async def record_failure(

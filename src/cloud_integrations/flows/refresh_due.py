@@ -15,11 +15,11 @@ from cloud_integrations.errors import (
     ProviderUnavailableError,
     ReconnectRequiredError,
 )
-from cloud_integrations.ports.observer import Fact
 from cloud_integrations.ports.store import DamagedRow
 from cloud_integrations.ports.wiring import Wiring
 
 from .list_integrations import tell_damaged
+from .recording import tell
 from .renew import renew
 
 HOLD = timedelta(minutes=5)
@@ -83,7 +83,7 @@ async def renew_one(wiring: Wiring, due: DueIntegration, /, *, caller: Caller, a
         return "postponed"
     except Exception as error:  # noqa: BLE001  # one integration's trouble must not end the round of the others
         # Usually the store's or the keyring's: the row comes back when its hold is over.
-        facts = {"integration": str(due.integration_id), "reason": type(error).__name__}
-        wiring.observer.tell(Fact(name="credential.refresh_failed", facts=facts))
+        about = (due.tenant_id, due.provider_id, due.integration_id)
+        tell(wiring, "credential.refresh_failed", *about, reason=type(error).__name__)
         return "failed"
     return "renewed"

@@ -48,13 +48,12 @@ from cloud_integrations.messages.dialect import dialect_of
 from cloud_integrations.messages.http import HttpRequest
 from cloud_integrations.messages.outcome import Granted, Misconfigured, NotProcessed, Refused, Rejected, TokenOutcome, Unknown, Unusable
 from cloud_integrations.messages.prose import clean_prose
-from cloud_integrations.ports.observer import Fact
 from cloud_integrations.ports.store import MarkSent, SaveRenewal, SettleAttempt, TakeLease
 from cloud_integrations.ports.wiring import Wiring
 
 from .applications import granting_client, redirect_uri_of
 from .edit_integration import SWITCHED_OFF
-from .recording import recorded, resource_of, tell_unread
+from .recording import recorded, resource_of, tell_of, tell_unread
 from .revoking import Source, Tokens, give_back, tokens_of
 from .sealing import active_key, forget_key, index_key, open_field, seal_grant
 
@@ -490,12 +489,12 @@ async def _save(wiring: Wiring, attempt: _Attempt, grant: Grant) -> StoredIntegr
             # The tokens are known to nobody else: whatever keeps them from being stored, they wait here until it is over.
             if wiring.clock.monotonic() >= give_up:
                 raise
-            wiring.observer.tell(Fact(name="credential.unpersisted", facts={"integration": str(attempt.integration_id)}))
+            tell_of(wiring, "credential.unpersisted", attempt.held.facts)
             await wiring.pause.pause(wait)
             wait = min(wait * 2, 5.0)
     wiring.tokens.drop(attempt.tenant_id)
     if not attempt.alone:
-        wiring.observer.tell(Fact(name="credential.refreshed", facts={"integration": str(attempt.integration_id)}))
+        tell_of(wiring, "credential.refreshed", written.facts)
     _forecast(wiring, written)
     if written.facts.state is State.DISABLED:
         raise IntegrationInactiveError(integration_id=str(attempt.integration_id))
@@ -516,7 +515,7 @@ async def _save_refresh_token(
     alone = replace(attempt, alone=True)
     grant = Grant(access_token=access_token, refresh_token=refresh_token, refresh_expires_at=refresh_expires_at)
     written = await _save(wiring, alone, grant)
-    _tell(wiring, attempt, "credential.refresh_failed", reason, None)
+    tell_of(wiring, "credential.refresh_failed", attempt.held.facts, reason=reason)
     if attempt.follows and _is_over(wiring, written):
         raise ProviderUnavailableError(provider_id=str(attempt.held.facts.provider_id), reason=reason, retry_after=_NO_ACCESS_REST)
 
@@ -527,8 +526,7 @@ def _forecast(wiring: Wiring, held: StoredIntegration) -> None:
     if end is None or end - wiring.clock.now() > _WARN_BEFORE or wiring.uses.find(("forecast", held.facts.id)) is not None:
         return
     wiring.uses.put(("forecast", held.facts.id), "told", seconds=_TELL_AGAIN.total_seconds())
-    facts = {"integration": str(held.facts.id), "before": end.isoformat()}
-    wiring.observer.tell(Fact(name="credential.reconnect_soon", facts=facts))
+    tell_of(wiring, "credential.reconnect_soon", held.facts, before=end.isoformat())
 
 
 async def _written_by_others(wiring: Wiring, attempt: _Attempt, found: StoredIntegration | None, grant: Grant) -> StoredIntegration | None:
@@ -732,7 +730,7 @@ async def _give_up(wiring: Wiring, attempt: _Attempt, *, why: str, error: str, s
     if not stands:
         return None
     wiring.tokens.drop(attempt.tenant_id)
-    _tell(wiring, attempt, "credential.reconnect_required", why, said)
+    tell_of(wiring, "credential.reconnect_required", attempt.held.facts, reason=why, error_description=said)
     raise ReconnectRequiredError(integration_id=str(attempt.integration_id), reason=why, error_description=said)
 
 
@@ -768,7 +766,7 @@ async def _try_later(
         due_in=due_in,
         refused=refused,
     ):
-        _tell(wiring, attempt, "credential.refresh_failed", reason, said)
+        tell_of(wiring, "credential.refresh_failed", attempt.held.facts, reason=reason, error_description=said)
         raise ProviderUnavailableError(
             provider_id=str(attempt.held.facts.provider_id), reason=reason, retry_after=wait, error_description=said
         )
@@ -794,7 +792,7 @@ async def _lost(wiring: Wiring, attempt: _Attempt, lost: Unknown, *, said: str |
     if await _settle(
         wiring, attempt, phase=phase, state=state, reason=reason, error=reason, outcome=ending, next_in=wait, due_in=again, refused=False
     ):
-        _tell(wiring, attempt, "credential.refresh_failed", reason, said)
+        tell_of(wiring, "credential.refresh_failed", attempt.held.facts, reason=reason, error_description=said)
         raise ProviderUnavailableError(
             provider_id=str(attempt.held.facts.provider_id), reason=reason, retry_after=again, error_description=said
         )
@@ -818,7 +816,7 @@ async def _misconfigured(wiring: Wiring, attempt: _Attempt, *, reason: str, said
         due_in=_MISCONFIGURED_REST,
         refused=True,
     ):
-        _tell(wiring, attempt, "credential.refresh_failed", reason, said)
+        tell_of(wiring, "credential.refresh_failed", attempt.held.facts, reason=reason, error_description=said)
         raise AppMisconfiguredError(provider_id=str(facts.provider_id), reason=reason, error_description=said)
     return None
 
@@ -891,7 +889,7 @@ async def _settle(
         return False
     except StorageUnavailableError:
         # The lease and the mark in the row say the same to whoever comes next.
-        wiring.observer.tell(Fact(name="credential.unpersisted", facts={"integration": str(attempt.integration_id)}))
+        tell_of(wiring, "credential.unpersisted", attempt.held.facts)
     return True
 
 
@@ -908,7 +906,7 @@ async def _record_outcome(wiring: Wiring, facts: Integration, caller: Caller, at
         await wiring.store.apply(record)
     except StorageUnavailableError:
         # An intent without an outcome reads as unknown.
-        wiring.observer.tell(Fact(name="credential.unpersisted", facts={"integration": str(facts.id)}))
+        tell_of(wiring, "credential.unpersisted", facts)
 
 
 def _store_now(wiring: Wiring, attempt: _Attempt) -> datetime:
@@ -920,8 +918,3 @@ def _backoff(wiring: Wiring, attempt: _Attempt) -> timedelta:
     """Full jitter over 1 s doubling up to five minutes, never less than half a second."""
     ceiling = min(timedelta(seconds=1 << min(attempt.held.marks.attempts, 9)), _BACKOFF_CAP)
     return max(ceiling * wiring.entropy.fraction(), timedelta(milliseconds=500))
-
-
-def _tell(wiring: Wiring, attempt: _Attempt, name: str, reason: str, said: str | None) -> None:
-    facts = {"integration": str(attempt.integration_id), "reason": reason}
-    wiring.observer.tell(Fact(name=name, facts=facts if said is None else {**facts, "error_description": said}))

@@ -30,11 +30,10 @@ from cloud_integrations.messages.client import Client
 from cloud_integrations.messages.dialect import dialect_of
 from cloud_integrations.messages.http import find_json_object
 from cloud_integrations.messages.limits import read_wait
-from cloud_integrations.ports.observer import Fact
 from cloud_integrations.ports.store import AddRevocation, Change, DelayRevocation, FinishRevocation, Record
 from cloud_integrations.ports.wiring import Wiring
 
-from .recording import recorded, resource_of
+from .recording import recorded, resource_of, tell
 from .sealing import apply_sealed, index_key, seal, token_fingerprint
 
 Kind = Literal["refresh", "access"]
@@ -166,8 +165,8 @@ async def _give_back_unwritten(wiring: Wiring, source: Source, tokens: Tokens) -
             wiring, source.client, tenant_id=source.tenant_id, account=source.account_fingerprint, kind=kind, token=token
         )
         if attempt.waits or attempt.fate in {TokenFate.FAILED, TokenFate.UNSUPPORTED}:
-            about = {"integration": str(source.integration_id), "provider": source.client.provider.id, "token": kind}
-            wiring.observer.tell(Fact(name="token.left_behind", facts={**about, "reason": attempt.reason or "failed"}))
+            about = (source.tenant_id, source.client.provider.provider_id, source.integration_id)
+            tell(wiring, "token.left_behind", *about, token=kind, reason=attempt.reason or "failed")
 
 
 async def revoke_now(
@@ -308,4 +307,4 @@ def _abandoned(wiring: Wiring, tenant_id: TenantId, integration_id: IntegrationI
 
 
 def _tell_delay(wiring: Wiring, entry: Revocation) -> None:
-    wiring.observer.tell(Fact(name="revocation.delayed", facts={"integration": str(entry.integration_id), "token": entry.kind}))
+    tell(wiring, "revocation.delayed", entry.tenant_id, entry.provider_id, entry.integration_id, token=entry.kind)

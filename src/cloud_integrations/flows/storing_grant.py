@@ -35,13 +35,12 @@ from cloud_integrations.messages.client import Client
 from cloud_integrations.messages.dialect import dialect_of
 from cloud_integrations.messages.outcome import Granted, Misconfigured, Refused, Rejected, Unusable
 from cloud_integrations.messages.prose import clean_prose
-from cloud_integrations.ports.observer import Fact
 from cloud_integrations.ports.store import AddIntegration, AddRevocation, Change, ClosePending, ReplaceCredential
 from cloud_integrations.ports.wiring import Wiring
 
 from .applications import granting_client
 from .checking import check_credential, is_other_account
-from .recording import recorded, resource_of, tell_unread
+from .recording import recorded, resource_of, tell, tell_of, tell_unread
 from .revoking import ENDS_GRANT, Kind, Source, Tokens, choose, give_back, new_entries, revoke_now, tokens_of
 from .sealing import account_fingerprint, active_key, apply_sealed, index_key, is_shared, open_field, seal_grant
 
@@ -108,8 +107,8 @@ async def _spend_code(
         tell_unread(wiring, wanted.tenant_id, wanted.integration_id, client, outcome.unread)
         return outcome.grant
     said = clean_prose(outcome.said, request=request, secrets=(code, verifier, client.application.client_secret, *received))
-    told = {"provider": client.provider.id, "reason": outcome.reason}
-    wiring.observer.tell(Fact(name="authorization.failed", facts=told if said is None else {**told, "error_description": said}))
+    about = (wanted.tenant_id, client.provider.provider_id, wanted.integration_id if wanted.reconnects is not None else None)
+    tell(wiring, "authorization.failed", *about, reason=outcome.reason, error_description=said)
     match outcome:
         case Refused(reason) | Rejected(reason):
             raise GrantRefusedError(reason=reason, error_description=said)
@@ -140,13 +139,11 @@ async def _store_grant(wiring: Wiring, wanted: NewGrant, grant: Grant, /, *, cal
         await give_back(wiring, await _source(wiring, wanted, grant, account), tokens_of(grant), caller=caller)
         raise
     wiring.tokens.drop(wanted.tenant_id)
-    name = "integration.connected" if held is None else "integration.reconnected"
-    about = {"integration": str(saved.facts.id), "provider": wanted.client.provider.id}
-    wiring.observer.tell(Fact(name=name, facts=about))
+    tell_of(wiring, "integration.connected" if held is None else "integration.reconnected", saved.facts)
     if changed:
-        wiring.observer.tell(Fact(name="integration.account_changed", facts=about))
+        tell_of(wiring, "integration.account_changed", saved.facts)
     if saved.shared:
-        wiring.observer.tell(Fact(name="credential.shared", facts=about))
+        tell_of(wiring, "credential.shared", saved.facts)
     if saved.replaced is not None:
         await revoke_now(wiring, saved.replaced.client, saved.to_revoke, caller)
     return Connected(integration=saved.facts, account_changed=changed, shared=saved.shared)

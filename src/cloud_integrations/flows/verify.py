@@ -12,7 +12,6 @@ from cloud_integrations.domain.provider import Method, Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ProviderInactiveError, StaleWriteError
 from cloud_integrations.messages.api_key import CheckResult
-from cloud_integrations.ports.observer import Fact
 from cloud_integrations.ports.store import SaveFacts
 from cloud_integrations.ports.wiring import Wiring
 
@@ -20,7 +19,7 @@ from .applications import operator_variables
 from .checking import check_credential, identify, is_other_account
 from .get_token import fresh, opened
 from .list_integrations import known_tenant, load
-from .recording import recorded, resource_of
+from .recording import recorded, resource_of, tell_of
 from .renew import renew
 
 
@@ -84,7 +83,7 @@ async def _conclude(
             await wiring.store.apply(record)
         else:
             wiring.tokens.drop(facts.tenant_id)
-            wiring.observer.tell(Fact(name="credential.reconnect_required", facts={"integration": str(facts.id), "reason": "refused"}))
+            tell_of(wiring, "credential.reconnect_required", closed, reason="refused")
     else:
         await wiring.store.apply(record)
     return CheckReport(
