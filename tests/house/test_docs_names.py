@@ -226,7 +226,7 @@ def test_the_counts_of_providers_and_the_version_of_python_are_true() -> None:
 ABSENT: dict[str, Callable[[], bool]] = {
     "Not released yet": lambda: "(not released)" in TEXTS["CHANGELOG.md"],
     "Nothing is released yet": lambda: "(not released)" in TEXTS["CHANGELOG.md"],
-    "signed requests are not spoken yet": lambda: _kinds() == {"code", "key", "basic"},
+    "signed requests are not supported yet": lambda: _kinds() == {"code", "key", "basic"},
     "token exchange: not yet": lambda: _kinds() == {"code", "key", "basic"},
     "Checkpoints are not signed": lambda: "signature" not in _fields("AuditHead"),
     "there is no export, yet": lambda: not any("export" in name for name in _methods()),
