@@ -71,7 +71,7 @@ class AsyncTenants(Tenants):
 class Api:
     """The application, and what a test needs to know of it."""
 
-    def __init__(self, door: Door, *, settings: Settings | None = None, **router: Any) -> None:
+    def __init__(self, door: Door, *, settings: Settings | None = None, redirect_uris: tuple[str, ...] = (), **router: Any) -> None:
         self.clock = FixedClock()
         self.provider = SimulatedProvider(clock=self.clock)
         self.oauth, self.keys = self.provider.catalogue_entries()
@@ -80,7 +80,7 @@ class Api:
         common: dict[str, Any] = {
             "cipher": AesGcmCipher(),
             "providers": Catalogue.of(self.oauth, self.keys),
-            "applications": [self.provider.application(redirect_uris=())],
+            "applications": [self.provider.application(redirect_uris=redirect_uris)],
             "settings": settings or Settings(callback_url=CALLBACK),
             "clock": self.clock,
         }

@@ -44,7 +44,7 @@ def test_a_router_cannot_be_made_without_an_authorizer(api):
 def test_every_route_has_the_check_and_a_permission(make_api):
     api = make_api(token_route=True)
     router = create_router(api.manager, authorize=api.host.authorize, token_route=True)
-    assert len(router.routes) == 13
+    assert len(router.routes) == 14
     for route in router.routes:
         assert isinstance(route, GuardedRoute)
         assert Permission(route.openapi_extra[PERMISSION])
@@ -57,13 +57,13 @@ def test_every_route_has_the_check_and_a_permission(make_api):
 async def test_without_a_yes_every_route_says_no(make_api, name):
     api = make_api(token_route=True)
     operations = _operations(api)
-    assert len(operations) == 13
+    assert len(operations) == 14
     async with api.client(name, base_url="https://app.example.com") as client:
         for method, path, _ in operations:
             url = path.format(tenantId="acme", integrationId=uuid4(), contextId=uuid4())
             refused = await client.request(method, url)
             assert (refused.status_code, refused.json()["error"]["code"]) == (403, "auth/forbidden"), (method, path)
-    assert len(api.host.asked) == 13
+    assert len(api.host.asked) == 14
 
 
 @pytest.mark.requirement("ISO-12", "ISO-04")

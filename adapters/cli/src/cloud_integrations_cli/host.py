@@ -17,7 +17,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
 
 from cloud_integrations import Actor, AsyncIntegrationManager, CloudIntegrationsError
-from cloud_integrations_fastapi import Denied, Permission, create_router
+from cloud_integrations_fastapi import Denied, Permission, create_router, result_text
 
 from . import page
 from .sessions import Access, Session, Sessions, Tokens
@@ -107,6 +107,7 @@ class _Host:
             integrations=found,
             providers=self._manager.list_providers(),
             back=f"/?tenant={quoted}",
+            problem=result_text(request.query_params.get("error", "")) or "",
         )
         return HTMLResponse(html, headers=page.HEADERS)
 

@@ -42,6 +42,17 @@ a { color: light-dark(#1455bd, #8ab8ff) }
 [role=alert] { border-left: 4px solid #c9362b; padding: .5rem .75rem; margin: 0 0 1rem; background: light-dark(#fdeeed, #3a2020) }
 [role=alert]:empty { display: none }
 .offer { padding: .6rem 0; border-top: 1px solid var(--line) }
+button, input, nav a { min-height: 2.75rem }
+nav { align-items: center }
+nav a { display: inline-flex; align-items: center }
+@media (max-width: 40rem) {
+  table, tbody, tr, td { display: block }
+  tr.head { display: none }
+  tr { border-top: 1px solid var(--line); padding: .6rem 0 }
+  td { border: 0; padding: .15rem 0; overflow-wrap: anywhere }
+  td[data-label]::before { content: attr(data-label) ": "; color: var(--soft) }
+  .offer button, td nav form, td nav button { flex: 1 1 100%; width: 100% }
+}
 .ok { color: light-dark(#17703a, #6fd596) }
 .bad { color: light-dark(#a8281f, #ff9a92) }
 """
@@ -127,22 +138,31 @@ def tenants_page(session: Session, /) -> str:
 
 
 def tenant_page(
-    session: Session, /, *, tenant: str, api: str, integrations: Sequence[Integration], providers: Sequence[ProviderSummary], back: str
+    session: Session,
+    /,
+    *,
+    tenant: str,
+    api: str,
+    integrations: Sequence[Integration],
+    providers: Sequence[ProviderSummary],
+    back: str,
+    problem: str = "",
 ) -> str:
-    """Return the page of one tenant."""
+    """Return the page of one tenant; *problem* is why a connection was not made."""
     names = {provider.id: provider.name for provider in providers}
     connected = {integration.provider_id for integration in integrations}
     free = [provider for provider in providers if provider.active and provider.auth_types and provider.id not in connected]
     rows = "".join(_row(each, names.get(each.provider_id, ""), api=api, back=back) for each in integrations)
     held = (
-        f'<div class="wide"><table><tr><th>Provider</th><th>Name</th><th>Account</th><th>Health</th><th></th></tr>{rows}</table></div>'
+        '<div class="wide"><table><tr class="head"><th>Provider</th><th>Name</th><th>Account</th><th>Health</th><th></th></tr>'
+        f"{rows}</table></div>"
         if rows
         else '<p class="soft">Nothing is connected yet.</p>'
     )
     offers = "".join(_offer(provider, api=api, back=back) for provider in free) or '<p class="soft">Everything is connected.</p>'
     return _page(
         f"Integrations of {tenant}",
-        f"{_header(session)}<main>{_alert('')}<section><h1>Integrations of {escape(tenant)}</h1>{held}</section>"
+        f"{_header(session)}<main>{_alert(problem)}<section><h1>Integrations of {escape(tenant)}</h1>{held}</section>"
         f"<section><h2>Connect</h2>{offers}</section></main>",
     )
 
@@ -165,8 +185,9 @@ def _row(integration: Integration, provider: str, *, api: str, back: str) -> str
     delete = f'<form data-call="DELETE" action="{where}" data-ask="Delete {escape(integration.name)}{then}"><button>Delete</button></form>'
     account = integration.account.label or integration.account.account_id or "–"
     return (
-        f"<tr><td>{escape(provider)}</td><td>{escape(integration.name)}</td><td>{escape(account)}</td>"
-        f'<td class="{tone}">{escape(health)}</td><td><nav>{again}{delete}</nav></td></tr>'
+        f'<tr><td data-label="Provider">{escape(provider)}</td><td data-label="Name">{escape(integration.name)}</td>'
+        f'<td data-label="Account">{escape(account)}</td><td data-label="Health" class="{tone}">{escape(health)}</td>'
+        f"<td><nav>{again}{delete}</nav></td></tr>"
     )
 
 

@@ -1,42 +1,79 @@
-"""The cookie that ties an authorization to the browser it began in (OAuth 2.0 security topics, session fixation)."""
+"""What a browser says of itself, and the cookie that ties an authorization to the browser it began in (session fixation)."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+from uuid import UUID
 
 from fastapi import Request, Response
 
-from cloud_integrations import Authorization, Secret
+from cloud_integrations import Actor, Authorization, Integration, Secret
+from cloud_integrations.errors import ValidationFailedError
 
-_LIFETIME = 600
+NEVER = "never"
+"""`Flow.granted` where there was no integration yet."""
+
+_LIFETIME = 1800
+_MOST = 20
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+_OUR_CALLBACK = re.compile(r"/oauth/callback/[0-9a-f-]{36}\Z")
+_NAME = re.compile(r"(?:__Host-)?ci_[0-9a-f]{16}\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """What a browser keeps of an authorization that it began."""
+
+    tenant_id: str
+    provider_id: UUID
+    granted: str
+    """When the tenant had consented before (`granted_mark`), so that a newer consent can be told from it."""
+    token: Secret | None = None
+    """The value that the callback must bring; None once the flow has ended."""
+
+
+def granted_mark(integration: Integration | None, /) -> str:
+    """Return when a tenant consented, as a text that changes with each consent."""
+    if integration is None:
+        return NEVER
+    return "0" if integration.granted_at is None else str(round(integration.granted_at.timestamp() * 1_000_000))
 
 
 class BrowserCookies:
     """Keeps each open authorization in a cookie of its own, so that several can be under way in one browser.
 
-    With *loopback*, a request over plain http to this machine gets a cookie without `Secure`: development only.
+    A cookie outlives its authorization, so that a browser that comes late, or twice, can be told so.  It has no power of its own: what
+    it names is shown only to who may see it.  With *loopback*, a request over plain http to this machine gets a cookie without
+    `Secure`: development only.
     """
 
     def __init__(self, *, loopback: bool) -> None:
         self._loopback = loopback
 
-    def keep(self, request: Request, response: Response, authorization: Authorization, /) -> None:
-        """Put the browser's value into *response*."""
-        self._set(request, response, authorization.state, authorization.browser_token.reveal(), lifetime=_LIFETIME)
+    def keep(self, request: Request, response: Response, authorization: Authorization, flow: Flow, /, *, actor: Actor) -> None:
+        """Put what the browser keeps into *response*; of too many cookies the oldest go, so that no header grows without end."""
+        ours = [name for name in request.cookies if _NAME.match(name)]
+        ours.sort(key=lambda name: not request.cookies[name].startswith("."))  # those that have ended go first
+        for name in ours[: 1 - _MOST]:
+            response.set_cookie(name, "", max_age=0, path="/", secure=name.startswith("__Host-"), httponly=True, samesite="lax")
+        self._set(request, response, authorization.state, _written(flow, authorization.browser_token.reveal(), actor))
 
-    def find(self, request: Request, state: Secret, /) -> Secret | None:
-        """Return the value that this browser keeps for *state*."""
-        value = request.cookies.get(self._name(request, state))
-        return None if value is None else Secret(value)
+    def find(self, request: Request, state: Secret, /, *, actor: Actor) -> Flow | None:
+        """Return what this browser keeps for *state*, if it was *actor* who began."""
+        return _read(request.cookies.get(self._name(request, state), ""), actor)
 
-    def forget(self, request: Request, response: Response, state: Secret, /) -> None:
-        """Delete the cookie."""
-        self._set(request, response, state, "", lifetime=0)
+    def end(self, request: Request, response: Response, state: Secret, flow: Flow, /, *, actor: Actor) -> None:
+        """Take the browser's value away; what is left says what the flow was for."""
+        self._set(request, response, state, _written(flow, "", actor))
 
-    def _set(self, request: Request, response: Response, state: Secret, value: str, *, lifetime: int) -> None:
+    def _set(self, request: Request, response: Response, state: Secret, value: str) -> None:
         secure = not self._is_plain(request)
-        response.set_cookie(self._name(request, state), value, max_age=lifetime, path="/", secure=secure, httponly=True, samesite="lax")
+        response.set_cookie(self._name(request, state), value, max_age=_LIFETIME, path="/", secure=secure, httponly=True, samesite="lax")
 
     def _name(self, request: Request, state: Secret) -> str:
         short = hashlib.sha256(state.reveal().encode()).hexdigest()[:16]
@@ -44,3 +81,76 @@ class BrowserCookies:
 
     def _is_plain(self, request: Request) -> bool:
         return self._loopback and request.url.scheme == "http" and request.url.hostname in _LOOPBACK
+
+
+def is_navigation(request: Request, /) -> bool:
+    """Say whether a browser shows the answer in its window (Fetch Metadata §2.3; older browsers say it by the second header)."""
+    return request.headers.get("sec-fetch-mode") == "navigate" or request.headers.get("upgrade-insecure-requests") == "1"
+
+
+def prefers_html(request: Request, /) -> bool:
+    """Say whether `Accept` asks for HTML before JSON (RFC 9110 §12.5.1), as browsers do and API clients do not."""
+    wanted = {"text/html": 0.0, "application/json": 0.0}
+    for item in request.headers.get("accept", "").lower().split(","):
+        name, *parameters = (part.strip() for part in item.split(";"))
+        if name in wanted:
+            wanted[name] = _quality(parameters)
+    return wanted["text/html"] > wanted["application/json"]
+
+
+def check_host(request: Request, redirect_uri: str | None, /) -> None:
+    """Refuse to begin where the browser surely knows this site by another host name than the callback's: its cookie would not come back.
+
+    A proxy may give a request another `Host`, so what the browser says of its own page counts as well.  Raises `ValidationFailedError`.
+    """
+    target = urlsplit(redirect_uri or "")
+    if not _OUR_CALLBACK.search(target.path):
+        return  # none, or a front end's own, which posts the code and needs no cookie
+    asked, page = _host(request.headers.get("host", "")), _host(request.headers.get("origin", "").rpartition("//")[2])
+    if target.hostname in {asked, page, _host(request.headers.get("x-forwarded-host", "").partition(",")[0].strip())}:
+        return
+    own_page = page is not None and request.headers.get("sec-fetch-site") == "same-origin"
+    if own_page or (asked in _LOOPBACK and target.hostname in _LOOPBACK):
+        site = f"{target.scheme}://{target.netloc}"
+        problem = (
+            f"must be {target.hostname}, where providers send the browser back: open this site as {site}, else the flow's cookie is lost"
+        )
+        raise ValidationFailedError(field="Host", problem=problem)
+
+
+def _host(netloc: str) -> str | None:
+    try:
+        return urlsplit(f"//{netloc}").hostname
+    except ValueError:
+        return None
+
+
+def _written(flow: Flow, token: str, actor: Actor) -> str:
+    tenant = base64.urlsafe_b64encode(flow.tenant_id.encode()).rstrip(b"=").decode()
+    return ".".join((token, _mark(actor), flow.granted, flow.provider_id.hex, tenant))
+
+
+def _read(value: str, actor: Actor) -> Flow | None:
+    try:
+        token, began, granted, provider, tenant = value.split(".")
+        tenant_id = base64.urlsafe_b64decode(tenant + "=" * (-len(tenant) % 4)).decode()
+        provider_id = UUID(hex=provider)
+    except (ValueError, binascii.Error):
+        return None
+    if began != _mark(actor):
+        return None
+    return Flow(tenant_id=tenant_id, provider_id=provider_id, granted=granted, token=Secret(token) if token else None)
+
+
+def _mark(actor: Actor) -> str:
+    return hashlib.sha256(f"{actor.type}\0{actor.id}".encode()).hexdigest()[:16]
+
+
+def _quality(parameters: list[str]) -> float:
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return float(parameter[2:])
+            except ValueError:
+                return 0.0
+    return 1.0

@@ -167,7 +167,7 @@ _HELD = (*_STORED, IntegrationNotFoundError)
 _OFFER = (ProviderNotFoundError, ProviderInactiveError)
 _ASKED = (ProviderUnavailableError, AppMisconfiguredError)
 _CREDENTIAL = (ReconnectRequiredError, IntegrationInactiveError, RefreshInProgressError)
-_SETS_COOKIE = {"Set-Cookie": {"description": "Ties the flow to this browser for ten minutes.", "schema": {"type": "string"}}}
+_SETS_COOKIE = {"Set-Cookie": {"description": "Ties the flow to this browser.", "schema": {"type": "string"}}}
 _REQUEST_ID = {
     "X-Request-ID": {"description": "Taken from the request, or made.", "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"}}
 }
@@ -233,6 +233,7 @@ _OPERATIONS = {
         example={"data": _SHOWN},
         errors=(*_OURS, StorageUnavailableError, *_OFFER, IntegrationExistsError, GrantRefusedError, *_ASKED),
     ),
+    "show_result": _Operation(answer=None, example=None, errors=(*_OURS, StorageUnavailableError)),
     "list_providers": _Operation(answer=Many[ProviderOut], example={"data": [_OFFERED]}, errors=_OURS),
     "reveal_token": _Operation(answer=One[TokenOut], example={"data": _TOKEN}, errors=(*_HELD, *_OFFER, *_CREDENTIAL, *_ASKED)),
 }
@@ -260,10 +261,12 @@ def describe(name: str, permission: Permission, /) -> dict[str, Any]:
         "status_code": operation.status,
         "operation_id": name,
         "openapi_extra": extra,
-        "responses": _answers(operation, pages=name in {"complete_authorization", "complete_posted_authorization"}),
+        "responses": _answers(operation, pages=name in _PAGES, redirects=name in _CALLBACKS),
     }
 
 
+_CALLBACKS = {"complete_authorization", "complete_posted_authorization"}
+_PAGES = {*_CALLBACKS, "show_result"}
 _CALLBACK = {
     "state": "Names the authorization; without it nothing is done.",
     "code": "What the provider gave; spent once.",
@@ -278,8 +281,8 @@ def _parameter(name: str, told: str) -> dict[str, Any]:
     return {"name": name, "in": "query", "required": False, "description": told, "schema": {"type": "string"}}
 
 
-def _answers(operation: _Operation, *, pages: bool) -> dict[int | str, dict[str, Any]]:
-    content: dict[str, Any] = {"application/json": {"example": operation.example}}
+def _answers(operation: _Operation, *, pages: bool, redirects: bool) -> dict[int | str, dict[str, Any]]:
+    content: dict[str, Any] = {} if operation.answer is None else {"application/json": {"example": operation.example}}
     page: dict[str, Any] = {"text/html": {"schema": {"type": "string"}}} if pages else {}
     answers: dict[int | str, dict[str, Any]] = {
         operation.status: {
@@ -288,8 +291,9 @@ def _answers(operation: _Operation, *, pages: bool) -> dict[int | str, dict[str,
             "headers": _REQUEST_ID | dict(operation.headers or {}),
         }
     }
-    if pages:
-        location = {"Location": {"description": "The `returnTo` of the beginning.", "schema": {"type": "string"}}}
+    if redirects:
+        told = "The `returnTo` of the beginning, with `error` where nothing was connected; without one, for a browser, a page of ours."
+        location = {"Location": {"description": told, "schema": {"type": "string"}}}
         answers[303] = {"description": "Back to the application", "headers": _REQUEST_ID | location}
     problems = [problem_of(error) for error in _ERRORS if isinstance(error, operation.errors)]
     for problem in (*problems, INTERNAL):

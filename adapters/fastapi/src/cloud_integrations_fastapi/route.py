@@ -21,8 +21,8 @@ from cloud_integrations import Actor
 from cloud_integrations.errors import ForbiddenError, StorageUnavailableError, ValidationFailedError
 
 from .authorization import Gate, Permission
-from .errors import INTERNAL, Problem, problem_of, read_problems
-from .pages import page, prefers_html, relay
+from .errors import INTERNAL, problem_of, read_problems
+from .landing import Landing
 from .reading import FORM, QUERY_LIMIT, is_id, media_type, read_form
 
 PERMISSION = "x-permission"
@@ -54,8 +54,8 @@ class GuardedRoute(APIRoute):
     """A route that cannot be made without a permission, nor reached without it."""
 
     gate: ClassVar[Gate]
-    pages: ClassVar[bool] = False
-    """Whether browsers are sent here: an error is a page then, for who prefers one."""
+    landing: ClassVar[Landing | None] = None
+    """Where browsers are sent here: what answers them."""
     forms: ClassVar[bool] = False
     """Whether another site's page makes browsers post a form here (form_post)."""
 
@@ -67,8 +67,8 @@ class GuardedRoute(APIRoute):
         async def guarded(request: Request) -> Response:
             request_id = _request_id(request)
             try:
-                if self.forms and _is_first_post(request):
-                    return self._sent(await _relayed(request), request_id)
+                if self.landing is not None and self.forms and _is_first_post(request):
+                    return self._sent(await _relayed(request, self.landing), request_id)
                 _within_limits(request, forms=self.forms)
                 tenant_id = request.path_params.get("tenantId")
                 actor = await self.gate.admit(request, permission, tenant_id, request_id=request_id)
@@ -77,14 +77,9 @@ class GuardedRoute(APIRoute):
             except HTTPException:
                 raise  # the host's own, from `authorize`: who are you, too many requests
             except RequestValidationError as error:
-                response = self._shown(request, problem_of(read_problems(error.errors())), request_id)
+                response = await self._shown(request, read_problems(error.errors()), request_id)
             except Exception as error:  # noqa: BLE001 - the border: no foreign text leaves, and no trace is logged
-                problem = problem_of(error)
-                if problem is INTERNAL:
-                    _log.error("request %s failed: %s", request_id, type(error).__name__)  # a trace may hold secrets
-                if isinstance(error, StorageUnavailableError) and error.reason is not None:
-                    _log.warning("request %s failed: %s (%s)", request_id, error.message, error.reason)
-                response = self._shown(request, problem, request_id)
+                response = await self._shown(request, error, request_id)
             return self._sent(response, request_id)
 
         return guarded
@@ -93,16 +88,14 @@ class GuardedRoute(APIRoute):
         response.raw_headers.extend((*_ALWAYS, (b"x-request-id", request_id.encode())))
         return response
 
-    def _shown(self, request: Request, problem: Problem, request_id: str) -> Response:
-        if self.pages and prefers_html(request.headers.get("accept", "")):
-            return page(
-                status=problem.status,
-                title="Not connected",
-                paragraphs=(f"{problem.message[:1].upper()}{problem.message[1:]}.", problem.advice),
-                small=f"{problem.code}, request {request_id}",
-                headers=problem.headers(),
-            )
-        return Response(problem.body(), problem.status, problem.headers(), "application/json")
+    async def _shown(self, request: Request, error: Exception, request_id: str) -> Response:
+        problem = problem_of(error)
+        if problem is INTERNAL:
+            _log.error("request %s failed: %s", request_id, type(error).__name__)  # a trace may hold secrets
+        if isinstance(error, StorageUnavailableError) and error.reason is not None:
+            _log.warning("request %s failed: %s (%s)", request_id, error.message, error.reason)
+        page = None if self.landing is None else await self.landing.refused(request, error, problem, request_id=request_id)
+        return page or Response(problem.body(), problem.status, problem.headers(), "application/json")
 
 
 def _request_id(request: Request) -> str:
@@ -114,7 +107,7 @@ def _is_first_post(request: Request) -> bool:
     return media_type(request) == FORM and RELAYED not in request.query_params and is_id(request.path_params["contextId"])
 
 
-async def _relayed(request: Request) -> Response:
+async def _relayed(request: Request, landing: Landing) -> Response:
     """Give a form back to the browser as it came: the one answer without a permission, and nothing is done for it.
 
     Cookies do not come along from another site (`SameSite=Lax`), neither ours nor the host's; with the second post they do.
@@ -123,7 +116,7 @@ async def _relayed(request: Request) -> Response:
     fields = await read_form(request)
     if "state" not in dict(fields):
         raise ValidationFailedError(field="state", problem="is required")
-    return relay(fields, action=f"?{RELAYED}=1")
+    return landing.relay(request, fields, action=f"?{RELAYED}=1")
 
 
 def _query_within_limits(request: Request) -> None:

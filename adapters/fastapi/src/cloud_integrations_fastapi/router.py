@@ -6,19 +6,20 @@ from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, cast
 from urllib.parse import parse_qsl
+from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import RedirectResponse
 
-from cloud_integrations import AsyncIntegrationManager, Authorization, Connected, Integration, IntegrationManager, Secret
+from cloud_integrations import AsyncIntegrationManager, Authorization, Integration, IntegrationManager, Secret
 from cloud_integrations.errors import IntegrationNotFoundError
 
 from .authorization import Authorize, Gate, Permission
-from .browser import BrowserCookies
+from .browser import NEVER, BrowserCookies, Flow, check_host, granted_mark
+from .landing import RESULT, Landing, Visit
 from .openapi import describe
-from .pages import page, prefers_html
+from .pages import Pages, StandardPages
 from .reading import read_body, read_form, read_id
 from .route import Call, GuardedRoute
 from .schemas import (
@@ -35,6 +36,7 @@ from .schemas import (
     One,
     ProviderOut,
     Reconnect,
+    ResultQuery,
     TokenOut,
 )
 
@@ -53,12 +55,14 @@ def create_router(
     prefix: str = "/api/v1",
     token_route: bool = False,
     loopback: bool = False,
+    pages: Pages | None = None,
 ) -> APIRouter:
     """Return a router that serves *manager* under *prefix*.
 
     *authorize* is asked before anything else of a request is read, on every route; see `Authorize`.  The blocking manager is
     served too, each call in a thread.  With *token_route* there is one more route, which hands out credentials in the open
     and needs the permission `reveal`.  *loopback* is for development: it lets the flow's cookie work over http to this machine.
+    *pages* are what browsers are shown that come back from a provider: `StandardPages`, or the host's own.
     Raises `TypeError` for a manager that is none, and for an *authorize* that cannot be called.
     """
     if not isinstance(manager, AsyncIntegrationManager | IntegrationManager):
@@ -69,14 +73,16 @@ def create_router(
     class Guarded(GuardedRoute):
         gate = their_gate
 
+    their_landing = Landing(door, their_gate, pages or StandardPages())
+
     class Callback(Guarded):
-        pages = True
+        landing = their_landing
 
     class FormCallback(Callback):
         forms = True
 
     router = APIRouter(prefix=prefix, tags=["integrations"], route_class=Guarded)
-    serve = _Endpoints(door, their_gate, BrowserCookies(loopback=loopback))
+    serve = _Endpoints(door, their_gate, BrowserCookies(loopback=loopback), their_landing)
     every = "/tenants/{tenantId}/integrations"
     one = every + "/{integrationId}"
     get, post, patch, delete = (partial(_add, router, method) for method in ("GET", "POST", "PATCH", "DELETE"))
@@ -91,6 +97,7 @@ def create_router(
     post("/tenants/{tenantId}/authorizations", serve.begin_authorization, Permission.CONNECT)
     get("/oauth/callback/{contextId}", serve.complete_authorization, Permission.CONNECT, route_class=Callback)
     post("/oauth/callback/{contextId}", serve.complete_posted_authorization, Permission.CONNECT, route_class=FormCallback)
+    get(RESULT, serve.show_result, Permission.CONNECT, route_class=Callback)
     get("/providers", serve.list_providers, Permission.PROVIDERS)
     if token_route:
         post(f"{one}/token", serve.reveal_token, Permission.REVEAL)
@@ -124,10 +131,11 @@ class _Threaded:
 class _Endpoints:
     """Each route: parse, call once, render."""
 
-    def __init__(self, manager: AsyncIntegrationManager, gate: Gate, cookies: BrowserCookies) -> None:
+    def __init__(self, manager: AsyncIntegrationManager, gate: Gate, cookies: BrowserCookies, landing: Landing) -> None:
         self._manager = manager
         self._gate = gate
         self._cookies = cookies
+        self._landing = landing
 
     async def list_integrations(self, tenant_id: TenantPath) -> Response:
         """List a tenant's integrations, oldest first: at most one for each provider."""
@@ -204,6 +212,8 @@ class _Endpoints:
                     request_id=call.request_id,
                 )
             )
+        held = await self._manager.get_integration(tenant_id, read_id(integration_id))
+        self._check_host(request, held.provider_id)
         begun = await self._manager.begin_reconnect(
             tenant_id,
             read_id(integration_id),
@@ -212,7 +222,8 @@ class _Endpoints:
             actor=call.actor,
             request_id=call.request_id,
         )
-        return self._begun(request, begun, status=200)
+        flow = Flow(tenant_id=tenant_id, provider_id=held.provider_id, granted=granted_mark(held))
+        return self._begun(request, begun, flow, status=200)
 
     async def verify(self, request: Request, tenant_id: TenantPath, integration_id: IntegrationPath) -> Response:
         """Ask the provider whether the held credential works."""
@@ -234,6 +245,7 @@ class _Endpoints:
         """Begin an OAuth2 connection: open the URL of the answer in the same browser within ten minutes."""
         call = Call.of(request)
         body = await read_body(request, BeginAuthorization)
+        self._check_host(request, body.provider_id)
         begun = await self._manager.begin_oauth(
             tenant_id,
             body.provider_id,
@@ -243,7 +255,7 @@ class _Endpoints:
             actor=call.actor,
             request_id=call.request_id,
         )
-        return self._begun(request, begun, status=201)
+        return self._begun(request, begun, Flow(tenant_id=tenant_id, provider_id=body.provider_id, granted=NEVER), status=201)
 
     async def complete_authorization(self, request: Request, context_id: ContextPath) -> Response:
         """Receive a browser that comes back from a provider; only the one that began, signed in as the one who began."""
@@ -261,18 +273,32 @@ class _Endpoints:
     async def _complete(self, request: Request, context_id: str, params: list[tuple[str, str]]) -> Response:
         call = Call.of(request)
         state = Secret(next((value for name, value in params if name == "state"), ""))
+        flow = self._cookies.find(request, state, actor=call.actor)
         pending = await self._manager.find_authorization(state, actor=call.actor)
+        self._landing.note(request, Visit(return_to=None if pending is None else pending.return_to, flow=flow))
         browser_token = None
         if pending is not None:
             await self._gate.admit(request, Permission.CONNECT, pending.tenant_id, request_id=call.request_id)
-            browser_token = self._cookies.find(request, state)
+            browser_token = None if flow is None else flow.token
         # Without an authorization of this actor there is no browser token, so the manager refuses, and records it.
         connected = await self._manager.complete_oauth(
             read_id(context_id), params, browser_token=browser_token, actor=call.actor, request_id=call.request_id
         )
-        response = _arrived(request, connected)
-        self._cookies.forget(request, response, state)
+        response = self._landing.arrived(request, connected, request_id=call.request_id) or _integration(connected.integration)
+        if flow is not None:
+            self._cookies.end(request, response, state, flow, actor=call.actor)
         return response
+
+    async def show_result(self, request: Request, asked: Annotated[ResultQuery, Query()]) -> Response:
+        """Show a browser how a connection ended; reloading shows what holds now.  The callback sends browsers here.
+
+        What is connected is shown only to who may connect in that tenant.
+        """
+        flow = None
+        if asked.tenant_id is not None and asked.provider_id is not None:
+            flow = Flow(tenant_id=asked.tenant_id, provider_id=asked.provider_id, granted=asked.granted)
+        request_id = asked.request_id or Call.of(request).request_id
+        return await self._landing.show(request, asked.result, flow, notes=tuple(asked.note), request_id=request_id)
 
     async def list_providers(self) -> Response:
         """List the providers, and what works with each of them here."""
@@ -288,9 +314,12 @@ class _Endpoints:
             raise IntegrationNotFoundError
         return _json(One[TokenOut](data=TokenOut.of(token)))
 
-    def _begun(self, request: Request, authorization: Authorization, *, status: int) -> Response:
+    def _check_host(self, request: Request, provider_id: UUID) -> None:
+        check_host(request, next((known.redirect_uri for known in self._manager.list_providers() if known.id == provider_id), None))
+
+    def _begun(self, request: Request, authorization: Authorization, flow: Flow, *, status: int) -> Response:
         response = _json(One[AuthorizationOut](data=AuthorizationOut.of(authorization)), status=status)
-        self._cookies.keep(request, response, authorization)
+        self._cookies.keep(request, response, authorization, flow, actor=Call.of(request).actor)
         return response
 
 
@@ -300,22 +329,3 @@ def _json(answer: BaseModel, *, status: int = 200) -> Response:
 
 def _integration(integration: Integration, *, status: int = 200) -> Response:
     return _json(One[IntegrationOut](data=IntegrationOut.of(integration)), status=status)
-
-
-def _arrived(request: Request, connected: Connected) -> Response:
-    if connected.return_to is not None:
-        # 303, so that no method or body is ever repeated at the target.
-        return RedirectResponse(connected.return_to, 303)
-    if not prefers_html(request.headers.get("accept", "")):
-        return _integration(connected.integration)
-    account = connected.integration.account.label
-    return page(
-        status=200,
-        title="Connected",
-        paragraphs=(
-            f"“{connected.integration.name}” is connected{f' as {account}' if account else ''}.",
-            "This is another account than before." if connected.account_changed else "",
-            "Another customer holds the same token: removing one of the two does not revoke it." if connected.shared else "",
-            "You can close this window.",
-        ),
-    )

@@ -27,6 +27,9 @@ from cloud_integrations import (
 )
 from cloud_integrations.errors import ValidationFailedError
 
+from .browser import NEVER
+from .results import Note, ResultCode
+
 T = TypeVar("T")
 
 
@@ -52,6 +55,7 @@ def _never_null(schema: dict[str, Any]) -> None:
 Key = Annotated[Secret, _at_most(16_384), _password(16_384)]
 Code = Annotated[Secret, _at_most(4_096), _password(4_096)]
 State = Annotated[Secret, _at_most(512), _password(512)]
+Tenant = Annotated[str, Field(min_length=1, max_length=255)]
 Name = Annotated[str, Field(min_length=3, max_length=50)]
 Uri = Annotated[str, Field(min_length=1, max_length=2_048)]
 # RFC 6749 §3.3: a scope is visible ASCII without quote and backslash.
@@ -168,6 +172,19 @@ class Reconnect(_Body):
         if self.credentials is not None and {"scopes", "return_to"} & self.model_fields_set:
             raise ValidationFailedError(field="credentials", problem="cannot be given together with scopes or returnTo")
         return self
+
+
+class ResultQuery(BaseModel):
+    """How a connection ended, and what it was about."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    result: ResultCode
+    tenant_id: Tenant | None = Field(default=None, alias="tenantId")
+    provider_id: UUID | None = Field(default=None, alias="providerId")
+    granted: str = Field(default=NEVER, pattern=r"^(never|[0-9]{1,20})$", description="When the tenant had consented before.")
+    note: list[Note] = Field(default=[], max_length=2)
+    request_id: str | None = Field(default=None, alias="requestId", pattern=r"^[A-Za-z0-9._-]{1,64}$", description="The callback's.")
 
 
 class _Answer(BaseModel):

@@ -1,0 +1,204 @@
+"""How a connection ended, in words for the person whose browser comes back from a provider."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Literal, NamedTuple
+
+from cloud_integrations import CloudIntegrationsError, Integration
+from cloud_integrations.errors import (
+    AppMisconfiguredError,
+    ForbiddenError,
+    GrantRefusedError,
+    IntegrationExistsError,
+    ProviderInactiveError,
+    ProviderNotFoundError,
+    ProviderUnavailableError,
+    StorageUnavailableError,
+    ValidationFailedError,
+)
+
+ResultCode = Literal[
+    "connected",
+    "already_connected",
+    "declined",
+    "other_account",
+    "expired",
+    "not_yours",
+    "closed",
+    "refused",
+    "misconfigured",
+    "provider_unavailable",
+    "unavailable",
+    "forbidden",
+    "invalid",
+    "internal",
+]
+Note = Literal["account_changed", "shared"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionResult:
+    """What a page says.  `title` and `paragraphs` are plain text in English; a page in another language goes by `code`.
+
+    `integration` is there for `connected` and `already_connected` alone; `notes` says what else to know of it.  `request_id` is what a
+    person tells the operator, and `retry_after` when to come back, where it is known.
+    """
+
+    code: ResultCode
+    status: int
+    title: str
+    paragraphs: tuple[str, ...]
+    request_id: str
+    integration: Integration | None = None
+    notes: tuple[Note, ...] = ()
+    retry_after: timedelta | None = None
+
+
+class _Words(NamedTuple):
+    status: int
+    title: str
+    paragraphs: tuple[str, ...] = ()
+
+
+_AGAIN = "Start the connection again."
+_WORDS: Mapping[ResultCode, _Words] = MappingProxyType(
+    {
+        "connected": _Words(200, "Connected"),
+        "already_connected": _Words(200, "Already connected"),
+        "declined": _Words(
+            400, "You declined", ("You declined at the provider, so nothing was connected.", "You can start again at any time.")
+        ),
+        "other_account": _Words(
+            400,
+            "Another account",
+            (
+                "You signed in at the provider with another account than the one that is connected here. Nothing was changed.",
+                "Sign out at the provider, then reconnect with the account that you used before.",
+            ),
+        ),
+        "expired": _Words(
+            400,
+            "This link has expired",
+            (
+                "A connection must be finished within a few minutes, and each link works once. Nothing was connected by this one.",
+                f"{_AGAIN} If you have just agreed at the provider, reload this page first.",
+            ),
+        ),
+        "not_yours": _Words(
+            400,
+            "Not your link",
+            (
+                "This connection was begun in another browser or by another person, or it is no longer valid. Nothing was connected.",
+                "Start the connection yourself, in this browser.",
+            ),
+        ),
+        "closed": _Words(
+            400, "No longer connected", ("This integration was removed or switched off meanwhile, or its access has ended.", _AGAIN)
+        ),
+        "refused": _Words(400, "The provider refused", ("The provider gave no access that can be used. Nothing was connected.", _AGAIN)),
+        "misconfigured": _Words(
+            502,
+            "A mistake in our configuration",
+            (
+                "The provider does not accept the way this site is set up with it. You did nothing wrong, and nothing was connected.",
+                "Tell the operator of this site; starting again does not help.",
+            ),
+        ),
+        "provider_unavailable": _Words(
+            502,
+            "The provider is not available",
+            ("The provider has a problem and did not answer as it should. Nothing was connected.", "Start the connection again later."),
+        ),
+        "unavailable": _Words(
+            503,
+            "Not available right now",
+            ("This site cannot finish the connection right now.", "Start the connection again in a few minutes."),
+        ),
+        "forbidden": _Words(
+            403,
+            "Not allowed",
+            ("You are not signed in, or you may not connect anything here.", "Sign in, then start the connection again."),
+        ),
+        "invalid": _Words(422, "Not a valid link", ("This address is not one that a provider sends anybody to.", _AGAIN)),
+        "internal": _Words(
+            500,
+            "Something went wrong on our side",
+            ("It is not known whether anything was connected.", "Tell the operator of this site the request named below."),
+        ),
+    }
+)
+
+_CODES: Mapping[type[CloudIntegrationsError], ResultCode] = MappingProxyType(
+    {
+        IntegrationExistsError: "already_connected",
+        AppMisconfiguredError: "misconfigured",
+        ProviderInactiveError: "misconfigured",
+        ProviderNotFoundError: "misconfigured",
+        ProviderUnavailableError: "provider_unavailable",
+        StorageUnavailableError: "unavailable",
+        ForbiddenError: "forbidden",
+        ValidationFailedError: "invalid",
+    }
+)
+_REASONS: Mapping[ResultCode, frozenset[str]] = MappingProxyType(
+    {
+        "declined": frozenset({"access_denied"}),
+        "other_account": frozenset({"other_account"}),
+        "not_yours": frozenset({"state_not_valid"}),
+        "closed": frozenset({"integration_closed", "changed_meanwhile"}),
+        # The code itself was dead when it was exchanged.
+        "expired": frozenset({"invalid_grant", "code_refused", "grant_dead"}),
+        "provider_unavailable": frozenset({"server_error", "temporarily_unavailable"}),
+        "misconfigured": frozenset({
+            "application_changed", "provider_removed", "site_unknown", "wrong_region",
+            "invalid_request", "invalid_scope", "unauthorized_client", "unsupported_grant_type", "unsupported_response_type",
+            "invalid_request_object", "invalid_request_uri", "registration_not_supported", "request_not_supported",
+            "request_uri_not_supported",
+        }),
+    }
+)  # fmt: skip
+"""By `GrantRefusedError.reason`; every other one is `refused`."""
+
+
+def code_of(error: Exception, /) -> ResultCode:
+    """Say in one word how *error* ended the connection."""
+    if isinstance(error, GrantRefusedError):
+        return next((code for code, reasons in _REASONS.items() if error.reason in reasons), "refused")
+    return next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), "internal")
+
+
+def result_text(code: str, /) -> str | None:
+    """Return what a page of the host's can say where `returnTo` was given an `error`; None for a code that is not a refusal of ours."""
+    words = next((words for known, words in _WORDS.items() if known == code and words.status != HTTPStatus.OK), None)
+    return None if words is None else " ".join(words.paragraphs)
+
+
+def refusal(code: ResultCode, /, *, request_id: str, retry_after: timedelta | None = None) -> ConnectionResult:
+    """Return what is said of a connection that was not made."""
+    status, title, paragraphs = _WORDS[code]
+    return ConnectionResult(code=code, status=status, title=title, paragraphs=paragraphs, request_id=request_id, retry_after=retry_after)
+
+
+def success(code: ResultCode, integration: Integration, /, *, request_id: str, notes: tuple[Note, ...] = ()) -> ConnectionResult:
+    """Return what is said of *integration*, which is connected."""
+    status, title, _ = _WORDS[code]
+    account = integration.account.label
+    told = (
+        f"“{integration.name}” is connected{f' as {account}' if account else ''}.",
+        "This is another account than before." if "account_changed" in notes else "",
+        "Another customer holds the same token: removing one of the two does not revoke it." if "shared" in notes else "",
+    )
+    return ConnectionResult(
+        code=code,
+        status=status,
+        title=title,
+        paragraphs=tuple(text for text in told if text),
+        request_id=request_id,
+        integration=integration,
+        notes=notes,
+    )

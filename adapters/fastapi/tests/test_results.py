@@ -1,0 +1,441 @@
+"""What a browser is shown when it comes back from a provider, and at which address."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from hashlib import sha256
+from html import unescape
+from urllib.parse import parse_qsl, urlsplit
+from uuid import uuid4
+
+import pytest
+from fastapi import Response
+
+from cloud_integrations import Settings
+from cloud_integrations.errors import AppMisconfiguredError, GrantRefusedError, IntegrationExistsError, StorageUnavailableError
+from cloud_integrations.testing import Misbehaviour
+from cloud_integrations_fastapi import StandardPages
+
+CALLBACK = "https://app.example.com/api/v1/oauth/callback"
+PROVIDER = "0f0c7f2e-8a53-5f4e-9f43-3d1f0f6d2b11"
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Sec-Fetch-Mode": "navigate"}
+
+
+def _title(page):
+    return re.search(r"<h1>(.*?)</h1>", page.text)[1]
+
+
+async def _visit(client, callback):
+    """Be a browser: go to the callback, and on to where it leads."""
+    answer = await client.get(callback, headers=BROWSER)
+    assert answer.status_code == 303, answer.text
+    return await client.get(str(answer.url.join(answer.headers["location"])), headers=BROWSER)
+
+
+async def _callback(api, client, *, approve=True, **begin):
+    return api.provider.sign_in((await api.begin(client, **begin))["authorizationUrl"], approve=approve)
+
+
+async def _reconnect(api, client, integration, **body):
+    begun = await client.post(f"/tenants/acme/integrations/{integration['id']}/reconnect", json=body)
+    return api.provider.sign_in(begun.json()["data"]["authorizationUrl"])
+
+
+# Where the browser is
+
+
+@pytest.mark.requirement("OAU-012", "OAU-026", "OAU-028")
+async def test_the_page_of_a_connection_can_be_reloaded_and_its_address_holds_neither_code_nor_state(api, alice):
+    callback = await _callback(api, alice, name="<b>Production</b>")
+    secrets = [value for name, value in parse_qsl(urlsplit(callback).query) if name in {"code", "state"}]
+    page = await _visit(alice, callback)
+    assert page.url.path == "/api/v1/oauth/result"
+    assert not [secret for secret in secrets if secret in str(page.url) or secret in page.text]
+    for shown in (page, await alice.get(str(page.url), headers=BROWSER), await alice.get(str(page.url))):
+        assert (shown.status_code, _title(shown)) == (200, "Connected")
+        assert "&lt;b&gt;Production&lt;/b&gt;” is connected as" in shown.text
+        assert "default-src 'none'" in shown.headers["content-security-policy"]
+        assert (shown.headers["cache-control"], shown.headers["referrer-policy"]) == ("no-store", "no-referrer")
+    assert api.provider.count("exchange") == 1
+
+
+@pytest.mark.parametrize("header", [{"Sec-Fetch-Mode": "navigate"}, {"Upgrade-Insecure-Requests": "1"}])
+async def test_a_browsers_window_is_sent_on_and_a_program_is_answered_at_once(api, alice, header):
+    answers = [
+        await alice.get(await _callback(api, alice, approve=False), headers={"Accept": accept} | more)
+        for accept, more in (("text/html", header), ("text/html", {}), ("*/*", header))
+    ]
+    assert [answer.status_code for answer in answers] == [303, 400, 400]
+    assert [answer.headers.get("content-type") for answer in answers] == [None, "text/html; charset=utf-8", "application/json"]
+
+
+@pytest.mark.requirement("OAU-027")
+async def test_a_posted_callback_is_sent_on_too(api, alice):
+    callback = urlsplit(await _callback(api, alice))
+    path = callback.path.removeprefix("/api/v1")
+    arrived = await alice.post(f"{path}?relayed=1", data=dict(parse_qsl(callback.query)), headers=BROWSER)
+    assert arrived.status_code == 303
+    assert _title(await alice.get(str(arrived.url.join(arrived.headers["location"])), headers=BROWSER)) == "Connected"
+
+
+# Twice, late, and in another tab
+
+
+@pytest.mark.requirement("OAU-014", "OAU-016")
+async def test_a_callback_that_comes_twice_reads_already_connected(api, alice):
+    callback = await _callback(api, alice)
+    assert _title(await _visit(alice, callback)) == "Connected"
+    again = await _visit(alice, callback)
+    assert (again.status_code, _title(again)) == (200, "Already connected")
+    direct = await alice.get(callback, headers={"Accept": "text/html"})
+    assert (direct.status_code, _title(direct)) == (200, "Already connected")
+    assert "Production” is connected as" in direct.text
+    assert (await alice.get(callback)).json()["error"]["details"] == {"reason": "state_not_valid"}, "a program is told what is so"
+    assert api.provider.count("exchange") == 1
+
+
+async def test_another_tab_that_comes_later_reads_already_connected(api, alice):
+    first, second = await _callback(api, alice), await _callback(api, alice)
+    assert _title(await _visit(alice, first)) == "Connected"
+    assert _title(await _visit(alice, second)) == "Already connected"
+    assert api.provider.count("exchange") == 1
+
+
+async def test_a_provider_that_was_connected_in_another_way_meanwhile_reads_so_too(api, alice, monkeypatch):
+    callback = await _callback(api, alice, returnTo="/settings")
+    await _visit(alice, await _callback(api, alice))
+
+    def exists(*args, **kwargs):
+        raise IntegrationExistsError(tenant_id="acme", provider_id=str(api.oauth.provider_id))
+
+    monkeypatch.setattr(api.manager, "complete_oauth", exists)
+    assert _title(await _visit(alice, callback)) == "Already connected"
+    assert (await alice.get(callback)).status_code == 409
+
+
+@pytest.mark.requirement("OAU-016")
+async def test_a_reconnect_that_comes_too_late_is_not_taken_for_the_consent_of_before(api, alice):
+    integration = await api.connect_oauth()
+    late, timely = await _reconnect(api, alice, integration), await _reconnect(api, alice, integration)
+    api.clock.advance(Settings().pending_lifetime)
+    expired = await _visit(alice, late)
+    assert (expired.status_code, _title(expired)) == (400, "This link has expired")
+    assert _title(await _visit(alice, await _reconnect(api, alice, integration))) == "Connected"
+    assert _title(await _visit(alice, timely)) == "Already connected", "now there is a newer consent"
+
+
+async def test_a_page_that_came_before_the_connection_was_stored_shows_it_once_it_is(api, alice, monkeypatch):
+    callback = await _callback(api, alice)
+    with monkeypatch.context() as meanwhile:
+
+        def taken(*args, **kwargs):
+            raise GrantRefusedError(reason="state_not_valid")  # the first callback is still asking the provider
+
+        meanwhile.setattr(api.manager, "complete_oauth", taken)
+        page = await _visit(alice, callback)
+    assert (page.status_code, _title(page)) == (400, "This link has expired")
+    await _visit(alice, callback)
+    page = await alice.get(str(page.url), headers=BROWSER)
+    assert (page.status_code, _title(page)) == (200, "Already connected")
+    await api.call("remove", "acme", (await api.call("list_integrations", "acme"))[0].id)
+    assert _title(await alice.get(str(page.url), headers=BROWSER)) == "This link has expired"
+
+
+@pytest.mark.requirement("OAU-014")
+async def test_a_link_of_somebody_else_reads_like_one_that_never_was(api, alice):
+    callback = await _callback(api, alice)
+    unknown = re.sub("state=[^&]*", "state=" + "A" * 43, callback)
+    async with api.client() as another_browser, api.client("admin", cookies=dict(alice.cookies)) as another_person:
+        for client in (another_browser, another_person):
+            pages = [await _visit(client, url) for url in (callback, unknown)]
+            assert [(page.status_code, _title(page)) for page in pages] == [(400, "Not your link")] * 2
+            texts = [page.text.replace(dict(parse_qsl(page.url.query.decode()))["requestId"], "") for page in pages]
+            assert texts[0] == texts[1]
+            assert [sorted(dict(parse_qsl(page.url.query.decode()))) for page in pages] == [["requestId", "result"]] * 2
+    assert _title(await _visit(alice, callback)) == "Connected", "the owner's flow stays open"
+
+
+@pytest.mark.parametrize("value", ["x", "....", "a.b.c.d.e", "." * 9, "{token}.{rest}"])
+async def test_a_cookie_that_is_not_ours_is_no_cookie(api, alice, value):
+    callback = await _callback(api, alice)
+    (cookie,) = alice.cookies.jar
+    async with api.client(cookies={cookie.name: value}) as client:
+        assert _title(await _visit(client, callback)) == "Not your link"
+
+
+@pytest.mark.requirement("OAU-018")
+async def test_cookies_do_not_grow_without_end_and_open_flows_stay_longest(api, alice):
+    callback = await _callback(api, alice)
+    await _visit(alice, callback)
+    ended = {cookie.name for cookie in alice.cookies.jar}
+    integration = (await alice.get("/tenants/acme/integrations")).json()["data"][0]
+    for _ in range(20):
+        await _reconnect(api, alice, integration)
+    names = {cookie.name for cookie in alice.cookies.jar}
+    assert len(names) == 20
+    assert not ended & names
+
+
+# Refusals, told apart
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "title"),
+    [
+        ({"error": "access_denied"}, 400, "You declined"),
+        ({"error": "invalid_scope"}, 502, "A mistake in our configuration"),
+        ({"error": "unauthorized_client"}, 502, "A mistake in our configuration"),
+        ({"error": "server_error"}, 502, "The provider is not available"),
+        ({"error": "temporarily_unavailable"}, 502, "The provider is not available"),
+        ({"error": "login_required"}, 400, "The provider refused"),
+        ({"error": "a_word_of_its_own"}, 400, "The provider refused"),
+        ({"code": ""}, 400, "The provider refused"),
+        ({"code": "fake-code-that-nobody-issued"}, 400, "This link has expired"),
+    ],
+)
+async def test_a_refusal_says_whose_matter_it_is(api, alice, query, status, title):
+    state = (await api.begin(alice))["state"]
+    path = f"/oauth/callback/{await _context(api)}"
+    answer = await alice.get(path, params={"state": state} | query, headers=BROWSER)
+    page = await alice.get(str(answer.url.join(answer.headers["location"])), headers=BROWSER)
+    assert (page.status_code, _title(page)) == (status, title)
+    assert 'href="/"' in page.text, "there is a way back"
+    assert answer.headers["x-request-id"] in page.text
+
+
+async def _context(api):
+    known = await api.call("list_providers")
+    return urlsplit(next(one.redirect_uri for one in known if one.redirect_uri)).path.rpartition("/")[2]
+
+
+async def test_another_account_is_told_so(make_api):
+    api = make_api(settings=Settings(callback_url=CALLBACK, pin_accounts=True))
+    integration = await api.connect_oauth()
+    async with api.client() as alice:
+        api.provider.account = "acct-2"
+        page = await _visit(alice, await _reconnect(api, alice, integration))
+    assert (page.status_code, _title(page)) == (400, "Another account")
+
+
+async def test_a_changed_account_is_pointed_out_on_the_page(api, alice):
+    integration = await api.connect_oauth()
+    api.provider.account = "acct-2"
+    page = await _visit(alice, await _reconnect(api, alice, integration))
+    assert _title(page) == "Connected"
+    assert "This is another account than before." in page.text
+
+
+async def test_a_provider_that_is_down_is_told_so(api, alice):
+    callback = await _callback(api, alice)
+    api.provider.misbehave(Misbehaviour.UNAVAILABLE, endpoint="exchange", times=None)
+    page = await _visit(alice, callback)
+    assert (page.status_code, _title(page)) == (502, "The provider is not available")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "title"),
+    [
+        (StorageUnavailableError(), 503, "Not available right now"),
+        (AppMisconfiguredError(provider_id="1", reason="invalid_client"), 502, "A mistake in our configuration"),
+        (RuntimeError("fake-secret"), 500, "Something went wrong on our side"),
+    ],
+    ids=["storage", "application", "internal"],
+)
+async def test_trouble_of_ours_is_told_so(api, alice, monkeypatch, error, status, title):
+    callback = await _callback(api, alice)
+
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(api.manager, "complete_oauth", fail)
+    page = await _visit(alice, callback)
+    assert (page.status_code, _title(page)) == (status, title)
+    assert "fake-secret" not in page.text
+    direct = await alice.get(callback, headers={"Accept": "text/html"})
+    assert (direct.status_code, direct.headers.get("retry-after")) == (status, "5" if status == 503 else None)
+
+
+async def test_a_page_is_shown_where_the_store_cannot_say_what_is_connected(api, alice, monkeypatch):
+    callback = await _callback(api, alice)
+    await _visit(alice, callback)
+
+    def fail(*args, **kwargs):
+        raise StorageUnavailableError
+
+    monkeypatch.setattr(api.manager, "list_integrations", fail)
+    assert _title(await alice.get(callback, headers={"Accept": "text/html"})) == "This link has expired"
+    page = await _visit(alice, callback)
+    assert (page.status_code, _title(page)) == (503, "Not available right now")
+
+
+# Back to the host
+
+
+@pytest.mark.requirement("OAU-025")
+@pytest.mark.parametrize(
+    ("return_to", "location"),
+    [
+        ("/settings", "/settings?error=declined"),
+        ("/settings?tab=2&error=old#cloud", "/settings?tab=2&error=declined#cloud"),
+        ("/settings/café?a=%2F", "/settings/caf%C3%A9?a=%2F&error=declined"),
+    ],
+)
+@pytest.mark.parametrize("headers", [BROWSER, {"Accept": "application/json"}], ids=["browser", "program"])
+async def test_a_refusal_too_goes_back_to_where_it_was_asked_to(api, alice, return_to, location, headers):
+    refused = await alice.get(await _callback(api, alice, approve=False, returnTo=return_to), headers=headers)
+    assert (refused.status_code, refused.headers["location"]) == (303, location)
+
+
+async def test_who_lost_the_tenant_or_the_browser_goes_back_too(api, alice):
+    callback = await _callback(api, alice, returnTo="/settings")
+    async with api.client() as another_browser:
+        refused = await another_browser.get(callback, headers=BROWSER)
+    assert refused.headers["location"] == "/settings?error=not_yours"
+    api.host.writers["alice"] = {"globex"}
+    assert (await alice.get(callback, headers=BROWSER)).headers["location"] == "/settings?error=forbidden"
+
+
+@pytest.mark.requirement("OAU-014")
+async def test_nobody_else_is_sent_to_where_the_owner_wanted_to_go(api, alice):
+    callback = await _callback(api, alice, returnTo="/settings")
+    async with api.client("admin") as other:
+        assert (await other.get(callback, headers=BROWSER)).headers["location"].startswith("../result?result=not_yours&")
+
+
+# The page alone
+
+
+@pytest.mark.requirement("ISO-11")
+async def test_what_is_connected_is_shown_only_to_who_may_connect_there(api, alice):
+    page = await _visit(alice, await _callback(api, alice))
+    async with api.client("bob") as bob, api.client(None) as nobody:
+        for client in (bob, nobody):
+            refused = await client.get(str(page.url), headers=BROWSER)
+            assert (refused.status_code, _title(refused)) == (403, "Not allowed")
+            assert "Production" not in refused.text
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "title"),
+    [
+        ("result=connected", 400, "No longer connected"),
+        (f"result=connected&tenantId=acme&providerId={PROVIDER}", 400, "No longer connected"),
+        ("result=expired", 400, "This link has expired"),
+        ("result=<script>", 422, "Not a valid link"),
+        ("result=declined&requestId=<script>", 422, "Not a valid link"),
+        ("result=expired&tenantId=has%20space&providerId=" + PROVIDER, 403, "Not allowed"),
+        ("", 422, "Not a valid link"),
+    ],
+)
+async def test_an_address_that_was_made_up_says_nothing_untrue(alice, query, status, title):
+    page = await alice.get(f"/oauth/result?{query}", headers=BROWSER)
+    assert (page.status_code, _title(page)) == (status, title)
+    assert "<script" not in page.text
+
+
+# A host's own pages
+
+
+async def test_a_host_gives_the_standard_pages_its_way_back_and_its_colours(make_api):
+    api = make_api(pages=StandardPages(home="/app?a=1&b=2", back="Zurück", style="main{border-radius:0}"))
+    async with api.client() as alice:
+        page = await _visit(alice, await _callback(api, alice))
+    assert '<a href="/app?a=1&amp;b=2">Zurück</a>' in page.text
+    style = unescape(re.search("<style>(.*)</style>", page.text)[1])
+    assert style.endswith("main{border-radius:0}")
+    assert f"'sha256-{b64encode(sha256(style.encode()).digest()).decode()}'" in page.headers["content-security-policy"]
+    with pytest.raises(ValueError, match="CSS"):
+        StandardPages(style="</style><script>")
+
+
+async def test_a_host_replaces_every_page(make_api):
+    class Pages:
+        def result(self, request, result):
+            assert request.url.path.startswith("/api/v1/oauth/")
+            name = "" if result.integration is None else result.integration.name
+            return Response(f"own:{result.code}:{name}:{','.join(result.notes)}", result.status)
+
+        def relay(self, request, fields, *, action):
+            return Response(f"own:{dict(fields)['code']}:{action}")
+
+    api = make_api(pages=Pages())
+    async with api.client() as alice:
+        callback = await _callback(api, alice)
+        posted = urlsplit(await _callback(api, alice))
+        relayed = await alice.post(posted.path.removeprefix("/api/v1"), data=dict(parse_qsl(posted.query)))
+        assert relayed.text == f"own:{dict(parse_qsl(posted.query))['code']}:?relayed=1"
+        assert (await _visit(alice, callback)).text == "own:connected:Production:"
+        assert (await _visit(alice, callback)).text == "own:already_connected:Production:"
+        (integration,) = (await alice.get("/tenants/acme/integrations")).json()["data"]
+        api.provider.account = "acct-2"
+        changed = await alice.get(await _reconnect(api, alice, integration), headers={"Accept": "text/html"})
+        assert changed.text == "own:connected:Production:account_changed"
+        unknown = await alice.get(f"/oauth/callback/{uuid4()}?state=x", headers={"Accept": "text/html"})
+    assert (unknown.status_code, unknown.text) == (400, "own:not_yours::")
+    assert unknown.headers["cache-control"] == "no-store"
+
+
+# The browser's host and the callback's
+
+
+async def _begun(api):
+    return [record.seq for record in await api.call("list_audit", "acme") if "begun" in record.event.action]
+
+
+@pytest.mark.requirement("OAU-018")
+@pytest.mark.parametrize(
+    ("callback", "site", "headers", "begins"),
+    [
+        ("http://localhost:8000", "http://127.0.0.1:8000", {}, False),
+        ("http://127.0.0.1:8000", "http://localhost:8000", {}, False),
+        ("http://localhost:8000", "http://localhost:8000", {}, True),
+        ("http://localhost:8000", "http://localhost:3000", {}, True),
+        ("http://localhost:8000", "http://127.0.0.1:8000", {"Origin": "http://localhost:3000"}, True),
+        (
+            "https://app.example.com",
+            "https://www.example.com",
+            {"Origin": "https://www.example.com", "Sec-Fetch-Site": "same-origin"},
+            False,
+        ),
+        ("https://app.example.com", "http://backend:8000", {"Origin": "https://www.example.com", "Sec-Fetch-Site": "same-origin"}, False),
+        ("https://app.example.com", "http://backend:8000", {"Origin": "https://app.example.com", "Sec-Fetch-Site": "same-origin"}, True),
+        ("https://api.example.com", "http://backend:8000", {"Origin": "https://app.example.com", "Sec-Fetch-Site": "same-site"}, True),
+        (
+            "https://app.example.com",
+            "http://backend:8000",
+            {"Origin": "null", "Sec-Fetch-Site": "same-origin", "X-Forwarded-Host": "app.example.com, x"},
+            True,
+        ),
+        ("https://app.example.com", "http://backend:8000", {}, True),
+        ("https://app.example.com", "https://app.example.com", {"Origin": "http://["}, True),
+    ],
+)
+@pytest.mark.parametrize("reconnects", [False, True])
+async def test_a_flow_begins_only_where_its_cookie_comes_back(make_api, callback, site, headers, begins, reconnects):
+    loopback = callback.startswith("http:")
+    api = make_api(loopback=loopback, settings=Settings(callback_url=f"{callback}/api/v1/oauth/callback", loopback=loopback))
+    path, body = "/tenants/acme/authorizations", {"providerId": str(api.oauth.provider_id), "name": "Production"}
+    if reconnects:
+        async with api.client(base_url=f"{callback}/api/v1") as client:
+            arrived = await client.get(api.provider.sign_in((await api.begin(client))["authorizationUrl"]))
+        path, body = f"/tenants/acme/integrations/{arrived.json()['data']['id']}/reconnect", {}
+    before = await _begun(api)
+    async with api.client(base_url=f"{site}/api/v1") as client:
+        answer = await client.post(path, json=body, headers=headers)
+    if begins:
+        assert answer.status_code in {200, 201}, answer.text
+        return
+    assert answer.status_code == 422
+    (told,) = answer.json()["error"]["details"]["fields"]
+    assert told["field"] == "Host"
+    assert callback in told["problem"]
+    assert await _begun(api) == before
+
+
+async def test_a_front_end_of_another_host_needs_no_cookie(make_api):
+    api = make_api(redirect_uris=("https://front.example.com/connected",))
+    headers = {"Origin": "https://www.example.com", "Sec-Fetch-Site": "same-origin"}
+    async with api.client(base_url="https://www.example.com/api/v1") as client:
+        client.headers.update(headers)
+        await api.begin(client)
