@@ -148,7 +148,7 @@ async def test_an_authorizer_may_refuse_by_raising(api, alice, monkeypatch, refu
 @pytest.mark.parametrize(
     ("status", "header", "value"), [(401, "www-authenticate", 'Bearer realm="host"'), (429, "retry-after", "7")], ids=["401", "429"]
 )
-@pytest.mark.parametrize("path", [INTEGRATIONS, "/providers", f"/oauth/callback/{uuid4()}?state=x"])
+@pytest.mark.parametrize("path", [INTEGRATIONS, "/providers", "/oauth/callback/0f0c7f2e-8a53-5f4e-9f43-3d1f0f6d2b11?state=x"])
 async def test_the_hosts_own_answers_pass_an_authorizer(api, monkeypatch, path, status, header, value):
     def answer_alone(request, permission, tenant_id):
         raise HTTPException(status, "the host's words", {header: value})
