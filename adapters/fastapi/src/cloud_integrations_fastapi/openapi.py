@@ -8,6 +8,7 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
+from fastapi import Response
 from pydantic import BaseModel
 
 from cloud_integrations import CloudIntegrationsError
@@ -256,7 +257,8 @@ def describe(name: str, permission: Permission, /) -> dict[str, Any]:
         fields = {named: {"type": "string", "description": told} for named, told in _CALLBACK.items()}
         form = {"type": "object", "properties": fields, "required": ["state"]}
         extra["requestBody"] = {"required": True, "content": {FORM: {"schema": form, "examples": _CALLBACK_EXAMPLES}}}
-    return {
+    # A response without a media type of its own: FastAPI would write down JSON where there are pages alone.
+    return ({"response_class": Response} if operation.answer is None else {}) | {
         "response_model": operation.answer,
         "status_code": operation.status,
         "operation_id": name,
