@@ -8,13 +8,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import ClassVar
 from uuid import UUID
 
 from cloud_integrations.domain.envelope import encode_context
 from cloud_integrations.domain.identifiers import TenantId
+from cloud_integrations.domain.serialisation import Serialisable
 from cloud_integrations.errors import SealingError
 
 _LABEL = b"ci-audit/1\x00"
+_BYTES_IN_HEX = {"ser_json_bytes": "hex", "val_json_bytes": "hex"}
 GENESIS = bytes(32)
 """The previous hash of the first event."""
 
@@ -64,6 +67,8 @@ class AuditEvent:
 class AuditRecord:
     """An event in its place in the tenant's chain."""
 
+    __pydantic_config__: ClassVar = _BYTES_IN_HEX
+
     event: AuditEvent
     seq: int
     previous_hash: bytes
@@ -75,6 +80,8 @@ class AuditRecord:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditHead:
     """The newest event of a tenant's chain; kept outside the database it is a checkpoint."""
+
+    __pydantic_config__: ClassVar = _BYTES_IN_HEX
 
     tenant_id: TenantId
     seq: int
@@ -91,7 +98,7 @@ class AuditProblem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AuditReport:
+class AuditReport(Serialisable):
     """The result of walking a tenant's chain."""
 
     tenant_id: TenantId

@@ -8,12 +8,13 @@ from typing import Literal
 
 from cloud_integrations.domain.identifiers import IntegrationId
 from cloud_integrations.domain.integration import AccountFacts
+from cloud_integrations.domain.serialisation import Serialisable
 
 Outcome = Literal["alive", "alive_but_denied", "dead", "wrong_region", "clock_skew", "unknown"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckReport:
+class CheckReport(Serialisable):
     """The provider's answer: whether the credential lives, and whose it is."""
 
     integration_id: IntegrationId

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
+from cloud_integrations.domain.serialisation import Serialisable
 from cloud_integrations.errors import ValidationFailedError
 
 
@@ -91,7 +92,7 @@ class AccountFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Integration:
+class Integration(Serialisable):
     """What may be shown of an integration.  It has no field for a secret."""
 
     id: IntegrationId

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from cloud_integrations.domain.envelope import KeyState
 from cloud_integrations.domain.identifiers import TenantId
+from cloud_integrations.domain.serialisation import Serialisable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,7 @@ class KeyUsage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeyReport:
+class KeyReport(Serialisable):
     """Which keys protect what."""
 
     usage: tuple[KeyUsage, ...]
