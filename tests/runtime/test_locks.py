@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import ContextVar
 
 import pytest
@@ -51,15 +52,10 @@ def in_threads(flights, work, times):
 def test_threads_share_one_result(monkeypatch):
     waiting = threading.Semaphore(0)
 
-    class Done(threading.Event):
-        def wait(self, timeout=None):
-            waiting.release()
-            return super().wait(timeout)
-
     class Watched(_Flight):
-        def __init__(self):
-            super().__init__()
-            self.done = Done()
+        def wait(self):
+            waiting.release()
+            super().wait()
 
     monkeypatch.setattr("cloud_integrations.runtime.locks._Flight", Watched)
     flights, work = ThreadFlights(), Work()
@@ -383,6 +379,34 @@ def test_who_is_interrupted_after_the_thread_is_there_leaves_the_work_to_it(monk
         work.go_on.set()
         assert other.result(300) == "done"
     run_inline(flights.drain())
+    assert work.begun == 1
+
+
+def test_who_is_interrupted_while_it_begins_to_wait_holds_up_nobody(monkeypatch):
+    real_start, real_enter = threading.Thread.start, threading.Condition.__enter__
+    flights, work, started = ThreadFlights(), Work(), []
+
+    def enter(condition):
+        taken = real_enter(condition)
+        if threading.current_thread() is threading.main_thread():
+            # A signal handler may run here: the condition is taken, and the `with` around it does not know of it.
+            raise KeyboardInterrupt
+        return taken
+
+    def start(thread):
+        real_start(thread)
+        started.append(thread)
+        monkeypatch.setattr(threading.Condition, "__enter__", enter)
+
+    later = threading.Timer(0.05, work.go_on.set)
+    later.start()
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with suppress(KeyboardInterrupt):
+        call(flights, work)
+    monkeypatch.undo()
+    later.join()
+    started[0].join(300)
+    assert not started[0].is_alive()
     assert work.begun == 1
 
 

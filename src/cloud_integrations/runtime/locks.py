@@ -68,17 +68,31 @@ class TaskFlights:
 class _Flight:
     """What one thread does and others wait for."""
 
-    __slots__ = ("_claim", "done", "error", "value")
+    __slots__ = ("_claim", "_ended", "_running", "error", "value")
 
     def __init__(self) -> None:
         self._claim = threading.Lock()
-        self.done = threading.Event()
+        # No event: whoever is interrupted while it begins to wait for one may leave the event's own lock taken for good.
+        self._running = threading.Lock()
+        self._running.acquire()
+        self._ended = False
         self.value: Any = None
         self.error: BaseException | None = None
 
     def claim(self) -> bool:
         """Answer True to the first who asks: that one sees the work to its end."""
         return self._claim.acquire(blocking=False)
+
+    def wait(self) -> None:
+        """Return when the work has ended."""
+        with self._running:
+            pass
+
+    def end(self) -> None:
+        """Let those who wait go on; once is enough."""
+        if not self._ended:
+            self._ended = True
+            self._running.release()
 
 
 class ThreadFlights:
@@ -106,7 +120,7 @@ class ThreadFlights:
         """Let what is under way end, then share what begins."""
         before = self._flights.get(key) if self._process == os.getpid() else None
         if before is not None:
-            before.done.wait()
+            before.wait()
         return await self.share(key, work)
 
     async def shield(self, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
@@ -124,7 +138,7 @@ class ThreadFlights:
                     flight = self._flights.setdefault(key, mine)
                 if flight is mine:
                     begin(key, mine, work)
-                flight.done.wait()
+                flight.wait()
             except BaseException as error:
                 # An interruption at any moment: work that nobody has begun must not keep others waiting for it.
                 if mine.claim():
@@ -143,7 +157,7 @@ class ThreadFlights:
         with self._lock:
             flights = list(self._flights.values())
         for flight in flights:
-            flight.done.wait()
+            flight.wait()
 
     def _forget(self) -> None:
         self._process = os.getpid()
@@ -180,4 +194,4 @@ class ThreadFlights:
         with self._lock:
             if self._flights.get(key) is flight:
                 del self._flights[key]
-        flight.done.set()
+        flight.end()
