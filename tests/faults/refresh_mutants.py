@@ -135,8 +135,8 @@ MUTANTS = {
     ),
     "tokens wait for a store that is away": Mutant(
         file=RENEW,
-        guard="            if wiring.clock.monotonic() >= give_up:\n                raise\n            wiring",
-        without="            if wiring.clock.monotonic() >= 0:\n                raise\n            wiring",
+        guard="            if wiring.clock.monotonic() >= give_up:\n                raise\n            tell_of",
+        without="            if wiring.clock.monotonic() >= 0:\n                raise\n            tell_of",
         noticed_by="tests/flows/test_renew_faults.py::test_tokens_wait_in_memory_while_the_store_takes_nothing",
     ),
     "a punished replay waits for the access token's end": Mutant(
