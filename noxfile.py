@@ -77,7 +77,7 @@ def slow(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def bare(session: nox.Session) -> None:
-    """Run the README's test command in a fresh clone of the last commit, with Python and nothing else in reach."""
+    """Run the README's demonstration and test command in fresh clones of the last commit, with Python and nothing else in reach."""
     session.run(sys.executable, "tools/bare.py", external=True)
 
 

@@ -1,4 +1,4 @@
-"""Run the README's test command in a fresh clone, on a machine that has Python and nothing else: `bare.py`.
+"""Run the README's two commands in fresh clones, on a machine that has Python and nothing else: `bare.py`.
 
 The clone holds the last commit. What the tests could use beside Python is put out of reach: no program is on PATH but
 Python, the databases are said to be where nobody listens, and SoftHSM where no file is.
@@ -18,20 +18,22 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-COMMAND = re.compile(r"^python3 .*nox -s tests$", re.MULTILINE)
+DEMO = re.compile(r"^python3 .*cloud-integrations demo$", re.MULTILINE)
+TESTS = re.compile(r"^python3 .*nox -s tests$", re.MULTILINE)
 # What the closing lines must name: each thing that is missing, and each session that something is left to.
 NAMED = ("no PostgreSQL answers", "no MariaDB answers", "SoftHSM", "Node", "nox -s coverage", "nox -s slow", "nox -s integration")
 
 
 def main() -> int:
-    """Return 0 when the tests passed and said what they lacked."""
-    command = COMMAND.findall((ROOT / "README.md").read_text(encoding="utf-8"))
-    if len(command) != 1:
-        print("README.md does not name one command that runs the tests")
-        return 1
+    """Return 0 when the demonstration ran, and the tests passed and said what they lacked."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = {"demo": DEMO.findall(readme), "tests": TESTS.findall(readme)}
+    for name, found in commands.items():
+        if len(found) != 1:
+            print(f"README.md does not name one command for: {name}")
+            return 1
     with tempfile.TemporaryDirectory() as folder, _nobody_listens() as port:
-        clone, programs = Path(folder, "clone"), Path(folder, "bin")
-        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+        programs = Path(folder, "bin")
         programs.mkdir()
         # A script and no link: Python finds its library beside its real place.
         (programs / "python3").write_text(f'#!/bin/sh\nexec "{Path(sys.executable).resolve()}" "$@"\n', encoding="utf-8")
@@ -42,22 +44,29 @@ def main() -> int:
             "CI_TEST_MARIADB": f"mariadb+pymysql://nobody@127.0.0.1:{port}/test",
             "CI_TEST_SOFTHSM": str(Path(folder, "no-softhsm.so")),
         }
-        ran = subprocess.Popen(
-            ["/bin/sh", "-c", command[0]],
-            cwd=clone,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        shown = list(_shown(ran))
-        code = ran.wait()
-        _keep_report(clone)
+        demo, _ = _run(commands["demo"][0], Path(folder, "demo"), env)
+        code, shown = _run(commands["tests"][0], Path(folder, "tests"), env)
+        _keep_report(Path(folder, "tests"))
     unnamed = [name for name in NAMED if not any(name in line for line in shown)]
     for name in unnamed:
         print(f"the closing lines do not name: {name}")
-    return code or int(bool(unnamed))
+    return demo or code or int(bool(unnamed))
+
+
+def _run(command: str, clone: Path, env: dict[str, str]) -> tuple[int, list[str]]:
+    """Run a command in a fresh clone; return its exit code and what it printed."""
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+    ran = subprocess.Popen(
+        ["/bin/sh", "-c", command],
+        cwd=clone,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    shown = list(_shown(ran))
+    return ran.wait(), shown
 
 
 def _keep_report(clone: Path) -> None:
