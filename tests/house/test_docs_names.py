@@ -18,9 +18,19 @@ import pytest
 
 import cloud_integrations
 from cloud_integrations import Catalogue, IntegrationManager, Settings
+from cloud_integrations.backends.httpx_transport import MAX_HEADERS
+from cloud_integrations.domain import envelope, pending
 from cloud_integrations.domain.provider import Method
+from cloud_integrations.flows.audit_trail import MAX_PAGE
+from cloud_integrations.flows.refresh_due import AT_ONCE, HOLD
+from cloud_integrations.flows.revoking import KEEP_TRYING
+from cloud_integrations.messages import http, prose, token_answer
+from cloud_integrations.runtime import breaker
+from cloud_integrations.runtime.cache import DenialWindows
+from cloud_integrations_cli import host
 from cloud_integrations_cli.reference import walk
 from cloud_integrations_cli.settings import PREFIX, Configuration, Limits
+from cloud_integrations_fastapi import reading
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("adapters/*/*.md")])
@@ -34,20 +44,19 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(enco
 EXTRAS = set(PROJECT["optional-dependencies"])
 # Names that are Python's, a framework's, a provider's SDK's or HTTP's.
 FOREIGN = {
-    *("APIRouter", "AsyncEngine", "BaseHTTPMiddleware", "Connection", "DefaultAzureCredential", "Exception", "False", "HTTPException"),
+    *("AppConfig", "AsyncEngine", "BaseHTTPMiddleware", "DefaultAzureCredential", "HTTPException", "MultiFernet", "PermissionError"),
     *(
-        "HttpOnly",
-        "Lax",
-        "MultiFernet",
-        "None",
-        "PermissionError",
         "ProcessPoolExecutor",
-        "Secure",
         "SoftTimeLimitExceeded",
-        "Strict",
-        "True",
+        "HttpOnly",
+        "SameSite",
+        "ready",
+        "create_engine",
+        "CHAR",
+        "VARCHAR",
+        "varchar",
+        "varbinary",
     ),
-    *("AppConfig", "ready", "create_engine", "CHAR", "VARCHAR", "varchar", "varbinary", "Acme"),
 }
 ROOT_COMMAND: Any = dict(walk())["cloud-integrations"]
 WORDS = {
@@ -172,7 +181,7 @@ def test_every_python_name_that_a_page_uses_exists() -> None:
         for span in SPAN.findall(_prose(text)):
             if re.fullmatch(r"cloud_integrations[\w.]*\.\w+(?:\(.*\))?", span):
                 found = pydoc.locate(span.partition("(")[0]) is not None
-            elif match := re.fullmatch(r"([A-Z][a-z]\w*|\w+(?=\())(\(.*\))?", span):
+            elif match := re.fullmatch(r"([A-Z][a-z]+[A-Z]\w*|\w+(?=\())(\(.*\))?", span):
                 found = match[1] in known
             elif match := re.fullmatch(r"([A-Z][a-z]\w*)\.([a-z]\w*)(\(.*\))?", span):
                 found = match[1] in known and match[2] in known
@@ -281,3 +290,41 @@ MISSING: dict[str, Callable[[], bool]] = {
     "Client credentials, JWT bearer, device code": lambda: _kinds() == {"code", "key", "basic"},
     "Rate limits on incoming requests": lambda: not any("rate" in name for name in _fields("Settings")),
 }
+
+
+KIB = 1024
+# Sentences with a number, each made from the constant that the code uses.
+NUMBERS = [
+    ("docs/how-to/prove-the-audit-log.md", f"in {DenialWindows.WINDOW:.0f} seconds and one process"),
+    ("docs/how-to/prove-the-audit-log.md", f"at most {DenialWindows.PER_ACTOR}, a tenant at most {DenialWindows.PER_TENANT}."),
+    ("docs/how-to/prove-the-audit-log.md", f"at most {MAX_PAGE} at once"),
+    ("docs/how-to/refresh-in-the-background.md", f"at most {AT_ONCE} things at a time"),
+    ("docs/how-to/refresh-in-the-background.md", f"At most {AT_ONCE} requests are out at once"),
+    ("docs/how-to/refresh-in-the-background.md", f"out of the others' sight for {HOLD.total_seconds() / 60:.0f} minutes"),
+    ("docs/how-to/remove-for-good.md", f"for {KEEP_TRYING.days} days"),
+    ("docs/how-to/handle-errors.md", f"at most {prose.MAX_PROSE} printable characters"),
+    ("docs/how-to/run-the-server.md", f"retried every {host.RETRY_EVERY:.0f} seconds"),
+    (
+        "docs/explanation/security.md",
+        f"answers end at {http.MAX_BODY // KIB} KiB, those of a token endpoint at {http.MAX_TOKEN_BODY // KIB} KiB",
+    ),
+    ("docs/explanation/security.md", f"which may have {envelope.PLAINTEXT_LIMIT // KIB} KiB"),
+    ("docs/explanation/security.md", f"{pending.MAX_PENDING} for an actor in a tenant, {pending.MAX_PENDING_OF_TENANT} for a tenant"),
+    ("docs/explanation/security.md", f"at most {DenialWindows.PER_ACTOR} rows for an actor and {DenialWindows.PER_TENANT} for a tenant"),
+    ("docs/explanation/refresh.md", f"ASCII characters, at most {token_answer.MAX_TOKEN // KIB} KiB"),
+    (
+        "docs/explanation/refresh.md",
+        f"may have {http.MAX_TOKEN_BODY // KIB} KiB, its headers {MAX_HEADERS // KIB} KiB, and JSON {http.MAX_DEPTH} levels",
+    ),
+    ("docs/explanation/refresh.md", f"five within {breaker.WINDOW_SECONDS:.0f} s"),
+    ("docs/explanation/refresh.md", f"probes every {breaker.PROBE_SECONDS:.0f} s"),
+    ("docs/reference/http.md", f"has at most {reading.BODY_LIMIT // KIB} KiB and is nested at most {reading.DEPTH_LIMIT} deep"),
+    ("docs/reference/http.md", f"A query has at most {reading.QUERY_LIMIT // KIB} KiB"),
+    ("docs/reference/http.md", f"at most {reading.FORM_LIMIT // KIB} KiB and {reading.FIELD_LIMIT} fields"),
+    ("docs/reference/schema.md", f"at most {pending.MAX_PENDING} open rows in a tenant, a tenant at most {pending.MAX_PENDING_OF_TENANT}"),
+]
+
+
+@pytest.mark.parametrize(("page", "sentence"), NUMBERS)
+def test_a_number_on_a_page_is_the_one_in_the_code(page: str, sentence: str) -> None:
+    assert sentence in " ".join(TEXTS[page].split())
