@@ -46,6 +46,7 @@ _EXAMPLES: dict[str, Any] = {
     "ErrorRule.for_methods": ["oauth2"],
     "Verification.body": "{}",
     "AccessTokenFacts.expiry_field": "data.expires_at",
+    "Input.accepts": ["json", "private_key"],
     "Input.normalise": [],
     "LimitHeaders.retry_after": "X-Retry-In",
     "RateLimit.wait_path": "error.retry_after",

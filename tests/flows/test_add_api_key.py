@@ -10,6 +10,7 @@ import pytest
 
 from cloud_integrations.domain.audit import Actor, Outcome
 from cloud_integrations.domain.auth_type import AuthType
+from cloud_integrations.domain.importing import ImportedCredential
 from cloud_integrations.domain.integration import Health, State, Status
 from cloud_integrations.domain.provider import Input, Method, Placement, Provider, Variable, Verification
 from cloud_integrations.domain.secret import Secret
@@ -389,3 +390,82 @@ async def test_an_integration_switched_off_during_the_check_stays_off(world, doo
         await other.replace_api_key(ACME, held.id, api_key=world.provider.issue_api_key())
     assert switched == [1]
     assert world.row(held).facts.health is Health.DISABLED
+
+
+# What people paste by mistake
+
+PEM = "-----BEGIN PRIVATE KEY-----\nZmFrZS1wcml2YXRlLWtleQ==\n-----END PRIVATE KEY-----\n"
+ACCOUNT = '{"type": "service_account", "private_key": "' + PEM.replace("\n", "\\n") + '"}'
+PASTED = {"pem": PEM, "account": ACCOUNT, "json": '{"token": "fake"}', "foreign": "ghp_" + "fake" * 9, "elsewhere": "AKIAFAKEFAKEFAKEFAKE"}
+
+
+def among_others(world):
+    """A door whose catalogue knows that keys with `ghp_` are GitHub's."""
+    github = Provider(id="github", name="GitHub", methods=world.entries[1].methods, key_prefixes=("ghp_",))
+    return world.open(providers=[*world.entries, github])
+
+
+@pytest.mark.requirement("OAU-080")
+@pytest.mark.parametrize("mistake", PASTED)
+async def test_what_is_no_key_of_the_provider_goes_nowhere_by_any_door(world, mistake):
+    door, secret = among_others(world), Secret(PASTED[mistake])
+    held = await world.add_key()
+    sent, stored = len(world.sent), world.row(held)
+    calls = [
+        door.add_api_key("globex", "simulated_keys", name="Key", api_key=secret),
+        door.replace_api_key(ACME, held.id, api_key=secret),
+        *(
+            door.import_credential(
+                "globex", ImportedCredential(provider="simulated_keys", name="Key", api_key=secret), verify=verify, dry_run=dry_run
+            )
+            for verify in (True, False)
+            for dry_run in (True, False)
+        ),
+    ]
+    for call in calls:
+        with pytest.raises(ValidationFailedError) as caught:
+            await call
+        assert caught.value.field == "credentials.apiKey"
+        assert "nothing was sent or stored" in caught.value.problem
+        assert PASTED[mistake][:20] not in f"{caught.value}{caught.value.details}"
+    assert len(world.sent) == sent
+    assert world.row(held) == stored
+    assert await door.list_integrations("globex") == ()
+
+
+async def test_the_second_half_is_looked_at_too(world):
+    door = world.open(providers=[pair_provider(world)], applications=[])
+    for pasted in PASTED["pem"], PASTED["elsewhere"]:
+        with pytest.raises(ValidationFailedError) as caught:
+            await door.add_api_key(ACME, "pairs", name="Pair", api_key=Secret("fake-key-1"), secret_key=Secret(pasted))
+        assert caught.value.field == "credentials.secretKey"
+    assert world.sent == []
+
+
+@pytest.mark.parametrize("mistake", ["pem", "account", "json", "foreign"])
+@pytest.mark.parametrize("field", ["accessToken", "refreshToken"])
+async def test_tokens_that_are_no_tokens_are_not_imported(world, mistake, field):
+    door, fake = among_others(world), Secret("fake-token")
+    pasted = Secret(PASTED[mistake])
+    tokens = {"access_token": fake, "refresh_token": fake} | {"access_token" if field == "accessToken" else "refresh_token": pasted}
+    with pytest.raises(ValidationFailedError) as caught:
+        await door.import_credential(ACME, ImportedCredential(provider="simulated", name="Grant", **tokens), verify=True)
+    assert caught.value.field == field
+    assert "nothing was sent or stored" in caught.value.problem
+    assert world.sent == []
+
+
+async def test_a_private_key_is_no_code(world, door):
+    with pytest.raises(ValidationFailedError) as caught:
+        await door.add_oauth_code(
+            ACME, "simulated", name="Grant", code=Secret(ACCOUNT), redirect_uri="https://app.example/connected", actor=ALICE
+        )
+    assert caught.value.field == "code"
+    assert world.sent == []
+
+
+async def test_what_stands_around_a_key_is_neither_sent_nor_stored(world, door):
+    key = world.provider.valid_api_key.reveal()
+    await door.add_api_key(ACME, "simulated_keys", name="Key", api_key=Secret(f'export SIMULATED_TOKEN="{key}"\n'))
+    assert (await door.token(ACME, "simulated_keys")).value == Secret(key)
+    assert {request.headers["Authorization"] for request in world.sent} == {f"Bearer {key}"}

@@ -84,6 +84,15 @@ def test_a_refused_key_is_not_stored(run, home: Path, provider: SimulatedProvide
     assert run("integrations", "list", *T, *JSON).data() == []
 
 
+def test_a_private_key_is_neither_sent_nor_stored(run, home: Path, provider: SimulatedProvider):
+    (home / "id.key").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nZmFrZQ==\n-----END OPENSSH PRIVATE KEY-----\n")
+    ran = run("integrations", "add", "simulated_keys", *T, "--api-key-file", "id.key")
+    assert (ran.code, ran.out) == (4, "")
+    assert "looks like a private key, and nothing was sent or stored; enter the API key itself" in " ".join(ran.err.split())
+    assert "ZmFrZQ" not in ran.err
+    assert run("integrations", "list", *T, *JSON).data() == []
+
+
 def test_a_second_one_is_a_conflict(run, added, key_file):
     assert run("integrations", "add", "simulated_keys", *T, "--api-key-file", key_file).code == 9
 

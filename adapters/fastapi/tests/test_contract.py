@@ -59,6 +59,17 @@ async def test_a_key_that_the_provider_refuses_is_not_stored(api, alice):
     assert (await alice.get(INTEGRATIONS)).json() == {"data": []}
 
 
+@pytest.mark.parametrize(
+    "pasted", ["-----BEGIN PRIVATE KEY-----\nZmFrZQ==\n-----END PRIVATE KEY-----\n", '{"private_key": "fake"}', "sk_live_fakefakefake"]
+)
+async def test_what_is_no_key_of_the_provider_is_refused_by_its_field_before_any_request(api, alice, pasted):
+    refused = await alice.post(INTEGRATIONS, json=api.key_body(credentials={"apiKey": pasted}))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "integration/validation-failed")
+    assert [each["field"] for each in refused.json()["error"]["details"]["fields"]] == ["credentials.apiKey"]
+    assert pasted[:12] not in refused.text
+    assert api.provider.received == ()
+
+
 async def test_a_provider_that_is_down_is_no_refusal(api, alice):
     api.provider.misbehave(Misbehaviour.UNAVAILABLE, endpoint="me", times=None)
     down = await alice.post(INTEGRATIONS, json=api.key_body())

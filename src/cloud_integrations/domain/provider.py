@@ -38,6 +38,8 @@ def _check_pattern(pattern: str) -> None:
         raise ValueError("is no regular expression") from None
 
 
+Accepted = Literal["private_key", "json"]
+"""What an input can ask for that no API key looks like."""
 JsonScalar = str | int | float | bool
 Seconds = Annotated[timedelta, AfterValidator(_not_negative), PlainSerializer(_seconds)]
 _VARIABLE = re.compile(r"\{([a-z0-9_]+)\}")
@@ -359,10 +361,16 @@ class Input(_Facts):
     """Regular expressions of the whole value, one of which it should match.  Hints: a mismatch warns and never refuses."""
     required: bool = True
     """Whether a connection needs it."""
-    normalise: tuple[Literal["strip"], ...] = ("strip",)
-    """`strip`: drop white space and a pair of quotes around the pasted value."""
+    normalise: tuple[Literal["strip", "unwrap"], ...] = ("strip", "unwrap")
+    """`strip`: drop white space and a pair of quotes around the pasted value.  `unwrap`: drop `Bearer`, a header's name, `token=`,
+    `export NAME=` and the like before it.  For a password: none.
+    """
+    spaces: bool = False
+    """Whether it may hold spaces inside (a password); otherwise white space inside refuses it."""
     multiline: bool = False
     """Whether it may hold line breaks (a key in PEM); otherwise it is one line of visible ASCII."""
+    accepts: tuple[Accepted, ...] = ()
+    """What else it may be, and is refused where nobody asks for it: a private key (`private_key`), a JSON document (`json`)."""
     label: str = ""
     """What a person calls it."""
     hint: str = ""
@@ -627,6 +635,8 @@ class Provider(_Facts):
     """The provider's own page about access, as a URL."""
     active: bool = True
     """Whether new connections are offered."""
+    key_prefixes: tuple[Annotated[str, Field(min_length=4)], ...] = ()
+    """Beginnings by which everybody knows this provider's keys and tokens: the other providers refuse what has one."""
     variables: tuple[Variable, ...] = ()
     """Values that the templates need."""
     sites: dict[str, dict[str, str]] = {}

@@ -27,6 +27,7 @@ from cloud_integrations.errors import (
     ValidationFailedError,
 )
 from cloud_integrations.messages.api_key import find_key_method, hints, name_inputs, normalise, present
+from cloud_integrations.messages.pasted import require_not_foreign
 from cloud_integrations.ports.store import AddIntegration, Record, ReplaceCredential
 from cloud_integrations.ports.wiring import Wiring
 
@@ -58,7 +59,7 @@ async def add_api_key(
     usual = require_usable(wiring, entry, AuthType.API_KEY)
     filled = entry.fill_variables(variables, operator=operator_variables(wiring, entry))
     method = find_key_method(entry, api_key, variables=filled) or usual
-    key = read_key(method, api_key, secret_key)
+    key = read_key(wiring, entry, method, api_key, secret_key)
     _hint(wiring, tenant_id, entry, method, key)
     # Asked before the provider is, so that a second attempt sends no key anywhere; the store decides.
     if await wiring.store.find_credential(tenant_id, entry.provider_id) is not None:
@@ -118,7 +119,7 @@ async def replace_api_key(
     usual = require_usable(wiring, entry, AuthType.API_KEY)
     filled = entry.fill_variables(held.facts.variables, operator=operator_variables(wiring, entry))
     method = find_key_method(entry, api_key, variables=filled) or usual
-    key = read_key(method, api_key, secret_key)
+    key = read_key(wiring, entry, method, api_key, secret_key)
     _hint(wiring, tenant_id, entry, method, key, integration_id=integration_id)
     account, verified = await _accepted(
         wiring,
@@ -206,12 +207,15 @@ def _inputs(method: Method, key: ApiKey) -> dict[str, Secret]:
     return name_inputs(method, key=key.key, secret=key.secret)
 
 
-def read_key(method: Method, api_key: Secret, secret_key: Secret | None) -> ApiKey:
-    """Clean what was entered; a refusal names the public API's field, not the provider's."""
+def read_key(wiring: Wiring, provider: Provider, method: Method, api_key: Secret, secret_key: Secret | None) -> ApiKey:
+    """Clean what was entered, and refuse what is no key of *provider*; a refusal names the public API's field, not the provider's."""
     asked = [given.name for given in method.inputs if given.secret]
     shown = dict(zip(asked, ("credentials.apiKey", "credentials.secretKey"), strict=False))
     try:
         clean = normalise(method, _inputs(method, ApiKey(key=api_key, secret=secret_key)))
+        for name in asked:
+            if name in clean:
+                require_not_foreign(clean[name].reveal(), provider, wiring.providers.list_providers(), field=f"credentials.{name}")
     except ValidationFailedError as error:
         name = error.field.removeprefix("credentials.")
         raise ValidationFailedError(field=shown.get(name, error.field), problem=error.problem) from None

@@ -14,6 +14,7 @@ from cloud_integrations.domain.provider import Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import GrantRefusedError, IntegrationExistsError, ValidationFailedError
 from cloud_integrations.messages.authorize import MAX_CODE
+from cloud_integrations.messages.pasted import require_no_private_key
 from cloud_integrations.messages.scopes import scopes_to_request
 from cloud_integrations.ports.wiring import Wiring
 
@@ -43,6 +44,7 @@ async def add_oauth_code(
     name = integration_name(name)
     entry = wiring.providers.require(provider)
     method = require_usable(wiring, entry, AuthType.OAUTH2)
+    require_no_private_key(code.reveal(), field="code")
     if not 1 <= len(code.reveal()) <= MAX_CODE or not code.reveal().isascii() or not code.reveal().isprintable():
         raise ValidationFailedError(field="code", problem=f"must be 1 to {MAX_CODE} visible ASCII characters")
     if state is not None:

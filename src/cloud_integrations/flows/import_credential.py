@@ -18,6 +18,7 @@ from cloud_integrations.domain.provider import Method, Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import IntegrationExistsError, InvalidCredentialsError, ProviderUnavailableError, ValidationFailedError
 from cloud_integrations.messages.api_key import find_key_method, name_inputs, present
+from cloud_integrations.messages.pasted import require_no_private_key, require_not_foreign
 from cloud_integrations.ports.store import AddIntegration
 from cloud_integrations.ports.wiring import Wiring
 
@@ -145,17 +146,23 @@ def _take_key(wiring: Wiring, tenant_id: TenantId, provider: Provider, given: Im
         method_id=method.id,
         variables=provider.tenant_variables(filled),
     )
-    return _Taken(facts=facts, provider=provider, method=method, held=read_key(method, given.api_key, given.secret_key), variables=filled)
+    return _Taken(
+        facts=facts,
+        provider=provider,
+        method=method,
+        held=read_key(wiring, provider, method, given.api_key, given.secret_key),
+        variables=filled,
+    )
 
 
 def _take_grant(wiring: Wiring, tenant_id: TenantId, provider: Provider, given: ImportedCredential) -> _Taken:
     client = client_of(wiring, provider, require_usable(wiring, provider, AuthType.OAUTH2), given.variables)
     now = wiring.clock.now()
-    access_token = _token("accessToken", given.access_token)
+    access_token = _token(wiring, provider, "accessToken", given.access_token)
     assert access_token is not None  # noqa: S101  # its kind says so
     grant = Grant(
         access_token=access_token,
-        refresh_token=_token("refreshToken", given.refresh_token),
+        refresh_token=_token(wiring, provider, "refreshToken", given.refresh_token),
         expires_at=given.expires_at,
         scopes=given.scopes,
     )
@@ -194,10 +201,14 @@ def _facts(wiring: Wiring, tenant_id: TenantId, provider: Provider, given: Impor
     )
 
 
-def _token(field: str, token: Secret | None) -> Secret | None:
-    """Return a token that can stand in a header (RFC 6750 §2.1 allows visible ASCII and no more)."""
-    if token is not None and not _fits(token.reveal()):
+def _token(wiring: Wiring, provider: Provider, field: str, token: Secret | None) -> Secret | None:
+    """Return a token that can stand in a header (RFC 6750 §2.1 allows visible ASCII and no more) and may be one of *provider*."""
+    if token is None:
+        return None
+    require_no_private_key(token.reveal(), field=field)
+    if not _fits(token.reveal()):
         raise ValidationFailedError(field=field, problem=f"must be 1 to {_LONGEST_TOKEN} visible ASCII characters")
+    require_not_foreign(token.reveal(), provider, wiring.providers.list_providers(), field=field)
     return token
 
 

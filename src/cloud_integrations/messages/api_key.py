@@ -17,13 +17,13 @@ from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ValidationFailedError
 from cloud_integrations.messages.http import HttpRequest, HttpResponse, find_json_object, find_path, merge_headers
 from cloud_integrations.messages.limits import is_rate_limited, read_wait
+from cloud_integrations.messages.pasted import clean, require_own
 
 MAX_INPUT = 16 * 1024
 """The longest value that a tenant can enter, in characters."""
 MAX_IDENTITY = 255
 """The longest account id or label that is kept, in characters."""
 
-_QUOTES = ("''", '""', "``")
 _MEANS: Mapping[ErrorClass, Outcome] = {
     "renew": "dead",
     "reauthorize": "dead",
@@ -62,7 +62,7 @@ def find_key_method(provider: Provider, key: Secret, /, *, variables: Mapping[st
     ways = [method for method in provider.methods if method.auth_type is AuthType.API_KEY]
     for method in ways:
         main = _secret_inputs(method)[0]
-        if main.looks_right(_stripped(key.reveal(), main)) and find_check(provider, method, variables=variables):
+        if main.looks_right(clean(key.reveal(), method, main)) and find_check(provider, method, variables=variables):
             return method
     return ways[0] if ways else None
 
@@ -87,21 +87,22 @@ def name_values(method: Method, values: Sequence[Secret], /) -> dict[str, Secret
 def normalise(method: Method, inputs: Mapping[str, Secret | str], /) -> dict[str, Secret]:
     """Clean what a tenant pasted, by the rules of *method*, and refuse what no request could carry.
 
-    White space and a pair of quotes around a value go.  Raises `ValidationFailedError` that names the
-    input and never repeats a value.
+    White space, quotes and words around a value go.  A private key or a JSON file where none is asked for is refused.
+    Raises `ValidationFailedError` that names the input and never repeats a value.
     """
     known = {given.name for given in method.inputs}
     if not inputs.keys() <= known:
         raise ValidationFailedError(field="credentials", problem="name an input that this provider does not ask for")
-    clean: dict[str, Secret] = {}
+    cleaned: dict[str, Secret] = {}
     for expected in method.inputs:
         value = inputs.get(expected.name)
-        text = _stripped(_text(value), expected) if value is not None else ""
+        text = clean(_text(value), method, expected) if value is not None else ""
         if text:
-            clean[expected.name] = Secret(_sendable(text, expected))
+            require_own(text, expected, field=f"credentials.{expected.name}")
+            cleaned[expected.name] = Secret(_sendable(text, expected))
         elif expected.required:
             raise ValidationFailedError(field=f"credentials.{expected.name}", problem="is required by this provider")
-    return clean
+    return cleaned
 
 
 def hints(method: Method, inputs: Mapping[str, Secret | str], /) -> tuple[str, ...]:
@@ -112,7 +113,7 @@ def hints(method: Method, inputs: Mapping[str, Secret | str], /) -> tuple[str, .
     return tuple(
         f"{expected.label or expected.name} does not look like one of this provider"
         for expected in method.inputs
-        if expected.name in inputs and not expected.looks_right(_stripped(_text(inputs[expected.name]), expected))
+        if expected.name in inputs and not expected.looks_right(clean(_text(inputs[expected.name]), method, expected))
     )
 
 
@@ -214,13 +215,6 @@ def _text(value: Secret | str) -> str:
     return value.reveal() if isinstance(value, Secret) else value
 
 
-def _stripped(text: str, expected: Input) -> str:
-    if "strip" not in expected.normalise:
-        return text
-    text = text.strip()
-    return text[1:-1].strip() if len(text) > 1 and text[0] + text[-1] in _QUOTES else text
-
-
 def _sendable(text: str, expected: Input) -> str:
     name = f"credentials.{expected.name}"
     if len(text) > MAX_INPUT:
@@ -228,6 +222,8 @@ def _sendable(text: str, expected: Input) -> str:
     # A line break inside a header's value would begin another header.
     if not expected.multiline and not (text.isascii() and text.isprintable()):
         raise ValidationFailedError(field=name, problem="must be one line of visible ASCII characters")
+    if " " in text and not (expected.multiline or expected.spaces):
+        raise ValidationFailedError(field=name, problem="must not hold spaces; enter the value alone")
     return text
 
 
