@@ -67,7 +67,7 @@ async def test_what_is_no_key_of_the_provider_is_refused_by_its_field_before_any
     assert (refused.status_code, refused.json()["error"]["code"]) == (422, "integration/validation-failed")
     assert [each["field"] for each in refused.json()["error"]["details"]["fields"]] == ["credentials.apiKey"]
     assert pasted[:12] not in refused.text
-    assert api.provider.received == ()
+    assert api.provider.requests == ()
 
 
 async def test_a_provider_that_is_down_is_no_refusal(api, alice):
@@ -181,7 +181,11 @@ async def test_providers_are_listed_with_what_works_here(api, alice):
     listed = await alice.get("/providers")
     assert listed.status_code == 200
     by_slug = {provider["slug"]: provider for provider in listed.json()["data"]}
-    assert by_slug["simulated"].keys() == {"id", "slug", "name", "category", "active", "authTypes", "documentation", "redirectUri"}
+    assert by_slug["simulated"].keys() == {
+        "id", "slug", "name", "category", "active", "authTypes", "documentation", "redirectUri", "methods"
+    }  # fmt: skip
+    given = {"name": "key", "label": "API key", "hint": "", "required": True, "secret": True, "field": "apiKey"}
+    assert by_slug["simulated_keys"]["methods"] == [{"id": "key", "authType": "apikey", "inputs": [given], "manualUrl": None}]
     assert by_slug["simulated"]["authTypes"] == ["oauth2"]
     assert by_slug["simulated"]["redirectUri"].startswith("https://app.example.com/api/v1/oauth/callback/")
     assert by_slug["simulated_keys"]["authTypes"] == ["apikey"]
