@@ -22,6 +22,7 @@ from cloud_integrations_cli.app import app
 from cloud_integrations_cli.serve import WallClock
 
 TENANT = "acme"
+NETWORK = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
 PATIENCE = 300
 """Seconds after which a program is said to hang; none needs so long, whatever else the machine does."""
 
@@ -47,14 +48,14 @@ Run = Callable[..., Ran]
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     monkeypatch.setenv("COLUMNS", "100")
-    for name in [name for name in os.environ if name.startswith("CLOUD_INTEGRATIONS_")]:
+    for name in [name for name in os.environ if name.startswith("CLOUD_INTEGRATIONS_") or name.upper() in NETWORK]:
         monkeypatch.delenv(name)
     levels = {
         name: logging.getLogger(name).level for name in ("cloud_integrations", "cloud_integrations.access", "cloud_integrations.serve")
     }
 
-    def command(*words: str | Path, given: str | None = None) -> Ran:
-        result = CliRunner().invoke(app, [str(word) for word in words], input=given, prog_name="cloud-integrations")
+    def command(*words: str | Path, given: str | None = None, charset: str = "utf-8") -> Ran:
+        result = CliRunner(charset=charset).invoke(app, [str(word) for word in words], input=given, prog_name="cloud-integrations")
         return Ran(result.exit_code, result.stdout, result.stderr)
 
     yield command

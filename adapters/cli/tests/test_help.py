@@ -58,6 +58,7 @@ def test_every_command_explains_itself(run, command):
     ran = run(*words, "--help")
     assert ran.code == 0
     assert ran.out.startswith(f"Usage: {command}")
+    assert ran.out.isascii()
     assert all(len(line) <= 100 for line in ran.out.splitlines())
 
 

@@ -64,6 +64,10 @@ Output = Annotated[
         autocompletion=_complete(*_OUTPUTS),
     ),
 ]
+Fields = Annotated[
+    str | None,
+    typer.Option("--fields", metavar="NAMES", help="Only these fields, by their names in JSON: id,health.state."),
+]
 Tenant = Annotated[str, typer.Option("--tenant", "-t", metavar="ID", help="Whose integrations.", show_default=False)]
 Which = Annotated[str, typer.Argument(metavar="INTEGRATION", help="Its id, or the slug of its provider.")]
 ProviderName = Annotated[str, typer.Argument(metavar="PROVIDER", help="Slug or UUID.", autocompletion=_complete_provider)]
@@ -150,11 +154,11 @@ def _root(
     logging.getLogger("cloud_integrations").setLevel(log_level.upper())
 
 
-def _open(ctx: typer.Context, output: str | None) -> Screen:
+def _open(ctx: typer.Context, output: str | None, fields: str | None = None) -> Screen:
     from .render import Output as Form
     from .render import Screen
 
-    return Screen(Form(output or ctx.obj.output))
+    return Screen(Form(output or ctx.obj.output), fields=fields)
 
 
 def _settings(ctx: typer.Context) -> Configuration:
@@ -342,11 +346,11 @@ providers = _group("providers", "The providers that this installation knows.")
 
 
 @providers.command("list")
-def providers_list(ctx: typer.Context, output: Output = None) -> None:
+def providers_list(ctx: typer.Context, fields: Fields = None, output: Output = None) -> None:
     """List all providers, and what works with them here."""
     from . import providers as it
 
-    it.list_all(_open(ctx, output), _settings(ctx))
+    it.list_all(_open(ctx, output, fields), _settings(ctx))
 
 
 @providers.command("show")
@@ -364,11 +368,11 @@ integrations = _group("integrations", "A tenant's access to providers.")
 
 
 @integrations.command("list")
-def integrations_list(ctx: typer.Context, *, tenant: Tenant, output: Output = None) -> None:
+def integrations_list(ctx: typer.Context, *, tenant: Tenant, fields: Fields = None, output: Output = None) -> None:
     """List a tenant's integrations."""
     from . import integrations as it
 
-    it.list_all(_open(ctx, output), _settings(ctx), tenant)
+    it.list_all(_open(ctx, output, fields), _settings(ctx), tenant)
 
 
 @integrations.command("show")
@@ -545,12 +549,13 @@ def audit_list(
     ] = None,
     before: Annotated[int | None, typer.Option("--before", metavar="NUMBER", min=1, help="Only events below this number.")] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="COUNT", min=1, max=200, help="How many.")] = 50,
+    fields: Fields = None,
     output: Output = None,
 ) -> None:
     """List a tenant's events, newest first."""
     from . import audit as it
 
-    it.list_events(_open(ctx, output), _settings(ctx), tenant, integration=integration, before=before, limit=limit)
+    it.list_events(_open(ctx, output, fields), _settings(ctx), tenant, integration=integration, before=before, limit=limit)
 
 
 @audit.command("verify")
@@ -635,19 +640,19 @@ def keys_promote(
 
 
 @keys.command("list")
-def keys_list(ctx: typer.Context, output: Output = None) -> None:
+def keys_list(ctx: typer.Context, fields: Fields = None, output: Output = None) -> None:
     """Show the names of the wrapping keys, never a key."""
     from . import keys as it
 
-    it.list_all(_open(ctx, output), _settings(ctx))
+    it.list_all(_open(ctx, output, fields), _settings(ctx))
 
 
 @keys.command("status")
-def keys_status(ctx: typer.Context, *, tenant: OneTenant = None, output: Output = None) -> None:
+def keys_status(ctx: typer.Context, *, tenant: OneTenant = None, fields: Fields = None, output: Output = None) -> None:
     """Show what each key protects, and what is left to do."""
     from . import keys as it
 
-    it.status(_open(ctx, output), _settings(ctx), tenant=tenant)
+    it.status(_open(ctx, output, fields), _settings(ctx), tenant=tenant)
 
 
 @keys.command("rotate")

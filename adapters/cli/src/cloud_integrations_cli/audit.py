@@ -6,13 +6,47 @@ from typing import Any
 
 import typer
 
-from cloud_integrations import AuditEvent, AuditHead, Outcome
+from cloud_integrations import AuditHead, Outcome
 
 from . import wiring
 from .exits import AUDIT, CommandLineError
-from .render import Screen, moment, record_out, report_out
+from .render import Screen, record_out, report_out
 from .settings import Configuration
+from .tables import Column, Document, Listing, shown_time
 from .tenants import require_known
+
+
+def _what(event: Document) -> str:
+    """Say what happened; success goes without saying."""
+    ended = [] if event["outcome"] == Outcome.SUCCESS.value else [event["outcome"]]
+    return " ".join([event["action"], *ended, *([f"({event['reason']})"] if event["reason"] else [])])
+
+
+_LISTING = Listing(
+    columns=(
+        Column("No.", lambda event: str(event["seq"])),
+        Column("When", lambda event: shown_time(event["occurredAt"])),
+        Column("Who", lambda event: f"{event['actor']['type']}:{event['actor']['id']}"),
+        Column("What", _what),
+        Column("About", lambda event: event["resource"].removeprefix("integration:")),
+    ),
+    fields=(
+        "seq",
+        "eventId",
+        "occurredAt",
+        "actor",
+        "actor.type",
+        "actor.id",
+        "action",
+        "resource",
+        "outcome",
+        "reason",
+        "requestId",
+        "details",
+        "hash",
+    ),
+    empty="no events",
+)
 
 
 def list_events(
@@ -23,24 +57,7 @@ def list_events(
         # An integration that was deleted keeps its history, so its id need not exist.
         which = None if integration is None else wiring.find_integration_id(manager, tenant, integration)
         records = manager.list_audit(tenant, integration_id=which, before=before, limit=limit, actor=wiring.cli_actor())
-    if screen.as_json:
-        screen.json({"data": [record_out(record) for record in records]})
-        return
-    screen.table(
-        ("No.", "When", "Who", "What", "About"),
-        [
-            (
-                str(record.seq),
-                moment(record.event.occurred_at),
-                str(record.event.actor),
-                _what(record.event),
-                record.event.resource.removeprefix("integration:"),
-            )
-            for record in records
-        ],
-        folding=("About", "Who"),
-        empty="no events",
-    )
+    screen.show(_LISTING, [record_out(record) for record in records])
 
 
 def verify(screen: Screen, configuration: Configuration, tenant: str, /, *, checkpoint: str | None) -> None:
@@ -61,12 +78,6 @@ def verify(screen: Screen, configuration: Configuration, tenant: str, /, *, chec
         )
     if not report.whole:
         raise typer.Exit(AUDIT)
-
-
-def _what(event: AuditEvent) -> str:
-    """Say what happened; success goes without saying."""
-    ended = [] if event.outcome is Outcome.SUCCESS else [event.outcome.value]
-    return " ".join([event.action, *ended, *([f"({event.reason})"] if event.reason else [])])
 
 
 def _read_checkpoint(tenant: Any, text: str | None) -> AuditHead | None:

@@ -56,7 +56,7 @@ def connect(
     """Connect a provider that the tenant does not have yet."""
     given = read_variables(variables)
     with _ready(screen, configuration, way) as (manager, listener):
-        entry = wiring.catalogue(configuration).require(provider)
+        entry = wiring.find_provider(configuration, provider)
         begun = manager.begin_oauth(
             tenant, entry.id, name=name or entry.name, scopes=tuple(scopes), variables=given, actor=wiring.cli_actor()
         )

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Engine
-
 from cloud_integrations.backends.sqlalchemy import migrate
-from cloud_integrations.errors import StorageUnavailableError
 
-from . import wiring
+from .engines import open_engine
 from .render import Screen
 from .settings import Configuration
 
@@ -43,30 +40,13 @@ def sql(screen: Screen, dialect: str, /) -> None:
 
 def migrate_database(configuration: Configuration, /) -> tuple[str | None, str | None]:
     """Bring the database to this version's schema, and return the revision before and after."""
-    engine = wiring.open_engine(configuration)
-    try:
+    with open_engine(configuration) as engine:
         before = migrate.current(engine)
         migrate.upgrade(engine)
         return before, migrate.current(engine)
-    except StorageUnavailableError as error:
-        raise unusable(engine, error.reason) from None
-    finally:
-        engine.dispose()
 
 
 def find_revision(configuration: Configuration, /) -> str | None:
     """Return the revision of the database's schema, or None."""
-    engine = wiring.open_engine(configuration)
-    try:
+    with open_engine(configuration) as engine:
         return migrate.current(engine)
-    except StorageUnavailableError as error:
-        raise unusable(engine, error.reason) from None
-    finally:
-        engine.dispose()
-
-
-def unusable(engine: Engine, reason: str | None, /) -> StorageUnavailableError:
-    """Say which database cannot be used, and why; no login is shown."""
-    url = engine.url
-    place = f"{url.host}:{url.port or 'default port'}/{url.database}" if url.host else str(url.database)
-    return StorageUnavailableError(f"the database {place} cannot be used right now: {reason}")

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import typer
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from cloud_integrations import CloudIntegrationsError, IntegrationManager, SqlAlchemyStore
-from cloud_integrations.errors import KeyringError, KeyServiceUnavailableError, StorageUnavailableError
+from cloud_integrations.errors import KeyringError, KeyServiceUnavailableError
 
 from . import wiring
 from .database import find_revision
-from .exits import SETUP
+from .engines import open_engine
+from .exits import SETUP, advise, sentence
 from .files import is_open_to_others
 from .key_services import LOCAL, SYSTEM, open_key_service
 from .keys import left_to_do
 from .render import Screen
 from .settings import PREFIX, Configuration, find_file, is_loopback, load, unknown_variables
+from .transports import ssl_context
 
 _CLOCKS = {"postgresql": "SELECT CURRENT_TIMESTAMP", "mysql": "SELECT UTC_TIMESTAMP()", "mariadb": "SELECT UTC_TIMESTAMP()"}
 _IDLE_LIMITS = {
@@ -36,6 +39,10 @@ _IDLE_LIMITS = {
     ),
 }
 """The setting by which a database ends a transaction whose client is silent, and what reads it as this user has it; 0 is never."""
+
+
+_PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
 class Result(StrEnum):
@@ -86,6 +93,7 @@ def _examine(config: Path | None) -> Iterator[Finding]:
         yield _problem("settings", error)
         return
     yield from _settings(configuration, find_file(config))
+    yield from _network(configuration)
     yield from _keys(configuration)
     yield from _providers(configuration)
     yield from _database(configuration)
@@ -119,6 +127,29 @@ def _holds_secrets(configuration: Configuration) -> bool:
     with_password = "@" in url and ":" in url.partition("://")[2].partition("@")[0]
     keys = bool(configuration.keys) and f"{PREFIX}KEYS" not in os.environ
     return with_password or keys or any(application.client_secret for application in configuration.applications)
+
+
+def _network(configuration: Configuration) -> Iterator[Finding]:
+    if configuration.proxy is not None:
+        url = urlsplit(configuration.proxy.reveal())
+        yield Finding(name="proxy", message=f"{url.scheme}://{url.hostname}" + (f":{url.port}" if url.port else ""))
+    elif names := _set_in_environment(_PROXIES):
+        advice = "Set proxy in the settings if providers are reached through it."
+        yield Finding(name="proxy", message=f"{names} in the environment: not used", result=Result.WARNING, advice=advice)
+    if configuration.ca_file is not None:
+        try:
+            ssl_context(configuration)
+        except CloudIntegrationsError as error:
+            yield _problem("certificates", error)
+        else:
+            yield Finding(name="certificates", message=f"the usual ones, and those of {configuration.ca_file}")
+    elif names := _set_in_environment(_CERTIFICATES):
+        advice = "Set ca_file in the settings if providers, or the proxy, have certificates of your own."
+        yield Finding(name="certificates", message=f"{names} in the environment: not used", result=Result.WARNING, advice=advice)
+
+
+def _set_in_environment(names: Sequence[str]) -> str:
+    return ", ".join(name for name in (*names, *map(str.lower, names)) if os.environ.get(name))
 
 
 def _keys(configuration: Configuration) -> Iterator[Finding]:
@@ -157,8 +188,7 @@ def _database(configuration: Configuration) -> Iterator[Finding]:
     try:
         revision = find_revision(configuration)
     except CloudIntegrationsError as error:
-        is_away = isinstance(error, StorageUnavailableError)
-        yield _problem("database", error, "Is the database running, and database_url right?" if is_away else "")
+        yield _problem("database", error)
         return
     if revision is None:
         yield Finding(name="database", message="has no schema", result=Result.PROBLEM, advice="`cloud-integrations db upgrade`")
@@ -211,14 +241,12 @@ def _applications(configuration: Configuration, manager: IntegrationManager) -> 
 
 
 def _outbox(configuration: Configuration) -> Iterator[Finding]:
-    engine = wiring.open_engine(configuration)
     try:
-        waiting = SqlAlchemyStore(engine).count_revocations()
+        with open_engine(configuration) as engine:
+            waiting = SqlAlchemyStore(engine).count_revocations()
     except CloudIntegrationsError as error:
         yield _problem("revocations", error)
         return
-    finally:
-        engine.dispose()
     if waiting:
         advice = "`cloud-integrations revocations retry`, or run `serve`, which does."
         yield Finding(name="revocations", message=f"{waiting} wait", result=Result.WARNING, advice=advice)
@@ -227,28 +255,24 @@ def _outbox(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _pooler(configuration: Configuration) -> Iterator[Finding]:
-    engine = wiring.open_engine(configuration)
     try:
-        found = SqlAlchemyStore(engine).report().facts.get("pooler")
+        with open_engine(configuration) as engine:
+            found = SqlAlchemyStore(engine).report().facts.get("pooler")
     except CloudIntegrationsError as error:
         yield _problem("pooler", error)
         return
-    finally:
-        engine.dispose()
     if found is not None:
         advice = "Give the engines of an application connect_args={'prepare_threshold': None}, as the page on several replicas says."
         yield Finding(name="pooler", message=found, result=Result.WARNING, advice=advice)
 
 
 def _clock(configuration: Configuration) -> Iterator[Finding]:
-    engine = wiring.open_engine(configuration)
     try:
-        behind = _difference(engine)
+        with open_engine(configuration) as engine:
+            behind = _difference(engine)
     except SQLAlchemyError:
         yield Finding(name="clock", message="the database's clock could not be read", result=Result.WARNING)
         return
-    finally:
-        engine.dispose()
     if behind is None:
         yield Finding(name="clock", message=f"{datetime.now(UTC):%Y-%m-%d %H:%M:%SZ}, the database's own as well")
     elif abs(behind) <= timedelta(seconds=2):
@@ -269,18 +293,16 @@ def _difference(engine: Engine) -> timedelta | None:
 
 
 def _idle_transactions(configuration: Configuration) -> Iterator[Finding]:
-    engine = wiring.open_engine(configuration)
     try:
-        if engine.dialect.name not in _IDLE_LIMITS:
-            return  # SQLite has no server that a silent process could keep waiting
-        setting, question = _IDLE_LIMITS[engine.dialect.name]
-        with engine.connect() as connection:
-            limited = int(connection.exec_driver_sql(question).scalar_one()) > 0
+        with open_engine(configuration) as engine:
+            if engine.dialect.name not in _IDLE_LIMITS:
+                return  # SQLite has no server that a silent process could keep waiting
+            setting, question = _IDLE_LIMITS[engine.dialect.name]
+            with engine.connect() as connection:
+                limited = int(connection.exec_driver_sql(question).scalar_one()) > 0
     except SQLAlchemyError:
         yield Finding(name="idle transactions", message="their limit could not be read", result=Result.WARNING)
         return
-    finally:
-        engine.dispose()
     if limited:
         yield Finding(name="idle transactions", message="are ended by the database")
     else:
@@ -302,4 +324,4 @@ def _serving(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _problem(name: str, error: CloudIntegrationsError, advice: str = "") -> Finding:
-    return Finding(name=name, message=error.message, result=Result.PROBLEM, advice=advice or error.advice)
+    return Finding(name=name, message=sentence(error), result=Result.PROBLEM, advice=advice or advise(error))

@@ -78,6 +78,9 @@ _ADVICE = {
     "IntegrationNotFoundError": "`cloud-integrations integrations list` shows which the tenant has.",
     "IntegrationExistsError": "`cloud-integrations integrations reconnect` renews it; `delete` removes it.",
     "IntegrationInactiveError": "`cloud-integrations integrations activate` switches it on again.",
+    "KeyServiceUnavailableError": "Repeat the command later.",
+    "CommitUnknownError": "Look whether the change is there before you repeat the command.",
+    "StorageUnavailableError": "Is the database running, and database_url right?",
     "ReconnectRequiredError": "`cloud-integrations integrations reconnect` connects it again.",
 }
 """What to do at a command line, where it can be said better than for every door."""
@@ -201,7 +204,7 @@ def tell(error: Exception, /, *, as_json: bool, command: Any = None) -> int:
     *command* is the parsed command whose options name what was wrong.
     """
     if type(error).__name__ == "NoArgsIsHelpError" and not as_json:
-        typer.echo(str(error), err=True)
+        _print(str(error))
         return USAGE
     if hasattr(error, "format_message"):  # an error of the command line parser; its class moves between versions
         return _tell(USAGE, _without_values(error), _where_help_is(error), code="usage", details={}, as_json=as_json)
@@ -214,10 +217,10 @@ def tell(error: Exception, /, *, as_json: bool, command: Any = None) -> int:
         what = f"internal error ({type(error).__name__} at {Path(place.filename).name}:{place.lineno})"
         return _tell(INTERNAL, what, "Please report this line.", code="internal", details={}, as_json=as_json)
     code = "setup" if status == SETUP and getattr(error, "code", "internal") == "internal" else getattr(error, "code", "internal")
-    return _tell(status, _message(error, command), _advice(error), code=code, details=getattr(error, "details", {}), as_json=as_json)
+    return _tell(status, sentence(error, command), advise(error), code=code, details=getattr(error, "details", {}), as_json=as_json)
 
 
-def _message(error: Exception, command: Any) -> str:
+def sentence(error: Exception, command: Any = None, /) -> str:
     """Return the sentence in the words of the command line, with the closed-list word that says why, where the error has one."""
     field, problem = getattr(error, "field", None), getattr(error, "problem", None)
     if isinstance(field, str) and isinstance(problem, str):
@@ -226,19 +229,25 @@ def _message(error: Exception, command: Any) -> str:
     return f"{message} ({reason.replace('_', ' ')})" if isinstance(reason, str) else message
 
 
-def _advice(error: Exception) -> str:
+def advise(error: Exception, /) -> str:
+    """Return what to do about *error*, or nothing."""
     return next((_ADVICE[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in _ADVICE), getattr(error, "advice", ""))
 
 
 def _tell(status: int, message: str, advice: str, *, code: str, details: dict[str, Any], as_json: bool) -> int:
     if as_json:
         body = {"success": False, "error": {"code": code, "message": message, "details": details}}
-        typer.echo(json.dumps(body, default=str), err=True)
+        _print(json.dumps(body, default=str))
     else:
-        typer.echo(f"error: {message}", err=True)
+        _print(f"error: {message}")
         if advice:
-            typer.echo(f"  {advice}", err=True)
+            _print(f"  {advice}")
     return status
+
+
+def _print(text: str) -> None:
+    # Typer's own `echo` writes UTF-8 where the encoding is ASCII.
+    print(text, file=sys.stderr, flush=True)  # noqa: T201  # errors go to stderr
 
 
 def _without_values(error: Any) -> str:

@@ -24,7 +24,7 @@ from cloud_integrations.backends.sqlalchemy import reason_of
 from cloud_integrations.errors import CloudIntegrationsError, ConfigurationError, SetupError, StorageUnavailableError
 
 from . import wiring
-from .database import unusable
+from .engines import naming_database, open_engine
 from .exits import VALIDATION, CommandLineError
 from .render import Screen
 from .secret_input import read_secret
@@ -195,7 +195,7 @@ def _rows(configuration: Configuration, query: str, url_file: Path | None) -> It
             if connected:
                 problem = CommandLineError(f"the database refused the query ({type(error).__name__})")
             else:
-                problem = unusable(engine, reason_of(error))
+                problem = StorageUnavailableError(reason=reason_of(error))
         # Raised here, without what led to it.
         raise problem
 
@@ -203,20 +203,21 @@ def _rows(configuration: Configuration, query: str, url_file: Path | None) -> It
 @contextmanager
 def _engine(configuration: Configuration, url_file: Path | None) -> Generator[Any]:
     if url_file is None:
-        engine = wiring.open_engine(configuration)
-    else:
-        url = read_secret("database-url", label="Database URL", file=url_file)
-        made = None
-        with suppress(SQLAlchemyError, ImportError, ValueError):
-            made = create_engine(url.reveal(), hide_parameters=True)
-        if made is None:
-            raise ConfigurationError(setting=str(url_file), problem="is not an SQLAlchemy URL with a driver that is installed")
-        engine = made
-        # SQLite would make it.
-        if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").is_file():
-            raise ConfigurationError(setting=str(url_file), problem="names an SQLite file that is not there")
+        with open_engine(configuration) as own:
+            yield own
+        return
+    url = read_secret("database-url", label="Database URL", file=url_file)
+    engine = None
+    with suppress(SQLAlchemyError, ImportError, ValueError):
+        engine = create_engine(url.reveal(), hide_parameters=True)
+    if engine is None:
+        raise ConfigurationError(setting=str(url_file), problem="is not an SQLAlchemy URL with a driver that is installed")
+    # SQLite would make it.
+    if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").is_file():
+        raise ConfigurationError(setting=str(url_file), problem="names an SQLite file that is not there")
     try:
-        yield engine
+        with naming_database(engine.url):
+            yield engine
     finally:
         engine.dispose()
 

@@ -14,12 +14,12 @@ from cloud_integrations.errors import InvalidCredentialsError, ValidationFailedE
 
 from . import wiring
 from .characters import can_be_written
+from .engines import open_engine
 from .exits import CommandLineError
 from .render import (
     Screen,
     account_name,
     check_out,
-    integration_detail_out,
     integration_out,
     moment,
     removal_out,
@@ -29,6 +29,42 @@ from .render import (
 )
 from .secret_input import read_secret
 from .settings import Configuration
+from .tables import Column, Listing, shown_time
+
+_LISTING = Listing(
+    columns=(
+        Column("ID", "id"),
+        Column("Provider", lambda each: each["provider"] or each["providerId"]),
+        Column("Name", "name"),
+        Column("Health", lambda each: words(each["health"]["state"])),
+        Column("Expires", lambda each: shown_time(each["expiresAt"])),
+    ),
+    fields=(
+        "id",
+        "tenantId",
+        "providerId",
+        "provider",
+        "name",
+        "status",
+        "authType",
+        "createdAt",
+        "updatedAt",
+        "scopes",
+        "requestedScopes",
+        "missingScopes",
+        "expiresAt",
+        "reconnectBefore",
+        "health",
+        "health.state",
+        "health.since",
+        "health.reason",
+        "health.advice",
+        "account",
+        "account.id",
+        "account.label",
+    ),
+    empty="no integrations",
+)
 
 
 def list_all(screen: Screen, configuration: Configuration, tenant: str, /) -> None:
@@ -36,15 +72,7 @@ def list_all(screen: Screen, configuration: Configuration, tenant: str, /) -> No
     with wiring.open_manager(configuration) as manager:
         found = manager.list_integrations(tenant)
         slugs = {summary.id: summary.slug for summary in manager.list_providers()}
-    if screen.as_json:
-        screen.json({"data": [integration_out(integration) for integration in found]})
-        return
-    screen.table(
-        ("ID", "Provider", "Name", "Health"),
-        [(str(each.id), slugs.get(each.provider_id, str(each.provider_id)), each.name, words(each.health.value)) for each in found],
-        folding=("Name",),
-        empty="no integrations",
-    )
+    screen.show(_LISTING, [integration_out(each, slugs.get(each.provider_id, "")) for each in found])
 
 
 def show(screen: Screen, configuration: Configuration, tenant: str, which: str, /) -> None:
@@ -56,10 +84,10 @@ def show(screen: Screen, configuration: Configuration, tenant: str, which: str, 
 
 def show_integration(screen: Screen, manager: IntegrationManager, integration: Integration, /) -> None:
     """Show everything that may be shown of *integration*."""
-    if screen.as_json:
-        screen.json({"data": integration_detail_out(integration)})
-        return
     slug = next((summary.slug for summary in manager.list_providers() if summary.id == integration.provider_id), "")
+    if screen.as_json:
+        screen.json({"data": integration_out(integration, slug)})
+        return
     facts = {
         "ID": str(integration.id),
         "Tenant": integration.tenant_id,
@@ -98,7 +126,7 @@ def add(
     """Connect a provider with an API key."""
     given = read_variables(variables)
     with wiring.open_manager(configuration) as manager:
-        entry = wiring.catalogue(configuration).require(provider)
+        entry = wiring.find_provider(configuration, provider)
         api_key, secret_key = read_api_key(entry, file=api_key_file, stdin=api_key_stdin, secret_file=secret_key_file)
         screen.note(f"asking {entry.name} whether the key works …")
         integration = manager.add_api_key(
@@ -146,7 +174,7 @@ def refresh_refused(screen: Screen, configuration: Configuration, provider: str,
     """Ask a provider once more for every integration that must reconnect."""
     with wiring.open_manager(configuration) as manager:
         run = manager.refresh_refused(
-            wiring.catalogue(configuration).require(provider).id,
+            wiring.find_provider(configuration, provider).id,
             reason=reason,
             progress=lambda asked: screen.note(f"{asked} asked for …"),
             actor=wiring.cli_actor(),
@@ -220,11 +248,8 @@ def retry_revocations(screen: Screen, configuration: Configuration, /, *, limit:
 
 def count_revocations(screen: Screen, configuration: Configuration, /) -> None:
     """Say how many tokens wait to be revoked."""
-    engine = wiring.open_engine(configuration)
-    try:
+    with open_engine(configuration) as engine:
         waiting = SqlAlchemyStore(engine).count_revocations()
-    finally:
-        engine.dispose()
     if screen.as_json:
         screen.json({"data": {"waiting": waiting}})
     else:
@@ -244,7 +269,7 @@ def token(
 ) -> None:
     """Make sure that a credential works; with *reveal* print it."""
     with wiring.open_manager(configuration) as manager:
-        entry = wiring.catalogue(configuration).require(provider)
+        entry = wiring.find_provider(configuration, provider)
         if reveal:
             ask(f"Print the secret of {entry.name} for tenant {tenant}? It is recorded in the audit.", yes=yes)
         held = manager.token(tenant, entry.id, min_ttl=None if min_ttl is None else timedelta(seconds=min_ttl), actor=wiring.cli_actor())
@@ -282,7 +307,7 @@ def replace_key(
     secret_key_file: Path | None,
 ) -> None:
     """Put a new API key in the place of the old one."""
-    entry = wiring.catalogue(configuration).require(integration.provider_id)
+    entry = wiring.find_provider(configuration, integration.provider_id)
     api_key, secret_key = read_api_key(entry, file=api_key_file, stdin=api_key_stdin, secret_file=secret_key_file)
     replaced = manager.replace_api_key(
         integration.tenant_id, integration.id, api_key=api_key, secret_key=secret_key, actor=wiring.cli_actor()

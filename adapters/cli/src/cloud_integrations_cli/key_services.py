@@ -10,6 +10,7 @@ from cloud_integrations import HttpxTransport, LocalKeyring, Secret
 from cloud_integrations.errors import ConfigurationError
 
 from .settings import Configuration
+from .transports import ssl_context
 
 LOCAL: Final = "local:"
 SYSTEM: Final = "local:system"
@@ -87,7 +88,8 @@ def _vault(configuration: Configuration, _uri: str, name: str) -> Any:
         token=configuration.folder / vault.token_file,
         mount=mount or "transit",
         namespace=vault.namespace,
-        transport=HttpxTransport(),
+        # Vault is the operator's own, so no proxy is asked.
+        transport=HttpxTransport(ssl_context=ssl_context(configuration)),
     )
 
 

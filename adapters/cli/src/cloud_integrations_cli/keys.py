@@ -13,8 +13,6 @@ from typing import Any
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cloud_integrations import KeyReport, LocalKeyring, RekeyRun
 from cloud_integrations_fastapi import Permission
@@ -24,12 +22,40 @@ from .exits import SETUP, CommandLineError
 from .files import append_private, move_to_front, prepend_private
 from .integrations import ask
 from .key_services import open_key_service
-from .render import Screen, moment, timestamp
+from .render import Screen, timestamp
 from .settings import Configuration, ServeToken
+from .tables import Column, Listing, shown_time
 from .tenants import require_known
 
 _ACTIVE = "active"
 _WORDS = {_ACTIVE: "seal and open", "decrypt_only": "open", "destroyed": "destroyed"}
+_WRAPPING_KEYS = Listing(
+    columns=(Column("Key", "uri"), Column("Use", lambda key: "wraps and unwraps" if key["primary"] else "unwraps")),
+    fields=("uri", "primary"),
+    empty="no key",
+)
+_USAGE_FIELDS = ("kekUri", "state", "keyId", "version", "createdAt", "keys", "rows")
+_USAGE = Listing(
+    columns=(
+        Column("Wrapping key", "kekUri"),
+        Column("Data keys", lambda usage: _WORDS[usage["state"]]),
+        Column("How many", "keys"),
+        Column("Rows", "rows"),
+    ),
+    fields=_USAGE_FIELDS,
+    empty="nothing is sealed yet",
+)
+_DATA_KEYS = Listing(
+    columns=(
+        Column("Version", "version"),
+        Column("Use", lambda usage: _WORDS[usage["state"]]),
+        Column("Made", lambda usage: shown_time(usage["createdAt"])),
+        Column("Wrapped by", "kekUri"),
+        Column("Rows", "rows"),
+    ),
+    fields=_USAGE_FIELDS,
+    empty="nothing is sealed for this tenant yet",
+)
 
 TOKEN_PREFIX = "cit_"  # noqa: S105  # it lets scanners recognise a leaked token; it is no secret
 
@@ -71,34 +97,20 @@ def promote(screen: Screen, kid: str, /, *, file: Path) -> None:
 def list_all(screen: Screen, configuration: Configuration, /) -> None:
     """Show which wrapping keys there are, never a key."""
     uris = [kek.kek_uri for kek in open_key_service(configuration).keks()]
-    if screen.as_json:
-        screen.json({"data": [{"uri": uri, "primary": position == 0} for position, uri in enumerate(uris)]})
-    else:
-        screen.table(
-            ("Key", "Use"),
-            [(uri, "wraps and unwraps" if position == 0 else "unwraps") for position, uri in enumerate(uris)],
-            folding=("Key",),
-            empty="no key",
-        )
+    screen.show(_WRAPPING_KEYS, [{"uri": uri, "primary": position == 0} for position, uri in enumerate(uris)])
 
 
 def status(screen: Screen, configuration: Configuration, /, *, tenant: str | None) -> None:
     """Show what each wrapping key protects, or each data key of one tenant, and what is left to do."""
+    listing = _USAGE if tenant is None else _DATA_KEYS
+    fields = listing.read_fields(screen.fields)
     with wiring.open_manager(configuration) as manager:
         report = manager.key_report(tenant_id=tenant)
+    document = _report_out(report)
     if screen.as_json:
-        screen.json({"data": _report_out(report)})
+        screen.json({"data": document | {"usage": listing.pick(document["usage"], fields)}})
         return
-    if tenant is None:
-        rows = [(usage.kek_uri, _WORDS[usage.state], str(usage.keys), str(usage.rows)) for usage in report.usage]
-        screen.table(("Wrapping key", "Data keys", "How many", "Rows"), rows, folding=("Wrapping key",), empty="nothing is sealed yet")
-    else:
-        own = [
-            (str(usage.version), _WORDS[usage.state], moment(usage.created_at), usage.kek_uri, str(usage.rows)) for usage in report.usage
-        ]
-        screen.table(
-            ("Version", "Use", "Made", "Wrapped by", "Rows"), own, folding=("Wrapped by",), empty="nothing is sealed for this tenant yet"
-        )
+    screen.table(listing, document["usage"], fields)
     screen.note(f"\n{report.primary} wraps now")
     for line in left_to_do(report) or ["nothing is left to do"]:
         screen.note(line)
@@ -182,6 +194,10 @@ def refuse(screen: Screen, configuration: Configuration, tenant: str, /, *, belo
 @contextmanager
 def _bar(screen: Screen, what: str, total: int) -> Generator[Callable[[int], None]]:
     """Show how far it is, on a terminal's stderr."""
+    # Loaded here, because most commands show no progress.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=screen.as_json or not console.is_terminal) as bar:

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cloud_integrations import AesGcmCipher, HttpxTransport, IntegrationManager, LocalKeyring, MemoryStore, Provider, ProviderSummary
 
 from . import wiring
 from .render import Screen, provider_out
 from .settings import Configuration
+from .tables import Column, Listing
+
+_LISTING = Listing(
+    columns=(
+        Column("Slug", "slug"),
+        Column("Name", "name"),
+        Column("Category", "category"),
+        Column("Works here by", "authTypes"),
+        Column("Active", "active"),
+    ),
+    fields=("id", "slug", "name", "category", "active", "authTypes", "documentation", "redirectUri"),
+    empty="the catalogue is empty",
+)
 
 
 def list_all(screen: Screen, configuration: Configuration, /) -> None:
     """Show every provider and what works with it here; needs no database."""
-    summaries = _summaries(configuration)
-    if screen.as_json:
-        screen.json({"data": [provider_out(summary) for summary in summaries]})
-        return
-    screen.table(
-        ("Slug", "Name", "Category", "Works here by", "Active"),
-        [(each.slug, each.name, each.category, _ways(each), "yes" if each.active else "no") for each in summaries],
-        empty="the catalogue is empty",
-    )
+    screen.show(_LISTING, [provider_out(summary) for summary in _summaries(configuration)])
 
 
 def show(screen: Screen, configuration: Configuration, provider: str, /) -> None:
     """Show one provider: its ways, what it asks for, and the redirect URI to register."""
-    entry = wiring.catalogue(configuration).require(provider)
+    entry = wiring.find_provider(configuration, provider)
     summary = next(each for each in _summaries(configuration) if each.slug == entry.id)
     if screen.as_json:
-        screen.json({"data": provider_out(summary)})
+        screen.json({"data": provider_out(summary) | _asked(entry)})
         return
     facts = {
         "Slug": entry.id,
@@ -53,6 +60,27 @@ def show(screen: Screen, configuration: Configuration, provider: str, /) -> None
         for variable in entry.variables
     }
     screen.facts({name: value for name, value in facts.items() if value})
+
+
+def _asked(entry: Provider) -> dict[str, Any]:
+    return {
+        "canConnectBy": [kind.value for kind in entry.auth_types],
+        "inputs": [
+            {"name": given.name, "label": given.label, "secret": given.secret, "hint": given.hint}
+            for method in entry.methods
+            for given in method.inputs
+        ],
+        "variables": [
+            {
+                "name": variable.name,
+                "label": variable.label,
+                "hint": variable.hint,
+                "default": variable.default,
+                "required": variable.required,
+            }
+            for variable in entry.variables
+        ],
+    }
 
 
 def _ways(summary: ProviderSummary) -> str:

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+import typer
 
-from cloud_integrations import (
-    AccountFacts,
-    AuditRecord,
-    AuditReport,
-    CheckReport,
-    Credential,
-    Integration,
-    ProviderSummary,
-    Removal,
-    RenewalRun,
-    RevocationRun,
-)
+from .tables import Document, Listing, fit
 
-_PIPE_WIDTH = 200
-"""Where no terminal says how wide it is, a line should hold a whole row."""
+if TYPE_CHECKING:
+    from cloud_integrations import (
+        AccountFacts,
+        AuditRecord,
+        AuditReport,
+        CheckReport,
+        Credential,
+        Integration,
+        ProviderSummary,
+        Removal,
+        RenewalRun,
+        RevocationRun,
+    )
+
 _COLOURS = {
     "active": "green",
     "ok": "green",
@@ -61,10 +61,14 @@ class Output(StrEnum):
 
 
 class Screen:
-    """Where a command's words go: data to stdout, everything else to stderr."""
+    """Where a command's words go: data to stdout, everything else to stderr.
 
-    def __init__(self, output: Output = Output.TABLE, /) -> None:
+    *fields* is what `--fields` said; a listing reads it.
+    """
+
+    def __init__(self, output: Output = Output.TABLE, /, *, fields: str | None = None) -> None:
         self.output = output
+        self.fields = fields
 
     @property
     def as_json(self) -> bool:
@@ -75,32 +79,35 @@ class Screen:
         """Print a JSON document; on one line unless a terminal shows it."""
         print(json.dumps(document, indent=2 if sys.stdout.isatty() else None), flush=True)  # noqa: T201  # data goes to stdout
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], /, *, empty: str, folding: Sequence[str] = ()) -> None:
-        """Print rows under headings, or say on stderr that there is none.  Only *folding* columns go over several lines."""
-        cells = [[visible(cell) for cell in row] for row in rows]
-        if not cells:
-            self.note(empty)
+    def show(self, listing: Listing, documents: Sequence[Document], /) -> None:
+        """Print *documents* as *listing* says; a table is as wide as the terminal, and whole where there is none."""
+        fields = listing.read_fields(self.fields)
+        if self.as_json:
+            self.json({"data": listing.pick(documents, fields)})
+        else:
+            self.table(listing, documents, fields)
+
+    def table(self, listing: Listing, documents: Sequence[Document], fields: Sequence[str] = (), /) -> None:
+        """Print a row for each document under headings, or say on stderr that there is none."""
+        if not documents:
+            self.note(listing.empty)
             return
-        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold underline")
-        for place, column in enumerate(columns):
-            # Nothing is ever cut off, and an id stays in one piece.
-            longest = max(len(column), *(len(row[place]) for row in cells))
-            fixed = column not in folding
-            table.add_column(column, overflow="fold", min_width=longest if fixed else len(column), no_wrap=fixed)
-        for row in cells:
-            table.add_row(*(_coloured(cell) for cell in row))
-        _console().print(table)
+        cells = [[visible(cell).replace("\n", " ") for cell in row] for row in listing.rows(documents, fields)]
+        fitting, is_cut = fit(cells, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
+        for place, row in enumerate(fitting):
+            self.text(_line(*row, bold=place == 0))
+        if is_cut:
+            self.note("\n… stands for what was cut: --fields, --output json or a pipe shows it")
 
     def facts(self, facts: Mapping[str, str], /) -> None:
         """Print a name and a value on each line.  The terminal wraps a long one, so that it can be copied whole."""
-        console = _console()
         width = max(map(len, facts))
         for name, value in facts.items():
-            console.print(Text.assemble((f"{name:<{width}}", "bold"), "  ", _coloured(visible(value))), soft_wrap=True)
+            self.text(f"{_styled(f'{name:<{width}}', bold=True)}  {_styled(visible(value))}")
 
     def finding(self, sign: str, text: str, /) -> None:
         """Print a line with a sign before it."""
-        _console().print(Text.assemble(_coloured(sign), " ", visible(text)), soft_wrap=True)
+        self.text(f"{_styled(sign)} {visible(text)}")
 
     def text(self, text: str, /) -> None:
         """Print text that is data."""
@@ -115,16 +122,17 @@ class Screen:
         self.note(json.dumps(facts) if self.as_json else line)
 
 
-def _console() -> Console:
-    console = Console(highlight=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = _PIPE_WIDTH
-    return console
+def _line(*cells: str, bold: bool) -> str:
+    *most, last = cells
+    return "  ".join([*(_styled(cell, bold=bold) for cell in most), _styled(last.rstrip(), bold=bold)])
 
 
-def _coloured(text: str) -> Text:
-    # `Text` reads no markup, so a name cannot draw.
-    return Text(text, style=_COLOURS.get(text, ""))
+def _styled(text: str, *, bold: bool = False) -> str:
+    """Give a word of a closed list its colour, on a terminal that shows colours."""
+    colour = _COLOURS.get(text.strip())
+    if not (bold or colour) or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stdout.isatty():
+        return text
+    return typer.style(text, fg=colour, bold=bold or None)
 
 
 def visible(text: str, /) -> str:
@@ -153,26 +161,21 @@ def account_name(account: AccountFacts, /) -> str:
     return account.label or account.account_id or ""
 
 
-def integration_out(integration: Integration, /) -> dict[str, Any]:
-    """Return an integration as lists show it."""
+def integration_out(integration: Integration, slug: str, /) -> dict[str, Any]:
+    """Return an integration as the detail route shows it, and the slug of its provider."""
     return {
         "id": str(integration.id),
         "tenantId": integration.tenant_id,
         "providerId": str(integration.provider_id),
+        "provider": slug,
         "name": integration.name,
         "status": integration.status.value,
         "authType": integration.auth_type.value,
         "createdAt": timestamp(integration.created_at),
         "updatedAt": timestamp(integration.updated_at),
-    }
-
-
-def integration_detail_out(integration: Integration, /) -> dict[str, Any]:
-    """Return an integration with how it is doing, as the detail route shows it."""
-    return integration_out(integration) | {
-        "scopes": list(integration.scopes),
-        "requestedScopes": list(integration.requested_scopes),
-        "missingScopes": list(integration.missing_scopes),
+        "scopes": [*integration.scopes],
+        "requestedScopes": [*integration.requested_scopes],
+        "missingScopes": [*integration.missing_scopes],
         "expiresAt": _maybe(integration.expires_at),
         "reconnectBefore": _maybe(integration.reconnect_before),
         "health": {

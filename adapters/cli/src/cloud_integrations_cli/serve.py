@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 from uuid import UUID
@@ -72,22 +73,22 @@ def run(screen: Screen, configuration: Configuration, /, *, host: str | None, po
     configuration = configuration.model_copy(update=changes)
     _check_permissions(configuration)
     _prepare()
-    bound = bind(configuration.host, configuration.port)
-    configuration = configuration.model_copy(update={"port": bound.getsockname()[1]})
+    with bind(configuration.host, configuration.port) as bound:
+        configuration = configuration.model_copy(update={"port": bound.getsockname()[1]})
+        asyncio.run(_serve(configuration, bound, partial(_tell_ready, screen, configuration)))
 
-    def ready() -> None:
-        if screen.as_json:
-            screen.json({"url": configuration.bound_url, "publicUrl": configuration.base_url})
-        else:
-            screen.note(f"serving {configuration.bound_url} (stop with Ctrl-C)")
-            if configuration.base_url != configuration.bound_url:
-                screen.note(f"browsers, and the callbacks of providers, are sent to public_url: {configuration.base_url}")
-            if not configuration.tokens:
-                screen.note("nobody can sign in yet: `cloud-integrations tokens generate` makes a token")
-            if is_loopback(configuration.base_url) and configuration.host not in {"127.0.0.1", "localhost", "::1"}:
-                screen.note("warning: others can reach this address without TLS; put a proxy before it and set public_url")
 
-    asyncio.run(_serve(configuration, bound, ready))
+def _tell_ready(screen: Screen, configuration: Configuration) -> None:
+    if screen.as_json:
+        screen.json({"url": configuration.bound_url, "publicUrl": configuration.base_url})
+    else:
+        screen.note(f"serving {configuration.bound_url} (stop with Ctrl-C)")
+        if configuration.base_url != configuration.bound_url:
+            screen.note(f"browsers, and the callbacks of providers, are sent to public_url: {configuration.base_url}")
+        if not configuration.tokens:
+            screen.note("nobody can sign in yet: `cloud-integrations tokens generate` makes a token")
+        if is_loopback(configuration.base_url) and configuration.host not in {"127.0.0.1", "localhost", "::1"}:
+            screen.note("warning: others can reach this address without TLS; put a proxy before it and set public_url")
 
 
 async def _serve(configuration: Configuration, bound: socket.socket, ready: Callable[[], None]) -> None:

@@ -6,7 +6,7 @@ import os
 import re
 import tomllib
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -116,6 +116,10 @@ class Configuration(BaseSettings):
     """The URI of the wrapping key that a tenant brought, by tenant."""
     vault: Vault | None = None
     pkcs11: Pkcs11 | None = None
+    proxy: Secret | None = None
+    """The proxy through which providers are reached: `http://user:password@host:port`.  `HTTPS_PROXY` and the like are not read."""
+    ca_file: Path | None = None
+    """Certificates in PEM that are trusted beside the usual ones.  `SSL_CERT_FILE` and the like are not read."""
     public_url: str | None = None
     callback_url: str | None = None
     provider_files: tuple[Path, ...] = ()
@@ -149,6 +153,17 @@ class Configuration(BaseSettings):
     @classmethod
     def _split_words(cls, value: Any) -> Any:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    @field_validator("proxy")
+    @classmethod
+    def _is_a_proxy(cls, value: Secret | None) -> Secret | None:
+        url = None
+        with suppress(ValueError):
+            url = urlsplit("" if value is None else value.reveal())
+            _ = url.port
+        if value is not None and (url is None or url.scheme not in {"http", "https"} or not url.hostname or url.path.strip("/")):
+            raise ValueError("must be an address such as http://proxy.example:3128")
+        return value
 
     @field_validator("public_url", "callback_url")
     @classmethod

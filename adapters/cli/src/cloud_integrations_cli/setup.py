@@ -40,6 +40,10 @@ pin_accounts = false
 # provider_files = ["providers"]
 # inactive_providers = ["okta"]
 
+# How providers are reached, where not directly; HTTPS_PROXY and SSL_CERT_FILE of the environment are not read.
+# proxy = "http://proxy.example:3128"
+# ca_file = "company-ca.pem"
+
 # One entry for each OAuth application. `cloud-integrations doctor` says which redirect URI to register for it.
 # [[applications]]
 # provider = "github"

@@ -64,7 +64,7 @@ def erase(screen: Screen, configuration: Configuration, tenant: str, /, *, yes: 
 
 def require_known(manager: IntegrationManager, tenant: str, /) -> None:
     """Raise `TenantNotFoundError` for a tenant that never had anything here: its name may be mistyped."""
-    if not manager.list_audit(tenant, limit=1):
+    if not manager.list_audit(tenant, limit=1, actor=wiring.cli_actor()):
         raise TenantNotFoundError(tenant_id=tenant)
 
 

@@ -4,47 +4,18 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from sqlalchemy import Engine, create_engine
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from cloud_integrations import Actor, Catalogue
+from cloud_integrations.errors import IntegrationNotFoundError, ProviderNotFoundError, ValidationFailedError
 
-from cloud_integrations import (
-    Actor,
-    AesGcmCipher,
-    AsyncHttpxTransport,
-    AsyncIntegrationManager,
-    AsyncSqlAlchemyStore,
-    Catalogue,
-    HttpxTransport,
-    IntegrationManager,
-    OAuthApplication,
-    SqlAlchemyStore,
-)
-from cloud_integrations.backends.sqlalchemy import sqlite_engine
-from cloud_integrations.errors import ConfigurationError, IntegrationNotFoundError, ValidationFailedError
-
-from .key_services import open_key_service
 from .settings import Configuration
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
-_AWAITED = {"postgresql+asyncpg", "mariadb+asyncmy", "mysql+asyncmy"}
-"""Drivers that only wait asynchronously; the others are faster behind a thread."""
-
-_EXTRAS = {
-    "postgresql+psycopg": "postgresql",
-    "postgresql+asyncpg": "asyncpg",
-    "mariadb+pymysql": "mariadb",
-    "mysql+pymysql": "mariadb",
-    "mariadb+asyncmy": "asyncmy",
-    "mysql+asyncmy": "asyncmy",
-}
-"""What brings a driver."""
+    from cloud_integrations import AsyncIntegrationManager, IntegrationManager, OAuthApplication, Provider
 
 
 def cli_actor() -> Actor:
@@ -61,47 +32,16 @@ def catalogue(configuration: Configuration, /) -> Catalogue:
     return Catalogue.load(*files).disable(*configuration.inactive_providers)
 
 
-def open_engine(configuration: Configuration, /) -> Engine:
-    """Return a blocking engine; it does not connect yet.  Raises `ConfigurationError`."""
-    url = _url(configuration)
-    if url.get_backend_name() == "sqlite":
-        return sqlite_engine(url.database or ":memory:")
+def find_provider(configuration: Configuration, text: str | UUID, /) -> Provider:
+    """Return the provider with this slug or UUID.  Raises `CloudIntegrationsError` with near slugs where there is none."""
+    known = catalogue(configuration)
     try:
-        return create_engine(url, hide_parameters=True, pool_pre_ping=True)
-    except (NoSuchModuleError, ImportError):
-        raise _without_driver(url) from None
-
-
-def _open_async_engine(configuration: Configuration) -> Engine | AsyncEngine:
-    url = _url(configuration)
-    if url.drivername not in _AWAITED:
-        return open_engine(configuration)
-    try:
-        # Needs greenlet, which comes with these drivers' extras only.
-        from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415
-
-        return create_async_engine(url, hide_parameters=True, pool_pre_ping=True)
-    except ImportError:
-        raise _without_driver(url) from None
-
-
-def _url(configuration: Configuration) -> URL:
-    url = None
-    with suppress(ArgumentError, ValueError):
-        url = make_url(configuration.find_database_url())
-    if url is None:
-        # Raised here, without the error that holds the URL.
-        raise ConfigurationError(setting="database_url", problem="is not an SQLAlchemy URL")
-    # The driver that this program brings.
-    return url.set(drivername="postgresql+psycopg") if url.drivername in {"postgresql", "postgres"} else url
-
-
-def _without_driver(url: URL) -> ConfigurationError:
-    extra = _EXTRAS.get(url.drivername)
-    problem = f"needs a driver for {url.drivername} that is not installed"
-    return ConfigurationError(
-        setting="database_url", problem=problem if extra is None else f"{problem}: pip install 'cloud-integrations[{extra}]'"
-    )
+        return known.require(text)
+    except ProviderNotFoundError as error:
+        near = get_close_matches(str(text).lower(), [provider.id for provider in known.list_providers()], n=2)
+        if near:
+            error.message += f"; did you mean {' or '.join(near)}?"
+        raise
 
 
 @contextmanager
@@ -109,20 +49,27 @@ def open_manager(
     configuration: Configuration, /, *, callback_url: str | None = None, applications: Sequence[OAuthApplication] | None = None
 ) -> Generator[IntegrationManager]:
     """Give the blocking manager, started, and put everything away afterwards."""
-    engine = open_engine(configuration)
-    try:
-        with IntegrationManager(
+    # Loaded here: a database and an HTTP client are more than half of what a short command costs.
+    from cloud_integrations import AesGcmCipher, IntegrationManager, SqlAlchemyStore  # noqa: PLC0415
+
+    from .engines import open_engine  # noqa: PLC0415
+    from .key_services import open_key_service  # noqa: PLC0415
+    from .transports import open_transport  # noqa: PLC0415
+
+    with (
+        open_engine(configuration) as engine,
+        open_transport(configuration) as transport,
+        IntegrationManager(
             store=SqlAlchemyStore(engine),
-            transport=HttpxTransport(),
+            transport=transport,
             keys=open_key_service(configuration),
             cipher=AesGcmCipher(),
             providers=catalogue(configuration),
             applications=configuration.oauth_applications() if applications is None else applications,
             settings=configuration.library_settings(callback_url=callback_url),
-        ) as manager:
-            yield manager
-    finally:
-        engine.dispose()
+        ) as manager,
+    ):
+        yield manager
 
 
 @asynccontextmanager
@@ -148,11 +95,16 @@ async def unstarted_async_manager(
     applications: Sequence[OAuthApplication] | None = None,
 ) -> AsyncGenerator[AsyncIntegrationManager]:
     """Give the awaiting manager, which starts when it is first used, and put everything away afterwards."""
-    engine = _open_async_engine(configuration)
-    try:
+    from cloud_integrations import AesGcmCipher, AsyncIntegrationManager, AsyncSqlAlchemyStore  # noqa: PLC0415  # as above
+
+    from .engines import open_async_engine  # noqa: PLC0415
+    from .key_services import open_key_service  # noqa: PLC0415
+    from .transports import open_async_transport  # noqa: PLC0415
+
+    async with open_async_engine(configuration) as engine, open_async_transport(configuration) as transport:
         manager = AsyncIntegrationManager(
             store=AsyncSqlAlchemyStore(engine),
-            transport=AsyncHttpxTransport(),
+            transport=transport,
             keys=open_key_service(configuration),
             cipher=AesGcmCipher(),
             providers=catalogue(configuration) if providers is None else providers,
@@ -163,11 +115,6 @@ async def unstarted_async_manager(
             yield manager
         finally:
             await manager.close()
-    finally:
-        if isinstance(engine, Engine):
-            engine.dispose()
-        else:
-            await engine.dispose()
 
 
 def read_id(text: str, /) -> UUID | None:

@@ -22,7 +22,8 @@ from cloud_integrations import AsyncIntegrationManager, CloudIntegrationsError, 
 from cloud_integrations.errors import SetupError
 
 from . import wiring
-from .exits import STORAGE
+from .engines import database_name
+from .exits import STORAGE, sentence
 from .listening import Listening, bind
 from .render import Screen, run_out, timestamp
 from .settings import Configuration
@@ -108,7 +109,9 @@ class Pace:
 class Worker:
     """Rounds over what is due, for as long as nobody asks it to stop."""
 
-    def __init__(self, manager: AsyncIntegrationManager, screen: Screen, pace: Pace, /) -> None:
+    def __init__(self, manager: AsyncIntegrationManager, screen: Screen, pace: Pace, /, *, database: str = "the storage") -> None:
+        """Take the parts; *database* is what the database is called when it cannot be used."""
+        self._database = database
         self.totals = Totals()
         self.stopping = asyncio.Event()
         self._manager = manager
@@ -164,7 +167,8 @@ class Worker:
             except CloudIntegrationsError as error:
                 wait = _around(min(backoff, self._pace.interval))
                 backoff *= 2
-                self._tell("trouble", f"{error.message}; once more in {wait:.1f} s", {"code": error.code, "message": error.message})
+                message = sentence(error).replace("the storage", self._database)
+                self._tell("trouble", f"{message}; once more in {wait:.1f} s", {"code": error.code, "message": message})
                 await self._sleep(wait)
             else:
                 backoff = _FIRST_BACKOFF
@@ -217,7 +221,7 @@ def run(
 async def _run(screen: Screen, configuration: Configuration, pace: Pace, health: tuple[str, int] | None) -> Totals:
     # Not started yet: a database that is away for a moment is no reason to end.
     async with wiring.unstarted_async_manager(configuration) as manager:
-        worker = Worker(manager, screen, pace)
+        worker = Worker(manager, screen, pace, database=database_name(configuration))
         with_health = _serving(worker.totals, screen, pace, health) if health else _ready(screen, None)
         async with _until_signal(worker.stopping), with_health:
             await worker.run()
@@ -226,7 +230,7 @@ async def _run(screen: Screen, configuration: Configuration, pace: Pace, health:
 
 async def _run_once(screen: Screen, configuration: Configuration, pace: Pace) -> Totals:
     async with wiring.open_async_manager(configuration) as manager:
-        worker = Worker(manager, screen, pace)
+        worker = Worker(manager, screen, pace, database=database_name(configuration))
         async with _until_signal(worker.stopping):
             await worker.run_once()
     return worker.totals
