@@ -208,12 +208,12 @@ def test_a_database_that_cannot_be_used(run, folder, monkeypatch, url, code):
 @pytest.mark.parametrize(
     ("database", "said"),
     [
-        ("postgresql://u:fake-secret@127.0.0.1:1/none", "127.0.0.1:1/none cannot be used right now: nothing listens there"),
-        ("sqlite:////no/such/folder/some.db", "/no/such/folder/some.db cannot be used right now: the file cannot be opened"),
-        ("mysql+pymysql://u:fake-secret@127.0.0.1:1/none", "127.0.0.1:1/none cannot be used right now: nothing listens there"),
-        ("mysql+pymysql://u:fake-secret@a..b/none", "a..b:default port/none cannot be used right now: the host has a name that cannot"),
-        ("mysql+pymysql://u:fake-secret@xn--a/none", "xn--a:default port/none cannot be used right now: "),
-        ("postgresql+psycopg://u:fake-secret@a..b/none", "a..b:default port/none cannot be used right now: the host"),
+        ("postgresql://u:fake-secret@127.0.0.1:1/none", "127.0.0.1:1/none cannot be used right now (nothing listens there"),
+        ("sqlite:////no/such/folder/some.db", "/no/such/folder/some.db cannot be used right now (the file cannot be opened"),
+        ("mysql+pymysql://u:fake-secret@127.0.0.1:1/none", "127.0.0.1:1/none cannot be used right now (nothing listens there"),
+        ("mysql+pymysql://u:fake-secret@a..b/none", "a..b:default port/none cannot be used right now (the host has a name that cannot"),
+        ("mysql+pymysql://u:fake-secret@xn--a/none", "xn--a:default port/none cannot be used right now ("),
+        ("postgresql+psycopg://u:fake-secret@a..b/none", "a..b:default port/none cannot be used right now (the host"),
     ],
 )
 def test_doctor_says_which_database_and_why(run, home, monkeypatch, database, said):
@@ -231,7 +231,7 @@ def test_doctor_says_that_a_host_is_not_known(run, home, monkeypatch):
 
     monkeypatch.setattr(socket, "create_connection", find_nothing)
     monkeypatch.setenv("CLOUD_INTEGRATIONS_DATABASE_URL", "mysql+pymysql://u:fake-secret@nowhere.invalid/none")
-    assert "cannot be used right now: the host is not known" in _checks(run("doctor", *JSON))["database"]["message"]
+    assert "cannot be used right now (the host is not known" in _checks(run("doctor", *JSON))["database"]["message"]
 
 
 def test_doctor_names_a_database_that_a_server_does_not_have(run, home, postgresql_url, monkeypatch):
@@ -279,7 +279,10 @@ def test_providers_are_listed_without_a_database(run, folder):
     assert way["manualUrl"] == "https://github.com/settings/tokens"
     assert "github" in run("providers", "list").out
     assert "[[applications]]" in run("providers", "show", "github").out
-    assert run("providers", "show", "github", *JSON).data() == listed["github"]
+    shown = run("providers", "show", "github", *JSON).data()
+    assert shown.pop("canConnectBy") == ["oauth2", "apikey"]
+    assert [variable["name"] for variable in shown.pop("variables")] == ["web_host", "api_host"]
+    assert shown == listed["github"]
     assert run("providers", "show", "nowhere").code == 3
 
 

@@ -25,6 +25,7 @@ from cloud_integrations import Actor, RenewalRun, RevocationRun
 from cloud_integrations.errors import SchemaError, StorageUnavailableError
 from cloud_integrations.testing import Misbehaviour, SimulatedProvider
 from cloud_integrations_cli import wiring, worker
+from cloud_integrations_cli.engines import open_engine
 from cloud_integrations_cli.render import Output, Screen
 from cloud_integrations_cli.settings import load
 
@@ -210,11 +211,11 @@ def test_two_workers_at_once_renew_each_token_once(home, provider):
 def test_one_of_two_workers_is_stopped_in_the_middle_and_the_other_goes_on(home, provider, run, working, request, monkeypatch, database):
     monkeypatch.setenv("CLOUD_INTEGRATIONS_DATABASE_URL", request.getfixturevalue(f"{database}_url"))
     assert run("db", "upgrade").code == 0
-    engine = wiring.open_engine(load(home / "cloud-integrations.toml"))
-    empty(engine)  # other tests use this database, too
+    with open_engine(load(home / "cloud-integrations.toml")) as engine:
+        empty(engine)  # other tests use this database, too
     connect(home, provider, 12, due=False)
     provider.misbehave(Misbehaviour.SLOW, times=None, delay=timedelta(seconds=0.05), endpoint="refresh")
-    with engine.begin() as connection:
+    with open_engine(load(home / "cloud-integrations.toml")) as engine, engine.begin() as connection:
         connection.exec_driver_sql("UPDATE ci_integration SET due_at = 1")
     workers = [working("--batch", "2", "--interval", "1", "--health-port", "0") for _ in range(2)]
     addresses = [worker.until("ready")["health"] for worker in workers]
@@ -233,8 +234,8 @@ def test_one_of_two_workers_is_stopped_in_the_middle_and_the_other_goes_on(home,
     assert stopped["renewed"] + workers[1].stop()["renewed"] == 12
     assert (provider.refresh_count, provider.in_flight_max) == (12, 1)
     assert not any(request.reused for request in provider.requests)
-    empty(engine)
-    engine.dispose()
+    with open_engine(load(home / "cloud-integrations.toml")) as engine:
+        empty(engine)
 
 
 def empty(engine):

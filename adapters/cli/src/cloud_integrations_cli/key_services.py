@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-import cloud_integrations as library
-from cloud_integrations import HttpxTransport, LocalKeyring, Secret
+from cloud_integrations import CombinedKeys, HttpxTransport, LocalKeyring, Secret
 from cloud_integrations.errors import ConfigurationError
 
 from .settings import Configuration
@@ -30,7 +29,7 @@ def open_key_service(configuration: Configuration, /) -> Any:
 
     services = [open_once(uri, "key_services") for uri in uris]
     tenants = {tenant: open_once(uri, f"tenant_keys.{tenant}") for tenant, uri in configuration.tenant_keys.items()}
-    return services[0] if len(services) == 1 and not tenants else library.CombinedKeys(*services, tenants=tenants)
+    return services[0] if len(services) == 1 and not tenants else CombinedKeys(*services, tenants=tenants)
 
 
 def keyring(configuration: Configuration, /) -> LocalKeyring:
@@ -66,15 +65,21 @@ def _system(_configuration: Configuration, _uri: str, _name: str) -> Any:
 
 
 def _aws(_configuration: Configuration, _uri: str, name: str) -> Any:
-    return library.AwsKmsKeys(name)
+    from cloud_integrations import AwsKmsKeys  # noqa: PLC0415  # loaded when it is named
+
+    return AwsKmsKeys(name)
 
 
 def _gcp(_configuration: Configuration, _uri: str, name: str) -> Any:
-    return library.GcpKmsKeys(name)
+    from cloud_integrations import GcpKmsKeys  # noqa: PLC0415  # loaded when it is named
+
+    return GcpKmsKeys(name)
 
 
 def _azure(_configuration: Configuration, _uri: str, name: str) -> Any:
-    return library.AzureKeyVaultKeys(name)
+    from cloud_integrations import AzureKeyVaultKeys  # noqa: PLC0415  # loaded when it is named
+
+    return AzureKeyVaultKeys(name)
 
 
 def _vault(configuration: Configuration, _uri: str, name: str) -> Any:
@@ -82,7 +87,9 @@ def _vault(configuration: Configuration, _uri: str, name: str) -> Any:
     if vault is None:
         raise ConfigurationError(setting="vault", problem="is needed for a key of Vault: its address and token_file")
     mount, _, key = name.rpartition("/")
-    return library.VaultTransitKeys(
+    from cloud_integrations import VaultTransitKeys  # noqa: PLC0415  # loaded when it is named
+
+    return VaultTransitKeys(
         key,
         address=vault.address,
         token=configuration.folder / vault.token_file,
@@ -101,7 +108,9 @@ def _pkcs11(configuration: Configuration, uri: str, _name: str) -> Any:
         pin = Secret((configuration.folder / token.pin_file).read_text(encoding="utf-8").strip())
     except (OSError, UnicodeDecodeError):
         raise ConfigurationError(setting="pkcs11.pin_file", problem="cannot be read") from None
-    return library.Pkcs11Keys(uri, library=token.library, pin=pin)
+    from cloud_integrations import Pkcs11Keys  # noqa: PLC0415  # loaded when it is named
+
+    return Pkcs11Keys(uri, library=token.library, pin=pin)
 
 
 _KINDS: Final[dict[str, Callable[[Configuration, str, str], Any]]] = {

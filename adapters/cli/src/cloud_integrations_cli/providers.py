@@ -19,7 +19,7 @@ _LISTING = Listing(
         Column("Works here by", "authTypes"),
         Column("Active", "active"),
     ),
-    fields=("id", "slug", "name", "category", "active", "authTypes", "documentation", "redirectUri"),
+    fields=("id", "slug", "name", "category", "active", "authTypes", "documentation", "redirectUri", "methods"),
     empty="the catalogue is empty",
 )
 
@@ -65,11 +65,6 @@ def show(screen: Screen, configuration: Configuration, provider: str, /) -> None
 def _asked(entry: Provider) -> dict[str, Any]:
     return {
         "canConnectBy": [kind.value for kind in entry.auth_types],
-        "inputs": [
-            {"name": given.name, "label": given.label, "secret": given.secret, "hint": given.hint}
-            for method in entry.methods
-            for given in method.inputs
-        ],
         "variables": [
             {
                 "name": variable.name,
