@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import httpx
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, HTTPException, Request
 from pydantic import BaseModel
 
 from cloud_integrations import (
@@ -43,11 +43,15 @@ class Host:
     readers: dict[str, set[str]] = field(default_factory=lambda: {"rita": {"acme"}, "admin": {"acme", "globex"}})
     writers: dict[str, set[str]] = field(default_factory=lambda: {"alice": {"acme"}, "bob": {"globex"}, "admin": {"acme", "globex"}})
     asked: list[tuple[Permission, str | None]] = field(default_factory=list)
+    challenges: bool = False
+    """Whether nobody gets the host's own 401."""
 
     async def authorize(self, request: Request, permission: Permission, tenant_id: str | None) -> Actor | Denied | None:
         self.asked.append((permission, tenant_id))
         name = request.headers.get("authorization", "").removeprefix("Bearer ")
         if name not in self.readers.keys() | self.writers.keys():
+            if self.challenges:
+                raise HTTPException(401, headers={"WWW-Authenticate": "Bearer"})
             return None
         actor = Actor(id=name)
         looks = permission in {Permission.LIST, Permission.READ, Permission.PROVIDERS}

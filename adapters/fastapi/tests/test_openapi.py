@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib.metadata import version
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from fastapi import FastAPI
+from fastapi.security import APIKeyCookie
 
 from cloud_integrations import __version__
+from cloud_integrations.domain.identifiers import tenant_id
+from cloud_integrations.errors import ValidationFailedError
 from cloud_integrations_fastapi import create_router
 
 COMMITTED = Path(__file__).parents[3] / "docs/reference/openapi.json"
@@ -42,7 +46,7 @@ def test_every_error_code_has_an_example_that_is_an_error(api):
     shown = set()
     for _, _, told in _operations(_document(api)):
         for status, answer in told["responses"].items():
-            if int(status) < 400:
+            if int(status) < 400 or status == "401":  # which is the host's
                 continue
             examples = answer["content"]["application/json"]["examples"]
             assert examples
@@ -110,3 +114,52 @@ async def test_what_is_another_tenants_stays_as_it_was(make_api):
             await other.delete(path.replace("globex", "acme"))
             assert (await other.delete(path)).status_code == 403
         assert (await client.get(path)).content == before
+
+
+async def test_a_method_that_a_path_does_not_have_is_answered_with_those_it_has(make_api):
+    api = make_api(token_route=True)
+    async with api.client(base_url="https://app.example.com") as client:
+        for path, methods in _document(api)["paths"].items():
+            answer = await client.request("TRACE", path.format(tenantId="acme", integrationId=uuid4(), contextId=uuid4()))
+            assert (answer.status_code, answer.headers["allow"]) == (405, ", ".join(sorted(method.upper() for method in methods)))
+
+
+def test_the_document_says_how_people_sign_in_and_a_host_says_it_in_its_own_way(make_api):
+    api = make_api()
+    document = _document(api)
+    assert document["components"]["securitySchemes"]["signIn"]["scheme"] == "bearer"
+    for _, path, told in _operations(document):
+        assert told["security"] == [{"signIn": []}, *([{}] if told["operationId"] == "complete_posted_authorization" else [])], path
+        assert set(told["responses"]["401"]) == {"description", "headers"}
+    app = FastAPI()
+    app.include_router(create_router(api.manager, authorize=api.host.authorize, security=[APIKeyCookie(name="session", auto_error=False)]))
+    assert app.openapi()["components"]["securitySchemes"] == {"APIKeyCookie": {"type": "apiKey", "in": "cookie", "name": "session"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "visible"),
+    [
+        ("acme", True),
+        ("Ströme/ü:1", True),
+        ("a b", False),
+        ("a\nb", False),
+        ("a\u200bb", False),
+        ("a\xa0b", False),
+        ("\u3000", False),
+        ("", False),
+    ],
+)
+def test_the_pattern_of_a_tenant_is_the_one_that_is_enforced(api, text, visible):
+    (schema,) = {
+        json.dumps(parameter["schema"], sort_keys=True)
+        for _, path, told in _operations(_document(api))
+        for parameter in told.get("parameters", [])
+        if parameter["name"] == "tenantId" and parameter["in"] == "path"
+    }
+    assert bool(re.search(json.loads(schema)["pattern"], text)) is visible
+    try:
+        assert tenant_id(text) == text
+    except ValidationFailedError:
+        assert not visible
+    else:
+        assert visible

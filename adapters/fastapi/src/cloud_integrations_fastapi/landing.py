@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 from uuid import UUID
@@ -87,7 +87,8 @@ class Landing:
         result = refusal("closed" if code in {"connected", "already_connected"} else code, request_id=request_id)
         if flow is not None:
             result = await self._look_up(request, code, flow, result, notes=notes)
-        return self._pages.result(request, result)
+        # The page was found, whatever it says; and a proxy shows its own page in the place of one with 502.
+        return self._pages.result(request, replace(result, status=200))
 
     async def _looked_up(self, request: Request, code: ResultCode, flow: Flow, otherwise: ConnectionResult) -> ConnectionResult:
         try:

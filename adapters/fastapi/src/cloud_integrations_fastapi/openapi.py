@@ -172,6 +172,10 @@ _SETS_COOKIE = {"Set-Cookie": {"description": "Ties the flow to this browser.", 
 _REQUEST_ID = {
     "X-Request-ID": {"description": "Taken from the request, or made.", "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"}}
 }
+_WHO = {
+    "description": "The host's own answer where it does not know who asks",
+    "headers": {"WWW-Authenticate": {"description": "As the host says it.", "schema": {"type": "string"}}},
+}
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds, where it is known.", "schema": {"type": "integer", "minimum": 1}}}
 
 
@@ -256,6 +260,7 @@ def describe(name: str, permission: Permission, /) -> dict[str, Any]:
         extra["parameters"] = [_parameter(RELAYED, "Marks the second post, which comes from our own page.")]
         fields = {named: {"type": "string", "description": told} for named, told in _CALLBACK.items()}
         form = {"type": "object", "properties": fields, "required": ["state"]}
+        extra["security"] = [{}]  # the first of the two posts comes from another site, without cookies
         extra["requestBody"] = {"required": True, "content": {FORM: {"schema": form, "examples": _CALLBACK_EXAMPLES}}}
     # A response without a media type of its own: FastAPI would write down JSON where there are pages alone.
     return ({"response_class": Response} if operation.answer is None else {}) | {
@@ -297,6 +302,7 @@ def _answers(operation: _Operation, *, pages: bool, redirects: bool) -> dict[int
         told = "The `returnTo` of the beginning, with `error` where nothing was connected; without one, for a browser, a page of ours."
         location = {"Location": {"description": told, "schema": {"type": "string"}}}
         answers[303] = {"description": "Back to the application", "headers": _REQUEST_ID | location}
+    answers[401] = _WHO
     problems = [problem_of(error) for error in _ERRORS if isinstance(error, operation.errors)]
     for problem in (*problems, INTERNAL):
         answer = answers.setdefault(

@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, ClassVar
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 from cloud_integrations import Actor
 from cloud_integrations.errors import ForbiddenError, StorageUnavailableError, ValidationFailedError
@@ -58,6 +60,20 @@ class GuardedRoute(APIRoute):
     """Where browsers are sent here: what answers them."""
     forms: ClassVar[bool] = False
     """Whether another site's page makes browsers post a form here (form_post)."""
+
+    methods_of: ClassVar[dict[str, set[str]]]
+    """All methods of each path of one router."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        self.methods_of.setdefault(self.path, set()).update(self.methods or ())
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer another method with all that the path has (RFC 9110 §15.5.6); Starlette knows those of one route alone."""
+        known = self.methods_of[self.path]
+        if scope["method"] not in (self.methods or known):
+            raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(sorted(known))})
+        await super().handle(scope, receive, send)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Put the guard around FastAPI's own handler."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, ClassVar, cast
 from urllib.parse import parse_qsl
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response, Security
+from fastapi.security import HTTPBearer
+from fastapi.security.base import SecurityBase
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
@@ -23,6 +25,7 @@ from .pages import Pages, StandardPages
 from .reading import read_body, read_form, read_id
 from .route import Call, GuardedRoute
 from .schemas import (
+    VISIBLE,
     AuditOut,
     AuthorizationOut,
     BeginAuthorization,
@@ -40,7 +43,19 @@ from .schemas import (
     TokenOut,
 )
 
-TenantPath = Annotated[str, Path(alias="tenantId", min_length=1, max_length=255, description="The host's own id of the tenant.")]
+SIGN_IN = HTTPBearer(
+    auto_error=False, scheme_name="signIn", description="As the host signs people in: a bearer token, unless it says otherwise."
+)
+TenantPath = Annotated[
+    str,
+    Path(
+        alias="tenantId",
+        min_length=1,
+        max_length=255,
+        description="The host's own id of the tenant: visible characters, no spaces.",
+        json_schema_extra={"pattern": VISIBLE},
+    ),
+]
 IntegrationPath = Annotated[str, Path(alias="integrationId", json_schema_extra={"format": "uuid"})]
 EverPath = Annotated[str, Path(alias="integrationId", description="Also of an integration that is gone; what never was has no events.")]
 ContextPath = Annotated[str, Path(alias="contextId", json_schema_extra={"format": "uuid"})]
@@ -56,12 +71,14 @@ def create_router(
     token_route: bool = False,
     loopback: bool = False,
     pages: Pages | None = None,
+    security: Sequence[SecurityBase] = (SIGN_IN,),
 ) -> APIRouter:
     """Return a router that serves *manager* under *prefix*.
 
     *authorize* is asked before anything else of a request is read, on every route; see `Authorize`.  The blocking manager is
     served too, each call in a thread.  With *token_route* there is one more route, which hands out credentials in the open
     and needs the permission `reveal`.  *loopback* is for development: it lets the flow's cookie work over http to this machine.
+    *security* is how people sign in, for the OpenAPI document: one or more of `fastapi.security`, made with `auto_error=False`.
     *pages* are what browsers are shown that come back from a provider: `StandardPages`, or the host's own.
     Raises `TypeError` for a manager that is none, and for an *authorize* that cannot be called.
     """
@@ -72,6 +89,7 @@ def create_router(
 
     class Guarded(GuardedRoute):
         gate = their_gate
+        methods_of: ClassVar[dict[str, set[str]]] = {}
 
     their_landing = Landing(door, their_gate, pages or StandardPages())
 
@@ -81,7 +99,9 @@ def create_router(
     class FormCallback(Callback):
         forms = True
 
-    router = APIRouter(prefix=prefix, tags=["integrations"], route_class=Guarded)
+    # They only say in the OpenAPI document how people sign in: `authorize` was asked before.
+    shown = [Security(cast("Callable[..., Any]", scheme)) for scheme in security]
+    router = APIRouter(prefix=prefix, tags=["integrations"], route_class=Guarded, dependencies=shown)
     serve = _Endpoints(door, their_gate, BrowserCookies(loopback=loopback), their_landing)
     every = "/tenants/{tenantId}/integrations"
     one = every + "/{integrationId}"

@@ -42,8 +42,9 @@ def _at_most(limit: int) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _password(limit: int) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "format": "password", "writeOnly": True, "minLength": 1, "maxLength": limit})
+def _password(limit: int, pattern: str) -> WithJsonSchema:
+    schema = {"type": "string", "format": "password", "writeOnly": True, "minLength": 1, "maxLength": limit, "pattern": pattern}
+    return WithJsonSchema(schema)
 
 
 def _never_null(schema: dict[str, Any]) -> None:
@@ -52,11 +53,17 @@ def _never_null(schema: dict[str, Any]) -> None:
     schema.update(schema.pop("anyOf")[0])
 
 
-Key = Annotated[Secret, _at_most(16_384), _password(16_384)]
-Code = Annotated[Secret, _at_most(4_096), _password(4_096)]
-State = Annotated[Secret, _at_most(512), _password(512)]
-Tenant = Annotated[str, Field(min_length=1, max_length=255)]
-Name = Annotated[str, Field(min_length=3, max_length=50)]
+# The manager checks these; what stands here tells the readers of the OpenAPI document.  Python knows more invisible characters than a
+# pattern can list: those that nobody has given a meaning yet.
+_SEEN = r"[^\s\x00-\x1F\x7F-\xA0\xAD\u061C\u180E\u200B-\u200F\u2028-\u202F\u205F-\u206F\u3000\uE000-\uF8FF\uFEFF\uFFF0-\uFFFB]"
+VISIBLE = f"^{_SEEN}+$"
+_NAME = f"^{_SEEN}(?: |{_SEEN})+{_SEEN}$"
+
+Key = Annotated[Secret, _at_most(16_384), _password(16_384, r"^[\x20-\x7E\t\r\n]+$")]  # a key in PEM has lines
+Code = Annotated[Secret, _at_most(4_096), _password(4_096, r"^[\x20-\x7E]+$")]
+State = Annotated[Secret, _at_most(512), _password(512, r"^[\x21-\x7E]+$")]
+Tenant = Annotated[str, Field(min_length=1, max_length=255, json_schema_extra={"pattern": VISIBLE})]
+Name = Annotated[str, Field(min_length=3, max_length=50, json_schema_extra={"pattern": _NAME})]
 Uri = Annotated[str, Field(min_length=1, max_length=2_048)]
 # RFC 6749 §3.3: a scope is visible ASCII without quote and backslash.
 Scope = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[\x21\x23-\x5B\x5D-\x7E]+$")]
