@@ -182,23 +182,10 @@ async def test_providers_are_listed_with_what_works_here(api, alice):
     assert listed.status_code == 200
     by_slug = {provider["slug"]: provider for provider in listed.json()["data"]}
     assert by_slug["simulated"].keys() == {
-<<<<<<< Updated upstream
         "id", "slug", "name", "category", "active", "authTypes", "documentation", "redirectUri", "methods"
     }  # fmt: skip
     given = {"name": "key", "label": "API key", "hint": "", "required": True, "secret": True, "field": "apiKey"}
     assert by_slug["simulated_keys"]["methods"] == [{"id": "key", "authType": "apikey", "inputs": [given], "manualUrl": None}]
-=======
-        "id",
-        "slug",
-        "name",
-        "category",
-        "active",
-        "authTypes",
-        "documentation",
-        "redirectUri",
-        "methods",
-    }
->>>>>>> Stashed changes
     assert by_slug["simulated"]["authTypes"] == ["oauth2"]
     assert by_slug["simulated"]["redirectUri"].startswith("https://app.example.com/api/v1/oauth/callback/")
     assert by_slug["simulated_keys"]["authTypes"] == ["apikey"]
