@@ -6,7 +6,9 @@ import json
 import re
 import subprocess
 import threading
-from concurrent.futures import Future
+from base64 import b64encode
+from concurrent.futures import Future, ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -168,6 +170,22 @@ def test_the_listener_refuses_everything_but_the_awaited_answer():
             assert httpx.get(url + strange, trust_env=False).status_code == 404
         with pytest.raises(GrantRefusedError):
             listener.wait(0.01)
+
+
+def test_a_callback_that_comes_twice_sees_the_same_end_and_leaves_no_code_in_the_address():
+    with Listener(0) as listener:
+        listener.expect("/callback", Secret("fake-state"))
+        url = f"http://127.0.0.1:{listener.port}/callback?state=fake-state&code=fake-code"
+        with ThreadPoolExecutor(2) as pool:
+            pages = [pool.submit(httpx.get, url, trust_env=False) for _ in range(2)]
+            assert listener.wait(PATIENCE) == [("state", "fake-state"), ("code", "fake-code")]
+            listener.answer(connected=True)
+            shown = [page.result(timeout=PATIENCE) for page in pages]
+    for page in shown:
+        assert (page.status_code, "<h1>Connected</h1>" in page.text) == (200, True)
+        script = re.search("<script>(.*)</script>", page.text)[1]
+        assert script == 'history.replaceState(null,"",location.pathname)'
+        assert b64encode(sha256(script.encode()).digest()).decode() in page.headers["content-security-policy"]
 
 
 def test_a_port_in_use_is_told():

@@ -167,6 +167,8 @@ def test_the_pages_walk(demo: Demo):
         shown = client.get(back.headers["location"]).text
         assert "By sign-in" in shown
         assert "acct-1" in shown
+        assert "You declined at the provider" in client.get("/?tenant=acme&error=declined").text
+        assert "declined" not in client.get("/?tenant=acme&error=<script>declined").text
 
         foreign = {"Origin": "https://evil.example"}
         assert client.delete("/session", headers=foreign).status_code == 403

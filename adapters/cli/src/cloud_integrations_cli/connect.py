@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import getpass
+import hashlib
 import hmac
 import sys
 import webbrowser
 from collections.abc import Generator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -193,6 +195,11 @@ class Listener:
         self._thread.join()
 
 
+# Nobody listens any more when the page is there, so the address is cleaned of code and state without another request.
+_CLEAN = 'history.replaceState(null,"",location.pathname)'
+_CLEAN_HASH = f"'sha256-{base64.b64encode(hashlib.sha256(_CLEAN.encode()).digest()).decode()}'"
+
+
 class _Server(ThreadingHTTPServer):
     # The answer that tells the browser how it went is waited for; a connection that says nothing ends by its time limit.
     daemon_threads = True
@@ -222,20 +229,24 @@ class _Handler(BaseHTTPRequestHandler):
         assert isinstance(server, _Server)  # noqa: S101  # for the type checker: nobody else makes handlers
         url = urlsplit(self.path)
         params = parse_qsl(url.query[:_MAX_URL], keep_blank_values=True)
-        if server.awaited is None or not _is_awaited(url.path, params, *server.awaited) or server.arrived.done():
+        if server.awaited is None or not _is_awaited(url.path, params, *server.awaited):
             self._show(404)
             return
-        server.arrived.set_result(params)
+        with suppress(InvalidStateError):  # the same address once more: the first one counts, and both see how it went
+            server.arrived.set_result(params)
         self._show(200 if server.outcome.result() else 400)
 
     def _show(self, status: int) -> None:
         title, text = (escape(part) for part in self._texts[status])
-        body = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><h1>{title}</h1><p>{text}</p></html>'.encode()
+        body = (
+            '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+            f"<title>{title}</title></head><body><h1>{title}</h1><p>{text}</p><script>{_CLEAN}</script></body></html>"
+        ).encode()
         self.send_response(status)
         for name, value in {
             "Content-Type": "text/html; charset=utf-8",
             "Content-Length": str(len(body)),
-            "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
+            "Content-Security-Policy": f"default-src 'none'; script-src {_CLEAN_HASH}; frame-ancestors 'none'; base-uri 'none'",
             "Referrer-Policy": "no-referrer",
             "Cache-Control": "no-store",
             "Connection": "close",
