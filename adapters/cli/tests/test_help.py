@@ -52,6 +52,14 @@ def test_help_loads_nothing_heavy(words):
     assert loaded & heavy == set()
 
 
+def test_a_list_of_providers_loads_no_database_no_http_client_and_no_cryptography(home):
+    done = subprocess.run([sys.executable, "-c", LOADED, "providers", "list"], capture_output=True, text=True, check=True, cwd=home)
+    assert "simulated_keys" in done.stdout
+    loaded = set(done.stdout.rpartition("LOADED ")[2].split())
+    needless = {"alembic", "cryptography", "fastapi", "httpcore", "httpx", "rich", "sqlalchemy", "starlette", "uvicorn", "platformdirs"}
+    assert loaded & needless == set()
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(run, command):
     words = command.split()[1:]

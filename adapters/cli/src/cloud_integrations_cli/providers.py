@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cloud_integrations import AesGcmCipher, HttpxTransport, IntegrationManager, LocalKeyring, MemoryStore, Provider, ProviderSummary
+from cloud_integrations import IntegrationManager, MemoryStore
 
 from . import wiring
 from .render import Screen, provider_out
 from .settings import Configuration
 from .tables import Column, Listing
+
+if TYPE_CHECKING:
+    from cloud_integrations import Provider, ProviderSummary
 
 _LISTING = Listing(
     columns=(
@@ -88,13 +91,24 @@ def _why_no_redirect_uri(entry: Provider, summary: ProviderSummary) -> str:
     return "depends on the tenant's variables" if "oauth2" in summary.auth_types else "add an [[applications]] entry for it to the settings"
 
 
+class _Unasked:
+    """Stands for the parts that a list of providers does not ask: to load the real ones takes longer than the list."""
+
+    waits = False
+
+    def _refuse(self, *_: object, **__: object) -> None:
+        raise NotImplementedError
+
+    send = close = keks = primary = wrap = unwrap = seal = open = _refuse
+
+
 def _summaries(configuration: Configuration) -> tuple[ProviderSummary, ...]:
-    # Listing touches neither store nor network, so nothing has to be set up for it.
+    unasked: Any = _Unasked()
     manager = IntegrationManager(
         store=MemoryStore(),
-        transport=HttpxTransport(),
-        keys=LocalKeyring([LocalKeyring.generate_key("none")]),
-        cipher=AesGcmCipher(),
+        transport=unasked,
+        keys=unasked,
+        cipher=unasked,
         providers=wiring.catalogue(configuration),
         applications=configuration.oauth_applications(),
         settings=configuration.library_settings(),

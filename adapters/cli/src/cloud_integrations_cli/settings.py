@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
@@ -272,8 +271,12 @@ def find_file(path: Path | None, /) -> Path | None:
     named = path or (Path(text) if (text := os.environ.get(f"{PREFIX}CONFIG")) else None)
     if named is not None:
         return named
-    usual = (Path(FILE_NAME), platformdirs.user_config_path("cloud-integrations", appauthor=False) / FILE_NAME)
-    return next((place for place in usual if place.is_file()), None)
+    if (here := Path(FILE_NAME)).is_file():
+        return here
+    from platformdirs import user_config_path  # noqa: PLC0415  # only who has no file here pays for it
+
+    own = user_config_path("cloud-integrations", appauthor=False) / FILE_NAME
+    return own if own.is_file() else None
 
 
 def unknown_variables() -> list[str]:
