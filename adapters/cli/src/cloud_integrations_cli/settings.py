@@ -6,7 +6,7 @@ import os
 import re
 import tomllib
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -156,11 +156,7 @@ class Configuration(BaseSettings):
     @field_validator("proxy")
     @classmethod
     def _is_a_proxy(cls, value: Secret | None) -> Secret | None:
-        url = None
-        with suppress(ValueError):
-            url = urlsplit("" if value is None else value.reveal())
-            _ = url.port
-        if value is not None and (url is None or url.scheme not in {"http", "https"} or not url.hostname or url.path.strip("/")):
+        if value is not None and not _is_a_proxy_url(value.reveal()):
             raise ValueError("must be an address such as http://proxy.example:3128")
         return value
 
@@ -290,6 +286,14 @@ def is_loopback(url: str, /) -> bool:
     """Whether this is plain http to this computer."""
     parts = urlsplit(url)
     return parts.scheme == "http" and parts.hostname in _LOOPBACK
+
+
+def _is_a_proxy_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0 and not url.path.strip("/")
+    except ValueError:
+        return False
 
 
 def _in_url(host: str) -> str:

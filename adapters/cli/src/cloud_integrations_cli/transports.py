@@ -56,4 +56,5 @@ def _usual() -> ssl.SSLContext:
 
 def _proxy(configuration: Configuration, context: ssl.SSLContext | None) -> httpx.Proxy:
     assert configuration.proxy is not None  # noqa: S101  # for the type checker: both callers have looked
-    return httpx.Proxy(configuration.proxy.reveal(), ssl_context=context or _usual())
+    url = configuration.proxy.reveal()
+    return httpx.Proxy(url, ssl_context=(context or _usual()) if url.startswith("https:") else None)
