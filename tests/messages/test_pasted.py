@@ -80,7 +80,8 @@ def wrapped(text: bytes | str) -> list[str]:
 
 
 def one_key(**facts) -> Provider:
-    method = {"id": "key", "kind": "key", "inputs": [{"name": "token", "label": "API token", **facts}]}
+    placement = [{"in": "query", "name": "token", "prefix": ""}]
+    method = {"id": "key", "kind": "key", "inputs": [{"name": "token", "label": "API token", **facts}], "placement": placement}
     return Provider.model_validate({"id": "acme", "name": "Acme", "methods": [method]})
 
 

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -39,14 +40,6 @@ PLACEMENTS = st.lists(
     max_size=4,
     unique_by=lambda placement: placement.target,
 )
-
-
-class Prepared:
-    """What requests hands to `auth=`: a URL as text and headers."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.headers: dict[str, str] = {}
 
 
 def acme(placement: object) -> Provider:
@@ -94,9 +87,9 @@ def assert_one_rule(check: HttpRequest, handed: Credential, url: str) -> None:
     assert_same(check, sent_by_hand(handed, url))
     request = httpx.Request("GET", url)
     assert_same(check, handed.auth()(request))
-    prepared = handed.auth()(Prepared(url))
+    prepared = requests.Request("GET", url, auth=handed.auth()).prepare()
     assert prepared.url == check.url
-    assert_same(check, httpx.Request("GET", prepared.url, headers=prepared.headers))
+    assert_same(check, httpx.Request("GET", check.url, headers=dict(prepared.headers)))
 
 
 @given(placement=PLACEMENTS, key=TEXT, second=TEXT)
@@ -135,7 +128,7 @@ def test_of_each_built_in_provider_the_check_sends_what_is_handed_out(slug, meth
 
 def assert_same_credential(check: HttpRequest, handed: Credential) -> None:
     """Whatever else the check needs, the credential in it is that which is handed out."""
-    request = handed.auth()(Prepared(check.url))
+    request = requests.Request("GET", check.url, auth=handed.auth()).prepare()
     assert request.headers.items() <= check.headers.items()
     assert request.headers == handed.headers()
     assert "{" not in "".join(request.headers.values())
@@ -198,6 +191,14 @@ def test_a_missing_part_is_named_instead_of_being_left_in_braces() -> None:
 def test_a_placement_that_could_not_be_sent_is_no_provider_file(placement) -> None:
     with pytest.raises(ValidationError):
         acme(placement)
+
+
+@pytest.mark.parametrize("template", ["{value}", "{file}", "a {file}"])
+def test_what_may_have_several_lines_goes_into_no_header(template) -> None:
+    inputs = [{"name": "note", "secret": False}, {"name": "file", "multiline": True}]
+    method = {"id": "key", "kind": "key", "inputs": inputs, "placement": [{"template": template}]}
+    with pytest.raises(ValidationError, match="several lines"):
+        Provider.model_validate({"id": "acme", "name": "Acme", "methods": [method]})
 
 
 def test_an_access_token_is_placed_by_what_its_provider_declares() -> None:

@@ -483,6 +483,16 @@ class Method(_Facts):
     """How access is ended.  Left out: nobody knows."""
 
     @property
+    def placements(self) -> tuple[Placement, ...]:
+        """Where the credential goes in a request, whichever kind it is."""
+        return self.placement if self.auth_type is AuthType.API_KEY else (self.access_token.placement,)
+
+    @property
+    def key_name(self) -> str:
+        """The name of the part that is the credential itself: the first secret input, or the access token."""
+        return next((given.name for given in self.inputs if given.secret), "access_token")
+
+    @property
     def auth_type(self) -> AuthType:
         """What the public API calls this way."""
         return AuthType.OAUTH2 if self.kind == "code" else AuthType.API_KEY
@@ -752,11 +762,15 @@ class Provider(_Facts):
         variables = {variable.name for variable in self.variables}
         for method in self.methods:
             inputs = {given.name: given for given in method.inputs}
-            for place in (method.access_token.placement, *method.placement):
+            for place in method.placements:
                 for name in places(place.template):
                     if name not in variables | inputs.keys() | {"value"}:
                         raise ValueError(f"{method.id}.placement uses {{{name}}}, which is no input of the method and no variable")
-            taken = [place.target for place in method.placement]
+                    # A line break inside a header's value would begin another header.
+                    shown = inputs.get(method.key_name if name == "value" else name)
+                    if place.in_ == "header" and shown is not None and shown.multiline:
+                        raise ValueError(f"{method.id}.placement puts {shown.name}, which may have several lines, into a header")
+            taken = [place.target for place in method.placements]
             if len(set(taken)) != len(taken):
                 raise ValueError(f"{method.id}.placement puts two values into one place")
         return self

@@ -137,7 +137,7 @@ def present(method: Method, inputs: Mapping[str, Secret | str], /, *, variables:
     names = [given.name for given in sorted(method.inputs, key=lambda given: not given.secret)] if by_key else ["access_token"]
     return Presented(
         parts={name: Secret(_text(inputs[name])) for name in names if name in inputs},
-        placement=method.placement if by_key else (method.access_token.placement,),
+        placement=method.placements,
         variables=variables,
     )
 
