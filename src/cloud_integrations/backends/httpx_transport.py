@@ -1,4 +1,4 @@
-"""Requests sent with httpx: one exchange, no redirect, no retry, nothing kept.
+"""Requests sent with httpx or httpx2: one exchange, no redirect, no retry, nothing kept.
 
 The connections of our own clients are opened by a network backend that resolves a host once, checks every
 address that comes back, and connects to a checked one; TLS still proves the host's name.
@@ -20,10 +20,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ipaddress import ip_address
-from typing import Any, Final, cast
-
-import httpcore
-import httpx
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from cloud_integrations.errors import (
     AnswerLostError,
@@ -37,6 +34,18 @@ from cloud_integrations.ports.clock import Clock
 
 from .foreign_errors import alone
 
+if TYPE_CHECKING:
+    import httpcore
+    import httpx
+    import httpx2
+else:
+    try:
+        import httpcore
+        import httpx
+    except ImportError:  # its successor alone is installed, which has the same names
+        import httpcore2 as httpcore
+        import httpx2 as httpx
+
 CONNECT_WITHIN: Final = timedelta(seconds=3)
 MAX_HEADERS: Final = 64 * 1024
 """The longest header block that is accepted, in bytes: cookies and policies of 20 KB come beside tokens."""
@@ -46,7 +55,8 @@ KEEP_ALIVE: Final = timedelta(seconds=5)
 
 _MOST_ATTEMPTS: Final = 4
 _GZIP_OR_ZLIB: Final = zlib.MAX_WBITS | 32
-_LOGGERS: Final = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks")
+_PARTS: Final = ("connection", "http11", "http2", "proxy", "socks")
+_LOGGERS: Final = ("httpx", "httpx2", *(f"{core}.{part}" for core in ("httpcore", "httpcore2") for part in _PARTS))
 # By name, because httpx, httpcore and httpx2 each have classes of these names.
 _NEVER_SENT: Final = {"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "InvalidURL"}
 _CLOSED: Final = {"RemoteProtocolError", "ReadError", "WriteError"}
@@ -57,19 +67,25 @@ _ends_at: ContextVar[float] = ContextVar("_ends_at", default=math.inf)
 
 
 class HttpxTransport:
-    """A `Transport` over httpx; safe to share between threads, and usable in the child after a fork.
+    """A `Transport` over httpx, or over httpx2 where that alone is installed.
+
+    Safe to share between threads, and usable in the child after a fork.
 
     Without *client*, it opens its own connections, under the rules of `messages.egress`; *ssl_context*
-    replaces the certificates that are trusted.  A *client* of the host (httpx, or one that behaves like
-    it) stays the host's: its proxies, certificates and addresses are the host's responsibility, URLs are
-    still checked, the total deadline is checked between the parts of an answer, and `close` leaves it open.
+    replaces the certificates that are trusted.  A *client* of the host, of httpx or of httpx2, stays the host's: its
+    proxies, certificates and addresses are the host's responsibility, URLs are still checked, the total deadline is
+    checked between the parts of an answer, and `close` leaves it open.
     The system's resolver ends a name lookup in its own time; the awaiting transport does not wait longer than the deadline.
     """
 
     def __init__(
-        self, client: httpx.Client | None = None, *, clock: Clock | None = None, ssl_context: ssl.SSLContext | None = None
+        self,
+        client: httpx.Client | httpx2.Client | None = None,
+        *,
+        clock: Clock | None = None,
+        ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        self._given = client
+        self._given = cast("httpx.Client | None", client)
         self._now: Callable[[], datetime] = _wall_clock if clock is None else clock.now
         self._ssl_context = ssl_context
         self._own: dict[tuple[int, Reach], httpx.Client] = {}
@@ -134,9 +150,13 @@ class AsyncHttpxTransport:
     """An `AsyncTransport` over httpx; see `HttpxTransport`.  It may be used from one event loop after another."""
 
     def __init__(
-        self, client: httpx.AsyncClient | None = None, *, clock: Clock | None = None, ssl_context: ssl.SSLContext | None = None
+        self,
+        client: httpx.AsyncClient | httpx2.AsyncClient | None = None,
+        *,
+        clock: Clock | None = None,
+        ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        self._given = client
+        self._given = cast("httpx.AsyncClient | None", client)
         self._now: Callable[[], datetime] = _wall_clock if clock is None else clock.now
         self._ssl_context = ssl_context
         self._own: dict[Reach, httpx.AsyncClient] = {}
