@@ -18,8 +18,18 @@ from .settings import Configuration
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-_AWAITED = {"postgresql+asyncpg", "mariadb+asyncmy", "mysql+asyncmy"}
-"""Drivers that only wait asynchronously; the others are faster behind a thread."""
+_BLOCKING = {
+    "postgresql+asyncpg": "postgresql+psycopg",
+    "postgresql+psycopg_async": "postgresql+psycopg",
+    "mariadb+asyncmy": "mariadb+pymysql",
+    "mysql+asyncmy": "mysql+pymysql",
+}
+"""Drivers that only wait asynchronously, each with the one by which commands that block reach the same database.
+
+The others are faster behind a thread.
+"""
+_OF_ASYNCPG = {"statement_cache_size", "prepared_statement_cache_size", "command_timeout"}
+"""What only asyncpg takes, of what a URL can hold; psycopg's name for `ssl` is `sslmode`, with the same words."""
 
 _EXTRAS = {
     "postgresql+psycopg": "postgresql",
@@ -84,7 +94,7 @@ def _name(url: URL) -> str:
 
 def _open(configuration: Configuration, /) -> Engine:
     """Return a blocking engine; it does not connect yet.  Raises `ConfigurationError`."""
-    url = database_url(configuration)
+    url = _blocking(database_url(configuration))
     if url.get_backend_name() == "sqlite":
         return sqlite_engine(url.database or ":memory:")
     try:
@@ -95,7 +105,7 @@ def _open(configuration: Configuration, /) -> Engine:
 
 def _open_async(configuration: Configuration) -> Engine | AsyncEngine:
     url = database_url(configuration)
-    if url.drivername not in _AWAITED:
+    if url.drivername not in _BLOCKING:
         return _open(configuration)
     try:
         # Needs greenlet, which comes with these drivers' extras only.
@@ -104,6 +114,15 @@ def _open_async(configuration: Configuration) -> Engine | AsyncEngine:
         return create_async_engine(url, hide_parameters=True, pool_pre_ping=True)
     except ImportError:
         raise _without_driver(url) from None
+
+
+def _blocking(url: URL) -> URL:
+    """Return where a driver that blocks finds the same database, asked in the same way."""
+    blocking = url.set(drivername=_BLOCKING.get(url.drivername, url.drivername))
+    if url.drivername != "postgresql+asyncpg":
+        return blocking
+    query = {"sslmode" if name == "ssl" else name: value for name, value in url.query.items() if name not in _OF_ASYNCPG}
+    return blocking.set(query=query)
 
 
 def database_url(configuration: Configuration, /) -> URL:
