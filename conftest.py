@@ -30,6 +30,7 @@ DATABASES = ("sqlite", *SERVERS)
 LEFT_OUT = {
     "integration": "against an authorization server that is not ours; needs PostgreSQL and Node.js with npm",
     "coverage": "that repeat others on another database, with all services; needs PostgreSQL, MariaDB, SoftHSM and Node.js",
+    "drivers": "that repeat the store's contract over further drivers; needs PostgreSQL and MariaDB",
     "slow": "that kill processes, remove guards or lead long random lives; needs PostgreSQL and MariaDB",
 }
 """What `--quick` leaves out, by the session of nox that runs it."""
@@ -176,8 +177,8 @@ def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
         what, distance = _on_a_database(item)
         if item.path.is_relative_to(ROOT / "tests/integration"):
             left_out["integration"].append(item)
-        elif item.get_closest_marker("slow"):
-            left_out["slow"].append(item)
+        elif session := next((name for name in ("slow", "drivers") if item.get_closest_marker(name)), None):
+            left_out[session].append(item)
         elif distance > nearest[what] or _is_contract_on_a_server(item):
             left_out["coverage"].append(item)
         else:

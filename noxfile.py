@@ -63,9 +63,45 @@ def coverage(session: nox.Session) -> None:
     """Run all tests but the slow ones, on every database, and hold the bars of coverage; a service that is missing is a failure."""
     install(session)
     session.env["CI"] = "true"
-    on_both_cores(session, *EVERYTHING, "-m", "not slow", "--cov", "--cov-report=term", "--cov-report=json")
+    on_both_cores(session, *EVERYTHING, "-m", "not slow and not drivers", "--cov", "--cov-report=term", "--cov-report=json")
     if not session.posargs:
         session.run("python", "tools/check_coverage.py", ".cache/coverage.json")
+
+
+@nox.session
+def drivers(session: nox.Session) -> None:
+    """Run the store's contract over the drivers that the lock of the other sessions has not; needs a compiler and MariaDB's headers."""
+    install(session)
+    session.install("--require-hashes", "-r", "requirements/drivers.txt")
+    session.env["CI"] = "true"
+    on_both_cores(session, "tests/backends/test_drivers.py")
+
+
+@nox.session
+def sqlalchemy_2_0(session: nox.Session) -> None:
+    """Run store and migrations with the older SQLAlchemy of the two that are supported."""
+    install(session)
+    session.install("--require-hashes", "-r", "requirements/sqlalchemy-2.0.txt")
+    session.env["CI"] = "true"
+    on_both_cores(
+        session,
+        *(f"tests/backends/test_{name}.py" for name in ("sqlalchemy_store", "sqlalchemy_migrations", "host_engines", "foreign_errors")),
+        *("-m", "not slow", "-k", "not Behind"),  # the awaited store over a blocking engine is the blocking one
+    )
+
+
+@nox.session
+def httpx(session: nox.Session) -> None:
+    """Run the transport where httpx is installed and httpx2 is not."""
+    install(session, "httpx")
+    on_both_cores(session, "tests/backends/test_httpx_transport.py")
+
+
+@nox.session
+def httpx2(session: nox.Session) -> None:
+    """Run the transport where httpx2 is installed and httpx is not."""
+    install(session, "httpx2")
+    on_both_cores(session, "tests/backends/test_httpx_transport.py")
 
 
 @nox.session
@@ -199,6 +235,9 @@ def lock(session: nox.Session) -> None:
         "demo": [ours[-1], "requirements/build.in"],
         "examples": [*ours, "--all-extras", "requirements/build.in", "requirements/examples.in"],
         "nox": ["requirements/nox.in"],
+        "drivers": ["requirements/drivers.in"],
+        "sqlalchemy-2.0": ["requirements/sqlalchemy-2.0.in"],
+        **{library: [ours[0], f"--extra={library}", "--extra=sqlalchemy", "requirements/transport.in"] for library in ("httpx", "httpx2")},
     }.items():
         compiling = (sys.executable, "-m", "uv", "pip", "compile", *LOCKING.split(), *sources, "-o", f"requirements/{name}.txt")
         session.run(*compiling, *session.posargs, external=True)

@@ -513,7 +513,7 @@ class TestTryingAgain:
             connection.execute(sa.select(schema.audit_head).with_for_update())
             with pytest.raises(StorageUnavailableError):
                 store.apply(Record(event=an_event()))
-            assert tries == [1205] * 5
+            assert tries == [1205] * 20
             tries.clear()
             monkeypatch.setattr("cloud_integrations.backends.sqlalchemy.store._Patience._SECONDS", -1.0)
             with pytest.raises(StorageUnavailableError):

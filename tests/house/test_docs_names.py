@@ -19,6 +19,7 @@ import pytest
 import cloud_integrations
 from cloud_integrations import Catalogue, IntegrationManager, Settings
 from cloud_integrations.backends.httpx_transport import MAX_HEADERS
+from cloud_integrations.backends.sqlalchemy.engine import DRIVERS, unsupported_mysql
 from cloud_integrations.domain import envelope, pending
 from cloud_integrations.domain.provider import Method
 from cloud_integrations.flows.audit_trail import MAX_PAGE
@@ -239,6 +240,7 @@ ABSENT: dict[str, Callable[[], bool]] = {
     "token exchange: not yet": lambda: _kinds() == {"code", "key", "basic"},
     "Checkpoints are not signed": lambda: "signature" not in _fields("AuditHead"),
     "there is no export, yet": lambda: not any("export" in name for name in _methods()),
+    "MySQL is not supported": lambda: "MySQL" in unsupported_mysql().message,
     "What is known and not used yet": lambda: True,  # a heading of data that the evidence files hold
 }
 NOT_YET = re.compile(r"[^.|\n]*(?:\b[Nn]ot (?:\w+ )?yet\b|, yet\b|\bnot (?:built|supported|implemented)\b|[Nn]othing is \w+ yet)[^.|\n]*")
@@ -328,3 +330,21 @@ NUMBERS = [
 @pytest.mark.parametrize(("page", "sentence"), NUMBERS)
 def test_a_number_on_a_page_is_the_one_in_the_code(page: str, sentence: str) -> None:
     assert sentence in " ".join(TEXTS[page].split())
+
+
+def test_the_page_on_databases_names_the_drivers_that_are_let_in_and_tested() -> None:
+    named = set(re.findall(r"`(\w+\+\w+)`", TEXTS["docs/reference/databases.md"]))
+    assert {name: set(drivers) for name, drivers in DRIVERS.items() if name != "mysql"} == {
+        name: {found.partition("+")[2] for found in named if found.startswith(f"{name}+")} for name in ("sqlite", "postgresql", "mariadb")
+    }
+    # What the fixtures `sqlite`, `postgresql` and `mariadb` connect with, and what names a driver by itself.
+    tested = {"sqlite+pysqlite", "postgresql+psycopg", "mariadb+pymysql"}
+    for file in ("test_sqlalchemy_store", "test_drivers"):
+        tested.update(re.findall(r"\"(\w+\+\w+)\"", (ROOT / f"tests/backends/{file}.py").read_text(encoding="utf-8")))
+    assert named - tested == set()
+
+
+def test_no_page_names_a_driver_that_is_not_let_in() -> None:
+    allowed = {f"{name}+{driver}" for name, drivers in DRIVERS.items() for driver in drivers}
+    found = {(page, url) for page, text in TEXTS.items() for url in re.findall(r"\b((?:sqlite|postgresql|mysql|mariadb)\+\w+)", text)}
+    assert {(page, url) for page, url in found if url not in allowed} == set()

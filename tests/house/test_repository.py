@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 DISTRIBUTIONS = (".", "adapters/fastapi", "adapters/cli")
-LOCKS = ("demo", "dev", "examples", "lowest", "nox")
+LOCKS = ("demo", "dev", "drivers", "examples", "httpx", "httpx2", "lowest", "nox", "sqlalchemy-2.0")
 # With its extras: the pip that Python 3.11 brings takes `coverage==…` for no answer to `coverage[toml]`.
 LOCKED = r"([\w.-]+)(?:\[[\w,-]+\])?=="
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event
+from sqlalchemy import URL, Connection, Dialect, Engine, QueuePool, create_engine, event
 
+from cloud_integrations.errors import ConfigurationError
 from cloud_integrations.ports.clock import Clock
 
 from .clock import CLOCK_OPTION
@@ -16,6 +17,16 @@ if TYPE_CHECKING:
 
 MARIADB = {"mariadb", "mysql"}
 """What SQLAlchemy calls MariaDB, by the URL of the host's engine."""
+_FOR_MARIADB = ("pymysql", "mysqldb", "asyncmy")
+DRIVERS = {
+    "sqlite": ("pysqlite", "aiosqlite"),
+    "postgresql": ("psycopg", "psycopg2", "pg8000", "asyncpg"),
+    "mariadb": _FOR_MARIADB,
+    "mysql": _FOR_MARIADB,
+}
+"""The drivers that the store's contract is run over, by SQLAlchemy's names; `mysqldb` is mysqlclient."""
+_OLDEST_MARIADB = (10, 6)
+"""The first with SKIP LOCKED."""
 
 AnyEngine = TypeVar("AnyEngine", Engine, "AsyncEngine")
 
@@ -46,12 +57,41 @@ def _set_pragmas(dbapi_connection: Any, _record: object) -> None:
     cursor.close()
 
 
+def require_driver(dialect: Dialect, /) -> None:
+    """Raise `ConfigurationError` for a database or a driver that is not supported; nothing is asked of a server."""
+    drivers = DRIVERS.get(dialect.name)
+    if drivers is None:
+        problem = f"is one for {dialect.name}, which is not supported; supported are SQLite, PostgreSQL and MariaDB"
+        raise ConfigurationError(setting="engine", problem=problem)
+    if dialect.driver not in drivers:
+        problem = f"uses the driver {dialect.driver}, which is not supported for {dialect.name}; supported are {', '.join(drivers)}"
+        raise ConfigurationError(setting="engine", problem=problem)
+
+
+def require_server(connection: Connection, /) -> None:
+    """Raise `ConfigurationError` where MySQL, or a MariaDB that is too old, answers; SQLAlchemy asked when it first connected."""
+    if connection.dialect.name not in MARIADB:
+        return
+    dialect: Any = connection.dialect
+    if not dialect.is_mariadb:
+        raise unsupported_mysql()
+    if tuple(dialect.server_version_info) < _OLDEST_MARIADB:
+        raise ConfigurationError(setting="engine", problem="leads to a MariaDB before 10.6, which is not supported")
+
+
+def unsupported_mysql() -> ConfigurationError:
+    """Return what is raised where MySQL answers."""
+    return ConfigurationError(setting="engine", problem="leads to MySQL, which is not supported; MariaDB from 10.6 on is")
+
+
 def reading_view(engine: AnyEngine, clock: Clock | None, /) -> AnyEngine:
     """Return *engine* for single statements: on PostgreSQL, no BEGIN and no ROLLBACK around them.
 
-    There the driver switches without asking the server; elsewhere switching costs more statements than it saves.
+    There the driver switches without asking the server; elsewhere switching costs more statements than it saves.  pg8000 sends a
+    statement and its values in two steps, which behind a pooler meet the same server connection only in a transaction.
     """
-    level = {"isolation_level": "AUTOCOMMIT"} if engine.dialect.name == "postgresql" else {}
+    alone = engine.dialect.name == "postgresql" and engine.dialect.driver != "pg8000"
+    level = {"isolation_level": "AUTOCOMMIT"} if alone else {}
     return engine.execution_options(**level, **{CLOCK_OPTION: clock})
 
 

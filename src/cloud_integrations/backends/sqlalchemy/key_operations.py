@@ -37,7 +37,7 @@ from cloud_integrations.ports.store import AddKey, AddKeyCheck, DestroyKey, Eras
 
 from . import schema
 from .clock import micros, micros_or_none
-from .refusals import insert_unless_there, refused_as, unless_stale
+from .refusals import OutdatedSnapshotError, insert_unless_there, refused_as, unless_stale
 from .rows import AnyRow, Rows, count, time, time_or_none
 
 _k = schema.key.c
@@ -318,7 +318,8 @@ def _erased_version(connection: Connection, tenant_id: TenantId) -> int:
 
 def _set_floor(connection: Connection, tenant_id: TenantId, values: Mapping[str, int]) -> None:
     insert_unless_there(connection, schema.key_floor, {"tenant_id": tenant_id, "min_version": 1, "erased_version": 0})
-    connection.execute(_SET_FLOOR, {"if_tenant": tenant_id, **values})
+    if connection.execute(_SET_FLOOR, {"if_tenant": tenant_id, **values}).rowcount == 0:
+        raise OutdatedSnapshotError
 
 
 def _wrapped_key(row: AnyRow) -> WrappedKey:

@@ -19,9 +19,9 @@ from sqlalchemy import Connection, Engine, func, select, text
 from cloud_integrations.backends.foreign_errors import alone
 from cloud_integrations.errors import CloudIntegrationsError, StorageUnavailableError
 
-from .engine import MARIADB, begin_writing, for_writing, writing_view
+from .engine import MARIADB, begin_writing, for_writing, require_driver, require_server, writing_view
 from .poolers import PoolerGuard
-from .refusals import reason_of
+from .refusals import in_our_words
 from .schema import TABLE_NAMES, VERSION_TABLE
 
 T = TypeVar("T")
@@ -37,6 +37,7 @@ def upgrade(engine: Engine | Connection, /) -> None:
 
     Given an engine, in one transaction of our own; raises `StorageUnavailableError`, whose `reason` says why.  Given a connection, in the
     caller's transaction, which the caller commits; on MariaDB every table commits it, and the caller keeps other processes out.
+    Raises `ConfigurationError`, before it changes anything, for a database, a driver or a server that is not supported (MySQL, say).
     """
     if isinstance(engine, Connection):
         _upgrade(engine)
@@ -47,6 +48,8 @@ def upgrade(engine: Engine | Connection, /) -> None:
 def current(engine: Engine | Connection, /) -> str | None:
     """Return the newest migration that was applied, or None where there is none; given an engine, raises as `upgrade`."""
     if isinstance(engine, Connection):
+        require_driver(engine.dialect)
+        require_server(engine)
         return MigrationContext.configure(engine, opts={"version_table": VERSION_TABLE}).get_current_revision()
     return _connected(engine, current)
 
@@ -71,6 +74,7 @@ def script_location() -> str:
 
 def _connected(engine: Engine, work: Callable[[Connection], T]) -> T:
     """Do *work* on a connection of its own, and speak our errors."""
+    require_driver(engine.dialect)
     problem: CloudIntegrationsError
     try:
         with engine.connect() as connection, PoolerGuard().over(connection):
@@ -78,11 +82,12 @@ def _connected(engine: Engine, work: Callable[[Connection], T]) -> T:
     except CloudIntegrationsError as error:
         problem = error
     except Exception as error:  # noqa: BLE001  # whatever a driver lets out may show a password: none of it leaves this file
-        problem = StorageUnavailableError(reason=reason_of(error))
+        problem = in_our_words(error, connected=False)
     raise alone(problem)
 
 
 def _upgrade_alone(connection: Connection) -> None:
+    require_server(connection)
     with _alone(connection):
         for_writing(connection)
         with connection.begin():
@@ -91,6 +96,8 @@ def _upgrade_alone(connection: Connection) -> None:
 
 
 def _upgrade(connection: Connection) -> None:
+    require_driver(connection.dialect)
+    require_server(connection)
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     command.upgrade(_config({"connection": connection, "transactional_ddl": True}), "head")

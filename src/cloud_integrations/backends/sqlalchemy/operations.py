@@ -30,7 +30,7 @@ from sqlalchemy import (
     union,
     update,
 )
-from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError
 
 from cloud_integrations.domain.audit import GENESIS, Actor, AuditEvent, AuditHead, AuditRecord, Outcome, chained, unreadable_event
 from cloud_integrations.domain.auth_type import AuthType
@@ -81,8 +81,9 @@ from cloud_integrations.ports.store import (
 
 from . import key_operations, schema
 from .clock import NOW, NOW_ONCE, given_time, length, micros, micros_or_none
+from .engine import require_server
 from .key_operations import require_active_key
-from .refusals import insert_unless_there, refused_as, unless_stale
+from .refusals import OutdatedSnapshotError, insert_unless_there, is_missing_table, refused_as, unless_stale
 from .rows import AnyRow, Rows, Unreadable, count, pairs, time, time_or_none, words
 
 # Names of parameters begin with `if_` in conditions, so that they never meet a column that is set.
@@ -1132,9 +1133,10 @@ def _locked_head(connection: Connection, tenant_id: TenantId) -> AuditHead:
     if row is None:
         # The tenant's first event.  Somebody else's first may be on its way: then its head is waited for here.
         insert_unless_there(connection, schema.audit_head, {"tenant_id": tenant_id, "seq": 0, "hash": GENESIS})
-        row = connection.execute(_LOCK_HEAD, {"if_tenant": tenant_id}).one()
+        row = connection.execute(_LOCK_HEAD, {"if_tenant": tenant_id}).first()
     head = _HEAD_ROWS.one(row)
-    assert head is not None  # noqa: S101  # the row is there
+    if head is None:
+        raise OutdatedSnapshotError
     return head
 
 
@@ -1265,21 +1267,13 @@ _FIND_VERSION = select(schema.version.c.version_num)
 
 def find_version(connection: Connection) -> str | None:
     """Return the newest migration of this database, or None where there is no table of ours."""
+    require_server(connection)
     try:
         return connection.execute(_FIND_VERSION).scalar()
-    except (OperationalError, ProgrammingError) as error:
-        if error.connection_invalidated or not _table_is_missing(error):
+    except DBAPIError as error:
+        if not is_missing_table(error):
             raise
         return None
-
-
-def _table_is_missing(error: DBAPIError) -> bool:
-    """SQLite has one error code for everything, so its words must do; PostgreSQL says 42P01, MariaDB 1146."""
-    return (
-        getattr(error.orig, "sqlstate", None) == "42P01"
-        or (error.orig is not None and error.orig.args[:1] == (1146,))
-        or "no such table" in str(error.orig)
-    )
 
 
 # What all share

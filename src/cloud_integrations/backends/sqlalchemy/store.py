@@ -27,7 +27,7 @@ from cloud_integrations.ports.clock import Clock
 from cloud_integrations.ports.store import Change, DamagedRow, StoreReport
 
 from . import key_operations, operations, schema
-from .engine import begin_writing, for_writing, reading_view, writing_view
+from .engine import begin_writing, for_writing, reading_view, require_driver, writing_view
 from .poolers import PoolerGuard
 from .refusals import in_our_words, is_of_database, reason_of, was_refused, was_rolled_back
 
@@ -48,9 +48,11 @@ class SqlAlchemyStore:
 
     The engine stays the host's: its pool is shared, its settings are not changed, and every
     transaction is one that the store opened itself.  *clock* replaces the database's clock, for tests.
+    Raises `ConfigurationError` for a database or a driver that is not supported; so does `prepare` for MySQL.
     """
 
     def __init__(self, engine: Engine, /, *, clock: Clock | None = None) -> None:
+        require_driver(engine.dialect)
         self._engine = _Blocking(engine, clock)
         self._dialect = engine.dialect
         self._front = operations.DueFront()
@@ -204,10 +206,11 @@ class AsyncSqlAlchemyStore:
 
     An `AsyncEngine` is awaited.  A blocking `Engine` works in a thread, one hop for each call: on
     SQLite and on PostgreSQL that is also the faster way, but a call that is cancelled goes on in
-    its thread and may still commit.
+    its thread and may still commit.  Raises as `SqlAlchemyStore` does.
     """
 
     def __init__(self, engine: AsyncEngine | Engine, /, *, clock: Clock | None = None) -> None:
+        require_driver(engine.dialect)
         self._engine: _Awaiting | _Hopping = _Hopping(engine, clock) if isinstance(engine, Engine) else _Awaiting(engine, clock)
         self._dialect = engine.dialect
         self._front = operations.DueFront()
@@ -444,10 +447,11 @@ class _Patience:
     A library for this would hold more settings than these lines, and another clock for tests to stop.
     """
 
-    _TRIES = 5
+    _TRIES = 20
+    """Of as many as write to one audit chain at once, a serializable transaction lets one through at a time."""
     _SECONDS = 5.0
     """Who has waited so long for a lock is not sent to wait again."""
-    _FIRST_PAUSE = 0.01
+    _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
 
     def __init__(self) -> None:
         self._tried = 0
@@ -459,11 +463,11 @@ class _Patience:
         if isinstance(error, CloudIntegrationsError) or (connected and not is_of_database(error)):
             # A refusal of ours; or a mistake in the work, which has nothing of the login in its frames.
             return 0, error
-        again = isinstance(error, DBAPIError) and was_rolled_back(error)
-        if not again or self._tried == self._TRIES or time.monotonic() > self._until:
-            return 0, in_our_words(error)
+        if not was_rolled_back(error) or self._tried == self._TRIES or time.monotonic() > self._until:
+            return 0, in_our_words(error, connected=connected)
         # Chance keeps those who stood in each other's way from meeting again.
-        return random.uniform(0, self._FIRST_PAUSE * 2**self._tried), None  # noqa: S311 - no secret
+        longest = min(self._FIRST_PAUSE * 2 ** (self._tried - 1), self._LONGEST_PAUSE)
+        return random.uniform(0, longest), None  # noqa: S311 - no secret
 
 
 def _require_version(found: str | None) -> None:
@@ -487,7 +491,7 @@ def _in_transaction(connection: Connection, operation: Operation[P, T], /, *args
         try:
             transaction.commit()
         except (DBAPIError, OSError) as error:
-            if connection.dialect.name == "sqlite" or (isinstance(error, DBAPIError) and was_refused(error)):
+            if connection.dialect.name == "sqlite" or was_refused(error):
                 # SQLite has no network in between, and a server that answers with a refusal has rolled back.
                 raise
             raise CommitUnknownError(reason=reason_of(error)) from None
