@@ -108,7 +108,7 @@ class Refusals:
 def sign_in(request: HttpRequest, person: str) -> HttpResponse:
     """Stand for the project's own sign-in."""
     request.session["person"] = person
-    return HttpResponse(person)
+    return JsonResponse({"person": person})
 
 
 def who(request: HttpRequest) -> tuple[str, Actor]:

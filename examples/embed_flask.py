@@ -58,10 +58,10 @@ COMPANIES = {"ada": "acme", "eve": "globex"}
 
 
 @app.post("/sign-in/<person>")
-def sign_in(person: str) -> str:
+def sign_in(person: str) -> dict[str, str]:
     """Stand for the application's own sign-in."""
     session["person"] = person
-    return person
+    return {"person": person}
 
 
 def who() -> tuple[str, Actor]:

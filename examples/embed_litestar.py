@@ -64,10 +64,10 @@ COMPANIES = {"ada": "acme", "eve": "globex"}
 
 
 @post("/sign-in/{person:str}")
-async def sign_in(request: Request[Any, Any, Any], person: str) -> str:
+async def sign_in(request: Request[Any, Any, Any], person: str) -> dict[str, str]:
     """Stand for the application's own sign-in."""
     request.session["person"] = person
-    return person
+    return {"person": person}
 
 
 def who(request: Request[Any, Any, Any]) -> tuple[str, Actor]:
