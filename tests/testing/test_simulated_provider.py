@@ -6,12 +6,13 @@ import json
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, quote_plus, urlencode, urlsplit
 
 import pytest
 
 from cloud_integrations.domain.auth_type import AuthType
+from cloud_integrations.providers.catalogue import Catalogue
 from cloud_integrations.testing import FixedClock, Misbehaviour, SeededEntropy, SimulatedProvider, token_id
 from cloud_integrations.testing.misbehaviour import Delivery
 
@@ -200,7 +201,7 @@ def test_a_code_needs_its_verifier_and_its_redirect_uri(changes):
 
 
 def test_a_code_expires():
-    provider = SimulatedProvider()
+    provider = SimulatedProvider(clock=FixedClock())
     code = come_back(provider)["code"]
     provider.clock.advance(provider.code_lifetime)
     assert error_of(exchange(provider, code)) == "invalid_grant"
@@ -286,7 +287,7 @@ def test_a_refresh_rotates_and_the_oracle_sees_it():
     ],
 )
 def test_a_spent_refresh_token_is_answered_by_the_rule(reuse, later, status, newest_lives):
-    provider = SimulatedProvider(reuse=reuse, access_lifetime=timedelta(days=1))
+    provider = SimulatedProvider(clock=FixedClock(), reuse=reuse, access_lifetime=timedelta(days=1))
     access, old = provider.issue_grant()
     new = json.loads(refresh(provider, old).body)["refresh_token"]
     provider.clock.advance(timedelta(seconds=later))
@@ -328,7 +329,7 @@ def test_an_access_token_is_no_refresh_token():
 
 
 def test_an_access_token_expires():
-    provider = SimulatedProvider()
+    provider = SimulatedProvider(clock=FixedClock())
     access = provider.issue_grant().access
     provider.clock.advance(provider.access_lifetime)
     response = who_am_i(provider, access.reveal())
@@ -629,6 +630,20 @@ def test_neither_the_log_nor_the_repr_shows_a_token():
 def test_the_catalogue_says_how_refresh_tokens_behave(options, rule):
     by_code, _ = SimulatedProvider(**options).catalogue_entries()
     assert by_code.methods[0].refresh_token.reuse_rule == rule
+
+
+def test_the_wall_clock_decides_unless_another_is_given():
+    before = datetime.now(UTC)
+    provider = SimulatedProvider()
+    come_back(provider)
+    assert before <= provider.requests[0].at <= datetime.now(UTC)
+
+
+def test_a_provider_can_take_keys_beside_its_twin():
+    both, by_key = SimulatedProvider(slug="github", takes_keys=True).catalogue_entries()
+    assert both.auth_types == (AuthType.OAUTH2, AuthType.API_KEY)
+    assert both.provider_id == Catalogue.builtin().require("github").provider_id
+    assert by_key.id == "github_keys"
 
 
 def test_the_catalogue_describes_the_provider_twice():

@@ -7,8 +7,7 @@ import pytest
 
 from cloud_integrations.errors import ProviderUnreachableError
 from cloud_integrations.messages.http import HttpRequest
-from cloud_integrations.runtime.clock import SystemClock
-from cloud_integrations.testing import AsyncSimulatedTransport, Misbehaviour, SimulatedProvider, SimulatedTransport
+from cloud_integrations.testing import AsyncSimulatedTransport, FixedClock, Misbehaviour, SimulatedProvider, SimulatedTransport
 from cloud_integrations.testing.transport_contract import PATIENT, TransportContract
 
 
@@ -75,7 +74,7 @@ def test_a_hook_that_raises_loses_the_answer():
 
 
 def test_a_delay_advances_a_fixed_clock():
-    provider = SimulatedProvider()
+    provider = SimulatedProvider(clock=FixedClock())
     start = provider.clock.now()
     provider.misbehave(Misbehaviour.SLOW, endpoint="me", delay=timedelta(seconds=3))
     response = SimulatedTransport(provider).send(who_am_i(provider), deadline=PATIENT)
@@ -84,7 +83,7 @@ def test_a_delay_advances_a_fixed_clock():
 
 
 async def test_a_delay_is_slept_where_the_clock_is_real():
-    provider = SimulatedProvider(clock=SystemClock())
+    provider = SimulatedProvider()
     provider.misbehave(Misbehaviour.SLOW, endpoint="me", times=2, delay=timedelta(milliseconds=5))
     first = SimulatedTransport(provider).send(who_am_i(provider), deadline=PATIENT)
     second = await AsyncSimulatedTransport(provider).send(who_am_i(provider), deadline=PATIENT)

@@ -19,7 +19,6 @@ from typer.testing import CliRunner
 
 from cloud_integrations.testing import ProviderServer, SimulatedProvider
 from cloud_integrations_cli.app import app
-from cloud_integrations_cli.serve import WallClock
 
 TENANT = "acme"
 NETWORK = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
@@ -79,7 +78,7 @@ def start(*words: str | Path, cwd: Path | None = None, env: dict[str, str] | Non
 
 @pytest.fixture
 def provider() -> Iterator[SimulatedProvider]:
-    provider = SimulatedProvider(clock=WallClock())
+    provider = SimulatedProvider()
     with ProviderServer(provider):
         yield provider
 

@@ -26,8 +26,9 @@ from cloud_integrations.domain.provider import AccessTokenFacts, Input, Method, 
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.messages.http import HttpResponse
 from cloud_integrations.ports.clock import Clock, Entropy
+from cloud_integrations.runtime.clock import SystemClock
 
-from .clock import FixedClock, SeededEntropy
+from .clock import SeededEntropy
 from .consent_page import complaint_page, consent_page, page_headers
 from .misbehaviour import DELIVERIES, KEEPS_REFRESH_TOKEN, USUAL_PLACE, Delivery, Endpoint, Misbehaviour, Planned
 from .wrong_answers import STRAYS, json_answer, refuse, spoil
@@ -84,8 +85,9 @@ def token_id(token: str | Secret, /) -> str:
 class SimulatedProvider:
     """A provider in memory; safe to share between threads.
 
-    `slug` names it in the catalogue, its key-only twin being `<slug>_keys`.  `clock` decides what has
-    expired (left out: a `FixedClock` of its own), `entropy` makes the tokens (left out: others every time).
+    `slug` names it in the catalogue: `github`, say, for an application that asks for GitHub.  Its twin `<slug>_keys` takes API
+    keys; with `takes_keys`, so does the provider itself.  `clock` decides what has
+    expired (left out: the wall clock, as with a manager), `entropy` makes the tokens (left out: others every time).
     `rotation` and `reuse` say what becomes of refresh tokens, `grace` how long a spent one works under
     `reuse="grace"`; with `ends_old_access`, renewing ends the older access tokens.  `kills` says what a revocation ends:
     the token and what came by the same consent, or everything that the account has granted.  `auto_approve` answers an
@@ -99,6 +101,7 @@ class SimulatedProvider:
         self,
         *,
         slug: str = "simulated",
+        takes_keys: bool = False,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
         rotation: Rotation = "always",
@@ -114,7 +117,8 @@ class SimulatedProvider:
         base_url: str = IN_MEMORY_URL,
     ) -> None:
         self.slug = slug
-        self.clock: Clock = FixedClock() if clock is None else clock
+        self.takes_keys = takes_keys
+        self.clock: Clock = SystemClock() if clock is None else clock
         self.rotation: Rotation = rotation
         self.reuse: Reuse = reuse
         self.grace = grace
@@ -180,7 +184,14 @@ class SimulatedProvider:
         )
         by_key = Method(id="key", kind="key", inputs=(Input(name="key", label="API key", patterns=("fake-key-.+",)),))
         return (
-            Provider(id=self.slug, name="Simulated", category="test", methods=(by_code,), verifications=(who_am_i,), loopback=True),
+            Provider(
+                id=self.slug,
+                name="Simulated",
+                category="test",
+                methods=(by_code, by_key) if self.takes_keys else (by_code,),
+                verifications=(who_am_i,),
+                loopback=True,
+            ),
             Provider(
                 id=f"{self.slug}_keys",
                 name="Simulated (keys)",

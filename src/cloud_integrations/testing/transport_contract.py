@@ -29,6 +29,7 @@ import pytest
 from cloud_integrations.errors import AnswerLostError, ProviderUnavailableError, ProviderUnreachableError
 from cloud_integrations.messages.http import MAX_BODY, MAX_TOKEN_BODY, HttpRequest, HttpResponse, read_json_object
 
+from .clock import FixedClock
 from .misbehaviour import Misbehaviour
 from .provider_server import ProviderServer
 from .simulated_provider import SimulatedProvider
@@ -49,7 +50,7 @@ class TransportContract:
 
     @pytest.fixture
     def provider(self) -> SimulatedProvider:
-        return SimulatedProvider()
+        return SimulatedProvider(clock=FixedClock())
 
     @pytest.fixture
     def base_url(self, provider: SimulatedProvider) -> Iterator[str]:

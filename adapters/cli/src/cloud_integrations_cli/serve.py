@@ -7,11 +7,9 @@ import logging
 import signal
 import socket
 import tempfile
-import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -53,18 +51,6 @@ class UntilSignal(Listening):
     def _stop(self, *_: object) -> None:
         self.force_exit = self.should_exit
         self.should_exit = True
-
-
-class WallClock:
-    """The time of this machine, for the simulated provider."""
-
-    def now(self) -> datetime:
-        """Return an aware datetime in UTC."""
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        """Return seconds that never go back."""
-        return time.monotonic()
 
 
 def run(screen: Screen, configuration: Configuration, /, *, host: str | None, port: int | None) -> None:
@@ -184,7 +170,7 @@ async def demo_host(port: int = 0, /) -> AsyncGenerator[DemoHost]:
             port=bound.getsockname()[1],
         )
         migrate_database(configuration)
-        provider = SimulatedProvider(clock=WallClock(), require_pkce=False)
+        provider = SimulatedProvider(require_pkce=False)
         with ProviderServer(provider) as server:
             by_sign_in, by_key = provider.catalogue_entries(server.url)
             async with wiring.open_async_manager(
