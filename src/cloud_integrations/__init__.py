@@ -175,7 +175,7 @@ def __getattr__(name: str) -> Any:
     except ImportError as error:
         if home not in _EXTRAS:
             raise
-        problem = f"{name} needs {error.name}: pip install 'cloud-integrations[{_EXTRAS[home]}]'"
+        problem = f"{name} needs the extra {_EXTRAS[home]}: pip install 'cloud-integrations[{_EXTRAS[home]}]'"
         # In a `from` import Python would replace the text of an AttributeError by "cannot import name".
         if sys._getframe(1).f_code.co_name == "_handle_fromlist":  # noqa: SLF001  # there is no public way to ask who imports
             raise ImportError(problem, name=error.name) from error
