@@ -463,13 +463,13 @@ class IntegrationManager:
         self._ensure_ready()
         return run_inline(flows.refresh_due(self._wiring, limit=limit))
 
-    def retry_revocations(self, *, limit: int = 100) -> RevocationRun:
+    def retry_revocations(self, *, limit: int = 100, actor: Actor | None = None, request_id: str | None = None) -> RevocationRun:
         """Try again to revoke tokens whose provider did not take it, and delete authorizations that expired, of all tenants.
 
-        Call it now and then, from any number of processes.
+        Call it now and then, from any number of processes.  *actor* is the person who asks for it; left out, the system does.
         """
         self._ensure_ready()
-        return run_inline(flows.retry_revocations(self._wiring, limit=limit))
+        return run_inline(flows.retry_revocations(self._wiring, limit=limit, caller=_caller(actor, request_id)))
 
     def key_report(self, *, tenant_id: str | None = None) -> KeyReport:
         """Count what each wrapping key protects, or each data key of one tenant; shows what rotation has left to do."""
@@ -953,13 +953,13 @@ class AsyncIntegrationManager:
         await self._ensure_ready()
         return await flows.refresh_due(self._wiring, limit=limit)
 
-    async def retry_revocations(self, *, limit: int = 100) -> RevocationRun:
+    async def retry_revocations(self, *, limit: int = 100, actor: Actor | None = None, request_id: str | None = None) -> RevocationRun:
         """Try again to revoke tokens whose provider did not take it, and delete authorizations that expired, of all tenants.
 
-        Call it now and then, from any number of processes.
+        Call it now and then, from any number of processes.  *actor* is the person who asks for it; left out, the system does.
         """
         await self._ensure_ready()
-        return await flows.retry_revocations(self._wiring, limit=limit)
+        return await flows.retry_revocations(self._wiring, limit=limit, caller=_caller(actor, request_id))
 
     async def key_report(self, *, tenant_id: str | None = None) -> KeyReport:
         """Count what each wrapping key protects, or each data key of one tenant; shows what rotation has left to do."""

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from cloud_integrations.domain.audit import Actor, Outcome
+from cloud_integrations.domain.audit import SYSTEM, Actor, Outcome
 from cloud_integrations.domain.provider import Revoke, Variable
 from cloud_integrations.domain.removal import TokenFate
 from cloud_integrations.errors import (
@@ -199,6 +199,19 @@ async def test_where_one_revocation_should_have_ended_both_and_failed_both_are_a
     world.pass_(minutes=2)
     assert (await door.retry_revocations()).revoked == 1
     assert not any(world.provider.is_alive(token) for token in tokens(world))
+
+
+async def test_a_person_who_retries_is_named_and_the_system_otherwise(world):
+    for actor in (Actor(type="cli", id="maria"), None):
+        held = await world.connect()
+        world.provider.misbehave(Misbehaviour.UNAVAILABLE, endpoint="revoke", times=None)
+        await world.door.remove(ACME, held.id)
+        world.provider.behave()
+        world.pass_(minutes=2)
+        assert (await world.door.retry_revocations(actor=actor, request_id="request-1")).revoked > 0
+        [newest, *_] = await world.door.list_audit(ACME)
+        assert newest.event.action == "token.revoked"
+        assert (str(newest.event.actor), newest.event.request_id) == (str(actor or SYSTEM), "request-1")
 
 
 async def test_an_application_that_is_configured_no_more_keeps_nothing_alive_here(world):

@@ -19,7 +19,7 @@ SWEPT = 1_000
 """Expired authorizations that one round deletes at the most."""
 
 
-async def retry_revocations(wiring: Wiring, /, *, limit: int) -> RevocationRun:
+async def retry_revocations(wiring: Wiring, /, *, limit: int, caller: Caller) -> RevocationRun:
     """Delete expired authorizations and make one round over the outbox; any number of processes may do so at once."""
     # Of all tenants: one that never begins another authorization would keep its last ones for ever.
     await wiring.store.sweep_pending(limit=SWEPT)
@@ -34,7 +34,7 @@ async def retry_revocations(wiring: Wiring, /, *, limit: int) -> RevocationRun:
             tell_damaged(wiring, entry)
             counts["delayed"] += 1
         else:
-            counts[await retry(wiring, entry, Caller())] += 1
+            counts[await retry(wiring, entry, caller)] += 1
     return RevocationRun(**counts, waiting=await wiring.store.count_revocations())
 
 

@@ -239,7 +239,7 @@ def _fate(fate: TokenFate, reason: str | None) -> str:
 def retry_revocations(screen: Screen, configuration: Configuration, /, *, limit: int) -> None:
     """Try again to revoke what could not be revoked."""
     with wiring.open_manager(configuration) as manager:
-        run = manager.retry_revocations(limit=limit)
+        run = manager.retry_revocations(limit=limit, actor=wiring.cli_actor())
     if screen.as_json:
         screen.json({"data": run_out(run)})
     else:
