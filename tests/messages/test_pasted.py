@@ -97,6 +97,17 @@ def test_a_private_key_is_refused_in_every_dress(number) -> None:
         assert text[:30] not in str(caught.value)
 
 
+def test_a_private_key_that_was_copied_in_part_is_one() -> None:
+    for data in DERS:
+        assert find_kinds(base64.b64encode(data).decode()[:60]) == ("private_key",)
+    assert find_kinds(PEMS[0].decode()[:40]) == ("private_key",)
+
+
+def test_however_long_the_text_is_it_is_soon_looked_at() -> None:
+    assert find_kinds("%" * 10_000_000) == ()
+    assert find_kinds("-----BEGIN PRIVATE KEY-----" + "A" * 10_000_000) == ("private_key",)
+
+
 @pytest.mark.parametrize("text", OTHERS)
 def test_a_json_file_is_refused(text) -> None:
     with pytest.raises(ValidationFailedError, match="looks like a JSON file, and nothing was sent or stored; enter the API token"):

@@ -35,6 +35,8 @@ _PRIVATE: Final = re.compile(
 """PEM (RFC 7468, of OpenSSH, OpenPGP and SSH2 too), PuTTY, age, and the file of a service account."""
 _TOGETHER: Final = (("<rsakeyvalue>", "<d>"), ('"kty', '"d"'), ('"kty', '"d\\"'))
 """What makes a private key where all of it is there: XML, and a JWK with `d` (RFC 7518 §6)."""
+_LONGEST: Final = 64 * 1024
+"""So much is looked at; a key is shorter."""
 _DEEPEST: Final = 4
 """So many wrappings are taken away."""
 _JSON: Final = re.compile(r"""^["']?[\[{]\\?["'\[{}]""")
@@ -118,6 +120,7 @@ def require_not_foreign(text: str, provider: Provider, known: Iterable[Provider]
 
 def find_kinds(text: str, /) -> tuple[Accepted, ...]:
     """Say what *text* holds that is no API key: a private key, a JSON document."""
+    text = text[:_LONGEST]
     plain = text.translate(_NOT_READ)
     readings = [plain, unquote_plus(text).translate(_NOT_READ)]
     compact = plain.strip("\"'`")
@@ -157,12 +160,8 @@ def _unwrapped(text: str, method: Method) -> Iterator[str]:
 
 
 def _is_der(data: bytes) -> bool:
-    """Say whether *data* is a private key in DER: one SEQUENCE of exactly this length that begins as such keys do."""
+    """Say whether *data* begins as a private key in DER does: a SEQUENCE, its length (X.690 §8.1.3), and what such keys have first."""
     if len(data) < 32 or data[0] != 0x30:
         return False
-    size = data[1] & 0x7F if data[1] & 0x80 else 0
-    length = int.from_bytes(data[2 : 2 + size], "big") if size else data[1]
-    body = data[2 + size :]
-    if len(body) != length:
-        return False
-    return body.startswith(_DER) or (body[0] == 0x30 and _ENCRYPTED_DER in body[: 8 + len(_ENCRYPTED_DER)])
+    body = data[2 + (data[1] & 0x7F if data[1] & 0x80 else 0) :]
+    return body.startswith(_DER) or (body[:1] == b"\x30" and _ENCRYPTED_DER in body[: 8 + len(_ENCRYPTED_DER)])
