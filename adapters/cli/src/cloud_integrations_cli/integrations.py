@@ -321,9 +321,10 @@ def read_api_key(entry: Provider, /, *, file: Path | None, stdin: bool, secret_f
     method = entry.find_method(AuthType.API_KEY)
     if method is None:
         raise ValidationFailedError(field="provider", problem="takes no API key; use `cloud-integrations connect`")
-    labels = [expected.label or expected.name for expected in method.inputs]
+    secrets = [expected for expected in method.inputs if expected.secret]
+    labels = [expected.label or expected.name for expected in secrets]
     key = read_secret("api-key", label=labels[0], file=file, stdin=stdin)
-    wants_second = len(method.inputs) > 1 and method.inputs[1].required
+    wants_second = len(secrets) > 1 and secrets[1].required
     if secret_file is None and not wants_second:
         return key, None
     return key, read_secret("secret-key", label=labels[1] if len(labels) > 1 else "Secret key", file=secret_file)
