@@ -156,7 +156,9 @@ class Watched(SimulatedProvider):
         document = by_key.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         [method] = document["methods"]
         method["inputs"].append({"name": "half", "label": "Second half"})
-        method["placement"] = [{}, {"name": "X-Half", "prefix": "", "template": "{half}"}]
+        in_header = {"name": "X-Half", "prefix": "", "template": "{half}"}
+        # Some providers want a secret in the URL.
+        method["placement"] = [{}, in_header, {**in_header, "in": "query", "name": "half"}]
         return by_code, Provider.model_validate(document)
 
     @contextmanager
