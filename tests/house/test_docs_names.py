@@ -43,6 +43,11 @@ BLOCK = re.compile(r"^```[^\n]*\n.*?^```$", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = set(PROJECT["optional-dependencies"])
+DRIVER_NAMES = re.compile(
+    r"\b(?:psycopg2?(?:cffi)?|pg8000|asyncpg|aiopg|pymysql|asyncmy|aiomysql|mysqlclient|mysqldb|mysqlconnector|mariadbconnector|aiosqlite|apsw"
+    r"|pyodbc|aioodbc|oracledb|cx_oracle|pymssql|duckdb)\b",
+    re.IGNORECASE,
+)
 # Names that are Python's, a framework's, a provider's SDK's or HTTP's.
 FOREIGN = {
     *("AppConfig", "AsyncEngine", "BaseHTTPMiddleware", "DefaultAzureCredential", "HTTPException", "MultiFernet", "PermissionError"),
@@ -348,3 +353,7 @@ def test_no_page_names_a_driver_that_is_not_let_in() -> None:
     allowed = {f"{name}+{driver}" for name, drivers in DRIVERS.items() for driver in drivers}
     found = {(page, url) for page, text in TEXTS.items() for url in re.findall(r"\b((?:sqlite|postgresql|mysql|mariadb)\+\w+)", text)}
     assert {(page, url) for page, url in found if url not in allowed} == set()
+    names = {driver for drivers in DRIVERS.values() for driver in drivers} | {"mysqlclient"}  # the distribution of mysqldb
+    said = {(page, match[0].lower()) for page, text in PRESENT.items() for match in DRIVER_NAMES.finditer(text)}
+    assert {driver for _, driver in said} >= {"psycopg", "asyncpg"}
+    assert {(page, driver) for page, driver in said if driver not in names} == set()
