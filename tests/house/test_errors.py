@@ -21,7 +21,14 @@ from cloud_integrations.errors import ReconnectRequiredError, StorageUnavailable
 PACKAGES = ("cloud_integrations", "cloud_integrations_fastapi", "cloud_integrations_cli")
 RUN_ON_IMPORT = ("__main__", "cloud_integrations.backends.sqlalchemy.migrations.env")
 
-SAMPLES = {"str": "text", "timedelta": timedelta(seconds=7), "bool": True, "Sequence": [{"field": "name", "problem": "is wrong"}]}
+SAMPLES = {
+    "str": "text",
+    "timedelta": timedelta(seconds=7),
+    "bool": True,
+    "Sequence": [{"field": "name", "problem": "is wrong"}],
+    "CredentialForm": "headers",
+    "tuple": ("params", "basic"),
+}
 
 HOST = '''
 from cloud_integrations.errors import CloudIntegrationsError, ProviderUnavailableError
