@@ -135,11 +135,11 @@ class CommandLineError(Exception):
 
 
 class UnknownCommandError(CommandLineError):
-    """There is no such command here; `near` are commands that may be meant, as they are typed."""
+    """There is no such command here; the text names commands that may be meant, as they are typed."""
 
-    def __init__(self, near: Sequence[str], /, *, path: str) -> None:
-        super().__init__("no such command" + _did_you_mean(near))
-        self.advice = f"Try '{path} --help'."
+    def __init__(self, text: str, /, *, advice: str = "") -> None:
+        super().__init__(text)
+        self.advice = advice
 
 
 def exit_code(error: BaseException, /) -> int:
@@ -156,7 +156,8 @@ class Group(TyperGroup):
         """Find the command that *args* begin with.  Raises `UnknownCommandError`."""
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
             root = ctx.find_root()
-            raise UnknownCommandError(_near(args[0], self, root.command, root.command_path), path=ctx.command_path)
+            near = _near(args[0], self, root.command, root.command_path)
+            raise UnknownCommandError("no such command" + _did_you_mean(near), advice=f"Try '{ctx.command_path} --help'.")
         return super().resolve_command(ctx, args)
 
 
