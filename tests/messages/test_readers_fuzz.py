@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import get_args
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from cloud_integrations.domain.provider import Callback
@@ -148,6 +148,7 @@ callbacks = st.lists(st.tuples(callback_names | st.text(max_size=5), callback_va
 
 @pytest.mark.requirement("TST-08", "OAU-023")
 @quietly
+@example(params=[("code", "c"), ("x", SECRET)], issuer=None, rule="off", ignore=(), site="x")
 @given(
     params=callbacks,
     issuer=st.none() | st.just("https://login.example.com"),

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
@@ -44,8 +44,8 @@ class CallbackAnswer:
     code: Secret | None = None
     error: str | None = None
     """One of `KNOWN_ERRORS`, or `other`."""
-    site: str | None = None
-    """The site of the provider that the callback names; not looked up yet."""
+    site: str | None = field(default=None, repr=False)
+    """The site of the provider that the callback names; not looked up yet, so it may be anything that somebody wrote."""
     issuer: str | None = None
     """The issuer that was named and compared; None where none was named or expected."""
 
