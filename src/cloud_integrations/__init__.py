@@ -175,9 +175,11 @@ def __getattr__(name: str) -> Any:
     except ImportError as error:
         if home not in _EXTRAS:
             raise
+        from traceback import extract_stack  # noqa: PLC0415  # what is usual needs none of it
+
         problem = f"{name} needs the extra {_EXTRAS[home]}: pip install 'cloud-integrations[{_EXTRAS[home]}]'"
         # In a `from` import Python would replace the text of an AttributeError by "cannot import name".
-        if sys._getframe(1).f_code.co_name == "_handle_fromlist":  # noqa: SLF001  # there is no public way to ask who imports
+        if extract_stack(limit=2)[0].name == "_handle_fromlist":
             raise ImportError(problem, name=error.name) from error
         raise AttributeError(problem, name=name) from error
     globals()[name] = value
