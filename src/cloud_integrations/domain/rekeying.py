@@ -14,7 +14,17 @@ from cloud_integrations.domain.serialisation import Serialisable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedRow:
-    """The sealed fields of one row, in the words of their sealing context."""
+    """The sealed fields of one row, in the words of their sealing context.
+
+    The words are the same in every store, whatever it calls its tables: a value opens under the words that it was sealed with, and under
+    no others.
+
+    | `table` | `row` | `generation` | fields |
+    |---|---|---|---|
+    | `ci_integration` | the integration's `str(id)` | its credential's | `access_token`, `refresh_token`, `api_key`, `api_secret` |
+    | `ci_authorization` | `state_hash.hex()` | 0 | `verifier` |
+    | `ci_revocation` | the entry's `str(id)` | 0 | `token` |
+    """
 
     table: str
     tenant_id: TenantId
@@ -23,7 +33,7 @@ class SealedRow:
     key_id: UUID
     """The data key that sealed them."""
     sealed: Mapping[str, bytes] = field(repr=False)
-    """By field; never empty."""
+    """By field, those that hold a value; never empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

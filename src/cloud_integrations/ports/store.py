@@ -6,6 +6,10 @@ none of them.  Reads are single statements.  Leases use the store's own clock.
 Whatever a change seals (`AddIntegration`, `ReplaceCredential`, `SaveRenewal`, `AddPending`, `AddRevocation`), the tenant's
 *active* data key must have sealed it, the one that `find_active_key` finds: the store holds that key's row until the commit, and
 otherwise raises `KeyRetiredError`.  So once a key was replaced nothing new is sealed under it, whatever other processes remember.
+
+Times are exact to the microsecond.  A lease still runs at the instant `lease_until`; an authorization is gone at the instant `expires_at`;
+what falls due (`due_at`, `next_attempt_at`) is due at that instant.
+
 Everybody locks in one order, key, rows, audit: in a unit of work that also changes other rows, name what seals first.
 """
 
@@ -98,8 +102,9 @@ class TakeLease:
 
     `lease_token` goes up by one and `lease_until` is the store's clock plus `length`, if the
     generation is still `expected_generation`, the state is active, retry or unknown, and no lease
-    is running: `lease_until` is empty or passed, by `takeover_delay` where the phase is `sent` or
-    `unknown`.  With `asks_again` the state may be needs_reauth, too, and stays so until tokens come.
+    is running: `lease_until` is empty or lies before the store's clock; where the phase is `sent` or
+    `unknown`, `lease_until` plus `takeover_delay` does.  At that very instant the lease still runs, one microsecond later it does not.
+    With `asks_again` the state may be needs_reauth, too, and stays so until tokens come.
     Otherwise `StaleWriteError`.  Read the row again to learn the lease number.
     """
 
@@ -140,8 +145,12 @@ class SaveRenewal:
     phase idle, attempts 0, no error, no `failed_at`, no `refused_since`, `writer_lease = lease_token`; the lease ends, and
     `sent_at` is emptied, unless a later attempt has them.
     Only where `writer_lease < lease_token`, the generation is `credential.generation - 1` and the state is not disabled;
-    otherwise `StaleWriteError`; `IntegrationNotFoundError` if the row is gone.  A row that a later attempt marked needs_reauth is
-    taken back only if `takes_back` says that its refusal leaves these tokens good; otherwise `StaleWriteError`.
+    otherwise `StaleWriteError`; `IntegrationNotFoundError` if the row is gone.
+
+    A row in state needs_reauth is one of two.  Where its lease is still this attempt's (number and `attempt_id`), nobody has asked
+    since, and the renewal is written like any other.  Where a later attempt has the lease, that one was refused after these tokens
+    were asked for: with `takes_back` its refusal leaves these tokens good, and state and reason become those of *facts*; without,
+    `StaleWriteError`, and the row stays as it is.
 
     Where the state of *facts* is disabled, the row's must be, too, and then state, state_since and `due_at` stay as they are,
     and the reason is that of *facts*: what came is kept for when somebody switches it on again.
@@ -468,9 +477,11 @@ class AsyncStore(Protocol):
         ...
 
     async def claim_revocations(self, *, limit: int, hold: timedelta) -> tuple[Revocation | DamagedRow, ...]:
-        """Return at most *limit* entries of the outbox whose time has come, oldest first, and hold them.
+        """Return at most *limit* entries of the outbox, of all tenants, whose time has come, and hold them.
 
-        Their time becomes the store's clock plus *hold*, so that until then nobody else has them.
+        Their `next_attempt_at` becomes the store's clock plus *hold*, so that until then nobody else has them.  They come as they are
+        then in the store, with that time; whose time came first comes first.  A claim is no attempt: `attempts` and `last_error`
+        change by `DelayRevocation` alone.  Where `DamagedRow` stands, the entry is held, too, if it can be named.
         """
         ...
 

@@ -918,6 +918,16 @@ class _Leases(_Contract):
         found = door.find_integration(ACME, facts.id)
         assert (found.facts.state, found.facts.reason) == (State.ACTIVE, None)
 
+    def test_a_renewal_under_its_own_lease_is_written_though_the_row_is_refused(self, door: Door, facts: Integration) -> None:
+        door.apply(SaveFacts(facts=replace(facts, state=State.NEEDS_REAUTH, reason="revoked"), expected_state=State.ACTIVE))
+        door.apply(lease(facts, asks_again=True))
+        # A number that a restored database gave twice is another attempt's.
+        with pytest.raises(StaleWriteError):
+            door.apply(renewed(facts, attempt_id="attempt-0", takes_back=False))
+        door.apply(renewed(facts, takes_back=False))
+        found = door.find_integration(ACME, facts.id)
+        assert (found.facts.state, found.facts.reason, found.credential.generation) == (State.ACTIVE, None, 2)
+
     def test_a_renewal_that_a_replay_has_killed_takes_nothing_back(self, door: Door, facts: Integration, clock: FixedClock) -> None:
         door.apply(lease(facts))
         clock.advance(LEASE + SECOND)
@@ -1643,6 +1653,22 @@ class _Resealing(_Contract):
         (claimed,) = door.claim_revocations(limit=1, hold=NO_TIME)
         assert claimed == replace(entry, key_id=NEXT_KEY, sealed_token=b"anew\x00fake\x00token")
 
+    def test_every_row_is_named_in_the_words_of_its_sealing_context(self, door: Door) -> None:
+        held, bare = an_integration(), an_integration(auth_type=AuthType.API_KEY, provider_id=OTHER_PROVIDER)
+        key = SealedCredential(generation=1, key_id=SEALING_KEY, api_key=b"fake\x00key", api_secret=b"fake\x00secret")
+        pending, entry = a_pending(), a_revocation()
+        door.apply(AddIntegration(facts=held, credential=a_credential()), AddIntegration(facts=bare, credential=key))
+        # A later generation, and a field that holds nothing.
+        door.apply(ReplaceCredential(facts=held, credential=replace(a_credential(2), refresh_token=None), expected_generation=1))
+        door.apply(AddPending(pending=pending), AddRevocation(revocation=entry))
+        found = {(row.table, row.row, row.generation): set(row.sealed) for row in door.list_sealed([(ACME, SEALING_KEY)], limit=10)}
+        assert found == {
+            ("ci_integration", str(held.id), 2): {"access_token"},
+            ("ci_integration", str(bare.id), 1): {"api_key", "api_secret"},
+            ("ci_authorization", pending.state_hash.hex(), 0): {"verifier"},
+            ("ci_revocation", str(entry.id), 0): {"token"},
+        }
+
     def test_a_row_of_another_generation_is_left(self, door: Door, facts: Integration, rows: tuple[SealedRow, ...]) -> None:
         credential = replace(a_credential(2, b"renewed"), key_id=NEXT_KEY)
         door.apply(renewed(facts, credential=credential))
@@ -1968,6 +1994,18 @@ class _Outbox(_Contract):
         assert door.claim_revocations(limit=10, hold=hold) == ()
         clock.advance(hold)
         assert [claimed.id for claimed in door.claim_revocations(limit=10, hold=hold)] == [entry.id]
+
+    def test_what_is_claimed_comes_as_it_is_then_stored_and_a_claim_is_no_attempt(self, door: Door, clock: FixedClock) -> None:
+        entry = a_revocation(next_attempt_at=START + SECOND)
+        door.apply(AddRevocation(revocation=entry))
+        clock.advance(SECOND - INSTANT)
+        assert door.claim_revocations(limit=1, hold=SECOND) == ()
+        clock.advance(INSTANT)
+        for _ in range(2):
+            claimed = door.claim_revocations(limit=1, hold=SECOND)
+            assert claimed == (replace(entry, next_attempt_at=clock.now() + SECOND),)
+            assert claimed == door.list_revocations(ACME, limit=1)
+            clock.advance(SECOND)
 
     def test_a_time_long_past_is_held_from_now_on(self, door: Door, clock: FixedClock) -> None:
         door.apply(AddRevocation(revocation=a_revocation(context_id=None, variables={})))
