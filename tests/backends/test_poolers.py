@@ -85,6 +85,16 @@ def test_behind_a_pooler_nothing_is_mixed_up(direct, pooled, caplog):
     assert "stands before the database" in store.report().facts["pooler"]
 
 
+@pytest.mark.parametrize("driver", ["psycopg2", "pg8000"])
+def test_drivers_that_name_no_statements_mix_up_nothing_either(direct, pgbouncer_url, driver):
+    pytest.importorskip(driver)
+    engine = sa.create_engine(sa.make_url(pgbouncer_url).set(drivername=f"postgresql+{driver}"), pool_size=WORKERS)
+    store = filled(SqlAlchemyStore(engine))
+    use_in_threads(store)
+    assert len(store.list_audit(ACME)) == 1 + ROUNDS * WORKERS // 2
+    engine.dispose()
+
+
 def test_the_hosts_connections_prepare_as_before(direct, pooled):
     filled(SqlAlchemyStore(pooled))
     with pooled.connect() as connection:
