@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, migrate
 from cloud_integrations.backends.sqlalchemy.refusals import code_of
-from cloud_integrations.errors import ConfigurationError, UnstorableValueError
+from cloud_integrations.errors import ConfigurationError, StaleWriteError, UnstorableValueError
 from cloud_integrations.ports.store import AddIntegration, Record, RefuseKeys, SaveFacts
 from cloud_integrations.testing.store_contract import (
     ACME,
@@ -266,3 +266,21 @@ def test_a_constraint_that_is_no_key_is_not_taken_for_a_row_that_is_there(sqlite
         connection.exec_driver_sql("CREATE TRIGGER refuse BEFORE INSERT ON ci_key_floor BEGIN SELECT RAISE(ABORT, 'no'); END")
     with pytest.raises(UnstorableValueError):
         SqlAlchemyStore(sqlite).apply(RefuseKeys(tenant_id=ACME, min_version=2))
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql", "mariadb"], indirect=True)
+def test_a_host_that_commits_each_statement_and_skips_rollbacks_gets_all_or_nothing(engine):
+    host = sa.create_engine(engine.url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, pool_size=1, max_overflow=0)
+    store = SqlAlchemyStore(host)
+    add_sealing_keys(store, ACME)
+    facts = an_integration()
+    with pytest.raises(StaleWriteError):
+        store.apply(
+            AddIntegration(facts=facts, credential=a_credential()),
+            SaveFacts(facts=facts, expected_state=State.RETRY),
+            Record(event=an_event()),
+        )
+    store.apply(Record(event=an_event()))
+    assert SqlAlchemyStore(engine).list_integrations(ACME) == ()
+    assert len(SqlAlchemyStore(engine).list_audit(ACME)) == 1
+    host.dispose()

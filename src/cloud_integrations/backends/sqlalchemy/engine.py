@@ -105,6 +105,9 @@ def for_writing(connection: Connection, /) -> None:
     if connection.dialect.name == "postgresql":
         # Said to the connection: where the host's engine was given a level by `execution_options`, that one would win over a view's.
         connection.execution_options(isolation_level="READ COMMITTED")
+    elif getattr(connection.dialect, "skip_autocommit_rollback", False):
+        # A host that lets each statement commit by itself then has no rollback sent, and ours would be left out with it.
+        connection.execution_options(isolation_level="SERIALIZABLE" if connection.dialect.name == "sqlite" else "READ COMMITTED")
 
 
 def begin_writing(connection: Connection, /) -> None:
