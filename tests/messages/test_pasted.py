@@ -76,6 +76,12 @@ def wrapped(text: bytes | str) -> list[str]:
         lines,
         f'"{coded}"',
         base64.urlsafe_b64encode(data).decode().rstrip("="),
+        base64.b64encode(coded.encode()).decode(),
+        quote(coded, safe=""),
+        f"tls.key: {coded}",
+        f"KEY={coded}",
+        f"data:application/octet-stream;base64,{coded}",
+        data.hex(),
     ]
 
 
@@ -106,6 +112,14 @@ def test_a_private_key_that_was_copied_in_part_is_one() -> None:
 def test_however_long_the_text_is_it_is_soon_looked_at() -> None:
     assert find_kinds("%" * 10_000_000) == ()
     assert find_kinds("-----BEGIN PRIVATE KEY-----" + "A" * 10_000_000) == ("private_key",)
+
+
+@pytest.mark.requirement("OAU-080")
+@pytest.mark.parametrize("number", range(5))
+def test_part_of_a_private_key_is_one(number) -> None:
+    lines = PEMS[number].decode().splitlines()
+    for part in (lines[:-1], lines[1:], ["".join(lines[1:-1])[:48]], ["BEGIN PRIVATE KEY-----", *lines[1:2]]):
+        assert find_kinds("\n".join(part)) == ("private_key",)
 
 
 @pytest.mark.parametrize("text", OTHERS)
@@ -272,6 +286,18 @@ def test_another_providers_key_is_refused(prefix, owner) -> None:
         assert caught.value.field == "apiKey"
         assert caught.value.problem == f"looks like a key of {owner}, and nothing was sent or stored; enter one of {provider.name}"
         assert KEY not in str(caught.value)
+
+
+def test_a_form_that_fits_many_keys_makes_none_its_own() -> None:
+    cloudflare = Catalogue.builtin().require("cloudflare")
+    for key, owner in ((f"ghp_{'A' * 36}", "GitHub"), (f"npm_{'A' * 36}", "npm")):
+        with pytest.raises(ValidationFailedError, match=f"a key of {owner}"):
+            require_not_foreign(key, cloudflare, KNOWN, field="apiKey")
+
+
+def test_a_provider_without_prefixes_takes_the_keys_that_bear_its_name() -> None:
+    for name in ("Vault", "HashiCorp Vault", "vault"):
+        require_not_foreign(f"hvs.{KEY}", one_key().model_copy(update={"name": name}), KNOWN, field="apiKey")
 
 
 def test_a_key_is_its_own_by_the_providers_data() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from string import ascii_letters
 from typing import Final
 from urllib.parse import unquote_plus
 
@@ -30,7 +30,7 @@ _WRAPPED: Final = (
 _SCHEMES: Final = ("Bearer ", "Token ")
 
 _PRIVATE: Final = re.compile(
-    r"""-BEGIN[A-Z0-9]*PRIVATEKEY|PuTTY-User-Key-File|openssh-key-v1|AGE-SECRET-KEY-1|["']private_?key\\?["']:""", re.IGNORECASE
+    r"""(?:BEGIN|END)[A-Z0-9]*PRIVATEKEY|PuTTY-User-Key-File|openssh-key-v1|AGE-SECRET-KEY-1|["']private_?key\\?["']:""", re.IGNORECASE
 )
 """PEM (RFC 7468, of OpenSSH, OpenPGP and SSH2 too), PuTTY, age, and the file of a service account."""
 _TOGETHER: Final = (("<rsakeyvalue>", "<d>"), ('"kty', '"d"'), ('"kty', '"d\\"'))
@@ -38,10 +38,11 @@ _TOGETHER: Final = (("<rsakeyvalue>", "<d>"), ('"kty', '"d"'), ('"kty', '"d\\"')
 _LONGEST: Final = 64 * 1024
 """So much is looked at; a key is shorter."""
 _DEEPEST: Final = 4
-"""So many wrappings are taken away."""
+"""So many wrappings are taken away, and so many encodings are looked into."""
 _JSON: Final = re.compile(r"""^["']?[\[{]\\?["'\[{}]""")
 _STANDARD: Final = str.maketrans("-_", "+/")
-_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{40,}={0,2}")
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{40,}")
+_HEX: Final = re.compile(r"(?:[0-9A-Fa-f]{2}){40,}")
 _DER: Final = tuple(
     bytes.fromhex(start)
     for start in (
@@ -67,6 +68,8 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     "tskey-": "Tailscale", "vcp_": "Vercel", "whsec_": "Stripe",
 }  # fmt: skip
 """Beginnings of keys of providers that have no file in the catalogue; the others say theirs in `key_prefixes`."""
+
+_OTHER_LETTERS: Final = str.maketrans(ascii_letters, ascii_letters[1:26] + "a" + ascii_letters[27:] + "A")
 
 _INSTEAD: Final[Mapping[Accepted, str]] = {
     "private_key": "looks like a private key, and nothing was sent or stored; enter",
@@ -106,33 +109,51 @@ def require_no_private_key(text: str, /, *, field: str) -> None:
 def require_not_foreign(text: str, provider: Provider, known: Iterable[Provider], /, *, field: str) -> None:
     """Refuse a key by which everybody knows that another provider issued it.  Raises as `require_own`.
 
-    What begins as *provider*'s own, or has the form of one of its inputs, is its own.
+    What begins as *provider*'s own, has that beginning by the form of one of its inputs, or bears its name, is its own.
     """
-    inputs = [given for method in provider.methods for given in method.inputs if given.patterns]
-    if text.startswith(provider.key_prefixes) or any(given.looks_right(text) for given in inputs):
+    if text.startswith(provider.key_prefixes):
         return
+    inputs = [given for method in provider.methods for given in method.inputs if given.patterns]
     owners = {**ELSEWHERE, **{prefix: other.name for other in known for prefix in other.key_prefixes}}
     for prefix, name in owners.items():
-        if text.startswith(prefix):
+        own = name.lower() in provider.name.lower() or any(_asks_for(given, prefix, text) for given in inputs)
+        if text.startswith(prefix) and not own:
             problem = f"looks like a key of {name}, and nothing was sent or stored; enter one of {provider.name}"
             raise ValidationFailedError(field=field, problem=problem)
+
+
+def _asks_for(given: Input, prefix: str, text: str) -> bool:
+    """Say whether *given* has this very form; one that fits with another beginning as well ("40 letters") says nothing of whose it is."""
+    return given.looks_right(text) and not given.looks_right(prefix.translate(_OTHER_LETTERS) + text[len(prefix) :])
 
 
 def find_kinds(text: str, /) -> tuple[Accepted, ...]:
     """Say what *text* holds that is no API key: a private key, a JSON document."""
     text = text[:_LONGEST]
-    plain = text.translate(_NOT_READ)
-    readings = [plain, unquote_plus(text).translate(_NOT_READ)]
-    compact = plain.strip("\"'`")
-    decoded = b""
-    if _BASE64.fullmatch(compact):
-        with suppress(ValueError):
-            decoded = base64.b64decode(compact.rstrip("=").translate(_STANDARD) + "==")
-        readings.append(decoded.decode("latin-1").translate(_NOT_READ))
-    private = _is_der(decoded) or any(map(_is_private, readings))
+    readings = (text.translate(_NOT_READ), unquote_plus(text).translate(_NOT_READ))
     # In base64 a document may well be a key: some providers issue them so.
-    found: dict[Accepted, bool] = {"private_key": private, "json": any(_JSON.match(reading) for reading in readings[:2])}
+    found: dict[Accepted, bool] = {"private_key": _holds_private(text), "json": any(map(_JSON.match, readings))}
     return tuple(kind for kind, holds in found.items() if holds)
+
+
+def _holds_private(text: str, *, depth: int = _DEEPEST) -> bool:
+    """Say whether a private key is in *text*, or in what is encoded there: a Secret of Kubernetes holds base64 of base64."""
+    plain = text.translate(_NOT_READ)
+    if _is_private(plain):
+        return True
+    if depth == 0:
+        return False
+    inside = _decoded(plain)
+    texts = [data.decode("latin-1") for data in inside] + ([unquote_plus(text)] if "%" in text else [])
+    return any(map(_is_der, inside)) or any(_holds_private(inner, depth=depth - 1) for inner in texts)
+
+
+def _decoded(plain: str) -> list[bytes]:
+    """Return what stands in base64 or hexadecimal anywhere in *plain*."""
+    runs = [run.translate(_STANDARD) for run in _BASE64.findall(plain)]
+    # One character more than whole bytes take is none of theirs.
+    decoded = [base64.b64decode(run[: len(run) - (len(run) % 4 == 1)] + "==") for run in runs]
+    return decoded + [bytes.fromhex(run) for run in _HEX.findall(plain)]
 
 
 def _is_private(text: str) -> bool:
@@ -160,8 +181,8 @@ def _unwrapped(text: str, method: Method) -> Iterator[str]:
 
 
 def _is_der(data: bytes) -> bool:
-    """Say whether *data* begins as a private key in DER does: a SEQUENCE, its length (X.690 §8.1.3), and what such keys have first."""
-    if len(data) < 32 or data[0] != 0x30:
+    """Say whether *data* begins as a private key in DER does, be the rest cut off: a SEQUENCE, and what only such keys have first."""
+    if len(data) < 16 or data[0] != 0x30:
         return False
     body = data[2 + (data[1] & 0x7F if data[1] & 0x80 else 0) :]
     return body.startswith(_DER) or (body[:1] == b"\x30" and _ENCRYPTED_DER in body[: 8 + len(_ENCRYPTED_DER)])
