@@ -155,3 +155,10 @@ def test_acts_of_a_person_are_recorded_as_theirs(full, added, run, monkeypatch):
     assert {event["action"] for event in events} >= {"integration.connected", "tenant.erased", "audit.read"}
     assert {event["actor"]["type"] for event in events} == {"cli"}
     assert "maria" in {event["actor"]["id"] for event in events}
+
+
+def test_a_tenant_that_is_mistyped_is_unknown_however_often(added, run):
+    for _ in range(2):
+        for words in (("tenants", "erase", "--yes"), ("audit", "verify"), ("keys", "refuse", "--below", "1", "--yes")):
+            ran = run(*words, "-t", "acmee")
+            assert (ran.code, ran.out, ran.err.splitlines()[0]) == (3, "", "error: no such tenant")

@@ -7,13 +7,13 @@ from typing import Any
 import typer
 
 from cloud_integrations import AuditHead, Outcome
+from cloud_integrations.errors import TenantNotFoundError
 
 from . import wiring
 from .exits import AUDIT, CommandLineError
 from .render import Screen, record_out, report_out
 from .settings import Configuration
 from .tables import Column, Document, Listing, shown_time
-from .tenants import require_known
 
 
 def _what(event: Document) -> str:
@@ -63,8 +63,10 @@ def list_events(
 def verify(screen: Screen, configuration: Configuration, tenant: str, /, *, checkpoint: str | None) -> None:
     """Walk a tenant's chain; ends with the audit's exit code when it is broken."""
     with wiring.open_manager(configuration) as manager:
-        require_known(manager, tenant)
         report = manager.verify_audit(tenant, checkpoint=_read_checkpoint(tenant, checkpoint))
+    if report.head is None and report.whole and not report.checked:
+        # Its name may be mistyped.
+        raise TenantNotFoundError(tenant_id=tenant)
     if screen.as_json:
         screen.json({"data": report_out(report)})
     else:

@@ -63,8 +63,8 @@ def erase(screen: Screen, configuration: Configuration, tenant: str, /, *, yes: 
 
 
 def require_known(manager: IntegrationManager, tenant: str, /) -> None:
-    """Raise `TenantNotFoundError` for a tenant that never had anything here: its name may be mistyped."""
-    if not manager.list_audit(tenant, limit=1, actor=wiring.cli_actor()):
+    """Raise `TenantNotFoundError` for a tenant that never had a data key here: its name may be mistyped.  Leaves no trace of it."""
+    if not manager.key_report(tenant_id=tenant).usage:
         raise TenantNotFoundError(tenant_id=tenant)
 
 
