@@ -95,7 +95,7 @@ class Chromium:
         while time.monotonic() < until:
             if self.ask("document.readyState") == "complete" and urlsplit(self.ask("location.href")).path == ends:
                 return
-            time.sleep(0.1)
+            time.sleep(0.05)
         raise AssertionError(self.ask("location.href"))
 
     def close(self):

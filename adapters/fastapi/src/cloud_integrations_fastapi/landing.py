@@ -55,13 +55,16 @@ class Landing:
             return RedirectResponse(connected.return_to, 303)
         if not prefers_html(request):
             return None
-        found: list[tuple[Note, bool]] = [("account_changed", connected.account_changed), ("shared", connected.shared)]
-        notes = tuple(note for note, holds in found if holds)
+        notes: list[Note] = []
+        if connected.account_changed:
+            notes.append("account_changed")
+        if connected.shared:
+            notes.append("shared")
         integration = connected.integration
         if is_navigation(request):
             flow = Flow(tenant_id=integration.tenant_id, provider_id=integration.provider_id, granted=granted_mark(integration))
-            return _redirect("connected", flow, request_id=request_id, notes=notes)
-        return self._pages.result(request, success("connected", integration, request_id=request_id, notes=notes))
+            return _redirect("connected", flow, request_id=request_id, notes=tuple(notes))
+        return self._pages.result(request, success("connected", integration, request_id=request_id, notes=tuple(notes)))
 
     async def refused(self, request: Request, error: Exception, problem: Problem, /, *, request_id: str) -> Response | None:
         """Answer a browser whose flow was not finished; None where a program is to have JSON."""

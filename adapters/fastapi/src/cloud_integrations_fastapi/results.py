@@ -167,9 +167,16 @@ _REASONS: Mapping[ResultCode, frozenset[str]] = MappingProxyType(
 
 def code_of(error: Exception, /) -> ResultCode:
     """Say in one word how *error* ended the connection."""
+    found: ResultCode = "internal"
     if isinstance(error, GrantRefusedError):
-        return next((code for code, reasons in _REASONS.items() if error.reason in reasons), "refused")
-    return next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), "internal")
+        found = "refused"
+        for code, reasons in _REASONS.items():
+            if error.reason in reasons:
+                found = code
+        return found
+    for kind in reversed(type(error).__mro__):
+        found = _CODES.get(kind, found)
+    return found
 
 
 def result_text(code: str, /) -> str | None:
