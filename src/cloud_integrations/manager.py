@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from importlib import import_module
 from types import TracebackType
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Self
 from uuid import UUID
 
 from cloud_integrations.domain.application import OAuthApplication, ProviderSummary
-from cloud_integrations.domain.audit import Actor, AuditHead, AuditRecord, AuditReport, Caller
+from cloud_integrations.domain.arguments import CallbackParameters, read_actor, read_caller
+from cloud_integrations.domain.audit import Actor, AuditHead, AuditRecord, AuditReport
 from cloud_integrations.domain.check import CheckReport
 from cloud_integrations.domain.importing import ImportedCredential
 from cloud_integrations.domain.integration import Integration
@@ -21,6 +22,7 @@ from cloud_integrations.domain.rekeying import Erasure, KeyReport, RekeyRun
 from cloud_integrations.domain.removal import Removal, RevocationRun
 from cloud_integrations.domain.renewal import RenewalRun
 from cloud_integrations.domain.secret import Secret
+from cloud_integrations.errors import ConfigurationError
 from cloud_integrations.ports.catalogue import Providers
 from cloud_integrations.ports.cipher import Cipher
 from cloud_integrations.ports.clock import AsyncPause, Clock, Entropy, Pause
@@ -28,6 +30,7 @@ from cloud_integrations.ports.crew import Crew
 from cloud_integrations.ports.keys import AsyncKeyService, KeyService
 from cloud_integrations.ports.locks import SingleFlight
 from cloud_integrations.ports.observer import Observer
+from cloud_integrations.ports.parts import require_clock, require_part
 from cloud_integrations.ports.store import AsyncStore, Store, StoreReport
 from cloud_integrations.ports.tenants import AsyncTenants, Tenants
 from cloud_integrations.ports.transport import AsyncTransport, Transport
@@ -46,9 +49,26 @@ if TYPE_CHECKING:
     from cloud_integrations import flows
     from cloud_integrations.domain.credential import Credential
 
+_OPTIONAL = frozenset({"tenants", "pause", "observer", "entropy"})
+_Part = tuple[str, object, type]
+"""A parameter's name, what was given, and its port."""
 
-def _caller(actor: Actor | None, request_id: str | None) -> Caller:
-    return Caller(request_id=request_id) if actor is None else Caller(actor=actor, request_id=request_id)
+
+def _require_parts(*parts: _Part, awaits: bool = False) -> None:
+    for name, part, port in parts:
+        if part is not None or name not in _OPTIONAL:
+            require_part(name, part, port, awaits=awaits)
+
+
+def _called_by_both(keys: object, cipher: object, providers: object, observer: object, entropy: object) -> tuple[_Part, ...]:
+    """Name the parts that no manager awaits."""
+    return (
+        ("keys", keys, KeyService),
+        ("cipher", cipher, Cipher),
+        ("providers", providers, Providers),
+        ("observer", observer, Observer),
+        ("entropy", entropy, Entropy),
+    )
 
 
 def _wire(
@@ -68,11 +88,14 @@ def _wire(
     clock: Clock | None,
     entropy: Entropy | None,
 ) -> Wiring:
+    require_clock(clock)
+    if settings is not None and not isinstance(settings, Settings):
+        raise ConfigurationError(setting="settings", problem="must be a Settings value")
     # With the first manager, not with this module: its import stays cheap, and no request waits for the flows.
     globals()["flows"] = import_module("cloud_integrations.flows")
-    clock = clock or SystemClock()
-    entropy = entropy or SystemEntropy()
-    settings = settings or Settings()
+    clock = SystemClock() if clock is None else clock
+    entropy = SystemEntropy() if entropy is None else entropy
+    settings = Settings() if settings is None else settings
     return Wiring(
         store=store,
         transport=transport,
@@ -124,6 +147,8 @@ class IntegrationManager:
         entropy: Entropy | None = None,
         pause: Pause | None = None,
     ) -> None:
+        _require_parts(("store", store, Store), ("transport", transport, Transport), ("tenants", tenants, Tenants), ("pause", pause, Pause))
+        _require_parts(*_called_by_both(keys, cipher, providers, observer, entropy))
         self._wiring = _wire(
             store=lift_store(store),
             transport=lift_transport(transport),
@@ -172,7 +197,7 @@ class IntegrationManager:
     def start(self) -> None:
         """Check the database schema and every key, so that a wrong or missing one is found now.
 
-        Raises `SchemaError`, `KeyringError`, `ConfigurationError` or `StorageUnavailableError`.  Entering the manager as a
+        Raises `SchemaError`, `KeyringError`, `ConfigurationError` or `KeyServiceUnavailableError`.  Entering the manager as a
         context manager does the same; without either, the first call does it.
         """
         run_inline(flows.prepare(self._wiring))
@@ -183,7 +208,7 @@ class IntegrationManager:
         self._ensure_ready()
         return run_inline(flows.report(self._wiring))
 
-    def list_integrations(self, tenant_id: str, /) -> tuple[Integration, ...]:
+    def list_integrations(self, tenant_id: str) -> tuple[Integration, ...]:
         """Return the tenant's integrations, oldest first; at most one per provider.
 
         Raises `TenantNotFoundError`.
@@ -191,7 +216,7 @@ class IntegrationManager:
         self._ensure_ready()
         return run_inline(flows.list_integrations(self._wiring, tenant_id))
 
-    def get_integration(self, tenant_id: str, integration_id: UUID, /) -> Integration:
+    def get_integration(self, tenant_id: str, integration_id: UUID | str) -> Integration:
         """Return one integration, or raise `IntegrationNotFoundError` (also when it is another tenant's)."""
         self._ensure_ready()
         return run_inline(flows.get_integration(self._wiring, tenant_id, integration_id))
@@ -200,14 +225,13 @@ class IntegrationManager:
         self,
         tenant_id: str,
         provider: str | UUID,
-        /,
         *,
         name: str,
-        api_key: Secret,
-        secret_key: Secret | None = None,
+        api_key: Secret | str,
+        secret_key: Secret | str | None = None,
         variables: Mapping[str, str] | None = None,
-        actor: Actor | None = None,
-        request_id: str | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Integration:
         """Check a key with the provider and store it sealed.
 
@@ -224,21 +248,20 @@ class IntegrationManager:
                 name=name,
                 api_key=api_key,
                 secret_key=secret_key,
-                variables=variables or {},
-                caller=_caller(actor, request_id),
+                variables=variables,
+                caller=read_caller(actor, request_id),
             )
         )
 
     def replace_api_key(
         self,
         tenant_id: str,
-        integration_id: UUID,
-        /,
+        integration_id: UUID | str,
         *,
-        api_key: Secret,
-        secret_key: Secret | None = None,
-        actor: Actor | None = None,
-        request_id: str | None = None,
+        api_key: Secret | str,
+        secret_key: Secret | str | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Integration:
         """Check a new key with the provider and put it in the place of the old one; id and name stay.
 
@@ -247,7 +270,7 @@ class IntegrationManager:
         self._ensure_ready()
         return run_inline(
             flows.replace_api_key(
-                self._wiring, tenant_id, integration_id, api_key=api_key, secret_key=secret_key, caller=_caller(actor, request_id)
+                self._wiring, tenant_id, integration_id, api_key=api_key, secret_key=secret_key, caller=read_caller(actor, request_id)
             )
         )
 
@@ -255,12 +278,11 @@ class IntegrationManager:
         self,
         tenant_id: str,
         credential: ImportedCredential,
-        /,
         *,
         verify: bool = True,
         dry_run: bool = False,
-        actor: Actor | None = None,
-        request_id: str | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Integration:
         """Take over a credential that the application already holds; return what is stored, or would be (*dry_run*).
 
@@ -270,21 +292,22 @@ class IntegrationManager:
         """
         self._ensure_ready()
         return run_inline(
-            flows.import_credential(self._wiring, tenant_id, credential, verify=verify, dry_run=dry_run, caller=_caller(actor, request_id))
+            flows.import_credential(
+                self._wiring, tenant_id, credential, verify=verify, dry_run=dry_run, caller=read_caller(actor, request_id)
+            )
         )
 
     def begin_oauth(
         self,
         tenant_id: str,
         provider: str | UUID,
-        /,
         *,
         name: str,
         scopes: Sequence[str] = (),
         return_to: str | None = None,
         variables: Mapping[str, str] | None = None,
-        actor: Actor | None = None,
-        request_id: str | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Authorization:
         """Begin an authorization code flow with PKCE (RFC 6749 §4.1, RFC 7636); open the URL it gives in the actor's browser.
 
@@ -298,49 +321,48 @@ class IntegrationManager:
                 tenant_id,
                 provider,
                 name=name,
-                scopes=tuple(scopes),
+                scopes=scopes,
                 return_to=return_to,
-                variables=variables or {},
-                caller=_caller(actor, request_id),
+                variables=variables,
+                caller=read_caller(actor, request_id),
             )
         )
 
     def begin_reconnect(
         self,
         tenant_id: str,
-        integration_id: UUID,
-        /,
+        integration_id: UUID | str,
         *,
         scopes: Sequence[str] = (),
         return_to: str | None = None,
-        actor: Actor | None = None,
-        request_id: str | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Authorization:
         """Begin an authorization for an existing OAuth2 integration; the held credential stays until the new one is stored.
 
-        Raises `IntegrationNotFoundError`, `IntegrationInactiveError` or `ValidationFailedError` (an API key has no authorization).
+        Raises `IntegrationNotFoundError`, `IntegrationInactiveError`, `ProviderNotFoundError`, `ProviderInactiveError` or
+        `ValidationFailedError` (an API key has no authorization).
         """
         self._ensure_ready()
         return run_inline(
             flows.begin_reconnect(
-                self._wiring, tenant_id, integration_id, scopes=tuple(scopes), return_to=return_to, caller=_caller(actor, request_id)
+                self._wiring, tenant_id, integration_id, scopes=scopes, return_to=return_to, caller=read_caller(actor, request_id)
             )
         )
 
-    def find_authorization(self, state: Secret, /, *, actor: Actor) -> PendingAuthorization | None:
+    def find_authorization(self, state: Secret | str, *, actor: Actor | str) -> PendingAuthorization | None:
         """Return the open authorization with this state, if *actor* began it; None otherwise."""
         self._ensure_ready()
         return run_inline(flows.find_authorization(self._wiring, state, actor=actor))
 
     def complete_oauth(
         self,
-        context_id: UUID,
-        params: Iterable[tuple[str, str]],
-        /,
+        context_id: UUID | str,
+        params: CallbackParameters,
         *,
-        browser_token: Secret | None,
-        actor: Actor,
-        request_id: str | None = None,
+        browser_token: Secret | str | None,
+        actor: Actor | str,
+        request_id: str | UUID | None = None,
     ) -> Connected:
         """Finish an authorization with what the provider brought to the callback: its query parameters, in order.
 
@@ -350,22 +372,23 @@ class IntegrationManager:
         """
         self._ensure_ready()
         return run_inline(
-            flows.complete_oauth(self._wiring, context_id, tuple(params), browser_token=browser_token, caller=_caller(actor, request_id))
+            flows.complete_oauth(
+                self._wiring, context_id, params, browser_token=browser_token, caller=read_caller(read_actor(actor), request_id)
+            )
         )
 
     def add_oauth_code(
         self,
         tenant_id: str,
         provider: str | UUID,
-        /,
         *,
         name: str,
-        code: Secret,
+        code: Secret | str,
         redirect_uri: str,
-        state: Secret | None = None,
+        state: Secret | str | None = None,
         variables: Mapping[str, str] | None = None,
-        actor: Actor,
-        request_id: str | None = None,
+        actor: Actor | str,
+        request_id: str | UUID | None = None,
     ) -> Integration:
         """Finish an authorization whose code the host's own front end received.
 
@@ -383,21 +406,20 @@ class IntegrationManager:
                 code=code,
                 redirect_uri=redirect_uri,
                 state=state,
-                variables=variables or {},
-                caller=_caller(actor, request_id),
+                variables=variables,
+                caller=read_caller(read_actor(actor), request_id),
             )
         )
 
     def edit_integration(
         self,
         tenant_id: str,
-        integration_id: UUID,
-        /,
+        integration_id: UUID | str,
         *,
         name: str | None = None,
         status: str | None = None,
-        actor: Actor | None = None,
-        request_id: str | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Integration:
         """Rename an integration, or switch it off (`inactive`) or on again (`active`).
 
@@ -406,43 +428,48 @@ class IntegrationManager:
         """
         self._ensure_ready()
         return run_inline(
-            flows.edit_integration(self._wiring, tenant_id, integration_id, name=name, status=status, caller=_caller(actor, request_id))
+            flows.edit_integration(self._wiring, tenant_id, integration_id, name=name, status=status, caller=read_caller(actor, request_id))
         )
 
-    def verify(self, tenant_id: str, integration_id: UUID, /, *, actor: Actor | None = None, request_id: str | None = None) -> CheckReport:
+    def verify(
+        self, tenant_id: str, integration_id: UUID | str, *, actor: Actor | str | None = None, request_id: str | UUID | None = None
+    ) -> CheckReport:
         """Ask the provider whether the held credential works, by its cheapest read-only request.
 
-        Raises `IntegrationNotFoundError`, `CredentialError` or `ProviderUnavailableError`.
+        Raises as `token`, and `ProviderInactiveError` where its provider is not in the catalogue any more.
         """
         self._ensure_ready()
-        return run_inline(flows.verify(self._wiring, tenant_id, integration_id, caller=_caller(actor, request_id)))
+        return run_inline(flows.verify(self._wiring, tenant_id, integration_id, caller=read_caller(actor, request_id)))
 
-    def refresh(self, tenant_id: str, integration_id: UUID, /, *, actor: Actor | None = None, request_id: str | None = None) -> Integration:
+    def refresh(
+        self, tenant_id: str, integration_id: UUID | str, *, actor: Actor | str | None = None, request_id: str | UUID | None = None
+    ) -> Integration:
         """Renew the access token now, whatever life it has left.
 
         Raises `ValidationFailedError` where nothing can be renewed, else as `token`.
         """
         self._ensure_ready()
-        return run_inline(flows.force_refresh(self._wiring, tenant_id, integration_id, caller=_caller(actor, request_id)))
+        return run_inline(flows.force_refresh(self._wiring, tenant_id, integration_id, caller=read_caller(actor, request_id)))
 
-    def remove(self, tenant_id: str, integration_id: UUID, /, *, actor: Actor | None = None, request_id: str | None = None) -> Removal:
+    def remove(
+        self, tenant_id: str, integration_id: UUID | str, *, actor: Actor | str | None = None, request_id: str | UUID | None = None
+    ) -> Removal:
         """Delete the integration and revoke its tokens at the provider (RFC 7009 or its own request).
 
         The local secret is gone whatever the provider does; what could not be revoked is kept sealed and retried.
         Raises `IntegrationNotFoundError`.
         """
         self._ensure_ready()
-        return run_inline(flows.disconnect(self._wiring, tenant_id, integration_id, caller=_caller(actor, request_id)))
+        return run_inline(flows.disconnect(self._wiring, tenant_id, integration_id, caller=read_caller(actor, request_id)))
 
     def refresh_refused(
         self,
         provider: str | UUID,
-        /,
         *,
         reason: str | None = None,
         progress: Callable[[int], None] | None = None,
-        actor: Actor | None = None,
-        request_id: str | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> RenewalRun:
         """Ask *provider* once more for every integration, of all tenants, that must reconnect (for *reason*), and return the counts.
 
@@ -452,7 +479,7 @@ class IntegrationManager:
         """
         self._ensure_ready()
         return run_inline(
-            flows.refresh_refused(self._wiring, provider, reason=reason, caller=_caller(actor, request_id), progress=progress)
+            flows.refresh_refused(self._wiring, provider, reason=reason, caller=read_caller(actor, request_id), progress=progress)
         )
 
     def refresh_due(self, *, limit: int = 100) -> RenewalRun:
@@ -463,13 +490,15 @@ class IntegrationManager:
         self._ensure_ready()
         return run_inline(flows.refresh_due(self._wiring, limit=limit))
 
-    def retry_revocations(self, *, limit: int = 100, actor: Actor | None = None, request_id: str | None = None) -> RevocationRun:
+    def retry_revocations(
+        self, *, limit: int = 100, actor: Actor | str | None = None, request_id: str | UUID | None = None
+    ) -> RevocationRun:
         """Try again to revoke tokens whose provider did not take it, and delete authorizations that expired, of all tenants.
 
         Call it now and then, from any number of processes.  *actor* is the person who asks for it; left out, the system does.
         """
         self._ensure_ready()
-        return run_inline(flows.retry_revocations(self._wiring, limit=limit, caller=_caller(actor, request_id)))
+        return run_inline(flows.retry_revocations(self._wiring, limit=limit, caller=read_caller(actor, request_id)))
 
     def key_report(self, *, tenant_id: str | None = None) -> KeyReport:
         """Count what each wrapping key protects, or each data key of one tenant; shows what rotation has left to do."""
@@ -482,8 +511,8 @@ class IntegrationManager:
         tenant_id: str | None = None,
         created_before: datetime | None = None,
         progress: Callable[[int], None] | None = None,
-        actor: Actor | None = None,
-        request_id: str | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> RekeyRun:
         """Give every tenant, or one, whose data key is older than *created_before* (None: now) a new one.
 
@@ -497,7 +526,7 @@ class IntegrationManager:
                 self._wiring,
                 tenant=tenant_id,
                 created_before=created_before,
-                caller=_caller(actor, request_id),
+                caller=read_caller(actor, request_id),
                 progress=progress,
             )
         )
@@ -507,8 +536,8 @@ class IntegrationManager:
         *,
         tenant_id: str | None = None,
         progress: Callable[[int], None] | None = None,
-        actor: Actor | None = None,
-        request_id: str | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> RekeyRun:
         """Wrap every data key with the wrapping key that is the primary now, wherever it was wrapped before.
 
@@ -516,7 +545,7 @@ class IntegrationManager:
         May be interrupted and repeated.
         """
         self._ensure_ready()
-        return run_inline(flows.rewrap_keys(self._wiring, tenant=tenant_id, caller=_caller(actor, request_id), progress=progress))
+        return run_inline(flows.rewrap_keys(self._wiring, tenant=tenant_id, caller=read_caller(actor, request_id), progress=progress))
 
     def reseal(self, *, share: float = 1.0, progress: Callable[[int], None] | None = None) -> RekeyRun:
         """Seal anew every row that is sealed under a data key that was replaced.
@@ -533,8 +562,8 @@ class IntegrationManager:
         *,
         retired_before: datetime,
         progress: Callable[[int], None] | None = None,
-        actor: Actor | None = None,
-        request_id: str | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> RekeyRun:
         """Overwrite data keys that were replaced before *retired_before* and seal nothing any more.
 
@@ -542,26 +571,26 @@ class IntegrationManager:
         """
         self._ensure_ready()
         return run_inline(
-            flows.destroy_keys(self._wiring, retired_before=retired_before, caller=_caller(actor, request_id), progress=progress)
+            flows.destroy_keys(self._wiring, retired_before=retired_before, caller=read_caller(actor, request_id), progress=progress)
         )
 
-    def refuse_keys(self, tenant_id: str, /, *, below: int, actor: Actor | None = None, request_id: str | None = None) -> None:
+    def refuse_keys(self, tenant_id: str, *, below: int, actor: Actor | str | None = None, request_id: str | UUID | None = None) -> None:
         """Refuse what the tenant's data keys below version *below* have sealed: for the case that one of them may be known to somebody.
 
         Other processes follow within `Settings.data_key_cache`.  `below=1` takes it back.  Raises `ValidationFailedError`.
         """
         self._ensure_ready()
-        run_inline(flows.refuse_keys(self._wiring, tenant_id, below=below, caller=_caller(actor, request_id)))
+        run_inline(flows.refuse_keys(self._wiring, tenant_id, below=below, caller=read_caller(actor, request_id)))
 
-    def erase_tenant(self, tenant_id: str, /, *, actor: Actor | None = None, request_id: str | None = None) -> Erasure:
+    def erase_tenant(self, tenant_id: str, *, actor: Actor | str | None = None, request_id: str | UUID | None = None) -> Erasure:
         """Remove and revoke everything of a tenant and destroy its data keys; the audit log stays.
 
         Returns the receipt.  Tokens that a provider does not take back at once are given up and counted there.
         """
         self._ensure_ready()
-        return run_inline(flows.erase_tenant(self._wiring, tenant_id, caller=_caller(actor, request_id)))
+        return run_inline(flows.erase_tenant(self._wiring, tenant_id, caller=read_caller(actor, request_id)))
 
-    def find_returned(self, tenant_id: str, key_ids: Collection[UUID], /) -> tuple[UUID, ...]:
+    def find_returned(self, tenant_id: str, key_ids: Collection[UUID | str]) -> tuple[UUID, ...]:
         """Return which of the data keys that an erasure destroyed are there again, because a backup was restored."""
         self._ensure_ready()
         return run_inline(flows.find_returned(self._wiring, tenant_id, key_ids))
@@ -569,23 +598,22 @@ class IntegrationManager:
     def list_audit(
         self,
         tenant_id: str,
-        /,
         *,
-        integration_id: UUID | None = None,
+        integration_id: UUID | str | None = None,
         before: int | None = None,
         limit: int = 100,
-        actor: Actor | None = None,
-        request_id: str | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> tuple[AuditRecord, ...]:
         """Return the tenant's newest events, newest first, below number *before*; at most *limit* (up to 200)."""
         self._ensure_ready()
         return run_inline(
             flows.list_audit(
-                self._wiring, tenant_id, integration_id=integration_id, before=before, limit=limit, caller=_caller(actor, request_id)
+                self._wiring, tenant_id, integration_id=integration_id, before=before, limit=limit, caller=read_caller(actor, request_id)
             )
         )
 
-    def verify_audit(self, tenant_id: str, /, *, checkpoint: AuditHead | None = None) -> AuditReport:
+    def verify_audit(self, tenant_id: str, *, checkpoint: AuditHead | None = None) -> AuditReport:
         """Walk the tenant's audit chain and say whether anything was changed, removed, added or moved.
 
         The head of an earlier report, kept elsewhere, given as *checkpoint* also finds a chain that was cut back.
@@ -593,7 +621,9 @@ class IntegrationManager:
         self._ensure_ready()
         return run_inline(flows.verify_audit(self._wiring, tenant_id, checkpoint=checkpoint))
 
-    def record_denied(self, tenant_id: str, /, *, action: str, resource: str, actor: Actor, request_id: str | None = None) -> None:
+    def record_denied(
+        self, tenant_id: str, *, action: str, resource: str, actor: Actor | str, request_id: str | UUID | None = None
+    ) -> None:
         """Record that the host refused *actor* an action; *action* and *resource* are short printable text.
 
         Repetitions are not written again: within a minute, one row per attempt, 5 rows per actor and 50 per tenant, for each process.
@@ -601,18 +631,21 @@ class IntegrationManager:
         Raises `TenantNotFoundError` or `ValidationFailedError`.
         """
         self._ensure_ready()
-        run_inline(flows.record_denied(self._wiring, tenant_id, action=action, resource=resource, caller=_caller(actor, request_id)))
+        run_inline(
+            flows.record_denied(
+                self._wiring, tenant_id, action=action, resource=resource, caller=read_caller(read_actor(actor), request_id)
+            )
+        )
 
     def token(
         self,
         tenant_id: str,
         provider: str | UUID,
-        /,
         *,
-        min_ttl: timedelta | None = None,
+        min_ttl: timedelta | float | None = None,
         scopes: Sequence[str] = (),
-        actor: Actor | None = None,
-        request_id: str | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Credential:
         """Return a credential that works, for this tenant and provider (slug or UUID).
 
@@ -621,27 +654,27 @@ class IntegrationManager:
         provider's outage only adds a `warning`.  Raises `IntegrationNotFoundError`, `ReconnectRequiredError`,
         `IntegrationInactiveError`, `RefreshInProgressError`, `ProviderUnavailableError` or `AppMisconfiguredError`.
         """
-        if actor is None and min_ttl is None and not scopes:
+        if actor is None and min_ttl is None and scopes == () and request_id is None and isinstance(tenant_id, str):
             # The way most calls go, so it is kept short: no lock, no await, no call but the clock's.
             shelf = self._shelves.get(tenant_id)
-            if shelf is not None:
+            if shelf is not None and isinstance(provider, str | UUID):
                 entry = shelf.get(provider)
                 if entry is not None and entry[0] > self._monotonic():
                     return entry[1]
         self._ensure_ready()
         return run_inline(
-            flows.get_token(self._wiring, tenant_id, provider, min_ttl=min_ttl, scopes=tuple(scopes), caller=_caller(actor, request_id))
+            flows.get_token(self._wiring, tenant_id, provider, min_ttl=min_ttl, scopes=scopes, caller=read_caller(actor, request_id))
         )
 
     def replace_refused(
-        self, tenant_id: str, token: Credential, /, *, actor: Actor | None = None, request_id: str | None = None
+        self, tenant_id: str, token: Credential, *, actor: Actor | str | None = None, request_id: str | UUID | None = None
     ) -> Credential:
         """Return another credential in the place of one that the provider refused (RFC 6750 §3.1 `invalid_token`).
 
         Renews at most once for each generation of the credential, whoever asks.  Raises as `token`.
         """
         self._ensure_ready()
-        return run_inline(flows.replace_refused(self._wiring, tenant_id, token, caller=_caller(actor, request_id)))
+        return run_inline(flows.replace_refused(self._wiring, tenant_id, token, caller=read_caller(actor, request_id)))
 
 
 class AsyncIntegrationManager:
@@ -669,6 +702,9 @@ class AsyncIntegrationManager:
         entropy: Entropy | None = None,
         pause: AsyncPause | None = None,
     ) -> None:
+        waiting = (("store", store, AsyncStore), ("transport", transport, AsyncTransport), ("tenants", tenants, AsyncTenants))
+        _require_parts(*waiting, ("pause", pause, AsyncPause), awaits=True)
+        _require_parts(*_called_by_both(keys, cipher, providers, observer, entropy))
         self._wiring = _wire(
             store=store,
             transport=transport,
@@ -724,12 +760,12 @@ class AsyncIntegrationManager:
         await self._ensure_ready()
         return await flows.report(self._wiring)
 
-    async def list_integrations(self, tenant_id: str, /) -> tuple[Integration, ...]:
+    async def list_integrations(self, tenant_id: str) -> tuple[Integration, ...]:
         """Return the tenant's integrations, oldest first; at most one per provider."""
         await self._ensure_ready()
         return await flows.list_integrations(self._wiring, tenant_id)
 
-    async def get_integration(self, tenant_id: str, integration_id: UUID, /) -> Integration:
+    async def get_integration(self, tenant_id: str, integration_id: UUID | str) -> Integration:
         """Return one integration, or raise `IntegrationNotFoundError` (also when it is another tenant's)."""
         await self._ensure_ready()
         return await flows.get_integration(self._wiring, tenant_id, integration_id)
@@ -738,14 +774,13 @@ class AsyncIntegrationManager:
         self,
         tenant_id: str,
         provider: str | UUID,
-        /,
         *,
         name: str,
-        api_key: Secret,
-        secret_key: Secret | None = None,
+        api_key: Secret | str,
+        secret_key: Secret | str | None = None,
         variables: Mapping[str, str] | None = None,
-        actor: Actor | None = None,
-        request_id: str | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Integration:
         """Check a key with the provider and store it sealed."""
         await self._ensure_ready()
@@ -756,37 +791,35 @@ class AsyncIntegrationManager:
             name=name,
             api_key=api_key,
             secret_key=secret_key,
-            variables=variables or {},
-            caller=_caller(actor, request_id),
+            variables=variables,
+            caller=read_caller(actor, request_id),
         )
 
     async def replace_api_key(
         self,
         tenant_id: str,
-        integration_id: UUID,
-        /,
+        integration_id: UUID | str,
         *,
-        api_key: Secret,
-        secret_key: Secret | None = None,
-        actor: Actor | None = None,
-        request_id: str | None = None,
+        api_key: Secret | str,
+        secret_key: Secret | str | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Integration:
         """Check a new key with the provider and put it in the place of the old one; id and name stay."""
         await self._ensure_ready()
         return await flows.replace_api_key(
-            self._wiring, tenant_id, integration_id, api_key=api_key, secret_key=secret_key, caller=_caller(actor, request_id)
+            self._wiring, tenant_id, integration_id, api_key=api_key, secret_key=secret_key, caller=read_caller(actor, request_id)
         )
 
     async def import_credential(
         self,
         tenant_id: str,
         credential: ImportedCredential,
-        /,
         *,
         verify: bool = True,
         dry_run: bool = False,
-        actor: Actor | None = None,
-        request_id: str | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Integration:
         """Take over a credential that the application already holds; return what is stored, or would be (*dry_run*).
 
@@ -796,21 +829,20 @@ class AsyncIntegrationManager:
         """
         await self._ensure_ready()
         return await flows.import_credential(
-            self._wiring, tenant_id, credential, verify=verify, dry_run=dry_run, caller=_caller(actor, request_id)
+            self._wiring, tenant_id, credential, verify=verify, dry_run=dry_run, caller=read_caller(actor, request_id)
         )
 
     async def begin_oauth(
         self,
         tenant_id: str,
         provider: str | UUID,
-        /,
         *,
         name: str,
         scopes: Sequence[str] = (),
         return_to: str | None = None,
         variables: Mapping[str, str] | None = None,
-        actor: Actor | None = None,
-        request_id: str | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Authorization:
         """Begin an authorization code flow with PKCE (RFC 6749 §4.1, RFC 7636); open the URL it gives in the actor's browser."""
         await self._ensure_ready()
@@ -819,63 +851,60 @@ class AsyncIntegrationManager:
             tenant_id,
             provider,
             name=name,
-            scopes=tuple(scopes),
+            scopes=scopes,
             return_to=return_to,
-            variables=variables or {},
-            caller=_caller(actor, request_id),
+            variables=variables,
+            caller=read_caller(actor, request_id),
         )
 
     async def begin_reconnect(
         self,
         tenant_id: str,
-        integration_id: UUID,
-        /,
+        integration_id: UUID | str,
         *,
         scopes: Sequence[str] = (),
         return_to: str | None = None,
-        actor: Actor | None = None,
-        request_id: str | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Authorization:
         """Begin an authorization for an existing OAuth2 integration; the held credential stays until the new one is stored."""
         await self._ensure_ready()
         return await flows.begin_reconnect(
-            self._wiring, tenant_id, integration_id, scopes=tuple(scopes), return_to=return_to, caller=_caller(actor, request_id)
+            self._wiring, tenant_id, integration_id, scopes=scopes, return_to=return_to, caller=read_caller(actor, request_id)
         )
 
-    async def find_authorization(self, state: Secret, /, *, actor: Actor) -> PendingAuthorization | None:
+    async def find_authorization(self, state: Secret | str, *, actor: Actor | str) -> PendingAuthorization | None:
         """Return the open authorization with this state, if *actor* began it; None otherwise."""
         await self._ensure_ready()
         return await flows.find_authorization(self._wiring, state, actor=actor)
 
     async def complete_oauth(
         self,
-        context_id: UUID,
-        params: Iterable[tuple[str, str]],
-        /,
+        context_id: UUID | str,
+        params: CallbackParameters,
         *,
-        browser_token: Secret | None,
-        actor: Actor,
-        request_id: str | None = None,
+        browser_token: Secret | str | None,
+        actor: Actor | str,
+        request_id: str | UUID | None = None,
     ) -> Connected:
         """Finish an authorization with what the provider brought to the callback: its query parameters, in order."""
         await self._ensure_ready()
         return await flows.complete_oauth(
-            self._wiring, context_id, tuple(params), browser_token=browser_token, caller=_caller(actor, request_id)
+            self._wiring, context_id, params, browser_token=browser_token, caller=read_caller(read_actor(actor), request_id)
         )
 
     async def add_oauth_code(
         self,
         tenant_id: str,
         provider: str | UUID,
-        /,
         *,
         name: str,
-        code: Secret,
+        code: Secret | str,
         redirect_uri: str,
-        state: Secret | None = None,
+        state: Secret | str | None = None,
         variables: Mapping[str, str] | None = None,
-        actor: Actor,
-        request_id: str | None = None,
+        actor: Actor | str,
+        request_id: str | UUID | None = None,
     ) -> Integration:
         """Finish an authorization whose code the host's own front end received."""
         await self._ensure_ready()
@@ -887,57 +916,55 @@ class AsyncIntegrationManager:
             code=code,
             redirect_uri=redirect_uri,
             state=state,
-            variables=variables or {},
-            caller=_caller(actor, request_id),
+            variables=variables,
+            caller=read_caller(read_actor(actor), request_id),
         )
 
     async def edit_integration(
         self,
         tenant_id: str,
-        integration_id: UUID,
-        /,
+        integration_id: UUID | str,
         *,
         name: str | None = None,
         status: str | None = None,
-        actor: Actor | None = None,
-        request_id: str | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Integration:
         """Rename an integration, or switch it off (`inactive`) or on again (`active`)."""
         await self._ensure_ready()
         return await flows.edit_integration(
-            self._wiring, tenant_id, integration_id, name=name, status=status, caller=_caller(actor, request_id)
+            self._wiring, tenant_id, integration_id, name=name, status=status, caller=read_caller(actor, request_id)
         )
 
     async def verify(
-        self, tenant_id: str, integration_id: UUID, /, *, actor: Actor | None = None, request_id: str | None = None
+        self, tenant_id: str, integration_id: UUID | str, *, actor: Actor | str | None = None, request_id: str | UUID | None = None
     ) -> CheckReport:
         """Ask the provider whether the held credential works, by its cheapest read-only request."""
         await self._ensure_ready()
-        return await flows.verify(self._wiring, tenant_id, integration_id, caller=_caller(actor, request_id))
+        return await flows.verify(self._wiring, tenant_id, integration_id, caller=read_caller(actor, request_id))
 
     async def refresh(
-        self, tenant_id: str, integration_id: UUID, /, *, actor: Actor | None = None, request_id: str | None = None
+        self, tenant_id: str, integration_id: UUID | str, *, actor: Actor | str | None = None, request_id: str | UUID | None = None
     ) -> Integration:
         """Renew the access token now, whatever life it has left."""
         await self._ensure_ready()
-        return await flows.force_refresh(self._wiring, tenant_id, integration_id, caller=_caller(actor, request_id))
+        return await flows.force_refresh(self._wiring, tenant_id, integration_id, caller=read_caller(actor, request_id))
 
     async def remove(
-        self, tenant_id: str, integration_id: UUID, /, *, actor: Actor | None = None, request_id: str | None = None
+        self, tenant_id: str, integration_id: UUID | str, *, actor: Actor | str | None = None, request_id: str | UUID | None = None
     ) -> Removal:
         """Delete the integration and revoke its tokens at the provider (RFC 7009 or its own request)."""
         await self._ensure_ready()
-        return await flows.disconnect(self._wiring, tenant_id, integration_id, caller=_caller(actor, request_id))
+        return await flows.disconnect(self._wiring, tenant_id, integration_id, caller=read_caller(actor, request_id))
 
     async def refresh_refused(
         self,
         provider: str | UUID,
-        /,
         *,
         reason: str | None = None,
         progress: Callable[[int], None] | None = None,
-        actor: Actor | None = None,
-        request_id: str | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> RenewalRun:
         """Ask *provider* once more for every integration, of all tenants, that must reconnect (for *reason*), and return the counts.
 
@@ -946,20 +973,22 @@ class AsyncIntegrationManager:
         Raises `ProviderNotFoundError`.
         """
         await self._ensure_ready()
-        return await flows.refresh_refused(self._wiring, provider, reason=reason, caller=_caller(actor, request_id), progress=progress)
+        return await flows.refresh_refused(self._wiring, provider, reason=reason, caller=read_caller(actor, request_id), progress=progress)
 
     async def refresh_due(self, *, limit: int = 100) -> RenewalRun:
         """Renew up to *limit* tokens whose time has come; call it now and then, from any number of processes."""
         await self._ensure_ready()
         return await flows.refresh_due(self._wiring, limit=limit)
 
-    async def retry_revocations(self, *, limit: int = 100, actor: Actor | None = None, request_id: str | None = None) -> RevocationRun:
+    async def retry_revocations(
+        self, *, limit: int = 100, actor: Actor | str | None = None, request_id: str | UUID | None = None
+    ) -> RevocationRun:
         """Try again to revoke tokens whose provider did not take it, and delete authorizations that expired, of all tenants.
 
         Call it now and then, from any number of processes.  *actor* is the person who asks for it; left out, the system does.
         """
         await self._ensure_ready()
-        return await flows.retry_revocations(self._wiring, limit=limit, caller=_caller(actor, request_id))
+        return await flows.retry_revocations(self._wiring, limit=limit, caller=read_caller(actor, request_id))
 
     async def key_report(self, *, tenant_id: str | None = None) -> KeyReport:
         """Count what each wrapping key protects, or each data key of one tenant; shows what rotation has left to do."""
@@ -972,8 +1001,8 @@ class AsyncIntegrationManager:
         tenant_id: str | None = None,
         created_before: datetime | None = None,
         progress: Callable[[int], None] | None = None,
-        actor: Actor | None = None,
-        request_id: str | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> RekeyRun:
         """Give every tenant, or one, whose data key is older than *created_before* (None: now) a new one.
 
@@ -986,7 +1015,7 @@ class AsyncIntegrationManager:
             self._wiring,
             tenant=tenant_id,
             created_before=created_before,
-            caller=_caller(actor, request_id),
+            caller=read_caller(actor, request_id),
             progress=progress,
         )
 
@@ -995,8 +1024,8 @@ class AsyncIntegrationManager:
         *,
         tenant_id: str | None = None,
         progress: Callable[[int], None] | None = None,
-        actor: Actor | None = None,
-        request_id: str | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> RekeyRun:
         """Wrap every data key with the wrapping key that is the primary now, wherever it was wrapped before.
 
@@ -1004,7 +1033,7 @@ class AsyncIntegrationManager:
         May be interrupted and repeated.
         """
         await self._ensure_ready()
-        return await flows.rewrap_keys(self._wiring, tenant=tenant_id, caller=_caller(actor, request_id), progress=progress)
+        return await flows.rewrap_keys(self._wiring, tenant=tenant_id, caller=read_caller(actor, request_id), progress=progress)
 
     async def reseal(self, *, share: float = 1.0, progress: Callable[[int], None] | None = None) -> RekeyRun:
         """Seal anew every row that is sealed under a data key that was replaced.
@@ -1021,33 +1050,37 @@ class AsyncIntegrationManager:
         *,
         retired_before: datetime,
         progress: Callable[[int], None] | None = None,
-        actor: Actor | None = None,
-        request_id: str | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> RekeyRun:
         """Overwrite data keys that were replaced before *retired_before* and seal nothing any more.
 
         A backup from before can then no longer be opened.  Raises `ValidationFailedError` for a time less than five minutes ago.
         """
         await self._ensure_ready()
-        return await flows.destroy_keys(self._wiring, retired_before=retired_before, caller=_caller(actor, request_id), progress=progress)
+        return await flows.destroy_keys(
+            self._wiring, retired_before=retired_before, caller=read_caller(actor, request_id), progress=progress
+        )
 
-    async def refuse_keys(self, tenant_id: str, /, *, below: int, actor: Actor | None = None, request_id: str | None = None) -> None:
+    async def refuse_keys(
+        self, tenant_id: str, *, below: int, actor: Actor | str | None = None, request_id: str | UUID | None = None
+    ) -> None:
         """Refuse what the tenant's data keys below version *below* have sealed: for the case that one of them may be known to somebody.
 
         Other processes follow within `Settings.data_key_cache`.  `below=1` takes it back.  Raises `ValidationFailedError`.
         """
         await self._ensure_ready()
-        await flows.refuse_keys(self._wiring, tenant_id, below=below, caller=_caller(actor, request_id))
+        await flows.refuse_keys(self._wiring, tenant_id, below=below, caller=read_caller(actor, request_id))
 
-    async def erase_tenant(self, tenant_id: str, /, *, actor: Actor | None = None, request_id: str | None = None) -> Erasure:
+    async def erase_tenant(self, tenant_id: str, *, actor: Actor | str | None = None, request_id: str | UUID | None = None) -> Erasure:
         """Remove and revoke everything of a tenant and destroy its data keys; the audit log stays.
 
         Returns the receipt.  Tokens that a provider does not take back at once are given up and counted there.
         """
         await self._ensure_ready()
-        return await flows.erase_tenant(self._wiring, tenant_id, caller=_caller(actor, request_id))
+        return await flows.erase_tenant(self._wiring, tenant_id, caller=read_caller(actor, request_id))
 
-    async def find_returned(self, tenant_id: str, key_ids: Collection[UUID], /) -> tuple[UUID, ...]:
+    async def find_returned(self, tenant_id: str, key_ids: Collection[UUID | str]) -> tuple[UUID, ...]:
         """Return which of the data keys that an erasure destroyed are there again, because a backup was restored."""
         await self._ensure_ready()
         return await flows.find_returned(self._wiring, tenant_id, key_ids)
@@ -1055,26 +1088,27 @@ class AsyncIntegrationManager:
     async def list_audit(
         self,
         tenant_id: str,
-        /,
         *,
-        integration_id: UUID | None = None,
+        integration_id: UUID | str | None = None,
         before: int | None = None,
         limit: int = 100,
-        actor: Actor | None = None,
-        request_id: str | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> tuple[AuditRecord, ...]:
         """Return the tenant's newest events, newest first, below number *before*; at most *limit* (up to 200)."""
         await self._ensure_ready()
         return await flows.list_audit(
-            self._wiring, tenant_id, integration_id=integration_id, before=before, limit=limit, caller=_caller(actor, request_id)
+            self._wiring, tenant_id, integration_id=integration_id, before=before, limit=limit, caller=read_caller(actor, request_id)
         )
 
-    async def verify_audit(self, tenant_id: str, /, *, checkpoint: AuditHead | None = None) -> AuditReport:
+    async def verify_audit(self, tenant_id: str, *, checkpoint: AuditHead | None = None) -> AuditReport:
         """Walk the tenant's audit chain and say whether anything was changed, removed, added or moved."""
         await self._ensure_ready()
         return await flows.verify_audit(self._wiring, tenant_id, checkpoint=checkpoint)
 
-    async def record_denied(self, tenant_id: str, /, *, action: str, resource: str, actor: Actor, request_id: str | None = None) -> None:
+    async def record_denied(
+        self, tenant_id: str, *, action: str, resource: str, actor: Actor | str, request_id: str | UUID | None = None
+    ) -> None:
         """Record that the host refused *actor* an action; *action* and *resource* are short printable text.
 
         Repetitions are not written again: within a minute, one row per attempt, 5 rows per actor and 50 per tenant, for each process.
@@ -1082,35 +1116,36 @@ class AsyncIntegrationManager:
         Raises `TenantNotFoundError` or `ValidationFailedError`.
         """
         await self._ensure_ready()
-        await flows.record_denied(self._wiring, tenant_id, action=action, resource=resource, caller=_caller(actor, request_id))
+        await flows.record_denied(
+            self._wiring, tenant_id, action=action, resource=resource, caller=read_caller(read_actor(actor), request_id)
+        )
 
     async def token(
         self,
         tenant_id: str,
         provider: str | UUID,
-        /,
         *,
-        min_ttl: timedelta | None = None,
+        min_ttl: timedelta | float | None = None,
         scopes: Sequence[str] = (),
-        actor: Actor | None = None,
-        request_id: str | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Credential:
         """Return a credential that works, for this tenant and provider (slug or UUID)."""
-        if actor is None and min_ttl is None and not scopes:
+        if actor is None and min_ttl is None and scopes == () and request_id is None and isinstance(tenant_id, str):
             # The way most calls go, so it is kept short: no lock, no await, no call but the clock's.
             shelf = self._shelves.get(tenant_id)
-            if shelf is not None:
+            if shelf is not None and isinstance(provider, str | UUID):
                 entry = shelf.get(provider)
                 if entry is not None and entry[0] > self._monotonic():
                     return entry[1]
         await self._ensure_ready()
         return await flows.get_token(
-            self._wiring, tenant_id, provider, min_ttl=min_ttl, scopes=tuple(scopes), caller=_caller(actor, request_id)
+            self._wiring, tenant_id, provider, min_ttl=min_ttl, scopes=scopes, caller=read_caller(actor, request_id)
         )
 
     async def replace_refused(
-        self, tenant_id: str, token: Credential, /, *, actor: Actor | None = None, request_id: str | None = None
+        self, tenant_id: str, token: Credential, *, actor: Actor | str | None = None, request_id: str | UUID | None = None
     ) -> Credential:
         """Return another credential in the place of one that the provider refused (RFC 6750 §3.1 `invalid_token`)."""
         await self._ensure_ready()
-        return await flows.replace_refused(self._wiring, tenant_id, token, caller=_caller(actor, request_id))
+        return await flows.replace_refused(self._wiring, tenant_id, token, caller=read_caller(actor, request_id))

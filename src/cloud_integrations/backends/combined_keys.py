@@ -9,6 +9,7 @@ from cloud_integrations.domain.envelope import WrappedKey
 from cloud_integrations.domain.secret import NeverCopied
 from cloud_integrations.errors import ConfigurationError, KeyringError
 from cloud_integrations.ports.keys import KekRef, KeyService
+from cloud_integrations.ports.parts import require_part
 
 
 class CombinedKeys(NeverCopied):
@@ -29,6 +30,7 @@ class CombinedKeys(NeverCopied):
         # One service may serve several tenants, and be among the common ones, too.
         self._services = tuple({id(service): service for service in (*self._common, *self._of_tenants.values())}.values())
         for service in self._services:
+            require_part("keys", service, KeyService)
             for kek in service.keks():
                 if kek.kek_key_id in self._by_id:
                     raise ConfigurationError(setting="keys", problem=f"have {kek.kek_uri} in two services")

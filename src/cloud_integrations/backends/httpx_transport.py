@@ -25,12 +25,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from cloud_integrations.errors import (
     AnswerLostError,
     CloudIntegrationsError,
+    ConfigurationError,
     ProviderUnavailableError,
     ProviderUnreachableError,
 )
 from cloud_integrations.messages.egress import EndpointRefusedError, Reach, read_target
 from cloud_integrations.messages.http import HttpRequest, HttpResponse
 from cloud_integrations.ports.clock import Clock
+from cloud_integrations.ports.parts import require_clock
 
 from .foreign_errors import alone
 
@@ -85,6 +87,8 @@ class HttpxTransport:
         clock: Clock | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
+        _require_client(client, enters="__enter__", other="__aenter__")
+        require_clock(clock)
         self._given = cast("httpx.Client | None", client)
         self._now: Callable[[], datetime] = _wall_clock if clock is None else clock.now
         self._ssl_context = ssl_context
@@ -156,6 +160,8 @@ class AsyncHttpxTransport:
         clock: Clock | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
+        _require_client(client, enters="__aenter__", other="__enter__")
+        require_clock(clock)
         self._given = cast("httpx.AsyncClient | None", client)
         self._now: Callable[[], datetime] = _wall_clock if clock is None else clock.now
         self._ssl_context = ssl_context
@@ -212,6 +218,14 @@ class AsyncHttpxTransport:
             )
             self._own[reach] = httpx.AsyncClient(transport=_AsyncPoolTransport(pool), trust_env=False, cookies=_no_cookies())
         return self._own[reach]
+
+
+def _require_client(client: object, /, *, enters: str, other: str) -> None:
+    # Told by how it is entered: a client may be of httpx or of httpx2, and a host may have both.
+    if isinstance(client, type) or (hasattr(client, other) and not hasattr(client, enters)):
+        raise ConfigurationError(
+            setting="client", problem="must be a Client for HttpxTransport, and an AsyncClient for AsyncHttpxTransport, not a class"
+        )
 
 
 def _wall_clock() -> datetime:

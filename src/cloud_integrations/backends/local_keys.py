@@ -37,6 +37,9 @@ class LocalKeyring(KeyList["_Kek"]):
 
     def __init__(self, keys: Sequence[str | Secret], /, *, setting: str = "keys") -> None:
         super().__init__()  # first, so that a half-made keyring can be shown in a traceback
+        if isinstance(keys, str | bytes | Secret) or not isinstance(keys, Iterable):
+            keys = ()  # it may be a key
+            raise ConfigurationError(setting=setting, problem="must be a list of entries, each kid:base64")
         # From here on no key is text in a local variable, which a traceback may show.
         entries = [_hide(entry) for entry in keys]
         del keys

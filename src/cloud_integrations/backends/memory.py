@@ -25,6 +25,7 @@ from cloud_integrations.errors import (
     UnstorableValueError,
 )
 from cloud_integrations.ports.clock import Clock
+from cloud_integrations.ports.parts import require_clock
 from cloud_integrations.ports.store import (
     MAX_COUNTED,
     MAX_HOLDERS,
@@ -95,6 +96,7 @@ class MemoryStore:
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
+        require_clock(clock)
         self._now: Callable[[], datetime] = clock.now if clock is not None else _wall_clock
         self._lock = Lock()
         self._tables = _Tables()

@@ -31,6 +31,7 @@ from cloud_integrations.errors import (
 from cloud_integrations.messages.egress import EndpointRefusedError, read_target
 from cloud_integrations.messages.http import HttpRequest, HttpResponse, UnusableBodyError, find_path, read_json_object
 from cloud_integrations.ports.keys import KekRef
+from cloud_integrations.ports.parts import require_part
 from cloud_integrations.ports.transport import Transport
 
 from .foreign_errors import alone
@@ -78,6 +79,7 @@ class VaultTransitKeys(KeyList["_Kek"]):
         if not isinstance(token, Secret | Path):
             token = Secret("")  # it may be the token itself
             raise ConfigurationError(setting="token", problem="must be a Secret, or the Path of a file")
+        require_part("transport", transport, Transport)
         self._address = _read_address(address)
         self._token = token
         self._namespace = None if namespace is None else _read_path(namespace, setting="namespace")

@@ -57,7 +57,7 @@ class Secret(NeverCopied):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self._text.encode(), other._text.encode())
+        return hmac.compare_digest(self._text.encode(errors="surrogatepass"), other._text.encode(errors="surrogatepass"))
 
     __hash__ = None  # type: ignore[assignment]  # a hash would let a secret become a dictionary key
 

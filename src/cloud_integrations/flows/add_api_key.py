@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from uuid import UUID
 
+from cloud_integrations.domain.arguments import read_provider, read_secret, read_secret_or_none, read_variables
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.credential import ApiKey
@@ -47,17 +48,19 @@ async def add_api_key(
     /,
     *,
     name: str,
-    api_key: Secret,
-    secret_key: Secret | None,
-    variables: Mapping[str, str],
+    api_key: Secret | str,
+    secret_key: Secret | str | None,
+    variables: Mapping[str, str] | None,
     caller: Caller,
 ) -> Integration:
     """Store a key that the provider accepts."""
     tenant_id = await known_tenant(wiring, tenant)
     name = integration_name(name)
-    entry = wiring.providers.require(provider)
+    api_key, secret_key = _read_pair(api_key, secret_key)
+    given = read_variables(variables)
+    entry = wiring.providers.require(read_provider(provider))
     usual = require_usable(wiring, entry, AuthType.API_KEY)
-    filled = entry.fill_variables(variables, operator=operator_variables(wiring, entry))
+    filled = entry.fill_variables(given, operator=operator_variables(wiring, entry))
     method = find_key_method(entry, api_key, variables=filled) or usual
     key = read_key(wiring, entry, method, api_key, secret_key)
     _hint(wiring, tenant_id, entry, method, key)
@@ -106,15 +109,16 @@ async def add_api_key(
 
 
 async def replace_api_key(
-    wiring: Wiring, tenant: str, integration_id: UUID, /, *, api_key: Secret, secret_key: Secret | None, caller: Caller
+    wiring: Wiring, tenant: str, integration_id: UUID | str, /, *, api_key: Secret | str, secret_key: Secret | str | None, caller: Caller
 ) -> Integration:
     """Put a new key in the place of the old one, which stays until the new one is stored."""
     tenant_id = await known_tenant(wiring, tenant)
+    api_key, secret_key = _read_pair(api_key, secret_key)
     held = await load(wiring, tenant_id, integration_id)
     if held.facts.auth_type is not AuthType.API_KEY:
         raise ValidationFailedError(field="credentials", problem="is not how this integration was connected")
     if held.facts.state is State.DISABLED:
-        raise IntegrationInactiveError(integration_id=str(integration_id))
+        raise IntegrationInactiveError(integration_id=str(held.facts.id))
     entry = wiring.providers.require(held.facts.provider_id)
     usual = require_usable(wiring, entry, AuthType.API_KEY)
     filled = entry.fill_variables(held.facts.variables, operator=operator_variables(wiring, entry))
@@ -135,7 +139,7 @@ async def replace_api_key(
     changed = is_other_account(held.facts.account, account)
     if changed and wiring.settings.pin_accounts:
         error = GrantRefusedError(reason="other_account")
-        await record_failure(wiring, tenant_id, caller, "integration.reconnected", resource_of(integration_id), error=error)
+        await record_failure(wiring, tenant_id, caller, "integration.reconnected", resource_of(held.facts.id), error=error)
         raise error
     now = wiring.clock.now()
     record = recorded(
@@ -143,7 +147,7 @@ async def replace_api_key(
         tenant_id,
         caller,
         "integration.reconnected",
-        resource_of(integration_id),
+        resource_of(held.facts.id),
         verified=str(verified).lower(),
         account_changed=str(changed).lower(),
     )
@@ -160,7 +164,7 @@ async def replace_api_key(
             # Another key was entered at the same moment, and this one is the newest word; or somebody switched it off.
             held = await load(wiring, tenant_id, integration_id)
             if held.facts.state is State.DISABLED:
-                raise IntegrationInactiveError(integration_id=str(integration_id)) from None
+                raise IntegrationInactiveError(integration_id=str(held.facts.id)) from None
         else:
             break
     else:
@@ -170,6 +174,10 @@ async def replace_api_key(
     if changed:
         tell_of(wiring, "integration.account_changed", facts)
     return facts
+
+
+def _read_pair(api_key: Secret | str, secret_key: Secret | str | None) -> tuple[Secret, Secret | None]:
+    return read_secret("credentials.apiKey", api_key), read_secret_or_none("credentials.secretKey", secret_key)
 
 
 async def _accepted(

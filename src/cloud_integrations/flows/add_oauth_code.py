@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from uuid import UUID
 
+from cloud_integrations.domain.arguments import LONGEST_URL, read_provider, read_secret, read_secret_or_none, read_text, read_variables
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
@@ -33,25 +34,29 @@ async def add_oauth_code(
     /,
     *,
     name: str,
-    code: Secret,
+    code: Secret | str,
     redirect_uri: str,
-    state: Secret | None,
-    variables: Mapping[str, str],
+    state: Secret | str | None,
+    variables: Mapping[str, str] | None,
     caller: Caller,
 ) -> Integration:
     """Connect with a posted code, bound to an authorization begun here if it brings that one's state."""
     tenant_id = await known_tenant(wiring, tenant)
     name = integration_name(name)
-    entry = wiring.providers.require(provider)
+    code = read_secret("code", code)
+    state = read_secret_or_none("state", state)
+    redirect_uri = read_text("redirectUri", redirect_uri, most=LONGEST_URL)
+    filled = read_variables(variables)
+    entry = wiring.providers.require(read_provider(provider))
     method = require_usable(wiring, entry, AuthType.OAUTH2)
     require_no_private_key(code.reveal(), field="code")
-    if not 1 <= len(code.reveal()) <= MAX_CODE or not code.reveal().isascii() or not code.reveal().isprintable():
+    if len(code.reveal()) > MAX_CODE or not code.reveal().isascii() or not code.reveal().isprintable():
         raise ValidationFailedError(field="code", problem=f"must be 1 to {MAX_CODE} visible ASCII characters")
     if state is not None:
         return await _bound(wiring, tenant_id, entry, name=name, code=code, redirect_uri=redirect_uri, state=state, caller=caller)
     if wiring.settings.require_state:
         raise ValidationFailedError(field="state", problem="is required here")
-    client = client_of(wiring, entry, method, variables)
+    client = client_of(wiring, entry, method, filled)
     if redirect_uri not in {*client.application.redirect_uris, callback_uri(wiring, client.context_id)}:
         raise ValidationFailedError(field="redirectUri", problem="is not one that is configured for this provider")
     if await wiring.store.find_credential(tenant_id, entry.provider_id) is not None:

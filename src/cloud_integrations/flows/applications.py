@@ -35,22 +35,28 @@ def index_applications(
     if settings.callback_url is not None:
         _check_uri("callback_url", settings.callback_url, loopback=settings.loopback)
     indexed: dict[str, OAuthApplication] = {}
-    for application in applications:
+    for application in _listed(applications):
         place = f"applications[{application.provider}]"
-        if application.provider in indexed:
-            raise ConfigurationError(setting=place, problem="is there twice")
         try:
             provider = providers.require(application.provider)
         except (ProviderNotFoundError, ValidationFailedError):
             raise ConfigurationError(setting=place, problem="names a provider that the catalogue does not have") from None
+        if provider.id in indexed:
+            raise ConfigurationError(setting=place, problem="is there twice")
         if provider.find_method(AuthType.OAUTH2, method_id=application.method_id) is None:
             raise ConfigurationError(setting=place, problem="names a provider or method that does not work by authorization code")
         for uri in application.redirect_uris:
             _check_uri(f"{place}.redirect_uris", uri, loopback=settings.loopback)
         if not application.redirect_uris and settings.callback_url is None:
             raise ConfigurationError(setting="callback_url", problem=f"is needed, because {place} names no redirect URI of its own")
-        indexed[application.provider] = application
+        indexed[provider.id] = application
     return indexed
+
+
+def _listed(applications: Sequence[OAuthApplication]) -> tuple[OAuthApplication, ...]:
+    if isinstance(applications, Sequence) and all(isinstance(item, OAuthApplication) for item in applications):
+        return tuple(applications)
+    raise ConfigurationError(setting="applications", problem="must be a list of OAuthApplication values")
 
 
 def list_providers(wiring: Wiring, /) -> tuple[ProviderSummary, ...]:

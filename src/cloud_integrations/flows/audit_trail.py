@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from cloud_integrations.domain.arguments import read_checkpoint, read_count, read_integration_id, read_text
 from cloud_integrations.domain.audit import AuditHead, AuditRecord, AuditReport, Caller, ChainCheck
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.errors import DamagedRowError, ValidationFailedError
@@ -17,15 +18,13 @@ MAX_PAGE = 200
 
 
 async def list_audit(
-    wiring: Wiring, tenant: str, /, *, integration_id: UUID | None, before: int | None, limit: int, caller: Caller
+    wiring: Wiring, tenant: str, /, *, integration_id: UUID | str | None, before: int | None, limit: int, caller: Caller
 ) -> tuple[AuditRecord, ...]:
     """Return the newest events first; reading them is an event too (AUD-13)."""
     tenant_id = await known_tenant(wiring, tenant)
-    if not 1 <= limit <= MAX_PAGE:
-        raise ValidationFailedError(field="limit", problem=f"must be 1 to {MAX_PAGE}")
-    if before is not None and before < 1:
-        raise ValidationFailedError(field="before", problem="must be a positive number")
-    resource = None if integration_id is None else resource_of(integration_id)
+    limit = read_count("limit", limit, most=MAX_PAGE)
+    before = None if before is None else read_count("before", before)
+    resource = None if integration_id is None else resource_of(read_integration_id(integration_id))
     found = await wiring.store.list_audit_newest(tenant_id, resource=resource, before=before, limit=limit)
     await wiring.store.apply(recorded(wiring, tenant_id, caller, "audit.read", resource or "audit"))
     return found
@@ -34,7 +33,7 @@ async def list_audit(
 async def verify_audit(wiring: Wiring, tenant: str, /, *, checkpoint: AuditHead | None) -> AuditReport:
     """Walk the chain page by page up to the head as it was at the start."""
     tenant_id = await known_tenant(wiring, tenant)
-    check = ChainCheck(tenant_id, checkpoint=checkpoint)
+    check = ChainCheck(tenant_id, checkpoint=read_checkpoint(checkpoint))
     head = await _head(wiring, tenant_id)
     after: int | None = None
     while page := await wiring.store.list_audit(tenant_id, after=after, limit=MAX_PAGE):
@@ -64,6 +63,7 @@ async def _head(wiring: Wiring, tenant_id: TenantId) -> AuditHead | None:
 async def record_denied(wiring: Wiring, tenant: str, /, *, action: str, resource: str, caller: Caller) -> None:
     """Record that the host refused *caller* an action (AUD-08)."""
     tenant_id = await known_tenant(wiring, tenant)
-    if not (action.isascii() and action.isprintable() and resource.isprintable() and len(action) <= 64 and len(resource) <= 200):
-        raise ValidationFailedError(field="action", problem="and resource must be short printable text")
+    action, resource = read_text("action", action, most=64), read_text("resource", resource, most=200)
+    if not action.isascii():
+        raise ValidationFailedError(field="action", problem="must be ASCII")
     await recording.record_denied(wiring, tenant_id, caller, action, resource, reason="forbidden")

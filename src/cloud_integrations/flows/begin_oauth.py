@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import unquote
 from uuid import UUID
 
+from cloud_integrations.domain.arguments import LONGEST_URL, read_actor, read_provider, read_scopes, read_secret, read_text, read_variables
 from cloud_integrations.domain.audit import Actor, Caller
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.envelope import DataKey
@@ -39,17 +40,20 @@ async def begin_oauth(
     /,
     *,
     name: str,
-    scopes: tuple[str, ...],
+    scopes: Sequence[str],
     return_to: str | None,
-    variables: Mapping[str, str],
+    variables: Mapping[str, str] | None,
     caller: Caller,
 ) -> Authorization:
     """Begin to connect a provider that the tenant does not have yet."""
     tenant_id = await known_tenant(wiring, tenant)
     name = integration_name(name)
-    entry = wiring.providers.require(provider)
+    asked = read_scopes(scopes)
+    _check_return_to(return_to)
+    filled = read_variables(variables)
+    entry = wiring.providers.require(read_provider(provider))
     method = require_usable(wiring, entry, AuthType.OAUTH2)
-    client = client_of(wiring, entry, method, variables)
+    client = client_of(wiring, entry, method, filled)
     if await wiring.store.find_credential(tenant_id, entry.provider_id) is not None:
         raise IntegrationExistsError(tenant_id=tenant_id, provider_id=str(entry.provider_id))
     integration_id = IntegrationId(uuid7(wiring.clock.now(), wiring.entropy.bytes(10)))
@@ -59,7 +63,7 @@ async def begin_oauth(
         client,
         integration_id=integration_id,
         name=name,
-        scopes=scopes,
+        scopes=asked,
         return_to=return_to,
         caller=caller,
         reconnects=None,
@@ -67,18 +71,20 @@ async def begin_oauth(
 
 
 async def begin_reconnect(
-    wiring: Wiring, tenant: str, integration_id: UUID, /, *, scopes: tuple[str, ...], return_to: str | None, caller: Caller
+    wiring: Wiring, tenant: str, integration_id: UUID | str, /, *, scopes: Sequence[str], return_to: str | None, caller: Caller
 ) -> Authorization:
     """Begin to renew a tenant's consent; what is held stays until the new grant is stored."""
     tenant_id = await known_tenant(wiring, tenant)
+    asked = read_scopes(scopes)
+    _check_return_to(return_to)
     held = await load(wiring, tenant_id, integration_id)
     if held.facts.auth_type is not AuthType.OAUTH2:
         raise ValidationFailedError(field="credentials", problem="are needed to reconnect an API key")
     if held.facts.state is State.DISABLED:
-        raise IntegrationInactiveError(integration_id=str(integration_id))
+        raise IntegrationInactiveError(integration_id=str(held.facts.id))
     entry = wiring.providers.require(held.facts.provider_id)
     client = client_of(wiring, entry, require_usable(wiring, entry, AuthType.OAUTH2), held.facts.variables)
-    wanted = scopes or held.facts.requested_scopes
+    wanted = asked or held.facts.requested_scopes
     if client.method.scopes.on_reconnect == "union":
         wanted = tuple(dict.fromkeys((*held.facts.scopes, *wanted)))
     return await _begin(
@@ -94,10 +100,11 @@ async def begin_reconnect(
     )
 
 
-async def find_authorization(wiring: Wiring, state: Secret, /, *, actor: Actor) -> PendingAuthorization | None:
+async def find_authorization(wiring: Wiring, state: Secret | str, /, *, actor: Actor | str) -> PendingAuthorization | None:
     """Return the open authorization with this state if *actor* began it."""
-    pending = await wiring.store.find_pending(hash_of(state))
-    return pending if pending is not None and pending.actor == actor else None
+    acting = read_actor(actor)
+    pending = await wiring.store.find_pending(hash_of(read_secret("state", state)))
+    return pending if pending is not None and pending.actor == acting else None
 
 
 def hash_of(secret: Secret, /) -> bytes:
@@ -117,7 +124,6 @@ async def _begin(
     caller: Caller,
     reconnects: StoredIntegration | None,
 ) -> Authorization:
-    _check_return_to(return_to)
     # Made before the person leaves, where it was never made: what the callback needs to store is there by then.
     await index_key(wiring)
     asked = scopes_to_request(client, scopes or None)
@@ -177,12 +183,11 @@ def _check_return_to(return_to: str | None) -> None:
     """Accept a same-origin absolute path and nothing that a browser could read as another site (OAU-025)."""
     if return_to is None:
         return
-    seen = return_to
+    seen = read_text("returnTo", return_to, most=LONGEST_URL)
     for _ in range(3):
         path = seen.split("?", 1)[0]
         if (
-            not 1 <= len(return_to) <= 2048
-            or not seen.startswith("/")
+            not seen.startswith("/")
             or seen.startswith(("//", "/\\"))
             or "\\" in path
             or not seen.isprintable()

@@ -6,6 +6,7 @@ import hmac
 from dataclasses import replace
 from uuid import UUID
 
+from cloud_integrations.domain.arguments import CallbackParameters, read_callback, read_id, read_secret_or_none
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.identifiers import ContextId
@@ -26,13 +27,15 @@ from .storing_grant import NewGrant, connect
 
 
 async def complete_oauth(
-    wiring: Wiring, context_id: UUID, params: tuple[tuple[str, str], ...], /, *, browser_token: Secret | None, caller: Caller
+    wiring: Wiring, context_id: UUID | str, params: CallbackParameters, /, *, browser_token: Secret | str | None, caller: Caller
 ) -> Connected:
     """Turn the provider's answer into a stored integration.
 
     From the moment that the state is spent, no caller's cancellation or interruption ends the work.
     """
-    own = await _find_own(wiring, ContextId(context_id), params, browser_token=browser_token, caller=caller)
+    pairs = read_callback(params)
+    kept = read_secret_or_none("browserToken", browser_token)
+    own = await _find_own(wiring, ContextId(read_id("contextId", context_id)), pairs, browser_token=kept, caller=caller)
     resource = resource_of(own.integration_id)
 
     async def work() -> Connected:
@@ -40,7 +43,7 @@ async def complete_oauth(
         # From here on the state is spent, whatever comes (RFC 9700 §4.2.4).
         async with failures_recorded(wiring, pending.tenant_id, caller, "authorization.completed", resource):
             client, held = await check_pending(wiring, pending)
-            answer = dialect_of(client.provider).read_callback(client, params, issuer=pending.issuer)
+            answer = dialect_of(client.provider).read_callback(client, pairs, issuer=pending.issuer)
             if answer.code is None:
                 raise GrantRefusedError(reason=answer.error or "code_missing")
             if answer.site is not None:

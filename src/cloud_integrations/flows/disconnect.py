@@ -49,7 +49,7 @@ class _Plan:
         return self.attempts.get(kind, Attempt(fate=TokenFate.SKIPPED))
 
 
-async def disconnect(wiring: Wiring, tenant: str, integration_id: UUID, /, *, caller: Caller) -> Removal:
+async def disconnect(wiring: Wiring, tenant: str, integration_id: UUID | str, /, *, caller: Caller) -> Removal:
     """Erase the integration, then revoke its tokens, and say truthfully what became of each.
 
     The row goes and the tokens enter the outbox in one transaction, so that neither a crash nor a
@@ -73,7 +73,7 @@ async def disconnect(wiring: Wiring, tenant: str, integration_id: UUID, /, *, ca
                     tenant_id,
                     caller,
                     "integration.removed",
-                    resource_of(integration_id),
+                    resource_of(held.facts.id),
                     outcome=Outcome.SUCCESS,
                     earlier=str(len(earlier)),
                     **by_hand,

@@ -20,7 +20,7 @@ SWITCHED_OFF = "switched_off"
 
 
 async def edit_integration(
-    wiring: Wiring, tenant: str, integration_id: UUID, /, *, name: str | None, status: str | None, caller: Caller
+    wiring: Wiring, tenant: str, integration_id: UUID | str, /, *, name: str | None, status: str | None, caller: Caller
 ) -> Integration:
     """Change what may be changed by hand."""
     tenant_id = await known_tenant(wiring, tenant)
@@ -28,7 +28,7 @@ async def edit_integration(
         raise ValidationFailedError(field="name", problem="or status must be given")
     if name is not None:
         name = integration_name(name)
-    if status is not None and status not in set(Status):
+    if status is not None and status not in tuple(Status):
         raise ValidationFailedError(field="status", problem="must be active or inactive")
     for _ in range(_TRIES):
         held = await load(wiring, tenant_id, integration_id)
@@ -39,7 +39,7 @@ async def edit_integration(
         try:
             await wiring.store.apply(
                 SaveFacts(facts=facts, expected_state=held.facts.state),
-                recorded(wiring, tenant_id, caller, _action(held.facts, facts), resource_of(integration_id), fields=",".join(changed)),
+                recorded(wiring, tenant_id, caller, _action(held.facts, facts), resource_of(facts.id), fields=",".join(changed)),
             )
         except StaleWriteError:
             # A refresh changed its state meanwhile: decide again on what is there now.

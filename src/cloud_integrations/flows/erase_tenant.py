@@ -7,6 +7,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from uuid import UUID
 
+from cloud_integrations.domain.arguments import read_ids
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.domain.rekeying import Erasure
@@ -79,11 +80,12 @@ async def erase_tenant(wiring: Wiring, tenant: str, /, *, caller: Caller) -> Era
     )
 
 
-async def find_returned(wiring: Wiring, tenant: str, key_ids: Collection[UUID], /) -> tuple[UUID, ...]:
+async def find_returned(wiring: Wiring, tenant: str, key_ids: Collection[UUID | str], /) -> tuple[UUID, ...]:
     """Return which of these destroyed data keys are there again: a backup was restored, and the erasure must be repeated."""
     tenant_id = await known_tenant(wiring, tenant)
+    asked = read_ids("keyIds", key_ids)
     living = {key.key_id for key in await wiring.store.list_keys(tenant_id=tenant_id, limit=_ALL)}
-    return tuple(key_id for key_id in key_ids if key_id in living)
+    return tuple(key_id for key_id in asked if key_id in living)
 
 
 async def _disconnect_all(wiring: Wiring, tenant_id: TenantId, caller: Caller) -> list[Removal]:

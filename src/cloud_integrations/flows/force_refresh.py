@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from cloud_integrations.domain.arguments import read_instance
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.credential import Credential
@@ -18,7 +19,7 @@ from .list_integrations import known_tenant, load
 from .renew import renew
 
 
-async def force_refresh(wiring: Wiring, tenant: str, integration_id: UUID, /, *, caller: Caller) -> Integration:
+async def force_refresh(wiring: Wiring, tenant: str, integration_id: UUID | str, /, *, caller: Caller) -> Integration:
     """Renew now, whatever life the token has left; where the provider said that the grant has ended, it is asked once more."""
     held = await load(wiring, await known_tenant(wiring, tenant), integration_id)
     if held.facts.auth_type is not AuthType.OAUTH2:
@@ -39,6 +40,7 @@ async def force_refresh(wiring: Wiring, tenant: str, integration_id: UUID, /, *,
 async def replace_refused(wiring: Wiring, tenant: str, token: Credential, /, *, caller: Caller) -> Credential:
     """Return another token in the place of one that the provider refused; at most one refresh per generation (OAU-053)."""
     tenant_id = read_tenant_id(tenant)
+    token = read_instance("token", token, Credential)
     wiring.tokens.drop(tenant_id)
     held = await load(wiring, tenant_id, token.integration_id)
     match next_step(held.to_use, now=wiring.clock.now(), min_ttl=wiring.settings.min_ttl):

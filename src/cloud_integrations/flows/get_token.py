@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
+from cloud_integrations.domain.arguments import read_duration, read_provider, read_scopes
 from cloud_integrations.domain.audit import SYSTEM, Caller
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.credential import Credential, Presented
@@ -39,12 +40,14 @@ _TELL_AGAIN = timedelta(days=1)
 
 
 async def get_token(
-    wiring: Wiring, tenant: str, provider: str | UUID, /, *, min_ttl: timedelta | None, scopes: tuple[str, ...], caller: Caller
+    wiring: Wiring, tenant: str, provider: str | UUID, /, *, min_ttl: timedelta | float | None, scopes: Sequence[str], caller: Caller
 ) -> Credential:
     """Return a credential that works."""
     tenant_id = read_tenant_id(tenant)
-    key = _cache_key(provider, caller)
-    usual = min_ttl is None and not scopes
+    key = _cache_key(read_provider(provider), caller)
+    wanted_life = wiring.settings.min_ttl if min_ttl is None else read_duration("minTtl", min_ttl)
+    wanted_scopes = read_scopes(scopes)
+    usual = min_ttl is None and not wanted_scopes
     if usual and (known := wiring.tokens.find(tenant_id, key)) is not None:
         return known
     entry = wiring.providers.require(provider)
@@ -55,12 +58,11 @@ async def get_token(
     )
     if held is None:
         raise IntegrationNotFoundError
-    wanted_life = wiring.settings.min_ttl if min_ttl is None else min_ttl
     held, warning = await fresh(wiring, held, min_ttl=wanted_life, caller=caller)
     if usual and (known := wiring.tokens.find(tenant_id, key)) is not None and known.generation == held.generation:
         # Whoever was first among them has opened it.
         return known
-    token = await opened(wiring, held, scopes=scopes, warning=warning, min_ttl=wanted_life)
+    token = await opened(wiring, held, scopes=wanted_scopes, warning=warning, min_ttl=wanted_life)
     recorded_for = await record_use(wiring, held, caller)
     if usual and warning is None and (seconds := min(_cacheable(wiring, token), recorded_for)) > 0:
         wiring.tokens.put(shelf, key, token, seconds=seconds)

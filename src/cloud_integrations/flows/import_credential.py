@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
+from cloud_integrations.domain.arguments import read_flag, read_instance
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.credential import ApiKey, Grant, Presented
@@ -74,7 +75,8 @@ async def import_credential(
     An access token that has ended is not shown to the provider: the first refresh tells.
     """
     tenant_id = await known_tenant(wiring, tenant)
-    given = replace(given, expires_at=_in_utc("expiresAt", given.expires_at), granted_at=_in_utc("grantedAt", given.granted_at))
+    given = read_instance("credential", given, ImportedCredential)
+    verify, dry_run = read_flag("verify", verify), read_flag("dryRun", dry_run)
     provider = wiring.providers.require(given.provider)
     taken = (
         _take_key(wiring, tenant_id, provider, given)
@@ -109,14 +111,6 @@ async def import_credential(
     if shared:
         tell_of(wiring, "credential.shared", facts)
     return facts
-
-
-def _in_utc(field: str, at: datetime | None) -> datetime | None:
-    try:
-        return None if at is None else at.astimezone(UTC)
-    except OverflowError:
-        # An aware time at the edge of the calendar may lie beyond it in UTC, and could not be read back.
-        raise ValidationFailedError(field=field, problem="is not between the years 1 and 9999 in UTC") from None
 
 
 async def _account(wiring: Wiring, taken: _Taken) -> AccountFacts | None:

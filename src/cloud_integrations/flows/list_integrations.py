@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from cloud_integrations.domain.identifiers import IntegrationId, TenantId, tenant_id
+from cloud_integrations.domain.arguments import read_integration_id
+from cloud_integrations.domain.identifiers import TenantId, tenant_id
 from cloud_integrations.domain.integration import Integration, StoredIntegration
 from cloud_integrations.errors import IntegrationNotFoundError
 from cloud_integrations.ports.observer import Fact
@@ -28,7 +29,7 @@ def tell_damaged(wiring: Wiring, row: DamagedRow, /) -> None:
     wiring.observer.tell(Fact(name="storage.damaged_row", facts={"table": row.table, "row": row.row, **tenant}))
 
 
-async def get_integration(wiring: Wiring, tenant: str, integration_id: UUID, /) -> Integration:
+async def get_integration(wiring: Wiring, tenant: str, integration_id: UUID | str, /) -> Integration:
     """Return one integration, or raise `IntegrationNotFoundError`."""
     return (await load(wiring, await known_tenant(wiring, tenant), integration_id)).facts.as_of(wiring.clock.now())
 
@@ -41,9 +42,9 @@ async def known_tenant(wiring: Wiring, text: str, /) -> TenantId:
     return tenant
 
 
-async def load(wiring: Wiring, tenant: TenantId, integration_id: UUID, /) -> StoredIntegration:
+async def load(wiring: Wiring, tenant: TenantId, integration_id: UUID | str, /) -> StoredIntegration:
     """Return the stored integration, or raise `IntegrationNotFoundError`."""
-    held = await wiring.store.find_integration(tenant, IntegrationId(integration_id))
+    held = await wiring.store.find_integration(tenant, read_integration_id(integration_id))
     if held is None:
         raise IntegrationNotFoundError
     return held

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import timedelta
 
+from cloud_integrations.domain.arguments import read_count
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.integration import DueIntegration
 from cloud_integrations.domain.renewal import RenewalRun
@@ -26,6 +27,8 @@ HOLD = timedelta(minutes=5)
 """How long a claimed row is out of every other worker's sight; a worker that dies gives it back after this."""
 AT_ONCE = 8
 """Requests to one provider at the same time, in this process."""
+MOST_AT_ONCE = 10_000
+"""What one round takes at the most."""
 _PATIENCE = timedelta(seconds=1)
 
 
@@ -35,7 +38,7 @@ async def refresh_due(wiring: Wiring, /, *, limit: int) -> RenewalRun:
     A tenant has one integration per provider at the most, so no tenant can crowd out another.
     """
     counts: Counter[str] = Counter()
-    found = await wiring.store.claim_due(limit=limit, hold=HOLD)
+    found = await wiring.store.claim_due(limit=read_count("limit", limit, most=MOST_AT_ONCE), hold=HOLD)
     claimed = [due for due in found if isinstance(due, DueIntegration)]
     for row in found:
         if isinstance(row, DamagedRow):

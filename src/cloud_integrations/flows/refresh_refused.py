@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from uuid import UUID
 
+from cloud_integrations.domain.arguments import Progress, read_progress, read_provider, read_text_or_none
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.integration import DueIntegration
 from cloud_integrations.domain.renewal import RenewalRun
@@ -17,13 +17,15 @@ _PAGE = 100
 
 
 async def refresh_refused(
-    wiring: Wiring, provider: str | UUID, /, *, reason: str | None, caller: Caller, progress: Callable[[int], None] | None
+    wiring: Wiring, provider: str | UUID, /, *, reason: str | None, caller: Caller, progress: Progress | None
 ) -> RenewalRun:
     """Renew every integration with *provider*, of whatever tenant, that must reconnect (for *reason*) and holds a refresh token.
 
     Each is asked for once; what the provider refuses again stays as it was.
     """
-    provider_id = wiring.providers.require(provider).provider_id
+    progress = read_progress(progress)
+    reason = read_text_or_none("reason", reason)
+    provider_id = wiring.providers.require(read_provider(provider)).provider_id
     counts: Counter[str] = Counter()
 
     async def one(found: DueIntegration) -> None:

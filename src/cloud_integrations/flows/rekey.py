@@ -13,6 +13,7 @@ from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
+from cloud_integrations.domain.arguments import Progress, read_count, read_moment, read_progress, read_share
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.envelope import KeyState, WrappedKey
 from cloud_integrations.domain.identifiers import TenantId
@@ -49,8 +50,6 @@ _TROUBLE = (SealingError, KeyringError, KeyServiceUnavailableError)
 """What ends the work on one key, and not the run."""
 T = TypeVar("T")
 _Place = tuple[str, TenantId, str]
-Progress = Callable[[int], None]
-"""Is told how many keys or rows were dealt with since it was last called."""
 
 
 async def key_report(wiring: Wiring, /, *, tenant: str | None) -> KeyReport:
@@ -78,7 +77,7 @@ async def rotate_keys(
     tenant_id = None if tenant is None else await known_tenant(wiring, tenant)
     # No later than now: a key that this run makes is never older, so each tenant gets one.
     now = wiring.clock.now()
-    before = now if created_before is None else min(created_before, now)
+    before = now if created_before is None else min(read_moment("createdBefore", created_before), now)
 
     async def rotate(key: WrappedKey) -> bool:
         # What the index key has named would be found no more.
@@ -124,8 +123,8 @@ async def reseal(wiring: Wiring, /, *, share: float, progress: Progress | None) 
 
     A row that a refresh writes meanwhile is left to it: that is sealed under the active key anyway.
     """
-    if not _LEAST_SHARE <= share <= 1:
-        raise ValidationFailedError(field="share", problem=f"must be {_LEAST_SHARE} to 1")
+    share = read_share("share", share, least=_LEAST_SHARE)
+    progress = read_progress(progress)
     changed = 0
     failures: dict[TenantId, str] = {}
     services = _Services(wiring)
@@ -141,6 +140,7 @@ async def destroy_keys(wiring: Wiring, /, *, retired_before: datetime, caller: C
 
     A backup older than that can then no longer be opened: choose the time by how long backups are kept.
     """
+    retired_before = read_moment("retiredBefore", retired_before)
     if retired_before > wiring.clock.now() - READERS_TIME:
         raise ValidationFailedError(field="retiredBefore", problem="must be five minutes ago or earlier")
 
@@ -170,7 +170,7 @@ async def refuse_keys(wiring: Wiring, tenant: str, /, *, below: int, caller: Cal
     # Not `active_key`: this works while the key service is away, and another process may have rotated a moment ago.
     active = await wiring.store.find_active_key(tenant_id)
     highest = 1 if active is None else active.version
-    if not 1 <= below <= highest:
+    if read_count("below", below) > highest:
         raise ValidationFailedError(field="below", problem=f"must be 1 to {highest}, the version of the active key: rotate first")
     record = recorded(wiring, tenant_id, caller, "key.refused", f"tenant:{tenant_id}", below=str(below))
     await wiring.store.apply(RefuseKeys(tenant_id=tenant_id, min_version=below), record)
@@ -192,6 +192,7 @@ async def _each_key(
     wiring: Wiring, tenant_id: TenantId | None, work: Callable[[WrappedKey], Awaitable[bool]], progress: Progress | None
 ) -> RekeyRun:
     """Do *work* on every data key there is; one tenant's trouble does not end the run for the others."""
+    progress = read_progress(progress)
     changed = 0
     failures: dict[TenantId, str] = {}
     services = _Services(wiring)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cloud_integrations.domain.arguments import read_count
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.removal import Revocation, RevocationRun, TokenFate
@@ -12,6 +13,7 @@ from cloud_integrations.ports.wiring import Wiring
 
 from .applications import client_of
 from .list_integrations import tell_damaged
+from .refresh_due import MOST_AT_ONCE
 from .revoking import REVOCATION_TABLE, Attempt, attempt_revocation, settle
 from .sealing import open_sealed
 
@@ -21,6 +23,7 @@ SWEPT = 1_000
 
 async def retry_revocations(wiring: Wiring, /, *, limit: int, caller: Caller) -> RevocationRun:
     """Delete expired authorizations and make one round over the outbox; any number of processes may do so at once."""
+    limit = read_count("limit", limit, most=MOST_AT_ONCE)
     # Of all tenants: one that never begins another authorization would keep its last ones for ever.
     await wiring.store.sweep_pending(limit=SWEPT)
     counts = {"revoked": 0, "kept": 0, "delayed": 0, "abandoned": 0}

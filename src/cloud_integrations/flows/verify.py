@@ -23,7 +23,7 @@ from .recording import recorded, resource_of, tell_of
 from .renew import renew
 
 
-async def verify(wiring: Wiring, tenant: str, integration_id: UUID, /, *, caller: Caller) -> CheckReport:
+async def verify(wiring: Wiring, tenant: str, integration_id: UUID | str, /, *, caller: Caller) -> CheckReport:
     """Check the credential with the provider; one that it refuses for good needs a reconnect."""
     tenant_id = await known_tenant(wiring, tenant)
     held = await load(wiring, tenant_id, integration_id)

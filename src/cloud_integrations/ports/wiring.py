@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 
 from cloud_integrations.domain.application import OAuthApplication
+from cloud_integrations.domain.arguments import LONGEST_URL, read_duration, read_flag, read_text
 from cloud_integrations.domain.freshness import HARD_MARGIN
+from cloud_integrations.errors import ConfigurationError, ValidationFailedError
 from cloud_integrations.ports.breaker import Breaker
 from cloud_integrations.ports.caches import Cache, DeniedAttempts, TokenCache
 from cloud_integrations.ports.catalogue import Providers
@@ -32,6 +34,7 @@ class Settings:
     is how long one audit row speaks for repeated use of a credential by the same actor (None: uses
     are not recorded).  `token_cache` is how long a token may be handed out without looking at the
     store, so it is also how long another process may still use an integration that was removed.
+    Raises `ConfigurationError` that names the setting, for what is of another type, negative, or longer than 366 days.
     """
 
     callback_url: str | None = None
@@ -56,6 +59,27 @@ class Settings:
     """How long a provider may answer a grant's renewals with nothing but refusals before the tenant is asked to reconnect."""
     persist_limit: timedelta = timedelta(minutes=5)
     """How long new tokens are kept in memory while the store cannot take them."""
+
+    def __post_init__(self) -> None:
+        try:
+            for each in fields(self):
+                _check_setting(each.name, getattr(self, each.name), each.type)
+        except ValidationFailedError as error:
+            raise ConfigurationError(setting=error.field, problem=error.problem) from None
+
+
+def _check_setting(name: str, value: object, kind: object) -> None:
+    if value is None and str(kind).endswith("| None"):
+        return
+    match str(kind).removesuffix(" | None"):
+        case "bool":
+            read_flag(name, value)
+        case "str":
+            read_text(name, value, most=LONGEST_URL)
+        case _ if not isinstance(value, timedelta):
+            raise ValidationFailedError(field=name, problem="must be a timedelta, such as timedelta(seconds=30)")
+        case _:
+            read_duration(name, value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

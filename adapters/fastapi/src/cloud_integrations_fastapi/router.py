@@ -294,7 +294,7 @@ class _Endpoints:
         call = Call.of(request)
         state = Secret(next((value for name, value in params if name == "state"), ""))
         flow = self._cookies.find(request, state, actor=call.actor)
-        pending = await self._manager.find_authorization(state, actor=call.actor)
+        pending = await self._manager.find_authorization(state, actor=call.actor) if state else None
         self._landing.note(request, Visit(return_to=None if pending is None else pending.return_to, flow=flow))
         browser_token = None
         if pending is not None:

@@ -22,8 +22,9 @@ from cloud_integrations.domain.integration import DueIntegration, HeldCredential
 from cloud_integrations.domain.pending import PendingAuthorization
 from cloud_integrations.domain.rekeying import KeyUsage, SealedRow
 from cloud_integrations.domain.removal import Revocation
-from cloud_integrations.errors import CloudIntegrationsError, CommitUnknownError, SchemaError
+from cloud_integrations.errors import CloudIntegrationsError, CommitUnknownError, ConfigurationError, SchemaError
 from cloud_integrations.ports.clock import Clock
+from cloud_integrations.ports.parts import require_clock
 from cloud_integrations.ports.store import Change, DamagedRow, StoreReport
 
 from . import key_operations, operations, schema
@@ -51,7 +52,10 @@ class SqlAlchemyStore:
     Raises `ConfigurationError` for a database or a driver that is not supported; so does `prepare` for MySQL.
     """
 
-    def __init__(self, engine: Engine, /, *, clock: Clock | None = None) -> None:
+    def __init__(self, engine: Engine, *, clock: Clock | None = None) -> None:
+        if not isinstance(engine, Engine):
+            raise ConfigurationError(setting="engine", problem="must be an Engine; AsyncSqlAlchemyStore takes an AsyncEngine")
+        require_clock(clock)
         require_driver(engine.dialect)
         self._engine = _Blocking(engine, clock)
         self._dialect = engine.dialect
@@ -209,7 +213,10 @@ class AsyncSqlAlchemyStore:
     its thread and may still commit.  Raises as `SqlAlchemyStore` does.
     """
 
-    def __init__(self, engine: AsyncEngine | Engine, /, *, clock: Clock | None = None) -> None:
+    def __init__(self, engine: AsyncEngine | Engine, *, clock: Clock | None = None) -> None:
+        if not isinstance(engine, Engine) and not isinstance(getattr(engine, "sync_engine", None), Engine):
+            raise ConfigurationError(setting="engine", problem="must be an AsyncEngine, as create_async_engine makes, or an Engine")
+        require_clock(clock)
         require_driver(engine.dialect)
         self._engine: _Awaiting | _Hopping = _Hopping(engine, clock) if isinstance(engine, Engine) else _Awaiting(engine, clock)
         self._dialect = engine.dialect
