@@ -39,7 +39,7 @@ WRONG = {
     "secret_key": SECRETS,
     "code": [*SECRETS, None],
     "state": SECRETS,
-    "browser_token": SECRETS,
+    "browser_token": [value for value in SECRETS if value],
     "variables": ["fake", ["fake"], {"region": 5}, {5: "fake"}, {"region": None}],
     "actor": [
         5,

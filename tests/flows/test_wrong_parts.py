@@ -209,6 +209,48 @@ def test_an_application_is_read_when_it_is_made(name, value):
     assert error.setting == f"OAuthApplication.{name}"
 
 
+@pytest.mark.parametrize(
+    ("named", "setting"),
+    [
+        ({}, "the OAuth application of github"),
+        ({"client_secret": "fake-secret", "client_auth": "none"}, "the OAuth application of github"),
+        ({"client_secret": "fake-secret", "client_auth": "fake"}, "the OAuth application of github"),
+        ({"client_secret": "fake-secret", "scopes": ["über"]}, "applications[github].scopes"),
+        ({"client_secret": "fake-secret", "variables": {"nothing": "x"}}, "applications[github].variables"),
+    ],
+)
+def test_an_application_that_could_not_be_used_is_refused_at_the_start(named, setting):
+    application = OAuthApplication(provider="github", client_id="client-1", **named)
+    with pytest.raises(ConfigurationError) as caught:
+        IntegrationManager(**BLOCKING, applications=[application], settings=Settings(callback_url="https://app.example/cb"))
+    assert caught.value.setting == setting
+
+
+def test_an_applications_variable_of_another_form_is_refused_at_the_start():
+    application = OAuthApplication(provider="gitlab", client_id="client-1", client_secret="fake-secret", variables={"host": "not a host"})
+    error = _refused(IntegrationManager, **BLOCKING, applications=[application], settings=Settings(callback_url="https://app.example/cb"))
+    assert error.setting == "applications[gitlab].variables.host"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Catalogue.of(["github"]),
+        lambda: Catalogue.of("github"),
+        lambda: Catalogue.builtin().disable(["github"]),
+        lambda: Catalogue.builtin().with_(inactive="github"),
+        lambda: Catalogue.builtin().with_(providers=["github"]),
+    ],
+    ids=range(5),
+)
+def test_a_catalogue_takes_providers_and_slugs(make):
+    _refused(make)
+
+
+def test_a_catalogue_is_loaded_from_a_path_as_text(tmp_path):
+    assert len(Catalogue.load(str(tmp_path))) == len(Catalogue.builtin())
+
+
 def test_an_applications_secret_may_be_text_and_is_shown_by_nothing():
     made = OAuthApplication(provider="github", client_id="client-1", client_secret="fake-secret", redirect_uris=["https://app.example/x"])
     assert made.client_secret == Secret("fake-secret")

@@ -124,7 +124,7 @@ async def replace_api_key(
     filled = entry.fill_variables(held.facts.variables, operator=operator_variables(wiring, entry))
     method = find_key_method(entry, api_key, variables=filled) or usual
     key = read_key(wiring, entry, method, api_key, secret_key)
-    _hint(wiring, tenant_id, entry, method, key, integration_id=integration_id)
+    _hint(wiring, tenant_id, entry, method, key, integration_id=held.facts.id)
     account, verified = await _accepted(
         wiring,
         tenant_id,

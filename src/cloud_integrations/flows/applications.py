@@ -19,7 +19,8 @@ from cloud_integrations.errors import (
     ValidationFailedError,
 )
 from cloud_integrations.messages.authorize import check_redirect_uri
-from cloud_integrations.messages.client import Client, resolve_client
+from cloud_integrations.messages.client import Client, client_auth_of, resolve_client
+from cloud_integrations.messages.scopes import is_scope
 from cloud_integrations.ports.catalogue import Providers
 from cloud_integrations.ports.wiring import Settings, Wiring
 
@@ -43,14 +44,31 @@ def index_applications(
             raise ConfigurationError(setting=place, problem="names a provider that the catalogue does not have") from None
         if provider.id in indexed:
             raise ConfigurationError(setting=place, problem="is there twice")
-        if provider.find_method(AuthType.OAUTH2, method_id=application.method_id) is None:
+        method = provider.find_method(AuthType.OAUTH2, method_id=application.method_id)
+        if method is None:
             raise ConfigurationError(setting=place, problem="names a provider or method that does not work by authorization code")
+        client_auth_of(method, application)
+        _check_values(place, provider, application)
         for uri in application.redirect_uris:
             _check_uri(f"{place}.redirect_uris", uri, loopback=settings.loopback)
         if not application.redirect_uris and settings.callback_url is None:
             raise ConfigurationError(setting="callback_url", problem=f"is needed, because {place} names no redirect URI of its own")
         indexed[provider.id] = application
     return indexed
+
+
+def _check_values(place: str, provider: Provider, application: OAuthApplication) -> None:
+    """Refuse now what would fail in the hands of the first tenant who connects."""
+    known = {variable.name: variable for variable in provider.variables}
+    if unknown := sorted(application.variables.keys() - known.keys()):
+        raise ConfigurationError(setting=f"{place}.variables", problem=f"name {unknown[0]}, which this provider does not have")
+    if not all(map(is_scope, application.scopes or ())):
+        raise ConfigurationError(setting=f"{place}.scopes", problem="hold a character that no scope may have")
+    for name, value in application.variables.items():
+        try:
+            known[name].check(value)
+        except ValidationFailedError as error:
+            raise ConfigurationError(setting=f"{place}.{error.field}", problem=error.problem) from None
 
 
 def _listed(applications: Sequence[OAuthApplication]) -> tuple[OAuthApplication, ...]:

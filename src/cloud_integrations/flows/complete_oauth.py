@@ -34,7 +34,8 @@ async def complete_oauth(
     From the moment that the state is spent, no caller's cancellation or interruption ends the work.
     """
     pairs = read_callback(params)
-    kept = read_secret_or_none("browserToken", browser_token)
+    # An empty one is what some browser brought: refused, and recorded, as none is.
+    kept = read_secret_or_none("browserToken", browser_token or None)
     own = await _find_own(wiring, ContextId(read_id("contextId", context_id)), pairs, browser_token=kept, caller=caller)
     resource = resource_of(own.integration_id)
 

@@ -86,7 +86,7 @@ def resolve_client(provider: Provider, method: Method, application: OAuthApplica
         token_url=token_url,
         refresh_url=refresh_url,
         revoke_url=_revoke_url(provider, method, places),
-        client_auth=_client_auth(method, application),
+        client_auth=client_auth_of(method, application),
         issuer=_issuer(method, application, places),
         context_id=context_id(
             provider.provider_id, authorize_url=authorize_url, token_url=token_url, client_id=application.client_id
@@ -139,7 +139,8 @@ def _revoke_url(provider: Provider, method: Method, places: Mapping[str, str]) -
     return check_endpoint(url, loopback=provider.loopback)
 
 
-def _client_auth(method: Method, application: OAuthApplication) -> ClientAuth:
+def client_auth_of(method: Method, application: OAuthApplication, /) -> ClientAuth:
+    """Return how *application* authenticates, or raise `ConfigurationError` where no way of *method* fits it."""
     offered = method.client_auth if application.client_auth is None else (application.client_auth,)
     for name in offered:
         # A client without a secret is public, and one with a secret never hides it (RFC 6749 §2.1).

@@ -44,29 +44,36 @@ class Catalogue:
         return cls(dict.fromkeys(_builtin_files()))
 
     @classmethod
-    def load(cls, *paths: Path) -> Self:
+    def load(cls, *paths: str | Path) -> Self:
         """Return the built-in providers with those of the operator's TOML files, or folders of them, added.
 
         A provider with the id of another replaces it, also a built-in one.  All the given files are
         read at once.  Raises `ConfigurationError` naming the file and the field, never a value.
         """
-        return cls.builtin().with_(providers=[_read(file.read_bytes, where=str(file)) for path in paths for file in _toml_files(path)])
+        return cls.builtin().with_(
+            providers=[_read(file.read_bytes, where=str(file)) for path in paths for file in _toml_files(Path(path))]
+        )
 
     @classmethod
     def of(cls, *providers: Provider) -> Self:
         """Return a catalogue of exactly these."""
-        return cls({provider.id: provider for provider in providers})
+        return cls({}).with_(providers=providers)
 
     def with_(self, *, providers: Iterable[Provider] = (), inactive: Iterable[str] = ()) -> Self:
         """Return this catalogue with *providers* added (or replaced) and the slugs in *inactive* switched off too.
 
         Raises `ConfigurationError` for a slug that is not in the catalogue.
         """
-        entries = {**self._entries, **{provider.id: provider for provider in providers}}
-        off = frozenset(inactive)
-        if unknown := sorted(off - entries.keys()):
+        added = tuple(providers)
+        if not all(isinstance(provider, Provider) for provider in added):
+            raise ConfigurationError(setting="providers", problem="must be Provider values; `load` reads files")
+        off = () if isinstance(inactive, str) else tuple(inactive)
+        if isinstance(inactive, str) or not all(isinstance(slug, str) for slug in off):
+            raise ConfigurationError(setting="inactive providers", problem="must be a list of slugs")
+        entries = {**self._entries, **{provider.id: provider for provider in added}}
+        if unknown := sorted(set(off) - entries.keys()):
             raise ConfigurationError(setting="inactive providers", problem=f"name {', '.join(unknown)}, which the catalogue does not have")
-        return type(self)(entries, inactive=self._inactive | off)
+        return type(self)(entries, inactive=self._inactive.union(off))
 
     def disable(self, *slugs: str) -> Self:
         """Return this catalogue with these providers switched off.  Raises `ConfigurationError` for an unknown one."""
