@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import assert_type
 from uuid import UUID
 
-from cloud_integrations import AsyncIntegrationManager, Credential, Integration, IntegrationManager, Secret
+from cloud_integrations import (
+    AsyncIntegrationManager,
+    Credential,
+    ImportedCredential,
+    Integration,
+    IntegrationManager,
+    OAuthApplication,
+    Secret,
+)
 
 
 def blocking(manager: IntegrationManager, integration_id: UUID) -> None:
@@ -26,3 +34,13 @@ async def awaiting(manager: AsyncIntegrationManager, integration_id: UUID) -> No
 
 def secrets(secret: Secret) -> None:
     assert_type(secret.reveal(), str)
+
+
+def texts(manager: IntegrationManager, params: dict[str, str]) -> None:
+    OAuthApplication(provider="github", client_id="client-1", client_secret="fake-secret", redirect_uris=["https://app.example/x"])
+    credential = ImportedCredential(provider="github", name="Files of Acme", access_token="fake-token", scopes=["read"])
+    manager.import_credential(tenant_id="acme", credential=credential, actor="ada")
+    manager.add_api_key("acme", "github", name="Key of Acme", api_key="fake-key", actor="ada")
+    manager.complete_oauth("0197f3a0-0000-7000-8000-000000000000", params, browser_token="fake-token", actor="ada")
+    manager.get_integration(tenant_id="acme", integration_id="0197f3a0-0000-7000-8000-000000000000")
+    manager.token("acme", "github", min_ttl=60)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from math import isfinite
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
 
@@ -194,7 +194,7 @@ def read_progress(value: object, /) -> Progress | None:
     """Return the function that is told how far a run has come; None: there is none."""
     if value is not None and not callable(value):
         raise ValidationFailedError(field="progress", problem="must be a function of one number")
-    return value
+    return cast("Progress | None", value)
 
 
 def read_instance(field: str, value: object, kind: type[T], /) -> T:
@@ -238,7 +238,7 @@ def _parsed(text: str) -> tuple[tuple[str, str], ...]:
 def _pairs_of(mapping: Mapping[Any, Any]) -> Iterable[tuple[object, object]]:
     # `items` of such a mapping would give one value of each, and hide that the parameter was repeated (RFC 6749 §3.1).
     every = next((found for name in _REPEATED if callable(found := getattr(mapping, name, None))), mapping.items)
-    return every()
+    return cast("Iterable[tuple[object, object]]", every())
 
 
 def _each(name: object, found: object) -> Iterable[tuple[object, object]]:
