@@ -99,7 +99,7 @@ class _Unasked:
     def _refuse(self, *_: object, **__: object) -> None:
         raise NotImplementedError
 
-    send = close = keks = primary = wrap = unwrap = seal = open = _refuse
+    send = close = keks = primary = wrap = unwrap = seal = open = key_id_of = _refuse
 
 
 def _summaries(configuration: Configuration) -> tuple[ProviderSummary, ...]:
