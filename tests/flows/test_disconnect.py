@@ -228,6 +228,8 @@ async def test_a_provider_that_the_catalogue_lost_keeps_nothing_alive_here(world
     removal = await door.remove(ACME, held.id)
     assert (removal.refresh_token, removal.manual_url) == (TokenFate.UNSUPPORTED, None)
     assert await door.list_integrations(ACME) == ()
+    told = world.facts.told[-1]
+    assert (told.name, told.facts["provider"], told.facts["provider_id"]) == ("integration.removed", *[str(held.provider_id)] * 2)
 
 
 async def test_a_credential_that_does_not_open_is_removed_all_the_same(world, door):
