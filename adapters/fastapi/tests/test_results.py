@@ -297,6 +297,11 @@ async def test_who_lost_the_tenant_or_the_browser_goes_back_too(api, alice):
     assert (await alice.get(callback, headers=BROWSER)).headers["location"] == "/settings?error=forbidden"
 
 
+async def test_from_a_path_that_is_nobodys_callback_nobody_is_sent_back(api, alice):
+    query = urlsplit(await _callback(api, alice, returnTo="/settings")).query
+    assert (await alice.get(f"/oauth/callback/no-uuid?{query}")).status_code == 400
+
+
 @pytest.mark.requirement("OAU-014")
 async def test_nobody_else_is_sent_to_where_the_owner_wanted_to_go(api, alice):
     callback = await _callback(api, alice, returnTo="/settings")
@@ -325,7 +330,7 @@ async def test_what_is_connected_is_shown_only_to_who_may_connect_there(api, ali
         ("result=expired", 200, "This link has expired"),
         ("result=<script>", 422, "Not a valid link"),
         ("result=declined&requestId=<script>", 422, "Not a valid link"),
-        ("result=expired&tenantId=has%20space&providerId=" + PROVIDER, 403, "Not allowed"),
+        ("result=expired&tenantId=has%20space&providerId=" + PROVIDER, 422, "Not a valid link"),
         ("", 422, "Not a valid link"),
     ],
 )

@@ -22,7 +22,7 @@ from .browser import NEVER, BrowserCookies, Flow, check_host, granted_mark
 from .landing import RESULT, Landing, Visit
 from .openapi import describe
 from .pages import Pages, StandardPages
-from .reading import read_body, read_form, read_id
+from .reading import is_id, read_body, read_form, read_id
 from .route import Call, GuardedRoute
 from .schemas import (
     VISIBLE,
@@ -295,7 +295,9 @@ class _Endpoints:
         state = Secret(next((value for name, value in params if name == "state"), ""))
         flow = self._cookies.find(request, state, actor=call.actor)
         pending = await self._manager.find_authorization(state, actor=call.actor) if state else None
-        self._landing.note(request, Visit(return_to=None if pending is None else pending.return_to, flow=flow))
+        # To a path that is nobody's callback no provider sends a browser.
+        return_to = pending.return_to if pending is not None and is_id(context_id) else None
+        self._landing.note(request, Visit(return_to=return_to, flow=flow))
         browser_token = None
         if pending is not None:
             await self._gate.admit(request, Permission.CONNECT, pending.tenant_id, request_id=call.request_id)

@@ -62,7 +62,7 @@ _NAME = f"^{_SEEN}(?: |{_SEEN})+{_SEEN}$"
 Key = Annotated[Secret, _at_most(16_384), _password(16_384, r"^[\x20-\x7E\t\r\n]+$")]  # a key in PEM has lines
 Code = Annotated[Secret, _at_most(4_096), _password(4_096, r"^[\x20-\x7E]+$")]
 State = Annotated[Secret, _at_most(512), _password(512, r"^[\x21-\x7E]+$")]
-Tenant = Annotated[str, Field(min_length=1, max_length=255, json_schema_extra={"pattern": VISIBLE})]
+Tenant = Annotated[str, Field(min_length=1, max_length=255, pattern=VISIBLE)]
 Name = Annotated[str, Field(min_length=3, max_length=50, json_schema_extra={"pattern": _NAME})]
 Uri = Annotated[str, Field(min_length=1, max_length=2_048)]
 # RFC 6749 §3.3: a scope is visible ASCII without quote and backslash.
