@@ -288,6 +288,13 @@ async def test_a_refusal_too_goes_back_to_where_it_was_asked_to(api, alice, retu
     assert (refused.status_code, refused.headers["location"]) == (303, location)
 
 
+async def test_a_second_try_that_succeeds_takes_the_refusal_of_the_first_away(api, alice):
+    refused = await alice.get(await _callback(api, alice, approve=False, returnTo="/settings?tab=2"), headers=BROWSER)
+    again = refused.headers["location"]
+    assert again == "/settings?tab=2&error=declined"
+    assert (await alice.get(await _callback(api, alice, returnTo=again), headers=BROWSER)).headers["location"] == "/settings?tab=2"
+
+
 async def test_who_lost_the_tenant_or_the_browser_goes_back_too(api, alice):
     callback = await _callback(api, alice, returnTo="/settings")
     async with api.client() as another_browser:

@@ -52,7 +52,7 @@ class Landing:
         """Answer a browser whose flow was finished; None where a program is to have JSON."""
         if connected.return_to is not None:
             # 303, so that no method or body is ever repeated at the target.
-            return RedirectResponse(connected.return_to, 303)
+            return RedirectResponse(_without_error(connected.return_to), 303)
         if not prefers_html(request):
             return None
         notes: list[Note] = []
@@ -73,7 +73,8 @@ class Landing:
         if code == "not_yours" and flow is not None:
             code = "expired"  # this browser and this person began it, and it is not open any more
         if visit.return_to is not None:
-            return RedirectResponse(visit.return_to if code == "already_connected" else _with_error(visit.return_to, code), 303)
+            plain = _without_error(visit.return_to)
+            return RedirectResponse(plain if code == "already_connected" else _with_error(plain, code), 303)
         if not prefers_html(request):
             return None
         if code not in {"already_connected", "expired"}:
@@ -126,7 +127,14 @@ def _redirect(code: ResultCode, flow: Flow | None, /, *, request_id: str, notes:
     return RedirectResponse(f"{_FROM_CALLBACK}?{urlencode(about, doseq=True)}", 303)
 
 
+def _without_error(return_to: str) -> str:
+    """Take away what an earlier refusal left in the address from which somebody tries again."""
+    parts = urlsplit(return_to)
+    kept = [pair for pair in parts.query.split("&") if pair.partition("=")[0] != "error"]
+    return urlunsplit(parts._replace(query="&".join(kept)))
+
+
 def _with_error(return_to: str, code: ResultCode) -> str:
     parts = urlsplit(return_to)
-    kept = [pair for pair in parts.query.split("&") if pair and pair.partition("=")[0] != "error"]
-    return urlunsplit(parts._replace(query="&".join([*kept, f"error={code}"])))
+    query = f"{parts.query}&error={code}" if parts.query else f"error={code}"
+    return urlunsplit(parts._replace(query=query))
