@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 import re
 import tomllib
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -105,14 +109,32 @@ def _section(table: type[BaseModel], headers: list[str], found: dict[str, Any]) 
     ]
     for name, field in table.model_fields.items():
         key = field.alias or name
-        if field.description is None:
-            raise SystemExit(f"{table.__name__}.{name} has no docstring: the reference needs one")
-        meaning = " ".join(field.description.split())
+        meaning = " ".join(find_docstring(table, name).split())
         inner = _models(field.annotation)
         example = f"see `{_header(headers[0], name, field)}`" if inner else f"`{key} = {_toml(_example(table, name, field, found))}`"
         cells = [f"`{key}`", _words(field.annotation), _default(field), meaning, example]
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines) + "\n"
+
+
+@cache
+def _docstrings(table: type[BaseModel]) -> dict[str, str]:
+    """Return the text under each field, by name.  Pydantic could read them too, each time that the library is imported."""
+    [body] = [statement.body for statement in ast.parse(inspect.getsource(table)).body if isinstance(statement, ast.ClassDef)]
+    found: dict[str, str] = {}
+    for field, below in pairwise(body):
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                found[name] = text
+    return found
+
+
+def find_docstring(table: type[BaseModel], name: str) -> str:
+    """Return the text under a field, or end: the reference needs one."""
+    for owner in table.__mro__:
+        if owner.__module__ == table.__module__ and name in _docstrings(owner):
+            return _docstrings(owner)[name]
+    raise SystemExit(f"{table.__name__}.{name} has no docstring: the reference needs one")
 
 
 def _words(annotation: Any) -> str:

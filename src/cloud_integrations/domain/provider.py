@@ -60,7 +60,7 @@ _MAPPED = {"access_token", "expires_in", "refresh_token", "token_type"}
 
 
 class _Facts(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Predicate(_Facts):
