@@ -67,6 +67,17 @@ def test_a_driver_that_is_not_tested_is_refused_by_name_at_the_start(make, name,
     host.dispose()
 
 
+@pytest.mark.parametrize("drivername", ["sqlite+aiosqlite", "postgresql+asyncpg", "postgresql+psycopg_async", "mysql+asyncmy"])
+@pytest.mark.parametrize("work", [SqlAlchemyStore, AsyncSqlAlchemyStore, migrate.current, migrate.upgrade])
+def test_a_driver_that_is_awaited_is_refused_where_the_engine_is_called(work, drivername):
+    host = sa.create_engine(f"{drivername}://")
+    with pytest.raises(ConfigurationError, match="which is awaited: make it with create_async_engine"):
+        work(host)
+    if work in {migrate.current, migrate.upgrade}:
+        with pytest.raises(ConfigurationError, match="run_sync"):
+            work(create_async_engine(f"{drivername}://"))
+
+
 @pytest.mark.parametrize("work", [migrate.current, migrate.upgrade])
 def test_a_connection_of_a_database_that_is_not_supported_is_refused(work):
     host = sa.create_engine("sqlite://")

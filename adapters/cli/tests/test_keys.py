@@ -337,6 +337,15 @@ def test_lines_come_from_standard_input(run, home, provider):
     assert ran.data()["imported"] == 1
 
 
+def test_what_stands_where_a_name_belongs_is_not_repeated(run, home, provider):
+    secret = "fake-secret-in-the-wrong-place"
+    lines = [a_line(**{secret: "apiKey"}), a_line(apiKey="fake-key", password="fake")]
+    ran = run("import", "-", "--no-verify", *JSON, given="\n".join(lines))
+    told = [problem["problem"] for problem in ran.data(code=4)["problems"]]
+    assert told == ["a field has a name that is not known", "password: extra inputs are not permitted"]
+    assert secret not in ran.out + ran.err
+
+
 def test_without_keys_an_import_ends_at_once(run, home, provider):
     (home / "keyring").unlink()
     assert run("import", "-", given=a_line(apiKey="fake-key")).code == 8

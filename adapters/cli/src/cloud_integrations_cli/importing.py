@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -30,6 +31,7 @@ from .render import Screen
 from .secret_input import read_secret
 from .settings import Configuration
 
+_ORDINARY_NAME = re.compile(r"[A-Za-z_]{1,32}")
 _SECRETS = ("access_token", "refresh_token", "api_key", "secret_key")
 
 
@@ -155,6 +157,8 @@ def _read(row: Row, decrypt: Decrypt) -> _Line:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(str(step) for step in first["loc"])
+        if first["type"] == "extra_forbidden" and not _ORDINARY_NAME.fullmatch(place):
+            raise _UnreadableError("a field has a name that is not known") from None  # which may be a secret in the wrong place
         raise _UnreadableError(f"{place}: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
 
 

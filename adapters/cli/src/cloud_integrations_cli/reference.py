@@ -17,7 +17,7 @@ _HEAD = """# Command line
 What `cloud-integrations --help` says of every command, printed by `python -m cloud_integrations_cli.reference`.
 
 Data goes to stdout; progress, questions and errors go to stderr. With `--output json`, before or after the command, data has the shapes
-of the HTTP API, and often more, and an error is one line of JSON on stderr. Where a command lists, `--fields` chooses what of it. A table
+of the HTTP API, and often more, and an error is the last line of stderr. Where a command lists, `--fields` chooses what of it. A table
 is cut to the terminal's width but for its first column, and is whole in a pipe. `NO_COLOR` is heeded, and there are no colours where no
 terminal is.
 What the encoding of the output does not have is written in ASCII: `\\xfc` for ü, `+` and `x` for the signs of `doctor`.

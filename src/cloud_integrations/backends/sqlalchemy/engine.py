@@ -68,6 +68,17 @@ def require_driver(dialect: Dialect, /) -> None:
         raise ConfigurationError(setting="engine", problem=problem)
 
 
+def require_blocking(engine: Engine, /) -> None:
+    """Raise `ConfigurationError` for an engine that cannot be called from a thread: `create_engine` takes a driver that is awaited, too."""
+    require_driver(engine.dialect)
+    if engine.dialect.is_async:
+        problem = (
+            f"uses the driver {engine.dialect.driver}, which is awaited: make it with create_async_engine, "
+            "for AsyncSqlAlchemyStore, and migrate by `await connection.run_sync(migrate.upgrade)`"
+        )
+        raise ConfigurationError(setting="engine", problem=problem)
+
+
 def require_server(connection: Connection, /) -> None:
     """Raise `ConfigurationError` where MySQL, or a MariaDB that is too old, answers; SQLAlchemy asked when it first connected."""
     if connection.dialect.name not in MARIADB:

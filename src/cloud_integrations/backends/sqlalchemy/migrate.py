@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, func, select, text
 from cloud_integrations.backends.foreign_errors import alone
 from cloud_integrations.errors import CloudIntegrationsError, StorageUnavailableError
 
-from .engine import MARIADB, begin_writing, for_writing, require_driver, require_server, writing_view
+from .engine import MARIADB, begin_writing, for_writing, require_blocking, require_driver, require_server, writing_view
 from .poolers import PoolerGuard
 from .refusals import in_our_words
 from .schema import TABLE_NAMES, VERSION_TABLE
@@ -74,7 +74,7 @@ def script_location() -> str:
 
 def _connected(engine: Engine, work: Callable[[Connection], T]) -> T:
     """Do *work* on a connection of its own, and speak our errors."""
-    require_driver(engine.dialect)
+    require_blocking(engine)
     problem: CloudIntegrationsError
     try:
         with engine.connect() as connection, PoolerGuard().over(connection):

@@ -28,7 +28,7 @@ from cloud_integrations.ports.parts import require_clock
 from cloud_integrations.ports.store import Change, DamagedRow, StoreReport
 
 from . import key_operations, operations, schema
-from .engine import begin_writing, for_writing, reading_view, require_driver, writing_view
+from .engine import begin_writing, for_writing, reading_view, require_blocking, require_driver, writing_view
 from .poolers import PoolerGuard
 from .refusals import in_our_words, is_of_database, reason_of, was_refused, was_rolled_back
 
@@ -56,7 +56,7 @@ class SqlAlchemyStore:
         if not isinstance(engine, Engine):
             raise ConfigurationError(setting="engine", problem="must be an Engine; AsyncSqlAlchemyStore takes an AsyncEngine")
         require_clock(clock)
-        require_driver(engine.dialect)
+        require_blocking(engine)
         self._engine = _Blocking(engine, clock)
         self._dialect = engine.dialect
         self._front = operations.DueFront()
@@ -217,8 +217,13 @@ class AsyncSqlAlchemyStore:
         if not isinstance(engine, Engine) and not isinstance(getattr(engine, "sync_engine", None), Engine):
             raise ConfigurationError(setting="engine", problem="must be an AsyncEngine, as create_async_engine makes, or an Engine")
         require_clock(clock)
-        require_driver(engine.dialect)
-        self._engine: _Awaiting | _Hopping = _Hopping(engine, clock) if isinstance(engine, Engine) else _Awaiting(engine, clock)
+        self._engine: _Awaiting | _Hopping
+        if isinstance(engine, Engine):
+            require_blocking(engine)
+            self._engine = _Hopping(engine, clock)
+        else:
+            require_driver(engine.dialect)
+            self._engine = _Awaiting(engine, clock)
         self._dialect = engine.dialect
         self._front = operations.DueFront()
 
