@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from urllib.parse import parse_qsl, urlsplit
 from uuid import uuid4
@@ -12,6 +13,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from requests.adapters import BaseAdapter
 
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.credential import Credential, Presented
@@ -242,3 +244,40 @@ def test_the_method_is_one_for_a_pair() -> None:
     handed = credential(present(method, {"app_secret": SECOND, "app_key": KEY}, variables={}))
     assert (handed.value, handed.secret) == (Secret(KEY), Secret(SECOND))
     assert handed.basic() == (KEY, SECOND)
+
+
+class Redirecting(BaseAdapter):
+    """Sends whoever asks `api.example` on, and keeps what was sent."""
+
+    def __init__(self, location):
+        super().__init__()
+        self.location, self.sent = location, []
+
+    def send(self, request, **_options):
+        self.sent.append((request.url, dict(request.headers)))
+        answer = requests.Response()
+        answer.status_code, answer.url, answer.request, answer.raw = 200, request.url, request, io.BytesIO()
+        if len(self.sent) == 1:
+            answer.status_code, answer.headers["Location"] = 302, self.location
+        return answer
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("location", "follows"),
+    [("/second", True), ("https://api.example/second", True), ("https://other.example/", False), ("http://api.example/", False)],
+)
+def test_requests_shows_the_credential_to_no_other_host(location, follows):
+    place = Placement(name="PRIVATE-TOKEN", prefix="", template="{token}")
+    shown = Presented(parts={"token": Secret("fake-token")}, placement=(place,))
+    api = Redirecting(location)
+    with requests.Session() as session:
+        session.trust_env = False
+        session.mount("https://", api)
+        session.mount("http://", api)
+        session.get("https://api.example/first", auth=shown.auth())
+    first, second = api.sent
+    assert first[1]["PRIVATE-TOKEN"] == "fake-token"
+    assert ("fake-token" in str(second)) is follows

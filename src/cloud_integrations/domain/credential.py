@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from urllib.parse import unquote_plus, urlencode, urlsplit
+from urllib.parse import unquote_plus, urlencode, urljoin, urlsplit
 
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId
@@ -132,10 +132,20 @@ class CredentialAuth:
         """Put the credential into *request*, which has `headers` and `url`, and return it."""
         if "headers" in self.presented.forms:
             request.headers.update(self.presented.headers())
+            if hasattr(request, "register_hook"):  # requests, which follows redirects unless it is told not to
+                request.register_hook("response", self._stay_with_host)
         if "params" in self.presented.forms:
             # In the client's own type: httpx has one for URLs, requests has text.
             request.url = type(request.url)(self.presented.show_in(str(request.url)))
         return request
+
+    def _stay_with_host(self, response: Any, *_args: Any, **_options: Any) -> None:
+        """Take the credential out of what requests copies for a redirect to another host; it does so for `Authorization` alone."""
+        here = urlsplit(response.url)
+        there = urlsplit(urljoin(response.url, response.headers.get("Location", "")))
+        if (here.scheme, here.netloc) != (there.scheme, there.netloc):
+            for name in self.presented.headers():
+                response.request.headers.pop(name, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
