@@ -26,6 +26,12 @@ def test_a_secret_shows_nothing(show):
         assert CANARY not in text
 
 
+def test_half_a_character_can_be_compared():
+    half = Secret(f"{CANARY}\udc00")
+    assert half == Secret(f"{CANARY}\udc00")
+    assert half != Secret(CANARY)
+
+
 def test_revealing_gives_the_text():
     assert Secret(CANARY).reveal() == CANARY
 

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.tracebacks import shown_by
 
 from cloud_integrations.domain.provider import Input, Method, Placement, Provider
 from cloud_integrations.domain.secret import Secret
@@ -120,6 +121,18 @@ def test_part_of_a_private_key_is_one(number) -> None:
     lines = PEMS[number].decode().splitlines()
     for part in (lines[:-1], lines[1:], ["".join(lines[1:-1])[:48]], ["BEGIN PRIVATE KEY-----", *lines[1:2]]):
         assert find_kinds("\n".join(part)) == ("private_key",)
+
+
+@pytest.mark.requirement("ENC-18")
+@pytest.mark.parametrize("pasted", [PEMS[0].decode(), f"{KEY} {KEY}", f"{KEY}é", KEY * 1000, f"ghp_{KEY}"])
+def test_no_frame_of_a_refusal_holds_what_was_pasted(pasted) -> None:
+    def enter() -> None:
+        inputs = normalise(one_key().methods[0], {"token": Secret(pasted)})
+        require_not_foreign(inputs["token"], one_key(), KNOWN, field="apiKey")
+
+    with pytest.raises(ValidationFailedError) as caught:
+        enter()
+    assert pasted[:20] not in shown_by(caught.value)
 
 
 @pytest.mark.parametrize("text", OTHERS)
@@ -279,10 +292,10 @@ FOREIGN = [
 def test_another_providers_key_is_refused(prefix, owner) -> None:
     for provider in KNOWN:
         if provider.name == owner:
-            require_not_foreign(f"{prefix}{KEY}", provider, KNOWN, field="apiKey")
+            require_not_foreign(Secret(f"{prefix}{KEY}"), provider, KNOWN, field="apiKey")
             continue
         with pytest.raises(ValidationFailedError) as caught:
-            require_not_foreign(f"{prefix}{KEY}", provider, KNOWN, field="apiKey")
+            require_not_foreign(Secret(f"{prefix}{KEY}"), provider, KNOWN, field="apiKey")
         assert caught.value.field == "apiKey"
         assert caught.value.problem == f"looks like a key of {owner}, and nothing was sent or stored; enter one of {provider.name}"
         assert KEY not in str(caught.value)
@@ -292,22 +305,22 @@ def test_a_form_that_fits_many_keys_makes_none_its_own() -> None:
     cloudflare = Catalogue.builtin().require("cloudflare")
     for key, owner in ((f"ghp_{'A' * 36}", "GitHub"), (f"npm_{'A' * 36}", "npm")):
         with pytest.raises(ValidationFailedError, match=f"a key of {owner}"):
-            require_not_foreign(key, cloudflare, KNOWN, field="apiKey")
+            require_not_foreign(Secret(key), cloudflare, KNOWN, field="apiKey")
 
 
 def test_a_provider_without_prefixes_takes_the_keys_that_bear_its_name() -> None:
     for name in ("Vault", "HashiCorp Vault", "vault"):
-        require_not_foreign(f"hvs.{KEY}", one_key().model_copy(update={"name": name}), KNOWN, field="apiKey")
+        require_not_foreign(Secret(f"hvs.{KEY}"), one_key().model_copy(update={"name": name}), KNOWN, field="apiKey")
 
 
 def test_a_key_is_its_own_by_the_providers_data() -> None:
     by_prefix = one_key().model_copy(update={"key_prefixes": ("ghp_",)})
     by_form = one_key(patterns=["ghp_.+"])
     for provider in (by_prefix, by_form):
-        require_not_foreign(f"ghp_{KEY}", provider, KNOWN, field="apiKey")
+        require_not_foreign(Secret(f"ghp_{KEY}"), provider, KNOWN, field="apiKey")
     own = by_prefix.model_copy(update={"key_prefixes": ("acme_",)})
     with pytest.raises(ValidationFailedError, match="a key of Acme"):
-        require_not_foreign(f"acme_{KEY}", KNOWN[0], (*KNOWN, own), field="apiKey")
+        require_not_foreign(Secret(f"acme_{KEY}"), KNOWN[0], (*KNOWN, own), field="apiKey")
 
 
 def test_no_beginning_has_two_owners_and_none_hides_another() -> None:

@@ -223,7 +223,7 @@ def read_key(wiring: Wiring, provider: Provider, method: Method, api_key: Secret
         clean = normalise(method, _inputs(method, ApiKey(key=api_key, secret=secret_key)))
         for name in asked:
             if name in clean:
-                require_not_foreign(clean[name].reveal(), provider, wiring.providers.list_providers(), field=f"credentials.{name}")
+                require_not_foreign(clean[name], provider, wiring.providers.list_providers(), field=f"credentials.{name}")
     except ValidationFailedError as error:
         name = error.field.removeprefix("credentials.")
         raise ValidationFailedError(field=shown.get(name, error.field), problem=error.problem) from None

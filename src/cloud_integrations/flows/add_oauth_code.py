@@ -49,7 +49,7 @@ async def add_oauth_code(
     filled = read_variables(variables)
     entry = wiring.providers.require(read_provider(provider))
     method = require_usable(wiring, entry, AuthType.OAUTH2)
-    require_no_private_key(code.reveal(), field="code")
+    require_no_private_key(code, field="code")
     if len(code.reveal()) > MAX_CODE or not code.reveal().isascii() or not code.reveal().isprintable():
         raise ValidationFailedError(field="code", problem=f"must be 1 to {MAX_CODE} visible ASCII characters")
     if state is not None:

@@ -199,10 +199,10 @@ def _token(wiring: Wiring, provider: Provider, field: str, token: Secret | None)
     """Return a token that can stand in a header (RFC 6750 §2.1 allows visible ASCII and no more) and may be one of *provider*."""
     if token is None:
         return None
-    require_no_private_key(token.reveal(), field=field)
+    require_no_private_key(token, field=field)
     if not _fits(token.reveal()):
         raise ValidationFailedError(field=field, problem=f"must be 1 to {_LONGEST_TOKEN} visible ASCII characters")
-    require_not_foreign(token.reveal(), provider, wiring.providers.list_providers(), field=field)
+    require_not_foreign(token, provider, wiring.providers.list_providers(), field=field)
     return token
 
 

@@ -95,11 +95,11 @@ def normalise(method: Method, inputs: Mapping[str, Secret | str], /) -> dict[str
         raise ValidationFailedError(field="credentials", problem="name an input that this provider does not ask for")
     cleaned: dict[str, Secret] = {}
     for expected in method.inputs:
-        value = inputs.get(expected.name)
-        text = clean(_text(value), method, expected) if value is not None else ""
-        if text:
-            require_own(text, expected, field=f"credentials.{expected.name}")
-            cleaned[expected.name] = Secret(_sendable(text, expected))
+        value = Secret(clean(_text(inputs.get(expected.name, "")), method, expected))
+        if value:
+            require_own(value, expected, field=f"credentials.{expected.name}")
+            _require_sendable(value, expected)
+            cleaned[expected.name] = value
         elif expected.required:
             raise ValidationFailedError(field=f"credentials.{expected.name}", problem="is required by this provider")
     return cleaned
@@ -215,16 +215,21 @@ def _text(value: Secret | str) -> str:
     return value.reveal() if isinstance(value, Secret) else value
 
 
-def _sendable(text: str, expected: Input) -> str:
-    name = f"credentials.{expected.name}"
+def _require_sendable(value: Secret, expected: Input) -> None:
+    problem = _find_problem(value.reveal(), expected)
+    if problem is not None:
+        raise ValidationFailedError(field=f"credentials.{expected.name}", problem=problem)
+
+
+def _find_problem(text: str, expected: Input) -> str | None:
     if len(text) > MAX_INPUT:
-        raise ValidationFailedError(field=name, problem="is too long")
+        return "is too long"
     # A line break inside a header's value would begin another header.
     if not expected.multiline and not (text.isascii() and text.isprintable()):
-        raise ValidationFailedError(field=name, problem="must be one line of visible ASCII characters")
+        return "must be one line of visible ASCII characters"
     if " " in text and not (expected.multiline or expected.spaces):
-        raise ValidationFailedError(field=name, problem="must not hold spaces; enter the value alone")
-    return text
+        return "must not hold spaces; enter the value alone"
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

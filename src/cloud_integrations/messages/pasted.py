@@ -1,4 +1,7 @@
-"""What people paste where a key belongs: cleaned by the provider's data, or refused before it goes anywhere."""
+"""What people paste where a key belongs: cleaned by the provider's data, or refused before it goes anywhere.
+
+Whatever raises here holds a `Secret` and never its text: an error reporter sends the variables of each frame, too.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Final
 from urllib.parse import unquote_plus
 
 from cloud_integrations.domain.provider import Accepted, Input, Method, Provider
+from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ValidationFailedError
 
 _INVISIBLE: Final = "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2028\u2029\u202f\u205f\u2060\u3000\ufeff" + "".join(
@@ -90,36 +94,43 @@ def clean(text: str, method: Method, expected: Input, /) -> str:
     return text
 
 
-def require_own(text: str, expected: Input, /, *, field: str) -> None:
+def require_own(pasted: Secret, expected: Input, /, *, field: str) -> None:
     """Refuse a private key or a JSON file, plain or in base64, where *expected* does not ask for one.
 
     Raises `ValidationFailedError` that names *field*, says what to do, and repeats nothing.
     """
-    for kind in find_kinds(text):
+    for kind in find_kinds(pasted.reveal()):
         if kind not in expected.accepts:
             raise ValidationFailedError(field=field, problem=f"{_INSTEAD[kind]} the {expected.label or expected.name} itself")
 
 
-def require_no_private_key(text: str, /, *, field: str) -> None:
+def require_no_private_key(pasted: Secret, /, *, field: str) -> None:
     """The same for a token or code of OAuth, which is neither."""
-    for kind in find_kinds(text):
+    for kind in find_kinds(pasted.reveal()):
         raise ValidationFailedError(field=field, problem=f"{_INSTEAD[kind]} what the provider issued")
 
 
-def require_not_foreign(text: str, provider: Provider, known: Iterable[Provider], /, *, field: str) -> None:
+def require_not_foreign(pasted: Secret, provider: Provider, known: Iterable[Provider], /, *, field: str) -> None:
     """Refuse a key by which everybody knows that another provider issued it.  Raises as `require_own`.
 
     What begins as *provider*'s own, has that beginning by the form of one of its inputs, or bears its name, is its own.
     """
+    owner = _find_owner(pasted.reveal(), provider, known)
+    if owner is not None:
+        problem = f"looks like a key of {owner}, and nothing was sent or stored; enter one of {provider.name}"
+        raise ValidationFailedError(field=field, problem=problem)
+
+
+def _find_owner(text: str, provider: Provider, known: Iterable[Provider]) -> str | None:
     if text.startswith(provider.key_prefixes):
-        return
+        return None
     inputs = [given for method in provider.methods for given in method.inputs if given.patterns]
     owners = {**ELSEWHERE, **{prefix: other.name for other in known for prefix in other.key_prefixes}}
     for prefix, name in owners.items():
         own = name.lower() in provider.name.lower() or any(_asks_for(given, prefix, text) for given in inputs)
         if text.startswith(prefix) and not own:
-            problem = f"looks like a key of {name}, and nothing was sent or stored; enter one of {provider.name}"
-            raise ValidationFailedError(field=field, problem=problem)
+            return name
+    return None
 
 
 def _asks_for(given: Input, prefix: str, text: str) -> bool:
