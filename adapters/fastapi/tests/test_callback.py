@@ -355,3 +355,12 @@ async def test_a_form_may_have_twenty_fields_and_sixteen_kibibytes(api, alice):
 )
 async def test_what_names_no_authorization_is_not_sent_back_to_the_browser(alice, path, content, status):
     assert (await alice.post(f"/oauth/callback/{path}", content=content, headers=FORM)).status_code == status
+
+
+async def test_the_hosts_own_answer_to_a_callback_tells_nobody_its_address(api, alice):
+    callback = api.provider.sign_in((await api.begin(alice))["authorizationUrl"])
+    api.host.challenges = True
+    async with api.client(None) as nobody:
+        refused = await nobody.get(callback)
+    assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+    assert (refused.headers["referrer-policy"], refused.headers["cache-control"]) == ("no-referrer", "no-store")

@@ -90,8 +90,10 @@ class GuardedRoute(APIRoute):
                 actor = await self.gate.admit(request, permission, tenant_id, request_id=request_id)
                 request.state.cloud_integrations_call = Call(actor, request_id)
                 response = await handle(request)
-            except HTTPException:
-                raise  # the host's own, from `authorize`: who are you, too many requests
+            except HTTPException as error:
+                # The host's own, from `authorize`: who are you, too many requests.  The address may hold a code all the same.
+                error.headers = {name.decode(): value.decode() for name, value in _ALWAYS} | dict(error.headers or {})
+                raise
             except RequestValidationError as error:
                 response = await self._shown(request, read_problems(error.errors()), request_id)
             except Exception as error:  # noqa: BLE001 - the border: no foreign text leaves, and no trace is logged
