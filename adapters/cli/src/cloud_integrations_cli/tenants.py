@@ -63,8 +63,11 @@ def erase(screen: Screen, configuration: Configuration, tenant: str, /, *, yes: 
 
 
 def require_known(manager: IntegrationManager, tenant: str, /) -> None:
-    """Raise `TenantNotFoundError` for a tenant that never had a data key here: its name may be mistyped.  Leaves no trace of it."""
-    if not manager.key_report(tenant_id=tenant).usage:
+    """Raise `TenantNotFoundError` for a tenant that never had anything here: its name may be mistyped.  Leaves no trace of it.
+
+    An erased tenant has no data key any more, but its audit log is kept.
+    """
+    if not manager.key_report(tenant_id=tenant).usage and not manager.verify_audit(tenant).checked:
         raise TenantNotFoundError(tenant_id=tenant)
 
 
