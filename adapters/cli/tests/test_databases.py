@@ -46,4 +46,4 @@ def test_a_driver_that_is_awaited_serves_every_command(run, monkeypatch, tmp_pat
     ],
 )
 def test_a_blocking_driver_is_asked_in_the_same_way(given, asked):
-    assert engines._blocking(sa.make_url(given)).render_as_string(hide_password=False) == asked
+    assert engines.blocking_url(sa.make_url(given)).render_as_string(hide_password=False) == asked

@@ -315,6 +315,16 @@ def test_what_cannot_be_read_is_said(run, home, words, code):
     assert not (home / "nowhere.db").exists()
 
 
+@pytest.mark.parametrize("drivername", ["sqlite+aiosqlite", "postgresql+asyncpg", "mysql+asyncmy"])
+def test_a_query_goes_to_the_database_of_an_application_that_awaits_its_driver(run, home, drivername):
+    sqlite3.connect(home / "old.db").close()
+    place = f"/{home}/old.db" if "sqlite" in drivername else "u:fake-password@127.0.0.1:1/none"
+    (home / "old.url").write_text(f"{drivername}://{place}")
+    ran = run("import", "--query", "SELECT 1 WHERE 1 = 0", "--database-url-file", "old.url")
+    assert ran.code == (0 if "sqlite" in drivername else 7), ran.err
+    assert "nothing listens there" in ran.err or ran.code == 0
+
+
 def test_an_import_that_ends_in_the_middle_says_how_far_it_came(run, home, provider, monkeypatch):
     key, taken = provider.valid_api_key.reveal(), []
     (home / "credentials.jsonl").write_text("\n".join(a_line(tenantId=tenant, apiKey=key) for tenant in (TENANT, "globex", "hooli")))

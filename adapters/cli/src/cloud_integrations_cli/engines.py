@@ -94,7 +94,7 @@ def _name(url: URL) -> str:
 
 def _open(configuration: Configuration, /) -> Engine:
     """Return a blocking engine; it does not connect yet.  Raises `ConfigurationError`."""
-    url = _blocking(database_url(configuration))
+    url = blocking_url(database_url(configuration))
     if url.get_backend_name() == "sqlite":
         return sqlite_engine(url.database or ":memory:")
     try:
@@ -116,9 +116,11 @@ def _open_async(configuration: Configuration) -> Engine | AsyncEngine:
         raise _without_driver(url) from None
 
 
-def _blocking(url: URL) -> URL:
+def blocking_url(url: URL, /) -> URL:
     """Return where a driver that blocks finds the same database, asked in the same way."""
-    blocking = url.set(drivername=_BLOCKING.get(url.drivername, url.drivername))
+    # aiosqlite is no such driver to the rest: SQLite is always reached from a thread.
+    known = {**_BLOCKING, "sqlite+aiosqlite": "sqlite"}
+    blocking = url.set(drivername=known.get(url.drivername, url.drivername))
     if url.drivername != "postgresql+asyncpg":
         return blocking
     query = {"sslmode" if name == "ssl" else name: value for name, value in url.query.items() if name not in _OF_ASYNCPG}

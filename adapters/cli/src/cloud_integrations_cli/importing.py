@@ -17,7 +17,7 @@ import typer
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from cloud_integrations import ImportedCredential, IntegrationManager, Secret
@@ -25,7 +25,7 @@ from cloud_integrations.backends.sqlalchemy import reason_of
 from cloud_integrations.errors import CloudIntegrationsError, ConfigurationError, SetupError, StorageUnavailableError
 
 from . import wiring
-from .engines import naming_database, open_engine
+from .engines import blocking_url, naming_database, open_engine
 from .exits import VALIDATION, CommandLineError
 from .render import Screen
 from .secret_input import read_secret
@@ -213,7 +213,7 @@ def _engine(configuration: Configuration, url_file: Path | None) -> Generator[An
     url = read_secret("database-url", label="Database URL", file=url_file)
     engine = None
     with suppress(SQLAlchemyError, ImportError, ValueError):
-        engine = create_engine(url.reveal(), hide_parameters=True)
+        engine = create_engine(blocking_url(make_url(url.reveal())), hide_parameters=True)
     if engine is None:
         raise ConfigurationError(setting=str(url_file), problem="is not an SQLAlchemy URL with a driver that is installed")
     # SQLite would make it.
