@@ -73,7 +73,13 @@ class CloudIntegrationsError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copy is made from the attributes, without `__init__`: each class, a host's included, has arguments of its own there.
-        return _rebuilt, (type(self), self.args), self.__dict__
+        slots = {name: getattr(self, name) for kind in type(self).__mro__ for name in _slots(kind) if hasattr(self, name)}
+        return _rebuilt, (type(self), self.args), {**self.__dict__, **slots}
+
+
+def _slots(kind: type[Any], /) -> tuple[str, ...]:
+    named = kind.__dict__.get("__slots__", ())
+    return (named,) if isinstance(named, str) else tuple(named)
 
 
 def _rebuilt(kind: type[CloudIntegrationsError], args: tuple[Any, ...], /) -> CloudIntegrationsError:

@@ -35,12 +35,24 @@ from cloud_integrations.errors import CloudIntegrationsError, ProviderUnavailabl
 
 
 class HostError(CloudIntegrationsError):
-    """A class of a host, with arguments of its own."""
+    """A class of a host, with arguments of its own, one of them in a slot."""
+
+    __slots__ = ("hint", "unset")
 
     def __init__(self, *, order: int, hint: str) -> None:
         super().__init__(f"order {order}", order=order)
         self.order = order
         self.hint = hint
+
+
+class HostHintError(HostError):
+    """A slot by its name alone."""
+
+    __slots__ = "also"
+
+    def __init__(self) -> None:
+        super().__init__(order=5, hint="try now")
+        self.also = "call us"
 
 
 class HostTimeoutError(ProviderUnavailableError, TimeoutError):
@@ -118,9 +130,11 @@ def test_every_error_survives_pickle_and_copy(ours: list[type[BaseException]]) -
 
 
 def test_a_subclass_of_a_host_survives_pickle_and_copy(host: ModuleType) -> None:
-    for error in (host.HostError(order=4, hint="try later"), host.HostTimeoutError(3)):
+    for error in (host.HostError(order=4, hint="try later"), host.HostHintError(), host.HostTimeoutError(3)):
         for way in WAYS:
             _assert_same(way(error), error)
+    assert [way(host.HostHintError()).hint for way in WAYS] == ["try now"] * len(WAYS)
+    assert [way(host.HostHintError()).also for way in WAYS] == ["call us"] * len(WAYS)
 
 
 def test_errors_come_back_from_a_process_pool_that_goes_on_working(host: ModuleType, ours: list[type[BaseException]]) -> None:

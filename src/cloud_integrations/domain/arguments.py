@@ -164,8 +164,10 @@ def read_duration(field: str, value: object, /) -> timedelta:
     """Return a length of time, given as `timedelta` or as a number of seconds."""
     if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) and abs(value) <= LONGEST_TIME.total_seconds():
         value = timedelta(seconds=value)
-    if not isinstance(value, timedelta) or not timedelta() <= value <= LONGEST_TIME:
-        raise ValidationFailedError(field=field, problem="must be a timedelta or a number of seconds, from 0 to 366 days")
+    elif not isinstance(value, timedelta):
+        raise ValidationFailedError(field=field, problem="must be a timedelta or a number of seconds, at most 366 days")
+    if not timedelta() <= value <= LONGEST_TIME:
+        raise ValidationFailedError(field=field, problem="must be from 0 to 366 days long")
     return value
 
 
