@@ -29,7 +29,7 @@ SERVERS = ("postgresql", "mariadb")
 DATABASES = ("sqlite", *SERVERS)
 LEFT_OUT = {
     "integration": "against an authorization server that is not ours; needs PostgreSQL and Node.js with npm",
-    "coverage": "that repeat others on another database, with all services; needs PostgreSQL, MariaDB, SoftHSM and Node.js",
+    "coverage": "that repeat others on another database or with other values; needs PostgreSQL, MariaDB, SoftHSM and Node.js",
     "drivers": "that repeat the store's contract over further drivers; needs PostgreSQL and MariaDB",
     "slow": "that kill processes, remove guards or lead long random lives; needs PostgreSQL and MariaDB",
 }
@@ -179,7 +179,7 @@ def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
             left_out["integration"].append(item)
         elif session := next((name for name in ("slow", "drivers") if item.get_closest_marker(name)), None):
             left_out[session].append(item)
-        elif distance > nearest[what] or _is_contract_on_a_server(item):
+        elif distance > nearest[what] or _is_contract_on_a_server(item) or item.get_closest_marker("repeats"):
             left_out["coverage"].append(item)
         else:
             kept.append(item)

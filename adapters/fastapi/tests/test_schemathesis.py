@@ -55,6 +55,7 @@ def _explore(make_api: Any, *, examples: int) -> None:
     assert checked > 1000
 
 
+@pytest.mark.repeats
 @pytest.mark.requirement("ISO-16", "ISO-17")
 def test_schemathesis_finds_nothing(make_sync_api):
     _explore(make_sync_api, examples=5)
