@@ -132,24 +132,14 @@ async def test_a_round_of_renewals_never_has_more_than_eight_requests_out():
     assert 1 < crowd.provider.concurrency_max <= 8
 
 
-class CountedEvent(threading.Event):
-    """Knows how many threads have begun to wait for it."""
-
-    def __init__(self):
-        super().__init__()
-        self.counted = threading.Semaphore(0)
-
-    def wait(self, timeout=None):
-        self.counted.release()
-        return super().wait(timeout)
-
-
 @pytest.mark.requirement("REF-03")
 def test_threads_that_come_while_work_is_under_way_begin_none(monkeypatch):
+    waiting = threading.Semaphore(0)
+
     class Counted(_Flight):
-        def __init__(self):
-            super().__init__()
-            self.done = CountedEvent()
+        def wait(self):
+            waiting.release()
+            super().wait()
 
     monkeypatch.setattr("cloud_integrations.runtime.locks._Flight", Counted)
     flights, go_on, begun = ThreadFlights(), threading.Event(), []
@@ -161,11 +151,10 @@ def test_threads_that_come_while_work_is_under_way_begin_none(monkeypatch):
     threads = [threading.Thread(target=lambda: run_inline(flights.run("key", work))) for _ in range(5)]
     threads[0].start()
     until(lambda: begun, "the first work")
-    waited = flights._flights["key"].done
     for thread in threads[1:]:
         thread.start()
     try:
-        assert all(waited.counted.acquire(timeout=PATIENCE) for _ in threads)
+        assert all(waiting.acquire(timeout=PATIENCE) for _ in threads)
         assert len(begun) == 1
     finally:
         go_on.set()
