@@ -53,7 +53,7 @@ def on_both_cores(session: nox.Session, *selection: str) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Show every promise once with this Python, in less than three minutes; say at the end what is missing and what other sessions run."""
+    """Show every promise once with this Python, in about three minutes; say at the end what is missing and what other sessions run."""
     install(session)
     on_both_cores(session, "--quick")
 

@@ -52,6 +52,7 @@ def library(request):
     return pytest.importorskip(request.param)
 
 
+@pytest.mark.repeats
 class TestHttpxTransportWithTheHostsClient(TransportContract):
     @pytest.fixture
     def transport(self, library):
@@ -59,6 +60,7 @@ class TestHttpxTransportWithTheHostsClient(TransportContract):
             yield HttpxTransport(client)
 
 
+@pytest.mark.repeats
 class TestAsyncHttpxTransportWithTheHostsClient(TransportContract):
     @pytest.fixture
     def transport(self, library, run):

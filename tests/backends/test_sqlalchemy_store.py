@@ -112,6 +112,7 @@ class TestInMemory(StoreContract):
         engine.dispose()
 
 
+@pytest.mark.repeats
 class TestOnSqliteBehindTheAwaitedStore(StoreContract):
     @pytest.fixture
     def store(self, clock, sqlite):
