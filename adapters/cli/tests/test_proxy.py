@@ -118,6 +118,12 @@ def _certify(folder: Path) -> tuple[Path, Path]:
     """Make a private certificate authority and, signed by it, the certificate of a provider."""
     now = datetime.now(UTC)
 
+    def key_usage(*, ca: bool) -> x509.KeyUsage:
+        others = dict.fromkeys(
+            ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only", "decipher_only"), False
+        )
+        return x509.KeyUsage(digital_signature=True, key_cert_sign=ca, crl_sign=ca, **others)
+
     def build(name: str, key, issuer: str, issuer_key, *, ca: bool) -> x509.Certificate:
         names = [x509.DNSName("provider.example"), x509.IPAddress(ip_address("127.0.0.1"))]
         builder = (
@@ -130,6 +136,8 @@ def _certify(folder: Path) -> tuple[Path, Path]:
             .not_valid_after(now + timedelta(days=2))
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            # From Python 3.13 on, an authority must say that it may sign certificates.
+            .add_extension(key_usage(ca=ca), critical=True)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         )
