@@ -23,6 +23,7 @@ from .landing import RESULT, Landing, Visit
 from .openapi import describe
 from .pages import Pages, StandardPages
 from .reading import is_id, read_body, read_form, read_id
+from .results import Note, ResultCode
 from .route import Call, GuardedRoute
 from .schemas import (
     VISIBLE,
@@ -39,7 +40,7 @@ from .schemas import (
     One,
     ProviderOut,
     Reconnect,
-    ResultQuery,
+    Tenant,
     TokenOut,
 )
 
@@ -61,6 +62,8 @@ EverPath = Annotated[str, Path(alias="integrationId", description="Also of an in
 ContextPath = Annotated[str, Path(alias="contextId", json_schema_extra={"format": "uuid"})]
 Before = Annotated[int | None, Query(ge=1, le=2**63 - 1, description="Only events with a lower number: the `seq` of the last one seen.")]
 Limit = Annotated[int, Query(ge=1, le=200)]
+Granted = Annotated[str, Query(pattern=r"^(never|[0-9]{1,20})$", description="When the tenant had consented before.")]
+CallbackRequest = Annotated[str | None, Query(alias="requestId", pattern=r"^[A-Za-z0-9._-]{1,64}$", description="The callback's.")]
 
 
 def create_router(
@@ -311,16 +314,27 @@ class _Endpoints:
             self._cookies.end(request, response, state, flow, actor=call.actor)
         return response
 
-    async def show_result(self, request: Request, asked: Annotated[ResultQuery, Query()]) -> Response:
+    async def show_result(
+        self,
+        request: Request,
+        *,
+        result: ResultCode,
+        tenant_id: Annotated[Tenant | None, Query(alias="tenantId")] = None,
+        provider_id: Annotated[UUID | None, Query(alias="providerId")] = None,
+        granted: Granted = NEVER,
+        note: Annotated[tuple[Note, ...], Query(max_length=2)] = (),
+        request_id: Annotated[
+            str | None, Query(alias="requestId", pattern=r"^[A-Za-z0-9._-]{1,64}$", description="The callback's.")
+        ] = None,
+    ) -> Response:
         """Show a browser how a connection ended; reloading shows what holds now.  The callback sends browsers here.
 
         What is connected is shown only to who may connect in that tenant.
         """
         flow = None
-        if asked.tenant_id is not None and asked.provider_id is not None:
-            flow = Flow(tenant_id=asked.tenant_id, provider_id=asked.provider_id, granted=asked.granted)
-        request_id = asked.request_id or Call.of(request).request_id
-        return await self._landing.show(request, asked.result, flow, notes=tuple(asked.note), request_id=request_id)
+        if tenant_id is not None and provider_id is not None:
+            flow = Flow(tenant_id=tenant_id, provider_id=provider_id, granted=granted)
+        return await self._landing.show(request, result, flow, notes=note, request_id=request_id or Call.of(request).request_id)
 
     async def list_providers(self) -> Response:
         """List the providers, and what works with each of them here."""

@@ -27,9 +27,6 @@ from cloud_integrations import (
 )
 from cloud_integrations.errors import ValidationFailedError
 
-from .browser import NEVER
-from .results import Note, ResultCode
-
 T = TypeVar("T")
 
 
@@ -179,19 +176,6 @@ class Reconnect(_Body):
         if self.credentials is not None and {"scopes", "return_to"} & self.model_fields_set:
             raise ValidationFailedError(field="credentials", problem="cannot be given together with scopes or returnTo")
         return self
-
-
-class ResultQuery(BaseModel):
-    """How a connection ended, and what it was about."""
-
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
-
-    result: ResultCode
-    tenant_id: Tenant | None = Field(default=None, alias="tenantId")
-    provider_id: UUID | None = Field(default=None, alias="providerId")
-    granted: str = Field(default=NEVER, pattern=r"^(never|[0-9]{1,20})$", description="When the tenant had consented before.")
-    note: list[Note] = Field(default=[], max_length=2)
-    request_id: str | None = Field(default=None, alias="requestId", pattern=r"^[A-Za-z0-9._-]{1,64}$", description="The callback's.")
 
 
 class _Answer(BaseModel):
