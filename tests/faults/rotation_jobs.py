@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import random
 import signal
+import time
 from collections import Counter
 from datetime import datetime
+from itertools import count
 from uuid import UUID
 
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import CloudIntegrationsError
+
+PATIENCE = 300
+"""Seconds after which something hangs."""
 
 
 class DyingStore:
@@ -95,11 +100,17 @@ def _work(manager, order):
 
 
 def _rotate(manager, order):
-    """Change every key *count* times over; with a cutoff, data keys made since are left alone."""
+    """Change every key *count* times over; with a cutoff, data keys made since are left alone.
+
+    With `beside_another`, go on until another that changes keys has left something to wrap anew: which of two begins first is chance.
+    """
     cutoff = order.get("created_before")
     before = None if cutoff is None else datetime.fromisoformat(cutoff)
     changed, failures = Counter(), Counter()
-    for _ in range(order["count"]):
+    end = time.monotonic() + PATIENCE
+    for done in count():
+        if done >= order["count"] and (changed["rewrapped"] or not order.get("beside_another") or time.monotonic() > end):
+            break
         for name, run in (
             ("rotated", manager.rotate_keys(created_before=before)),
             ("rewrapped", manager.rewrap_keys()),

@@ -174,7 +174,8 @@ def test_keys_change_under_load_and_no_read_fails_and_nothing_is_lost(installati
     installation.connect("acme", "globex", "hooli")
     old, new = installation.old, installation.new
     # Two that change everything, each to its own wrapping key, while four work.
-    changing = [installation.replica("rotate", *ring, count=40 if FULL else 5) for ring in ((new, old), (old, new))]
+    rings = ((new, old), (old, new))
+    changing = [installation.replica("rotate", *ring, count=40 if FULL else 5, beside_another=True) for ring in rings]
     working = installation.workers(old, new, count=600 if FULL else 80)
     for replica in (*working, *changing):
         replica.go()
