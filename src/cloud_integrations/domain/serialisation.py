@@ -35,15 +35,15 @@ class Serialisable:
         schema = handler(source)
         inner: Any = handler.resolve_ref_schema(schema)
         inner["schema"]["computed_fields"] = [
-            core_schema.computed_field(name, handler.generate_schema(kind)) for name, kind in _properties(cls).items()
+            core_schema.computed_field(name, handler.generate_schema(get_type_hints(getter)["return"]))
+            for name, getter in _getters(cls).items()
         ]
         return schema
 
 
-def _properties(kind: type, /) -> dict[str, Any]:
-    """Return the properties of a class with the types that they have."""
-    found = {name: member.fget for name, member in vars(kind).items() if isinstance(member, property)}
-    return {name: get_type_hints(getter)["return"] for name, getter in found.items()}
+def _getters(kind: type, /) -> dict[str, Any]:
+    """Return the functions behind the properties of a class."""
+    return {name: member.fget for name, member in vars(kind).items() if isinstance(member, property)}
 
 
 def _plain(value: Any, /) -> Any:
@@ -51,7 +51,7 @@ def _plain(value: Any, /) -> Any:
         if isinstance(value, kind):
             return convert(value)
     if is_dataclass(value):
-        names = [*(field.name for field in fields(value)), *_properties(type(value))]
+        names = [*(field.name for field in fields(value)), *_getters(type(value))]
         return {name: _plain(getattr(value, name)) for name in names}
     return value
 
