@@ -127,8 +127,11 @@ def _find_owner(text: str, provider: Provider, known: Iterable[Provider]) -> str
     inputs = [given for method in provider.methods for given in method.inputs if given.patterns]
     owners = {**ELSEWHERE, **{prefix: other.name for other in known for prefix in other.key_prefixes}}
     for prefix, name in owners.items():
-        own = name.lower() in provider.name.lower() or any(_asks_for(given, prefix, text) for given in inputs)
-        if text.startswith(prefix) and not own:
+        if (
+            text.startswith(prefix)
+            and name.lower() not in provider.name.lower()
+            and not any(_asks_for(given, prefix, text) for given in inputs)
+        ):
             return name
     return None
 
