@@ -14,7 +14,7 @@ from cloud_integrations.domain.credential import Credential, Presented
 from cloud_integrations.domain.freshness import Inactive, Reconnect, Use, next_step
 from cloud_integrations.domain.identifiers import tenant_id as read_tenant_id
 from cloud_integrations.domain.integration import HeldCredential
-from cloud_integrations.domain.provider import Method, Placement, Scopes
+from cloud_integrations.domain.provider import Placement, Scopes
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     AppMisconfiguredError,
@@ -31,12 +31,11 @@ from cloud_integrations.messages.api_key import name_values, present
 from cloud_integrations.ports.wiring import Wiring
 
 from .applications import known_variables
-from .recording import recorded, resource_of, tell
+from .recording import first_today, recorded, resource_of, tell
 from .renew import renew
 from .sealing import open_credential
 
 _PATIENCE_WITH_FALLBACK = timedelta(seconds=2)
-_TELL_AGAIN = timedelta(days=1)
 
 
 async def get_token(
@@ -85,10 +84,8 @@ async def opened(
     now = wiring.clock.now()
     if warning is None and min_ttl is not None and held.expires_at is not None and held.expires_at - now < min_ttl:
         warning = "less_life_than_asked"
-    method = _method(wiring, held)
-    rule = Scopes() if method is None else method.scopes
     second = None if held.sealed_secret is None else await _opened(wiring, held, held.sealed_secret, field="api_secret")
-    presented = _presented(wiring, held, method, [value] if second is None else [value, second])
+    rule, presented = _rules(wiring, held, [value] if second is None else [value, second])
     return Credential(
         parts=presented.parts,
         placement=presented.placement,
@@ -131,9 +128,7 @@ async def fresh(wiring: Wiring, held: HeldCredential, *, min_ttl: timedelta, cal
 
 def _tell_ended(wiring: Wiring, held: HeldCredential, reason: str) -> None:
     """Tell, once a day, of an access token that ended without a renewal: no row says so, thus nothing else has told it."""
-    key = ("ended", held.integration_id)
-    if held.state.is_refreshed and wiring.uses.find(key) is None:
-        wiring.uses.put(key, "told", seconds=_TELL_AGAIN.total_seconds())
+    if held.state.is_refreshed and first_today(wiring, "ended", held.integration_id):
         tell(wiring, "credential.reconnect_required", held.tenant_id, held.provider_id, held.integration_id, reason=reason)
 
 
@@ -191,19 +186,17 @@ def _cache_key(provider: str | UUID, caller: Caller) -> Hashable:
     return provider if caller.actor is SYSTEM else (provider, caller.actor.type, caller.actor.id)
 
 
-def _method(wiring: Wiring, held: HeldCredential) -> Method | None:
+def _rules(wiring: Wiring, held: HeldCredential, values: list[Secret]) -> tuple[Scopes, Presented]:
+    """Say how scopes are compared, and where the parts go, as the check of this credential does."""
     try:
-        return wiring.providers.require(held.provider_id).method_named(held.method_id)
+        provider = wiring.providers.require(held.provider_id)
+        method = provider.method_named(held.method_id)
     except ProviderNotFoundError:
-        return None
-
-
-def _presented(wiring: Wiring, held: HeldCredential, method: Method | None, values: list[Secret]) -> Presented:
-    """Say where the parts go, as the check of this credential does."""
+        method = None
     if method is None:
         # The catalogue no longer says.  An access token is a bearer token (RFC 6750); of a key nobody knows.
         by_key = held.auth_type is AuthType.API_KEY
         names = ("api_key", "secret_key") if by_key else ("access_token",)
-        return Presented(parts=dict(zip(names, values, strict=False)), placement=() if by_key else (Placement(),))
-    variables = known_variables(wiring, wiring.providers.require(held.provider_id), held.variables)
-    return present(method, name_values(method, values), variables=variables)
+        return Scopes(), Presented(parts=dict(zip(names, values, strict=False)), placement=() if by_key else (Placement(),))
+    variables = known_variables(wiring, provider, held.variables)
+    return method.scopes, present(method, name_values(method, values), variables=variables)

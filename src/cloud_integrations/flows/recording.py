@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import Final
 from uuid import UUID
 
 from cloud_integrations.domain.audit import AuditEvent, Caller, Outcome
@@ -15,6 +17,8 @@ from cloud_integrations.messages.outcome import UnreadMember
 from cloud_integrations.ports.observer import Fact, FactName
 from cloud_integrations.ports.store import Record
 from cloud_integrations.ports.wiring import Wiring
+
+_TELL_AGAIN: Final = timedelta(days=1)
 
 
 def resource_of(integration_id: UUID, /) -> str:
@@ -70,6 +74,15 @@ def tell(
 def tell_of(wiring: Wiring, name: FactName, facts: Integration, /, **more: str | None) -> None:
     """Tell the observer what happened with an integration."""
     tell(wiring, name, facts.tenant_id, facts.provider_id, facts.id, **more)
+
+
+def first_today(wiring: Wiring, what: str, integration_id: IntegrationId, /) -> bool:
+    """Whether *what* was not told of an integration by this process within a day; from now on it was."""
+    key = (what, integration_id)
+    if wiring.uses.find(key) is not None:
+        return False
+    wiring.uses.put(key, "told", seconds=_TELL_AGAIN.total_seconds())
+    return True
 
 
 def tell_unread(

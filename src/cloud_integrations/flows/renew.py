@@ -53,14 +53,13 @@ from cloud_integrations.ports.wiring import Wiring
 
 from .applications import granting_client, redirect_uri_of
 from .edit_integration import SWITCHED_OFF
-from .recording import recorded, resource_of, tell_of, tell_unread
+from .recording import first_today, recorded, resource_of, tell_of, tell_unread
 from .revoking import Source, Tokens, give_back, tokens_of
 from .sealing import active_key, forget_key, index_key, open_field, seal_grant
 
 _SEND_RESERVE = timedelta(seconds=5)
 _BACKOFF_CAP = timedelta(minutes=5)
 _WARN_BEFORE = timedelta(days=14)
-_TELL_AGAIN = timedelta(days=1)
 _BACKGROUND_CAP = timedelta(hours=1)
 _MISCONFIGURED_REST = timedelta(minutes=5)
 """When the worker looks again at a grant whose application was refused."""
@@ -523,10 +522,8 @@ async def _save_refresh_token(
 def _forecast(wiring: Wiring, held: StoredIntegration) -> None:
     """Tell, once a day, that the tenant must soon reconnect, because renewing does not move the end."""
     end = held.facts.reconnect_before
-    if end is None or end - wiring.clock.now() > _WARN_BEFORE or wiring.uses.find(("forecast", held.facts.id)) is not None:
-        return
-    wiring.uses.put(("forecast", held.facts.id), "told", seconds=_TELL_AGAIN.total_seconds())
-    tell_of(wiring, "credential.reconnect_soon", held.facts, before=end.isoformat())
+    if end is not None and end - wiring.clock.now() <= _WARN_BEFORE and first_today(wiring, "forecast", held.facts.id):
+        tell_of(wiring, "credential.reconnect_soon", held.facts, before=end.isoformat())
 
 
 async def _written_by_others(wiring: Wiring, attempt: _Attempt, found: StoredIntegration | None, grant: Grant) -> StoredIntegration | None:
