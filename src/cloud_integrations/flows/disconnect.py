@@ -59,7 +59,7 @@ async def disconnect(wiring: Wiring, tenant: str, integration_id: UUID | str, /,
     for _ in range(_TRIES):
         held = await load(wiring, tenant_id, integration_id)
         plan = await _plan(wiring, held)
-        by_hand = _key_by_hand(wiring, held)
+        api_key, by_hand = _fate_of_key(held), _manual_url(wiring, held)
         earlier = await wiring.store.list_revocations(tenant_id, provider_id=held.facts.provider_id, limit=_MOST_EARLIER)
         try:
             await wiring.store.apply(
@@ -76,7 +76,7 @@ async def disconnect(wiring: Wiring, tenant: str, integration_id: UUID | str, /,
                     resource_of(held.facts.id),
                     outcome=Outcome.SUCCESS,
                     earlier=str(len(earlier)),
-                    **by_hand,
+                    **_told_of_key(api_key, by_hand),
                 ),
             )
         except StaleWriteError:
@@ -96,7 +96,6 @@ async def disconnect(wiring: Wiring, tenant: str, integration_id: UUID | str, /,
         plan.attempts |= {**tried, **{kind: first for kind in plan.go_along for first in along}}
     tell_of(wiring, "integration.removed", held.facts)
     refresh, access = plan.of("refresh"), plan.of("access")
-    api_key = TokenFate(by_hand.get("api_key", TokenFate.SKIPPED))
     return Removal(
         integration_id=held.facts.id,
         refresh_token=refresh.fate,
@@ -105,7 +104,7 @@ async def disconnect(wiring: Wiring, tenant: str, integration_id: UUID | str, /,
         refresh_reason=refresh.reason if refresh.fate is TokenFate.SKIPPED else None,
         access_reason=access.reason if access.fate is TokenFate.SKIPPED else None,
         waiting=len(earlier),
-        manual_url=_manual_url(wiring, held) if TokenFate.UNSUPPORTED in {refresh.fate, access.fate, api_key} else None,
+        manual_url=by_hand if TokenFate.UNSUPPORTED in {refresh.fate, access.fate, api_key} else None,
     )
 
 
@@ -167,12 +166,17 @@ async def _open_tokens(wiring: Wiring, held: StoredIntegration, plan: _Plan) -> 
     return tokens
 
 
-def _key_by_hand(wiring: Wiring, held: StoredIntegration) -> dict[str, str]:
-    """Say, for the audit log and the receipt, that an API key goes on working at the provider, and where it can be withdrawn."""
-    if held.facts.auth_type is not AuthType.API_KEY or held.facts.state is State.NEEDS_REAUTH:
+def _fate_of_key(held: StoredIntegration) -> TokenFate:
+    """An API key goes on working at the provider, unless that has refused it; what is no key is skipped."""
+    works = held.facts.auth_type is AuthType.API_KEY and held.facts.state is not State.NEEDS_REAUTH
+    return TokenFate.UNSUPPORTED if works else TokenFate.SKIPPED
+
+
+def _told_of_key(api_key: TokenFate, manual_url: str | None) -> dict[str, str]:
+    """Say for the audit log that a key goes on working, and where it can be withdrawn."""
+    if api_key is not TokenFate.UNSUPPORTED:
         return {}
-    url = _manual_url(wiring, held)
-    return {"api_key": TokenFate.UNSUPPORTED.value, **({} if url is None else {"manual_url": url})}
+    return {"api_key": api_key.value} | ({} if manual_url is None else {"manual_url": manual_url})
 
 
 def _manual_url(wiring: Wiring, held: StoredIntegration) -> str | None:
