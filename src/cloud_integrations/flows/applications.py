@@ -155,18 +155,17 @@ def _summary(wiring: Wiring, provider: Provider) -> ProviderSummary:
         except ValidationFailedError:
             # It depends on a variable that only a tenant can give.
             redirect_uri = None
+    offered = [method for method in provider.methods if _is_offered(provider, method, application)]
     return ProviderSummary(
         id=provider.provider_id,
         slug=provider.id,
         name=provider.name,
         category=provider.category,
         active=provider.active,
-        auth_types=tuple(kind for kind in provider.auth_types if _works_here(provider, kind, application)),
+        auth_types=tuple(kind for kind in provider.auth_types if any(method.auth_type is kind for method in offered)),
         documentation=provider.documentation,
         redirect_uri=redirect_uri,
-        methods=tuple(
-            _method_summary(wiring, provider, method) for method in provider.methods if _is_offered(provider, method, application)
-        ),
+        methods=tuple(_method_summary(wiring, provider, method) for method in offered),
     )
 
 
@@ -195,12 +194,6 @@ def _method_summary(wiring: Wiring, provider: Provider, method: Method) -> Metho
         ),
         manual_url=None if method.revoke is None else method.revoke.find_manual_url(known_variables(wiring, provider, {})),
     )
-
-
-def _works_here(provider: Provider, kind: AuthType, application: OAuthApplication | None) -> bool:
-    if kind is AuthType.OAUTH2 and application is None:
-        return False
-    return provider.find_method(kind) is not None
 
 
 def _supported(provider: Provider) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from .tables import Document, Listing, fit
+from .tables import Document, Listing, fit, shown_time
 
 if TYPE_CHECKING:
     from cloud_integrations import (
@@ -142,7 +142,7 @@ def visible(text: str, /) -> str:
 
 def moment(at: datetime | None, /, *, unknown: str = "–") -> str:
     """Write a time for people, in UTC."""
-    return unknown if at is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return unknown if at is None else shown_time(timestamp(at))
 
 
 def timestamp(at: datetime, /) -> str:
