@@ -14,7 +14,7 @@ from cloud_integrations.domain.credential import Credential, Presented
 from cloud_integrations.domain.freshness import Inactive, Reconnect, Use, next_step
 from cloud_integrations.domain.identifiers import tenant_id as read_tenant_id
 from cloud_integrations.domain.integration import HeldCredential
-from cloud_integrations.domain.provider import Placement, Scopes
+from cloud_integrations.domain.provider import Placement, Provider, Scopes
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     AppMisconfiguredError,
@@ -189,11 +189,11 @@ def _cache_key(provider: str | UUID, caller: Caller) -> Hashable:
 def _rules(wiring: Wiring, held: HeldCredential, values: list[Secret]) -> tuple[Scopes, Presented]:
     """Say how scopes are compared, and where the parts go, as the check of this credential does."""
     try:
-        provider = wiring.providers.require(held.provider_id)
-        method = provider.method_named(held.method_id)
+        provider: Provider | None = wiring.providers.require(held.provider_id)
     except ProviderNotFoundError:
-        method = None
-    if method is None:
+        provider = None
+    method = None if provider is None else provider.method_named(held.method_id)
+    if provider is None or method is None:
         # The catalogue no longer says.  An access token is a bearer token (RFC 6750); of a key nobody knows.
         by_key = held.auth_type is AuthType.API_KEY
         names = ("api_key", "secret_key") if by_key else ("access_token",)
