@@ -13,6 +13,7 @@ from cloud_integrations.messages.dialect import StandardDialect
 from cloud_integrations.messages.outcome import Unknown, Unusable
 from cloud_integrations.testing import Misbehaviour
 from cloud_integrations.testing.provider_server import ProviderServer
+from cloud_integrations.testing.wrong_answers import STRAYS
 
 ACME = "acme"
 UNREAD = {
@@ -211,3 +212,15 @@ async def test_an_answer_of_a_dialect_that_keeps_nothing_is_lost(world, monkeypa
     with pytest.raises(ProviderUnavailableError) as caught:
         await token(world)
     assert caught.value.reason == "unusable_body"
+
+
+@pytest.mark.requirement("OAU-041")
+@pytest.mark.parametrize("scope", ["", []], ids=repr)
+async def test_an_answer_that_names_no_scope_leaves_the_stored_ones_as_they_are(world, monkeypatch, scope):
+    monkeypatch.setitem(STRAYS, Misbehaviour.SCOPES_UNREADABLE, ("scope", scope))
+    held = await expired(world)
+    world.provider.misbehave(Misbehaviour.SCOPES_UNREADABLE, endpoint="refresh")
+    assert (await token(world)).scopes == ("read", "write")
+    facts = world.row(held).facts
+    assert (facts.scopes, facts.missing_scopes) == (("read", "write"), ())
+    assert unread(world) == []

@@ -151,7 +151,11 @@ def test_members_are_found_under_the_providers_names(read, answer, make_client, 
     [
         ({}, "read write", ("read", "write")),
         ({}, " read  read ", ("read",)),
-        ({}, "", ()),
+        ({}, "", ("asked", "for")),
+        ({}, "  ", ("asked", "for")),
+        ({}, [], ("asked", "for")),
+        ({}, [""], ("asked", "for")),
+        ({"separator": ","}, ", ,", ("asked", "for")),
         ({}, ["read", "write"], ("read", "write")),
         ({"separator": ","}, "read,write", ("read", "write")),
         ({"reply_separator": ","}, "read, write", ("read", "write")),
@@ -166,8 +170,9 @@ def test_granted_scopes_are_those_of_the_answer_else_those_requested(read, answe
 
 
 @pytest.mark.requirement("OAU-041")
-def test_a_silent_renewal_leaves_the_scopes_open(renew, answer, tokens):
-    assert renew(answer(tokens())).grant.scopes is None
+@pytest.mark.parametrize("scope", [None, "", " ", [], [""]], ids=repr)
+def test_a_silent_renewal_leaves_the_scopes_open(renew, answer, tokens, scope):
+    assert renew(answer(tokens(scope=scope))).grant.scopes is None
 
 
 @pytest.mark.requirement("OAU-042")

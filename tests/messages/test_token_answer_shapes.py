@@ -245,7 +245,7 @@ ROWS = [
     Row("scope that is the token", usual(scope=f"read {ACCESS}"), unknown="scope"),
     Row("scope that holds a long token", usual(access_token=ACCESS * 2, scope=["read", f"at:{ACCESS * 2}"]), unknown="scope"),
     Row("scope twice", beside(b'"scope": "a", "scope": "b"'), unknown="scope"),
-    Row("scope empty", usual(scope="")),
+    *[Row(f"scope empty: {value!r}", usual(scope=value)) for value in ("", " ", [], [""])],
     Row("scope as a list", usual(scope=["read", "write"])),
     # The type
     *[Row(f"token_type {value!r}", usual(token_type=value)) for value in ("bearer", "BEARER", " Bearer ", "bEARER\n")],

@@ -311,7 +311,8 @@ class _Answer:
         ):
             self.unread.append("scope")
             return None
-        return tuple(dict.fromkeys(filter(None, value)))
+        # RFC 6749 §3.3: a list of scopes has at least one, so an empty one says nothing.
+        return tuple(dict.fromkeys(filter(None, value))) or None
 
     def variables(self, tokens: _Tokens) -> dict[str, str] | None:
         """None: without one of them nobody knows where the tokens are to be used."""
