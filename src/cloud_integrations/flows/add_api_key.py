@@ -36,7 +36,7 @@ from .applications import operator_variables, require_usable
 from .checking import check_credential, identify, is_other_account
 from .list_integrations import known_tenant, load
 from .recording import record_failure, recorded, resource_of, tell, tell_of
-from .sealing import apply_sealed, seal_api_key
+from .sealing import apply_sealed, key_at_start, seal_api_key
 
 _TRIES = 5
 
@@ -64,6 +64,7 @@ async def add_api_key(
     method = find_key_method(entry, api_key, variables=filled) or usual
     key = read_key(wiring, entry, method, api_key, secret_key)
     _hint(wiring, tenant_id, entry, method, key)
+    begun_under = await key_at_start(wiring, tenant_id)
     # Asked before the provider is, so that a second attempt sends no key anywhere; the store decides.
     if await wiring.store.find_credential(tenant_id, entry.provider_id) is not None:
         raise IntegrationExistsError(tenant_id=tenant_id, provider_id=str(entry.provider_id))
@@ -103,6 +104,7 @@ async def add_api_key(
             AddIntegration(facts=facts, credential=seal_api_key(wiring, data_key, integration_id, key, generation=1)),
             record,
         ),
+        begun_under=begun_under,
     )
     tell_of(wiring, "integration.connected", facts)
     return facts

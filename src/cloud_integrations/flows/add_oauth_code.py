@@ -24,6 +24,7 @@ from .begin_oauth import hash_of
 from .complete_oauth import check_pending, finish, take_own
 from .list_integrations import known_tenant
 from .recording import failures_recorded, record_denied, resource_of
+from .sealing import key_at_start
 from .storing_grant import NewGrant, connect
 
 
@@ -59,6 +60,7 @@ async def add_oauth_code(
     client = client_of(wiring, entry, method, filled)
     if redirect_uri not in {*client.application.redirect_uris, callback_uri(wiring, client.context_id)}:
         raise ValidationFailedError(field="redirectUri", problem="is not one that is configured for this provider")
+    begun_under = await key_at_start(wiring, tenant_id)
     if await wiring.store.find_credential(tenant_id, entry.provider_id) is not None:
         raise IntegrationExistsError(tenant_id=tenant_id, provider_id=str(entry.provider_id))
     integration_id = IntegrationId(uuid7(wiring.clock.now(), wiring.entropy.bytes(10)))
@@ -73,6 +75,7 @@ async def add_oauth_code(
                 name=name,
                 client=client,
                 scopes=scopes_to_request(client),
+                begun_under=begun_under,
                 bound=False,
             )
             return (await connect(wiring, wanted, code=code, redirect_uri=redirect_uri, verifier=None, caller=caller)).integration
@@ -97,9 +100,11 @@ async def _bound(
     resource = resource_of(pending.integration_id)
 
     async def work() -> Integration:
+        begun_under = await key_at_start(wiring, tenant_id)
         taken = await take_own(wiring, pending)
         async with failures_recorded(wiring, tenant_id, caller, "authorization.completed", resource):
             client, held = await check_pending(wiring, taken)
-            return (await finish(wiring, replace(taken, name=name), client, held, code=code, caller=caller)).integration
+            named = replace(taken, name=name)
+            return (await finish(wiring, named, client, held, code=code, begun_under=begun_under, caller=caller)).integration
 
     return await wiring.flights.shield(work)

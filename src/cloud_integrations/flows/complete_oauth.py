@@ -22,7 +22,7 @@ from cloud_integrations.ports.wiring import Wiring
 from .applications import client_of, require_usable
 from .begin_oauth import PENDING_TABLE, hash_of
 from .recording import failures_recorded, record_denied, resource_of
-from .sealing import open_sealed
+from .sealing import key_at_start, open_sealed
 from .storing_grant import NewGrant, connect
 
 
@@ -40,6 +40,7 @@ async def complete_oauth(
     resource = resource_of(own.integration_id)
 
     async def work() -> Connected:
+        begun_under = await key_at_start(wiring, own.tenant_id)
         pending = await take_own(wiring, own)
         # From here on the state is spent, whatever comes (RFC 9700 §4.2.4).
         async with failures_recorded(wiring, pending.tenant_id, caller, "authorization.completed", resource):
@@ -49,7 +50,7 @@ async def complete_oauth(
                 raise GrantRefusedError(reason=answer.error or "code_missing")
             if answer.site is not None:
                 client = _at_site(wiring, pending, client, answer.site)
-            return await finish(wiring, pending, client, held, code=answer.code, caller=caller)
+            return await finish(wiring, pending, client, held, code=answer.code, begun_under=begun_under, caller=caller)
 
     return await wiring.flights.shield(work)
 
@@ -93,7 +94,15 @@ def _at_site(wiring: Wiring, pending: PendingAuthorization, client: Client, site
 
 
 async def finish(
-    wiring: Wiring, pending: PendingAuthorization, client: Client, held: StoredIntegration | None, /, *, code: Secret, caller: Caller
+    wiring: Wiring,
+    pending: PendingAuthorization,
+    client: Client,
+    held: StoredIntegration | None,
+    /,
+    *,
+    code: Secret,
+    begun_under: UUID,
+    caller: Caller,
 ) -> Connected:
     """Spend the code of an authorization that passed every check, and store what it gives."""
     verifier = None
@@ -107,6 +116,7 @@ async def finish(
         name=pending.name,
         client=client,
         scopes=pending.scopes,
+        begun_under=begun_under,
         reconnects=held,
     )
     connected = await connect(wiring, wanted, code=code, redirect_uri=pending.redirect_uri, verifier=verifier, caller=caller)

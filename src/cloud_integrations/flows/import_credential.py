@@ -28,7 +28,7 @@ from .applications import client_of, operator_variables, require_usable
 from .checking import check_credential, identify
 from .list_integrations import known_tenant
 from .recording import recorded, resource_of, tell_of
-from .sealing import apply_sealed, index_key, is_shared, seal_api_key, seal_grant
+from .sealing import apply_sealed, index_key, is_shared, key_at_start, seal_api_key, seal_grant
 
 _LONGEST_TOKEN = 16_384
 
@@ -83,6 +83,7 @@ async def import_credential(
         if given.auth_type is AuthType.API_KEY
         else _take_grant(wiring, tenant_id, provider, given)
     )
+    begun_under = None if dry_run else await key_at_start(wiring, tenant_id)
     if await wiring.store.find_credential(tenant_id, provider.provider_id) is not None:
         raise IntegrationExistsError(tenant_id=tenant_id, provider_id=str(provider.provider_id))
     account = await _account(wiring, taken) if verify else None
@@ -106,6 +107,7 @@ async def import_credential(
         wiring,
         tenant_id,
         lambda key: (AddIntegration(facts=facts, credential=taken.sealed(wiring, key, index, facts), due_at=taken.due), record),
+        begun_under=begun_under,
     )
     tell_of(wiring, "integration.connected", facts)
     if shared:

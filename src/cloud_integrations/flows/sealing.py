@@ -23,6 +23,7 @@ from cloud_integrations.errors import (
     KeyServiceUnavailableError,
     StaleWriteError,
     StorageUnavailableError,
+    TenantNotFoundError,
 )
 from cloud_integrations.ports.store import AddKey, Change
 from cloud_integrations.ports.wiring import Wiring
@@ -82,10 +83,30 @@ def account_fingerprint(index: DataKey, facts: Integration, /) -> bytes | None:
     return _named(index, b"account", facts.provider_id.bytes, facts.context_id.bytes, facts.account.account_id.encode())
 
 
-async def apply_sealed(wiring: Wiring, tenant_id: TenantId, changes: Callable[[DataKey], Sequence[Change]], /) -> None:
-    """Make *changes*, which seal with the tenant's active key; once more with the new key where it was replaced meanwhile."""
+async def key_at_start(wiring: Wiring, tenant_id: TenantId, /) -> UUID:
+    """Return which key of the tenant is active, as the store says, for work that asks a provider before it stores something.
+
+    `apply_sealed` knows by it whether the tenant was erased since.
+    """
+    found = await wiring.store.find_active_key(tenant_id)
+    if found is not None:
+        return found.key_id
+    forget_key(wiring, tenant_id)
+    return (await active_key(wiring, tenant_id)).key_id
+
+
+async def apply_sealed(
+    wiring: Wiring, tenant_id: TenantId, changes: Callable[[DataKey], Sequence[Change]], /, *, begun_under: UUID | None = None
+) -> None:
+    """Make *changes*, which seal with the tenant's active key; once more with the new key where it was replaced meanwhile.
+
+    Work that was *begun_under* a key which is destroyed by now is part of no tenant: `TenantNotFoundError`.
+    """
     for _ in range(_TRIES):
         key = await active_key(wiring, tenant_id)
+        # Keys that were replaced are destroyed after minutes (`destroy_keys`), those of an erased tenant at once.
+        if begun_under not in {None, key.key_id} and begun_under in await wiring.store.list_destroyed_keys(tenant_id):
+            raise TenantNotFoundError(tenant_id=tenant_id)
         try:
             return await wiring.store.apply(*changes(key))
         except KeyRetiredError:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.auth_type import AuthType
@@ -29,6 +30,7 @@ from cloud_integrations.errors import (
     ProviderUnavailableError,
     StaleWriteError,
     StorageUnavailableError,
+    TenantNotFoundError,
 )
 from cloud_integrations.messages.api_key import present
 from cloud_integrations.messages.client import Client
@@ -57,6 +59,8 @@ class NewGrant:
     name: str
     client: Client
     scopes: tuple[str, ...]
+    begun_under: UUID
+    """The tenant's active key when the work began (`key_at_start`): a grant that outlives its tenant is given back."""
     reconnects: StoredIntegration | None = None
     bound: bool = True
     """False: the code came without a state that was begun here."""
@@ -207,8 +211,9 @@ async def _save(wiring: Wiring, wanted: NewGrant, grant: Grant, account: Account
     for attempt in range(_SAVE_TRIES):
         try:
             return await _write(wiring, wanted, grant, account, held, changed=changed, caller=caller)
-        except (StaleWriteError, IntegrationNotFoundError):
-            # A refresh or another reconnect was faster; this consent is the newest word, unless the user closed the integration.
+        except (StaleWriteError, IntegrationNotFoundError, TenantNotFoundError):
+            # A refresh or another reconnect was faster; this consent is the newest word, unless the user closed the integration,
+            # or the tenant was erased.
             held = await wiring.store.find_integration(wanted.tenant_id, wanted.integration_id)
             if held is None or held.facts.state is State.DISABLED:
                 raise GrantRefusedError(reason="integration_closed") from None
@@ -266,7 +271,7 @@ async def _write(
             record,
         ]
 
-    await apply_sealed(wiring, wanted.tenant_id, changes)
+    await apply_sealed(wiring, wanted.tenant_id, changes, begun_under=wanted.begun_under)
     to_revoke = [(entry, token) for entry, (_, token) in zip(entries, replaced.tokens, strict=True)]
     return _Saved(facts=facts, shared=shared, replaced=replaced.source, to_revoke=to_revoke)
 
