@@ -339,6 +339,41 @@ async def test_the_newest_lease_wins(world):
 
 
 @pytest.mark.requirement("REF-02", "REF-11")
+@pytest.mark.parametrize("since", ["renewed", "renewed twice", "renewed and reconnected", "renewed and switched off", "renewed and refused"])
+@pytest.mark.parametrize("rule", ["none", "tolerant"])
+async def test_who_was_held_up_never_writes_over_the_success_of_a_newer_lease(world, rule, since):
+    follow(world, rule)
+    held = await expired(world)
+    other = world.open()
+    before = []
+
+    async def be_held_up():
+        world.clock.advance(LEASE)
+        await token(world, other)
+        if since == "renewed twice":
+            await other.refresh(ACME, held.id)
+        if since == "renewed and reconnected":
+            await world.reconnect(held, door=other)
+        if since == "renewed and switched off":
+            await other.edit_integration(ACME, held.id, status="inactive")
+        if since == "renewed and refused":
+            world.provider.revoke_grant(await stored(world, held))
+            world.clock.advance(LEASE)
+            with pytest.raises(ReconnectRequiredError):
+                await other.refresh(ACME, held.id)
+        before.append(world.row(held))
+
+    at(world.door, "after the request", be_held_up)
+    with suppress(IntegrationInactiveError):
+        assert (await token(world)).generation == before[0].credential.generation
+    after = world.row(held)
+    assert (after.credential, after.facts, after.marks) == (before[0].credential, before[0].facts, before[0].marks)
+    if since != "renewed and refused":
+        assert world.provider.is_alive(await stored(world, held, "access_token"))
+        assert world.provider.grant_alive(await stored(world, held))
+
+
+@pytest.mark.requirement("REF-02", "REF-11")
 @pytest.mark.parametrize("rule", ["strict", "family"])
 async def test_late_tokens_take_a_row_back_only_where_the_successors_replay_has_left_them_alive(world, rule):
     follow(world, rule)
