@@ -216,7 +216,7 @@ class World:
         self.on_send = None
         """Called with each request before the provider sees it; may raise."""
         self.on_answer = None
-        """Called with request and response when the provider is done; may raise."""
+        """Called with request and response when the provider is done; may raise, and with the awaiting door be awaited."""
         self.secrets: list[str] = []
         """Every secret text that passed, for the search for leaks."""
         self.keyring_texts = [LocalKeyring.generate_key("test")]
@@ -268,8 +268,7 @@ class World:
         except ValueError:
             answer = {}
         self.secrets += [answer[name] for name in ("access_token", "refresh_token") if isinstance(answer.get(name), str)]
-        if self.on_answer is not None:
-            self.on_answer(request, response)
+        return self.on_answer(request, response) if self.on_answer is not None else None
 
     # What a person does
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
@@ -87,12 +88,15 @@ def told(world, action, tenant=ACME):
 
 
 def at_answer(world, path, act):
-    """Do *act* once, when the provider's next answer from *path* is on its way."""
+    """Do *act*, which may be awaited, once, when the provider's next answer from *path* is on its way."""
 
     def hook(request, _response):
         if request.url.endswith(path):
             world.on_answer = None
-            act()
+            done = act()
+            if inspect.isawaitable(done):
+                return run_inline(done) if world.blocking else done
+        return None
 
     world.on_answer = hook
 
@@ -102,13 +106,12 @@ def at_answer(world, path, act):
 
 @pytest.mark.parametrize("kills", DECLARED)
 @pytest.mark.parametrize("same", [True, False])
-async def test_of_two_callbacks_at_once_the_second_ends_nothing_that_the_first_stored(blocking, kills, same):
-    world = blocking
+async def test_of_two_callbacks_at_once_the_second_ends_nothing_that_the_first_stored(world, kills, same):
     declaring(world, kills)
     if same:
         repeat_tokens(world.provider)
     first, second = await world.begin(), await world.begin()
-    at_answer(world, "/token", lambda: run_inline(world.come_back(first)))
+    at_answer(world, "/token", lambda: world.come_back(first))
     with pytest.raises(IntegrationExistsError):
         await world.come_back(second)
     assert await honoured(world)
@@ -123,13 +126,12 @@ async def test_of_two_callbacks_at_once_the_second_ends_nothing_that_the_first_s
 
 
 @pytest.mark.parametrize("kills", ["grant", None])
-async def test_where_nobody_knows_whose_a_grant_is_it_waits_while_the_tenant_has_an_integration(blocking, kills):
-    world = blocking
+async def test_where_nobody_knows_whose_a_grant_is_it_waits_while_the_tenant_has_an_integration(world, kills):
     declaring(world, kills)
     # Both know no account: the check of whose it is gets no answer.
     world.provider.misbehave(Misbehaviour.UNAVAILABLE, times=None, endpoint="me")
     first, second = await world.begin(), await world.begin()
-    at_answer(world, "/token", lambda: run_inline(world.come_back(first)))
+    at_answer(world, "/token", lambda: world.come_back(first))
     with pytest.raises(IntegrationExistsError):
         await world.come_back(second)
     assert await honoured(world)
@@ -204,8 +206,7 @@ async def test_a_grant_that_cannot_be_stored_waits_in_the_outbox_until_the_provi
 
 @pytest.mark.parametrize("kills", DECLARED)
 @pytest.mark.parametrize("same", [True, False])
-async def test_a_reconnect_that_is_answered_after_a_switch_off_ends_nothing_that_is_held(blocking, kills, same):
-    world = blocking
+async def test_a_reconnect_that_is_answered_after_a_switch_off_ends_nothing_that_is_held(world, kills, same):
     door = declaring(world, kills)
     if same:
         repeat_tokens(world.provider)
@@ -224,8 +225,7 @@ async def test_a_reconnect_that_is_answered_after_a_switch_off_ends_nothing_that
 
 @pytest.mark.parametrize("kills", DECLARED)
 @pytest.mark.parametrize("repeats", [True, False])
-async def test_what_a_renewal_brings_during_a_switch_off_is_kept_for_when_it_is_switched_on(blocking, kills, repeats):
-    world = blocking
+async def test_what_a_renewal_brings_during_a_switch_off_is_kept_for_when_it_is_switched_on(world, kills, repeats):
     door = declaring(world, kills)
     held = await world.connect()
     world.pass_(hours=2)
@@ -244,8 +244,8 @@ async def test_what_a_renewal_brings_during_a_switch_off_is_kept_for_when_it_is_
     assert (await door.verify_audit(ACME)).whole
 
 
-async def test_a_dead_grant_that_is_healed_during_a_switch_off_works_when_it_is_switched_on(blocking):
-    world, door = blocking, blocking.door
+async def test_a_dead_grant_that_is_healed_during_a_switch_off_works_when_it_is_switched_on(world):
+    door = world.door
     held = await world.connect()
     dead = replace(world.row(held).facts, state=State.NEEDS_REAUTH, reason="revoked")
     world.rows.apply(SaveFacts(facts=dead, expected_state=State.ACTIVE))
@@ -257,19 +257,18 @@ async def test_a_dead_grant_that_is_healed_during_a_switch_off_works_when_it_is_
     assert world.provider.is_alive((await door.token(ACME, "simulated")).value)
 
 
-async def test_late_tokens_of_a_grant_that_a_replay_has_ended_do_not_heal_what_was_switched_off(blocking):
-    world = blocking
+async def test_late_tokens_of_a_grant_that_a_replay_has_ended_do_not_heal_what_was_switched_off(world):
     world.provider.reuse = "family"
     door = declaring(world, "token")
     other = world.open()
     held = await world.connect()
     world.pass_(hours=2)
 
-    def overtake():
+    async def overtake():
         world.pass_(minutes=1)
         with pytest.raises(ReconnectRequiredError):
-            run_inline(other.refresh(ACME, held.id))
-        run_inline(other.edit_integration(ACME, held.id, status="inactive"))
+            await other.refresh(ACME, held.id)
+        await other.edit_integration(ACME, held.id, status="inactive")
 
     at_answer(world, "/token", overtake)
     with pytest.raises(IntegrationInactiveError):
@@ -279,8 +278,7 @@ async def test_late_tokens_of_a_grant_that_a_replay_has_ended_do_not_heal_what_w
 
 @pytest.mark.parametrize("kills", DECLARED)
 @pytest.mark.parametrize("same", [True, False])
-async def test_a_renewal_that_a_reconnect_overtakes_ends_nothing_that_the_reconnect_stored(blocking, kills, same):
-    world = blocking
+async def test_a_renewal_that_a_reconnect_overtakes_ends_nothing_that_the_reconnect_stored(world, kills, same):
     door = declaring(world, kills)
     if same:
         world.provider.rotation = "never"
@@ -288,7 +286,7 @@ async def test_a_renewal_that_a_reconnect_overtakes_ends_nothing_that_the_reconn
     held = await world.connect()
     begun = await door.begin_reconnect(ACME, held.id, actor=ALICE)
     world.pass_(minutes=9)
-    at_answer(world, "/token", lambda: run_inline(world.come_back(begun)))
+    at_answer(world, "/token", lambda: world.come_back(begun))
     await door.refresh(ACME, held.id)
     assert await honoured(world)
     if kills == "token":
@@ -297,16 +295,15 @@ async def test_a_renewal_that_a_reconnect_overtakes_ends_nothing_that_the_reconn
 
 
 @pytest.mark.parametrize("kills", DECLARED)
-async def test_a_renewal_that_a_reconnect_and_its_renewal_overtake_leaves_nothing_behind(blocking, kills):
-    world = blocking
+async def test_a_renewal_that_a_reconnect_and_its_renewal_overtake_leaves_nothing_behind(world, kills):
     door, other = declaring(world, kills), world.open()
     held = await world.connect()
     begun = await door.begin_reconnect(ACME, held.id, actor=ALICE)
     world.pass_(minutes=9)
 
-    def overtake():
-        run_inline(world.come_back(begun, door=other))
-        run_inline(other.refresh(ACME, held.id))
+    async def overtake():
+        await world.come_back(begun, door=other)
+        await other.refresh(ACME, held.id)
 
     at_answer(world, "/token", overtake)
     await door.refresh(ACME, held.id)
@@ -474,8 +471,7 @@ async def test_a_reconnect_by_the_same_account_keeps_the_refresh_token_that_is_h
 
 @pytest.mark.parametrize("kills", DECLARED)
 @pytest.mark.parametrize("busy", [False, True])
-async def test_a_kept_refresh_token_that_a_renewal_was_spending_gives_way_to_what_came_for_it(blocking, kills, busy):
-    world = blocking
+async def test_a_kept_refresh_token_that_a_renewal_was_spending_gives_way_to_what_came_for_it(world, kills, busy):
     world.provider.kills = "token"
     door, other = declaring(world, kills), world.open()
     held = await world.connect()
@@ -483,8 +479,8 @@ async def test_a_kept_refresh_token_that_a_renewal_was_spending_gives_way_to_wha
     world.pass_(minutes=9)
     world.provider.misbehave(Misbehaviour.REFRESH_TOKEN_MISSING, endpoint="exchange")
 
-    def overtake():
-        run_inline(world.come_back(begun, door=other))
+    async def overtake():
+        await world.come_back(begun, door=other)
         if busy:
             world.rows.apply(
                 TakeLease(
