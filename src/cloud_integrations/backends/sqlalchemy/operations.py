@@ -48,7 +48,7 @@ from cloud_integrations.domain.integration import (
 )
 from cloud_integrations.domain.pending import PendingAuthorization, surplus
 from cloud_integrations.domain.removal import Revocation
-from cloud_integrations.errors import IntegrationExistsError, IntegrationNotFoundError, StaleWriteError
+from cloud_integrations.errors import DamagedRowError, IntegrationExistsError, IntegrationNotFoundError, StaleWriteError
 from cloud_integrations.ports.store import (
     MAX_COUNTED,
     MAX_HOLDERS,
@@ -1121,11 +1121,13 @@ def _append_events(connection: Connection, events: Iterable[AuditEvent]) -> None
             head = AuditHead(tenant_id=tenant_id, seq=record.seq, hash=record.hash)
             rows.append(_event_columns(record))
         moved = {"if_tenant": tenant_id, "head_seq": head.seq, "head_hash": head.hash}
-        if connection.dialect.name == "postgresql" and len(rows) == 1:
-            connection.execute(_ADD_EVENT_AND_MOVE_HEAD, {**{f"event_{name}": value for name, value in rows[0].items()}, **moved})
-        else:
-            connection.execute(_ADD_EVENT, rows)
-            connection.execute(_MOVE_HEAD, moved)
+        # The head is locked: where there is an event of the next number already, somebody has set the head back.
+        with refused_as(DamagedRowError(table=schema.audit_head.name, row=tenant_id)):
+            if connection.dialect.name == "postgresql" and len(rows) == 1:
+                connection.execute(_ADD_EVENT_AND_MOVE_HEAD, {**{f"event_{name}": value for name, value in rows[0].items()}, **moved})
+            else:
+                connection.execute(_ADD_EVENT, rows)
+                connection.execute(_MOVE_HEAD, moved)
 
 
 def _locked_head(connection: Connection, tenant_id: TenantId) -> AuditHead:

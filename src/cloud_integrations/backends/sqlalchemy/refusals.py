@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Insert, Table, insert
 from sqlalchemy.dialects import mysql
-from sqlalchemy.exc import DataError, DBAPIError, InvalidRequestError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, InvalidRequestError, OperationalError, SQLAlchemyError
 
 from cloud_integrations.errors import CloudIntegrationsError, StaleWriteError, StorageUnavailableError, UnstorableValueError
 
@@ -138,6 +138,11 @@ def was_rolled_back(error: Exception, /) -> bool:
     if was_refused(error):
         return True
     return isinstance(error, DBAPIError) and (error.connection_invalidated or code_of(error.orig) in _MIXED_UP)
+
+
+def is_undecodable(error: Exception, /) -> bool:
+    """Whether SQLite found bytes in place of text; its driver has no code for it."""
+    return isinstance(error, OperationalError) and str(error.orig).startswith("Could not decode to UTF-8")
 
 
 def is_of_database(error: Exception, /) -> bool:

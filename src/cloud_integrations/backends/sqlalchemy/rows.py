@@ -101,6 +101,14 @@ class FewBytes(Bytes):
         return dialect.type_descriptor(VARBINARY(self.length) if dialect.name in {"mariadb", "mysql"} else LargeBinary(self.length))
 
 
+def text_or_bytes(raw: bytes, /) -> str | bytes:
+    """Read a text of SQLite, which may hold bytes that are none: those stay bytes."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw
+
+
 class Rows(Generic[T]):
     """How rows of one selection of *columns* become values.
 
@@ -201,6 +209,8 @@ def words(text: str, /) -> tuple[str, ...]:
     found = json.loads(text)
     if type(found) is not list or not all(type(word) is str for word in found):
         raise ValueError
+    # JSON can name half a character, which no answer can hold.
+    "".join(found).encode()
     return tuple(found)
 
 
@@ -211,4 +221,5 @@ def pairs(text: str, /) -> dict[str, str]:
     found: dict[str, str] = json.loads(text)
     if type(found) is not dict or not all(type(value) is str for value in found.values()):
         raise ValueError
+    "".join([*found, *found.values()]).encode()
     return found

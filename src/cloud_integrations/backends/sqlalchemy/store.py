@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine
@@ -30,7 +31,8 @@ from cloud_integrations.ports.store import Change, DamagedRow, StoreReport
 from . import key_operations, operations, schema
 from .engine import begin_writing, for_writing, reading_view, require_blocking, require_driver, writing_view
 from .poolers import PoolerGuard
-from .refusals import in_our_words, is_of_database, reason_of, was_refused, was_rolled_back
+from .refusals import in_our_words, is_of_database, is_undecodable, reason_of, was_refused, was_rolled_back
+from .rows import text_or_bytes
 
 if TYPE_CHECKING:
     # A blocking host shall not pay for importing it, nor need greenlet.
@@ -392,7 +394,7 @@ class _Blocking:
             try:
                 with engine.connect() as connection:
                     connected = True
-                    with self.pooler.over(connection):
+                    with self.pooler.over(connection), patience.over(connection):
                         return work(connection)
             except Exception as error:  # noqa: BLE001  # whatever a driver lets out may show a password or a value: none of it leaves this file
                 pause, problem = patience.judge(error, connected=connected)
@@ -417,7 +419,7 @@ class _Awaiting:
 
     async def _persistently(self, engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
         def guarded(connection: Connection) -> T:
-            with self.pooler.over(connection):
+            with self.pooler.over(connection), patience.over(connection):
                 return work(connection)
 
         patience = _Patience()
@@ -468,6 +470,21 @@ class _Patience:
     def __init__(self) -> None:
         self._tried = 0
         self._until = time.monotonic() + self._SECONDS
+        self._met_bytes = False
+
+    @contextmanager
+    def over(self, connection: Connection, /) -> Generator[None]:
+        """Once a text was met that is none, read such texts as the bytes they are, by which `Rows` knows an edited row."""
+        if not self._met_bytes:
+            yield
+            return
+        driver: Any = connection.connection.driver_connection
+        before = driver.text_factory
+        driver.text_factory = text_or_bytes
+        try:
+            yield
+        finally:
+            driver.text_factory = before
 
     def judge(self, error: Exception, /, *, connected: bool) -> tuple[float, Exception | None]:
         """Return the seconds to wait before the next try, or what to raise, `alone`, where there shall be none."""
@@ -475,6 +492,9 @@ class _Patience:
         if isinstance(error, CloudIntegrationsError) or (connected and not is_of_database(error)):
             # A refusal of ours; or a mistake in the work, which has nothing of the login in its frames.
             return 0, error
+        if is_undecodable(error) and not self._met_bytes:
+            self._met_bytes = True
+            return 0, None
         if not was_rolled_back(error) or self._tried == self._TRIES or time.monotonic() > self._until:
             return 0, in_our_words(error, connected=connected)
         # Chance keeps those who stood in each other's way from meeting again.
