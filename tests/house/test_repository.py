@@ -128,15 +128,24 @@ def test_every_package_says_that_it_is_typed(root: Path) -> None:
     assert [package.name for package in packages if not (package / "py.typed").is_file()] == []
 
 
-def test_the_checks_begin_with_the_readmes_test_command_and_run_every_session(root: Path) -> None:
-    [command] = re.findall(r"^python3 .*nox -s tests$", (root / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+def test_the_checks_begin_with_the_readmes_commands_and_run_every_session(root: Path) -> None:
     script = (root / ".ci/run").read_text(encoding="utf-8").splitlines()
-    [last] = [line for line in script if line.startswith(".venv/bin/nox -s ")]
-    assert command in script
-    assert script.index(command) < script.index(last)
-    run = {name.partition("-")[0] for name in last.split()[2:]} | {"tests"}
+    [line] = [line for line in script if line.startswith(".venv/bin/nox -s ")]
+    run = line.split()[2:]
+    assert run[0] == "bare"  # finds the two commands in the README
     sessions = set(re.findall(r"^@nox\.session.*\ndef (\w+)", (root / "noxfile.py").read_text(encoding="utf-8"), re.MULTILINE))
-    assert sessions - run == {"docs", "lock"}  # the pages are run with the house; locking changes files
+    # `bare` runs `tests`, and `versions` is that with other Pythons; the pages are run with the house; locking changes files.
+    assert sessions - set(run) == {"tests", "versions", "docs", "lock"}
+
+
+def test_the_checks_run_every_supported_python(root: Path) -> None:
+    text = (root / "noxfile.py").read_text(encoding="utf-8")
+    run = (root / ".ci/run").read_text(encoding="utf-8").split()
+    pinned = re.findall(r'^@nox\.session\(python="([\d.]+)".*\ndef (\w+)', text, re.MULTILINE)
+    chosen = {version for version, session in pinned if session in run}
+    [supported] = re.findall(r"^@nox\.session\(python=\[(.*?)\]", text, re.MULTILINE)
+    oldest = _project(root, ".")["requires-python"].removeprefix(">=")
+    assert set(re.findall(r"[\d.]+", supported)) - chosen == {oldest}  # the sessions that choose none run on the Python that has nox
 
 
 def test_each_floor_is_the_version_that_the_oldest_lock_tests(root: Path) -> None:
