@@ -41,7 +41,6 @@ BATCH = 200
 LENGTH = 1_000
 """Characters of a token; the limit writes as many bytes as we do."""
 FIELDS = ("access_token", "refresh_token")
-READS = 2_000
 MOST_READS = 1_000_000
 PAUSE = 0.005
 """Seconds between two reads, so that the reader leaves the sweep a processor."""
@@ -59,6 +58,8 @@ class Task:
     share: float = 1.0
     batch_time: float = 0.0
     """Seconds that the bare driver takes for 200 rows: as many as we took."""
+    reads: int
+    """How many reads are measured before the sweep begins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,8 +162,8 @@ def _read(task: Task, line: Any) -> None:
                     break
             return seconds
 
-        read(READS // 4, lambda: False)
-        before = read(READS, lambda: False)
+        read(task.reads // 4, lambda: False)
+        before = read(task.reads, lambda: False)
         line.send("ready")
         line.recv()
         during = read(MOST_READS, line.poll)
@@ -188,8 +189,8 @@ def _context(tenant: str, row: str, field: str) -> tuple[tuple[str, str], ...]:
 class Table:
     """A database with *rows* integrations, all sealed under keys that were replaced."""
 
-    def __init__(self, opened: AbstractContextManager[URL], *, rows: int) -> None:
-        self._opened, self.rows = opened, rows
+    def __init__(self, opened: AbstractContextManager[URL], *, rows: int, reads: int) -> None:
+        self._opened, self.rows, self._reads = opened, rows, reads
 
     def __enter__(self) -> Self:
         self._stack = ExitStack()
@@ -197,7 +198,7 @@ class Table:
             url = self._stack.enter_context(self._opened)
             entry = LocalKeyring.generate_key("bench").reveal()
             tenants = self.rows // PER_TENANT
-            self.task = Task(database=url.render_as_string(hide_password=False), keyring_entry=entry, tenants=tenants)
+            self.task = Task(database=url.render_as_string(hide_password=False), keyring_entry=entry, tenants=tenants, reads=self._reads)
             self.engine = _open_engine(self.task.database)
             self._stack.callback(self.engine.dispose)
             migrate.upgrade(self.engine)
@@ -364,8 +365,8 @@ def _p99(seconds: array[float]) -> float:
     return 1000 * sorted(seconds)[len(seconds) * 99 // 100]
 
 
-def _measure(place: str, opened: AbstractContextManager[URL], *, rows: int, share: float) -> bool:
-    with Table(opened, rows=rows) as table:
+def _measure(place: str, opened: AbstractContextManager[URL], *, rows: int, reads: int, share: float) -> bool:
+    with Table(opened, rows=rows, reads=reads) as table:
         bare = table.bare()
         swept: Swept
         swept, before, during = _beside_a_reader(replace(table.task, share=share), _sweep)
@@ -393,15 +394,15 @@ def _sqlite() -> Iterator[URL]:
 def main() -> None:
     """Measure and print; the exit code says whether every row was moved and opens, however long it took."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="2,000 rows")
+    parser.add_argument("--quick", action="store_true", help="600 rows and 100 reads")
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--share", type=float, default=1.0, help="the part of the time that the sweep works")
     options = parser.parse_args()
-    rows = 2_000 if options.quick else options.rows
+    rows, reads = (600, 100) if options.quick else (options.rows, 2_000)
     right = True
     for place, opened in (("SQLite", _sqlite), ("PostgreSQL", throwaway_database), ("MariaDB", throwaway_mariadb)):
         try:
-            right &= _measure(place, opened(), rows=rows, share=options.share)
+            right &= _measure(place, opened(), rows=rows, reads=reads, share=options.share)
         except NoServerError as error:
             print(f"{place:10} not measured: {error}")
     sys.exit(not right)
