@@ -48,7 +48,7 @@ def pytest(session: nox.Session, *arguments: str) -> None:
 
 def on_both_cores(session: nox.Session, *selection: str) -> None:
     """Run a selection of the tests on both cores of a small machine; arguments are another selection."""
-    pytest(session, "-n", "2", *(() if session.posargs else selection))
+    pytest(session, "-n", "2", "--dist", "worksteal", *(() if session.posargs else selection))
 
 
 @nox.session
