@@ -107,7 +107,7 @@ responses = st.builds(
     extra_headers,
     bodies,
 )
-quietly = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quietly = settings(max_examples=3 * settings().max_examples, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.mark.requirement("TST-08", "OAU-045", "OAU-080")
