@@ -42,8 +42,8 @@ from cloud_integrations import (
     Settings,
     SqlAlchemyStore,
 )
-from cloud_integrations.backends.httpx_transport import AsyncHttpxTransport
 from cloud_integrations.backends.sqlalchemy import migrate, schema
+from cloud_integrations.backends.transport.httpx_transport import AsyncHttpxTransport
 from cloud_integrations.runtime.clock import SystemClock
 from cloud_integrations.testing import FixedClock, ProviderServer, SimulatedProvider, SimulatedTransport
 

@@ -40,11 +40,11 @@ from cloud_integrations import (
     Settings,
     SqlAlchemyStore,
 )
-from cloud_integrations.backends.httpx_transport import HttpxTransport
 from cloud_integrations.backends.sqlalchemy import migrate, sqlite_engine
-from cloud_integrations.flows.sealing import open_field
-from cloud_integrations.messages.http import HttpRequest, HttpResponse
-from cloud_integrations.runtime.inline import run_inline
+from cloud_integrations.backends.transport.httpx_transport import HttpxTransport
+from cloud_integrations.flows.shared.sealing import open_field
+from cloud_integrations.protocol.http import HttpRequest, HttpResponse
+from cloud_integrations.runtime.sync import run_inline
 from cloud_integrations.testing import FixedClock, Misbehaviour, ProviderServer, SimulatedProvider, SimulatedTransport
 
 TENANT = "acme"
@@ -59,8 +59,8 @@ PATIENCE = 120.0
 PROCESSES: Any = multiprocessing.get_context("forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn")
 PRELOADED = [
     "cloud_integrations.backends.aes_gcm",
-    "cloud_integrations.backends.httpx_transport",
-    "cloud_integrations.backends.local_keys",
+    "cloud_integrations.backends.transport.httpx_transport",
+    "cloud_integrations.backends.keys.local",
     "cloud_integrations.backends.sqlalchemy",
     "cloud_integrations.manager",
     "cloud_integrations.testing",

@@ -16,7 +16,7 @@ import atheris
 
 with atheris.instrument_imports(include=["cloud_integrations"]):
     from cloud_integrations.backends.aes_gcm import AesGcmCipher
-    from cloud_integrations.backends.local_keys import LocalKeyring
+    from cloud_integrations.backends.keys.local import LocalKeyring
     from cloud_integrations.domain.envelope import encode_context
     from cloud_integrations.errors import ConfigurationError, DecryptError, SealingError
 

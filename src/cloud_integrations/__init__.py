@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cloud_integrations.backends.aes_gcm import AesGcmCipher
-    from cloud_integrations.backends.aws_kms import AwsKmsKeys
-    from cloud_integrations.backends.azure_key_vault import AzureKeyVaultKeys
-    from cloud_integrations.backends.combined_keys import CombinedKeys
-    from cloud_integrations.backends.gcp_kms import GcpKmsKeys
-    from cloud_integrations.backends.httpx_transport import AsyncHttpxTransport, HttpxTransport
-    from cloud_integrations.backends.local_keys import LocalKeyring
-    from cloud_integrations.backends.memory import AsyncMemoryStore, MemoryStore
-    from cloud_integrations.backends.pkcs11_keys import Pkcs11Keys
+    from cloud_integrations.backends.keys.aws_kms import AwsKmsKeys
+    from cloud_integrations.backends.keys.azure_key_vault import AzureKeyVaultKeys
+    from cloud_integrations.backends.keys.combined import CombinedKeys
+    from cloud_integrations.backends.keys.gcp_kms import GcpKmsKeys
+    from cloud_integrations.backends.keys.local import LocalKeyring
+    from cloud_integrations.backends.keys.pkcs11 import Pkcs11Keys
+    from cloud_integrations.backends.keys.vault_transit import VaultTransitKeys
+    from cloud_integrations.backends.memory.store import AsyncMemoryStore, MemoryStore
     from cloud_integrations.backends.sqlalchemy.store import AsyncSqlAlchemyStore, SqlAlchemyStore
-    from cloud_integrations.backends.vault_transit import VaultTransitKeys
+    from cloud_integrations.backends.transport.httpx_transport import AsyncHttpxTransport, HttpxTransport
     from cloud_integrations.domain.application import InputSummary, MethodSummary, OAuthApplication, ProviderSummary
     from cloud_integrations.domain.audit import Actor, AuditEvent, AuditHead, AuditRecord, AuditReport, Outcome
     from cloud_integrations.domain.auth_type import AuthType
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from cloud_integrations.domain.pending import Authorization, Connected, PendingAuthorization
     from cloud_integrations.domain.provider import Provider
     from cloud_integrations.domain.rekeying import Erasure, KeyReport, KeyUsage, RekeyFailure, RekeyRun
-    from cloud_integrations.domain.removal import Removal, RevocationRun, TokenFate
+    from cloud_integrations.domain.removal import Removal, RevocationOutcome, RevocationRun
     from cloud_integrations.domain.renewal import RenewalRun
     from cloud_integrations.domain.secret import Secret
     from cloud_integrations.errors import CloudIntegrationsError
@@ -88,12 +88,12 @@ if TYPE_CHECKING:
         "RekeyRun",
         "Removal",
         "RenewalRun",
+        "RevocationOutcome",
         "RevocationRun",
         "Secret",
         "Settings",
         "SqlAlchemyStore",
         "Status",
-        "TokenFate",
         "VaultTransitKeys",
     ]
 
@@ -101,9 +101,9 @@ _HOMES = {
     "AccountFacts": "domain.integration",
     "Actor": "domain.audit",
     "AesGcmCipher": "backends.aes_gcm",
-    "AsyncHttpxTransport": "backends.httpx_transport",
+    "AsyncHttpxTransport": "backends.transport.httpx_transport",
     "AsyncIntegrationManager": "manager",
-    "AsyncMemoryStore": "backends.memory",
+    "AsyncMemoryStore": "backends.memory.store",
     "AsyncSqlAlchemyStore": "backends.sqlalchemy.store",
     "AuditEvent": "domain.audit",
     "AuditHead": "domain.audit",
@@ -111,54 +111,54 @@ _HOMES = {
     "AuditReport": "domain.audit",
     "AuthType": "domain.auth_type",
     "Authorization": "domain.pending",
-    "AwsKmsKeys": "backends.aws_kms",
-    "AzureKeyVaultKeys": "backends.azure_key_vault",
+    "AwsKmsKeys": "backends.keys.aws_kms",
+    "AzureKeyVaultKeys": "backends.keys.azure_key_vault",
     "Catalogue": "providers.catalogue",
     "CheckReport": "domain.check",
     "CloudIntegrationsError": "errors",
-    "CombinedKeys": "backends.combined_keys",
+    "CombinedKeys": "backends.keys.combined",
     "Connected": "domain.pending",
     "Credential": "domain.credential",
     "Erasure": "domain.rekeying",
     "Fact": "ports.observer",
-    "GcpKmsKeys": "backends.gcp_kms",
+    "GcpKmsKeys": "backends.keys.gcp_kms",
     "Health": "domain.integration",
-    "HttpxTransport": "backends.httpx_transport",
+    "HttpxTransport": "backends.transport.httpx_transport",
     "ImportedCredential": "domain.importing",
     "InputSummary": "domain.application",
     "Integration": "domain.integration",
     "IntegrationManager": "manager",
     "KeyReport": "domain.rekeying",
     "KeyUsage": "domain.rekeying",
-    "LocalKeyring": "backends.local_keys",
-    "MemoryStore": "backends.memory",
+    "LocalKeyring": "backends.keys.local",
+    "MemoryStore": "backends.memory.store",
     "MethodSummary": "domain.application",
     "OAuthApplication": "domain.application",
     "Observer": "ports.observer",
     "Outcome": "domain.audit",
     "PendingAuthorization": "domain.pending",
-    "Pkcs11Keys": "backends.pkcs11_keys",
+    "Pkcs11Keys": "backends.keys.pkcs11",
     "Provider": "domain.provider",
     "ProviderSummary": "domain.application",
     "RekeyFailure": "domain.rekeying",
     "RekeyRun": "domain.rekeying",
     "Removal": "domain.removal",
     "RenewalRun": "domain.renewal",
+    "RevocationOutcome": "domain.removal",
     "RevocationRun": "domain.removal",
     "Secret": "domain.secret",
     "Settings": "ports.wiring",
     "SqlAlchemyStore": "backends.sqlalchemy.store",
     "Status": "domain.integration",
-    "TokenFate": "domain.removal",
-    "VaultTransitKeys": "backends.vault_transit",
+    "VaultTransitKeys": "backends.keys.vault_transit",
 }
 
 _EXTRAS = {
-    "backends.aws_kms": "aws-kms",
-    "backends.azure_key_vault": "azure-kv",
-    "backends.gcp_kms": "gcp-kms",
-    "backends.httpx_transport": "httpx",
-    "backends.pkcs11_keys": "pkcs11",
+    "backends.keys.aws_kms": "aws-kms",
+    "backends.keys.azure_key_vault": "azure-kv",
+    "backends.keys.gcp_kms": "gcp-kms",
+    "backends.transport.httpx_transport": "httpx",
+    "backends.keys.pkcs11": "pkcs11",
     "backends.sqlalchemy.store": "sqlalchemy",
 }
 __version__ = "0.1.0"

@@ -26,24 +26,29 @@ from cloud_integrations.errors import ConfigurationError
 from cloud_integrations.ports.catalogue import Providers
 from cloud_integrations.ports.cipher import Cipher
 from cloud_integrations.ports.clock import AsyncPause, Clock, Entropy, Pause
-from cloud_integrations.ports.crew import Crew
-from cloud_integrations.ports.keys import AsyncKeyService, KeyService
-from cloud_integrations.ports.locks import SingleFlight
+from cloud_integrations.ports.concurrency import Concurrency
+from cloud_integrations.ports.conformance import require_clock, require_part
+from cloud_integrations.ports.key_service import AsyncKeyService, KeyService
 from cloud_integrations.ports.observer import Observer
-from cloud_integrations.ports.parts import require_clock, require_part
+from cloud_integrations.ports.single_flight import SingleFlight
 from cloud_integrations.ports.store import AsyncStore, Store, StoreReport
 from cloud_integrations.ports.tenants import AsyncTenants, Tenants
 from cloud_integrations.ports.transport import AsyncTransport, Transport
 from cloud_integrations.ports.wiring import Settings, Wiring
 from cloud_integrations.runtime.breaker import WindowBreaker
-from cloud_integrations.runtime.cache import DenialWindows, TokenShelves, TtlCache
+from cloud_integrations.runtime.caches import DenialWindows, TenantTokenCache, TtlCache
 from cloud_integrations.runtime.clock import AsyncSystemPause, SystemClock, SystemEntropy, SystemPause
-from cloud_integrations.runtime.crew import InlineCrew, TaskCrew
-from cloud_integrations.runtime.inline import run_inline
-from cloud_integrations.runtime.keys import AwaitedKeys
-from cloud_integrations.runtime.lifted import lift_pause, lift_store, lift_tenants, lift_transport
-from cloud_integrations.runtime.locks import TaskFlights, ThreadFlights
+from cloud_integrations.runtime.concurrency import InlineConcurrency, TaskConcurrency
 from cloud_integrations.runtime.observers import GuardedObserver, LoggingObserver
+from cloud_integrations.runtime.single_flight import TaskSingleFlight, ThreadSingleFlight
+from cloud_integrations.runtime.sync import (
+    AwaitableKeyService,
+    awaitable_pause,
+    awaitable_store,
+    awaitable_tenants,
+    awaitable_transport,
+    run_inline,
+)
 
 if TYPE_CHECKING:
     from cloud_integrations import flows
@@ -78,8 +83,8 @@ def _wire(
     keys: AsyncKeyService,
     tenants: AsyncTenants | None,
     pause: AsyncPause,
-    flights: SingleFlight,
-    crew: Crew,
+    single_flight: SingleFlight,
+    concurrency: Concurrency,
     cipher: Cipher,
     providers: Providers,
     applications: Sequence[OAuthApplication],
@@ -106,11 +111,11 @@ def _wire(
         clock=clock,
         entropy=entropy,
         pause=pause,
-        flights=flights,
-        crew=crew,
+        single_flight=single_flight,
+        concurrency=concurrency,
         observer=GuardedObserver(LoggingObserver() if observer is None else observer),
         data_keys=TtlCache(clock, limit=10_000),
-        tokens=TokenShelves(clock),
+        tokens=TenantTokenCache(clock),
         uses=TtlCache(clock, limit=100_000),
         denials=DenialWindows(clock),
         breaker=WindowBreaker(clock, entropy),
@@ -150,13 +155,13 @@ class IntegrationManager:
         _require_parts(("store", store, Store), ("transport", transport, Transport), ("tenants", tenants, Tenants), ("pause", pause, Pause))
         _require_parts(*_called_by_both(keys, cipher, providers, observer, entropy))
         self._wiring = _wire(
-            store=lift_store(store),
-            transport=lift_transport(transport),
-            keys=AwaitedKeys(keys, in_thread=False),
-            tenants=None if tenants is None else lift_tenants(tenants),
-            pause=lift_pause(pause or SystemPause()),
-            flights=ThreadFlights(),
-            crew=InlineCrew(),
+            store=awaitable_store(store),
+            transport=awaitable_transport(transport),
+            keys=AwaitableKeyService(keys, in_thread=False),
+            tenants=None if tenants is None else awaitable_tenants(tenants),
+            pause=awaitable_pause(pause or SystemPause()),
+            single_flight=ThreadSingleFlight(),
+            concurrency=InlineConcurrency(),
             cipher=cipher,
             providers=providers,
             applications=applications,
@@ -165,7 +170,7 @@ class IntegrationManager:
             clock=clock,
             entropy=entropy,
         )
-        self._shelves = self._wiring.tokens.shelves
+        self._tokens_by_tenant = self._wiring.tokens.by_tenant
         self._monotonic = self._wiring.clock.monotonic
         self._ready = False
 
@@ -185,7 +190,7 @@ class IntegrationManager:
 
     def close(self) -> None:
         """Let refreshes and exchanges that are under way end, then close the transport's connections; the store stays the host's."""
-        run_inline(self._wiring.flights.drain())
+        run_inline(self._wiring.single_flight.drain())
         run_inline(self._wiring.transport.close())
         self._wiring.tokens.clear()
         self._wiring.data_keys.clear()
@@ -656,9 +661,9 @@ class IntegrationManager:
         """
         if actor is None and min_ttl is None and scopes == () and request_id is None and isinstance(tenant_id, str):
             # The way most calls go, so it is kept short: no lock, no await, no call but the clock's.
-            shelf = self._shelves.get(tenant_id)
-            if shelf is not None and isinstance(provider, str | UUID):
-                entry = shelf.get(provider)
+            tenant_tokens = self._tokens_by_tenant.get(tenant_id)
+            if tenant_tokens is not None and isinstance(provider, str | UUID):
+                entry = tenant_tokens.get(provider)
                 if entry is not None and entry[0] > self._monotonic():
                     return entry[1]
         self._ensure_ready()
@@ -708,11 +713,11 @@ class AsyncIntegrationManager:
         self._wiring = _wire(
             store=store,
             transport=transport,
-            keys=AwaitedKeys(keys, in_thread=keys.waits),
+            keys=AwaitableKeyService(keys, in_thread=keys.waits),
             tenants=tenants,
             pause=pause or AsyncSystemPause(),
-            flights=TaskFlights(),
-            crew=TaskCrew(),
+            single_flight=TaskSingleFlight(),
+            concurrency=TaskConcurrency(),
             cipher=cipher,
             providers=providers,
             applications=applications,
@@ -721,7 +726,7 @@ class AsyncIntegrationManager:
             clock=clock,
             entropy=entropy,
         )
-        self._shelves = self._wiring.tokens.shelves
+        self._tokens_by_tenant = self._wiring.tokens.by_tenant
         self._monotonic = self._wiring.clock.monotonic
         self._ready = False
 
@@ -741,7 +746,7 @@ class AsyncIntegrationManager:
 
     async def close(self) -> None:
         """Let refreshes and exchanges that are under way end, then close the transport's connections; the store stays the host's."""
-        await self._wiring.flights.drain()
+        await self._wiring.single_flight.drain()
         await self._wiring.transport.close()
         self._wiring.tokens.clear()
         self._wiring.data_keys.clear()
@@ -1133,9 +1138,9 @@ class AsyncIntegrationManager:
         """Return a credential that works, for this tenant and provider (slug or UUID)."""
         if actor is None and min_ttl is None and scopes == () and request_id is None and isinstance(tenant_id, str):
             # The way most calls go, so it is kept short: no lock, no await, no call but the clock's.
-            shelf = self._shelves.get(tenant_id)
-            if shelf is not None and isinstance(provider, str | UUID):
-                entry = shelf.get(provider)
+            tenant_tokens = self._tokens_by_tenant.get(tenant_id)
+            if tenant_tokens is not None and isinstance(provider, str | UUID):
+                entry = tenant_tokens.get(provider)
                 if entry is not None and entry[0] > self._monotonic():
                     return entry[1]
         await self._ensure_ready()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cloud_integrations.testing.keys_contract import DATA_KEY, KEY_ID, KeyServiceContract
+from cloud_integrations.testing.contracts.key_service import DATA_KEY, KEY_ID, KeyServiceContract
 
 
 def wrap(keys):

@@ -16,7 +16,7 @@ from cloud_integrations.backends import aes_gcm
 from cloud_integrations.backends.aes_gcm import AesGcmCipher, hkdf_extract
 from cloud_integrations.domain.envelope import PREFIX_LENGTH, encode_context
 from cloud_integrations.errors import DecryptError, SealingError
-from cloud_integrations.testing.cipher_contract import CONTEXT, KEY, KEY_ID, OTHER_KEY, PAIRS, PLAINTEXT, CipherContract
+from cloud_integrations.testing.contracts.cipher import CONTEXT, KEY, KEY_ID, OTHER_KEY, PAIRS, PLAINTEXT, CipherContract
 
 NONCE = bytes(12)
 

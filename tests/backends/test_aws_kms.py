@@ -14,16 +14,16 @@ from moto.server import ThreadedMotoServer
 from tests.tracebacks import shown_by, shown_by_copies
 
 from cloud_integrations.backends.aes_gcm import AesGcmCipher
-from cloud_integrations.backends.aws_kms import AwsKmsKeys
-from cloud_integrations.backends.combined_keys import CombinedKeys
-from cloud_integrations.backends.local_keys import LocalKeyring
-from cloud_integrations.backends.memory import MemoryStore
+from cloud_integrations.backends.keys.aws_kms import AwsKmsKeys
+from cloud_integrations.backends.keys.combined import CombinedKeys
+from cloud_integrations.backends.keys.local import LocalKeyring
+from cloud_integrations.backends.memory.store import MemoryStore
 from cloud_integrations.domain.envelope import wrap_context
 from cloud_integrations.errors import ConfigurationError, DecryptError, KeyringError, KeyServiceUnavailableError, SealingError
 from cloud_integrations.manager import IntegrationManager
 from cloud_integrations.providers.catalogue import Catalogue
 from cloud_integrations.testing import SimulatedProvider, SimulatedTransport
-from cloud_integrations.testing.keys_contract import DATA_KEY, KEY_ID, KeyServiceContract, wrap_for_test
+from cloud_integrations.testing.contracts.key_service import DATA_KEY, KEY_ID, KeyServiceContract, wrap_for_test
 
 ARN = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-4000-8000-000000000001"
 

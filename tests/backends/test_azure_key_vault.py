@@ -23,12 +23,12 @@ from tests.backends.stand_ins.azure_key_vault import (
 )
 from tests.tracebacks import shown_by, shown_by_copies
 
-from cloud_integrations.backends import azure_key_vault
 from cloud_integrations.backends.aes_gcm import AesGcmCipher
-from cloud_integrations.backends.azure_key_vault import AzureKeyVaultKeys
+from cloud_integrations.backends.keys import azure_key_vault
+from cloud_integrations.backends.keys.azure_key_vault import AzureKeyVaultKeys
 from cloud_integrations.domain.envelope import wrap_context
 from cloud_integrations.errors import ConfigurationError, DecryptError, KeyringError, KeyServiceUnavailableError, SealingError
-from cloud_integrations.testing.keys_contract import DATA_KEY, KEY_ID, wrap_for_test
+from cloud_integrations.testing.contracts.key_service import DATA_KEY, KEY_ID, wrap_for_test
 
 TOKEN = "fake-azure-token-canary"
 WRAPPING_KEY = b"a fake key for the key, 32 bytes"

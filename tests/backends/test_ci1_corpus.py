@@ -12,7 +12,7 @@ import pytest
 
 from cloud_integrations import __version__
 from cloud_integrations.backends.aes_gcm import AesGcmCipher
-from cloud_integrations.backends.local_keys import LocalKeyring
+from cloud_integrations.backends.keys.local import LocalKeyring
 from cloud_integrations.domain.envelope import KeyState, WrappedKey
 from cloud_integrations.errors import DecryptError, KeyringError
 

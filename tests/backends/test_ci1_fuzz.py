@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from tests.tracebacks import shown_by
 
 from cloud_integrations.backends.aes_gcm import AesGcmCipher
-from cloud_integrations.backends.local_keys import LocalKeyring
+from cloud_integrations.backends.keys.local import LocalKeyring
 from cloud_integrations.domain.envelope import OVERHEAD, PLAINTEXT_LIMIT, build_header, encode_context, key_id_of
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ConfigurationError, DecryptError, SealingError
-from cloud_integrations.testing.cipher_contract import KEY, KEY_ID, OTHER_KEY, OTHER_KEY_ID, PAIRS, PLAINTEXT
+from cloud_integrations.testing.contracts.cipher import KEY, KEY_ID, OTHER_KEY, OTHER_KEY_ID, PAIRS, PLAINTEXT
 
 pytestmark = pytest.mark.requirement("ENC-17")
 

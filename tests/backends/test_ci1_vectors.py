@@ -15,10 +15,10 @@ from tests.ci1 import REFERENCE, VECTORS, WRITER, bytes_of, pairs_of
 
 from cloud_integrations.backends import aes_gcm
 from cloud_integrations.backends.aes_gcm import AesGcmCipher
-from cloud_integrations.backends.local_keys import LocalKeyring
+from cloud_integrations.backends.keys.local import LocalKeyring
 from cloud_integrations.domain.envelope import encode_context, kek_key_id, wrap_context
 from cloud_integrations.errors import DecryptError
-from cloud_integrations.flows.prepare import _CANARY, _NO_KEY, _NOBODY
+from cloud_integrations.flows.operate.prepare import _CANARY, _NO_KEY, _NOBODY
 
 POSITIVE = pytest.mark.parametrize("vector", VECTORS["positive"], ids=lambda vector: vector["name"])
 NEGATIVE = pytest.mark.parametrize("vector", VECTORS["negative"], ids=lambda vector: vector["name"])

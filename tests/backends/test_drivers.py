@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, schema
 from cloud_integrations.errors import CommitUnknownError, SchemaError, StorageUnavailableError, UnstorableValueError
 from cloud_integrations.ports.store import AddIntegration, Record
-from cloud_integrations.testing.store_contract import (
+from cloud_integrations.testing.contracts.store import (
     ACME,
     GLOBEX,
     Door,

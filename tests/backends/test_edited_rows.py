@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from cloud_integrations.backends.aes_gcm import AesGcmCipher
-from cloud_integrations.backends.local_keys import LocalKeyring
+from cloud_integrations.backends.keys.local import LocalKeyring
 from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, schema
 from cloud_integrations.backends.sqlalchemy.rows import Rows, count, pairs, words
 from cloud_integrations.domain.audit import Actor
@@ -26,7 +26,7 @@ from cloud_integrations.ports.wiring import Settings
 from cloud_integrations.providers.catalogue import Catalogue
 from cloud_integrations.testing import AdvancingPause, FixedClock, SimulatedProvider, SimulatedTransport
 from cloud_integrations.testing.clock import START
-from cloud_integrations.testing.store_contract import INSTANT, a_pending, add_sealing_keys
+from cloud_integrations.testing.contracts.store import INSTANT, a_pending, add_sealing_keys
 
 ALICE = Actor(id="alice")
 ACME, GLOBEX = TenantId("acme"), TenantId("globex")

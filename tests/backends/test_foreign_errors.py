@@ -17,7 +17,7 @@ from cloud_integrations.backends.foreign_errors import alone
 from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, migrate, reason_of, schema, sqlite_engine
 from cloud_integrations.errors import CloudIntegrationsError, CommitUnknownError, StorageUnavailableError, UnstorableValueError
 from cloud_integrations.ports.store import AddIntegration, Record
-from cloud_integrations.testing.store_contract import ACME, GLOBEX, a_credential, add_sealing_keys, an_event, an_integration
+from cloud_integrations.testing.contracts.store import ACME, GLOBEX, a_credential, add_sealing_keys, an_event, an_integration
 
 PASSWORD = "fake-canary-password"
 PARAMETER = b"fake-canary-parameter"

@@ -14,10 +14,10 @@ from tests.backends.named_keys import NamedKeysContract, wrap
 from tests.backends.stand_ins.gcp_kms import CryptoKey, KmsServer, checksum
 from tests.tracebacks import shown_by, shown_by_copies
 
-from cloud_integrations.backends.gcp_kms import GcpKmsKeys, crc32c
+from cloud_integrations.backends.keys.gcp_kms import GcpKmsKeys, crc32c
 from cloud_integrations.domain.envelope import encode_context, wrap_context
 from cloud_integrations.errors import ConfigurationError, DecryptError, KeyringError, KeyServiceUnavailableError, SealingError
-from cloud_integrations.testing.keys_contract import DATA_KEY, KEY_ID, wrap_for_test
+from cloud_integrations.testing.contracts.key_service import DATA_KEY, KEY_ID, wrap_for_test
 
 RING = "projects/fake-project/locations/europe-west3/keyRings/ring/cryptoKeys"
 CANARIES = [DATA_KEY.decode(), DATA_KEY.hex(), base64.b64encode(DATA_KEY).decode()]
@@ -313,7 +313,7 @@ def test_a_damaged_decryption_is_asked_for_again_and_never_returned(keys, kms, d
 
 def test_a_request_that_arrived_damaged_is_told_from_a_bad_value(keys, kms, monkeypatch):
     row = wrap_for_test(keys)
-    monkeypatch.setattr("cloud_integrations.backends.gcp_kms.crc32c", lambda data: 1)
+    monkeypatch.setattr("cloud_integrations.backends.keys.gcp_kms.crc32c", lambda data: 1)
     for call in (lambda: wrap_for_test(keys), lambda: keys.unwrap(row)):
         with pytest.raises(KeyServiceUnavailableError):
             call()
@@ -384,7 +384,7 @@ def test_without_a_client_the_default_credentials_are_looked_for_at_the_first_ca
         made.append(True)
         return kms.connect()
 
-    monkeypatch.setattr("cloud_integrations.backends.gcp_kms.KeyManagementServiceClient", connect)
+    monkeypatch.setattr("cloud_integrations.backends.keys.gcp_kms.KeyManagementServiceClient", connect)
     keys = GcpKmsKeys(f"{RING}/ci")
     assert made == []
     assert keys.unwrap(wrap_for_test(keys)) == DATA_KEY

@@ -10,10 +10,10 @@ from sqlalchemy.dialects.mysql.base import MySQLDialect
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, migrate
-from cloud_integrations.backends.sqlalchemy.refusals import code_of
+from cloud_integrations.backends.sqlalchemy.db_errors import code_of
 from cloud_integrations.errors import ConfigurationError, StaleWriteError, UnstorableValueError
 from cloud_integrations.ports.store import AddIntegration, Record, RefuseKeys, SaveFacts
-from cloud_integrations.testing.store_contract import (
+from cloud_integrations.testing.contracts.store import (
     ACME,
     GLOBEX,
     Door,

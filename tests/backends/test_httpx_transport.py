@@ -23,13 +23,13 @@ from cryptography.x509.oid import NameOID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cloud_integrations.backends.httpx_transport import MAX_HEADERS, AsyncHttpxTransport, HttpxTransport, httpcore, httpx
+from cloud_integrations.backends.transport.httpx_transport import MAX_HEADERS, AsyncHttpxTransport, HttpxTransport, httpcore, httpx
 from cloud_integrations.errors import AnswerLostError, ProviderUnavailableError, ProviderUnreachableError
-from cloud_integrations.messages.egress import Reach
-from cloud_integrations.messages.http import MAX_BODY, HttpRequest
+from cloud_integrations.protocol.egress import Reach
+from cloud_integrations.protocol.http import MAX_BODY, HttpRequest
 from cloud_integrations.testing import Misbehaviour, SimulatedProvider
-from cloud_integrations.testing.provider_server import ProviderServer
-from cloud_integrations.testing.transport_contract import PATIENT, TransportContract
+from cloud_integrations.testing.contracts.transport import PATIENT, TransportContract
+from cloud_integrations.testing.simulated_provider.server import ProviderServer
 
 
 @pytest.mark.requirement("OAU-033", "OAU-036", "OAU-045", "OAU-079")

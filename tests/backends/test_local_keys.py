@@ -18,11 +18,11 @@ import pytest
 from tests.tracebacks import shown_by, shown_by_copies
 
 from cloud_integrations.backends import aes_gcm
-from cloud_integrations.backends.local_keys import LocalKeyring
+from cloud_integrations.backends.keys.local import LocalKeyring
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ConfigurationError, DecryptError, KeyringError, SealingError
-from cloud_integrations.ports.keys import KeyService
-from cloud_integrations.testing.keys_contract import DATA_KEY, KEY_ID, KeyServiceContract, wrap_for_test
+from cloud_integrations.ports.key_service import KeyService
+from cloud_integrations.testing.contracts.key_service import DATA_KEY, KEY_ID, KeyServiceContract, wrap_for_test
 
 
 def entry(kid: str, key: bytes) -> str:

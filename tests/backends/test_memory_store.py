@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cloud_integrations.backends.memory import AsyncMemoryStore, MemoryStore
+from cloud_integrations.backends.memory.store import AsyncMemoryStore, MemoryStore
 from cloud_integrations.errors import KeyRetiredError
 from cloud_integrations.ports.store import AddIntegration, EraseTenant
-from cloud_integrations.testing.store_contract import ACME, START, StoreContract, a_credential, add_sealing_keys, an_integration
+from cloud_integrations.testing.contracts.store import ACME, START, StoreContract, a_credential, add_sealing_keys, an_integration
 
 
 class TestMemoryStore(StoreContract):

@@ -14,11 +14,11 @@ import pytest
 from tests.backends.named_keys import NamedKeysContract, wrap
 from tests.tracebacks import shown_by, shown_by_copies
 
-from cloud_integrations.backends import pkcs11_keys
-from cloud_integrations.backends.pkcs11_keys import Pkcs11Keys
+from cloud_integrations.backends.keys import pkcs11 as pkcs11_keys
+from cloud_integrations.backends.keys.pkcs11 import Pkcs11Keys
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ConfigurationError, DecryptError, KeyringError, KeyServiceUnavailableError, SealingError
-from cloud_integrations.testing.keys_contract import DATA_KEY, KEY_ID, wrap_for_test
+from cloud_integrations.testing.contracts.key_service import DATA_KEY, KEY_ID, wrap_for_test
 
 PIN = "fake-pin-canary"
 CANARIES = [PIN, DATA_KEY.decode(), DATA_KEY.hex()]
@@ -365,13 +365,13 @@ def test_many_threads_take_turns(keys):
 
 FORKS = """
 import os, sys
-from cloud_integrations.backends import pkcs11_keys
+from cloud_integrations.backends.keys import pkcs11
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.testing.keys_contract import DATA_KEY, wrap_for_test
+from cloud_integrations.testing.contracts.key_service import DATA_KEY, wrap_for_test
 
-keys = pkcs11_keys.Pkcs11Keys(sys.argv[1], library=sys.argv[2], pin=Secret(sys.stdin.read()))
+keys = pkcs11.Pkcs11Keys(sys.argv[1], library=sys.argv[2], pin=Secret(sys.stdin.read()))
 row = wrap_for_test(keys)
-pkcs11_keys._module(sys.argv[2]).lock.acquire()  # as if a thread were in the library at this moment
+pkcs11._module(sys.argv[2]).lock.acquire()  # as if a thread were in the library at this moment
 
 def descend(generations):
     child = os.fork()
@@ -383,7 +383,7 @@ def descend(generations):
     return os.waitpid(child, 0)[1] == 0
 
 good = descend(1)
-pkcs11_keys._module(sys.argv[2]).lock.release()
+pkcs11._module(sys.argv[2]).lock.release()
 sys.exit(0 if good and keys.unwrap(row) == DATA_KEY else 1)
 """
 

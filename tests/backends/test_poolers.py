@@ -17,7 +17,7 @@ from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlch
 from cloud_integrations.backends.sqlalchemy.poolers import FOR_PSYCOPG
 from cloud_integrations.errors import ConfigurationError, StorageUnavailableError
 from cloud_integrations.ports.store import AddIntegration, Record, SaveFacts
-from cloud_integrations.testing.store_contract import ACME, GLOBEX, a_credential, add_sealing_keys, an_event, an_integration
+from cloud_integrations.testing.contracts.store import ACME, GLOBEX, a_credential, add_sealing_keys, an_event, an_integration
 
 ROUNDS = 12
 WORKERS = 6

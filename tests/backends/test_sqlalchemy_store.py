@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, key_operations, schema, sqlite_engine
-from cloud_integrations.backends.sqlalchemy.refusals import is_unstorable, was_refused
+from cloud_integrations.backends.sqlalchemy.db_errors import is_unstorable, was_refused
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.errors import (
@@ -50,7 +50,7 @@ from cloud_integrations.ports.store import (
     RotateKey,
     SaveFacts,
 )
-from cloud_integrations.testing.store_contract import (
+from cloud_integrations.testing.contracts.store import (
     ACME,
     GLOBEX,
     NEWCOMER,

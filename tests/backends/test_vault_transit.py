@@ -11,13 +11,13 @@ from tests.backends.named_keys import NamedKeysContract, wrap
 from tests.backends.stand_ins.vault import TransitKey, VaultServer
 from tests.tracebacks import shown_by, shown_by_copies
 
-from cloud_integrations.backends.httpx_transport import HttpxTransport
-from cloud_integrations.backends.vault_transit import VaultTransitKeys
+from cloud_integrations.backends.keys.vault_transit import VaultTransitKeys
+from cloud_integrations.backends.transport.httpx_transport import HttpxTransport
 from cloud_integrations.domain.envelope import encode_context, wrap_context
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ConfigurationError, DecryptError, KeyringError, KeyServiceUnavailableError, SealingError
-from cloud_integrations.messages.http import HttpResponse
-from cloud_integrations.testing.keys_contract import DATA_KEY, KEY_ID, wrap_for_test
+from cloud_integrations.protocol.http import HttpResponse
+from cloud_integrations.testing.contracts.key_service import DATA_KEY, KEY_ID, wrap_for_test
 
 TOKEN = "hvs.fake-token-canary"
 CANARIES = [TOKEN, *(form for key in (DATA_KEY,) for form in (key.decode(), key.hex(), base64.b64encode(key).decode()))]

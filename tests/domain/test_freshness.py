@@ -26,7 +26,7 @@ from cloud_integrations.domain.freshness import (
 )
 from cloud_integrations.domain.integration import Phase, RefreshMarks, SealedCredential, State, StoredIntegration
 from cloud_integrations.domain.provider import RefreshTokenFacts
-from cloud_integrations.testing.store_contract import an_integration
+from cloud_integrations.testing.contracts.store import an_integration
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)

@@ -9,7 +9,7 @@ import pytest
 
 from cloud_integrations.domain.integration import ADVICE, HEALTH, Health, SealedCredential, State, Status, integration_name
 from cloud_integrations.errors import ValidationFailedError
-from cloud_integrations.testing.store_contract import an_integration
+from cloud_integrations.testing.contracts.store import an_integration
 
 
 @pytest.mark.parametrize(

@@ -23,16 +23,16 @@ import sqlalchemy as sa
 
 import cloud_integrations
 from cloud_integrations.backends.aes_gcm import AesGcmCipher
-from cloud_integrations.backends.local_keys import LocalKeyring
+from cloud_integrations.backends.keys.local import LocalKeyring
 from cloud_integrations.backends.sqlalchemy import SqlAlchemyStore, migrate, sqlite_engine
 from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.integration import State
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.flows.sealing import open_field
+from cloud_integrations.flows.shared.sealing import open_field
 from cloud_integrations.manager import IntegrationManager
 from cloud_integrations.ports.wiring import Settings
 from cloud_integrations.providers.catalogue import Catalogue
-from cloud_integrations.runtime.inline import run_inline
+from cloud_integrations.runtime.sync import run_inline
 from cloud_integrations.testing import FixedClock, ProviderServer, SimulatedProvider, SimulatedTransport, token_id
 
 SERVERS = ("postgresql", "mariadb")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from .mutant import STORE, Mutant
 
 KEY_OPERATIONS = "backends/sqlalchemy/key_operations.py"
-MEMORY = "backends/memory.py"
-SEALING = "flows/sealing.py"
+MEMORY = "backends/memory/store.py"
+SEALING = "flows/shared/sealing.py"
 REKEY = "tests/flows/test_rekey.py::"
 OUTAGES = "tests/flows/test_key_outages.py::"
 ERASE = "tests/flows/test_erase_tenant.py::"
@@ -45,13 +45,13 @@ MUTANTS = {
         noticed_by=f"{REMEMBERED}[blocking-an API key]",
     ),
     "a renewal that is refused forgets the key": Mutant(
-        file="flows/renew.py",
+        file="flows/renew/renew.py",
         guard="    except KeyRetiredError:\n        forget_key(wiring, attempt.tenant_id)\n",
         without="    except KeyRetiredError:\n        raise\n",
         noticed_by=f"{REMEMBERED}[blocking-a renewal]",
     ),
     "a removal that is refused forgets the key": Mutant(
-        file="flows/disconnect.py",
+        file="flows/use/disconnect.py",
         guard="        except KeyRetiredError:\n            forget_key(wiring, tenant_id)\n",
         without="        except KeyRetiredError:\n            client = None\n",
         noticed_by=f"{REKEY}test_a_token_for_the_outbox_is_put_there_under_the_new_key",
@@ -94,7 +94,7 @@ MUTANTS = {
         noticed_by=f"{OUTAGES}test_sealing_and_opening_share_the_one_answer",
     ),
     "erasing one tenant leaves the others in memory": Mutant(
-        file="flows/erase_tenant.py",
+        file="flows/operate/erase_tenant.py",
         guard="    forget_keys(wiring, tenant_id, [key.key_id for key in keys])\n",
         without="    wiring.data_keys.clear()\n",
         noticed_by=f"{ERASE}test_other_tenants_notice_nothing",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from .mutant import STORE, Mutant
 
 OPERATIONS = "backends/sqlalchemy/operations.py"
-RENEW = "flows/renew.py"
-LOCKS = "runtime/locks.py"
+RENEW = "flows/renew/renew.py"
+LOCKS = "runtime/single_flight.py"
 HELD_UP = "tests/faults/test_held_up.py::"
 KILLED = "tests/faults/test_killed.py::test_what_a_killed_process_leaves_is_taken_up_by_the_next"
 
@@ -66,7 +66,7 @@ MUTANTS = {
         noticed_by=f"{STORE}test_the_first_request_without_an_outcome_is_remembered",
     ),
     "a switch does not forget a loss": Mutant(
-        file="flows/edit_integration.py",
+        file="flows/use/edit_integration.py",
         guard="    if is_unresolved(held):\n",
         without="    if held is None:\n",
         noticed_by="tests/flows/test_edit_and_verify.py::test_off_and_on_again_does_not_forget_that_an_answer_was_lost",
@@ -97,7 +97,7 @@ MUTANTS = {
         noticed_by="tests/flows/test_renew_faults.py::test_a_lease_number_that_a_restored_store_gave_twice_is_not_taken_for_ones_own",
     ),
     "what is held is not given back": Mutant(
-        file="flows/revoking.py",
+        file="flows/shared/revocation.py",
         guard="    if any(holder == tenant_id for holder, _ in holders):",
         without="    if holders:\n        return None\n    if any(holder == tenant_id for holder, _ in holders):",
         noticed_by="tests/flows/test_giving_back.py::test_a_token_that_came_again_while_it_waited_is_left_alone",
@@ -110,13 +110,13 @@ MUTANTS = {
         "::test_where_nobody_knows_what_a_revocation_ends_the_replaced_tokens_wait_until_the_integration_goes",
     ),
     "a reconnect revokes what it replaced": Mutant(
-        file="flows/storing_grant.py",
+        file="flows/connect/grants.py",
         guard="    if not old:\n        return _Replaced()",
         without="    if old:\n        return _Replaced()",
         noticed_by="tests/flows/test_giving_back.py::test_a_reconnect_revokes_what_it_replaced",
     ),
     "the key of fingerprints is never replaced": Mutant(
-        file="flows/rekey.py",
+        file="flows/operate/rekey.py",
         guard="if key.tenant_id == INDEX_SCOPE or key.state",
         without="if key.state",
         noticed_by="tests/flows/test_giving_back.py::test_fingerprints_are_the_same_after_every_change_of_keys",
@@ -200,13 +200,13 @@ MUTANTS = {
         noticed_by="tests/flows/test_interrupted.py::test_a_signal_at_any_step_loses_no_grant",
     ),
     "an interrupted exchange gives back what it got": Mutant(
-        file="flows/storing_grant.py",
+        file="flows/connect/grants.py",
         guard="    except BaseException:\n        # An interruption of the work itself",
         without="    except CloudIntegrationsError:\n        # An interruption of the work itself",
         noticed_by="tests/flows/test_interrupted.py::test_whatever_ends_the_work_itself_every_grant_is_stored_given_back_or_told_of",
     ),
     "after a 5xx nothing is sure": Mutant(
-        file="messages/token_answer.py",
+        file="protocol/token_answer.py",
         guard='        return Unknown("server_error", over=status not in _GATEWAY)\n',
         without='        return Refused("refused")\n',
         noticed_by="tests/flows/test_renew.py::test_a_token_that_lives_is_handed_out_with_a_warning",
@@ -218,13 +218,13 @@ MUTANTS = {
         noticed_by="tests/backends/test_aes_gcm.py",
     ),
     "a callback belongs to the browser that began it": Mutant(
-        file="flows/complete_oauth.py",
+        file="flows/connect/complete_oauth.py",
         guard="if browser_token is None or pending.browser_hash is None or not hmac.compare_digest(",
         without='if browser_token == "" or pending.browser_hash is not None and browser_token is not None and hmac.compare_digest(b"",',
         noticed_by="tests/flows/test_complete_oauth.py::test_another_browser_cannot_finish_an_authorization",
     ),
     "a callback belongs to the principal who began it": Mutant(
-        file="flows/complete_oauth.py",
+        file="flows/connect/complete_oauth.py",
         guard="if pending.actor != caller.actor:",
         without="if pending.actor is None:",
         noticed_by="tests/flows/test_complete_oauth.py::test_another_principal_cannot_finish_or_use_up_an_authorization",

@@ -25,9 +25,9 @@ from rotation_jobs import DyingStore, do
 from sqlalchemy import create_engine, event, make_url
 
 from cloud_integrations.backends.aes_gcm import AesGcmCipher
-from cloud_integrations.backends.httpx_transport import HttpxTransport
-from cloud_integrations.backends.local_keys import LocalKeyring
+from cloud_integrations.backends.keys.local import LocalKeyring
 from cloud_integrations.backends.sqlalchemy import SqlAlchemyStore, sqlite_engine
+from cloud_integrations.backends.transport.httpx_transport import HttpxTransport
 from cloud_integrations.domain.application import OAuthApplication
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import CloudIntegrationsError

@@ -9,16 +9,16 @@ import pytest
 import sqlalchemy as sa
 
 from cloud_integrations.backends.aes_gcm import AesGcmCipher
-from cloud_integrations.backends.local_keys import LocalKeyring
+from cloud_integrations.backends.keys.local import LocalKeyring
 from cloud_integrations.backends.sqlalchemy import SqlAlchemyStore, schema, sqlite_engine
 from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.envelope import KeyState
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.flows.sealing import open_field
+from cloud_integrations.flows.shared.sealing import open_field
 from cloud_integrations.manager import IntegrationManager
 from cloud_integrations.ports.wiring import Settings
 from cloud_integrations.providers.catalogue import Catalogue
-from cloud_integrations.runtime.inline import run_inline
+from cloud_integrations.runtime.sync import run_inline
 from cloud_integrations.testing import ProviderServer, SimulatedProvider, SimulatedTransport
 
 from .conftest import DATABASES, FULL, Database, _own

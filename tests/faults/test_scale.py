@@ -11,21 +11,21 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from cloud_integrations.backends.aes_gcm import AesGcmCipher
-from cloud_integrations.backends.local_keys import LocalKeyring
-from cloud_integrations.backends.memory import AsyncMemoryStore, MemoryStore
+from cloud_integrations.backends.keys.local import LocalKeyring
+from cloud_integrations.backends.memory.store import AsyncMemoryStore, MemoryStore
 from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.credential import Grant
 from cloud_integrations.domain.freshness import due_at
 from cloud_integrations.domain.identifiers import IntegrationId, uuid7
 from cloud_integrations.domain.integration import State
 from cloud_integrations.errors import AppMisconfiguredError
-from cloud_integrations.flows.sealing import active_key, index_key, seal_grant
+from cloud_integrations.flows.shared.sealing import active_key, index_key, seal_grant
 from cloud_integrations.manager import AsyncIntegrationManager, IntegrationManager
 from cloud_integrations.ports.store import AddIntegration
 from cloud_integrations.ports.wiring import Settings
 from cloud_integrations.providers.catalogue import Catalogue
-from cloud_integrations.runtime.inline import run_inline
-from cloud_integrations.runtime.locks import TaskFlights, ThreadFlights, _Flight
+from cloud_integrations.runtime.single_flight import TaskSingleFlight, ThreadSingleFlight, _Flight
+from cloud_integrations.runtime.sync import run_inline
 from cloud_integrations.testing import (
     AdvancingPause,
     AsyncAdvancingPause,
@@ -141,14 +141,14 @@ def test_threads_that_come_while_work_is_under_way_begin_none(monkeypatch):
             waiting.release()
             super().wait()
 
-    monkeypatch.setattr("cloud_integrations.runtime.locks._Flight", Counted)
-    flights, go_on, begun = ThreadFlights(), threading.Event(), []
+    monkeypatch.setattr("cloud_integrations.runtime.single_flight._Flight", Counted)
+    single_flight, go_on, begun = ThreadSingleFlight(), threading.Event(), []
 
     async def work():
         begun.append(threading.get_ident())
         go_on.wait(PATIENCE)
 
-    threads = [threading.Thread(target=lambda: run_inline(flights.run("key", work))) for _ in range(5)]
+    threads = [threading.Thread(target=lambda: run_inline(single_flight.run("key", work))) for _ in range(5)]
     threads[0].start()
     until(lambda: begun, "the first work")
     for thread in threads[1:]:
@@ -165,7 +165,7 @@ def test_threads_that_come_while_work_is_under_way_begin_none(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.requirement("REF-16")
 async def test_a_hundred_thousand_pieces_of_shared_work_leave_nothing_behind():
-    tasks, threads = TaskFlights(), ThreadFlights()
+    tasks, threads = TaskSingleFlight(), ThreadSingleFlight()
 
     async def work():
         return None
@@ -185,7 +185,7 @@ def test_refreshes_leave_no_growth_in_maps_and_caches():
     wiring, times = crowd.manager._wiring, 100_000 if FULL else 2_000
 
     def sizes():
-        parts = (wiring.flights, wiring.tokens, wiring.data_keys, wiring.uses, wiring.breaker)
+        parts = (wiring.single_flight, wiring.tokens, wiring.data_keys, wiring.uses, wiring.breaker)
         return [len(held) for part in parts for held in vars(part).values() if isinstance(held, dict)]
 
     def refresh(count):

@@ -21,8 +21,8 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import pytest
 
 from cloud_integrations.backends.aes_gcm import AesGcmCipher
-from cloud_integrations.backends.local_keys import LocalKeyring
-from cloud_integrations.backends.memory import AsyncMemoryStore, MemoryStore
+from cloud_integrations.backends.keys.local import LocalKeyring
+from cloud_integrations.backends.memory.store import AsyncMemoryStore, MemoryStore
 from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import StorageUnavailableError

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from cloud_integrations.backends.memory import AsyncMemoryStore, MemoryStore
+from cloud_integrations.backends.memory.store import AsyncMemoryStore, MemoryStore
 from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, migrate, sqlite_engine
 from cloud_integrations.domain.audit import Actor, Outcome
 from cloud_integrations.domain.secret import Secret

@@ -9,7 +9,7 @@ import pytest
 
 from cloud_integrations.domain.audit import SYSTEM, Actor, Outcome
 from cloud_integrations.domain.provider import Revoke, Variable
-from cloud_integrations.domain.removal import TokenFate
+from cloud_integrations.domain.removal import RevocationOutcome
 from cloud_integrations.errors import (
     CommitUnknownError,
     IntegrationNotFoundError,
@@ -44,7 +44,11 @@ async def test_both_tokens_are_revoked_the_refresh_token_first(world, door):
     held = await world.connect()
     access, refresh = tokens(world)
     removal = await door.remove(ACME, held.id, actor=ALICE)
-    assert (removal.integration_id, removal.refresh_token, removal.access_token) == (held.id, TokenFate.REVOKED, TokenFate.REVOKED)
+    assert (removal.integration_id, removal.refresh_token, removal.access_token) == (
+        held.id,
+        RevocationOutcome.REVOKED,
+        RevocationOutcome.REVOKED,
+    )
     assert removal.manual_url is None
     revoked = [request.presented for request in world.provider.requests if request.endpoint == "revoke"]
     assert revoked == [token_id(refresh), token_id(access)]
@@ -109,7 +113,11 @@ async def test_a_key_goes_on_working_and_the_receipt_says_so(world, door):
     held = await world.add_key()
     sent = len(world.sent)
     removal = await door.remove(ACME, held.id)
-    assert (removal.refresh_token, removal.access_token, removal.api_key) == (TokenFate.SKIPPED, TokenFate.SKIPPED, TokenFate.UNSUPPORTED)
+    assert (removal.refresh_token, removal.access_token, removal.api_key) == (
+        RevocationOutcome.SKIPPED,
+        RevocationOutcome.SKIPPED,
+        RevocationOutcome.UNSUPPORTED,
+    )
     assert removal.manual_url is None
     assert world.last_event().details == {"earlier": "0", "api_key": "unsupported"}
     assert len(world.sent) == sent
@@ -130,7 +138,7 @@ async def test_an_address_that_needs_what_nobody_knows_is_left_out(world):
     door = keys_withdrawn_at(world, "https://simulated.example/{site}/keys")
     held = await door.add_api_key(ACME, "simulated_keys", name="Key of Acme", api_key=world.provider.valid_api_key)
     removal = await door.remove(ACME, held.id)
-    assert (removal.api_key, removal.manual_url) == (TokenFate.UNSUPPORTED, None)
+    assert (removal.api_key, removal.manual_url) == (RevocationOutcome.UNSUPPORTED, None)
 
 
 async def test_a_key_that_the_provider_had_refused_is_not_said_to_work(world):
@@ -139,7 +147,7 @@ async def test_a_key_that_the_provider_had_refused_is_not_said_to_work(world):
     world.provider.revoke_api_key(world.provider.valid_api_key)
     assert (await door.verify(ACME, held.id)).outcome == "dead"
     removal = await door.remove(ACME, held.id)
-    assert (removal.api_key, removal.manual_url) == (TokenFate.SKIPPED, None)
+    assert (removal.api_key, removal.manual_url) == (RevocationOutcome.SKIPPED, None)
 
 
 async def test_a_key_of_a_provider_that_is_gone_is_deleted_all_the_same(world):
@@ -147,7 +155,7 @@ async def test_a_key_of_a_provider_that_is_gone_is_deleted_all_the_same(world):
     for providers in ([world.entries[0]], [world.entries[0], changed_key_method(world)]):
         door = world.open(providers=providers)
         removal = await door.remove(ACME, held.id)
-        assert (removal.api_key, removal.manual_url) == (TokenFate.UNSUPPORTED, None)
+        assert (removal.api_key, removal.manual_url) == (RevocationOutcome.UNSUPPORTED, None)
         held = await world.add_key()
 
 
@@ -160,14 +168,14 @@ async def test_a_token_that_was_never_held_is_skipped(world, door):
     world.provider.misbehave(Misbehaviour.REFRESH_TOKEN_MISSING, endpoint="exchange")
     held = await world.connect()
     removal = await door.remove(ACME, held.id)
-    assert (removal.refresh_token, removal.access_token) == (TokenFate.SKIPPED, TokenFate.REVOKED)
+    assert (removal.refresh_token, removal.access_token) == (RevocationOutcome.SKIPPED, RevocationOutcome.REVOKED)
 
 
 async def test_a_provider_that_cannot_revoke_says_where_a_person_can(world):
     door = changed_method(world, revoke=revoke_facts(world, url=None, manual_url="https://simulated.example/apps"))
     held = await world.connect(door=door)
     removal = await door.remove(ACME, held.id)
-    assert (removal.refresh_token, removal.access_token) == (TokenFate.UNSUPPORTED, TokenFate.UNSUPPORTED)
+    assert (removal.refresh_token, removal.access_token) == (RevocationOutcome.UNSUPPORTED, RevocationOutcome.UNSUPPORTED)
     assert removal.manual_url == "https://simulated.example/apps"
     assert world.provider.count("revoke") == 0
     assert world.rows.count_revocations() == 0
@@ -177,14 +185,14 @@ async def test_a_provider_without_any_word_on_revoking_has_no_address(world):
     door = changed_method(world, revoke=None)
     held = await world.connect(door=door)
     removal = await door.remove(ACME, held.id)
-    assert (removal.refresh_token, removal.manual_url) == (TokenFate.UNSUPPORTED, None)
+    assert (removal.refresh_token, removal.manual_url) == (RevocationOutcome.UNSUPPORTED, None)
 
 
 async def test_one_revocation_that_ends_the_grant_is_enough(world):
     door = changed_method(world, revoke=revoke_facts(world, kills="grant"))
     held = await world.connect(door=door)
     removal = await door.remove(ACME, held.id)
-    assert (removal.refresh_token, removal.access_token) == (TokenFate.REVOKED, TokenFate.SKIPPED)
+    assert (removal.refresh_token, removal.access_token) == (RevocationOutcome.REVOKED, RevocationOutcome.SKIPPED)
     assert world.provider.count("revoke") == 1
     assert not any(world.provider.is_alive(token) for token in tokens(world))
 
@@ -194,7 +202,7 @@ async def test_where_one_revocation_should_have_ended_both_and_failed_both_are_a
     held = await world.connect(door=door)
     world.provider.misbehave(Misbehaviour.UNAVAILABLE, endpoint="revoke")
     removal = await door.remove(ACME, held.id)
-    assert (removal.refresh_token, removal.access_token) == (TokenFate.FAILED, TokenFate.FAILED)
+    assert (removal.refresh_token, removal.access_token) == (RevocationOutcome.FAILED, RevocationOutcome.FAILED)
     assert (await door.retry_revocations()).waiting == 1
     world.pass_(minutes=2)
     assert (await door.retry_revocations()).revoked == 1
@@ -218,7 +226,7 @@ async def test_an_application_that_is_configured_no_more_keeps_nothing_alive_her
     held = await world.connect()
     door = world.open(applications=[])
     removal = await door.remove(ACME, held.id)
-    assert (removal.refresh_token, removal.access_token) == (TokenFate.UNSUPPORTED, TokenFate.UNSUPPORTED)
+    assert (removal.refresh_token, removal.access_token) == (RevocationOutcome.UNSUPPORTED, RevocationOutcome.UNSUPPORTED)
     assert await door.list_integrations(ACME) == ()
 
 
@@ -226,7 +234,7 @@ async def test_a_provider_that_the_catalogue_lost_keeps_nothing_alive_here(world
     held = await world.connect()
     door = world.open(providers=world.entries[1:], applications=[])
     removal = await door.remove(ACME, held.id)
-    assert (removal.refresh_token, removal.manual_url) == (TokenFate.UNSUPPORTED, None)
+    assert (removal.refresh_token, removal.manual_url) == (RevocationOutcome.UNSUPPORTED, None)
     assert await door.list_integrations(ACME) == ()
     told = world.facts.told[-1]
     assert (told.name, told.facts["provider"], told.facts["provider_id"]) == ("integration.removed", *[str(held.provider_id)] * 2)
@@ -237,7 +245,7 @@ async def test_a_credential_that_does_not_open_is_removed_all_the_same(world, do
     row = world.row(held)
     world.rows._tables.integrations[ACME, held.id] = replace(row, credential=replace(row.credential, refresh_token=b"not sealed"))
     removal = await door.remove(ACME, held.id)
-    assert (removal.refresh_token, removal.access_token) == (TokenFate.UNSUPPORTED, TokenFate.REVOKED)
+    assert (removal.refresh_token, removal.access_token) == (RevocationOutcome.UNSUPPORTED, RevocationOutcome.REVOKED)
     assert await door.list_integrations(ACME) == ()
 
 
@@ -268,7 +276,7 @@ async def test_a_provider_that_is_down_does_not_keep_the_secret_here(world, door
     access, refresh = tokens(world)
     world.provider.misbehave(what, endpoint="revoke", times=2)
     removal = await door.remove(ACME, held.id)
-    assert (removal.refresh_token, removal.access_token) == (TokenFate.FAILED, TokenFate.FAILED)
+    assert (removal.refresh_token, removal.access_token) == (RevocationOutcome.FAILED, RevocationOutcome.FAILED)
     assert await door.list_integrations(ACME) == ()
     assert world.rows.count_revocations() == 2
     dump = world.raw_dump()
@@ -313,7 +321,7 @@ async def test_a_store_that_breaks_after_the_revocation_leaves_the_entry_for_lat
     held = await world.connect()
     world.store.fail(2, times=2)
     removal = await door.remove(ACME, held.id)
-    assert (removal.refresh_token, removal.access_token) == (TokenFate.REVOKED, TokenFate.REVOKED)
+    assert (removal.refresh_token, removal.access_token) == (RevocationOutcome.REVOKED, RevocationOutcome.REVOKED)
     assert world.rows.count_revocations() == 2
     assert world.facts.names.count("revocation.delayed") == 2
     world.store.heal()
@@ -348,7 +356,7 @@ async def test_a_removal_that_was_overtaken_revokes_the_newer_token(world, door)
     world.store.before = hook
     removal = await door.remove(ACME, held.id)
     # What was sealed for another generation does not open any more; that is said, and nothing stays.
-    assert (removal.refresh_token, removal.access_token) == (TokenFate.UNSUPPORTED, TokenFate.UNSUPPORTED)
+    assert (removal.refresh_token, removal.access_token) == (RevocationOutcome.UNSUPPORTED, RevocationOutcome.UNSUPPORTED)
     assert await door.list_integrations(ACME) == ()
 
 

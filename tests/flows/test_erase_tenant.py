@@ -7,14 +7,14 @@ from datetime import timedelta
 
 import pytest
 
-from cloud_integrations.backends.combined_keys import CombinedKeys
-from cloud_integrations.backends.local_keys import LocalKeyring
+from cloud_integrations.backends.keys.combined import CombinedKeys
+from cloud_integrations.backends.keys.local import LocalKeyring
 from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, migrate, sqlite_engine
 from cloud_integrations.domain.envelope import KeyState
 from cloud_integrations.domain.importing import ImportedCredential
 from cloud_integrations.domain.provider import Revoke
 from cloud_integrations.domain.rekeying import RekeyFailure
-from cloud_integrations.domain.removal import TokenFate
+from cloud_integrations.domain.removal import RevocationOutcome
 from cloud_integrations.errors import (
     CloudIntegrationsError,
     DecryptError,
@@ -24,7 +24,7 @@ from cloud_integrations.errors import (
     KeyServiceUnavailableError,
     StorageUnavailableError,
 )
-from cloud_integrations.flows.sealing import active_key, open_field
+from cloud_integrations.flows.shared.sealing import active_key, open_field
 from cloud_integrations.ports.store import AddIntegration, EraseTenant
 from cloud_integrations.testing import Misbehaviour
 
@@ -343,7 +343,7 @@ async def test_a_tenant_that_withdrew_the_key_that_seals_now_can_still_be_remove
     process = world.open(keyring=keys)
     if how == "remove":
         removal = await process.remove(ACME, held.id)
-        assert (removal.refresh_token, removal.access_token) == (TokenFate.UNSUPPORTED, TokenFate.UNSUPPORTED)
+        assert (removal.refresh_token, removal.access_token) == (RevocationOutcome.UNSUPPORTED, RevocationOutcome.UNSUPPORTED)
     else:
         receipt = await process.erase_tenant(ACME)
         assert (receipt.integrations, receipt.revoked, receipt.not_revoked) == (1, 0, 2)

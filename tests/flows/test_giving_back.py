@@ -9,13 +9,13 @@ from uuid import uuid4
 
 import pytest
 
-from cloud_integrations.backends.local_keys import LocalKeyring
+from cloud_integrations.backends.keys.local import LocalKeyring
 from cloud_integrations.domain.audit import Outcome
 from cloud_integrations.domain.envelope import KeyState
 from cloud_integrations.domain.identifiers import tenant_id
 from cloud_integrations.domain.importing import ImportedCredential
 from cloud_integrations.domain.integration import State
-from cloud_integrations.domain.removal import TokenFate
+from cloud_integrations.domain.removal import RevocationOutcome
 from cloud_integrations.errors import (
     GrantRefusedError,
     IntegrationExistsError,
@@ -24,10 +24,10 @@ from cloud_integrations.errors import (
     StorageUnavailableError,
     ValidationFailedError,
 )
-from cloud_integrations.flows.revoking import REVOCATION_TABLE
-from cloud_integrations.flows.sealing import INDEX_SCOPE, open_field, open_sealed
+from cloud_integrations.flows.shared.revocation import REVOCATION_TABLE
+from cloud_integrations.flows.shared.sealing import INDEX_SCOPE, open_field, open_sealed
 from cloud_integrations.ports.store import DamagedRow, EraseIntegration, SaveFacts, TakeLease
-from cloud_integrations.runtime.inline import run_inline
+from cloud_integrations.runtime.sync import run_inline
 from cloud_integrations.testing import Misbehaviour, token_id
 
 from .conftest import ACME, ALICE, GLOBEX, World
@@ -374,7 +374,7 @@ async def test_where_a_revocation_ends_the_grant_the_replaced_tokens_end_with_th
     assert world.provider.count("revoke") == 0
     assert await honoured(world)
     removal = await door.remove(ACME, held.id)
-    assert (removal.refresh_token, removal.access_token, removal.waiting) == (TokenFate.REVOKED, TokenFate.SKIPPED, 0)
+    assert (removal.refresh_token, removal.access_token, removal.waiting) == (RevocationOutcome.REVOKED, RevocationOutcome.SKIPPED, 0)
     assert world.provider.living_grants() == ()
 
 
@@ -541,11 +541,11 @@ async def test_a_token_that_another_tenant_holds_is_revoked_by_the_one_who_goes_
     repeat_tokens(world.provider)
     one, two = await world.connect(), await world.connect(GLOBEX)
     removal = await door.remove(ACME, one.id)
-    assert (removal.refresh_token, removal.access_token) == (TokenFate.SHARED, TokenFate.SHARED)
+    assert (removal.refresh_token, removal.access_token) == (RevocationOutcome.SHARED, RevocationOutcome.SHARED)
     assert world.provider.count("revoke") == 0
     assert await honoured(world)
     removal = await door.remove(GLOBEX, two.id)
-    assert removal.refresh_token is TokenFate.REVOKED
+    assert removal.refresh_token is RevocationOutcome.REVOKED
     assert world.provider.living_grants() == ()
     assert world.rows.count_revocations() == 0
 
@@ -565,7 +565,7 @@ async def test_of_two_tenants_who_remove_a_shared_token_at_once_the_last_revokes
     world.store.after = other_goes_first
     await door.remove(ACME, one.id)
     assert world.provider.living_grants() == ()
-    assert world.removed.refresh_token is TokenFate.REVOKED
+    assert world.removed.refresh_token is RevocationOutcome.REVOKED
 
 
 async def test_connecting_says_that_another_tenant_holds_the_same_token(world):
@@ -597,7 +597,7 @@ async def test_a_grant_that_is_imported_twice_is_shared(world, door):
         "true",
     ]
     assert world.facts.names.count("credential.shared") == 1
-    assert (await door.remove(ACME, one.id)).refresh_token is TokenFate.SHARED
+    assert (await door.remove(ACME, one.id)).refresh_token is RevocationOutcome.SHARED
     assert await honoured(world)
 
 
@@ -608,7 +608,7 @@ async def test_a_token_that_a_renewal_moved_is_shared_no_more(world, door):
     vars(world.provider).pop("_new_access"), vars(world.provider).pop("_new_refresh")
     world.pass_(hours=2)
     await door.token(GLOBEX, "simulated")
-    assert (await door.remove(ACME, one.id)).refresh_token is TokenFate.REVOKED
+    assert (await door.remove(ACME, one.id)).refresh_token is RevocationOutcome.REVOKED
 
 
 @pytest.mark.parametrize("kills", ["grant", None])
@@ -616,12 +616,12 @@ async def test_a_removal_spares_the_other_integrations_of_the_same_account_until
     door = declaring(world, kills)
     one, two = await world.connect(), await world.connect(GLOBEX)
     removal = await door.remove(ACME, one.id)
-    assert (removal.refresh_token, removal.refresh_reason) == (TokenFate.SKIPPED, "ends_grant")
-    assert (removal.access_token, removal.access_reason) == (TokenFate.SKIPPED, "ends_grant")
+    assert (removal.refresh_token, removal.refresh_reason) == (RevocationOutcome.SKIPPED, "ends_grant")
+    assert (removal.access_token, removal.access_reason) == (RevocationOutcome.SKIPPED, "ends_grant")
     assert world.provider.count("revoke") == 0
     assert await honoured(world)
     assert world.rows.count_revocations() == (2 if kills is None else 0)
-    assert (await door.remove(GLOBEX, two.id)).refresh_token is TokenFate.REVOKED
+    assert (await door.remove(GLOBEX, two.id)).refresh_token is RevocationOutcome.REVOKED
     world.pass_(days=2)
     await door.retry_revocations()
     assert world.provider.living_grants() == ()
@@ -633,7 +633,7 @@ async def test_an_integration_of_another_account_is_no_reason_to_spare_a_grant(w
     one = await world.connect()
     world.provider.account = "acct-2"
     await world.connect(GLOBEX)
-    assert (await door.remove(ACME, one.id)).refresh_token is TokenFate.REVOKED
+    assert (await door.remove(ACME, one.id)).refresh_token is RevocationOutcome.REVOKED
     assert len(world.provider.living_grants()) == 1
 
 
@@ -653,7 +653,7 @@ async def test_what_waits_is_looked_at_again_where_the_store_could_not_say_who_h
     held = await world.connect()
     world.store.fail(1, "find_holders")
     removal = await door.remove(ACME, held.id)
-    assert (removal.refresh_token, removal.access_token) == (TokenFate.FAILED, TokenFate.REVOKED)
+    assert (removal.refresh_token, removal.access_token) == (RevocationOutcome.FAILED, RevocationOutcome.REVOKED)
     assert ("token.revoked", "failure") in world.actions()
     world.pass_(minutes=2)
     assert (await door.retry_revocations()).revoked == 1
@@ -743,6 +743,6 @@ async def test_an_outbox_row_that_cannot_be_read_keeps_no_integration_and_no_ten
     listed = world.rows.list_revocations
     world.rows.list_revocations = lambda *args, **named: (*listed(*args, **named), damaged)
     removal = await door.remove(ACME, held.id)
-    assert (removal.refresh_token, removal.waiting) == (TokenFate.REVOKED, 1)
+    assert (removal.refresh_token, removal.waiting) == (RevocationOutcome.REVOKED, 1)
     receipt = await door.erase_tenant(ACME)
     assert receipt.not_revoked == 1

@@ -15,8 +15,8 @@ import pytest
 from cloud_integrations.domain.audit import Actor, Outcome
 from cloud_integrations.domain.integration import State
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.flows.sealing import open_field
-from cloud_integrations.runtime.inline import run_inline
+from cloud_integrations.flows.shared.sealing import open_field
+from cloud_integrations.runtime.sync import run_inline
 from cloud_integrations.testing import Misbehaviour, token_id
 
 from .conftest import Interruption, World
@@ -124,7 +124,7 @@ def interrupt_at(world, number, error, call):
             return True, steps
         finally:
             interruption.leave()
-            run_inline(world.flights.drain())
+            run_inline(world.single_flight.drain())
     return False, steps
 
 
@@ -136,7 +136,7 @@ def test_a_signal_at_any_step_loses_no_grant(way, error):
     while True:
         world = World("blocking")
         door = open_door(world)
-        world.flights = door.manager._wiring.flights
+        world.single_flight = door.manager._wiring.single_flight
         call = run_inline(way(world))
         exchanges = world.provider.count("exchange")
         interrupted, steps = interrupt_at(world, number, error, lambda call=call, door=door: call(door))
@@ -162,7 +162,7 @@ def test_a_signal_at_any_step_loses_no_grant(way, error):
 def test_a_failure_that_its_caller_did_not_wait_for_is_recorded(way):
     world = World("blocking")
     door = open_door(world)
-    world.flights = door.manager._wiring.flights
+    world.single_flight = door.manager._wiring.single_flight
     call = run_inline(way(world))
     world.provider.misbehave(Misbehaviour.INVALID_GRANT, endpoint="exchange")
     steps = list_steps(way)
@@ -271,7 +271,7 @@ async def test_work_that_nobody_runs_any_more_is_dropped_without_a_word(monkeypa
     world = World("awaiting")
     begun = await world.begin()
     params = world.approve(begun)
-    monkeypatch.setattr(world.door.manager, "_wiring", dataclasses.replace(world.door.manager._wiring, flights=InlineFlights()))
+    monkeypatch.setattr(world.door.manager, "_wiring", dataclasses.replace(world.door.manager._wiring, single_flight=InlineFlights()))
     work = world.door.manager.complete_oauth(begun.context_id, params, browser_token=begun.browser_token, actor=ALICE)
     while world.provider.count("exchange") == 0 or not world.sent[-1].url.endswith("/me"):
         work.send(None)
@@ -355,7 +355,7 @@ SCRIPT = """
 import os, signal, sys
 sys.path.insert(0, {root!r})
 from tests.flows.conftest import ACME, Interruption, World
-from cloud_integrations.runtime.inline import run_inline
+from cloud_integrations.runtime.sync import run_inline
 
 world = World("blocking")
 begun = run_inline(world.begin())

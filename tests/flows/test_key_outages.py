@@ -15,7 +15,7 @@ from cloud_integrations.errors import (
     KeyServiceUnavailableError,
     StorageUnavailableError,
 )
-from cloud_integrations.flows.sealing import INDEX_SCOPE
+from cloud_integrations.flows.shared.sealing import INDEX_SCOPE
 from cloud_integrations.testing import Misbehaviour
 
 from .conftest import ACME, ALICE, GLOBEX

@@ -25,7 +25,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 from cloud_integrations.domain.freshness import HARD_MARGIN, is_unresolved
 from cloud_integrations.domain.integration import Health, State, Status
 from cloud_integrations.domain.pending import MAX_PENDING, Authorization
-from cloud_integrations.domain.removal import TokenFate
+from cloud_integrations.domain.removal import RevocationOutcome
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     AppMisconfiguredError,
@@ -40,9 +40,9 @@ from cloud_integrations.errors import (
     RefreshInProgressError,
     ValidationFailedError,
 )
-from cloud_integrations.flows.edit_integration import SWITCHED_OFF
-from cloud_integrations.flows.revoking import KEEP_TRYING
-from cloud_integrations.flows.sealing import open_field
+from cloud_integrations.flows.shared.revocation import KEEP_TRYING
+from cloud_integrations.flows.shared.sealing import open_field
+from cloud_integrations.flows.use.edit_integration import SWITCHED_OFF
 from cloud_integrations.testing import Misbehaviour
 
 from .conftest import ACME, ALICE, World
@@ -360,8 +360,8 @@ class Life(RuleBasedStateMachine):
         removal = self.ok(self.world.door.remove(ACME, kept.id, actor=ALICE))
         self.gone.append(gone)
         for kind, token in gone.tokens.items():
-            fate = getattr(removal, f"{kind}_token")
-            assert fate is TokenFate.FAILED or not self.provider.is_alive(token), "said to be revoked, and it lives"
+            outcome = getattr(removal, f"{kind}_token")
+            assert outcome is RevocationOutcome.FAILED or not self.provider.is_alive(token), "said to be revoked, and it lives"
         _, error = self.ask(self.world.door.get_integration(ACME, kept.id))
         assert isinstance(error, IntegrationNotFoundError)
 

@@ -18,18 +18,18 @@ import pytest
 import sqlalchemy as sa
 
 from cloud_integrations.backends.aes_gcm import AesGcmCipher
-from cloud_integrations.backends.local_keys import LocalKeyring
-from cloud_integrations.backends.memory import MemoryStore
+from cloud_integrations.backends.keys.local import LocalKeyring
+from cloud_integrations.backends.memory.store import MemoryStore
 from cloud_integrations.backends.sqlalchemy import SqlAlchemyStore, migrate, schema, sqlite_engine
 from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.integration import State
 from cloud_integrations.errors import CloudIntegrationsError
-from cloud_integrations.flows.revoking import REVOCATION_TABLE
-from cloud_integrations.flows.sealing import open_field, open_sealed
+from cloud_integrations.flows.shared.revocation import REVOCATION_TABLE
+from cloud_integrations.flows.shared.sealing import open_field, open_sealed
 from cloud_integrations.manager import AsyncIntegrationManager, IntegrationManager
 from cloud_integrations.ports.wiring import Settings
 from cloud_integrations.providers.catalogue import Catalogue
-from cloud_integrations.runtime.inline import run_inline
+from cloud_integrations.runtime.sync import run_inline
 from cloud_integrations.testing import (
     AdvancingPause,
     AsyncSimulatedTransport,
@@ -230,7 +230,7 @@ def test_every_grant_is_held_revoked_or_in_the_outbox(seed):
         manager = AsyncIntegrationManager(
             store=Yielding(crowd.rows), transport=YieldingTransport(crowd.provider), pause=Pause(crowd.clock), **crowd.parts()
         )
-        manager._wiring = replace(manager._wiring, flights=Flights(crowd, number))
+        manager._wiring = replace(manager._wiring, single_flight=Flights(crowd, number))
         manager._ready = True
         replicas.append(manager)
 

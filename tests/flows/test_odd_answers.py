@@ -6,14 +6,14 @@ from datetime import timedelta
 
 import pytest
 
-from cloud_integrations.backends.httpx_transport import AsyncHttpxTransport, HttpxTransport
+from cloud_integrations.backends.transport.httpx_transport import AsyncHttpxTransport, HttpxTransport
 from cloud_integrations.domain.integration import Health, State
 from cloud_integrations.errors import CommitUnknownError, ProviderUnavailableError
-from cloud_integrations.messages.dialect import StandardDialect
-from cloud_integrations.messages.outcome import Unknown, Unusable
+from cloud_integrations.protocol.oauth_backend import StandardOAuthBackend
+from cloud_integrations.protocol.outcome import Unknown, Unusable
 from cloud_integrations.testing import Misbehaviour
-from cloud_integrations.testing.provider_server import ProviderServer
-from cloud_integrations.testing.wrong_answers import STRAYS
+from cloud_integrations.testing.simulated_provider.server import ProviderServer
+from cloud_integrations.testing.simulated_provider.wrong_answers import STRAYS
 
 ACME = "acme"
 UNREAD = {
@@ -208,7 +208,7 @@ async def test_an_exchange_that_is_refused_gives_back_what_could_be_read(world, 
 
 async def test_an_answer_of_a_dialect_that_keeps_nothing_is_lost(world, monkeypatch):
     await expired(world)
-    monkeypatch.setattr(StandardDialect, "read_renewal", lambda *_, **__: Unusable(Unknown("unusable_body")))
+    monkeypatch.setattr(StandardOAuthBackend, "read_renewal", lambda *_, **__: Unusable(Unknown("unusable_body")))
     with pytest.raises(ProviderUnavailableError) as caught:
         await token(world)
     assert caught.value.reason == "unusable_body"

@@ -8,13 +8,13 @@ from uuid import UUID
 import pytest
 
 from cloud_integrations.backends.aes_gcm import AesGcmCipher
-from cloud_integrations.backends.local_keys import LocalKeyring
+from cloud_integrations.backends.keys.local import LocalKeyring
 from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, migrate, sqlite_engine
 from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.provider import Input, Revoke
 from cloud_integrations.errors import ConfigurationError, KeyringError, SchemaError, StorageUnavailableError, TenantNotFoundError
-from cloud_integrations.flows.prepare import _CANARY
+from cloud_integrations.flows.operate.prepare import _CANARY
 from cloud_integrations.ports.store import AddKeyCheck
 
 ACME = "acme"

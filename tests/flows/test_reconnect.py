@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cloud_integrations.backends.memory import MemoryStore
+from cloud_integrations.backends.memory.store import MemoryStore
 from cloud_integrations.backends.sqlalchemy import SqlAlchemyStore, migrate, sqlite_engine
 from cloud_integrations.domain.audit import Actor, Outcome
 from cloud_integrations.domain.integration import Health, State
@@ -19,7 +19,7 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.ports.store import AddIntegration, EraseIntegration, ReplaceCredential, SaveFacts
 from cloud_integrations.testing import Misbehaviour, token_id
-from cloud_integrations.testing.store_contract import a_credential, add_sealing_keys, an_integration
+from cloud_integrations.testing.contracts.store import a_credential, add_sealing_keys, an_integration
 
 ACME = "acme"
 ALICE = Actor(id="alice")

@@ -27,8 +27,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from cloud_integrations.backends.aes_gcm import AesGcmCipher
-from cloud_integrations.backends.local_keys import LocalKeyring
-from cloud_integrations.backends.memory import MemoryStore
+from cloud_integrations.backends.keys.local import LocalKeyring
+from cloud_integrations.backends.memory.store import MemoryStore
 from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.integration import State
 from cloud_integrations.errors import (
@@ -41,7 +41,7 @@ from cloud_integrations.errors import (
     RefreshInProgressError,
     StorageUnavailableError,
 )
-from cloud_integrations.flows.sealing import open_field
+from cloud_integrations.flows.shared.sealing import open_field
 from cloud_integrations.manager import AsyncIntegrationManager
 from cloud_integrations.ports.wiring import Settings
 from cloud_integrations.providers.catalogue import Catalogue
@@ -312,7 +312,7 @@ class World:
             entropy=SeededEntropy(f"replica {number} {self.rng.random()}"),
             pause=Pause(self.clock),
         )
-        manager._wiring = replace(manager._wiring, flights=Flights(self, number))
+        manager._wiring = replace(manager._wiring, single_flight=Flights(self, number))
         manager._ready = True
         return manager
 
@@ -461,7 +461,7 @@ class World:
         return row is not None and row.facts.state is State.NEEDS_REAUTH
 
     def stored(self, name: str) -> Any:
-        flow = open_field(replace(self.replicas[0]._wiring, store=Direct(self.rows), flights=Alone()), self.held(), name)
+        flow = open_field(replace(self.replicas[0]._wiring, store=Direct(self.rows), single_flight=Alone()), self.held(), name)
         try:
             flow.send(None)
         except StopIteration as done:

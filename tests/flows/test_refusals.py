@@ -22,10 +22,10 @@ from cloud_integrations.errors import (
     ReconnectRequiredError,
     StorageUnavailableError,
 )
-from cloud_integrations.flows.sealing import open_field
-from cloud_integrations.messages import outcome as outcomes
-from cloud_integrations.messages.http import HttpResponse
+from cloud_integrations.flows.shared.sealing import open_field
 from cloud_integrations.ports.store import ReplaceCredential, SaveFacts
+from cloud_integrations.protocol import outcome as outcomes
+from cloud_integrations.protocol.http import HttpResponse
 from cloud_integrations.testing import Misbehaviour
 
 ACME, GLOBEX = "acme", "globex"

@@ -11,8 +11,8 @@ from uuid import UUID
 import pytest
 
 from cloud_integrations.backends.aes_gcm import AesGcmCipher
-from cloud_integrations.backends.combined_keys import CombinedKeys
-from cloud_integrations.backends.local_keys import LocalKeyring
+from cloud_integrations.backends.keys.combined import CombinedKeys
+from cloud_integrations.backends.keys.local import LocalKeyring
 from cloud_integrations.domain.envelope import KeyState
 from cloud_integrations.domain.importing import ImportedCredential
 from cloud_integrations.domain.rekeying import RekeyFailure, RekeyRun
@@ -24,7 +24,7 @@ from cloud_integrations.errors import (
     StorageUnavailableError,
     ValidationFailedError,
 )
-from cloud_integrations.flows.sealing import active_key
+from cloud_integrations.flows.shared.sealing import active_key
 from cloud_integrations.manager import IntegrationManager
 from cloud_integrations.ports.store import (
     AddIntegration,
@@ -194,7 +194,7 @@ async def test_a_cutoff_in_the_future_makes_one_new_key_too(world, door):
 
 
 async def test_rotation_pages_through_many_tenants_and_tells_how_far_it_is(world, door, monkeypatch):
-    monkeypatch.setattr("cloud_integrations.flows.rekey._KEYS_PER_PAGE", 2)
+    monkeypatch.setattr("cloud_integrations.flows.operate.rekey._KEYS_PER_PAGE", 2)
     for tenant in (ACME, *NEWCOMERS):
         await world.add_key(tenant)
     told = []
@@ -492,8 +492,8 @@ async def test_every_row_of_every_table_moves_to_the_active_key_and_opens(world,
 
 
 async def test_many_rows_are_sealed_anew_in_small_steps(world, door, monkeypatch):
-    monkeypatch.setattr("cloud_integrations.flows.rekey._KEYS_PER_BATCH", 2)
-    monkeypatch.setattr("cloud_integrations.flows.rekey._ROWS_PER_BATCH", 3)
+    monkeypatch.setattr("cloud_integrations.flows.operate.rekey._KEYS_PER_BATCH", 2)
+    monkeypatch.setattr("cloud_integrations.flows.operate.rekey._ROWS_PER_BATCH", 3)
     for tenant in (ACME, GLOBEX, *NEWCOMERS):
         await world.connect(tenant)
         await world.add_key(tenant)
@@ -509,7 +509,7 @@ async def test_many_rows_are_sealed_anew_in_small_steps(world, door, monkeypatch
 @pytest.mark.parametrize("afterwards", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("nth", [1, 2, 3])
 async def test_resealing_broken_off_anywhere_and_repeated_ends_the_same(world, door, nth, afterwards, monkeypatch):
-    monkeypatch.setattr("cloud_integrations.flows.rekey._ROWS_PER_BATCH", 1)
+    monkeypatch.setattr("cloud_integrations.flows.operate.rekey._ROWS_PER_BATCH", 1)
     await fill_three_tables(world)
     await door.rotate_keys()
     values = await token(world), await token(world, slug="simulated_keys")
@@ -561,7 +561,7 @@ async def test_a_key_that_cannot_be_had_holds_nobody_else_up(world, door):
 
 
 async def test_a_batch_asks_for_the_keys_that_it_needs_and_no_others(world, door, monkeypatch):
-    monkeypatch.setattr("cloud_integrations.flows.rekey._KEYS_PER_BATCH", 1)
+    monkeypatch.setattr("cloud_integrations.flows.operate.rekey._KEYS_PER_BATCH", 1)
     await world.connect()
     await door.rotate_keys()
     await world.add_key()
@@ -697,7 +697,7 @@ async def test_two_that_reseal_at_once_leave_nothing(world):
 
 @pytest.mark.parametrize(("share", "seconds"), [(1, 5), (0.5, 10), (0.25, 20)])
 async def test_resealing_leaves_the_database_to_others_for_a_share_of_the_time(world, door, share, seconds, monkeypatch):
-    monkeypatch.setattr("cloud_integrations.flows.rekey._ROWS_PER_BATCH", 1)
+    monkeypatch.setattr("cloud_integrations.flows.operate.rekey._ROWS_PER_BATCH", 1)
     await fill_three_tables(world)
     await door.rotate_keys()
     world.store.before = lambda name, args: world.pass_(seconds=1) if name == "apply" and isinstance(args[0], Reseal) else None

@@ -556,14 +556,14 @@ async def test_who_knows_a_newer_token_is_not_given_it_again(world):
 
 async def test_shared_work_that_brings_nothing_newer_is_done_again(world):
     held = await world.connect()
-    flights, runs = world.door.manager._wiring.flights, []
-    run = type(flights).run
+    single_flight, runs = world.door.manager._wiring.single_flight, []
+    run = type(single_flight).run
 
     async def begun_by_somebody_who_had_seen_less(key, work):
         runs.append(key)
-        return world.row(held) if len(runs) == 1 else await run(flights, key, work)
+        return world.row(held) if len(runs) == 1 else await run(single_flight, key, work)
 
-    flights.run = begun_by_somebody_who_had_seen_less
+    single_flight.run = begun_by_somebody_who_had_seen_less
     await world.door.refresh(ACME, held.id)
     assert len(runs) == 2
     assert world.row(held).credential.generation == 2

@@ -25,7 +25,7 @@ from cloud_integrations.errors import (
     RefreshInProgressError,
     StorageUnavailableError,
 )
-from cloud_integrations.flows.sealing import open_field
+from cloud_integrations.flows.shared.sealing import open_field
 from cloud_integrations.ports.store import MarkSent, Record, SaveFacts, SaveRenewal, SettleAttempt, TakeLease
 from cloud_integrations.testing import Misbehaviour
 

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from cloud_integrations.backends.aes_gcm import AesGcmCipher
-from cloud_integrations.backends.local_keys import LocalKeyring
-from cloud_integrations.backends.memory import AsyncMemoryStore, MemoryStore
+from cloud_integrations.backends.keys.local import LocalKeyring
+from cloud_integrations.backends.memory.store import AsyncMemoryStore, MemoryStore
 from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, migrate, schema, sqlite_engine
 from cloud_integrations.domain.audit import Actor
 from cloud_integrations.manager import AsyncIntegrationManager, IntegrationManager
@@ -214,7 +214,7 @@ async def test_several_loops_on_one_manager_renew_once(installation):
 
         async def all_at_once():
             tokens = await in_tasks([manager], 10)
-            await manager._wiring.flights.drain()
+            await manager._wiring.single_flight.drain()
             return tokens
 
         return asyncio.run(all_at_once())

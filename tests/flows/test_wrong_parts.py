@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from cloud_integrations.backends.aes_gcm import AesGcmCipher
-from cloud_integrations.backends.combined_keys import CombinedKeys
-from cloud_integrations.backends.httpx_transport import AsyncHttpxTransport, HttpxTransport
-from cloud_integrations.backends.local_keys import LocalKeyring
-from cloud_integrations.backends.memory import AsyncMemoryStore, MemoryStore
+from cloud_integrations.backends.keys.combined import CombinedKeys
+from cloud_integrations.backends.keys.local import LocalKeyring
+from cloud_integrations.backends.memory.store import AsyncMemoryStore, MemoryStore
 from cloud_integrations.backends.sqlalchemy import sqlite_engine
 from cloud_integrations.backends.sqlalchemy.store import AsyncSqlAlchemyStore, SqlAlchemyStore
+from cloud_integrations.backends.transport.httpx_transport import AsyncHttpxTransport, HttpxTransport
 from cloud_integrations.domain.application import OAuthApplication
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ConfigurationError
@@ -38,7 +38,7 @@ class AsyncTenants:
         pass
 
 
-class AwaitedKeys:
+class AwaitableKeyService:
     waits = True
 
     def keks(self):
@@ -83,7 +83,7 @@ CASES = [
 FOR_BOTH = [
     ("keys", AesGcmCipher(), "must be a KeyService, and AesGcmCipher has no waits"),
     ("keys", "test:AAAA", "must be a KeyService, and str has no waits"),
-    ("keys", AwaitedKeys(), AWAITED),
+    ("keys", AwaitableKeyService(), AWAITED),
     ("cipher", KEYS, "must be a Cipher, and LocalKeyring has no seal"),
     ("cipher", AesGcmCipher, "is the class AesGcmCipher"),
     ("providers", Catalogue, "is the class Catalogue"),

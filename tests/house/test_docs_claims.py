@@ -16,7 +16,7 @@ import cloud_integrations
 from cloud_integrations import CloudIntegrationsError, Settings, errors, testing
 from cloud_integrations.domain import check, envelope
 from cloud_integrations.domain.integration import HEALTH, Health, Integration, State, Status
-from cloud_integrations.domain.removal import TokenFate
+from cloud_integrations.domain.removal import RevocationOutcome
 from cloud_integrations.errors import http_status
 from cloud_integrations.ports.observer import FACT_KEYS, FactName
 from cloud_integrations_fastapi.errors import problem_of
@@ -71,7 +71,7 @@ def test_an_integration_has_no_field_for_a_secret() -> None:
 
 
 def test_every_audit_action_and_fact_is_listed(api: str) -> None:
-    flows = "\n".join(path.read_text(encoding="utf-8") for path in FLOWS.glob("*.py"))
+    flows = "\n".join(path.read_text(encoding="utf-8") for path in FLOWS.rglob("*.py"))
     rooms = "integration|authorization|credential|token|audit|revocation|key_format|key|storage|tenant"
     used = set(re.findall(rf'"((?:{rooms})\.[a-z_]+)"', flows))
     listed = api.partition("## Audit actions")[2].partition("## Errors")[0]
@@ -93,7 +93,7 @@ def test_the_names_of_facts_are_a_closed_list() -> None:
 
 
 def test_each_fact_is_told_by_a_flow() -> None:
-    flows = "\n".join(path.read_text(encoding="utf-8") for path in FLOWS.glob("*.py"))
+    flows = "\n".join(path.read_text(encoding="utf-8") for path in FLOWS.rglob("*.py"))
     told = re.findall(r'\b(?:tell|tell_of)\(\s*wiring, "([a-z_.]+)"|Fact\(name="([a-z_.]+)"', flows)
     either = re.findall(r'tell_of\(wiring, "([a-z_.]+)" if [^,]* else "([a-z_.]+)"', flows)
     assert {name for pair in (*told, *either) for name in pair if name} == set(FACT_KEYS)
@@ -129,7 +129,7 @@ def test_every_error_is_on_the_page_of_errors(kind: type[CloudIntegrationsError]
         ("Status", tuple(Status)),
         ("Health", tuple(Health)),
         ("State", tuple(State)),
-        ("What became of a token", tuple(TokenFate)),
+        ("What became of a token", tuple(RevocationOutcome)),
         ("What a check found", get_args(check.Outcome)),
     ],
 )

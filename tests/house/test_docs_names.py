@@ -18,16 +18,17 @@ import pytest
 
 import cloud_integrations
 from cloud_integrations import Catalogue, IntegrationManager, Settings
-from cloud_integrations.backends.httpx_transport import MAX_HEADERS
 from cloud_integrations.backends.sqlalchemy.engine import DRIVERS, unsupported_mysql
+from cloud_integrations.backends.transport.httpx_transport import MAX_HEADERS
 from cloud_integrations.domain import envelope, pending
 from cloud_integrations.domain.provider import Method
-from cloud_integrations.flows.audit_trail import MAX_PAGE
-from cloud_integrations.flows.refresh_due import AT_ONCE, HOLD
-from cloud_integrations.flows.revoking import KEEP_TRYING
-from cloud_integrations.messages import http, prose, token_answer
+from cloud_integrations.flows.operate.audit_trail import MAX_PAGE
+from cloud_integrations.flows.renew.refresh_due import AT_ONCE, HOLD
+from cloud_integrations.flows.shared.revocation import KEEP_TRYING
+from cloud_integrations.protocol import error_text as prose
+from cloud_integrations.protocol import http, token_answer
 from cloud_integrations.runtime import breaker
-from cloud_integrations.runtime.cache import DenialWindows
+from cloud_integrations.runtime.caches import DenialWindows
 from cloud_integrations_cli import host
 from cloud_integrations_cli.reference import walk
 from cloud_integrations_cli.settings import PREFIX, Configuration, Limits

@@ -71,7 +71,7 @@ def test_building_a_manager_loads_its_flows_so_that_no_request_waits_for_them(ro
     build = "from cloud_integrations.testing.plugin import ci_manager; built = ci_manager._fixture_function"
     use = "from cloud_integrations.testing import FixedClock, SimulatedProvider; clock = FixedClock()"
     fixture = f"{build}; {use}; made = built(clock, SimulatedProvider(clock=clock)); next(made)"
-    assert {"cloud_integrations.flows.renew", "cloud_integrations.flows.add_api_key"} <= _loaded_by(fixture, root)
+    assert {"cloud_integrations.flows.renew.renew", "cloud_integrations.flows.connect.add_api_key"} <= _loaded_by(fixture, root)
 
 
 def test_the_types_of_a_managers_parts_can_be_read() -> None:

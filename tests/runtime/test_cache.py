@@ -12,7 +12,7 @@ from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.credential import Credential
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.runtime.cache import DenialWindows, TokenShelves, TtlCache
+from cloud_integrations.runtime.caches import DenialWindows, TenantTokenCache, TtlCache
 from cloud_integrations.testing import FixedClock
 
 
@@ -60,35 +60,35 @@ def test_what_is_dropped_or_cleared_is_forgotten(clock):
     assert cache.find("b") is None
 
 
-def test_a_token_is_found_on_its_tenants_shelf_alone(clock):
-    shelves = TokenShelves(clock)
+def test_a_token_is_found_for_its_tenant_alone(clock):
+    by_tenant = TenantTokenCache(clock)
     token = a_token()
-    shelves.put(shelves.shelf("acme"), "provider", token, seconds=5)
-    assert shelves.find("acme", "provider") is token
-    assert shelves.find("acme", "other") is None
-    assert shelves.find("globex", "provider") is None
+    by_tenant.put(by_tenant.for_tenant("acme"), "provider", token, seconds=5)
+    assert by_tenant.find("acme", "provider") is token
+    assert by_tenant.find("acme", "other") is None
+    assert by_tenant.find("globex", "provider") is None
     clock.advance(timedelta(seconds=5))
-    assert shelves.find("acme", "provider") is None
-    assert "fake-token" not in repr(shelves)
+    assert by_tenant.find("acme", "provider") is None
+    assert "fake-token" not in repr(by_tenant)
 
 
 def test_what_is_put_on_a_shelf_that_was_dropped_meanwhile_is_not_seen(clock):
-    shelves = TokenShelves(clock)
-    shelf = shelves.shelf("acme")
-    shelves.drop("acme")
-    shelves.put(shelf, "provider", a_token(), seconds=5)
-    assert shelves.find("acme", "provider") is None
+    by_tenant = TenantTokenCache(clock)
+    tenant_tokens = by_tenant.for_tenant("acme")
+    by_tenant.drop("acme")
+    by_tenant.put(tenant_tokens, "provider", a_token(), seconds=5)
+    assert by_tenant.find("acme", "provider") is None
 
 
 def test_shelves_and_what_stands_on_them_are_limited(clock):
-    shelves = TokenShelves(clock, tenants=2, per_tenant=2)
+    by_tenant = TenantTokenCache(clock, tenants=2, per_tenant=2)
     for tenant in ("a", "b", "c"):
         for provider in ("x", "y", "z"):
-            shelves.put(shelves.shelf(tenant), provider, a_token(), seconds=5)
-    assert set(shelves.shelves) == {"b", "c"}
-    assert set(shelves.shelves["c"]) == {"y", "z"}
-    shelves.clear()
-    assert shelves.shelves == {}
+            by_tenant.put(by_tenant.for_tenant(tenant), provider, a_token(), seconds=5)
+    assert set(by_tenant.by_tenant) == {"b", "c"}
+    assert set(by_tenant.by_tenant["c"]) == {"y", "z"}
+    by_tenant.clear()
+    assert by_tenant.by_tenant == {}
 
 
 def test_denied_attempts_of_more_tenants_than_fit_are_forgotten_oldest_first(clock):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
-from cloud_integrations.runtime.crew import InlineCrew, TaskCrew
-from cloud_integrations.runtime.inline import run_inline
+from cloud_integrations.runtime.concurrency import InlineConcurrency, TaskConcurrency
+from cloud_integrations.runtime.sync import run_inline
 
 
 async def test_tasks_run_side_by_side_but_not_too_many_of_one_key() -> None:
@@ -22,7 +22,7 @@ async def test_tasks_run_side_by_side_but_not_too_many_of_one_key() -> None:
         running[kind] -= 1
         done.append(item)
 
-    await TaskCrew().each(range(20), work, key=lambda item: item % 2, at_once=3)
+    await TaskConcurrency().for_each(range(20), work, key=lambda item: item % 2, at_once=3)
     assert sorted(done) == list(range(20))
     assert most == {"even": 3, "odd": 3}
 
@@ -33,5 +33,5 @@ def test_the_blocking_crew_works_in_order() -> None:
     async def work(item: int) -> None:
         done.append(item)
 
-    run_inline(InlineCrew().each(range(5), work, key=lambda item: item, at_once=1))
+    run_inline(InlineConcurrency().for_each(range(5), work, key=lambda item: item, at_once=1))
     assert done == [0, 1, 2, 3, 4]

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from cloud_integrations.runtime.inline import run_inline
+from cloud_integrations.runtime.sync import run_inline
 
 
 def test_a_coroutine_that_never_pauses_gives_its_value():

@@ -10,11 +10,11 @@ from uuid import UUID
 import pytest
 from tests.tracebacks import shown_by
 
-from cloud_integrations.backends.local_keys import LocalKeyring
+from cloud_integrations.backends.keys.local import LocalKeyring
 from cloud_integrations.errors import DecryptError, SealingError
-from cloud_integrations.ports.keys import AsyncKeyService
-from cloud_integrations.runtime.keys import AwaitedKeys
-from cloud_integrations.testing.keys_contract import DATA_KEY, KEY_ID, wrap_for_test
+from cloud_integrations.ports.key_service import AsyncKeyService
+from cloud_integrations.runtime.sync import AwaitableKeyService
+from cloud_integrations.testing.contracts.key_service import DATA_KEY, KEY_ID, wrap_for_test
 
 TOO_LONG = b"FAKE-CANARY-" + bytes(40)
 
@@ -33,7 +33,7 @@ class Device(LocalKeyring):
 @pytest.mark.parametrize("in_thread", [True, False])
 async def test_awaited_keys_answer_as_the_service(in_thread):
     service = LocalKeyring([LocalKeyring.generate_key("a")])
-    keys: AsyncKeyService = AwaitedKeys(service, in_thread=in_thread)
+    keys: AsyncKeyService = AwaitableKeyService(service, in_thread=in_thread)
     assert keys.keks() == service.keks()
     assert keys.primary("acme") == service.primary("acme")
     assert keys.waits is False
@@ -47,7 +47,7 @@ async def test_awaited_keys_answer_as_the_service(in_thread):
 
 async def test_a_service_that_waits_does_not_hold_up_the_loop():
     service = Device([LocalKeyring.generate_key("a")])
-    await AwaitedKeys(service, in_thread=service.waits).wrap(DATA_KEY, tenant_id="t", key_id=KEY_ID, version=1)
+    await AwaitableKeyService(service, in_thread=service.waits).wrap(DATA_KEY, tenant_id="t", key_id=KEY_ID, version=1)
     assert service.threads
     assert threading.get_ident() not in service.threads
 
@@ -55,7 +55,7 @@ async def test_a_service_that_waits_does_not_hold_up_the_loop():
 @pytest.mark.requirement("ENC-18")
 @pytest.mark.parametrize("in_thread", [True, False])
 async def test_a_failed_wrap_shows_no_key(in_thread):
-    keys = AwaitedKeys(LocalKeyring([LocalKeyring.generate_key("a")]), in_thread=in_thread)
+    keys = AwaitableKeyService(LocalKeyring([LocalKeyring.generate_key("a")]), in_thread=in_thread)
     with pytest.raises(SealingError) as caught:
         await keys.wrap(TOO_LONG, tenant_id="t", key_id=KEY_ID, version=1)
     shown = shown_by(caught.value)

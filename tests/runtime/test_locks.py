@@ -12,8 +12,8 @@ from contextvars import ContextVar
 import pytest
 
 from cloud_integrations.errors import StorageUnavailableError
-from cloud_integrations.runtime.inline import run_inline
-from cloud_integrations.runtime.locks import TaskFlights, ThreadFlights, _Flight
+from cloud_integrations.runtime.single_flight import TaskSingleFlight, ThreadSingleFlight, _Flight
+from cloud_integrations.runtime.sync import run_inline
 
 request_id = ContextVar("request_id", default="none")
 
@@ -35,16 +35,16 @@ class Work:
         return self.outcome
 
 
-def call(flights, work, key="key"):
-    return run_inline(flights.run(key, work))
+def call(single_flight, work, key="key"):
+    return run_inline(single_flight.run(key, work))
 
 
-def in_threads(flights, work, times):
+def in_threads(single_flight, work, times):
     """Begin *times* calls, of which the first is under way before the others come."""
     threads = ThreadPoolExecutor(times)
-    first = threads.submit(call, flights, work)
+    first = threads.submit(call, single_flight, work)
     assert work.running.wait(300)
-    others = [threads.submit(call, flights, work) for _ in range(times - 1)]
+    others = [threads.submit(call, single_flight, work) for _ in range(times - 1)]
     threads.shutdown(wait=False)
     return first, others
 
@@ -57,33 +57,33 @@ def test_threads_share_one_result(monkeypatch):
             waiting.release()
             super().wait()
 
-    monkeypatch.setattr("cloud_integrations.runtime.locks._Flight", Watched)
-    flights, work = ThreadFlights(), Work()
-    first, others = in_threads(flights, work, 5)
+    monkeypatch.setattr("cloud_integrations.runtime.single_flight._Flight", Watched)
+    single_flight, work = ThreadSingleFlight(), Work()
+    first, others = in_threads(single_flight, work, 5)
     # Only when every caller waits does the work end: who began some of their own has begun it by then.
     assert all(waiting.acquire(timeout=300) for _ in range(5))
     work.go_on.set()
     assert {future.result(300) for future in [first, *others]} == {"done"}
     assert work.begun == 1
-    assert not flights._flights
+    assert not single_flight._flights
 
 
 def test_threads_share_one_failure():
-    flights, work = ThreadFlights(), Work(ValueError("the same for all"))
-    first, others = in_threads(flights, work, 3)
+    single_flight, work = ThreadSingleFlight(), Work(ValueError("the same for all"))
+    first, others = in_threads(single_flight, work, 3)
     work.go_on.set()
     for future in [first, *others]:
         with pytest.raises(ValueError, match="the same for all"):
             future.result(300)
-    assert not flights._flights
+    assert not single_flight._flights
 
 
 def test_when_the_work_itself_is_interrupted_another_caller_begins_again():
-    flights, work, second = ThreadFlights(), Work(SystemExit("in a port")), Work("second")
+    single_flight, work, second = ThreadSingleFlight(), Work(SystemExit("in a port")), Work("second")
     second.go_on.set()
-    first, _ = in_threads(flights, work, 1)
+    first, _ = in_threads(single_flight, work, 1)
     with ThreadPoolExecutor(1) as threads:
-        late = threads.submit(call, flights, second)
+        late = threads.submit(call, single_flight, second)
         work.go_on.set()
         assert late.result(300) == "second"
     with pytest.raises(SystemExit):
@@ -91,14 +91,14 @@ def test_when_the_work_itself_is_interrupted_another_caller_begins_again():
 
 
 def test_the_work_sees_the_callers_context():
-    flights = ThreadFlights()
+    single_flight = ThreadSingleFlight()
 
     async def look():
         return request_id.get()
 
     token = request_id.set("r-1")
     try:
-        assert call(flights, look) == "r-1"
+        assert call(single_flight, look) == "r-1"
     finally:
         request_id.reset(token)
 
@@ -108,7 +108,7 @@ def test_the_work_is_done_by_a_thread_that_the_interpreter_waits_for():
         return threading.current_thread()
 
     def from_a_daemon(result):
-        result.append(call(ThreadFlights(), look))
+        result.append(call(ThreadSingleFlight(), look))
 
     result = []
     daemon = threading.Thread(target=from_a_daemon, args=(result,), daemon=True)
@@ -126,30 +126,30 @@ def test_where_no_thread_can_be_had_the_caller_does_the_work(monkeypatch):
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    assert call(ThreadFlights(), look) is threading.current_thread()
+    assert call(ThreadSingleFlight(), look) is threading.current_thread()
 
 
 def test_threads_share_what_begins_after_they_asked():
-    flights, before, after = ThreadFlights(), Work("before"), Work("after")
+    single_flight, before, after = ThreadSingleFlight(), Work("before"), Work("after")
     with ThreadPoolExecutor(6) as threads:
-        first = threads.submit(lambda: run_inline(flights.share_afresh("key", before)))
+        first = threads.submit(lambda: run_inline(single_flight.share_afresh("key", before)))
         assert before.running.wait(300)
-        others = [threads.submit(lambda: run_inline(flights.share_afresh("key", after))) for _ in range(5)]
+        others = [threads.submit(lambda: run_inline(single_flight.share_afresh("key", after))) for _ in range(5)]
         assert not after.begun
         before.go_on.set()
         after.go_on.set()
         assert first.result(300) == "before"
         assert {other.result(300) for other in others} == {"after"}
-    assert not flights._flights
+    assert not single_flight._flights
 
 
 def test_what_ended_badly_before_they_asked_is_not_theirs():
-    flights, before, after = ThreadFlights(), Work(ValueError("not theirs")), Work("after")
+    single_flight, before, after = ThreadSingleFlight(), Work(ValueError("not theirs")), Work("after")
     after.go_on.set()
     with ThreadPoolExecutor(2) as threads:
-        first = threads.submit(lambda: run_inline(flights.share_afresh("key", before)))
+        first = threads.submit(lambda: run_inline(single_flight.share_afresh("key", before)))
         assert before.running.wait(300)
-        other = threads.submit(lambda: run_inline(flights.share_afresh("key", after)))
+        other = threads.submit(lambda: run_inline(single_flight.share_afresh("key", after)))
         before.go_on.set()
         assert other.result(300) == "after"
         with pytest.raises(ValueError, match="not theirs"):
@@ -157,69 +157,69 @@ def test_what_ended_badly_before_they_asked_is_not_theirs():
 
 
 def test_a_forked_child_does_not_wait_for_its_parents_threads():
-    flights, work, mine = ThreadFlights(), Work(), Work("mine")
-    first, _ = in_threads(flights, work, 1)
-    flights._process = -1  # as the child sees it
+    single_flight, work, mine = ThreadSingleFlight(), Work(), Work("mine")
+    first, _ = in_threads(single_flight, work, 1)
+    single_flight._process = -1  # as the child sees it
     mine.go_on.set()
-    assert run_inline(flights.share_afresh("key", mine)) == "mine"
+    assert run_inline(single_flight.share_afresh("key", mine)) == "mine"
     work.go_on.set()
     first.result(300)
 
 
 def test_draining_waits_for_threads():
-    flights, work = ThreadFlights(), Work()
-    first, _ = in_threads(flights, work, 1)
+    single_flight, work = ThreadSingleFlight(), Work()
+    first, _ = in_threads(single_flight, work, 1)
     with ThreadPoolExecutor(1) as threads:
-        draining = threads.submit(lambda: run_inline(flights.drain()))
+        draining = threads.submit(lambda: run_inline(single_flight.drain()))
         assert not draining.done()
         work.go_on.set()
         draining.result(300)
     assert first.result(300) == "done"
-    run_inline(flights.drain())
+    run_inline(single_flight.drain())
 
 
 def test_a_forked_process_does_not_wait_for_its_parents_threads():
-    flights, work = ThreadFlights(), Work()
-    first, _ = in_threads(flights, work, 1)
-    flights._process = -1  # as the child sees it
+    single_flight, work = ThreadSingleFlight(), Work()
+    first, _ = in_threads(single_flight, work, 1)
+    single_flight._process = -1  # as the child sees it
     mine = Work("mine")
     mine.go_on.set()
-    assert call(flights, mine) == "mine"
+    assert call(single_flight, mine) == "mine"
     work.go_on.set()
     assert first.result(300) == "done"
 
 
-@pytest.mark.parametrize("make", [ThreadFlights, TaskFlights])
+@pytest.mark.parametrize("make", [ThreadSingleFlight, TaskSingleFlight])
 async def test_other_keys_do_not_wait(make):
-    flights = make()
+    single_flight = make()
     work = Work()
     work.go_on.set()
-    assert await flights.run("one", work) == await flights.run("two", work) == "done"
+    assert await single_flight.run("one", work) == await single_flight.run("two", work) == "done"
     assert work.begun == 2
 
 
 async def test_tasks_share_one_result():
-    flights, begun = TaskFlights(), []
+    single_flight, begun = TaskSingleFlight(), []
 
     async def work():
         begun.append(1)
         await asyncio.sleep(0)
         return "done"
 
-    assert await asyncio.gather(*(flights.run("key", work) for _ in range(5))) == ["done"] * 5
+    assert await asyncio.gather(*(single_flight.run("key", work) for _ in range(5))) == ["done"] * 5
     assert begun == [1]
     await asyncio.sleep(0)
-    assert not flights._tasks
+    assert not single_flight._tasks
 
 
 async def test_work_goes_on_when_every_caller_has_left():
-    flights, go_on, ended = TaskFlights(), asyncio.Event(), []
+    single_flight, go_on, ended = TaskSingleFlight(), asyncio.Event(), []
 
     async def work():
         await go_on.wait()
         ended.append(1)
 
-    callers = [asyncio.create_task(flights.run("key", work)) for _ in range(3)]
+    callers = [asyncio.create_task(single_flight.run("key", work)) for _ in range(3)]
     await asyncio.sleep(0)
     for caller in callers:
         caller.cancel()
@@ -227,41 +227,41 @@ async def test_work_goes_on_when_every_caller_has_left():
     del callers
     gc.collect()
     go_on.set()
-    await flights.drain()
+    await single_flight.drain()
     assert ended == [1]
 
 
 async def test_a_failure_that_nobody_waits_for_is_not_complained_about():
-    flights, go_on, complaints = TaskFlights(), asyncio.Event(), []
+    single_flight, go_on, complaints = TaskSingleFlight(), asyncio.Event(), []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
 
     async def work():
         await go_on.wait()
         raise ValueError("nobody looks")
 
-    caller = asyncio.create_task(flights.run("key", work))
+    caller = asyncio.create_task(single_flight.run("key", work))
     await asyncio.sleep(0)
     caller.cancel()
     await asyncio.gather(caller, return_exceptions=True)
     go_on.set()
-    await flights.drain()
+    await single_flight.drain()
     gc.collect()
     assert not complaints
 
 
 async def test_work_that_is_cancelled_itself_leaves_no_trace():
-    flights = TaskFlights()
-    caller = asyncio.create_task(flights.run("key", asyncio.Event().wait))
+    single_flight = TaskSingleFlight()
+    caller = asyncio.create_task(single_flight.run("key", asyncio.Event().wait))
     await asyncio.sleep(0)
-    (task,) = flights._tasks.values()
+    (task,) = single_flight._tasks.values()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await caller
-    assert not flights._tasks
+    assert not single_flight._tasks
 
 
 async def test_draining_leaves_other_loops_alone():
-    flights, go_on, running = TaskFlights(), threading.Event(), threading.Event()
+    single_flight, go_on, running = TaskSingleFlight(), threading.Event(), threading.Event()
 
     async def work():
         running.set()
@@ -269,16 +269,16 @@ async def test_draining_leaves_other_loops_alone():
             await asyncio.sleep(0.001)
         return "elsewhere"
 
-    elsewhere = asyncio.create_task(asyncio.to_thread(lambda: asyncio.run(flights.run("key", work))))
+    elsewhere = asyncio.create_task(asyncio.to_thread(lambda: asyncio.run(single_flight.run("key", work))))
     await asyncio.to_thread(running.wait, 10)
-    await flights.drain()
-    assert len(flights._tasks) == 1
+    await single_flight.drain()
+    assert len(single_flight._tasks) == 1
     go_on.set()
     assert await elsewhere == "elsewhere"
 
 
 async def test_ended_work_is_forgotten():
-    awaiting, blocking = TaskFlights(), ThreadFlights()
+    awaiting, blocking = TaskSingleFlight(), ThreadSingleFlight()
 
     async def work():
         return 1
@@ -295,12 +295,12 @@ def test_shared_work_runs_in_the_first_callers_own_thread():
     async def who():
         return threading.get_ident()
 
-    assert run_inline(ThreadFlights().share("key", who)) == threading.get_ident()
-    assert run_inline(ThreadFlights().run("key", who)) != threading.get_ident()
+    assert run_inline(ThreadSingleFlight().share("key", who)) == threading.get_ident()
+    assert run_inline(ThreadSingleFlight().run("key", who)) != threading.get_ident()
 
 
 async def test_tasks_share_what_begins_after_they_asked():
-    flights, go_on, begun = TaskFlights(), asyncio.Event(), []
+    single_flight, go_on, begun = TaskSingleFlight(), asyncio.Event(), []
 
     async def read():
         begun.append(len(begun))
@@ -308,14 +308,14 @@ async def test_tasks_share_what_begins_after_they_asked():
         await go_on.wait()
         return turn
 
-    first = asyncio.create_task(flights.share_afresh("key", read))
+    first = asyncio.create_task(single_flight.share_afresh("key", read))
     await asyncio.sleep(0)
-    others = [asyncio.create_task(flights.share_afresh("key", read)) for _ in range(5)]
+    others = [asyncio.create_task(single_flight.share_afresh("key", read)) for _ in range(5)]
     await asyncio.sleep(0)
     go_on.set()
     assert await first == 0
     assert set(await asyncio.gather(*others)) == {1}
-    assert not flights._tasks
+    assert not single_flight._tasks
 
 
 # Interruptions, which Python delivers to the main thread between any two of its steps
@@ -337,30 +337,30 @@ def interrupted_start(monkeypatch, *, before, after=lambda start: None):
 
 
 def test_who_is_interrupted_before_the_thread_is_there_keeps_nobody_waiting(monkeypatch):
-    flights, work = ThreadFlights(), Work()
+    single_flight, work = ThreadSingleFlight(), Work()
     work.go_on.set()
     interrupted_start(monkeypatch, before=True)
     with pytest.raises(KeyboardInterrupt):
-        call(flights, work)
-    assert not flights._flights
+        call(single_flight, work)
+    assert not single_flight._flights
     assert not work.begun
-    assert call(flights, work) == "done"
-    run_inline(flights.drain())
+    assert call(single_flight, work) == "done"
+    run_inline(single_flight.drain())
 
 
 def test_a_thread_that_comes_after_its_caller_was_interrupted_does_nothing(monkeypatch):
-    flights, work, late = ThreadFlights(), Work(), []
+    single_flight, work, late = ThreadSingleFlight(), Work(), []
     work.go_on.set()
     interrupted_start(monkeypatch, before=True, after=late.append)
     with pytest.raises(KeyboardInterrupt):
-        call(flights, work)
+        call(single_flight, work)
     late[0]()
-    assert call(flights, work) == "done"
+    assert call(single_flight, work) == "done"
     assert work.begun == 1
 
 
 def test_who_is_interrupted_after_the_thread_is_there_leaves_the_work_to_it(monkeypatch):
-    flights, work = ThreadFlights(), Work()
+    single_flight, work = ThreadSingleFlight(), Work()
     interrupted_start(monkeypatch, before=False)
     real_claim = _Flight.claim
 
@@ -373,18 +373,18 @@ def test_who_is_interrupted_after_the_thread_is_there_leaves_the_work_to_it(monk
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_Flight, "claim", claim)
         with pytest.raises(KeyboardInterrupt):
-            call(flights, work)
+            call(single_flight, work)
     with ThreadPoolExecutor(1) as threads:
-        other = threads.submit(call, flights, Work("never begun"))
+        other = threads.submit(call, single_flight, Work("never begun"))
         work.go_on.set()
         assert other.result(300) == "done"
-    run_inline(flights.drain())
+    run_inline(single_flight.drain())
     assert work.begun == 1
 
 
 def test_who_is_interrupted_while_it_begins_to_wait_holds_up_nobody(monkeypatch):
     real_start, real_enter = threading.Thread.start, threading.Condition.__enter__
-    flights, work, started = ThreadFlights(), Work(), []
+    single_flight, work, started = ThreadSingleFlight(), Work(), []
 
     def enter(condition):
         taken = real_enter(condition)
@@ -402,7 +402,7 @@ def test_who_is_interrupted_while_it_begins_to_wait_holds_up_nobody(monkeypatch)
     later.start()
     monkeypatch.setattr(threading.Thread, "start", start)
     with suppress(KeyboardInterrupt):
-        call(flights, work)
+        call(single_flight, work)
     monkeypatch.undo()
     later.join()
     started[0].join(300)
@@ -414,12 +414,12 @@ def test_who_waits_is_not_interrupted_by_what_was_meant_for_another():
     class SoftTimeLimitError(Exception):
         pass
 
-    flights, work, second = ThreadFlights(), Work(SoftTimeLimitError("in a signal handler")), Work("second")
+    single_flight, work, second = ThreadSingleFlight(), Work(SoftTimeLimitError("in a signal handler")), Work("second")
     second.go_on.set()
     with ThreadPoolExecutor(2) as threads:
-        first = threads.submit(lambda: run_inline(flights.share("key", work)))
+        first = threads.submit(lambda: run_inline(single_flight.share("key", work)))
         assert work.running.wait(300)
-        other = threads.submit(lambda: run_inline(flights.share("key", second)))
+        other = threads.submit(lambda: run_inline(single_flight.share("key", second)))
         work.go_on.set()
         assert other.result(300) == "second"
         with pytest.raises(SoftTimeLimitError):
@@ -427,11 +427,11 @@ def test_who_waits_is_not_interrupted_by_what_was_meant_for_another():
 
 
 def test_who_shares_work_shares_an_error_of_ours():
-    flights, work = ThreadFlights(), Work(StorageUnavailableError())
+    single_flight, work = ThreadSingleFlight(), Work(StorageUnavailableError())
     with ThreadPoolExecutor(2) as threads:
-        first = threads.submit(lambda: run_inline(flights.share("key", work)))
+        first = threads.submit(lambda: run_inline(single_flight.share("key", work)))
         assert work.running.wait(300)
-        flight = flights._flights["key"]
+        flight = single_flight._flights["key"]
         work.go_on.set()
         with pytest.raises(StorageUnavailableError) as caught:
             first.result(300)
@@ -442,13 +442,13 @@ def test_shielded_work_runs_in_a_thread_of_its_own():
     async def who():
         return threading.get_ident()
 
-    assert run_inline(ThreadFlights().shield(who)) != threading.get_ident()
+    assert run_inline(ThreadSingleFlight().shield(who)) != threading.get_ident()
 
 
 def test_a_forked_child_that_drains_does_not_wait_for_its_parents_threads():
-    flights, work = ThreadFlights(), Work()
-    first, _ = in_threads(flights, work, 1)
-    flights._process = -1  # as the child sees it
-    run_inline(flights.drain())
+    single_flight, work = ThreadSingleFlight(), Work()
+    first, _ = in_threads(single_flight, work, 1)
+    single_flight._process = -1  # as the child sees it
+    run_inline(single_flight.drain())
     work.go_on.set()
     assert first.result(300) == "done"

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from cloud_integrations.messages.http import MAX_BODY
+from cloud_integrations.protocol.http import MAX_BODY
 from cloud_integrations.testing import Misbehaviour, ProviderServer, SimulatedProvider
 
 

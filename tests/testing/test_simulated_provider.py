@@ -14,7 +14,7 @@ import pytest
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.providers.catalogue import Catalogue
 from cloud_integrations.testing import FixedClock, Misbehaviour, SeededEntropy, SimulatedProvider, token_id
-from cloud_integrations.testing.misbehaviour import Delivery
+from cloud_integrations.testing.simulated_provider.misbehaviour import Delivery
 
 VERIFIER = "fake-verifier-" + "a" * 40
 CALLBACK = "https://host.example/callback?context=1"

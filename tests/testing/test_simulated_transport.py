@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from cloud_integrations.errors import ProviderUnreachableError
-from cloud_integrations.messages.http import HttpRequest
+from cloud_integrations.protocol.http import HttpRequest
 from cloud_integrations.testing import AsyncSimulatedTransport, FixedClock, Misbehaviour, SimulatedProvider, SimulatedTransport
-from cloud_integrations.testing.transport_contract import PATIENT, TransportContract
+from cloud_integrations.testing.contracts.transport import PATIENT, TransportContract
 
 
 class _InMemory(TransportContract):

@@ -17,7 +17,7 @@ def _checks(ran):
 
 @pytest.fixture
 def without_boto3(monkeypatch):
-    monkeypatch.delitem(sys.modules, "cloud_integrations.backends.aws_kms", raising=False)
+    monkeypatch.delitem(sys.modules, "cloud_integrations.backends.keys.aws_kms", raising=False)
     monkeypatch.delitem(vars(cloud_integrations), "AwsKmsKeys", raising=False)
     monkeypatch.setitem(sys.modules, "boto3", None)
 

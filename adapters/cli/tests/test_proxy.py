@@ -24,7 +24,7 @@ from cryptography.x509.oid import NameOID
 
 from cloud_integrations import Secret
 from cloud_integrations.errors import ConfigurationError, ProviderUnavailableError
-from cloud_integrations.messages.http import HttpRequest
+from cloud_integrations.protocol.http import HttpRequest
 from cloud_integrations_cli.settings import BuiltConfiguration, Configuration
 from cloud_integrations_cli.transports import open_async_transport, open_transport
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from cloud_integrations.domain.auth_type import AuthType
-from cloud_integrations.domain.integration import HeldCredential, Phase, RefreshMarks, State, StoredIntegration
+from cloud_integrations.domain.integration import Phase, RefreshMarks, State, StoredCredential, StoredIntegration
 
 if TYPE_CHECKING:
     from cloud_integrations.domain.provider import RefreshTokenFacts
@@ -47,47 +47,47 @@ class Inactive:
 NextStep = Use | Refresh | Reconnect | Inactive
 
 
-def next_step(held: HeldCredential, /, *, now: datetime, min_ttl: timedelta, ends_old_access: bool = False) -> NextStep:
+def next_step(stored: StoredCredential, /, *, now: datetime, min_ttl: timedelta, ends_old_access: bool = False) -> NextStep:
     """Say what someone who wants a credential with *min_ttl* of life left should do with *held*.
 
     *ends_old_access* says that the provider ends the access token when it renews it: while a request is out, or its answer
     was lost, nobody knows whether the held one still works, so it is not handed out.
     """
-    if held.state is State.DISABLED:
+    if stored.state is State.DISABLED:
         return Inactive()
-    if held.state is State.NEEDS_REAUTH:
-        return Reconnect(held.reason or "revoked")
-    in_doubt = ends_old_access and held.can_refresh and (held.in_doubt or held.state is State.UNKNOWN)
-    if not in_doubt and _has_life(held, now=now, min_ttl=min_ttl):
+    if stored.state is State.NEEDS_REAUTH:
+        return Reconnect(stored.reason or "revoked")
+    in_doubt = ends_old_access and stored.can_refresh and (stored.in_doubt or stored.state is State.UNKNOWN)
+    if not in_doubt and _has_life(stored, now=now, min_ttl=min_ttl):
         return Use()
-    alive = not in_doubt and held.expires_at is not None and now < held.expires_at
-    if held.can_refresh:
+    alive = not in_doubt and stored.expires_at is not None and now < stored.expires_at
+    if stored.can_refresh:
         return Refresh(fallback=alive)
     return Use() if alive else Reconnect("expired")
 
 
-def _has_life(held: HeldCredential, *, now: datetime, min_ttl: timedelta) -> bool:
-    if held.auth_type is AuthType.API_KEY or held.expires_at is None:
+def _has_life(stored: StoredCredential, *, now: datetime, min_ttl: timedelta) -> bool:
+    if stored.auth_type is AuthType.API_KEY or stored.expires_at is None:
         return True
     # A provider that gives less life than was asked for would be asked again on every call; so a
     # token that still has two thirds of its life (a third, by the usual margin) is as good as a new one.
-    life = held.expires_at - held.obtained_at
+    life = stored.expires_at - stored.obtained_at
     needed = min(min_ttl, life * 2 / 3 if min_ttl > HARD_MARGIN else life / 3)
-    return now + needed < held.expires_at
+    return now + needed < stored.expires_at
 
 
-def is_unresolved(held: StoredIntegration, /) -> bool:
+def is_unresolved(stored: StoredIntegration, /) -> bool:
     """Whether a request with the held refresh token went out and nobody knows how it ended."""
-    if held.facts.state is State.UNKNOWN:
+    if stored.facts.state is State.UNKNOWN:
         return True
-    marks = held.marks
+    marks = stored.marks
     # Sent, and the lease runs: whoever sent it waits for the answer.  When it is over without a word, they died or are held up.
-    waiting = marks.phase is Phase.SENT and marks.lease_until is not None and marks.lease_until >= held.read_at
+    waiting = marks.phase is Phase.SENT and marks.lease_until is not None and marks.lease_until >= stored.read_at
     return marks.sent_at is not None and not waiting
 
 
 def attempt_wait(
-    held: StoredIntegration,
+    stored: StoredIntegration,
     facts: RefreshTokenFacts,
     /,
     *,
@@ -103,24 +103,24 @@ def attempt_wait(
     ends the access token before it, there is none to protect.
     """
     wait = timedelta()
-    if held.marks.next_attempt_at is not None and not forced:
-        wait = max(wait, held.marks.next_attempt_at - held.read_at)
-    if held.facts.expires_at is not None and not (access_is_dead or facts.ends_old_access) and _replay_is_punished(held, facts):
-        wait = max(wait, held.facts.expires_at - now)
+    if stored.marks.next_attempt_at is not None and not forced:
+        wait = max(wait, stored.marks.next_attempt_at - stored.read_at)
+    if stored.facts.expires_at is not None and not (access_is_dead or facts.ends_old_access) and _replay_is_punished(stored, facts):
+        wait = max(wait, stored.facts.expires_at - now)
     return wait
 
 
-def _replay_is_punished(held: StoredIntegration, facts: RefreshTokenFacts, /) -> bool:
-    if not is_unresolved(held):
+def _replay_is_punished(stored: StoredIntegration, facts: RefreshTokenFacts, /) -> bool:
+    if not is_unresolved(stored):
         return False
     if facts.reuse_rule == "grace":
         # The grace is counted from the first of the requests, whichever of them was acted on.
-        return held.marks.sent_at is None or held.read_at - held.marks.sent_at >= facts.grace
+        return stored.marks.sent_at is None or stored.read_at - stored.marks.sent_at >= facts.grace
     return facts.reuse_rule == "strict"
 
 
 def takeover_delay(
-    held: StoredIntegration, facts: RefreshTokenFacts, /, *, now: datetime, lease: timedelta, access_is_dead: bool = False
+    stored: StoredIntegration, facts: RefreshTokenFacts, /, *, now: datetime, lease: timedelta, access_is_dead: bool = False
 ) -> timedelta:
     """How long after a lease ended with a request in flight somebody else may begin (Q of the protocol).
 
@@ -134,7 +134,7 @@ def takeover_delay(
         return _GRACE_TAKEOVER
     if access_is_dead or facts.ends_old_access:
         return timedelta()
-    left = _LONGEST_TAKEOVER if held.facts.expires_at is None else held.facts.expires_at - now
+    left = _LONGEST_TAKEOVER if stored.facts.expires_at is None else stored.facts.expires_at - now
     return min(max(left, timedelta()), _LONGEST_TAKEOVER)
 
 

@@ -219,7 +219,7 @@ class RefreshMarks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HeldCredential:
+class StoredCredential:
     """What handing out an integration's credential takes, and no more: the narrow read of the way that is taken most."""
 
     tenant_id: TenantId
@@ -256,10 +256,10 @@ class StoredIntegration:
     """The store's clock when the row was read."""
 
     @property
-    def to_use(self) -> HeldCredential:
+    def to_use(self) -> StoredCredential:
         """What handing out its credential takes."""
         facts, credential = self.facts, self.credential
-        return HeldCredential(
+        return StoredCredential(
             tenant_id=facts.tenant_id,
             integration_id=facts.id,
             provider_id=facts.provider_id,

@@ -94,7 +94,7 @@ def surplus(opened: Sequence[tuple[Key, Actor]], begins: Actor, /) -> list[Key]:
     del own[MAX_PENDING - 1 :]
     while len(opened) - len(dropped) >= MAX_PENDING_OF_TENANT:
         # The one that begins counts, too; an actor whose only one it is has nothing to lose.
-        holders = [(len(held) + (actor == begins), held[-1][0], held) for actor, held in by_actor.items() if held]
+        holders = [(len(stored) + (actor == begins), stored[-1][0], stored) for actor, stored in by_actor.items() if stored]
         _, _, most = max(holders, key=lambda holder: holder[:2])
         dropped.append(most.pop()[1])
     return dropped

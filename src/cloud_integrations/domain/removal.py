@@ -10,7 +10,7 @@ from uuid import UUID
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
 
 
-class TokenFate(StrEnum):
+class RevocationOutcome(StrEnum):
     """The truth about one token."""
 
     REVOKED = "revoked"
@@ -29,9 +29,9 @@ class Removal:
     """What a removal did: the local secret is gone, and each token's fate at the provider."""
 
     integration_id: IntegrationId
-    refresh_token: TokenFate = TokenFate.SKIPPED
-    access_token: TokenFate = TokenFate.SKIPPED
-    api_key: TokenFate = TokenFate.SKIPPED
+    refresh_token: RevocationOutcome = RevocationOutcome.SKIPPED
+    access_token: RevocationOutcome = RevocationOutcome.SKIPPED
+    api_key: RevocationOutcome = RevocationOutcome.SKIPPED
     """`unsupported`: the key still works at the provider, because whoever pasted it may use it elsewhere too; `skipped`: there was
     none, or the provider had refused it before."""
     refresh_reason: str | None = None

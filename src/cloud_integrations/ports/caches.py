@@ -32,24 +32,24 @@ class Cache(Protocol):
         ...
 
 
-Shelf: TypeAlias = "dict[Hashable, tuple[float, Credential]]"
+TenantTokens: TypeAlias = "dict[Hashable, tuple[float, Credential]]"
 """One tenant's tokens: key → (when it ends on the monotonic clock, token)."""
 
 
 class TokenCache(Protocol):
     """Tokens that may be handed out again without a look at the store, tenant by tenant."""
 
-    shelves: dict[str, Shelf]
+    by_tenant: dict[str, TenantTokens]
 
     def find(self, tenant_id: str, key: Hashable, /) -> Credential | None:
         """Return a token that still has its life, or None."""
         ...
 
-    def shelf(self, tenant_id: str, /) -> Shelf:
+    def for_tenant(self, tenant_id: str, /) -> TenantTokens:
         """Return the tenant's shelf.  Fetch it before reading the store: what is put on a shelf that was dropped meanwhile is not seen."""
         ...
 
-    def put(self, shelf: Shelf, key: Hashable, token: Credential, /, *, seconds: float) -> None:
+    def put(self, tenant_tokens: TenantTokens, key: Hashable, token: Credential, /, *, seconds: float) -> None:
         """Put *token* on *shelf* for *seconds*."""
         ...
 

@@ -10,7 +10,7 @@ class Cipher(Protocol):
     """Seals a value so that it opens under one key and in one context only.
 
     It computes and never waits, so both managers call it directly.  It keeps no key.  The promises
-    are tests in `cloud_integrations.testing.cipher_contract`.
+    are tests in `cloud_integrations.testing.contracts.cipher`.
     """
 
     committing: ClassVar[bool]

@@ -26,11 +26,11 @@ from cloud_integrations.domain.envelope import KeyCheck, WrappedKey
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
 from cloud_integrations.domain.integration import (
     DueIntegration,
-    HeldCredential,
     Integration,
     Phase,
     SealedCredential,
     State,
+    StoredCredential,
     StoredIntegration,
 )
 from cloud_integrations.domain.pending import PendingAuthorization
@@ -399,7 +399,7 @@ class AsyncStore(Protocol):
         """Return the tenant's integration, or None; like everywhere, `renewable` says whether a refresh token is stored."""
         ...
 
-    async def find_credential(self, tenant_id: TenantId, provider_id: ProviderId, /) -> HeldCredential | None:
+    async def find_credential(self, tenant_id: TenantId, provider_id: ProviderId, /) -> StoredCredential | None:
         """Return what handing out the tenant's credential with this provider takes, or None; the read of the way that is taken most."""
         ...
 
@@ -562,7 +562,7 @@ class Store(Protocol):
 
     def find_integration(self, tenant_id: TenantId, integration_id: IntegrationId, /) -> StoredIntegration | None: ...
 
-    def find_credential(self, tenant_id: TenantId, provider_id: ProviderId, /) -> HeldCredential | None: ...
+    def find_credential(self, tenant_id: TenantId, provider_id: ProviderId, /) -> StoredCredential | None: ...
 
     def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration | DamagedRow, ...]: ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Protocol
 
-from cloud_integrations.messages.http import HttpRequest, HttpResponse
+from cloud_integrations.protocol.http import HttpRequest, HttpResponse
 
 
 class AsyncTransport(Protocol):

@@ -15,10 +15,10 @@ from cloud_integrations.ports.caches import Cache, DeniedAttempts, TokenCache
 from cloud_integrations.ports.catalogue import Providers
 from cloud_integrations.ports.cipher import Cipher
 from cloud_integrations.ports.clock import AsyncPause, Clock, Entropy
-from cloud_integrations.ports.crew import Crew
-from cloud_integrations.ports.keys import AsyncKeyService
-from cloud_integrations.ports.locks import SingleFlight
+from cloud_integrations.ports.concurrency import Concurrency
+from cloud_integrations.ports.key_service import AsyncKeyService
 from cloud_integrations.ports.observer import Observer
+from cloud_integrations.ports.single_flight import SingleFlight
 from cloud_integrations.ports.store import AsyncStore
 from cloud_integrations.ports.tenants import AsyncTenants
 from cloud_integrations.ports.transport import AsyncTransport
@@ -96,8 +96,8 @@ class Wiring:
     clock: Clock
     entropy: Entropy
     pause: AsyncPause
-    flights: SingleFlight
-    crew: Crew
+    single_flight: SingleFlight
+    concurrency: Concurrency
     observer: Observer
     data_keys: Cache
     tokens: TokenCache

@@ -9,26 +9,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cloud_integrations.testing.simulated_provider.misbehaviour import Endpoint, Misbehaviour
+    from cloud_integrations.testing.simulated_provider.provider import IssuedGrant, ReceivedRequest, SimulatedProvider, token_id
+    from cloud_integrations.testing.simulated_provider.server import ProviderServer
+    from cloud_integrations.testing.simulated_provider.transport import AsyncSimulatedTransport, SimulatedTransport
+
     from .clock import AdvancingPause, AsyncAdvancingPause, FixedClock, SeededEntropy
-    from .misbehaviour import Endpoint, Misbehaviour
-    from .provider_server import ProviderServer
-    from .simulated_provider import IssuedGrant, ReceivedRequest, SimulatedProvider, token_id
-    from .simulated_transport import AsyncSimulatedTransport, SimulatedTransport
 
 _HOMES = {
     "AdvancingPause": "clock",
     "AsyncAdvancingPause": "clock",
-    "AsyncSimulatedTransport": "simulated_transport",
-    "Endpoint": "misbehaviour",
+    "AsyncSimulatedTransport": "simulated_provider.transport",
+    "Endpoint": "simulated_provider.misbehaviour",
     "FixedClock": "clock",
-    "IssuedGrant": "simulated_provider",
-    "Misbehaviour": "misbehaviour",
-    "ProviderServer": "provider_server",
-    "ReceivedRequest": "simulated_provider",
+    "IssuedGrant": "simulated_provider.provider",
+    "Misbehaviour": "simulated_provider.misbehaviour",
+    "ProviderServer": "simulated_provider.server",
+    "ReceivedRequest": "simulated_provider.provider",
     "SeededEntropy": "clock",
-    "SimulatedProvider": "simulated_provider",
-    "SimulatedTransport": "simulated_transport",
-    "token_id": "simulated_provider",
+    "SimulatedProvider": "simulated_provider.provider",
+    "SimulatedTransport": "simulated_provider.transport",
+    "token_id": "simulated_provider.provider",
 }
 
 __all__ = [

@@ -12,10 +12,10 @@ import pytest
 
 if TYPE_CHECKING:
     from cloud_integrations.manager import AsyncIntegrationManager, IntegrationManager
+    from cloud_integrations.testing.simulated_provider.provider import SimulatedProvider
+    from cloud_integrations.testing.simulated_provider.server import ProviderServer
 
     from .clock import FixedClock
-    from .provider_server import ProviderServer
-    from .simulated_provider import SimulatedProvider
 
 CALLBACK_URL = "https://app.example/oauth/callback"
 """The callback that the managers of the fixtures are set up with."""
@@ -37,7 +37,7 @@ def ci_clock() -> FixedClock:
 @pytest.fixture
 def ci_provider(ci_clock: FixedClock) -> SimulatedProvider:
     """A simulated provider in memory: authorization server, API and oracle."""
-    from .simulated_provider import SimulatedProvider  # noqa: PLC0415
+    from cloud_integrations.testing.simulated_provider.provider import SimulatedProvider  # noqa: PLC0415
 
     return SimulatedProvider(clock=ci_clock)
 
@@ -45,7 +45,7 @@ def ci_provider(ci_clock: FixedClock) -> SimulatedProvider:
 @pytest.fixture
 def ci_provider_server(ci_provider: SimulatedProvider) -> Iterator[ProviderServer]:
     """`ci_provider` as a real HTTP server on 127.0.0.1; its address is `.url`."""
-    from .provider_server import ProviderServer  # noqa: PLC0415
+    from cloud_integrations.testing.simulated_provider.server import ProviderServer  # noqa: PLC0415
 
     with ProviderServer(ci_provider) as server:
         yield server
@@ -55,14 +55,14 @@ def ci_provider_server(ci_provider: SimulatedProvider) -> Iterator[ProviderServe
 def ci_manager(ci_clock: FixedClock, ci_provider: SimulatedProvider) -> Iterator[IntegrationManager]:
     """A blocking manager with `ci_provider` for its catalogue, a store in memory and a key of its own; nothing waits."""
     from cloud_integrations.backends.aes_gcm import AesGcmCipher  # noqa: PLC0415
-    from cloud_integrations.backends.local_keys import LocalKeyring  # noqa: PLC0415
-    from cloud_integrations.backends.memory import MemoryStore  # noqa: PLC0415
+    from cloud_integrations.backends.keys.local import LocalKeyring  # noqa: PLC0415
+    from cloud_integrations.backends.memory.store import MemoryStore  # noqa: PLC0415
     from cloud_integrations.manager import IntegrationManager  # noqa: PLC0415
     from cloud_integrations.ports.wiring import Settings  # noqa: PLC0415
     from cloud_integrations.providers.catalogue import Catalogue  # noqa: PLC0415
+    from cloud_integrations.testing.simulated_provider.transport import SimulatedTransport  # noqa: PLC0415
 
     from .clock import AdvancingPause  # noqa: PLC0415
-    from .simulated_transport import SimulatedTransport  # noqa: PLC0415
 
     with IntegrationManager(
         store=MemoryStore(ci_clock),
@@ -82,14 +82,14 @@ def ci_manager(ci_clock: FixedClock, ci_provider: SimulatedProvider) -> Iterator
 def ci_async_manager(ci_clock: FixedClock, ci_provider: SimulatedProvider) -> AsyncIntegrationManager:
     """An awaiting manager, set up as `ci_manager` is, with a store of its own."""
     from cloud_integrations.backends.aes_gcm import AesGcmCipher  # noqa: PLC0415
-    from cloud_integrations.backends.local_keys import LocalKeyring  # noqa: PLC0415
-    from cloud_integrations.backends.memory import AsyncMemoryStore  # noqa: PLC0415
+    from cloud_integrations.backends.keys.local import LocalKeyring  # noqa: PLC0415
+    from cloud_integrations.backends.memory.store import AsyncMemoryStore  # noqa: PLC0415
     from cloud_integrations.manager import AsyncIntegrationManager  # noqa: PLC0415
     from cloud_integrations.ports.wiring import Settings  # noqa: PLC0415
     from cloud_integrations.providers.catalogue import Catalogue  # noqa: PLC0415
+    from cloud_integrations.testing.simulated_provider.transport import AsyncSimulatedTransport  # noqa: PLC0415
 
     from .clock import AsyncAdvancingPause  # noqa: PLC0415
-    from .simulated_transport import AsyncSimulatedTransport  # noqa: PLC0415
 
     return AsyncIntegrationManager(
         store=AsyncMemoryStore(ci_clock),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from cloud_integrations import AuthType, Integration, IntegrationManager, Provider, Secret, SqlAlchemyStore, TokenFate
+from cloud_integrations import AuthType, Integration, IntegrationManager, Provider, RevocationOutcome, Secret, SqlAlchemyStore
 from cloud_integrations.errors import InvalidCredentialsError, ValidationFailedError
 
 from . import wiring
@@ -215,25 +215,29 @@ def delete(screen: Screen, configuration: Configuration, tenant: str, which: str
         return
     screen.note("deleted; the local credential is gone")
     if integration.auth_type is AuthType.API_KEY:
-        fates = {"API key": "still works at the provider" if removal.api_key is TokenFate.UNSUPPORTED else "refused by the provider before"}
-    else:
-        fates = {
-            "Refresh token": _fate(removal.refresh_token, removal.refresh_reason),
-            "Access token": _fate(removal.access_token, removal.access_reason),
+        outcomes = {
+            "API key": "still works at the provider"
+            if removal.api_key is RevocationOutcome.UNSUPPORTED
+            else "refused by the provider before"
         }
-    screen.facts(fates | ({"Withdraw it at": removal.manual_url} if removal.manual_url else {}))
-    if TokenFate.SHARED in {removal.refresh_token, removal.access_token}:
+    else:
+        outcomes = {
+            "Refresh token": _outcome_text(removal.refresh_token, removal.refresh_reason),
+            "Access token": _outcome_text(removal.access_token, removal.access_reason),
+        }
+    screen.facts(outcomes | ({"Withdraw it at": removal.manual_url} if removal.manual_url else {}))
+    if RevocationOutcome.SHARED in {removal.refresh_token, removal.access_token}:
         screen.note("shared: another tenant's integration holds the same token; the one that is deleted last revokes it")
     if "ends_grant" in {removal.refresh_reason, removal.access_reason}:
         screen.note("ends_grant: revoking it may end what another integration of the same account lives on, so it is left until that goes")
     if removal.waiting:
         screen.note(f"{removal.waiting} tokens of earlier connections are still to be revoked")
-    if removal.waiting or TokenFate.FAILED in {removal.refresh_token, removal.access_token}:
+    if removal.waiting or RevocationOutcome.FAILED in {removal.refresh_token, removal.access_token}:
         screen.note("what was not revoked yet is kept sealed and tried again: `cloud-integrations revocations retry`")
 
 
-def _fate(fate: TokenFate, reason: str | None) -> str:
-    return fate.value if reason is None else f"{fate.value} ({reason})"
+def _outcome_text(outcome: RevocationOutcome, reason: str | None) -> str:
+    return outcome.value if reason is None else f"{outcome.value} ({reason})"
 
 
 def retry_revocations(screen: Screen, configuration: Configuration, /, *, limit: int) -> None:

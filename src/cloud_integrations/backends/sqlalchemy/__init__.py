@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .db_errors import reason_of
 from .engine import sqlite_engine
-from .refusals import reason_of
 from .store import AsyncSqlAlchemyStore, SqlAlchemyStore
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ from cloud_integrations.ports.store import AddKey, AddKeyCheck, DestroyKey, Eras
 
 from . import schema
 from .clock import micros, micros_or_none
-from .refusals import OutdatedSnapshotError, insert_unless_there, refused_as, unless_stale
+from .db_errors import OutdatedSnapshotError, insert_unless_there, refused_as, unless_stale
 from .rows import AnyRow, Rows, count, time, time_or_none
 
 _k = schema.key.c

@@ -19,9 +19,9 @@ from sqlalchemy import Connection, Engine, func, select, text
 from cloud_integrations.backends.foreign_errors import alone
 from cloud_integrations.errors import CloudIntegrationsError, StorageUnavailableError
 
+from .db_errors import in_our_words
 from .engine import MARIADB, begin_writing, for_writing, require_blocking, require_driver, require_server, writing_view
 from .poolers import PoolerGuard
-from .refusals import in_our_words
 from .schema import TABLE_NAMES, VERSION_TABLE
 
 T = TypeVar("T")

@@ -38,12 +38,12 @@ from cloud_integrations.domain.identifiers import ContextId, IntegrationId, Prov
 from cloud_integrations.domain.integration import (
     AccountFacts,
     DueIntegration,
-    HeldCredential,
     Integration,
     Phase,
     RefreshMarks,
     SealedCredential,
     State,
+    StoredCredential,
     StoredIntegration,
 )
 from cloud_integrations.domain.pending import PendingAuthorization, surplus
@@ -81,9 +81,9 @@ from cloud_integrations.ports.store import (
 
 from . import key_operations, schema
 from .clock import NOW, NOW_ONCE, given_time, length, micros, micros_or_none
+from .db_errors import OutdatedSnapshotError, insert_unless_there, is_missing_table, refused_as, unless_stale
 from .engine import require_server
 from .key_operations import require_active_key
-from .refusals import OutdatedSnapshotError, insert_unless_there, is_missing_table, refused_as, unless_stale
 from .rows import AnyRow, Rows, Unreadable, count, pairs, time, time_or_none, words
 
 # Names of parameters begin with `if_` in conditions, so that they never meet a column that is set.
@@ -256,12 +256,12 @@ def find_integration(connection: Connection, tenant_id: TenantId, integration_id
     return _HELD_ROWS.one(row)
 
 
-def find_credential(connection: Connection, tenant_id: TenantId, provider_id: ProviderId) -> HeldCredential | None:
+def find_credential(connection: Connection, tenant_id: TenantId, provider_id: ProviderId) -> StoredCredential | None:
     """Return what handing out the tenant's credential with this provider takes, or None."""
     row = connection.execute(_FIND_CREDENTIAL, {"if_tenant": tenant_id, "if_provider": provider_id}).first()
     found = _CREDENTIAL_ROWS.one(row)
     # What the caller knows is not read again: this is the way that is taken most.
-    return None if found is None else HeldCredential(tenant_id=tenant_id, provider_id=provider_id, **found)
+    return None if found is None else StoredCredential(tenant_id=tenant_id, provider_id=provider_id, **found)
 
 
 def find_holders(connection: Connection, provider_id: ProviderId, fingerprint: bytes) -> tuple[tuple[TenantId, IntegrationId], ...]:
@@ -745,8 +745,8 @@ def _claim_since(connection: Connection, since: int, *, limit: int, hold: timede
     if rows:
         # What cannot be named cannot be held: it stays due, and is told each time.
         keys = [(row.tenant_id, row.integration_id) for row in rows if not isinstance(row.integration_id, Unreadable)]
-        held = {"if_tenants": [tenant_id for tenant_id, _ in keys], "if_keys": keys, "due_at": rows[0].now + length(hold)}
-        connection.execute(_HOLD_DUE, held)
+        stored = {"if_tenants": [tenant_id for tenant_id, _ in keys], "if_keys": keys, "due_at": rows[0].now + length(hold)}
+        connection.execute(_HOLD_DUE, stored)
     return rows
 
 
@@ -950,13 +950,13 @@ def claim_revocations(connection: Connection, *, limit: int, hold: timedelta) ->
     """Return entries whose time has come, oldest first, and move their time forward, out of everybody's sight."""
     rows = connection.execute(_DUE_REVOCATIONS, {"count": limit, "clock": given_time(connection)}).all()
     # What cannot be named cannot be held: it stays due, and is told each time.
-    held = [
+    stored = [
         {"if_tenant": row.tenant_id, "if_id": row.revocation_id, "next_attempt_at": row.now + length(hold)}
         for row in rows
         if not isinstance(row.revocation_id, Unreadable)
     ]
-    if held:
-        connection.execute(_HOLD_REVOCATION, held)
+    if stored:
+        connection.execute(_HOLD_REVOCATION, stored)
     claimed = []
     for row in rows:
         entry = _CLAIMED_ROWS.value_or_name(row)

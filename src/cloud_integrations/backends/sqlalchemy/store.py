@@ -19,19 +19,19 @@ from cloud_integrations.backends.foreign_errors import alone
 from cloud_integrations.domain.audit import AuditHead, AuditRecord
 from cloud_integrations.domain.envelope import KeyCheck, WrappedKey
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
-from cloud_integrations.domain.integration import DueIntegration, HeldCredential, Integration, StoredIntegration
+from cloud_integrations.domain.integration import DueIntegration, Integration, StoredCredential, StoredIntegration
 from cloud_integrations.domain.pending import PendingAuthorization
 from cloud_integrations.domain.rekeying import KeyUsage, SealedRow
 from cloud_integrations.domain.removal import Revocation
 from cloud_integrations.errors import CloudIntegrationsError, CommitUnknownError, ConfigurationError, SchemaError
 from cloud_integrations.ports.clock import Clock
-from cloud_integrations.ports.parts import require_clock
+from cloud_integrations.ports.conformance import require_clock
 from cloud_integrations.ports.store import Change, DamagedRow, StoreReport
 
 from . import key_operations, operations, schema
+from .db_errors import in_our_words, is_of_database, is_undecodable, reason_of, was_refused, was_rolled_back
 from .engine import begin_writing, for_writing, reading_view, require_blocking, require_driver, writing_view
 from .poolers import PoolerGuard
-from .refusals import in_our_words, is_of_database, is_undecodable, reason_of, was_refused, was_rolled_back
 from .rows import text_or_bytes
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class SqlAlchemyStore:
         """Return the tenant's integration, or None."""
         return self._engine.read(operations.find_integration, tenant_id, integration_id)
 
-    def find_credential(self, tenant_id: TenantId, provider_id: ProviderId, /) -> HeldCredential | None:
+    def find_credential(self, tenant_id: TenantId, provider_id: ProviderId, /) -> StoredCredential | None:
         """Return what handing out the tenant's credential with this provider takes, or None."""
         return self._engine.read(operations.find_credential, tenant_id, provider_id)
 
@@ -246,7 +246,7 @@ class AsyncSqlAlchemyStore:
         """Return the tenant's integration, or None."""
         return await self._engine.read(operations.find_integration, tenant_id, integration_id)
 
-    async def find_credential(self, tenant_id: TenantId, provider_id: ProviderId, /) -> HeldCredential | None:
+    async def find_credential(self, tenant_id: TenantId, provider_id: ProviderId, /) -> StoredCredential | None:
         """Return what handing out the tenant's credential with this provider takes, or None."""
         return await self._engine.read(operations.find_credential, tenant_id, provider_id)
 

@@ -1,0 +1,1 @@
+"""Key services: who wraps and unwraps data keys."""

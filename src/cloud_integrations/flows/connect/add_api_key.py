@@ -1,0 +1,241 @@
+"""A key arrives: checked with the provider first, then sealed and stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from uuid import UUID
+
+from cloud_integrations.domain.arguments import read_provider, read_secret, read_secret_or_none, read_variables
+from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.auth_type import AuthType
+from cloud_integrations.domain.credential import ApiKey
+from cloud_integrations.domain.envelope import DataKey
+from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
+from cloud_integrations.domain.integration import AccountFacts, Integration, State, integration_name
+from cloud_integrations.domain.provider import Method, Provider
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.errors import (
+    CloudIntegrationsError,
+    GrantRefusedError,
+    IntegrationExistsError,
+    IntegrationInactiveError,
+    InvalidCredentialsError,
+    ProviderUnavailableError,
+    StaleWriteError,
+    StorageUnavailableError,
+    ValidationFailedError,
+)
+from cloud_integrations.flows.operate.applications import operator_variables, require_usable
+from cloud_integrations.flows.shared.auditing import record_failure, recorded, resource_of, tell, tell_of
+from cloud_integrations.flows.shared.sealing import apply_sealed, key_at_start, seal_api_key
+from cloud_integrations.flows.shared.verification import check_credential, identify, is_other_account
+from cloud_integrations.flows.use.list_integrations import known_tenant, load
+from cloud_integrations.ports.store import AddIntegration, Record, ReplaceCredential
+from cloud_integrations.ports.wiring import Wiring
+from cloud_integrations.protocol.pasted_keys import require_not_foreign
+from cloud_integrations.protocol.verification import find_key_method, hints, name_inputs, normalise, present
+
+_TRIES = 5
+
+
+async def add_api_key(
+    wiring: Wiring,
+    tenant: str,
+    provider: str | UUID,
+    /,
+    *,
+    name: str,
+    api_key: Secret | str,
+    secret_key: Secret | str | None,
+    variables: Mapping[str, str] | None,
+    caller: Caller,
+) -> Integration:
+    """Store a key that the provider accepts."""
+    tenant_id = await known_tenant(wiring, tenant)
+    name = integration_name(name)
+    api_key, secret_key = _read_pair(api_key, secret_key)
+    given = read_variables(variables)
+    entry = wiring.providers.require(read_provider(provider))
+    usual = require_usable(wiring, entry, AuthType.API_KEY)
+    filled = entry.fill_variables(given, operator=operator_variables(wiring, entry))
+    method = find_key_method(entry, api_key, variables=filled) or usual
+    key = read_key(wiring, entry, method, api_key, secret_key)
+    _hint(wiring, tenant_id, entry, method, key)
+    begun_under = await key_at_start(wiring, tenant_id)
+    # Asked before the provider is, so that a second attempt sends no key anywhere; the store decides.
+    if await wiring.store.find_credential(tenant_id, entry.provider_id) is not None:
+        raise IntegrationExistsError(tenant_id=tenant_id, provider_id=str(entry.provider_id))
+    now = wiring.clock.now()
+    integration_id = IntegrationId(uuid7(now, wiring.entropy.bytes(10)))
+    account, verified = await _accepted(
+        wiring,
+        tenant_id,
+        entry,
+        method=method,
+        key=key,
+        variables=filled,
+        action="integration.connected",
+        integration_id=integration_id,
+        caller=caller,
+    )
+    facts = Integration(
+        id=integration_id,
+        tenant_id=tenant_id,
+        provider_id=entry.provider_id,
+        name=name,
+        auth_type=AuthType.API_KEY,
+        state_since=now,
+        created_at=now,
+        updated_at=now,
+        account=account,
+        variables=entry.tenant_variables(filled),
+        method_id=method.id,
+    )
+    record = recorded(
+        wiring, tenant_id, caller, "integration.connected", resource_of(integration_id), provider=entry.id, verified=str(verified).lower()
+    )
+    await apply_sealed(
+        wiring,
+        tenant_id,
+        lambda data_key: (
+            AddIntegration(facts=facts, credential=seal_api_key(wiring, data_key, integration_id, key, generation=1)),
+            record,
+        ),
+        begun_under=begun_under,
+    )
+    tell_of(wiring, "integration.connected", facts)
+    return facts
+
+
+async def replace_api_key(
+    wiring: Wiring, tenant: str, integration_id: UUID | str, /, *, api_key: Secret | str, secret_key: Secret | str | None, caller: Caller
+) -> Integration:
+    """Put a new key in the place of the old one, which stays until the new one is stored."""
+    tenant_id = await known_tenant(wiring, tenant)
+    api_key, secret_key = _read_pair(api_key, secret_key)
+    stored = await load(wiring, tenant_id, integration_id)
+    if stored.facts.auth_type is not AuthType.API_KEY:
+        raise ValidationFailedError(field="credentials", problem="is not how this integration was connected")
+    if stored.facts.state is State.DISABLED:
+        raise IntegrationInactiveError(integration_id=str(stored.facts.id))
+    entry = wiring.providers.require(stored.facts.provider_id)
+    usual = require_usable(wiring, entry, AuthType.API_KEY)
+    filled = entry.fill_variables(stored.facts.variables, operator=operator_variables(wiring, entry))
+    method = find_key_method(entry, api_key, variables=filled) or usual
+    key = read_key(wiring, entry, method, api_key, secret_key)
+    _hint(wiring, tenant_id, entry, method, key, integration_id=stored.facts.id)
+    account, verified = await _accepted(
+        wiring,
+        tenant_id,
+        entry,
+        method=method,
+        key=key,
+        variables=filled,
+        action="integration.reconnected",
+        integration_id=stored.facts.id,
+        caller=caller,
+    )
+    changed = is_other_account(stored.facts.account, account)
+    if changed and wiring.settings.pin_accounts:
+        error = GrantRefusedError(reason="other_account")
+        await record_failure(wiring, tenant_id, caller, "integration.reconnected", resource_of(stored.facts.id), error=error)
+        raise error
+    now = wiring.clock.now()
+    record = recorded(
+        wiring,
+        tenant_id,
+        caller,
+        "integration.reconnected",
+        resource_of(stored.facts.id),
+        verified=str(verified).lower(),
+        account_changed=str(changed).lower(),
+    )
+
+    def changes(facts: Integration, generation: int, data_key: DataKey) -> tuple[ReplaceCredential, Record]:
+        credential = seal_api_key(wiring, data_key, facts.id, key, generation=generation + 1)
+        return ReplaceCredential(facts=facts, credential=credential, expected_generation=generation), record
+
+    for _ in range(_TRIES):
+        facts = replace(
+            stored.facts, state=State.ACTIVE, state_since=now, reason=None, updated_at=now, account=account, method_id=method.id
+        )
+        try:
+            await apply_sealed(wiring, tenant_id, partial(changes, facts, stored.credential.generation))
+        except StaleWriteError:
+            # Another key was entered at the same moment, and this one is the newest word; or somebody switched it off.
+            stored = await load(wiring, tenant_id, integration_id)
+            if stored.facts.state is State.DISABLED:
+                raise IntegrationInactiveError(integration_id=str(stored.facts.id)) from None
+        else:
+            break
+    else:
+        raise StorageUnavailableError("the integration kept changing")
+    wiring.tokens.drop(tenant_id)
+    tell_of(wiring, "integration.reconnected", facts)
+    if changed:
+        tell_of(wiring, "integration.account_changed", facts)
+    return facts
+
+
+def _read_pair(api_key: Secret | str, secret_key: Secret | str | None) -> tuple[Secret, Secret | None]:
+    return read_secret("credentials.apiKey", api_key), read_secret_or_none("credentials.secretKey", secret_key)
+
+
+async def _accepted(
+    wiring: Wiring,
+    tenant_id: TenantId,
+    provider: Provider,
+    /,
+    *,
+    method: Method,
+    key: ApiKey,
+    variables: Mapping[str, str],
+    action: str,
+    integration_id: IntegrationId,
+    caller: Caller,
+) -> tuple[AccountFacts, bool]:
+    """Return whose key it is and whether the provider was asked; raise, and record, if it is not accepted."""
+    try:
+        result = await check_credential(
+            wiring, provider, method, presented=present(method, _inputs(method, key), variables=variables), variables=variables
+        )
+        if result is not None and not result.accepted:
+            if result.outcome == "unknown":
+                raise ProviderUnavailableError(provider_id=str(provider.provider_id), retry_after=result.retry_after)
+            raise InvalidCredentialsError(provider_id=str(provider.provider_id), reason=result.outcome)
+    except StorageUnavailableError:
+        raise
+    except CloudIntegrationsError as error:
+        await record_failure(wiring, tenant_id, caller, action, resource_of(integration_id), error=error, provider=provider.id)
+        raise
+    account = result.account if result is not None else AccountFacts()
+    return await identify(wiring, tenant_id, method, account, key.key), result is not None
+
+
+def _inputs(method: Method, key: ApiKey) -> dict[str, Secret]:
+    return name_inputs(method, key=key.key, secret=key.secret)
+
+
+def read_key(wiring: Wiring, provider: Provider, method: Method, api_key: Secret, secret_key: Secret | None) -> ApiKey:
+    """Clean what was entered, and refuse what is no key of *provider*; a refusal names the public API's field, not the provider's."""
+    asked = [given.name for given in method.inputs if given.secret]
+    shown = dict(zip(asked, ("credentials.apiKey", "credentials.secretKey"), strict=False))
+    try:
+        clean = normalise(method, _inputs(method, ApiKey(key=api_key, secret=secret_key)))
+        for name in asked:
+            if name in clean:
+                require_not_foreign(clean[name], provider, wiring.providers.list_providers(), field=f"credentials.{name}")
+    except ValidationFailedError as error:
+        name = error.field.removeprefix("credentials.")
+        raise ValidationFailedError(field=shown.get(name, error.field), problem=error.problem) from None
+    values = [clean[name] for name in asked if name in clean]
+    return ApiKey(key=values[0], secret=values[1] if len(values) > 1 else None)
+
+
+def _hint(
+    wiring: Wiring, tenant_id: TenantId, provider: Provider, method: Method, key: ApiKey, *, integration_id: UUID | None = None
+) -> None:
+    for hint in hints(method, _inputs(method, key)):
+        tell(wiring, "key_format.unusual", tenant_id, provider.provider_id, integration_id, hint=hint)

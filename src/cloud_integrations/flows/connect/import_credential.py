@@ -1,0 +1,212 @@
+"""A credential that an application already holds is taken over, sealed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from cloud_integrations.domain.arguments import read_flag, read_instance
+from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.auth_type import AuthType
+from cloud_integrations.domain.credential import ApiKey, Grant, Presented
+from cloud_integrations.domain.envelope import DataKey
+from cloud_integrations.domain.freshness import due_at, reconnect_before
+from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
+from cloud_integrations.domain.importing import ImportedCredential
+from cloud_integrations.domain.integration import AccountFacts, Integration, SealedCredential, integration_name
+from cloud_integrations.domain.provider import Method, Provider
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.errors import IntegrationExistsError, InvalidCredentialsError, ProviderUnavailableError, ValidationFailedError
+from cloud_integrations.flows.operate.applications import client_of, operator_variables, require_usable
+from cloud_integrations.flows.shared.auditing import recorded, resource_of, tell_of
+from cloud_integrations.flows.shared.sealing import apply_sealed, index_key, is_shared, key_at_start, seal_api_key, seal_grant
+from cloud_integrations.flows.shared.verification import check_credential, identify
+from cloud_integrations.flows.use.list_integrations import known_tenant
+from cloud_integrations.ports.store import AddIntegration
+from cloud_integrations.ports.wiring import Wiring
+from cloud_integrations.protocol.pasted_keys import require_no_private_key, require_not_foreign
+from cloud_integrations.protocol.verification import find_key_method, name_inputs, present
+
+from .add_api_key import read_key
+
+_LONGEST_TOKEN = 16_384
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Taken:
+    """What is to be stored, but for the seal."""
+
+    facts: Integration
+    provider: Provider
+    method: Method
+    stored: ApiKey | Grant
+    variables: Mapping[str, str]
+    """Filled, for the provider's check."""
+    due: datetime | None = None
+
+    @property
+    def secret(self) -> Secret:
+        """The half that says whose it is."""
+        return self.stored.key if isinstance(self.stored, ApiKey) else self.stored.access_token
+
+    @property
+    def presented(self) -> Presented:
+        """What the provider's check shows."""
+        inputs = (
+            name_inputs(self.method, key=self.stored.key, secret=self.stored.secret)
+            if isinstance(self.stored, ApiKey)
+            else {"access_token": self.stored.access_token}
+        )
+        return present(self.method, inputs, variables=self.variables)
+
+    def sealed(self, wiring: Wiring, key: DataKey, index: DataKey, facts: Integration) -> SealedCredential:
+        """Seal it in its first generation."""
+        if isinstance(self.stored, ApiKey):
+            return seal_api_key(wiring, key, facts.id, self.stored, generation=1)
+        return seal_grant(wiring, key, index, facts, self.stored, generation=1)
+
+
+async def import_credential(
+    wiring: Wiring, tenant: str, given: ImportedCredential, /, *, verify: bool, dry_run: bool, caller: Caller
+) -> Integration:
+    """Store a credential that was not obtained here, once its provider has accepted it (*verify*); return what is, or would be, stored.
+
+    An access token that has ended is not shown to the provider: the first refresh tells.
+    """
+    tenant_id = await known_tenant(wiring, tenant)
+    given = read_instance("credential", given, ImportedCredential)
+    verify, dry_run = read_flag("verify", verify), read_flag("dryRun", dry_run)
+    provider = wiring.providers.require(given.provider)
+    taken = (
+        _take_key(wiring, tenant_id, provider, given)
+        if given.auth_type is AuthType.API_KEY
+        else _take_grant(wiring, tenant_id, provider, given)
+    )
+    begun_under = None if dry_run else await key_at_start(wiring, tenant_id)
+    if await wiring.store.find_credential(tenant_id, provider.provider_id) is not None:
+        raise IntegrationExistsError(tenant_id=tenant_id, provider_id=str(provider.provider_id))
+    account = await _account(wiring, taken) if verify else None
+    if dry_run:
+        return taken.facts
+    owner = await identify(wiring, tenant_id, taken.method, account or AccountFacts(), taken.secret)
+    facts = replace(taken.facts, account=owner)
+    index = await index_key(wiring)
+    shared = isinstance(taken.stored, Grant) and await is_shared(wiring, index, facts, taken.stored)
+    record = recorded(
+        wiring,
+        tenant_id,
+        caller,
+        "integration.imported",
+        resource_of(facts.id),
+        provider=provider.id,
+        verified=str(account is not None).lower(),
+        shared=str(shared).lower(),
+    )
+    await apply_sealed(
+        wiring,
+        tenant_id,
+        lambda key: (AddIntegration(facts=facts, credential=taken.sealed(wiring, key, index, facts), due_at=taken.due), record),
+        begun_under=begun_under,
+    )
+    tell_of(wiring, "integration.connected", facts)
+    if shared:
+        tell_of(wiring, "credential.shared", facts)
+    return facts
+
+
+async def _account(wiring: Wiring, taken: _Taken) -> AccountFacts | None:
+    """Return whose it is, as the provider says; None where it cannot be asked.  Raises where it refuses, or does not answer."""
+    ends = taken.facts.expires_at
+    if ends is not None and ends <= wiring.clock.now():
+        return None
+    result = await check_credential(wiring, taken.provider, taken.method, presented=taken.presented, variables=taken.variables)
+    if result is None:
+        return None
+    provider_id = str(taken.provider.provider_id)
+    if result.outcome == "unknown":
+        raise ProviderUnavailableError(provider_id=provider_id)
+    if not result.accepted:
+        raise InvalidCredentialsError(provider_id=provider_id, reason=result.outcome)
+    return result.account
+
+
+def _take_key(wiring: Wiring, tenant_id: TenantId, provider: Provider, given: ImportedCredential) -> _Taken:
+    usual = require_usable(wiring, provider, AuthType.API_KEY)
+    filled = provider.fill_variables(given.variables, operator=operator_variables(wiring, provider))
+    assert given.api_key is not None  # noqa: S101  # its kind says so
+    method = find_key_method(provider, given.api_key, variables=filled) or usual
+    facts = replace(
+        _facts(wiring, tenant_id, provider, given),
+        auth_type=AuthType.API_KEY,
+        method_id=method.id,
+        variables=provider.tenant_variables(filled),
+    )
+    return _Taken(
+        facts=facts,
+        provider=provider,
+        method=method,
+        stored=read_key(wiring, provider, method, given.api_key, given.secret_key),
+        variables=filled,
+    )
+
+
+def _take_grant(wiring: Wiring, tenant_id: TenantId, provider: Provider, given: ImportedCredential) -> _Taken:
+    client = client_of(wiring, provider, require_usable(wiring, provider, AuthType.OAUTH2), given.variables)
+    now = wiring.clock.now()
+    access_token = _token(wiring, provider, "accessToken", given.access_token)
+    assert access_token is not None  # noqa: S101  # its kind says so
+    grant = Grant(
+        access_token=access_token,
+        refresh_token=_token(wiring, provider, "refreshToken", given.refresh_token),
+        expires_at=given.expires_at,
+        scopes=given.scopes,
+    )
+    facts = replace(
+        _facts(wiring, tenant_id, provider, given),
+        method_id=client.method.id,
+        context_id=client.context_id,
+        scopes=given.scopes,
+        requested_scopes=given.scopes,
+        expires_at=given.expires_at,
+        renewable=grant.refresh_token is not None,
+        granted_at=given.granted_at,
+        variables=client.tenant_variables,
+    )
+    due = None
+    if grant.refresh_token is not None:
+        behaviour = client.method.refresh_token
+        due = due_at(expires_at=given.expires_at, now=now, chance=wiring.entropy.fraction(), idle=behaviour.idle)
+        end = reconnect_before(behaviour, granted_at=given.granted_at or now, now=now, told=None)
+        facts = replace(facts, reconnect_before=end)
+    return _Taken(facts=facts, provider=provider, method=client.method, stored=grant, variables=client.variables, due=due)
+
+
+def _facts(wiring: Wiring, tenant_id: TenantId, provider: Provider, given: ImportedCredential) -> Integration:
+    now = wiring.clock.now()
+    return Integration(
+        id=IntegrationId(uuid7(now, wiring.entropy.bytes(10))),
+        tenant_id=tenant_id,
+        provider_id=provider.provider_id,
+        name=integration_name(given.name),
+        auth_type=AuthType.OAUTH2,
+        state_since=now,
+        created_at=now,
+        updated_at=now,
+        method_id="",
+    )
+
+
+def _token(wiring: Wiring, provider: Provider, field: str, token: Secret | None) -> Secret | None:
+    """Return a token that can stand in a header (RFC 6750 §2.1 allows visible ASCII and no more) and may be one of *provider*."""
+    if token is None:
+        return None
+    require_no_private_key(token, field=field)
+    if not _fits(token.reveal()):
+        raise ValidationFailedError(field=field, problem=f"must be 1 to {_LONGEST_TOKEN} visible ASCII characters")
+    require_not_foreign(token, provider, wiring.providers.list_providers(), field=field)
+    return token
+
+
+def _fits(text: str) -> bool:
+    return 1 <= len(text) <= _LONGEST_TOKEN and text.isascii() and text.isprintable() and " " not in text

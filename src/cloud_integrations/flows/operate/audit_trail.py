@@ -1,0 +1,68 @@
+"""What happened, and the proof that nothing is missing."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from cloud_integrations.domain.arguments import read_checkpoint, read_count, read_integration_id, read_text
+from cloud_integrations.domain.audit import AuditHead, AuditRecord, AuditReport, Caller, ChainCheck
+from cloud_integrations.domain.identifiers import TenantId
+from cloud_integrations.errors import DamagedRowError, ValidationFailedError
+from cloud_integrations.flows.shared import auditing as recording
+from cloud_integrations.flows.shared.auditing import recorded, resource_of
+from cloud_integrations.flows.use.list_integrations import known_tenant
+from cloud_integrations.ports.wiring import Wiring
+
+MAX_PAGE = 200
+
+
+async def list_audit(
+    wiring: Wiring, tenant: str, /, *, integration_id: UUID | str | None, before: int | None, limit: int, caller: Caller
+) -> tuple[AuditRecord, ...]:
+    """Return the newest events first; reading them is an event too (AUD-13)."""
+    tenant_id = await known_tenant(wiring, tenant)
+    limit = read_count("limit", limit, most=MAX_PAGE)
+    before = None if before is None else read_count("before", before)
+    resource = None if integration_id is None else resource_of(read_integration_id(integration_id))
+    found = await wiring.store.list_audit_newest(tenant_id, resource=resource, before=before, limit=limit)
+    await wiring.store.apply(recorded(wiring, tenant_id, caller, "audit.read", resource or "audit"))
+    return found
+
+
+async def verify_audit(wiring: Wiring, tenant: str, /, *, checkpoint: AuditHead | None) -> AuditReport:
+    """Walk the chain page by page up to the head as it was at the start."""
+    tenant_id = await known_tenant(wiring, tenant)
+    check = ChainCheck(tenant_id, checkpoint=read_checkpoint(checkpoint))
+    head = await _head(wiring, tenant_id)
+    after: int | None = None
+    while page := await wiring.store.list_audit(tenant_id, after=after, limit=MAX_PAGE):
+        # Events written while we walk belong to the next walk, unless the head says they are forged.
+        known = [record for record in page if head is not None and record.seq <= head.seq]
+        check.feed(known)
+        before, after = after, page[-1].seq
+        if before is not None and after <= before:
+            # Forged numbers: the check has noted them, and there is no next page to ask for.
+            break
+        if len(known) < len(page):
+            latest = await _head(wiring, tenant_id)
+            if latest is not None and head is not None and latest.seq > head.seq:
+                break
+            check.feed(page[len(known) :])
+    return check.finish(head)
+
+
+async def _head(wiring: Wiring, tenant_id: TenantId) -> AuditHead | None:
+    try:
+        return await wiring.store.find_audit_head(tenant_id)
+    except DamagedRowError:
+        # The same as a head that is gone: the check says that it does not fit the events.
+        return None
+
+
+async def record_denied(wiring: Wiring, tenant: str, /, *, action: str, resource: str, caller: Caller) -> None:
+    """Record that the host refused *caller* an action (AUD-08)."""
+    tenant_id = await known_tenant(wiring, tenant)
+    action, resource = read_text("action", action, most=64), read_text("resource", resource, most=200)
+    if not action.isascii():
+        raise ValidationFailedError(field="action", problem="must be ASCII")
+    await recording.record_denied(wiring, tenant_id, caller, action, resource, reason="forbidden")

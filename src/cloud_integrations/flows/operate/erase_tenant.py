@@ -1,0 +1,102 @@
+"""A tenant is erased: its access ends at the providers, and what it had stored here can never be opened again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from datetime import timedelta
+from uuid import UUID
+
+from cloud_integrations.domain.arguments import read_ids
+from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.identifiers import TenantId
+from cloud_integrations.domain.rekeying import Erasure
+from cloud_integrations.domain.removal import Removal, RevocationOutcome
+from cloud_integrations.errors import DamagedRowError, IntegrationNotFoundError, StaleWriteError, StorageUnavailableError
+from cloud_integrations.flows.shared.auditing import recorded
+from cloud_integrations.flows.shared.sealing import forget_keys, fresh_time
+from cloud_integrations.flows.use.disconnect import disconnect
+from cloud_integrations.flows.use.list_integrations import known_tenant
+from cloud_integrations.ports.observer import Fact
+from cloud_integrations.ports.store import DamagedRow, EraseTenant
+from cloud_integrations.ports.wiring import Wiring
+
+from .retry_revocations import retry
+
+_TRIES = 5
+_ALL = 1_000_000
+
+
+async def erase_tenant(wiring: Wiring, tenant: str, /, *, caller: Caller) -> Erasure:
+    """Remove and revoke every integration of the tenant, then overwrite its data keys.
+
+    What waits in the outbox is tried once more.  Tokens that a provider would not take back now are given up: the key that could
+    open them is gone, and the receipt counts them.
+    Doing it again is no error: the receipt names every data key of the tenant that was ever destroyed, so none is lost with a process
+    that ends before it could keep its own.
+    """
+    tenant_id = await known_tenant(wiring, tenant)
+    earlier = await wiring.store.list_revocations(tenant_id, limit=_ALL)
+    removed: list[Removal] = []
+    outbox: Counter[str] = Counter()
+    for _ in range(_TRIES):
+        removed += await _disconnect_all(wiring, tenant_id, caller)
+        # Some of them waited for these integrations to go.
+        outbox.update(["delayed" if isinstance(entry, DamagedRow) else await retry(wiring, entry, caller) for entry in earlier])
+        earlier = ()
+        keys = await wiring.store.list_keys(tenant_id=tenant_id, limit=_ALL)
+        now = wiring.clock.now()
+        try:
+            await wiring.store.apply(
+                EraseTenant(tenant_id=tenant_id, erased_at=now),
+                recorded(wiring, tenant_id, caller, "tenant.erased", f"tenant:{tenant_id}", keys=str(len(keys))),
+            )
+        except StaleWriteError:
+            # Something was connected meanwhile.
+            continue
+        break
+    else:
+        raise StorageUnavailableError("the tenant kept connecting")
+    forget_keys(wiring, tenant_id, [key.key_id for key in keys])
+    wiring.tokens.drop(tenant_id)
+    wiring.observer.tell(Fact(name="tenant.erased", facts={"tenant": tenant_id}))
+    head = await wiring.store.find_audit_head(tenant_id)
+    assert head is not None  # noqa: S101  # the erasure itself stands there
+    outcomes = Counter(outcome for removal in removed for outcome in (removal.refresh_token, removal.access_token, removal.api_key))
+    reasons = [reason for removal in removed for reason in (removal.refresh_reason, removal.access_reason) if reason is not None]
+    memory = max(wiring.settings.token_cache, fresh_time(wiring) + wiring.settings.data_key_grace)
+    return Erasure(
+        tenant_id=tenant_id,
+        erased_at=now,
+        effective_at=now + max(memory, timedelta()),
+        integrations=len(removed),
+        revoked=outcomes[RevocationOutcome.REVOKED] + outbox["revoked"],
+        left_alone=outcomes[RevocationOutcome.SHARED] + len(reasons) + outbox["kept"],
+        not_revoked=outbox["delayed"] + outbox["abandoned"] + outcomes[RevocationOutcome.FAILED] + outcomes[RevocationOutcome.UNSUPPORTED],
+        manual_urls=tuple(dict.fromkeys(removal.manual_url for removal in removed if removal.manual_url is not None)),
+        key_ids=await wiring.store.list_destroyed_keys(tenant_id),
+        audit_seq=head.seq,
+        audit_hash=head.hash,
+    )
+
+
+async def find_returned(wiring: Wiring, tenant: str, key_ids: Collection[UUID | str], /) -> tuple[UUID, ...]:
+    """Return which of these destroyed data keys are there again: a backup was restored, and the erasure must be repeated."""
+    tenant_id = await known_tenant(wiring, tenant)
+    asked = read_ids("keyIds", key_ids)
+    living = {key.key_id for key in await wiring.store.list_keys(tenant_id=tenant_id, limit=_ALL)}
+    return tuple(key_id for key_id in asked if key_id in living)
+
+
+async def _disconnect_all(wiring: Wiring, tenant_id: TenantId, caller: Caller) -> list[Removal]:
+    removed = []
+    for integration in await wiring.store.list_integrations(tenant_id):
+        if isinstance(integration, DamagedRow):
+            # What it held cannot be told, so an erasure that passed over it would not be true.
+            raise DamagedRowError(table=integration.table, row=integration.row)
+        try:
+            removed.append(await disconnect(wiring, tenant_id, integration.id, caller=caller))
+        except IntegrationNotFoundError:
+            # Somebody else has just removed it.
+            continue
+    return removed

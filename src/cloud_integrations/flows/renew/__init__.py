@@ -1,0 +1,1 @@
+"""Flows that renew a credential."""

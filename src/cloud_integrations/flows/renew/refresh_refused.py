@@ -1,0 +1,40 @@
+"""A provider's refusals are doubted: each grant that it said has ended is asked for once more."""
+
+from __future__ import annotations
+
+from collections import Counter
+from uuid import UUID
+
+from cloud_integrations.domain.arguments import Progress, read_progress, read_provider, read_text_or_none
+from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.integration import DueIntegration
+from cloud_integrations.domain.renewal import RenewalRun
+from cloud_integrations.ports.wiring import Wiring
+
+from .refresh_due import AT_ONCE, counted, renew_one
+
+_PAGE = 100
+
+
+async def refresh_refused(
+    wiring: Wiring, provider: str | UUID, /, *, reason: str | None, caller: Caller, progress: Progress | None
+) -> RenewalRun:
+    """Renew every integration with *provider*, of whatever tenant, that must reconnect (for *reason*) and holds a refresh token.
+
+    Each is asked for once; what the provider refuses again stays as it was.
+    """
+    progress = read_progress(progress)
+    reason = read_text_or_none("reason", reason)
+    provider_id = wiring.providers.require(read_provider(provider)).provider_id
+    counts: Counter[str] = Counter()
+
+    async def one(found: DueIntegration) -> None:
+        counts[await renew_one(wiring, found, caller=caller, asks_again=True)] += 1
+
+    after = None
+    while page := await wiring.store.list_unrenewed(provider_id, reason=reason, after=after, limit=_PAGE):
+        await wiring.concurrency.for_each(page, one, key=lambda found: found.provider_id, at_once=AT_ONCE)
+        after = page[-1].tenant_id, page[-1].integration_id
+        if progress is not None:
+            progress(counts.total())
+    return counted(counts)

@@ -1,0 +1,1 @@
+"""Flows of an integration that is connected."""

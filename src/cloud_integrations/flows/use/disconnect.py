@@ -1,0 +1,192 @@
+"""An integration is removed for good."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from cloud_integrations.domain.audit import Caller, Outcome
+from cloud_integrations.domain.auth_type import AuthType
+from cloud_integrations.domain.integration import State, StoredIntegration
+from cloud_integrations.domain.removal import Removal, Revocation, RevocationOutcome
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.errors import (
+    AppMisconfiguredError,
+    DecryptError,
+    KeyRetiredError,
+    KeyringError,
+    ProviderNotFoundError,
+    StaleWriteError,
+    StorageUnavailableError,
+)
+from cloud_integrations.flows.operate.applications import granting_client, known_variables
+from cloud_integrations.flows.shared.auditing import recorded, resource_of, tell_of
+from cloud_integrations.flows.shared.revocation import ENDS_GRANT, Attempt, Kind, Source, choose, new_entries, revoke_now
+from cloud_integrations.flows.shared.sealing import active_key, forget_key, open_field
+from cloud_integrations.ports.store import AddRevocation, ClosePending, DamagedRow, DelayRevocation, EraseIntegration
+from cloud_integrations.ports.wiring import Wiring
+from cloud_integrations.protocol.client import Client
+
+from .list_integrations import known_tenant, load
+
+_TRIES = 5
+_MOST_EARLIER = 100
+_UNSUPPORTED = Attempt(outcome=RevocationOutcome.UNSUPPORTED)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Plan:
+    """What becomes of each token, and which are to be revoked."""
+
+    attempts: dict[Kind, Attempt] = field(default_factory=dict)
+    """By kind; left out: never held."""
+    client: Client | None = None
+    to_revoke: list[tuple[Revocation, Secret]] = field(default_factory=list)
+    go_along: list[Kind] = field(default_factory=list)
+
+    def of(self, kind: Kind) -> Attempt:
+        return self.attempts.get(kind, Attempt(outcome=RevocationOutcome.SKIPPED))
+
+
+async def disconnect(wiring: Wiring, tenant: str, integration_id: UUID | str, /, *, caller: Caller) -> Removal:
+    """Erase the integration, then revoke its tokens, and say truthfully what became of each.
+
+    The row goes and the tokens enter the outbox in one transaction, so that neither a crash nor a
+    provider that is down leaves the secret here or the grant forgotten.
+    """
+    tenant_id = await known_tenant(wiring, tenant)
+    for _ in range(_TRIES):
+        stored = await load(wiring, tenant_id, integration_id)
+        plan = await _plan(wiring, stored)
+        api_key, by_hand = _fate_of_key(stored), _manual_url(wiring, stored)
+        earlier = await wiring.store.list_revocations(tenant_id, provider_id=stored.facts.provider_id, limit=_MOST_EARLIER)
+        try:
+            await wiring.store.apply(
+                # What seals comes first: everybody locks the key before the rows.
+                *(AddRevocation(revocation=entry) for entry, _ in plan.to_revoke),
+                EraseIntegration(tenant_id=tenant_id, integration_id=stored.facts.id, expected_generation=stored.credential.generation),
+                ClosePending(tenant_id=tenant_id, provider_id=stored.facts.provider_id),
+                *_released(wiring, earlier),
+                recorded(
+                    wiring,
+                    tenant_id,
+                    caller,
+                    "integration.removed",
+                    resource_of(stored.facts.id),
+                    outcome=Outcome.SUCCESS,
+                    earlier=str(len(earlier)),
+                    **_told_of_key(api_key, by_hand),
+                ),
+            )
+        except StaleWriteError:
+            # A refresh wrote a newer credential: that one is to be revoked.
+            continue
+        except KeyRetiredError:
+            forget_key(wiring, tenant_id)
+            continue
+        break
+    else:
+        raise StorageUnavailableError("the integration kept changing")
+    wiring.tokens.drop(tenant_id)
+    if plan.client is not None:
+        tried = await revoke_now(wiring, plan.client, plan.to_revoke, caller)
+        # What goes along has ended with the first, or lives on with it.
+        along = [
+            Attempt(outcome=RevocationOutcome.SKIPPED) if first.outcome is RevocationOutcome.REVOKED else first for first in tried.values()
+        ][:1]
+        plan.attempts |= {**tried, **{kind: first for kind in plan.go_along for first in along}}
+    tell_of(wiring, "integration.removed", stored.facts)
+    refresh, access = plan.of("refresh"), plan.of("access")
+    return Removal(
+        integration_id=stored.facts.id,
+        refresh_token=refresh.outcome,
+        access_token=access.outcome,
+        api_key=api_key,
+        refresh_reason=refresh.reason if refresh.outcome is RevocationOutcome.SKIPPED else None,
+        access_reason=access.reason if access.outcome is RevocationOutcome.SKIPPED else None,
+        waiting=len(earlier),
+        manual_url=by_hand if RevocationOutcome.UNSUPPORTED in {refresh.outcome, access.outcome, api_key} else None,
+    )
+
+
+def _released(wiring: Wiring, earlier: Sequence[Revocation | DamagedRow]) -> list[DelayRevocation]:
+    """Let a worker look now at what waited for this integration to go."""
+    return [
+        DelayRevocation(tenant_id=entry.tenant_id, revocation_id=entry.id, next_attempt_at=wiring.clock.now(), error=ENDS_GRANT)
+        for entry in earlier
+        if isinstance(entry, Revocation) and entry.last_error == ENDS_GRANT
+    ]
+
+
+def _client(wiring: Wiring, stored: StoredIntegration) -> Client | None:
+    try:
+        return granting_client(wiring, stored.facts)
+    except AppMisconfiguredError:
+        # The application that could revoke is not configured any more; the local secret goes all the same.
+        return None
+
+
+async def _plan(wiring: Wiring, stored: StoredIntegration) -> _Plan:
+    """Open what is held and put it, sealed anew, on the list of tokens to revoke."""
+    plan = _Plan()
+    if stored.facts.auth_type is not AuthType.OAUTH2:
+        return plan
+    tokens = await _open_tokens(wiring, stored, plan)
+    plan.client = _client(wiring, stored)
+    if plan.client is None:
+        plan.attempts |= dict.fromkeys((kind for kind, _ in tokens), _UNSUPPORTED)
+        return plan
+    choice = choose(plan.client, tokens)
+    plan.attempts |= dict.fromkeys(choice.unsupported, _UNSUPPORTED)
+    if not choice.tokens:
+        return plan
+    try:
+        key = await active_key(wiring, stored.facts.tenant_id)
+    except (DecryptError, KeyringError):
+        # Without the key that seals now nothing can be kept for the outbox, and it must not keep the row alive.
+        plan.attempts |= dict.fromkeys((*(kind for kind, _ in choice.tokens), *choice.go_along), _UNSUPPORTED)
+        return plan
+    entries = new_entries(wiring, key, Source.of_stored(plan.client, stored), choice.tokens)
+    plan.to_revoke = [(entry, token) for entry, (_, token) in zip(entries, choice.tokens, strict=True)]
+    plan.go_along = choice.go_along
+    return plan
+
+
+async def _open_tokens(wiring: Wiring, stored: StoredIntegration, plan: _Plan) -> list[tuple[Kind, Secret]]:
+    tokens: list[tuple[Kind, Secret]] = []
+    held_kinds: list[tuple[Kind, str]] = [("refresh", "refresh_token"), ("access", "access_token")]
+    for kind, name in held_kinds:
+        try:
+            token = await open_field(wiring, stored, name)
+        except (DecryptError, KeyringError):
+            # It cannot be revoked by us (its tenant may have taken our permission away), and it must not keep the row alive.
+            plan.attempts[kind] = _UNSUPPORTED
+            continue
+        if token is not None:
+            tokens.append((kind, token))
+    return tokens
+
+
+def _fate_of_key(stored: StoredIntegration) -> RevocationOutcome:
+    """An API key goes on working at the provider, unless that has refused it; what is no key is skipped."""
+    works = stored.facts.auth_type is AuthType.API_KEY and stored.facts.state is not State.NEEDS_REAUTH
+    return RevocationOutcome.UNSUPPORTED if works else RevocationOutcome.SKIPPED
+
+
+def _told_of_key(api_key: RevocationOutcome, manual_url: str | None) -> dict[str, str]:
+    """Say for the audit log that a key goes on working, and where it can be withdrawn."""
+    if api_key is not RevocationOutcome.UNSUPPORTED:
+        return {}
+    return {"api_key": api_key.value} | ({} if manual_url is None else {"manual_url": manual_url})
+
+
+def _manual_url(wiring: Wiring, stored: StoredIntegration) -> str | None:
+    try:
+        provider = wiring.providers.require(stored.facts.provider_id)
+    except ProviderNotFoundError:
+        return None
+    method = provider.method_named(stored.facts.method_id)
+    if method is None or method.revoke is None:
+        return None
+    return method.revoke.find_manual_url(known_variables(wiring, provider, stored.facts.variables))

@@ -1,0 +1,86 @@
+"""A name is changed, or an integration switched off or on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import UUID
+
+from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.freshness import is_unresolved
+from cloud_integrations.domain.integration import APPLICATION_REASONS, Integration, State, Status, StoredIntegration, integration_name
+from cloud_integrations.errors import ReconnectRequiredError, StaleWriteError, StorageUnavailableError, ValidationFailedError
+from cloud_integrations.flows.shared.auditing import recorded, resource_of
+from cloud_integrations.ports.store import SaveFacts
+from cloud_integrations.ports.wiring import Wiring
+
+from .list_integrations import known_tenant, load
+
+_TRIES = 5
+SWITCHED_OFF = "switched_off"
+
+
+async def edit_integration(
+    wiring: Wiring, tenant: str, integration_id: UUID | str, /, *, name: str | None, status: str | None, caller: Caller
+) -> Integration:
+    """Change what may be changed by hand."""
+    tenant_id = await known_tenant(wiring, tenant)
+    if name is None and status is None:
+        raise ValidationFailedError(field="name", problem="or status must be given")
+    if name is not None:
+        name = integration_name(name)
+    if status is not None and status not in tuple(Status):
+        raise ValidationFailedError(field="status", problem="must be active or inactive")
+    for _ in range(_TRIES):
+        stored = await load(wiring, tenant_id, integration_id)
+        facts = _edited(wiring, stored, name=name, status=status)
+        changed = [field for field in ("name", "state") if getattr(facts, field) != getattr(stored.facts, field)]
+        if not changed:
+            return stored.facts.as_of(wiring.clock.now())
+        try:
+            await wiring.store.apply(
+                SaveFacts(facts=facts, expected_state=stored.facts.state),
+                recorded(wiring, tenant_id, caller, _action(stored.facts, facts), resource_of(facts.id), fields=",".join(changed)),
+            )
+        except StaleWriteError:
+            # A refresh changed its state meanwhile: decide again on what is there now.
+            continue
+        wiring.tokens.drop(tenant_id)
+        if status == Status.ACTIVE and facts.state is State.NEEDS_REAUTH:
+            raise ReconnectRequiredError(integration_id=str(facts.id), reason=facts.reason or "revoked")
+        return facts.as_of(wiring.clock.now())
+    raise StorageUnavailableError("the integration kept changing")
+
+
+def _edited(wiring: Wiring, stored: StoredIntegration, *, name: str | None, status: str | None) -> Integration:
+    now, facts = wiring.clock.now(), stored.facts
+    if name is not None and name != facts.name:
+        facts = replace(facts, name=name, updated_at=now)
+    if status == Status.INACTIVE and facts.state is not State.DISABLED:
+        # A credential that was dead before is dead after: the reason stays, so that switching on again does not heal it.
+        reason = facts.reason if facts.state is State.NEEDS_REAUTH else SWITCHED_OFF
+        return replace(facts, state=State.DISABLED, state_since=now, reason=reason, updated_at=now)
+    if status == Status.ACTIVE and facts.state is State.NEEDS_REAUTH:
+        raise ReconnectRequiredError(integration_id=str(facts.id), reason=facts.reason or "revoked")
+    if status == Status.ACTIVE and facts.state is State.DISABLED:
+        if facts.reason != SWITCHED_OFF:
+            return replace(facts, state=State.NEEDS_REAUTH, state_since=now, updated_at=now)
+        state, reason = _as_it_was(stored)
+        return replace(facts, state=state, state_since=now, reason=reason, updated_at=now)
+    return facts
+
+
+def _as_it_was(stored: StoredIntegration) -> tuple[State, str | None]:
+    """Return the state that the refresh marks, which a switch leaves alone, speak of, and its reason."""
+    if is_unresolved(stored):
+        return State.UNKNOWN, stored.marks.last_error or "answer_lost"
+    if stored.marks.last_error in APPLICATION_REASONS:
+        return State.ACTIVE, stored.marks.last_error
+    if stored.marks.next_attempt_at is not None:
+        return State.RETRY, stored.marks.last_error
+    return State.ACTIVE, None
+
+
+def _action(before: Integration, after: Integration) -> str:
+    if before.state is after.state:
+        return "integration.renamed"
+    return "integration.deactivated" if after.state is State.DISABLED else "integration.activated"

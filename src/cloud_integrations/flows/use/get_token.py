@@ -1,0 +1,201 @@
+"""A token is wanted: from memory, from a row, or after a refresh."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from cloud_integrations.domain.arguments import read_duration, read_provider, read_scopes
+from cloud_integrations.domain.audit import SYSTEM, Caller
+from cloud_integrations.domain.auth_type import AuthType
+from cloud_integrations.domain.credential import Credential, Presented
+from cloud_integrations.domain.freshness import Inactive, Reconnect, Use, next_step
+from cloud_integrations.domain.identifiers import tenant_id as read_tenant_id
+from cloud_integrations.domain.integration import StoredCredential
+from cloud_integrations.domain.provider import Placement, Provider, Scopes
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.errors import (
+    AppMisconfiguredError,
+    DecryptError,
+    IntegrationInactiveError,
+    IntegrationNotFoundError,
+    ProviderNotFoundError,
+    ProviderUnavailableError,
+    ReconnectRequiredError,
+    RefreshInProgressError,
+    StorageUnavailableError,
+)
+from cloud_integrations.flows.operate.applications import known_variables
+from cloud_integrations.flows.renew.renew import renew
+from cloud_integrations.flows.shared.auditing import first_today, recorded, resource_of, tell
+from cloud_integrations.flows.shared.sealing import open_credential
+from cloud_integrations.ports.wiring import Wiring
+from cloud_integrations.protocol.verification import name_values, present
+
+_PATIENCE_WITH_FALLBACK = timedelta(seconds=2)
+
+
+async def get_token(
+    wiring: Wiring, tenant: str, provider: str | UUID, /, *, min_ttl: timedelta | float | None, scopes: Sequence[str], caller: Caller
+) -> Credential:
+    """Return a credential that works."""
+    tenant_id = read_tenant_id(tenant)
+    key = _cache_key(read_provider(provider), caller)
+    wanted_life = wiring.settings.min_ttl if min_ttl is None else read_duration("minTtl", min_ttl)
+    wanted_scopes = read_scopes(scopes)
+    usual = min_ttl is None and not wanted_scopes
+    if usual and (known := wiring.tokens.find(tenant_id, key)) is not None:
+        return known
+    entry = wiring.providers.require(provider)
+    tenant_tokens = wiring.tokens.for_tenant(tenant_id)
+    # When a token ends, all who use it come at once: they share a read, which begins after each of them has asked.
+    stored = await wiring.single_flight.share_afresh(
+        ("read", tenant_id, entry.provider_id), lambda: wiring.store.find_credential(tenant_id, entry.provider_id)
+    )
+    if stored is None:
+        raise IntegrationNotFoundError
+    stored, warning = await fresh(wiring, stored, min_ttl=wanted_life, caller=caller)
+    if usual and (known := wiring.tokens.find(tenant_id, key)) is not None and known.generation == stored.generation:
+        # Whoever was first among them has opened it.
+        return known
+    token = await opened(wiring, stored, scopes=wanted_scopes, warning=warning, min_ttl=wanted_life)
+    recorded_for = await record_use(wiring, stored, caller)
+    if usual and warning is None and (seconds := min(_cacheable(wiring, token), recorded_for)) > 0:
+        wiring.tokens.put(tenant_tokens, key, token, seconds=seconds)
+    return token
+
+
+async def opened(
+    wiring: Wiring,
+    stored: StoredCredential,
+    /,
+    *,
+    scopes: tuple[str, ...] = (),
+    warning: str | None = None,
+    min_ttl: timedelta | None = None,
+) -> Credential:
+    """Open the credential of a row and say how it is sent."""
+    if stored.sealed is None:
+        raise DecryptError
+    value = await _opened(wiring, stored, stored.sealed, field="api_key" if stored.auth_type is AuthType.API_KEY else "access_token")
+    now = wiring.clock.now()
+    if warning is None and min_ttl is not None and stored.expires_at is not None and stored.expires_at - now < min_ttl:
+        warning = "less_life_than_asked"
+    second = None if stored.sealed_secret is None else await _opened(wiring, stored, stored.sealed_secret, field="api_secret")
+    rule, presented = _rules(wiring, stored, [value] if second is None else [value, second])
+    return Credential(
+        parts=presented.parts,
+        placement=presented.placement,
+        variables=presented.variables,
+        integration_id=stored.integration_id,
+        provider_id=stored.provider_id,
+        auth_type=stored.auth_type,
+        expires_at=stored.expires_at,
+        scopes=stored.scopes,
+        missing_scopes=rule.missing(requested=scopes, granted=stored.scopes) if scopes else stored.missing_scopes,
+        warning=warning,
+        generation=stored.generation,
+    )
+
+
+async def fresh(wiring: Wiring, stored: StoredCredential, *, min_ttl: timedelta, caller: Caller) -> tuple[StoredCredential, str | None]:
+    """Return a row whose credential may be handed out, and a warning if it could not be renewed."""
+    ends_old_access = _ends_old_access(wiring, stored)
+    match next_step(stored, now=wiring.clock.now(), min_ttl=min_ttl, ends_old_access=ends_old_access):
+        case Use():
+            return stored, None
+        case Inactive():
+            raise IntegrationInactiveError(integration_id=str(stored.integration_id))
+        case Reconnect(reason):
+            _tell_ended(wiring, stored, reason)
+            raise ReconnectRequiredError(integration_id=str(stored.integration_id), reason=reason)
+        case refresh:
+            patience = min(_PATIENCE_WITH_FALLBACK, wiring.settings.wait_limit) if refresh.fallback else wiring.settings.wait_limit
+            try:
+                renewed = await renew(
+                    wiring, stored.tenant_id, stored.integration_id, seen_generation=stored.generation, caller=caller, patience=patience
+                )
+            except (ProviderUnavailableError, RefreshInProgressError, AppMisconfiguredError, StorageUnavailableError):
+                # While the held token still works, somebody else's trouble never reaches the caller.
+                if refresh.fallback and not (ends_old_access and await _is_in_doubt(wiring, stored)):
+                    return stored, "refresh_failed"
+                raise
+            return renewed.to_use, None
+
+
+def _tell_ended(wiring: Wiring, stored: StoredCredential, reason: str) -> None:
+    """Tell, once a day, of an access token that ended without a renewal: no row says so, thus nothing else has told it."""
+    if stored.state.is_refreshed and first_today(wiring, "ended", stored.integration_id):
+        tell(wiring, "credential.reconnect_required", stored.tenant_id, stored.provider_id, stored.integration_id, reason=reason)
+
+
+def _ends_old_access(wiring: Wiring, stored: StoredCredential) -> bool:
+    """Whether a renewal ends the access token before it, also one whose answer is lost."""
+    method = wiring.providers.require(stored.provider_id).method_named(stored.method_id)
+    return method is not None and method.refresh_token.ends_old_access
+
+
+async def _is_in_doubt(wiring: Wiring, stored: StoredCredential) -> bool:
+    """Whether a request went out meanwhile that may have ended the token in hand."""
+    try:
+        found = await wiring.store.find_credential(stored.tenant_id, stored.provider_id)
+    except StorageUnavailableError:
+        return False
+    return found is not None and (found.in_doubt or found.generation != stored.generation)
+
+
+async def record_use(wiring: Wiring, stored: StoredCredential, caller: Caller) -> float:
+    """Record the use before the secret is returned; one row speaks for a window of uses by one actor (AUD-02, AUD-03).
+
+    Returns for how many seconds it still does: a use that memory answers is not recorded, so memory must forget by then.
+    """
+    window = wiring.settings.use_window
+    if window is None:
+        return math.inf
+    key = (stored.tenant_id, stored.integration_id, caller.actor.type, caller.actor.id)
+
+    async def record() -> float:
+        await wiring.store.apply(recorded(wiring, stored.tenant_id, caller, "credential.used", resource_of(stored.integration_id)))
+        ends = wiring.clock.monotonic() + window.total_seconds()
+        wiring.uses.put(key, ends, seconds=window.total_seconds())
+        return ends
+
+    ends: float | None = wiring.uses.find(key)
+    if ends is None:
+        # Many callers at once are one window's uses, too; without a window each is recorded by itself.
+        ends = await (wiring.single_flight.share(("use", key), record) if window else record())
+    return ends - wiring.clock.monotonic()
+
+
+async def _opened(wiring: Wiring, stored: StoredCredential, sealed: bytes, /, *, field: str) -> Secret:
+    return await open_credential(wiring, stored.tenant_id, stored.integration_id, sealed, field=field, generation=stored.generation)
+
+
+def _cacheable(wiring: Wiring, token: Credential) -> float:
+    """For how many seconds the token may be handed out again without a look at the store."""
+    seconds = wiring.settings.token_cache.total_seconds()
+    if token.expires_at is not None:
+        seconds = min(seconds, (token.expires_at - wiring.clock.now() - wiring.settings.min_ttl).total_seconds())
+    return seconds
+
+
+def _cache_key(provider: str | UUID, caller: Caller) -> Hashable:
+    return provider if caller.actor is SYSTEM else (provider, caller.actor.type, caller.actor.id)
+
+
+def _rules(wiring: Wiring, stored: StoredCredential, values: list[Secret]) -> tuple[Scopes, Presented]:
+    """Say how scopes are compared, and where the parts go, as the check of this credential does."""
+    try:
+        provider: Provider | None = wiring.providers.require(stored.provider_id)
+    except ProviderNotFoundError:
+        provider = None
+    method = None if provider is None else provider.method_named(stored.method_id)
+    if provider is None or method is None:
+        # The catalogue no longer says.  An access token is a bearer token (RFC 6750); of a key nobody knows.
+        by_key = stored.auth_type is AuthType.API_KEY
+        names = ("api_key", "secret_key") if by_key else ("access_token",)
+        return Scopes(), Presented(parts=dict(zip(names, values, strict=False)), placement=() if by_key else (Placement(),))
+    variables = known_variables(wiring, provider, stored.variables)
+    return method.scopes, present(method, name_values(method, values), variables=variables)

@@ -1,0 +1,96 @@
+"""The provider is asked whether a held credential works."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import UUID
+
+from cloud_integrations.domain.audit import Caller, Outcome
+from cloud_integrations.domain.check import CheckReport
+from cloud_integrations.domain.integration import AccountFacts, State, StoredIntegration
+from cloud_integrations.domain.provider import Method, Provider
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.errors import ProviderInactiveError, StaleWriteError
+from cloud_integrations.flows.operate.applications import operator_variables
+from cloud_integrations.flows.renew.renew import renew
+from cloud_integrations.flows.shared.auditing import recorded, resource_of, tell_of
+from cloud_integrations.flows.shared.verification import check_credential, identify, is_other_account
+from cloud_integrations.ports.store import SaveFacts
+from cloud_integrations.ports.wiring import Wiring
+from cloud_integrations.protocol.verification import CheckResult
+
+from .get_token import fresh, opened
+from .list_integrations import known_tenant, load
+
+
+async def verify(wiring: Wiring, tenant: str, integration_id: UUID | str, /, *, caller: Caller) -> CheckReport:
+    """Check the credential with the provider; one that it refuses for good needs a reconnect."""
+    tenant_id = await known_tenant(wiring, tenant)
+    stored = await load(wiring, tenant_id, integration_id)
+    provider = wiring.providers.require(stored.facts.provider_id)
+    method = provider.method_named(stored.facts.method_id)
+    if method is None:
+        raise ProviderInactiveError(provider_id=str(stored.facts.provider_id), problem="has no such method any more")
+    usable, _ = await fresh(wiring, stored.to_use, min_ttl=wiring.settings.min_ttl, caller=caller)
+    if usable.generation != stored.credential.generation:
+        stored = await load(wiring, tenant_id, integration_id)
+    result, value = await _check(wiring, stored, provider, method)
+    if result is not None and result.outcome == "dead" and stored.credential.can_refresh:
+        # An access token can end before its time (RFC 6750 §3.1); the refresh token decides.
+        stored = await renew(
+            wiring,
+            tenant_id,
+            stored.facts.id,
+            seen_generation=stored.credential.generation,
+            caller=caller,
+            patience=wiring.settings.wait_limit,
+            access_is_dead=True,
+        )
+        result, value = await _check(wiring, stored, provider, method)
+    return await _conclude(wiring, stored, method, result=result, value=value, caller=caller)
+
+
+async def _check(wiring: Wiring, stored: StoredIntegration, provider: Provider, method: Method) -> tuple[CheckResult | None, Secret]:
+    credential = await opened(wiring, stored.to_use)
+    variables = provider.fill_variables(stored.facts.variables, operator=operator_variables(wiring, provider))
+    return await check_credential(wiring, provider, method, presented=credential, variables=variables), credential.value
+
+
+async def _conclude(
+    wiring: Wiring, stored: StoredIntegration, method: Method, /, *, result: CheckResult | None, value: Secret, caller: Caller
+) -> CheckReport:
+    facts = stored.facts
+    now = wiring.clock.now()
+    account = AccountFacts() if result is None else await identify(wiring, facts.tenant_id, method, result.account, value)
+    changed = is_other_account(facts.account, account)
+    outcome = "unknown" if result is None else result.outcome
+    record = recorded(
+        wiring,
+        facts.tenant_id,
+        caller,
+        "integration.verified",
+        resource_of(facts.id),
+        outcome=Outcome.SUCCESS if result is not None and result.accepted else Outcome.FAILURE,
+        reason=outcome,
+        account_changed=str(changed).lower(),
+    )
+    if outcome == "dead" and facts.state is not State.NEEDS_REAUTH:
+        closed = replace(facts, state=State.NEEDS_REAUTH, state_since=now, reason="refused", updated_at=now)
+        try:
+            await wiring.store.apply(SaveFacts(facts=closed, expected_state=facts.state), record)
+        except StaleWriteError:
+            # It was reconnected or switched off meanwhile, so this answer is about the past.
+            await wiring.store.apply(record)
+        else:
+            wiring.tokens.drop(facts.tenant_id)
+            tell_of(wiring, "credential.reconnect_required", closed, reason="refused")
+    else:
+        await wiring.store.apply(record)
+    return CheckReport(
+        integration_id=facts.id,
+        outcome=outcome,
+        account=account if account.account_id is not None else facts.account,
+        account_changed=changed,
+        checked_at=now,
+        verified=result is not None,
+    )

@@ -1,0 +1,118 @@
+"""Flows without an event loop: a flow run to its end in one step, and blocking ports made awaitable."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, TypeVar, cast
+from uuid import UUID
+
+from cloud_integrations.domain.envelope import WrappedKey
+from cloud_integrations.ports.clock import AsyncPause, Pause
+from cloud_integrations.ports.key_service import KekRef, KeyService
+from cloud_integrations.ports.store import AsyncStore, Store
+from cloud_integrations.ports.tenants import AsyncTenants, Tenants
+from cloud_integrations.ports.transport import AsyncTransport, Transport
+
+T = TypeVar("T")
+
+
+def run_inline(flow: Coroutine[Any, Any, T], /) -> T:
+    """Run *flow* to its end in this thread, without an event loop.
+
+    A coroutine pauses only where something inside it pauses, and blocking ports never do.
+    Raises `RuntimeError` if one does after all.
+    """
+    try:
+        flow.send(None)
+    except StopIteration as done:
+        value: T = done.value
+        return value
+    flow.close()
+    raise RuntimeError(f"{flow!r} paused; a blocking flow may only await blocking ports")
+
+
+class _Awaitable:
+    """Answers each method of a blocking port with a coroutine function that never pauses."""
+
+    def __init__(self, port: object) -> None:
+        self._port = port
+
+    def __repr__(self) -> str:
+        return f"awaitable {self._port!r}"
+
+    def __getattr__(self, name: str) -> Any:
+        method: Callable[..., Any] = getattr(self._port, name)
+
+        @wraps(method)
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            return method(*args, **kwargs)
+
+        setattr(self, name, call)
+        return call
+
+
+# The blocking and the awaiting form of each port have the same methods (a house test compares them), so the casts are true.
+
+
+def awaitable_store(store: Store, /) -> AsyncStore:
+    """Return *store* with methods that can be awaited."""
+    return cast("AsyncStore", _Awaitable(store))
+
+
+def awaitable_transport(transport: Transport, /) -> AsyncTransport:
+    """Return *transport* with methods that can be awaited."""
+    return cast("AsyncTransport", _Awaitable(transport))
+
+
+def awaitable_tenants(tenants: Tenants, /) -> AsyncTenants:
+    """Return *tenants* with methods that can be awaited."""
+    return cast("AsyncTenants", _Awaitable(tenants))
+
+
+def awaitable_pause(pause: Pause, /) -> AsyncPause:
+    """Return *pause* with methods that can be awaited."""
+    return cast("AsyncPause", _Awaitable(pause))
+
+
+class AwaitableKeyService:
+    """A blocking key service that can be awaited: each call runs inline, or in a thread where the service may wait.
+
+    Both managers use it: a data key is unwrapped once in minutes, so a thread costs nothing that counts.
+    """
+
+    def __init__(self, service: KeyService, /, *, in_thread: bool) -> None:
+        self._service = service
+        self._in_thread = in_thread
+
+    def __repr__(self) -> str:
+        return f"awaitable {self._service!r}"
+
+    @property
+    def waits(self) -> bool:
+        """See `KeyService.waits`."""
+        return self._service.waits
+
+    def keks(self) -> tuple[KekRef, ...]:
+        """See `KeyService.keks`."""
+        return self._service.keks()
+
+    def primary(self, tenant_id: str, /) -> KekRef:
+        """See `KeyService.primary`."""
+        return self._service.primary(tenant_id)
+
+    async def wrap(self, data_key: bytes, /, *, tenant_id: str, key_id: UUID, version: int) -> tuple[KekRef, bytes]:
+        """See `KeyService.wrap`."""
+        try:
+            # Not an argument of the call: a traceback may be shown with the local variables of its frames.
+            return await self._call(lambda: self._service.wrap(data_key, tenant_id=tenant_id, key_id=key_id, version=version))
+        finally:
+            data_key = b""
+
+    async def unwrap(self, wrapped: WrappedKey, /) -> bytes:
+        """See `KeyService.unwrap`."""
+        return await self._call(lambda: self._service.unwrap(wrapped))
+
+    async def _call(self, call: Callable[[], T]) -> T:
+        return await asyncio.to_thread(call) if self._in_thread else call()

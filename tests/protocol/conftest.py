@@ -1,0 +1,61 @@
+"""A provider with nothing special, and what it takes to speak with it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from cloud_integrations.domain.application import OAuthApplication
+from cloud_integrations.domain.provider import Provider
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.protocol.client import resolve_client
+from cloud_integrations.protocol.http import HttpResponse
+
+
+@pytest.fixture
+def now():
+    return datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def make_client():
+    """Return a function that configures a server: `provider` and `application` update the facts, the rest is the method's."""
+
+    def make(*, provider=None, application=None, variables=None, **method):
+        facts = {
+            "id": "code",
+            "kind": "code",
+            "authorize_url": "https://login.example.com/authorize",
+            "token_url": "https://login.example.com/token",
+            **method,
+        }
+        known = Provider.model_validate({"id": "example", "name": "Example", "methods": [facts], **(provider or {})})
+        held = {"provider": "example", "client_id": "client-1", "client_secret": Secret("fake-client-secret"), **(application or {})}
+        return resolve_client(known, known.methods[0], OAuthApplication(**held), variables or {})
+
+    return make
+
+
+@pytest.fixture
+def answer(now):
+    """Return a function that makes an answer out of a JSON value, or of bytes."""
+
+    def make(body, /, *, status=200, content_type="application/json", **headers):
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        named = {"content-type": content_type, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        return HttpResponse(status=status, headers={name: value for name, value in named.items() if value}, body=content, sent_at=now)
+
+    return make
+
+
+@pytest.fixture
+def tokens():
+    """Return a function that makes the members of a usable answer; None takes one away."""
+
+    def make(**members):
+        usual = {"access_token": "fake-access", "token_type": "Bearer", "expires_in": 3600, "refresh_token": "fake-refresh"}
+        return {name: value for name, value in {**usual, **members}.items() if value is not ...}
+
+    return make

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from cloud_integrations.domain.provider import Provider
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.errors import ConfigurationError
+from cloud_integrations.protocol.oauth_backend import STANDARD, OAuthBackend, StandardOAuthBackend, oauth_backend_of
+from cloud_integrations.protocol.outcome import Granted
+from cloud_integrations.protocol.pkce import make_verifier
+
+STATE = Secret("fake-state-" + "s" * 43)
+
+
+def test_a_provider_without_dialect_speaks_the_standard(make_client):
+    assert oauth_backend_of(make_client().provider) is STANDARD
+
+
+def test_an_unknown_dialect_is_a_setup_error():
+    provider = Provider.model_validate({"id": "example", "name": "Example", "dialect": "klingon", "methods": []})
+    with pytest.raises(ConfigurationError, match="dialect of example"):
+        oauth_backend_of(provider)
+
+
+def test_the_standard_dialect_promises_what_the_protocol_asks():
+    names = [name for name in vars(OAuthBackend) if name.startswith(("build_", "read_"))]
+    assert len(names) == 8
+    for name in names:
+        assert inspect.signature(getattr(StandardOAuthBackend, name)) == inspect.signature(getattr(OAuthBackend, name))
+
+
+def test_a_whole_life_goes_through_the_dialect(make_client, answer, tokens, now):
+    client = make_client(revoke={"url": "https://login.example.com/revoke"})
+    verifier = make_verifier(bytes(32))
+    redirect_uri = "https://app.example.com/cb"
+
+    assert STANDARD.build_authorize(client, state=STATE, redirect_uri=redirect_uri, scopes=["a"], verifier=verifier).startswith("https://")
+    came_back = STANDARD.read_callback(client, [("state", STATE.reveal()), ("code", "fake-code")], issuer=None)
+    request = STANDARD.build_exchange(client, code=came_back.code, redirect_uri=redirect_uri, verifier=verifier)
+    assert b"fake-code" in request.body
+    granted = STANDARD.read_grant(client, answer(tokens()), requested_scopes=["a"], now=now)
+    assert isinstance(granted, Granted)
+    request = STANDARD.build_refresh(client, refresh_token=granted.grant.refresh_token)
+    assert b"fake-refresh" in request.body
+    assert isinstance(STANDARD.read_renewal(client, answer(tokens()), now=now), Granted)
+    assert STANDARD.build_revoke(client, token=granted.grant.access_token, kind="access") is not None
+    assert STANDARD.read_revocation(client, answer({})) == "revoked"

@@ -1,0 +1,487 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.protocol.exchange import read_grant
+from cloud_integrations.protocol.http import HttpResponse
+from cloud_integrations.protocol.outcome import Granted, Misconfigured, NotProcessed, Refused, Rejected, Unknown
+from cloud_integrations.protocol.refresh import read_renewal
+
+UNUSABLE = Unknown("unusable_body")
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def read(make_client, now):
+    """Return a function that reads an answer to an exchange; further arguments configure the provider."""
+
+    def read(response, /, *, client=None, requested_scopes=("read", "write")):
+        return read_grant(client or make_client(), response, requested_scopes=requested_scopes, now=now)
+
+    return read
+
+
+@pytest.fixture
+def renew(make_client, now):
+    def renew(response, /, *, client=None):
+        return read_renewal(client or make_client(), response, now=now)
+
+    return renew
+
+
+def test_a_plain_answer_is_a_grant(read, answer, tokens, now):
+    outcome = read(answer(tokens(scope="read")))
+    assert isinstance(outcome, Granted)
+    grant = outcome.grant
+    assert grant.access_token == Secret("fake-access")
+    assert grant.refresh_token == Secret("fake-refresh")
+    assert grant.expires_at == now + HOUR
+    assert grant.scopes == ("read",)
+    assert grant.refresh_expires_at is None
+    assert grant.variables == {}
+
+
+@pytest.mark.requirement("OAU-045", "OAU-080")
+def test_a_grant_shows_no_token(read, answer, tokens):
+    assert "fake" not in repr(read(answer(tokens())))
+
+
+# Status and body; what can stand beside tokens is in `test_token_answer_shapes.py`
+
+
+@pytest.mark.requirement("OAU-033")
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_unknown_whatever_it_holds(read, renew, answer, tokens, status):
+    # What came with it is kept all the same: the refresh token that was sent may be spent.
+    outcome = renew(answer(tokens(), status=status))
+    assert outcome.failure == Unknown("redirect")
+    assert outcome.refresh_token == Secret("fake-refresh")
+    assert read(answer(tokens(), status=status)).failure == Unknown("redirect")
+    assert read(answer({"error": "invalid_grant"}, status=status)) == Unknown("redirect")
+
+
+# Members
+
+
+@pytest.mark.requirement("OAU-038", "OAU-047")
+def test_an_access_token_may_have_16_kibibytes_and_is_not_parsed(read, answer, tokens):
+    outcome = read(answer(tokens(access_token="a" * 16 * 1024)))
+    assert outcome.grant.access_token == Secret("a" * 16 * 1024)
+    assert read(answer(tokens(access_token="fake.not-a.jwt"))).grant.access_token == Secret("fake.not-a.jwt")
+
+
+@pytest.mark.requirement("OAU-040")
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [(3600, 3600), ("3600", 3600), ("3599.5", 3599.5), (3599.5, 3599.5), (0, 0), ("0", 0), (3.6e3, 3600), (315_360_000, 315_360_000)],
+    ids=repr,
+)
+def test_a_lifetime_is_a_number_or_the_text_of_one(read, answer, tokens, now, value, seconds):
+    assert read(answer(tokens(expires_in=value))).grant.expires_at == now + timedelta(seconds=seconds)
+
+
+@pytest.mark.requirement("OAU-040")
+@pytest.mark.parametrize("value", [..., None], ids=repr)
+@pytest.mark.parametrize(
+    ("facts", "lifetime"),
+    [
+        ({}, None),
+        ({"assumed_lifetime": 7200}, timedelta(hours=2)),
+        ({"expires_in": "absent", "assumed_lifetime": 7200}, timedelta(hours=2)),
+        ({"expires_in": "never"}, None),
+        ({"expires_in": "never", "assumed_lifetime": 7200}, None),
+    ],
+)
+def test_the_provider_says_what_a_missing_lifetime_means(read, answer, tokens, make_client, now, value, facts, lifetime):
+    outcome = read(answer(tokens(expires_in=value)), client=make_client(access_token=facts))
+    assert outcome.grant.expires_at == (lifetime and now + lifetime)
+
+
+def test_a_lifetime_counts_even_where_tokens_usually_never_end(read, answer, tokens, make_client, now):
+    assert read(answer(tokens()), client=make_client(access_token={"expires_in": "never"})).grant.expires_at == now + HOUR
+
+
+@pytest.mark.requirement("OAU-040")
+def test_a_lifetime_counts_from_the_sending_of_the_request(make_client, tokens, now):
+    body = json.dumps(tokens()).encode()
+    headers = {"content-type": "application/json"}
+    sent = HttpResponse(status=200, headers=headers, body=body, sent_at=now - timedelta(seconds=9))
+    unsent = HttpResponse(status=200, headers=headers, body=body)
+    client = make_client()
+    assert read_renewal(client, sent, now=now).grant.expires_at == now + HOUR - timedelta(seconds=9)
+    assert read_renewal(client, unsent, now=now).grant.expires_at == now + HOUR
+
+
+AT = datetime(2026, 11, 22, 13, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("facts", "reply", "members"),
+    [
+        ({"expiry_field": "expires_at", "expiry_encoding": "iso8601"}, {}, {"expires_at": "2026-11-22T13:30:00Z"}),
+        ({"expiry_field": "expires_at", "expiry_encoding": "iso8601"}, {}, {"expires_at": "2026-11-22T15:30:00+02:00"}),
+        ({"expiry_field": "life.end", "expiry_encoding": "epoch_s"}, {}, {"life": {"end": AT.timestamp()}}),
+        ({"expiry_encoding": "epoch_ms"}, {}, {"expires_in": str(int(AT.timestamp()) * 1000)}),
+        ({}, {"map": {"expires_in": "ttl"}, "encodings": {"expires_in": "epoch_s"}}, {"ttl": int(AT.timestamp())}),
+        ({}, {"map": {"expires_in": "ttl"}}, {"ttl": 5400}),
+    ],
+)
+def test_lifetimes_are_read_in_the_providers_encoding(read, answer, tokens, make_client, facts, reply, members):
+    client = make_client(access_token=facts, reply=reply)
+    assert read(answer(tokens(**{"expires_in": ..., **members})), client=client).grant.expires_at == AT
+
+
+def test_members_are_found_under_the_providers_names(read, answer, make_client, now):
+    names = {"access_token": "data.0.key", "refresh_token": "data.0.again", "token_type": "kind", "expires_in": "ttl"}
+    client = make_client(reply={"map": names}, scopes={"reply_field": "data.0.scopes"})
+    outcome = read(answer({"data": [{"key": "fake-a", "again": "fake-r", "scopes": ["x"]}], "kind": "bearer", "ttl": 3600}), client=client)
+    assert outcome.grant.access_token == Secret("fake-a")
+    assert outcome.grant.refresh_token == Secret("fake-r")
+    assert outcome.grant.expires_at == now + HOUR
+    assert outcome.grant.scopes == ("x",)
+
+
+@pytest.mark.requirement("OAU-041")
+@pytest.mark.parametrize(
+    ("facts", "value", "scopes"),
+    [
+        ({}, "read write", ("read", "write")),
+        ({}, " read  read ", ("read",)),
+        ({}, "", ("asked", "for")),
+        ({}, "  ", ("asked", "for")),
+        ({}, [], ("asked", "for")),
+        ({}, [""], ("asked", "for")),
+        ({"separator": ","}, ", ,", ("asked", "for")),
+        ({}, ["read", "write"], ("read", "write")),
+        ({"separator": ","}, "read,write", ("read", "write")),
+        ({"reply_separator": ","}, "read, write", ("read", "write")),
+        ({}, ..., ("asked", "for")),
+        ({}, None, ("asked", "for")),
+    ],
+    ids=repr,
+)
+def test_granted_scopes_are_those_of_the_answer_else_those_requested(read, answer, tokens, make_client, facts, value, scopes):
+    client = make_client(scopes=facts)
+    assert read(answer(tokens(scope=value)), client=client, requested_scopes=["asked", "for"]).grant.scopes == scopes
+
+
+@pytest.mark.requirement("OAU-041")
+@pytest.mark.parametrize("scope", [None, "", " ", [], [""]], ids=repr)
+def test_a_silent_renewal_leaves_the_scopes_open(renew, answer, tokens, scope):
+    assert renew(answer(tokens(scope=scope))).grant.scopes is None
+
+
+@pytest.mark.requirement("OAU-042")
+@pytest.mark.parametrize("value", [..., None, ""], ids=repr)
+def test_no_new_refresh_token_means_the_held_one(renew, answer, tokens, value):
+    assert renew(answer(tokens(refresh_token=value))).grant.refresh_token is None
+
+
+@pytest.mark.parametrize(
+    ("value", "lifetime"), [(..., None), (None, None), (0, None), (86400, timedelta(days=1)), ("86400", timedelta(days=1))], ids=repr
+)
+def test_a_refresh_tokens_end_is_read_where_the_data_says(read, answer, tokens, make_client, now, value, lifetime):
+    response = answer(tokens(refresh_token_expires_in=value))
+    client = make_client(refresh_token={"lifetime_field": "refresh_token_expires_in"})
+    assert read(response, client=client).grant.refresh_expires_at == (lifetime and now + lifetime)
+    assert read(response).grant.refresh_expires_at is None
+
+
+@pytest.mark.requirement("OAU-043")
+def test_unknown_members_are_left_behind(read, answer, tokens):
+    outcome = read(answer(tokens(id_token="fake-id", whatever={"fake": 1}, host="x")))
+    assert outcome.grant.variables == {}
+    assert not hasattr(outcome.grant, "id_token")
+
+
+@pytest.mark.requirement("OAU-046")
+@pytest.mark.parametrize(
+    "id_token",
+    ["eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiIsImFjY2VzcyI6ImFsbCJ9.", "not.a.token", "x" * 40_000, {"alg": "none"}, None, 7],
+    ids=["unsigned", "garbage", "huge", "an-object", "null", "a-number"],
+)
+def test_an_id_token_proves_nothing_here(read, answer, tokens, id_token):
+    # Whose account it is comes from the provider's own check, so no signature, algorithm or embedded key is ever trusted.
+    plain, with_id_token = read(answer(tokens())), read(answer(tokens(id_token=id_token)))
+    assert with_id_token == plain
+
+
+VARIABLES = {
+    "variables": [
+        {"name": "instance", "source": "token_reply", "pattern": r"[a-z0-9]+\.example\.com"},
+        {"name": "shard", "source": "token_reply", "pattern": "[0-9]+", "required": False},
+        {"name": "host", "pattern": "[a-z]+", "required": False},
+    ]
+}
+
+
+@pytest.mark.requirement("OAU-043")
+def test_variables_are_kept_where_the_data_names_them(read, answer, tokens, make_client):
+    client = make_client(provider=VARIABLES, reply={"map": {"instance": "api.host"}})
+    outcome = read(answer(tokens(api={"host": "eu1.example.com"}, shard=7, host="evil")), client=client)
+    assert outcome.grant.variables == {"instance": "eu1.example.com", "shard": "7"}
+
+
+@pytest.mark.parametrize(
+    "value", ["evil.example", "eu1.example.com\n", "eu1.example.com@evil.example", "", True, 1.5, [], {}, "\ud800"], ids=repr
+)
+def test_a_variable_that_breaks_its_pattern_is_not_taken(read, renew, answer, tokens, make_client, value):
+    client = make_client(provider=VARIABLES)
+    # Without it nobody knows where a new grant is to be used; a renewed one is used where the old one was.
+    assert read(answer(tokens(instance=value)), client=client).failure == UNUSABLE
+    renewed = renew(answer(tokens(instance=value)), client=client)
+    assert (renewed.grant.variables, renewed.unread) == ({}, ("variables",))
+
+
+def test_two_variables_that_cannot_be_read_are_named_in_one_word(renew, answer, tokens, make_client):
+    assert renew(answer(tokens(instance=[], shard="x")), client=make_client(provider=VARIABLES)).unread == ("variables",)
+
+
+def test_a_needed_variable_must_come_with_the_grant_and_may_be_missing_later(read, renew, answer, tokens, make_client):
+    client = make_client(provider=VARIABLES)
+    assert read(answer(tokens()), client=client).failure == UNUSABLE
+    assert renew(answer(tokens()), client=client).grant.variables == {}
+
+
+# Failures
+
+
+@pytest.mark.requirement("OAU-044")
+@pytest.mark.parametrize(
+    ("status", "body", "outcome"),
+    [
+        (400, {"error": "invalid_grant"}, Refused("invalid_grant")),
+        (401, {"error": "invalid_grant"}, Refused("invalid_grant")),
+        (200, {"error": "invalid_grant"}, Refused("invalid_grant")),
+        (401, {"error": "invalid_client"}, Misconfigured("invalid_client")),
+        (400, {"error": "invalid_client"}, Misconfigured("invalid_client")),
+        (400, {"error": "unauthorized_client"}, Misconfigured("unauthorized_client")),
+        (400, {"error": "invalid_scope"}, Rejected("invalid_scope")),
+        (400, {"error": "invalid_request"}, Rejected("invalid_request")),
+        (400, {"error": "unsupported_grant_type"}, Rejected("unsupported_grant_type")),
+        (400, {"error": "consent_required"}, Refused("consent_required")),
+        (400, {"error": "login_required"}, Refused("login_required")),
+        (400, {"error": "interaction_required"}, Refused("interaction_required")),
+        (400, {"error": "account_selection_required"}, Refused("account_selection_required")),
+        (408, b"", NotProcessed("retry")),
+        (407, b"<html>", NotProcessed("retry")),
+        (421, {}, NotProcessed("retry")),
+        (425, {"message": "too early"}, NotProcessed("retry")),
+        (400, {"error": "temporarily_unavailable"}, NotProcessed("temporarily_unavailable")),
+        (400, {"error": "slow_down"}, NotProcessed("slow_down")),
+        (429, {"error": "invalid_grant"}, NotProcessed("rate_limited")),
+        (429, b"<html>", NotProcessed("rate_limited")),
+        (400, {"error": "INVALID_GRANT"}, Rejected("unknown_error")),
+        (400, {"error": "made_up"}, Rejected("unknown_error")),
+        (401, {"error": "invalid_token"}, Rejected("unknown_error")),
+        (200, {"error": "made_up"}, Rejected("unknown_error")),
+        (200, {"error": {"code": 5}}, Rejected("unknown_error")),
+        (400, {"error": "server_error"}, Unknown("unknown_error")),
+        (400, {"error": ["invalid_grant"]}, Rejected("unknown_error")),
+        (302, {"error": "invalid_grant"}, Unknown("redirect")),
+        (500, {"error": "invalid_grant"}, Unknown("server_error")),
+        (502, b"<html>", Unknown("server_error")),
+        (503, {"error": "temporarily_unavailable"}, Unknown("server_error")),
+    ],
+)
+def test_a_failure_is_one_of_a_closed_list(read, renew, answer, status, body, outcome):
+    assert read(answer(body, status=status)) == outcome
+    assert renew(answer(body, status=status)) == outcome
+
+
+@pytest.mark.requirement("OAU-044")
+@pytest.mark.parametrize(
+    ("status", "body", "exchange", "renewal"),
+    [
+        (401, {"message": "no"}, Misconfigured("client_refused"), Rejected("refused")),
+        (403, {}, Misconfigured("client_refused"), Rejected("refused")),
+        (401, b"", Misconfigured("client_refused"), Rejected("refused")),
+        (403, b" \n", Misconfigured("client_refused"), Rejected("refused")),
+        (403, b"<html>", UNUSABLE, Rejected("refused")),
+        (400, b"", UNUSABLE, Rejected("unexpected_status")),
+        (400, b"<html>", UNUSABLE, Rejected("unexpected_status")),
+        (400, {"errors": []}, Unknown("unexpected_status"), Rejected("unexpected_status")),
+        (404, {}, Unknown("unexpected_status"), Rejected("unexpected_status")),
+    ],
+)
+def test_a_renewal_that_was_refused_without_a_word_is_no_outage(read, renew, answer, status, body, exchange, renewal):
+    assert read(answer(body, status=status)) == exchange
+    assert renew(answer(body, status=status)) == renewal
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome"),
+    [
+        ({"error": "made_up"}, Unknown("unknown_error")),
+        ({"error": "invalid_request"}, Unknown("unknown_error")),
+        ({"error": "invalid_grant"}, Refused("invalid_grant")),
+    ],
+)
+def test_beside_what_may_be_a_token_an_error_does_not_say_that_nothing_was_done(renew, answer, tokens, body, outcome):
+    answered = renew(answer(tokens(**body)))
+    assert getattr(answered, "failure", answered) == outcome
+
+
+@pytest.mark.parametrize(("status", "over"), [(500, True), (501, True), (502, False), (503, True), (504, False)])
+def test_after_a_gateway_gave_up_the_server_behind_it_may_be_at_it_still(renew, answer, status, over):
+    assert renew(answer({}, status=status)).over is over
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"error": "invalid_grant", "error_description": "fake prose"}, "fake prose"),
+        ({"error": {"code": 190, "message": "fake prose"}}, "fake prose"),
+        ({"error": "fake_word"}, "fake_word"),
+        ({"message": "fake prose"}, "fake prose"),
+        ({"error": "invalid_grant"}, None),
+        ({"error": "invalid_client", "error_description": ["fake"]}, None),
+        ({"error": {"code": 190}}, None),
+        (b"<html>", None),
+    ],
+)
+def test_what_the_provider_says_to_developers_is_carried_as_a_secret(renew, answer, body, said):
+    outcome = renew(answer(body, status=400))
+    assert (None if outcome.said is None else outcome.said.reveal()) == said
+    assert "fake" not in repr(outcome)
+
+
+@pytest.mark.requirement("OAU-044", "OAU-023")
+def test_a_providers_prose_goes_nowhere(read, answer):
+    outcome = read(answer({"error": "fake prose", "error_description": "fake prose", "error_uri": "https://fake.example"}, status=400))
+    assert "fake" not in repr(outcome)
+
+
+@pytest.mark.parametrize("error", [None, "", False])
+def test_an_empty_error_member_is_none(read, answer, tokens, error):
+    assert isinstance(read(answer(tokens(error=error))), Granted)
+
+
+@pytest.mark.parametrize("status", [200, 201])
+def test_tokens_beside_an_error_are_not_used(read, answer, tokens, status):
+    refused = read(answer(tokens(error="invalid_grant"), status=status))
+    assert refused.failure == Refused("invalid_grant")
+    assert refused.tokens == (("refresh", Secret("fake-refresh")), ("access", Secret("fake-access")))
+
+
+def test_success_may_be_said_in_the_body(read, answer, tokens, make_client):
+    client = make_client(reply={"success": [{"path": "ok", "equals": True}]})
+    assert isinstance(read(answer(tokens(ok=True)), client=client), Granted)
+    assert read(answer(tokens(ok=False)), client=client).failure == Unknown("unknown_error")
+    assert read(answer(tokens()), client=client).failure == Unknown("unknown_error")
+
+
+@pytest.mark.parametrize(
+    ("error_class", "grant", "renewal"),
+    [
+        ("reauthorize", Refused("invalid_grant"), None),
+        ("dead", Refused("grant_dead"), None),
+        ("restart", Refused("code_refused"), Rejected("unknown_error")),
+        ("renew", Unknown("unknown_error"), None),
+        ("denied", Rejected("denied"), None),
+        ("clock_skew", Misconfigured("clock_skew"), None),
+        ("wrong_region", Rejected("wrong_region"), None),
+        ("platform_config", Misconfigured("platform_config"), None),
+        ("retry", NotProcessed("retry"), None),
+        ("wait", NotProcessed("retry"), None),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 400, 403])
+def test_a_providers_own_rules_go_before_the_standards(read, renew, answer, make_client, error_class, grant, renewal, status):
+    rules = [
+        {"at": "api", "path": "error", "equals": "invalid_client", "class": "dead"},
+        {"at": "token", "path": "error", "equals": "invalid_client", "class": error_class},
+    ]
+    client = make_client(provider={"error_rules": rules})
+    response = answer({"error": "invalid_client"}, status=status)
+    assert read(response, client=client) == grant
+    assert renew(response, client=client) == (renewal or grant)
+
+
+@pytest.mark.parametrize(
+    ("rule", "renewal"),
+    [
+        ({"path": "error.code", "equals": 190}, Refused("invalid_grant")),
+        ({"path": "error.code", "equals": "190"}, Rejected("unknown_error")),
+        ({"path": "error.code", "equals": True}, Rejected("unknown_error")),
+        ({"path": "error.causes.*.fatal", "equals": True}, Refused("invalid_grant")),
+        ({"path": "error.causes.*.fatal", "equals": 1}, Rejected("unknown_error")),
+        ({"path": "error.causes.*.text", "matches": "^gone"}, Refused("invalid_grant")),
+        ({"status": 400}, Refused("invalid_grant")),
+        ({"status": 400, "for_methods": ["code"]}, Refused("invalid_grant")),
+        ({"status": 400, "for_methods": ["other"]}, Rejected("unknown_error")),
+    ],
+)
+def test_a_rule_speaks_of_numbers_of_members_of_lists_of_a_status_and_of_its_methods(renew, answer, make_client, rule, renewal):
+    client = make_client(provider={"error_rules": [{"at": "token", "class": "reauthorize", **rule}]})
+    refused = {"error": {"code": 190, "causes": [{"fatal": False}, {"fatal": True, "text": "gone for good"}]}}
+    assert renew(answer(refused, status=400), client=client) == renewal
+
+
+def test_after_a_5xx_only_a_rule_for_that_status_is_believed(renew, answer, make_client):
+    spoken = {"at": "token", "path": "error", "equals": "dead_token", "class": "dead"}
+    response = answer({"error": "dead_token"}, status=500)
+    assert renew(response, client=make_client(provider={"error_rules": [spoken]})) == Unknown("server_error")
+    assert renew(response, client=make_client(provider={"error_rules": [{**spoken, "status": 500}]})) == Refused("grant_dead")
+
+
+def test_a_rule_never_speaks_of_a_success(read, answer, tokens, make_client):
+    client = make_client(provider={"error_rules": [{"at": "token", "status": 200, "class": "dead"}]})
+    assert isinstance(read(answer(tokens()), client=client), Granted)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "reason"),
+    [
+        ({}, 429, "rate_limited"),
+        ({"error": "slow_down"}, 400, "slow_down"),
+        ({"error": "temporarily_unavailable"}, 400, "temporarily_unavailable"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("text", "wait"), [("30", timedelta(seconds=30)), ("1.5", timedelta(seconds=1.5)), ("86400", HOUR), ("nonsense", None)]
+)
+def test_the_providers_wish_to_wait_is_honoured_up_to_an_hour(renew, answer, body, status, reason, text, wait):
+    assert renew(answer(body, status=status, retry_after=text)) == NotProcessed(reason, wait)
+
+
+@pytest.mark.requirement("REF-08")
+@pytest.mark.parametrize("body", [{}, {"error": "temporarily_unavailable"}])
+def test_a_503_with_a_time_to_wait_may_come_from_a_gateway_after_the_token_was_spent(renew, answer, body):
+    assert renew(answer(body, status=503, retry_after="30")) == Unknown("server_error", timedelta(seconds=30))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "limited"),
+    [
+        (403, {}, {}, False),
+        (403, {}, {"x_left": "1"}, False),
+        (403, {}, {"x_left": " 0 "}, True),
+        (403, {}, {"x_other": "0"}, True),
+        (403, {}, {"retry_after": "5"}, True),
+        (403, {"code": "limit"}, {}, True),
+        (401, {"code": "limit"}, {"x_left": "0"}, False),
+    ],
+)
+def test_a_limit_is_known_by_the_providers_own_signs(renew, answer, make_client, status, body, headers, limited):
+    limits = {
+        "statuses": [403, 429],
+        "remaining": "X-Left",
+        "body": [{"path": "code", "equals": "limit"}],
+        "also": [{"remaining": "X-Other"}, {}],
+    }
+    outcome = renew(answer(body, status=status, **headers), client=make_client(provider={"rate_limit": limits}))
+    assert isinstance(outcome, NotProcessed) is limited
+
+
+@pytest.mark.requirement("OAU-040")
+@pytest.mark.parametrize("value", [0, "0", 0.0], ids=["number", "text", "float"])
+def test_data_that_says_a_token_never_ends_wins_over_a_lifetime_of_0(read, answer, tokens, make_client, now, value):
+    never = make_client(access_token={"expires_in": "never"})
+    assert read(answer(tokens(expires_in=value)), client=never).grant.expires_at is None
+    assert read(answer(tokens(expires_in=60)), client=never).grant.expires_at == now + timedelta(seconds=60)
+    assert read(answer(tokens(expires_in=value))).grant.expires_at == now
