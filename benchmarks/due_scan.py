@@ -105,7 +105,7 @@ async def _renew_all(task: Task, engine: Engine) -> int:
         applications=[OAuthApplication(provider=described.slug, client_id=task.client_id, client_secret=Secret(task.client_secret))],
         settings=SETTINGS,
     ) as manager:
-        while (run := await manager.refresh_due(limit=REAL_BATCH)).claimed:
+        while (run := await manager.worker.refresh_due(limit=REAL_BATCH)).claimed:
             renewed += run.renewed
     return renewed
 

@@ -123,8 +123,8 @@ def _ours(task: Task) -> Storm:
         # As a server that has served: statements are compiled, certificates read.  The token asked for so is not kept in memory.
         (integration,) = manager.list_integrations(TENANT)
         manager.refresh(TENANT, integration.id)
-        manager.token(TENANT, "simulated", min_ttl=timedelta(seconds=31))
-    return lambda: (in_threads(lambda: manager.token(TENANT, "simulated")), "")
+        manager.credential(TENANT, "simulated", min_ttl=timedelta(seconds=31))
+    return lambda: (in_threads(lambda: manager.credential(TENANT, "simulated")), "")
 
 
 def _read_one_row(task: Task) -> Storm:
@@ -160,7 +160,7 @@ def _process(name: str, task: Task, line: Any) -> None:
         manager.start()
         line.send("ready")
         line.recv()
-        manager.token(TENANT, "simulated")
+        manager.credential(TENANT, "simulated")
         return
     storm = CONTESTANTS[name](task)
     line.send("ready")

@@ -107,7 +107,7 @@ def _sweep(task: Task, line: Any) -> None:
         line.send("ready")
         line.recv()
         began = time.perf_counter()
-        run = manager.reseal(share=task.share, progress=lambda _: sizes.append(_resident()))
+        run = manager.keys.reseal(share=task.share, progress=lambda _: sizes.append(_resident()))
         seconds = time.perf_counter() - began
     warm = sizes[len(sizes) // 10]
     line.send(Swept(changed=run.changed, failures=len(run.failures), seconds=seconds, warm=warm, most=max(sizes)))
@@ -155,7 +155,7 @@ def _read(task: Task, line: Any) -> None:
             for _ in range(count):
                 tenant = _tenant(chance.randrange(task.tenants))
                 began = time.perf_counter()
-                manager.token(tenant, "simulated")
+                manager.credential(tenant, "simulated")
                 seconds.append(time.perf_counter() - began)
                 time.sleep(PAUSE)
                 if stop():

@@ -29,8 +29,8 @@ def schedule(manager: AsyncIntegrationManager) -> AsyncIOScheduler:
     """Plan the rounds.  `coalesce` makes one of those that were missed, `max_instances` lets a slow one end first."""
     scheduler = AsyncIOScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
     scheduler.add_listener(say_error, EVENT_JOB_ERROR)
-    scheduler.add_job(manager.refresh_due, "interval", seconds=EVERY, jitter=EVERY / 5)
-    scheduler.add_job(manager.retry_revocations, "interval", seconds=EVERY, jitter=EVERY / 5)
+    scheduler.add_job(manager.worker.refresh_due, "interval", seconds=EVERY, jitter=EVERY / 5)
+    scheduler.add_job(manager.worker.retry_revocations, "interval", seconds=EVERY, jitter=EVERY / 5)
     return scheduler
 
 
@@ -68,7 +68,7 @@ async def main() -> None:
             scheduler.shutdown()
 
             assert provider.refresh_count == 1
-            token = await manager.token("acme", "simulated")
+            token = await manager.credential("acme", "simulated")
             print(f"the token that was waiting works until {token.expires_at:%H:%M}; refresh requests: {provider.refresh_count}")
         engine.dispose()
 

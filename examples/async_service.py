@@ -45,7 +45,7 @@ async def connect(manager: AsyncIntegrationManager, provider: SimulatedProvider,
 async def handle(manager: AsyncIntegrationManager, tenant_id: str) -> str:
     """Answer one request of the service, as its log would say."""
     try:
-        token = await manager.token(tenant_id, "simulated")
+        token = await manager.credential(tenant_id, "simulated")
     except ReconnectRequiredError as error:
         return f"ask the tenant to reconnect ({error.reason})"
     except ProviderUnavailableError as error:

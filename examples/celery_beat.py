@@ -85,11 +85,11 @@ def end(**_: object) -> None:
 @app.task(name="refresh-due", ignore_result=True)
 def refresh_due() -> None:
     """Renew until nothing is due, and try the revocations that wait."""
-    while (run := Process.manager.refresh_due(limit=BATCH)).claimed == BATCH:
+    while (run := Process.manager.worker.refresh_due(limit=BATCH)).claimed == BATCH:
         pass
     if run.claimed:
         print(f"  the task claimed {run.claimed}, renewed {run.renewed}")
-    Process.manager.retry_revocations()
+    Process.manager.worker.retry_revocations()
 
 
 @app.task(name="make-report", bind=True, max_retries=5)
@@ -99,7 +99,7 @@ def make_report(self: Task[..., str], tenant_id: str) -> str:
     Errors are settled here, because Celery's JSON turns a raised one into a plain `Exception`.
     """
     try:
-        token = Process.manager.token(tenant_id, "simulated", actor=Actor(type="service", id="reports"))
+        token = Process.manager.credential(tenant_id, "simulated", actor=Actor(type="service", id="reports"))
     except CloudIntegrationsError as error:
         if not error.retryable:
             return error.code  # somebody must act: the tenant, who connects again, or the operator
@@ -132,7 +132,7 @@ with build_manager() as web:
     end()  # a worker in a thread is told when it begins, not when it ends
 
     assert provider.refresh_count == 1
-    token = web.token("acme", "simulated")
+    token = web.credential("acme", "simulated")
     print(f"the token that was waiting works until {token.expires_at:%H:%M}; refresh requests at the provider: {provider.refresh_count}")
 
 engine.dispose()

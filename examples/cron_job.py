@@ -27,12 +27,12 @@ def run_pass(manager: IntegrationManager) -> int:
     failed = 0
     try:
         while True:
-            run = manager.refresh_due(limit=BATCH)
+            run = manager.worker.refresh_due(limit=BATCH)
             failed += run.failed
             print(f"claimed {run.claimed}, renewed {run.renewed}, postponed {run.postponed}, to reconnect {run.reconnect_required}")
             if run.claimed < BATCH:
                 break
-        waiting = manager.retry_revocations().waiting
+        waiting = manager.worker.retry_revocations().waiting
         print(f"revocations that still wait: {waiting}")
     except CloudIntegrationsError as error:
         print(f"this pass ended early: {error}", file=sys.stderr)

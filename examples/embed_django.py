@@ -160,7 +160,7 @@ def connections(request: HttpRequest) -> HttpResponse:
 def report(request: HttpRequest) -> HttpResponse:
     """Use the credential: renewed first if it is about to end."""
     tenant, actor = who(request)
-    token = manager.token(tenant, "simulated", actor=actor)
+    token = manager.credential(tenant, "simulated", actor=actor)
     answer = provider.handle("GET", "/me", headers=token.headers())  # where a real project calls the provider's API
     return JsonResponse({"status": answer.status})
 
@@ -169,7 +169,7 @@ def report(request: HttpRequest) -> HttpResponse:
 def disconnect(request: HttpRequest, integration_id: UUID) -> HttpResponse:
     """Erase it, and revoke its tokens at the provider."""
     tenant, actor = who(request)
-    removal = manager.remove(tenant, integration_id, actor=actor)
+    removal = manager.delete(tenant, integration_id, actor=actor)
     return JsonResponse({"refresh_token": removal.refresh_token.value, "access_token": removal.access_token.value})
 
 

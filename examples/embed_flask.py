@@ -117,7 +117,7 @@ def connections() -> dict[str, Any]:
 def report() -> dict[str, int]:
     """Use the credential: renewed first if it is about to end."""
     tenant, actor = who()
-    token = manager.token(tenant, "simulated", actor=actor)
+    token = manager.credential(tenant, "simulated", actor=actor)
     answer = provider.handle("GET", "/me", headers=token.headers())  # where a real application calls the provider's API
     return {"status": answer.status}
 
@@ -126,7 +126,7 @@ def report() -> dict[str, int]:
 def disconnect(integration_id: UUID) -> dict[str, str]:
     """Erase it, and revoke its tokens at the provider."""
     tenant, actor = who()
-    removal = manager.remove(tenant, integration_id, actor=actor)
+    removal = manager.delete(tenant, integration_id, actor=actor)
     return {"refresh_token": removal.refresh_token.value, "access_token": removal.access_token.value}
 
 

@@ -120,7 +120,7 @@ async def connections(request: Request[Any, Any, Any]) -> dict[str, Any]:
 async def report(request: Request[Any, Any, Any]) -> dict[str, int]:
     """Use the credential: renewed first if it is about to end."""
     tenant, actor = who(request)
-    token = await manager.token(tenant, "simulated", actor=actor)
+    token = await manager.credential(tenant, "simulated", actor=actor)
     answer = provider.handle("GET", "/me", headers=token.headers())  # where a real application calls the provider's API
     return {"status": answer.status}
 
@@ -129,7 +129,7 @@ async def report(request: Request[Any, Any, Any]) -> dict[str, int]:
 async def disconnect(request: Request[Any, Any, Any], integration_id: UUID) -> dict[str, str]:
     """Erase it, and revoke its tokens at the provider."""
     tenant, actor = who(request)
-    removal = await manager.remove(tenant, integration_id, actor=actor)
+    removal = await manager.delete(tenant, integration_id, actor=actor)
     return {"refresh_token": removal.refresh_token.value, "access_token": removal.access_token.value}
 
 

@@ -32,9 +32,9 @@ async def renewing(manager: AsyncIntegrationManager, *, every: float) -> AsyncIt
     async def rounds() -> None:
         while True:
             try:
-                while (await manager.refresh_due(limit=BATCH)).claimed == BATCH:
+                while (await manager.worker.refresh_due(limit=BATCH)).claimed == BATCH:
                     pass
-                await manager.retry_revocations()
+                await manager.worker.retry_revocations()
             except CloudIntegrationsError as error:
                 print(f"  this round did not work: {error}")
             await asyncio.sleep(every * random.uniform(0.8, 1.2))  # noqa: S311  # spreads load, keeps no secret
@@ -75,7 +75,7 @@ async def main() -> None:
                 print(f"{clock.now():%H:%M}  refresh requests so far: {provider.refresh_count}")
 
         assert provider.refresh_count == 1
-        token = await manager.token("acme", "simulated")
+        token = await manager.credential("acme", "simulated")
         print(f"the token that was waiting works until {token.expires_at:%H:%M}, and its caller waited for nobody")
 
 

@@ -31,20 +31,20 @@ with manager:
     ).integration
     print(f"connected    {connected.name}: {connected.status}, as {connected.account.label}")
 
-    token = manager.token("acme", "simulated")
+    token = manager.credential("acme", "simulated")
     print(f"token        works until {token.expires_at:%H:%M}, scopes {' '.join(token.scopes)}, printed as {token.value!r}")
 
     clock.advance(timedelta(hours=1))
-    renewed = manager.token("acme", "simulated")
+    renewed = manager.credential("acme", "simulated")
     print(f"an hour on   works until {renewed.expires_at:%H:%M}, refresh requests at the provider: {provider.refresh_count}")
     assert renewed.value != token.value
 
-    removal = manager.remove("acme", connected.id, actor=ada)
+    removal = manager.delete("acme", connected.id, actor=ada)
     print(f"removed      refresh token {removal.refresh_token}, access token {removal.access_token}")
     assert not provider.is_alive(renewed.value)
 
-    for record in reversed(manager.list_audit("acme")):
+    for record in reversed(manager.audit.list("acme")):
         print(f"audit {record.seq:>2}     {record.event.actor} {record.event.action}: {record.event.outcome}")
-    report = manager.verify_audit("acme")
+    report = manager.audit.verify("acme")
     print(f"chain        {report.checked} events, {'whole' if report.whole else 'broken'}")
     assert report.whole

@@ -29,9 +29,9 @@ def run(folder: Path, keyring: LocalKeyring) -> None:
             if not manager.list_integrations("acme"):
                 manager.add_api_key("acme", "simulated_keys", name="Reports", api_key=provider.valid_api_key, actor=CRON)
                 print("  connected, and the key is sealed in the file")
-            token = manager.token("acme", "simulated_keys", actor=CRON)
+            token = manager.credential("acme", "simulated_keys", actor=CRON)
             assert token.value == provider.valid_api_key
-            print(f"  a credential that works, sent as {', '.join(token.headers())}; audit events: {manager.verify_audit('acme').checked}")
+            print(f"  a credential that works, sent as {', '.join(token.headers())}; audit events: {manager.audit.verify('acme').checked}")
     finally:
         engine.dispose()
 

@@ -8,25 +8,34 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cloud_integrations import IntegrationManager, errors
+from cloud_integrations.manager.audit import AuditLog
+from cloud_integrations.manager.keys import Keys
+from cloud_integrations.manager.worker import Worker
 
 TARGET = Path(__file__).parents[1] / "docs/api.md"
-METHODS = {name: method for name, method in vars(IntegrationManager).items() if not name.startswith("_")}
+GROUPS = {"": IntegrationManager, "keys.": Keys, "audit.": AuditLog, "worker.": Worker}
+METHODS = {
+    f"{group}{name}": method
+    for group, of in GROUPS.items()
+    for name, method in inspect.getmembers(of, inspect.isfunction)
+    if not name.startswith("_")
+}
 
 GENERAL = {"StorageUnavailableError", "TenantNotFoundError", "ValidationFailedError"}
 """Errors that the page names once for all methods."""
 
 
-def signature(method: Callable[..., object], /) -> str:
+def signature(name: str, method: Callable[..., object], /) -> str:
     """Return a method as it is called: parameters with types and defaults, and what it returns."""
     found = inspect.signature(method)
-    parameters = [parameter for name, parameter in found.parameters.items() if name != "self"]
+    parameters = [parameter for parameter in found.parameters.values() if parameter.name != "self"]
     shown: list[str] = []
     for parameter in parameters:
         if parameter.kind is parameter.KEYWORD_ONLY and "*" not in shown:
             shown.append("*")
         default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
         shown.append(f"{parameter.name}: {parameter.annotation}{default}")
-    return f"{method.__name__}({', '.join(shown)}) -> {found.return_annotation}"
+    return f"{name}({', '.join(shown)}) -> {found.return_annotation}"
 
 
 def raised(name: str, /, *, seen: frozenset[str] = frozenset()) -> list[str]:
@@ -46,11 +55,11 @@ def written(page: str, /) -> str:
     Raises `ValueError` for a method that the page does not show.
     """
     for name, method in METHODS.items():
-        found = re.search(rf"^- `{name}\([^`]*`(.*\n(?:  .*\n)*?)(?:  Raises: .*\n)?(?!  )", page, flags=re.MULTILINE)
+        found = re.search(rf"^- `{re.escape(name)}\([^`]*`(.*\n(?:  .*\n)*?)(?:  Raises: .*\n)?(?!  )", page, flags=re.MULTILINE)
         if found is None:
             raise ValueError(f"docs/api.md does not show {name}")
         shown = ", ".join(f"`{error}`" for error in raised(name))
-        entry = f"- `{signature(method)}`{found[1]}" + (f"  Raises: {shown}.\n" if shown else "")
+        entry = f"- `{signature(name, method)}`{found[1]}" + (f"  Raises: {shown}.\n" if shown else "")
         page = page[: found.start()] + entry + page[found.end() :]
     return page
 

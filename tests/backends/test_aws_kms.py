@@ -306,11 +306,11 @@ def test_a_whole_life_and_a_move_from_local_keys_to_kms_and_back(aws, make_key):
     with open_manager(local) as manager:
         manager.add_api_key("acme", "simulated_keys", name="A key", api_key=provider.valid_api_key)
     with open_manager(CombinedKeys(kms, local)) as manager:
-        assert manager.rewrap_keys().changed == 1
+        assert manager.keys.rewrap().changed == 1
     with open_manager(kms) as manager:
-        assert manager.token("acme", "simulated_keys").value == provider.valid_api_key
+        assert manager.credential("acme", "simulated_keys").value == provider.valid_api_key
         manager.add_api_key("globex", "simulated_keys", name="A key", api_key=provider.valid_api_key)
     with open_manager(CombinedKeys(local, kms)) as manager:
-        assert manager.rewrap_keys().changed == 2
+        assert manager.keys.rewrap().changed == 2
     with open_manager(local) as manager:
-        assert manager.token("globex", "simulated_keys").value == provider.valid_api_key
+        assert manager.credential("globex", "simulated_keys").value == provider.valid_api_key

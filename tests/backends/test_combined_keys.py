@@ -115,15 +115,15 @@ def test_a_tenant_moves_to_its_own_key_and_switches_everything_off():
         open_manager(common).add_api_key(tenant, "simulated_keys", name="A key", api_key=provider.valid_api_key)
     combined = CombinedKeys(common, tenants={"acme": own})
     manager = open_manager(combined)
-    assert manager.key_report().misplaced == 1
-    assert manager.rewrap_keys().changed == 1
-    assert [usage.kek_uri for usage in manager.key_report(tenant_id="acme").usage] == ["local:acme"]
+    assert manager.keys.report().misplaced == 1
+    assert manager.keys.rewrap().changed == 1
+    assert [usage.kek_uri for usage in manager.keys.report(tenant_id="acme").usage] == ["local:acme"]
     fresh = open_manager(combined)
     fresh.start()
     own.gone = True
     with pytest.raises(KeyServiceUnavailableError):
-        fresh.token("acme", "simulated_keys")
-    assert fresh.token("globex", "simulated_keys").value == provider.valid_api_key
+        fresh.credential("acme", "simulated_keys")
+    assert fresh.credential("globex", "simulated_keys").value == provider.valid_api_key
     own.gone = False
-    assert open_manager(CombinedKeys(common, own)).rewrap_keys().changed == 1
-    assert open_manager(common).token("acme", "simulated_keys").value == provider.valid_api_key
+    assert open_manager(CombinedKeys(common, own)).keys.rewrap().changed == 1
+    assert open_manager(common).credential("acme", "simulated_keys").value == provider.valid_api_key

@@ -59,9 +59,9 @@ class House:
         )
         gone = self.connect(manager, GLOBEX)
         self.offline = True
-        manager.remove(GLOBEX, gone.id, actor=ALICE)
+        manager.delete(GLOBEX, gone.id, actor=ALICE)
         self.begun = manager.begin_oauth(GLOBEX, self.provider.slug, name="Files of Globex", actor=ALICE)
-        manager.refuse_keys(GLOBEX, below=1, actor=ALICE)
+        manager.keys.refuse(GLOBEX, below=1, actor=ALICE)
         self.key_id = self.store.find_active_key(ACME).key_id
         self.clock.advance(timedelta(minutes=2))
         with engine.begin() as connection:
@@ -173,16 +173,16 @@ class House:
         yield manager.start
         yield lambda: manager.list_integrations(ACME)
         yield lambda: manager.get_integration(ACME, self.oauth.id)
-        yield lambda: manager.token(ACME, slug, actor=ALICE)
-        yield lambda: manager.token(ACME, f"{slug}_keys", actor=ALICE)
-        yield lambda: manager.list_audit(ACME, actor=ALICE)
-        yield lambda: manager.verify_audit(ACME)
-        yield manager.key_report
-        yield lambda: manager.key_report(tenant_id=GLOBEX)
+        yield lambda: manager.credential(ACME, slug, actor=ALICE)
+        yield lambda: manager.credential(ACME, f"{slug}_keys", actor=ALICE)
+        yield lambda: manager.audit.list(ACME, actor=ALICE)
+        yield lambda: manager.audit.verify(ACME)
+        yield manager.keys.report
+        yield lambda: manager.keys.report(tenant_id=GLOBEX)
         yield lambda: manager.edit_integration(ACME, self.oauth.id, name="Another name", actor=ALICE)
         yield lambda: manager.refresh(ACME, self.oauth.id, actor=ALICE)
-        yield manager.refresh_due
-        yield manager.retry_revocations
+        yield manager.worker.refresh_due
+        yield manager.worker.retry_revocations
         yield lambda: manager.begin_oauth(GLOBEX, slug, name="Files of Globex", actor=ALICE)
         yield lambda: manager.find_authorization(self.begun.state, actor=ALICE)
         yield lambda: manager.complete_oauth(
@@ -191,7 +191,7 @@ class House:
             browser_token=self.begun.browser_token,
             actor=ALICE,
         )
-        yield lambda: manager.remove(ACME, self.oauth.id, actor=ALICE)
+        yield lambda: manager.delete(ACME, self.oauth.id, actor=ALICE)
 
 
 @pytest.fixture
@@ -224,7 +224,7 @@ def test_what_reads_an_edited_row_ends_in_an_answer_or_in_an_error_of_ours(house
     assert written
     # Nothing of it stayed behind.
     assert len(house.store.list_integrations(ACME)) == 2
-    assert house.open().verify_audit(ACME).whole
+    assert house.open().audit.verify(ACME).whole
 
 
 _COLUMNS = "event_id, tenant_id, occurred_at, actor_type, actor_id, action, resource, outcome, details, previous_hash, hash"
@@ -254,16 +254,16 @@ DAMAGED_EVENTS = {
 @pytest.mark.parametrize("change", DAMAGED_EVENTS.values(), ids=DAMAGED_EVENTS)
 def test_an_event_that_somebody_edited_is_found_by_its_number_and_the_list_goes_on(house, change):
     edit(house, f"UPDATE ci_audit SET {change} WHERE tenant_id = 'acme' AND seq = 2")  # the test's own table
-    report = house.open().verify_audit(ACME)
+    report = house.open().audit.verify(ACME)
     assert (2, "changed") in {(problem.seq, problem.kind) for problem in report.problems}
-    listed = house.open().list_audit(ACME, actor=ALICE)
+    listed = house.open().audit.list(ACME, actor=ALICE)
     assert [record.seq for record in listed] == list(range(len(listed), 0, -1))
 
 
 @pytest.mark.requirement("AUD-04")
 def test_an_event_that_cannot_be_read_has_a_placeholder_in_the_list(house):
     edit(house, "UPDATE ci_audit SET details = 'not json' WHERE tenant_id = 'acme' AND seq = 2")
-    [record] = [record for record in house.open().list_audit(ACME, actor=ALICE) if record.seq == 2]
+    [record] = [record for record in house.open().audit.list(ACME, actor=ALICE) if record.seq == 2]
     assert not record.readable
     assert (record.event.action, record.event.outcome, record.event.tenant_id) == ("unreadable", "unknown", ACME)
 
@@ -277,7 +277,7 @@ def test_bytes_in_place_of_text_are_one_bad_row_and_no_outage(sqlite, awaited):
     if awaited:
         asyncio.run(read_awaited(house))
         return
-    assert (2, "changed") in {(problem.seq, problem.kind) for problem in house.open().verify_audit(ACME).problems}
+    assert (2, "changed") in {(problem.seq, problem.kind) for problem in house.open().audit.verify(ACME).problems}
     assert [record.seq for record in house.store.list_audit(ACME) if not record.readable] == [2]
     assert [integration.id for integration in house.open().list_integrations(ACME)] == [house.oauth.id]
     with pytest.raises(DamagedRowError) as caught:
@@ -311,15 +311,15 @@ def test_a_forged_event_below_the_first_number_is_found(house, number):
         f"INSERT INTO ci_audit ({_COLUMNS}, seq) SELECT {_COLUMNS}, ? FROM ci_audit WHERE tenant_id = 'acme' AND seq = 1",
         number,
     )
-    report = house.open().verify_audit(ACME)
+    report = house.open().audit.verify(ACME)
     assert number in {problem.seq for problem in report.problems}
-    assert number in {record.seq for record in house.open().list_audit(ACME, actor=ALICE)}
+    assert number in {record.seq for record in house.open().audit.list(ACME, actor=ALICE)}
 
 
 @pytest.mark.requirement("AUD-04")
 def test_a_head_that_cannot_be_read_is_a_head_that_does_not_fit(house):
     edit(house, "UPDATE ci_audit_head SET seq = -7 WHERE tenant_id = 'acme'")
-    assert "head_mismatch" in {problem.kind for problem in house.open().verify_audit(ACME).problems}
+    assert "head_mismatch" in {problem.kind for problem in house.open().audit.verify(ACME).problems}
 
 
 @pytest.mark.requirement("AUD-04")
@@ -336,7 +336,7 @@ def test_one_bad_integration_row_is_left_out_of_the_list_and_told(house):
     assert [integration.id for integration in manager.list_integrations(ACME)] == [house.oauth.id]
     [fact] = [fact for fact in house.told if fact.name == "storage.damaged_row"]
     assert fact.facts == {"table": "ci_integration", "row": str(house.key.id), "tenant": ACME}
-    assert manager.token(ACME, house.provider.slug, actor=ALICE).value.reveal()
+    assert manager.credential(ACME, house.provider.slug, actor=ALICE).value.reveal()
     with pytest.raises(DamagedRowError) as caught:
         manager.get_integration(ACME, house.key.id)
     assert (caught.value.table, caught.value.row) == ("ci_integration", str(house.key.id))
@@ -355,10 +355,10 @@ def test_the_worker_passes_over_rows_that_cannot_be_read(house):
     edit(house, "UPDATE ci_integration SET due_at = 0, generation = -1 WHERE auth_type = 'oauth2'")
     [row] = house.store.claim_due(limit=LIMIT, hold=timedelta())
     assert row == DamagedRow(table="ci_integration", row=str(house.oauth.id), tenant_id=ACME)
-    run = house.open().refresh_due()
+    run = house.open().worker.refresh_due()
     assert (run.claimed, run.failed) == (1, 1)
     edit(house, "UPDATE ci_revocation SET next_attempt_at = 0, attempts = -1")
-    assert house.open().retry_revocations().delayed >= 1
+    assert house.open().worker.retry_revocations().delayed >= 1
     assert [fact.facts["table"] for fact in house.told if fact.name == "storage.damaged_row"][-1] == "ci_revocation"
 
 
@@ -366,11 +366,11 @@ def test_the_worker_passes_over_rows_that_cannot_be_read(house):
 @pytest.mark.parametrize("change", ["suite = 2", "suite = 0", "created_at = -1", "version = -1"])
 def test_a_data_key_that_somebody_edited_opens_nothing(house, change):
     edit(house, f"UPDATE ci_key SET {change} WHERE tenant_id = 'acme'")  # the test's own table
-    for call in (lambda: house.open().token(ACME, house.provider.slug, actor=ALICE), lambda: house.store.find_key(ACME, house.key_id)):
+    for call in (lambda: house.open().credential(ACME, house.provider.slug, actor=ALICE), lambda: house.store.find_key(ACME, house.key_id)):
         if change == "version = -1":
             # A version below the first is not found: nothing opens with it.
             with pytest.raises(CloudIntegrationsError):
-                house.open().token(ACME, house.provider.slug, actor=ALICE)
+                house.open().credential(ACME, house.provider.slug, actor=ALICE)
             continue
         with pytest.raises(DamagedRowError) as caught:
             call()

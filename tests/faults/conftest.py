@@ -426,7 +426,7 @@ class Stage:
         intended = [outcomes for outcomes in attempts.values() if outcomes != ["failure"]]
         assert all(outcomes[0] == "started" and len(outcomes) <= 2 for outcomes in intended), "I6"
         assert intended.count(["started"]) == died, "I6"
-        assert self.manager.verify_audit(self.tenant).whole, "I6"
+        assert self.manager.audit.verify(self.tenant).whole, "I6"
 
 
 @pytest.fixture

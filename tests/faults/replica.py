@@ -235,7 +235,7 @@ def run(order):
     def call():
         if order["calls"] == "refresh":
             manager.refresh(order["tenant"], UUID(order["integration_id"]))
-        return manager.token(order["tenant"], order["slug"])
+        return manager.credential(order["tenant"], order["slug"])
 
     def one():
         together.wait()

@@ -78,15 +78,15 @@ class _Worker:
 
     def remove(self):
         if self._held is not None:
-            self._manager.remove(self._own, self._held.id)
+            self._manager.delete(self._own, self._held.id)
             self._held = None
 
     def read_own(self):
-        if self._held is not None and self._manager.token(self._own, self._keys_slug).value.reveal() != self.written:
+        if self._held is not None and self._manager.credential(self._own, self._keys_slug).value.reveal() != self.written:
             self.wrong["a lost update"] += 1
 
     def read(self):
-        self._manager.token(self._chance.choice(self._order["tenants"]), self._order["slug"])
+        self._manager.credential(self._chance.choice(self._order["tenants"]), self._order["slug"])
 
     def renew(self):
         tenant, integration = self._chance.choice(self._order["integrations"])
@@ -112,9 +112,9 @@ def _rotate(manager, order):
         if done >= order["count"] and (changed["rewrapped"] or not order.get("beside_another") or time.monotonic() > end):
             break
         for name, run in (
-            ("rotated", manager.rotate_keys(created_before=before)),
-            ("rewrapped", manager.rewrap_keys()),
-            ("resealed", manager.reseal()),
+            ("rotated", manager.keys.rotate(created_before=before)),
+            ("rewrapped", manager.keys.rewrap()),
+            ("resealed", manager.keys.reseal()),
         ):
             changed[name] += run.changed
             failures.update(failure.reason for failure in run.failures)

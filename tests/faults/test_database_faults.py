@@ -88,7 +88,7 @@ def test_a_database_that_lost_the_new_tokens_is_noticed(database, lost, mode, st
         assert outcome["generation"] == 2
     stage.check_invariants(died=0 if lost.startswith("the lease") else 1)
     # A checkpoint that was kept elsewhere shows that the log was cut.
-    assert not stage.manager.verify_audit(stage.tenant, checkpoint=checkpoint).whole
+    assert not stage.manager.audit.verify(stage.tenant, checkpoint=checkpoint).whole
 
 
 @pytest.mark.requirement("REF-06")
@@ -135,4 +135,4 @@ def test_a_lease_that_was_lost_while_its_request_was_out_ends_in_what_the_provid
             assert second["generation"] == 2
             assert second["token"] == late["token"]
         assert stage.provider.is_alive(stage.stored_secret("refresh_token"))
-    assert stage.manager.verify_audit(stage.tenant).whole
+    assert stage.manager.audit.verify(stage.tenant).whole

@@ -142,9 +142,9 @@ class Installation:
             row = self.store.find_integration(tenant, facts.id)
             refresh_token = run_inline(open_field(manager._wiring, row, "refresh_token"))
             assert self.provider.is_newest(refresh_token), "a renewal was overwritten"
-            assert self.provider.is_alive(manager.token(tenant, self.provider.slug).value)
-            assert manager.token(tenant, f"{self.provider.slug}_keys").value.reveal() == self.provider.valid_api_key.reveal()
-            assert manager.verify_audit(tenant).whole
+            assert self.provider.is_alive(manager.credential(tenant, self.provider.slug).value)
+            assert manager.credential(tenant, f"{self.provider.slug}_keys").value.reveal() == self.provider.valid_api_key.reveal()
+            assert manager.audit.verify(tenant).whole
         generations = [self.store.find_integration(tenant, facts.id).credential.generation for tenant, facts in self.held.items()]
         assert sum(generations) - len(generations) == self.provider.refresh_count, "a renewal was lost"
 
@@ -191,8 +191,8 @@ def test_keys_change_under_load_and_no_read_fails_and_nothing_is_lost(installati
     installation.check_all_opens(new)
     manager = installation.manager(new)
     for number, outcome in enumerate(outcomes):
-        assert manager.token(f"own-{number}", "simulated_keys").value.reveal() == outcome["written"]
-    report = manager.key_report()
+        assert manager.credential(f"own-{number}", "simulated_keys").value.reveal() == outcome["written"]
+    report = manager.keys.report()
     assert ({usage.kek_uri for usage in report.usage}, report.misplaced) == ({"local:new"}, 0)
 
 

@@ -101,7 +101,7 @@ def test_a_refused_application_with_ten_thousand_integrations_marks_none_and_is_
         if number % 100 == 0:
             crowd.clock.advance(timedelta(seconds=3))
         with pytest.raises(AppMisconfiguredError):
-            crowd.manager.token(tenant, crowd.provider.slug)
+            crowd.manager.credential(tenant, crowd.provider.slug)
     states = Counter(row.facts.state for row in crowd.rows._tables.integrations.values())
     assert states == {State.ACTIVE: MANY}
     times = [request.at for request in crowd.provider.requests if request.endpoint == "refresh"]
@@ -127,7 +127,7 @@ def test_what_ends_in_one_second_is_renewed_at_times_that_are_spread(life):
 async def test_a_round_of_renewals_never_has_more_than_eight_requests_out():
     crowd = Crowd(200)
     crowd.clock.advance(crowd.provider.access_lifetime - timedelta(minutes=1))
-    assert (await crowd.awaiting.refresh_due(limit=200)).renewed == 200
+    assert (await crowd.awaiting.worker.refresh_due(limit=200)).renewed == 200
     assert crowd.provider.refresh_count == 200
     assert 1 < crowd.provider.concurrency_max <= 8
 
@@ -191,7 +191,7 @@ def test_refreshes_leave_no_growth_in_maps_and_caches():
     def refresh(count):
         for number in range(count):
             crowd.clock.advance(crowd.provider.access_lifetime)
-            crowd.manager.token(crowd.tenants[number % 10], crowd.provider.slug)
+            crowd.manager.credential(crowd.tenants[number % 10], crowd.provider.slug)
 
     refresh(20)
     before = sizes()

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
+from operator import attrgetter
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest
@@ -184,6 +185,8 @@ class Door:
 
     def __getattr__(self, name):
         method = getattr(self.manager, name)
+        if not callable(method):
+            return Door(method)
 
         async def call(*args, **named):
             result = method(*args, **named)
@@ -193,7 +196,7 @@ class Door:
 
     async def together(self, times, name, /, *args, **named):
         """Make the same call *times* over at once, in threads or in tasks, and return results and errors."""
-        return await self.all_at_once(*[partial(getattr(self.manager, name), *args, **named)] * times)
+        return await self.all_at_once(*[partial(attrgetter(name)(self.manager), *args, **named)] * times)
 
     async def all_at_once(self, *calls):
         if isinstance(self.manager, AsyncIntegrationManager):
@@ -201,6 +204,14 @@ class Door:
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(len(calls)) as threads:
             return await asyncio.gather(*(loop.run_in_executor(threads, call) for call in calls), return_exceptions=True)
+
+
+def rewire(manager, **parts):
+    """Exchange parts of a manager that is built already."""
+    wiring = dataclasses.replace(manager._wiring, **parts)
+    for group in (manager, manager.keys, manager.audit, manager.worker):
+        group._wiring = wiring
+    manager._runner.wiring = wiring
 
 
 class World:

@@ -60,7 +60,7 @@ async def test_a_key_that_the_provider_accepts_is_stored(world, door):
     assert integration.account.account_id == "acct-1"
     assert integration.expires_at is None
     assert await door.list_integrations(ACME) == (integration,)
-    token = await door.token(ACME, "simulated_keys")
+    token = await door.credential(ACME, "simulated_keys")
     assert token.value == world.provider.valid_api_key
 
 
@@ -83,7 +83,7 @@ async def test_the_provider_is_asked_before_anything_is_stored(world):
 @pytest.mark.parametrize("paste", [" {} ", "\t{}\n", '"{}"', "'{}'", "`{}`"])
 async def test_white_space_and_quotes_around_a_pasted_key_go(world, door, paste):
     await world.add_key(api_key=Secret(paste.format(world.provider.valid_api_key.reveal())))
-    assert (await door.token(ACME, "simulated_keys")).value == world.provider.valid_api_key
+    assert (await door.credential(ACME, "simulated_keys")).value == world.provider.valid_api_key
 
 
 async def test_an_unusual_form_warns_and_never_refuses(world):
@@ -127,7 +127,7 @@ async def test_a_key_of_two_halves_is_kept_whole(world):
     key, half = world.provider.valid_api_key, Secret(" fake-second-half ")
     await door.add_api_key(ACME, "pairs", name="Pair", api_key=key, secret_key=half)
     assert world.sent[-1].headers["X-Api-Secret"] == "fake-second-half"
-    token = await door.token(ACME, "pairs")
+    token = await door.credential(ACME, "pairs")
     assert (token.value, token.secret) == (key, Secret("fake-second-half"))
     assert b"fake-second-half" not in world.raw_dump()
 
@@ -286,12 +286,12 @@ async def test_variables_that_are_missing_malformed_or_unknown_are_refused(world
 
 async def test_a_new_key_takes_the_old_ones_place(world, door):
     held = await world.add_key()
-    before = await door.token(ACME, "simulated_keys")
+    before = await door.credential(ACME, "simulated_keys")
     key = world.provider.issue_api_key()
     world.pass_(seconds=5)
     again = await door.replace_api_key(ACME, held.id, api_key=key, actor=ALICE)
     assert (again.id, again.name, again.created_at) == (held.id, held.name, held.created_at)
-    after = await door.token(ACME, "simulated_keys")
+    after = await door.credential(ACME, "simulated_keys")
     assert after.value == key
     assert after.value != before.value
     event = next(event for event in world.events() if event.action == "integration.reconnected")
@@ -303,7 +303,7 @@ async def test_the_old_key_stays_when_the_new_one_is_refused(world, door):
     held = await world.add_key()
     with pytest.raises(InvalidCredentialsError):
         await door.replace_api_key(ACME, held.id, api_key=world.provider.invalid_api_key)
-    assert (await door.token(ACME, "simulated_keys")).value == world.provider.valid_api_key
+    assert (await door.credential(ACME, "simulated_keys")).value == world.provider.valid_api_key
     failed = [event for event in world.events() if event.outcome is Outcome.FAILURE]
     assert [(event.action, event.reason) for event in failed] == [("integration.reconnected", "dead")]
 
@@ -327,7 +327,7 @@ async def test_a_key_of_another_account_is_noticed_and_refused_where_accounts_ar
         with pytest.raises(GrantRefusedError) as caught:
             await door.replace_api_key(ACME, held.id, api_key=key)
         assert caught.value.reason == "other_account"
-        assert (await door.token(ACME, "simulated_keys")).value == world.provider.valid_api_key
+        assert (await door.credential(ACME, "simulated_keys")).value == world.provider.valid_api_key
         assert (world.events()[-2].outcome, world.events()[-2].reason) == (Outcome.FAILURE, "other_account")
     else:
         again = await door.replace_api_key(ACME, held.id, api_key=key)
@@ -365,7 +365,7 @@ async def test_of_two_keys_entered_at_once_the_last_word_stays(world, door):
     outcomes = await door.all_at_once(*calls)
     assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     assert world.row(held).credential.generation == 4
-    assert (await door.token(ACME, "simulated_keys")).value in keys
+    assert (await door.credential(ACME, "simulated_keys")).value in keys
 
 
 async def test_a_row_that_never_stops_moving_is_said(world, door):
@@ -467,5 +467,5 @@ async def test_a_private_key_is_no_code(world, door):
 async def test_what_stands_around_a_key_is_neither_sent_nor_stored(world, door):
     key = world.provider.valid_api_key.reveal()
     await door.add_api_key(ACME, "simulated_keys", name="Key", api_key=Secret(f'export SIMULATED_TOKEN="{key}"\n'))
-    assert (await door.token(ACME, "simulated_keys")).value == Secret(key)
+    assert (await door.credential(ACME, "simulated_keys")).value == Secret(key)
     assert {request.headers["Authorization"] for request in world.sent} == {f"Bearer {key}"}

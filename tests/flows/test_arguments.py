@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from operator import attrgetter
 from uuid import UUID, uuid4
 
 import pytest
@@ -17,6 +18,9 @@ from cloud_integrations.domain.importing import ImportedCredential
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import GrantRefusedError, ProviderNotFoundError, ValidationFailedError
 from cloud_integrations.manager import IntegrationManager
+from cloud_integrations.manager.audit import AuditLog
+from cloud_integrations.manager.keys import Keys
+from cloud_integrations.manager.worker import Worker
 
 ACME = "acme"
 ALICE = Actor(id="alice")
@@ -105,7 +109,13 @@ RIGHT = {
     "resource": "integrations",
     "credential": ImportedCredential(provider="simulated", name="Files of Acme", access_token="fake-token"),
 }
-METHODS = {name: method for name, method in vars(IntegrationManager).items() if not name.startswith("_")}
+GROUPS = {"": IntegrationManager, "keys.": Keys, "audit.": AuditLog, "worker.": Worker}
+METHODS = {
+    f"{group}{name}": method
+    for group, of in GROUPS.items()
+    for name, method in inspect.getmembers(of, inspect.isfunction)
+    if not name.startswith("_")
+}
 PARAMETERS = [
     (name, parameter)
     for name, method in METHODS.items()
@@ -136,7 +146,7 @@ def _sides(world):
 @pytest.mark.parametrize(("method", "parameter"), PARAMETERS, ids=lambda value: getattr(value, "name", value))
 async def test_what_no_method_takes_is_refused_by_its_name_over_every_store(world, method, parameter):
     held = await world.connect()
-    token = await world.door.token(ACME, "simulated")
+    token = await world.door.credential(ACME, "simulated")
     engine, doors = _sides(world)
     right = _arguments(method)
     if method == "replace_refused":
@@ -151,7 +161,7 @@ async def test_what_no_method_takes_is_refused_by_its_name_over_every_store(worl
                 continue
             for door in doors:
                 with pytest.raises(ValidationFailedError) as caught:
-                    await getattr(door, method)(**{**right, parameter.name: value})
+                    await attrgetter(method)(door)(**{**right, parameter.name: value})
                 assert _field(parameter.name) in re.split(r"[.]", caught.value.field), (value, caught.value.field)
                 assert "fake" not in str(caught.value)
     finally:
@@ -167,7 +177,7 @@ def test_every_argument_can_be_given_by_its_name():
 )
 async def test_where_an_actor_is_asked_for_none_is_no_actor(door, method):
     with pytest.raises(ValidationFailedError) as caught:
-        await getattr(door, method)(**_arguments(method, actor=None))
+        await attrgetter(method)(door)(**_arguments(method, actor=None))
     assert caught.value.field == "actor"
 
 
@@ -184,12 +194,12 @@ async def test_ids_may_be_text_and_secrets_and_actors_too(world, door):
     assert (await door.verify(ACME, text.upper())).works
     assert (await door.edit_integration(ACME, text, status="inactive", actor="alice")).status == "inactive"
     assert (await door.edit_integration(ACME, text, status="active", actor=ALICE)).status == "active"
-    assert (await door.token(ACME, str(connected.integration.provider_id), min_ttl=30, actor="alice")).expires_at is not None
-    records = await door.list_audit(ACME, integration_id=text.upper(), request_id=UUID(int=7))
+    assert (await door.credential(ACME, str(connected.integration.provider_id), min_ttl=30, actor="alice")).expires_at is not None
+    records = await door.audit.list(ACME, integration_id=text.upper(), request_id=UUID(int=7))
     assert {record.event.resource for record in records} == {f"integration:{text}"}
     assert {str(record.event.actor) for record in records} == {"user:alice", str(SYSTEM)}
     assert world.last_event().request_id == str(UUID(int=7))
-    assert (await door.remove(ACME, text)).integration_id == connected.integration.id
+    assert (await door.delete(ACME, text)).integration_id == connected.integration.id
 
 
 async def test_a_key_may_be_text(world, door):
@@ -200,24 +210,24 @@ async def test_a_key_may_be_text(world, door):
 
 async def test_a_life_in_seconds_is_the_life_that_a_token_must_still_have(world, door):
     await world.connect()
-    first = await door.token(ACME, "simulated", min_ttl=60)
+    first = await door.credential(ACME, "simulated", min_ttl=60)
     world.pass_(seconds=(first.expires_at - world.clock.now()).total_seconds() - 600)
-    assert (await door.token(ACME, "simulated", min_ttl=599)).generation == first.generation
-    assert (await door.token(ACME, "simulated", min_ttl=601.5)).generation == first.generation + 1
+    assert (await door.credential(ACME, "simulated", min_ttl=599)).generation == first.generation
+    assert (await door.credential(ACME, "simulated", min_ttl=601.5)).generation == first.generation + 1
 
 
 async def test_a_remembered_token_is_not_given_for_arguments_that_are_wrong(world, door):
     await world.connect()
-    await door.token(ACME, "simulated")
+    await door.credential(ACME, "simulated")
     for wrong in ({"tenant_id": ["acme"]}, {"provider": ["simulated"]}, {"scopes": 0}, {"request_id": 5}):
         with pytest.raises(ValidationFailedError):
-            await door.token(**{"tenant_id": ACME, "provider": "simulated", **wrong})
+            await door.credential(**{"tenant_id": ACME, "provider": "simulated", **wrong})
 
 
 async def test_text_that_names_no_provider_finds_none(door):
     for text in ("", "no-such", HALF, LONG):
         with pytest.raises(ProviderNotFoundError):
-            await door.token(ACME, text)
+            await door.credential(ACME, text)
 
 
 class Multi(Mapping):

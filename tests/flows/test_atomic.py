@@ -39,15 +39,15 @@ async def verify_dead(world, held):
 
 
 async def remove(world, held):
-    await world.door.remove(ACME, held.id)
+    await world.door.delete(ACME, held.id)
 
 
 async def deny(world, _):
-    await world.door.record_denied(ACME, action="x", resource="y", actor=ALICE)
+    await world.door.audit.record_denied(ACME, action="x", resource="y", actor=ALICE)
 
 
 async def read_audit(world, _):
-    await world.door.list_audit(ACME)
+    await world.door.audit.list(ACME)
 
 
 FLOWS = {
@@ -92,7 +92,7 @@ async def test_a_flow_that_fails_anywhere_leaves_all_or_nothing(world, name):
             world.store.heal()
             break
     assert shape(world) != kept
-    assert (await world.door.verify_audit(ACME)).whole
+    assert (await world.door.audit.verify(ACME)).whole
 
 
 @pytest.mark.requirement("AUD-01")
@@ -129,7 +129,7 @@ async def test_every_change_comes_with_its_record(world, door):
     await door.edit_integration(ACME, held.id, name="New name")
     key = await world.add_key()
     await door.replace_api_key(ACME, key.id, api_key=world.provider.issue_api_key())
-    await door.remove(ACME, held.id)
+    await door.delete(ACME, held.id)
     for changes in world.changes():
         kinds = {type(change).__name__ for change in changes}
         recorded = [change.event.action for change in changes if type(change).__name__ == "Record"]
@@ -163,8 +163,8 @@ async def test_of_fifty_creations_at_once_exactly_one_succeeds(world, any_store)
     refused = {type(outcome) for outcome in outcomes if isinstance(outcome, Exception)}
     assert refused == {IntegrationExistsError}
     assert await door.list_integrations(ACME) == tuple(created)
-    assert (await door.token(ACME, "simulated_keys")).value == key
-    assert (await door.verify_audit(ACME)).whole
+    assert (await door.credential(ACME, "simulated_keys")).value == key
+    assert (await door.audit.verify(ACME)).whole
 
 
 # Nothing leaks
@@ -175,7 +175,7 @@ async def test_no_secret_is_anywhere_it_should_not_be(world, door, caplog):
     caplog.set_level(logging.DEBUG)
     logged = world.open(observer=_Logging(world.facts))
     held = await world.connect(door=logged)
-    await logged.token(ACME, "simulated")
+    await logged.credential(ACME, "simulated")
     await world.reconnect(held, door=logged)
     key = await world.add_key(door=logged)
     errors = []
@@ -188,7 +188,7 @@ async def test_no_secret_is_anywhere_it_should_not_be(world, door, caplog):
         await world.add_key("globex", api_key=Secret("fake-key-canary-refused"), door=logged)
     errors.append(caught.value)
     world.provider.misbehave(Misbehaviour.UNAVAILABLE, endpoint="revoke", times=None)
-    removal = await logged.remove(ACME, held.id)
+    removal = await logged.delete(ACME, held.id)
     places = {
         "database": world.raw_dump(),
         "logs": caplog.text.encode(),
@@ -208,7 +208,7 @@ async def test_what_is_given_out_shows_no_secret(world, door):
     shown = f"{begun!r} {begun}"
     assert not any(text in shown for text in token_texts)
     await world.come_back(begun)
-    token = await door.token(ACME, "simulated")
+    token = await door.credential(ACME, "simulated")
     assert token.value.reveal() not in f"{token!r} {token}"
     assert begun.url not in shown
 

@@ -36,37 +36,37 @@ async def some_history(world, door):
 
 async def test_the_newest_events_come_first_page_by_page(world, door):
     await some_history(world, door)
-    newest = await door.list_audit(ACME, limit=2)
+    newest = await door.audit.list(ACME, limit=2)
     assert [record.event.action for record in newest] == ["integration.deactivated", "integration.renamed"]
-    older = await door.list_audit(ACME, limit=2, before=newest[-1].seq)
+    older = await door.audit.list(ACME, limit=2, before=newest[-1].seq)
     assert [record.event.action for record in older] == ["integration.connected", "authorization.begun"]
 
 
 async def test_one_integrations_events_are_listed_alone(world, door):
     held = await some_history(world, door)
     other = await world.add_key()
-    found = await door.list_audit(ACME, integration_id=other.id)
+    found = await door.audit.list(ACME, integration_id=other.id)
     assert [record.event.resource for record in found] == [f"integration:{other.id}"]
-    assert len(await door.list_audit(ACME, integration_id=held.id)) == 4
+    assert len(await door.audit.list(ACME, integration_id=held.id)) == 4
 
 
 @pytest.mark.requirement("AUD-13")
 async def test_a_tenant_sees_its_own_events_and_looking_is_an_event(world, door):
     await some_history(world, door)
-    assert await door.list_audit("globex", actor=ALICE) == ()
-    (looked,) = await door.list_audit("globex", actor=ALICE)
+    assert await door.audit.list("globex", actor=ALICE) == ()
+    (looked,) = await door.audit.list("globex", actor=ALICE)
     assert (looked.event.action, looked.event.resource, looked.event.actor) == ("audit.read", "audit", ALICE)
 
 
 @pytest.mark.parametrize(("named", "field"), [({"limit": 0}, "limit"), ({"limit": 201}, "limit"), ({"before": 0}, "before")])
 async def test_a_page_has_1_to_200_events(door, named, field):
     with pytest.raises(ValidationFailedError) as caught:
-        await door.list_audit(ACME, **named)
+        await door.audit.list(ACME, **named)
     assert caught.value.field == field
 
 
 async def deny(door, number=1, *, tenant=ACME, actor=ALICE):
-    await door.record_denied(tenant, action="integration.remove", resource=f"integration:{number}", actor=actor)
+    await door.audit.record_denied(tenant, action="integration.remove", resource=f"integration:{number}", actor=actor)
 
 
 def denied(world, tenant=ACME):
@@ -76,7 +76,7 @@ def denied(world, tenant=ACME):
 @pytest.mark.requirement("AUD-08")
 async def test_a_denial_by_the_host_is_recorded(world, door):
     await world.add_key()
-    await door.record_denied(ACME, action="integration.remove", resource="integration:1", actor=ALICE, request_id="req-1")
+    await door.audit.record_denied(ACME, action="integration.remove", resource="integration:1", actor=ALICE, request_id="req-1")
     event = world.last_event()
     assert (event.action, event.outcome, event.reason, event.actor) == ("integration.remove", Outcome.DENIED, "forbidden", ALICE)
     assert (event.request_id, event.details) == ("req-1", {"covers": "attempt"})
@@ -114,7 +114,7 @@ async def test_one_row_speaks_for_a_denied_attempt_that_is_repeated_in_a_minute(
 @pytest.mark.requirement("AUD-08")
 async def test_many_denied_attempts_at_once_are_one_row(world, door):
     await world.add_key()
-    await door.all_at_once(*[lambda: world.door.manager.record_denied(ACME, action="x", resource="y", actor=ALICE)] * 20)
+    await door.all_at_once(*[lambda: world.door.manager.audit.record_denied(ACME, action="x", resource="y", actor=ALICE)] * 20)
     assert len(denied(world)) == 1
 
 
@@ -137,7 +137,7 @@ async def test_a_stranger_who_changes_names_fills_no_log_but_one_minute_and_tena
     assert [event.details["covers"] for event in denied(world)] == ["attempt"] * 49 + ["tenant"]
     await deny(door, tenant="globex")
     assert len(denied(world, "globex")) == 1
-    assert (await door.verify_audit(ACME)).whole
+    assert (await door.audit.verify(ACME)).whole
 
 
 @pytest.mark.requirement("AUD-08")
@@ -163,20 +163,20 @@ async def test_what_an_allowed_actor_does_is_recorded_act_by_act(world, door):
 @pytest.mark.parametrize(("action", "resource"), [("a" * 101, "x"), ("a\nb", "x"), ("caf\u00e9", "x"), ("x", "r" * 201), ("x", "\x1b[31m")])
 async def test_a_denial_is_told_in_short_printable_text(door, action, resource):
     with pytest.raises(ValidationFailedError):
-        await door.record_denied(ACME, action=action, resource=resource, actor=ALICE)
+        await door.audit.record_denied(ACME, action=action, resource=resource, actor=ALICE)
 
 
 async def test_an_untouched_chain_is_whole(world, door):
     await some_history(world, door)
-    report = await door.verify_audit(ACME)
+    report = await door.audit.verify(ACME)
     assert (report.whole, report.checked, report.head.seq) == (True, 4, 4)
-    assert (await door.verify_audit("globex")).whole
+    assert (await door.audit.verify("globex")).whole
 
 
 async def test_a_chain_of_several_pages_is_walked_to_its_end(world, door):
     for _ in range(401):
-        await door.list_audit(ACME, limit=1)
-    report = await door.verify_audit(ACME)
+        await door.audit.list(ACME, limit=1)
+    report = await door.audit.verify(ACME)
     assert (report.whole, report.checked) == (True, 401)
 
 
@@ -217,10 +217,10 @@ def reorder(chain):
 )
 async def test_tampering_is_detected_and_located(world, door, tamper, kinds, seq):
     await some_history(world, door)
-    head = (await door.verify_audit(ACME)).head
+    head = (await door.audit.verify(ACME)).head
     tamper(chain_of(world))
     # The store's own head stays as it was: it is a row of its own.
-    report = await door.verify_audit(ACME, checkpoint=head)
+    report = await door.audit.verify(ACME, checkpoint=head)
     assert not report.whole
     assert kinds <= {problem.kind for problem in report.problems}
     assert report.problems[0].seq == seq
@@ -231,31 +231,31 @@ async def test_another_tenants_events_are_detected(world, door):
     await some_history(world, door)
     await world.connect("globex")
     world.rows._chains["globex"] = list(chain_of(world))
-    report = await door.verify_audit("globex")
+    report = await door.audit.verify("globex")
     assert {problem.kind for problem in report.problems} >= {"foreign"}
 
 
 @pytest.mark.requirement("AUD-04")
 async def test_a_chain_that_was_cut_back_is_found_by_a_checkpoint(world, door):
     await some_history(world, door)
-    head = (await door.verify_audit(ACME)).head
+    head = (await door.audit.verify(ACME)).head
     del chain_of(world)[-2:]
-    assert (await door.verify_audit(ACME)).whole
-    report = await door.verify_audit(ACME, checkpoint=head)
+    assert (await door.audit.verify(ACME)).whole
+    report = await door.audit.verify(ACME, checkpoint=head)
     assert [(problem.kind, problem.seq) for problem in report.problems] == [("truncated", 3)]
 
 
 @pytest.mark.requirement("AUD-04")
 async def test_a_chain_that_was_forged_anew_is_found_by_a_checkpoint(world, door):
     await some_history(world, door)
-    head = (await door.verify_audit(ACME)).head
+    head = (await door.audit.verify(ACME)).head
     chain, last = chain_of(world), None
     for index, record in enumerate(list(chain)):
         forged = chained(replace(record.event, actor=Actor(id="nobody")), last)
         chain[index] = forged
         last = AuditHead(tenant_id=ACME, seq=forged.seq, hash=forged.hash)
-    assert (await door.verify_audit(ACME)).whole
-    report = await door.verify_audit(ACME, checkpoint=head)
+    assert (await door.audit.verify(ACME)).whole
+    report = await door.audit.verify(ACME, checkpoint=head)
     assert [(problem.kind, problem.seq) for problem in report.problems] == [("checkpoint_mismatch", 4)]
 
 
@@ -268,7 +268,7 @@ async def test_records_beyond_the_head_are_forged(world, door, head):
     shown = None if head == "missing" else AuditHead(tenant_id=ACME, seq=older.seq, hash=older.hash)
     rows = type(world.rows).find_audit_head
     world.rows.find_audit_head = lambda tenant: shown if tenant == ACME else rows(world.rows, tenant)
-    report = await door.verify_audit(ACME)
+    report = await door.audit.verify(ACME)
     assert not report.whole
     assert {problem.kind for problem in report.problems} == {"head_mismatch"}
     assert real.seq == 4
@@ -284,6 +284,6 @@ async def test_what_is_written_during_the_walk_belongs_to_the_next(world, door):
             world.rows.apply(Record(event=event))
 
     world.store.before = write
-    report = await door.verify_audit(ACME)
+    report = await door.audit.verify(ACME)
     assert (report.whole, report.checked, report.head.seq) == (True, 4, 4)
-    assert (await door.verify_audit(ACME)).checked == 5
+    assert (await door.audit.verify(ACME)).checked == 5

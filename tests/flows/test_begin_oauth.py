@@ -245,10 +245,10 @@ async def test_without_its_audit_row_nothing_is_begun(world, door):
 
 async def test_a_reconnect_keeps_what_is_held_until_it_comes_back(world, door):
     held = await world.connect()
-    token = await door.token(ACME, "simulated")
+    token = await door.credential(ACME, "simulated")
     begun = await door.begin_reconnect(ACME, held.id, actor=ALICE)
     assert begun.integration_id == held.id
-    assert (await door.token(ACME, "simulated")).value == token.value
+    assert (await door.credential(ACME, "simulated")).value == token.value
     assert world.row(held).credential.generation == 1
 
 

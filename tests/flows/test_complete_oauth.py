@@ -81,7 +81,7 @@ async def test_a_provider_without_a_check_names_no_account(world):
 async def test_what_was_given_out_is_what_is_kept(world, door):
     integration = await world.connect()
     access, refresh = world.tokens_of(integration)
-    assert token_id((await door.token(ACME, "simulated")).value) == access
+    assert token_id((await door.credential(ACME, "simulated")).value) == access
     assert refresh != access
     assert world.row(integration).credential.can_refresh
 
@@ -146,7 +146,7 @@ async def test_fewer_scopes_than_asked_for_are_kept_as_granted_and_reported(worl
     integration = await world.connect()
     assert integration.scopes == ("read",)
     assert integration.missing_scopes == ("write",)
-    assert (await door.token(ACME, "simulated")).missing_scopes == ("write",)
+    assert (await door.credential(ACME, "simulated")).missing_scopes == ("write",)
 
 
 # The state, and whose it is
@@ -498,7 +498,7 @@ async def test_a_reconnect_of_what_was_removed_is_refused(world, door):
     held = await world.connect()
     begun = await door.begin_reconnect(ACME, held.id, actor=ALICE)
     params = world.approve(begun)
-    await door.remove(ACME, held.id)
+    await door.delete(ACME, held.id)
     assert await refused(world, begun, params) == "state_not_valid"
 
 
@@ -622,4 +622,4 @@ async def test_a_cancelled_callback_does_not_lose_the_grant(awaiting_world):
     await world.door.close()
     [kept] = await world.door.list_integrations(ACME)
     assert kept.id == begun.integration_id
-    assert world.provider.is_alive((await world.door.token(ACME, world.provider.slug)).value)
+    assert world.provider.is_alive((await world.door.credential(ACME, world.provider.slug)).value)

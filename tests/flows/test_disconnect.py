@@ -43,7 +43,7 @@ def revoke_facts(world, **changes):
 async def test_both_tokens_are_revoked_the_refresh_token_first(world, door):
     held = await world.connect()
     access, refresh = tokens(world)
-    removal = await door.remove(ACME, held.id, actor=ALICE)
+    removal = await door.delete(ACME, held.id, actor=ALICE)
     assert (removal.integration_id, removal.refresh_token, removal.access_token) == (
         held.id,
         RevocationOutcome.REVOKED,
@@ -64,7 +64,7 @@ async def test_both_tokens_are_revoked_the_refresh_token_first(world, door):
 
 async def test_removing_is_recorded_and_so_is_each_token(world, door):
     held = await world.connect()
-    await door.remove(ACME, held.id, actor=ALICE, request_id="req-9")
+    await door.delete(ACME, held.id, actor=ALICE, request_id="req-9")
     removed, refresh, access = world.events()[-3:]
     assert (removed.action, removed.actor, removed.request_id) == ("integration.removed", ALICE, "req-9")
     assert [(event.action, event.outcome, event.details) for event in (refresh, access)] == [
@@ -78,25 +78,25 @@ async def test_the_row_is_gone_before_the_provider_is_asked(world, door):
     held = await world.connect()
     seen = []
     world.on_send = lambda _: seen.append(world.rows.list_integrations(ACME))
-    await door.remove(ACME, held.id)
+    await door.delete(ACME, held.id)
     assert seen == [(), ()]
 
 
 async def test_what_was_removed_hands_out_nothing(world, door):
     held = await world.connect()
-    await door.token(ACME, "simulated")
-    await door.remove(ACME, held.id)
+    await door.credential(ACME, "simulated")
+    await door.delete(ACME, held.id)
     with pytest.raises(IntegrationNotFoundError):
-        await door.token(ACME, "simulated")
+        await door.credential(ACME, "simulated")
     with pytest.raises(IntegrationNotFoundError):
-        await door.remove(ACME, held.id)
+        await door.delete(ACME, held.id)
     assert (await world.connect()).id != held.id
 
 
 async def test_an_open_authorization_ends_with_its_integration(world, door):
     held = await world.connect()
     begun = await door.begin_reconnect(ACME, held.id, actor=ALICE)
-    await door.remove(ACME, held.id)
+    await door.delete(ACME, held.id)
     assert await door.find_authorization(begun.state, actor=ALICE) is None
 
 
@@ -112,7 +112,7 @@ def keys_withdrawn_at(world, url):
 async def test_a_key_goes_on_working_and_the_receipt_says_so(world, door):
     held = await world.add_key()
     sent = len(world.sent)
-    removal = await door.remove(ACME, held.id)
+    removal = await door.delete(ACME, held.id)
     assert (removal.refresh_token, removal.access_token, removal.api_key) == (
         RevocationOutcome.SKIPPED,
         RevocationOutcome.SKIPPED,
@@ -129,7 +129,7 @@ async def test_the_receipt_of_a_key_and_the_audit_log_say_where_to_withdraw_it(w
     held = await door.add_api_key(
         ACME, "simulated_keys", name="Key of Acme", api_key=world.provider.valid_api_key, variables={"site": "eu"}
     )
-    removal = await door.remove(ACME, held.id)
+    removal = await door.delete(ACME, held.id)
     assert removal.manual_url == "https://simulated.example/eu/keys"
     assert world.last_event().details["manual_url"] == removal.manual_url
 
@@ -137,7 +137,7 @@ async def test_the_receipt_of_a_key_and_the_audit_log_say_where_to_withdraw_it(w
 async def test_an_address_that_needs_what_nobody_knows_is_left_out(world):
     door = keys_withdrawn_at(world, "https://simulated.example/{site}/keys")
     held = await door.add_api_key(ACME, "simulated_keys", name="Key of Acme", api_key=world.provider.valid_api_key)
-    removal = await door.remove(ACME, held.id)
+    removal = await door.delete(ACME, held.id)
     assert (removal.api_key, removal.manual_url) == (RevocationOutcome.UNSUPPORTED, None)
 
 
@@ -146,7 +146,7 @@ async def test_a_key_that_the_provider_had_refused_is_not_said_to_work(world):
     held = await door.add_api_key(ACME, "simulated_keys", name="Key of Acme", api_key=world.provider.valid_api_key)
     world.provider.revoke_api_key(world.provider.valid_api_key)
     assert (await door.verify(ACME, held.id)).outcome == "dead"
-    removal = await door.remove(ACME, held.id)
+    removal = await door.delete(ACME, held.id)
     assert (removal.api_key, removal.manual_url) == (RevocationOutcome.SKIPPED, None)
 
 
@@ -154,7 +154,7 @@ async def test_a_key_of_a_provider_that_is_gone_is_deleted_all_the_same(world):
     held = await world.add_key()
     for providers in ([world.entries[0]], [world.entries[0], changed_key_method(world)]):
         door = world.open(providers=providers)
-        removal = await door.remove(ACME, held.id)
+        removal = await door.delete(ACME, held.id)
         assert (removal.api_key, removal.manual_url) == (RevocationOutcome.UNSUPPORTED, None)
         held = await world.add_key()
 
@@ -167,14 +167,14 @@ def changed_key_method(world):
 async def test_a_token_that_was_never_held_is_skipped(world, door):
     world.provider.misbehave(Misbehaviour.REFRESH_TOKEN_MISSING, endpoint="exchange")
     held = await world.connect()
-    removal = await door.remove(ACME, held.id)
+    removal = await door.delete(ACME, held.id)
     assert (removal.refresh_token, removal.access_token) == (RevocationOutcome.SKIPPED, RevocationOutcome.REVOKED)
 
 
 async def test_a_provider_that_cannot_revoke_says_where_a_person_can(world):
     door = changed_method(world, revoke=revoke_facts(world, url=None, manual_url="https://simulated.example/apps"))
     held = await world.connect(door=door)
-    removal = await door.remove(ACME, held.id)
+    removal = await door.delete(ACME, held.id)
     assert (removal.refresh_token, removal.access_token) == (RevocationOutcome.UNSUPPORTED, RevocationOutcome.UNSUPPORTED)
     assert removal.manual_url == "https://simulated.example/apps"
     assert world.provider.count("revoke") == 0
@@ -184,14 +184,14 @@ async def test_a_provider_that_cannot_revoke_says_where_a_person_can(world):
 async def test_a_provider_without_any_word_on_revoking_has_no_address(world):
     door = changed_method(world, revoke=None)
     held = await world.connect(door=door)
-    removal = await door.remove(ACME, held.id)
+    removal = await door.delete(ACME, held.id)
     assert (removal.refresh_token, removal.manual_url) == (RevocationOutcome.UNSUPPORTED, None)
 
 
 async def test_one_revocation_that_ends_the_grant_is_enough(world):
     door = changed_method(world, revoke=revoke_facts(world, kills="grant"))
     held = await world.connect(door=door)
-    removal = await door.remove(ACME, held.id)
+    removal = await door.delete(ACME, held.id)
     assert (removal.refresh_token, removal.access_token) == (RevocationOutcome.REVOKED, RevocationOutcome.SKIPPED)
     assert world.provider.count("revoke") == 1
     assert not any(world.provider.is_alive(token) for token in tokens(world))
@@ -201,11 +201,11 @@ async def test_where_one_revocation_should_have_ended_both_and_failed_both_are_a
     door = changed_method(world, revoke=revoke_facts(world, kills="grant"))
     held = await world.connect(door=door)
     world.provider.misbehave(Misbehaviour.UNAVAILABLE, endpoint="revoke")
-    removal = await door.remove(ACME, held.id)
+    removal = await door.delete(ACME, held.id)
     assert (removal.refresh_token, removal.access_token) == (RevocationOutcome.FAILED, RevocationOutcome.FAILED)
-    assert (await door.retry_revocations()).waiting == 1
+    assert (await door.worker.retry_revocations()).waiting == 1
     world.pass_(minutes=2)
-    assert (await door.retry_revocations()).revoked == 1
+    assert (await door.worker.retry_revocations()).revoked == 1
     assert not any(world.provider.is_alive(token) for token in tokens(world))
 
 
@@ -213,11 +213,11 @@ async def test_a_person_who_retries_is_named_and_the_system_otherwise(world):
     for actor in (Actor(type="cli", id="maria"), None):
         held = await world.connect()
         world.provider.misbehave(Misbehaviour.UNAVAILABLE, endpoint="revoke", times=None)
-        await world.door.remove(ACME, held.id)
+        await world.door.delete(ACME, held.id)
         world.provider.behave()
         world.pass_(minutes=2)
-        assert (await world.door.retry_revocations(actor=actor, request_id="request-1")).revoked > 0
-        [newest, *_] = await world.door.list_audit(ACME)
+        assert (await world.door.worker.retry_revocations(actor=actor, request_id="request-1")).revoked > 0
+        [newest, *_] = await world.door.audit.list(ACME)
         assert newest.event.action == "token.revoked"
         assert (str(newest.event.actor), newest.event.request_id) == (str(actor or SYSTEM), "request-1")
 
@@ -225,7 +225,7 @@ async def test_a_person_who_retries_is_named_and_the_system_otherwise(world):
 async def test_an_application_that_is_configured_no_more_keeps_nothing_alive_here(world):
     held = await world.connect()
     door = world.open(applications=[])
-    removal = await door.remove(ACME, held.id)
+    removal = await door.delete(ACME, held.id)
     assert (removal.refresh_token, removal.access_token) == (RevocationOutcome.UNSUPPORTED, RevocationOutcome.UNSUPPORTED)
     assert await door.list_integrations(ACME) == ()
 
@@ -233,7 +233,7 @@ async def test_an_application_that_is_configured_no_more_keeps_nothing_alive_her
 async def test_a_provider_that_the_catalogue_lost_keeps_nothing_alive_here(world):
     held = await world.connect()
     door = world.open(providers=world.entries[1:], applications=[])
-    removal = await door.remove(ACME, held.id)
+    removal = await door.delete(ACME, held.id)
     assert (removal.refresh_token, removal.manual_url) == (RevocationOutcome.UNSUPPORTED, None)
     assert await door.list_integrations(ACME) == ()
     told = world.facts.told[-1]
@@ -244,7 +244,7 @@ async def test_a_credential_that_does_not_open_is_removed_all_the_same(world, do
     held = await world.connect()
     row = world.row(held)
     world.rows._tables.integrations[ACME, held.id] = replace(row, credential=replace(row.credential, refresh_token=b"not sealed"))
-    removal = await door.remove(ACME, held.id)
+    removal = await door.delete(ACME, held.id)
     assert (removal.refresh_token, removal.access_token) == (RevocationOutcome.UNSUPPORTED, RevocationOutcome.REVOKED)
     assert await door.list_integrations(ACME) == ()
 
@@ -253,7 +253,7 @@ async def test_a_credential_that_does_not_open_is_removed_all_the_same(world, do
 async def test_another_tenants_integration_is_not_removed(world, door):
     held = await world.connect()
     with pytest.raises(IntegrationNotFoundError):
-        await door.remove("globex", held.id)
+        await door.delete("globex", held.id)
     assert await door.list_integrations(ACME) == (held,)
     assert world.provider.count("revoke") == 0
 
@@ -275,7 +275,7 @@ async def test_a_provider_that_is_down_does_not_keep_the_secret_here(world, door
     held = await world.connect()
     access, refresh = tokens(world)
     world.provider.misbehave(what, endpoint="revoke", times=2)
-    removal = await door.remove(ACME, held.id)
+    removal = await door.delete(ACME, held.id)
     assert (removal.refresh_token, removal.access_token) == (RevocationOutcome.FAILED, RevocationOutcome.FAILED)
     assert await door.list_integrations(ACME) == ()
     assert world.rows.count_revocations() == 2
@@ -287,9 +287,9 @@ async def test_a_provider_that_is_down_does_not_keep_the_secret_here(world, door
     assert world.facts.names.count("revocation.delayed") == 2
 
     # Ours to try first, so nobody takes them yet; later they are finished.
-    assert (await door.retry_revocations()).revoked == 0
+    assert (await door.worker.retry_revocations()).revoked == 0
     world.pass_(minutes=1)
-    run = await door.retry_revocations()
+    run = await door.worker.retry_revocations()
     assert (run.revoked, run.delayed, run.abandoned, run.waiting) == (2, 0, 0, 0)
     assert not world.provider.is_alive(refresh)
     assert not world.provider.is_alive(access)
@@ -307,12 +307,12 @@ async def test_a_crash_between_erasing_and_revoking_leaves_the_token_in_the_outb
 
     world.on_send = crash
     with pytest.raises(KeyboardInterrupt):
-        await door.remove(ACME, held.id)
+        await door.delete(ACME, held.id)
     world.on_send = None
     assert await door.list_integrations(ACME) == ()
     assert world.provider.is_alive(refresh)
     world.pass_(minutes=1)
-    assert (await world.open().retry_revocations()).revoked == 2
+    assert (await world.open().worker.retry_revocations()).revoked == 2
     assert not world.provider.is_alive(refresh)
     assert not world.provider.is_alive(access)
 
@@ -320,21 +320,21 @@ async def test_a_crash_between_erasing_and_revoking_leaves_the_token_in_the_outb
 async def test_a_store_that_breaks_after_the_revocation_leaves_the_entry_for_later(world, door):
     held = await world.connect()
     world.store.fail(2, times=2)
-    removal = await door.remove(ACME, held.id)
+    removal = await door.delete(ACME, held.id)
     assert (removal.refresh_token, removal.access_token) == (RevocationOutcome.REVOKED, RevocationOutcome.REVOKED)
     assert world.rows.count_revocations() == 2
     assert world.facts.names.count("revocation.delayed") == 2
     world.store.heal()
     world.pass_(minutes=1)
     # RFC 7009 §2.2: a token that is dead already is revoked again with success.
-    assert (await door.retry_revocations()).revoked == 2
+    assert (await door.worker.retry_revocations()).revoked == 2
 
 
 async def test_a_removal_that_cannot_be_written_removes_and_revokes_nothing(world, door):
     held = await world.connect()
     world.store.fail(1)
     with pytest.raises(StorageUnavailableError):
-        await door.remove(ACME, held.id)
+        await door.delete(ACME, held.id)
     world.store.heal()
     assert await door.list_integrations(ACME) == (held,)
     assert world.provider.count("revoke") == 0
@@ -354,7 +354,7 @@ async def test_a_removal_that_was_overtaken_revokes_the_newer_token(world, door)
             raise StaleWriteError
 
     world.store.before = hook
-    removal = await door.remove(ACME, held.id)
+    removal = await door.delete(ACME, held.id)
     # What was sealed for another generation does not open any more; that is said, and nothing stays.
     assert (removal.refresh_token, removal.access_token) == (RevocationOutcome.UNSUPPORTED, RevocationOutcome.UNSUPPORTED)
     assert await door.list_integrations(ACME) == ()
@@ -364,7 +364,7 @@ async def test_a_row_that_never_stops_moving_is_said(world, door):
     held = await world.connect()
     world.store.fail(1, times=5, error=StaleWriteError)
     with pytest.raises(StorageUnavailableError):
-        await door.remove(ACME, held.id)
+        await door.delete(ACME, held.id)
 
 
 async def test_a_removal_whose_commit_was_lost_is_finished_by_the_outbox(world, door):
@@ -372,10 +372,10 @@ async def test_a_removal_whose_commit_was_lost_is_finished_by_the_outbox(world, 
     access, refresh = tokens(world)
     world.store.fail(1, afterwards=True, error=CommitUnknownError)
     with pytest.raises(StorageUnavailableError):
-        await door.remove(ACME, held.id)
+        await door.delete(ACME, held.id)
     world.store.heal()
     world.pass_(minutes=1)
-    assert (await door.retry_revocations()).revoked == 2
+    assert (await door.worker.retry_revocations()).revoked == 2
     assert not world.provider.is_alive(refresh)
     assert not world.provider.is_alive(access)
 
@@ -386,7 +386,7 @@ async def test_a_removal_whose_commit_was_lost_is_finished_by_the_outbox(world, 
 async def removed_while_down(world, door):
     held = await world.connect()
     world.provider.misbehave(Misbehaviour.UNAVAILABLE, endpoint="revoke", times=None)
-    await door.remove(ACME, held.id)
+    await door.delete(ACME, held.id)
     return held
 
 
@@ -397,7 +397,7 @@ async def test_each_failure_waits_longer_up_to_an_hour(world, door):
         first = min(world.rows._tables.revocations.values(), key=lambda entry: (entry.next_attempt_at, entry.id))
         world.clock.advance(max(first.next_attempt_at - world.clock.now(), timedelta()))
         before = world.clock.now()
-        run = await door.retry_revocations(limit=1)
+        run = await door.worker.retry_revocations(limit=1)
         assert (run.delayed, run.waiting) == (1, 2)
         again = world.rows._tables.revocations[first.tenant_id, first.id]
         assert again.last_error == "status_503"
@@ -412,25 +412,25 @@ async def test_the_wait_that_a_provider_asks_for_holds_for_revocations_too(world
     held = await world.connect()
     asked = timedelta(minutes=50)
     world.provider.misbehave(Misbehaviour.RATE_LIMITED, endpoint="revoke", times=None, retry_after=asked)
-    await door.remove(ACME, held.id)
+    await door.delete(ACME, held.id)
     world.pass_(minutes=49)
-    assert (await door.retry_revocations()).waiting == 2
+    assert (await door.worker.retry_revocations()).waiting == 2
     assert {entry.attempts for entry in world.rows._tables.revocations.values()} == {1}
     world.pass_(minutes=2)
-    assert (await door.retry_revocations()).delayed == 2
+    assert (await door.worker.retry_revocations()).delayed == 2
     for entry in world.rows._tables.revocations.values():
         assert entry.next_attempt_at >= world.clock.now() + asked
     world.provider.behave()
     world.pass_(minutes=51)
-    assert (await door.retry_revocations()).revoked == 2
+    assert (await door.worker.retry_revocations()).revoked == 2
 
 
 async def test_after_thirty_days_it_is_given_up_and_recorded(world, door):
     await removed_while_down(world, door)
     world.pass_(days=30)
-    assert (await door.retry_revocations()).delayed == 2
+    assert (await door.worker.retry_revocations()).delayed == 2
     world.pass_(hours=2)
-    run = await door.retry_revocations()
+    run = await door.worker.retry_revocations()
     assert (run.abandoned, run.waiting) == (2, 0)
     event = world.last_event()
     assert (event.action, event.outcome, event.reason) == ("token.abandoned", Outcome.FAILURE, "status_503")
@@ -439,12 +439,12 @@ async def test_after_thirty_days_it_is_given_up_and_recorded(world, door):
 async def test_workers_never_take_the_same_entry(world, door):
     await removed_while_down(world, door)
     other = await world.connect("globex")
-    await door.remove("globex", other.id)
+    await door.delete("globex", other.id)
     world.provider.behave()
     before = world.provider.count("revoke")
     world.pass_(minutes=1)
     workers = [world.open() for _ in range(8)]
-    runs = await door.all_at_once(*[worker.manager.retry_revocations for worker in workers])
+    runs = await door.all_at_once(*[worker.manager.worker.retry_revocations for worker in workers])
     assert sum(run.revoked for run in runs) == 4
     assert world.provider.count("revoke") - before == 4
 
@@ -453,7 +453,7 @@ async def test_a_round_takes_no_more_than_its_limit(world, door):
     await removed_while_down(world, door)
     world.provider.behave()
     world.pass_(minutes=1)
-    run = await door.retry_revocations(limit=1)
+    run = await door.worker.retry_revocations(limit=1)
     assert (run.revoked, run.waiting) == (1, 1)
 
 
@@ -462,10 +462,10 @@ async def test_an_application_that_is_gone_is_waited_for(world, door):
     world.provider.behave()
     world.pass_(minutes=1)
     other = world.open(applications=[])
-    assert (await other.retry_revocations()).delayed == 2
+    assert (await other.worker.retry_revocations()).delayed == 2
     assert {entry.last_error for entry in world.rows._tables.revocations.values()} == {"not_configured"}
     world.pass_(hours=1)
-    assert (await door.retry_revocations()).revoked == 2
+    assert (await door.worker.retry_revocations()).revoked == 2
 
 
 async def test_a_token_goes_to_no_other_server_than_its_own(world, door):
@@ -474,7 +474,7 @@ async def test_a_token_goes_to_no_other_server_than_its_own(world, door):
     world.pass_(minutes=1)
     before = world.provider.count("revoke")
     other = changed_method(world, token_url="https://simulated.example/token2")
-    assert (await other.retry_revocations()).delayed == 2
+    assert (await other.worker.retry_revocations()).delayed == 2
     assert {entry.last_error for entry in world.rows._tables.revocations.values()} == {"application_changed"}
     assert world.provider.count("revoke") == before
 
@@ -484,9 +484,9 @@ async def test_a_token_that_does_not_open_is_given_up_in_the_end(world, door):
     for key, entry in world.rows._tables.revocations.items():
         world.rows._tables.revocations[key] = replace(entry, sealed_token=b"not sealed")
     world.pass_(minutes=1)
-    assert (await door.retry_revocations()).delayed == 2
+    assert (await door.worker.retry_revocations()).delayed == 2
     world.pass_(days=31)
-    assert (await door.retry_revocations()).abandoned == 2
+    assert (await door.worker.retry_revocations()).abandoned == 2
     assert world.last_event().reason == "does_not_open"
 
 
@@ -494,7 +494,7 @@ async def test_a_provider_that_revokes_no_more_is_not_said_to_have_revoked(world
     await removed_while_down(world, door)
     world.pass_(minutes=1)
     other = changed_method(world, revoke=None)
-    run = await other.retry_revocations()
+    run = await other.worker.retry_revocations()
     assert (run.revoked, run.abandoned, run.waiting) == (0, 2, 0)
     event = world.last_event()
     assert (event.action, event.outcome, event.reason) == ("token.abandoned", Outcome.FAILURE, "unsupported")
@@ -506,6 +506,6 @@ async def test_a_round_sweeps_authorizations_of_tenants_that_never_come_back(wor
         await world.begin(tenant)
     world.clock.advance(timedelta(minutes=10))
     opened = await world.begin("umbrella")
-    await door.retry_revocations()
+    await door.worker.retry_revocations()
     assert {pending.tenant_id for pending in world.rows._tables.pending.values()} == {"umbrella"}
     assert (await world.come_back(opened)).integration.tenant_id == "umbrella"

@@ -20,11 +20,11 @@ blocking_only = pytest.mark.parametrize("world", ["blocking"], indirect=True)
 
 async def a_day_in_the_life(world):
     held = await world.connect()
-    await world.door.token(ACME, "simulated")
+    await world.door.credential(ACME, "simulated")
     await world.door.refresh(ACME, held.id)
     await world.door.verify(ACME, held.id)
     await world.reconnect(held)
-    await world.door.remove(ACME, held.id)
+    await world.door.delete(ACME, held.id)
     await world.door.close()
 
 
@@ -57,15 +57,15 @@ async def test_the_blocking_door_starts_no_loop_and_no_task(world, monkeypatch):
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 async def test_a_manager_that_was_used_before_a_fork_works_in_the_child(world):
     held = await world.connect()
-    await world.door.token(ACME, "simulated")
+    await world.door.credential(ACME, "simulated")
     child = os.fork()
     if child == 0:
         code = 1
         try:
             manager = world.door.manager
-            assert manager.token(ACME, "simulated").integration_id == held.id
+            assert manager.credential(ACME, "simulated").integration_id == held.id
             assert manager.refresh(ACME, held.id).id == held.id
-            assert manager.token(ACME, "simulated").generation == 2
+            assert manager.credential(ACME, "simulated").generation == 2
             code = 0
         except BaseException:  # noqa: BLE001  # the child must never come back into the test run
             traceback.print_exc()

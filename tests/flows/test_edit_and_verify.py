@@ -43,18 +43,18 @@ async def test_a_new_name_is_kept_and_recorded(world, door):
 
 async def test_switching_off_keeps_the_credential_from_everybody(world, door):
     held = await world.connect()
-    await door.token(ACME, "simulated")
+    await door.credential(ACME, "simulated")
     off = await door.edit_integration(ACME, held.id, status="inactive")
     assert (off.status, off.health, off.state_since) == (Status.INACTIVE, Health.DISABLED, world.clock.now())
     assert world.actions()[-1] == ("integration.deactivated", "success")
     with pytest.raises(IntegrationInactiveError):
-        await door.token(ACME, "simulated")
+        await door.credential(ACME, "simulated")
     with pytest.raises(IntegrationInactiveError):
         await door.verify(ACME, held.id)
     on = await door.edit_integration(ACME, held.id, status="active")
     assert (on.status, on.health, on.reason) == (Status.ACTIVE, Health.OK, None)
     assert world.actions()[-1] == ("integration.activated", "success")
-    assert (await door.token(ACME, "simulated")).integration_id == held.id
+    assert (await door.credential(ACME, "simulated")).integration_id == held.id
 
 
 async def test_name_and_status_change_together(world, door):
@@ -129,10 +129,10 @@ async def test_off_and_on_again_does_not_forget_that_an_answer_was_lost(world, d
         await door.refresh(ACME, held.id)
     assert kept.value.retry_after == held.expires_at - world.clock.now()
     assert world.provider.refresh_count == 1
-    assert (await door.token(ACME, "simulated")).warning is None
+    assert (await door.credential(ACME, "simulated")).warning is None
     world.clock.advance(kept.value.retry_after + timedelta(milliseconds=1))
     with pytest.raises(ReconnectRequiredError) as spent:
-        await door.token(ACME, "simulated")
+        await door.credential(ACME, "simulated")
     assert spent.value.reason == "rotation_lost"
 
 
@@ -171,7 +171,7 @@ async def test_off_and_on_again_does_not_forget_that_a_renewal_is_being_repeated
     assert (on.health, on.reason) == (health, reason) == (before.facts.health, before.facts.reason)
     assert world.row(held).marks.next_attempt_at == before.marks.next_attempt_at
     world.pass_(hours=1)
-    assert (await door.token(ACME, "simulated")).warning is None
+    assert (await door.credential(ACME, "simulated")).warning is None
     assert (await door.get_integration(ACME, held.id)).health is Health.OK
 
 
@@ -191,7 +191,7 @@ async def test_a_credential_that_works_is_said_to(world, door, way):
 
 async def test_a_dead_key_must_be_entered_again(world, door):
     held = await world.add_key()
-    await door.token(ACME, "simulated_keys")
+    await door.credential(ACME, "simulated_keys")
     world.provider.revoke_api_key(world.provider.valid_api_key)
     report = await door.verify(ACME, held.id)
     assert (report.works, report.outcome) == (False, "dead")
@@ -200,18 +200,18 @@ async def test_a_dead_key_must_be_entered_again(world, door):
     assert (world.last_event().outcome, world.last_event().reason) == (Outcome.FAILURE, "dead")
     assert "credential.reconnect_required" in world.facts.names
     with pytest.raises(ReconnectRequiredError):
-        await door.token(ACME, "simulated_keys")
+        await door.credential(ACME, "simulated_keys")
 
 
 async def test_a_dead_access_token_with_a_live_refresh_token_is_healed(world, door):
     held = await world.connect()
-    token = await door.token(ACME, "simulated")
+    token = await door.credential(ACME, "simulated")
     world.provider.expire_access(token.value)
     report = await door.verify(ACME, held.id)
     assert report.works
     assert (await door.get_integration(ACME, held.id)).health is Health.OK
     assert world.provider.refresh_count == 1
-    assert world.provider.is_alive((await door.token(ACME, "simulated")).value)
+    assert world.provider.is_alive((await door.credential(ACME, "simulated")).value)
 
 
 async def test_a_grant_that_was_taken_back_must_be_given_again(world, door):

@@ -64,11 +64,11 @@ class FailingKeys:
 async def test_everything_of_an_erased_tenant_is_gone_and_its_access_has_ended(world, door):
     oauth, key = await world.connect(), await world.add_key()
     tokens = [await open_field(door.manager._wiring, world.row(oauth), name) for name in ("access_token", "refresh_token")]
-    await door.remove(ACME, oauth.id)
+    await door.delete(ACME, oauth.id)
     oauth = await world.connect()
     begun = await door.begin_reconnect(ACME, oauth.id, actor=ALICE)
     world.pass_(seconds=1)
-    await door.rotate_keys(tenant_id=ACME)
+    await door.keys.rotate(tenant_id=ACME)
     keys = living(world)
     receipt = await door.erase_tenant(ACME, actor=ALICE, request_id="req-7")
     assert (receipt.tenant_id, receipt.erased_at) == (ACME, world.clock.now())
@@ -96,7 +96,7 @@ async def test_the_audit_chain_outlives_its_tenant_and_the_receipt_says_where_it
     event = world.last_event()
     assert (event.action, event.actor, event.request_id, event.resource) == ("tenant.erased", ALICE, "req-7", f"tenant:{ACME}")
     assert event.details == {"keys": "1"}
-    assert (await door.verify_audit(ACME)).whole
+    assert (await door.audit.verify(ACME)).whole
     head = world.rows.find_audit_head(ACME)
     assert (receipt.audit_seq, receipt.audit_hash) == (head.seq, head.hash)
     assert "tenant.erased" in world.facts.names
@@ -106,13 +106,13 @@ async def test_the_audit_chain_outlives_its_tenant_and_the_receipt_says_where_it
 async def test_other_tenants_notice_nothing(world, door):
     await world.connect()
     theirs = await world.connect(GLOBEX)
-    before = world.row(theirs), await door.token(GLOBEX, "simulated")
+    before = world.row(theirs), await door.credential(GLOBEX, "simulated")
     events = len(world.events(GLOBEX))
     world.store.calls.clear()
     await door.erase_tenant(ACME)
     assert world.row(theirs) == before[0]
     assert len(world.events(GLOBEX)) == events
-    assert world.provider.is_alive((await world.open().token(GLOBEX, "simulated")).value)
+    assert world.provider.is_alive((await world.open().credential(GLOBEX, "simulated")).value)
     # What this process remembers of them stays, for an outage of the key service may come at any time.
     places = set(door.manager._wiring.data_keys._entries)
     assert (GLOBEX, world.rows.find_active_key(GLOBEX).key_id) in places
@@ -137,7 +137,7 @@ async def test_a_tenant_that_comes_back_has_a_key_of_a_higher_version(world, doo
     await active_key(other.manager._wiring, ACME)
     await door.erase_tenant(ACME)
     held = await world.connect(door=other)
-    assert world.provider.is_alive((await world.open().token(ACME, "simulated")).value)
+    assert world.provider.is_alive((await world.open().credential(ACME, "simulated")).value)
     assert [key.version for key in living(world)] == [2]
     assert world.row(held).credential.key_id == living(world)[0].key_id
 
@@ -147,27 +147,27 @@ async def test_a_row_of_a_backup_is_never_opened_again_and_is_found(world, door)
     held = await world.connect()
     row, keys = world.row(held), living(world)
     receipt = await door.erase_tenant(ACME)
-    assert await door.find_returned(ACME, receipt.key_ids) == ()
+    assert await door.keys.find_returned(ACME, receipt.key_ids) == ()
     restore(world, keys)
     world.rows._tables.integrations[ACME, held.id] = row
-    assert await door.find_returned(ACME, receipt.key_ids) == receipt.key_ids
+    assert await door.keys.find_returned(ACME, receipt.key_ids) == receipt.key_ids
     assert [key.tenant_id for key in world.rows.list_returned_keys(limit=10)] == [ACME]
-    assert [(await door.key_report(tenant_id=tenant)).returned for tenant in (None, ACME, GLOBEX)] == [1, 1, 0]
+    assert [(await door.keys.report(tenant_id=tenant)).returned for tenant in (None, ACME, GLOBEX)] == [1, 1, 0]
     for process in (door, world.open()):
         with pytest.raises(DecryptError):
-            await process.token(ACME, "simulated")
+            await process.credential(ACME, "simulated")
         with pytest.raises(KeyringError):
             await world.add_key(door=process)
     # Neither does a round of maintenance open it.
     world.pass_(seconds=1)
-    await door.rotate_keys()
-    assert (await door.reseal()).failures == (RekeyFailure(tenant_id=ACME, reason="does_not_open"),)
+    await door.keys.rotate()
+    assert (await door.keys.reseal()).failures == (RekeyFailure(tenant_id=ACME, reason="does_not_open"),)
     with pytest.raises(DecryptError):
-        await world.open().token(ACME, "simulated")
+        await world.open().credential(ACME, "simulated")
     # Erased once more, it is as before.
     again = await door.erase_tenant(ACME)
     assert receipt.key_ids[0] in again.key_ids
-    assert await door.find_returned(ACME, receipt.key_ids) == ()
+    assert await door.keys.find_returned(ACME, receipt.key_ids) == ()
     assert world.rows.list_returned_keys(limit=10) == ()
     assert {key.state for key in world.rows._tables.keys.values() if key.tenant_id == ACME} == {KeyState.DESTROYED}
     await world.connect()
@@ -179,7 +179,7 @@ async def test_after_the_time_on_the_receipt_no_process_opens_what_a_backup_brin
     row, keys = world.row(held), living(world)
     processes = [world.open(), world.open()]
     for process in processes:
-        await process.token(ACME, "simulated")
+        await process.credential(ACME, "simulated")
     receipt = await door.erase_tenant(ACME)
     assert receipt.effective_at == receipt.erased_at + timedelta(seconds=60) + timedelta(minutes=15)
     restore(world, keys)
@@ -187,7 +187,7 @@ async def test_after_the_time_on_the_receipt_no_process_opens_what_a_backup_brin
     world.clock.advance(receipt.effective_at - world.clock.now())
     for process in (*processes, door):
         with pytest.raises(DecryptError):
-            await process.token(ACME, "simulated")
+            await process.credential(ACME, "simulated")
 
 
 async def test_the_time_on_the_receipt_is_the_longest_memory_there_is(world):
@@ -204,11 +204,11 @@ async def test_the_time_on_the_receipt_is_the_longest_memory_there_is(world):
 async def test_tokens_that_the_provider_does_not_take_back_are_given_up_and_counted(world, door):
     held = await world.connect()
     world.provider.misbehave(Misbehaviour.UNAVAILABLE, endpoint="revoke", times=None)
-    await door.remove(ACME, held.id)
+    await door.delete(ACME, held.id)
     await world.connect()
     await world.connect(GLOBEX)
     theirs = await world.connect("hooli")
-    await door.remove("hooli", theirs.id)
+    await door.delete("hooli", theirs.id)
     assert world.rows.count_revocations() == 4
     receipt = await door.erase_tenant(ACME)
     # Two that waited already, and two of the integration that there was.
@@ -216,7 +216,7 @@ async def test_tokens_that_the_provider_does_not_take_back_are_given_up_and_coun
     assert {entry.tenant_id for entry in world.rows._tables.revocations.values()} == {"hooli"}
     world.provider.behave()
     world.pass_(hours=1)
-    assert (await door.retry_revocations()).revoked == 2
+    assert (await door.worker.retry_revocations()).revoked == 2
 
 
 async def test_a_tenant_that_connects_meanwhile_is_erased_with_what_it_connected(world, door):
@@ -287,7 +287,7 @@ async def test_an_erasure_broken_off_anywhere_and_repeated_ends_the_same(world, 
     await world.open().erase_tenant(ACME)
     assert await door.list_integrations(ACME) == ()
     assert (living(world), world.rows._tables.revocations) == ((), {})
-    assert (await door.verify_audit(ACME)).whole
+    assert (await door.audit.verify(ACME)).whole
 
 
 async def test_several_that_erase_one_tenant_at_once_do_no_harm(world, door):
@@ -338,11 +338,11 @@ async def test_a_tenant_that_withdrew_the_key_that_seals_now_can_still_be_remove
     own = FailingKeys(LocalKeyring([LocalKeyring.generate_key("acme-own")]))
     keys = CombinedKeys(world.keyring, tenants={ACME: own})
     world.pass_(seconds=1)
-    await world.open(keyring=keys).rotate_keys(tenant_id=ACME)
+    await world.open(keyring=keys).keys.rotate(tenant_id=ACME)
     own.trouble = KeyringError(key_id="acme-own", problem="is switched off")
     process = world.open(keyring=keys)
     if how == "remove":
-        removal = await process.remove(ACME, held.id)
+        removal = await process.delete(ACME, held.id)
         assert (removal.refresh_token, removal.access_token) == (RevocationOutcome.UNSUPPORTED, RevocationOutcome.UNSUPPORTED)
     else:
         receipt = await process.erase_tenant(ACME)
@@ -437,7 +437,7 @@ async def test_what_is_under_way_when_its_tenant_is_erased_is_stored_nowhere_and
         world.pass_(minutes=1)
     await world.open().erase_tenant(ACME)
     await nothing_is_left(world)
-    assert (await world.open().verify_audit(ACME)).whole
+    assert (await world.open().audit.verify(ACME)).whole
 
 
 @pytest.mark.requirement("ENC-14")

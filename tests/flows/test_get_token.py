@@ -41,7 +41,7 @@ def reads(world):
 
 async def test_a_token_that_lives_is_handed_out_as_it_is(world, door):
     held = await world.connect()
-    token = await door.token(ACME, "simulated")
+    token = await door.credential(ACME, "simulated")
     assert world.provider.is_alive(token.value)
     assert (token.integration_id, token.provider_id, token.auth_type) == (held.id, held.provider_id, AuthType.OAUTH2)
     assert (token.expires_at, token.scopes, token.missing_scopes) == (held.expires_at, ("read", "write"), ())
@@ -52,7 +52,7 @@ async def test_a_token_that_lives_is_handed_out_as_it_is(world, door):
 
 async def test_a_key_is_handed_out_as_it_was_entered(world, door):
     held = await world.add_key()
-    token = await door.token(ACME, "simulated_keys")
+    token = await door.credential(ACME, "simulated_keys")
     assert (token.integration_id, token.auth_type) == (held.id, AuthType.API_KEY)
     assert (token.value, token.secret) == (world.provider.valid_api_key, None)
     assert (token.expires_at, token.warning) == (None, None)
@@ -61,12 +61,12 @@ async def test_a_key_is_handed_out_as_it_was_entered(world, door):
 async def test_the_provider_may_be_named_by_its_uuid(world, door):
     held = await world.connect()
     for name in (held.provider_id, str(held.provider_id)):
-        assert (await door.token(ACME, name)).integration_id == held.id
+        assert (await door.credential(ACME, name)).integration_id == held.id
 
 
 async def test_scopes_that_are_missing_are_named(world, door):
     await world.connect()
-    token = await door.token(ACME, "simulated", scopes=("read", "delete"))
+    token = await door.credential(ACME, "simulated", scopes=("read", "delete"))
     assert token.missing_scopes == ("delete",)
 
 
@@ -95,23 +95,23 @@ async def test_everybody_who_says_which_scopes_are_missing_says_the_same(world, 
     held = await door.get_integration(ACME, connected.id)
     assert held.missing_scopes == connected.missing_scopes == missing
     assert (await door.list_integrations(ACME))[0].missing_scopes == missing
-    assert (await door.token(ACME, "simulated")).missing_scopes == missing
-    assert (await door.token(ACME, "simulated", scopes=held.requested_scopes)).missing_scopes == missing
+    assert (await door.credential(ACME, "simulated")).missing_scopes == missing
+    assert (await door.credential(ACME, "simulated", scopes=held.requested_scopes)).missing_scopes == missing
     world.provider.misbehave(Misbehaviour.NARROWER_SCOPES, endpoint="refresh")
     renewed = await door.refresh(ACME, connected.id)
     expected = scopes.missing(requested=held.requested_scopes, granted=renewed.scopes)
     assert renewed.missing_scopes == expected
     assert (await door.get_integration(ACME, connected.id)).missing_scopes == expected
-    assert (await door.token(ACME, "simulated", scopes=held.requested_scopes)).missing_scopes == expected
+    assert (await door.credential(ACME, "simulated", scopes=held.requested_scopes)).missing_scopes == expected
 
 
 async def test_a_token_without_refresh_token_ends_with_a_reconnect(world, door):
     world.provider.misbehave(Misbehaviour.REFRESH_TOKEN_MISSING, endpoint="exchange")
     await world.connect()
-    assert (await door.token(ACME, "simulated", min_ttl=timedelta(hours=2))).warning == "less_life_than_asked"
+    assert (await door.credential(ACME, "simulated", min_ttl=timedelta(hours=2))).warning == "less_life_than_asked"
     world.pass_(hours=1)
     with pytest.raises(ReconnectRequiredError) as caught:
-        await door.token(ACME, "simulated")
+        await door.credential(ACME, "simulated")
     assert caught.value.reason == "expired"
 
 
@@ -121,7 +121,7 @@ async def test_the_observer_is_told_once_a_day_of_what_has_ended_and_cannot_be_r
     for days in (1, 0, 2):
         world.pass_(days=days)
         with pytest.raises(ReconnectRequiredError):
-            await door.token(ACME, "simulated")
+            await door.credential(ACME, "simulated")
     told = [fact.facts for fact in world.facts.told if fact.name == "credential.reconnect_required"]
     assert [(facts["tenant"], facts["integration"], facts["reason"]) for facts in told] == [(ACME, str(held.id), "expired")] * 2
 
@@ -142,7 +142,7 @@ async def test_what_has_ended_and_cannot_be_renewed_asks_for_a_reconnect_before_
     # It is worked out, not stored: a clock that was ahead has ended nothing.
     world.clock.jump(-timedelta(minutes=30))
     assert (await door.get_integration(ACME, held.id)).health == "ok"
-    assert await door.token(ACME, "simulated")
+    assert await door.credential(ACME, "simulated")
     world.pass_(hours=1)
     reconnected = (await world.reconnect(held)).integration
     assert (reconnected.renewable, (await door.get_integration(ACME, held.id)).health) == (True, "ok")
@@ -150,18 +150,18 @@ async def test_what_has_ended_and_cannot_be_renewed_asks_for_a_reconnect_before_
 
 async def test_a_provider_that_the_tenant_does_not_have_hands_out_nothing(world, door):
     with pytest.raises(IntegrationNotFoundError):
-        await door.token(ACME, "simulated")
+        await door.credential(ACME, "simulated")
     with pytest.raises(ProviderNotFoundError):
-        await door.token(ACME, "nobody")
+        await door.credential(ACME, "nobody")
     with pytest.raises(ValidationFailedError):
-        await door.token("a b", "simulated")
+        await door.credential("a b", "simulated")
 
 
 async def test_a_way_that_the_catalogue_lost_is_sent_as_a_bearer_token(world):
     await world.connect()
     other = world.entries[0].methods[0].model_copy(update={"id": "other"})
     door = world.open(providers=[world.entries[0].model_copy(update={"methods": (other,)})])
-    token = await door.token(ACME, "simulated")
+    token = await door.credential(ACME, "simulated")
     assert list(token.headers()) == ["Authorization"]
 
 
@@ -170,73 +170,73 @@ async def test_a_way_that_the_catalogue_lost_is_sent_as_a_bearer_token(world):
 
 async def test_the_second_call_looks_at_no_store(world, door):
     await world.connect()
-    first = await door.token(ACME, "simulated")
+    first = await door.credential(ACME, "simulated")
     before = reads(world)
-    assert await door.token(ACME, "simulated") == first
-    assert await door.token(ACME, "simulated") == first
+    assert await door.credential(ACME, "simulated") == first
+    assert await door.credential(ACME, "simulated") == first
     assert reads(world) == before
 
 
 async def test_an_actor_has_a_memory_of_his_own(world, door):
     await world.connect()
-    await door.token(ACME, "simulated", actor=ALICE)
+    await door.credential(ACME, "simulated", actor=ALICE)
     before = reads(world)
-    await door.token(ACME, "simulated", actor=ALICE)
+    await door.credential(ACME, "simulated", actor=ALICE)
     assert reads(world) == before
-    await door.token(ACME, "simulated", actor=BOB)
+    await door.credential(ACME, "simulated", actor=BOB)
     assert reads(world) > before
     assert used(world) == [ALICE, BOB]
 
 
 async def test_memory_ends_after_a_minute(world, door):
     await world.connect()
-    await door.token(ACME, "simulated")
+    await door.credential(ACME, "simulated")
     world.pass_(seconds=59)
     before = reads(world)
-    await door.token(ACME, "simulated")
+    await door.credential(ACME, "simulated")
     assert reads(world) == before
     world.pass_(seconds=1)
-    await door.token(ACME, "simulated")
+    await door.credential(ACME, "simulated")
     assert reads(world) > before
 
 
 async def test_without_a_cache_every_call_looks(world):
     door = world.open(settings=world.settings(token_cache=timedelta()))
     await world.connect(door=door)
-    await door.token(ACME, "simulated")
+    await door.credential(ACME, "simulated")
     before = reads(world)
-    await door.token(ACME, "simulated")
+    await door.credential(ACME, "simulated")
     assert reads(world) > before
 
 
 @pytest.mark.parametrize("special", [{"min_ttl": timedelta(seconds=1)}, {"scopes": ("read",)}])
 async def test_a_special_wish_looks_every_time_and_is_not_remembered(world, door, special):
     await world.connect()
-    await door.token(ACME, "simulated", **special)
+    await door.credential(ACME, "simulated", **special)
     before = reads(world)
-    await door.token(ACME, "simulated", **special)
+    await door.credential(ACME, "simulated", **special)
     assert reads(world) > before
     before = reads(world)
-    await door.token(ACME, "simulated")
+    await door.credential(ACME, "simulated")
     assert reads(world) > before
 
 
 async def test_memory_never_outlives_the_token(world, door):
     await world.connect()
     world.pass_(minutes=59)
-    first = await door.token(ACME, "simulated")
+    first = await door.credential(ACME, "simulated")
     world.pass_(seconds=30)
-    assert (await door.token(ACME, "simulated")).value != first.value
+    assert (await door.credential(ACME, "simulated")).value != first.value
 
 
 @pytest.mark.parametrize("change", ["remove", "inactive", "rename", "reconnect", "verify_dead"])
 async def test_a_change_ends_what_memory_knows(world, door, change):
     held = await world.connect()
-    await door.token(ACME, "simulated")
-    await door.token(ACME, "simulated", actor=ALICE)
+    await door.credential(ACME, "simulated")
+    await door.credential(ACME, "simulated", actor=ALICE)
     match change:
         case "remove":
-            await door.remove(ACME, held.id)
+            await door.delete(ACME, held.id)
         case "inactive":
             await door.edit_integration(ACME, held.id, status="inactive")
         case "rename":
@@ -251,7 +251,7 @@ async def test_a_change_ends_what_memory_knows(world, door, change):
     for actor in (None, ALICE):
         closed = {"remove": IntegrationNotFoundError, "inactive": IntegrationInactiveError, "verify_dead": ReconnectRequiredError}
         with pytest.raises(closed[change]) if change in closed else nullcontext():
-            await door.token(ACME, "simulated", actor=actor)
+            await door.credential(ACME, "simulated", actor=actor)
     assert reads(world) >= before + 2
 
 
@@ -259,15 +259,15 @@ async def test_a_change_ends_what_memory_knows(world, door, change):
 async def test_memory_keeps_tenants_apart(world, door):
     await world.connect()
     await world.connect("globex")
-    acme, globex = await door.token(ACME, "simulated"), await door.token("globex", "simulated")
+    acme, globex = await door.credential(ACME, "simulated"), await door.credential("globex", "simulated")
     before = reads(world)
-    assert await door.token(ACME, "simulated") == acme
-    assert await door.token("globex", "simulated") == globex
+    assert await door.credential(ACME, "simulated") == acme
+    assert await door.credential("globex", "simulated") == globex
     assert acme.value != globex.value
     assert reads(world) == before
     await door.edit_integration("globex", globex.integration_id, name="New name")
     before = reads(world)
-    assert await door.token(ACME, "simulated") == acme
+    assert await door.credential(ACME, "simulated") == acme
     assert reads(world) == before
 
 
@@ -279,39 +279,39 @@ async def test_one_row_speaks_for_a_minute_of_uses_by_one_actor(world):
     door = world.open(settings=world.settings(token_cache=timedelta()))
     await world.connect(door=door)
     for _ in range(3):
-        await door.token(ACME, "simulated")
-        await door.token(ACME, "simulated", actor=ALICE)
+        await door.credential(ACME, "simulated")
+        await door.credential(ACME, "simulated", actor=ALICE)
     assert used(world) == [SYSTEM, ALICE]
     world.pass_(seconds=60)
-    await door.token(ACME, "simulated")
+    await door.credential(ACME, "simulated")
     assert used(world) == [SYSTEM, ALICE, SYSTEM]
 
 
 @pytest.mark.requirement("AUD-03")
 async def test_memory_forgets_when_the_row_no_longer_speaks(world, door):
     await world.connect()
-    await door.token(ACME, "simulated", scopes=("read",))  # recorded, and not remembered
+    await door.credential(ACME, "simulated", scopes=("read",))  # recorded, and not remembered
     world.pass_(seconds=50)
-    await door.token(ACME, "simulated")  # the row of 50 seconds ago speaks for it, for 10 seconds more
+    await door.credential(ACME, "simulated")  # the row of 50 seconds ago speaks for it, for 10 seconds more
     assert len(used(world)) == 1
     world.pass_(seconds=10)
-    await door.token(ACME, "simulated")
+    await door.credential(ACME, "simulated")
     assert len(used(world)) == 2
 
 
 async def test_with_a_window_of_none_uses_are_not_recorded(world):
     door = world.open(settings=world.settings(use_window=None))
     await world.connect(door=door)
-    await door.token(ACME, "simulated")
+    await door.credential(ACME, "simulated")
     assert used(world) == []
     before = reads(world)
-    await door.token(ACME, "simulated")
+    await door.credential(ACME, "simulated")
     assert reads(world) == before
 
 
 async def test_a_use_names_who_and_on_whose_request(world, door):
     held = await world.connect()
-    await door.token(ACME, "simulated", actor=ALICE, request_id="req-3")
+    await door.credential(ACME, "simulated", actor=ALICE, request_id="req-3")
     event = world.last_event()
     assert (event.action, event.actor, event.request_id) == ("credential.used", ALICE, "req-3")
     assert event.resource == f"integration:{held.id}"
@@ -325,18 +325,18 @@ async def test_no_secret_leaves_when_its_use_cannot_be_recorded(world, door, way
     world.store.fail(1, times=2)
     for _ in range(2):
         with pytest.raises(StorageUnavailableError) as caught:
-            await door.token(ACME, name)
+            await door.credential(ACME, name)
         assert not any(secret in repr(vars(caught.value)) + str(caught.value) for secret in world.secrets)
     world.store.heal()
     assert used(world) == []
-    assert (await door.token(ACME, name)).warning is None
+    assert (await door.credential(ACME, name)).warning is None
     assert used(world) == [SYSTEM]
 
 
 @pytest.mark.requirement("AUD-02")
 async def test_the_row_is_written_before_the_secret_is_handed_out(world, door):
     await world.connect()
-    await door.token(ACME, "simulated")
+    await door.credential(ACME, "simulated")
     assert world.store.calls[-1][0] == "apply"
     assert used(world) == [SYSTEM]
 
@@ -349,7 +349,7 @@ async def test_a_row_without_its_credential_is_refused(world, door):
     row = world.row(held)
     world.rows._tables.integrations[ACME, held.id] = replace(row, credential=replace(row.credential, access_token=None))
     with pytest.raises(DecryptError):
-        await door.token(ACME, "simulated")
+        await door.credential(ACME, "simulated")
 
 
 @pytest.mark.requirement("ISO-08", "ENC-02")
@@ -363,7 +363,7 @@ async def test_a_ciphertext_of_another_tenant_does_not_open(world, field):
     if field == "refresh_token":
         world.pass_(hours=2)
     with pytest.raises(DecryptError):
-        await door.token(ACME, "simulated")
+        await door.credential(ACME, "simulated")
     assert not [event for event in world.events() if event.action == "credential.used"]
 
 
@@ -371,18 +371,18 @@ async def test_a_shredded_key_opens_nothing(world):
     await world.add_key()
     world.rows._tables.keys.clear()
     with pytest.raises(DecryptError):
-        await world.open().token(ACME, "simulated_keys")
+        await world.open().credential(ACME, "simulated_keys")
 
 
 async def test_a_data_key_is_remembered_for_a_minute(world):
     door = world.open(settings=world.settings(token_cache=timedelta()))
     await world.add_key(door=door)
-    await door.token(ACME, "simulated_keys")
+    await door.credential(ACME, "simulated_keys")
     before = world.store.count("find_key")
-    await door.token(ACME, "simulated_keys")
+    await door.credential(ACME, "simulated_keys")
     assert world.store.count("find_key") == before
     world.pass_(minutes=1)
-    await door.token(ACME, "simulated_keys")
+    await door.credential(ACME, "simulated_keys")
     assert world.store.count("find_key") == before + 1
 
 
@@ -399,7 +399,7 @@ async def test_of_two_workers_that_make_a_tenants_first_key_one_is_right(world):
     ]
     await doors[0].all_at_once(*calls)
     assert len([key for key in world.rows._tables.keys.values() if key.tenant_id == ACME]) == 1
-    assert (await world.open().token(ACME, "simulated_keys")).value in keys
+    assert (await world.open().credential(ACME, "simulated_keys")).value in keys
 
 
 async def test_a_first_key_that_somebody_else_made_is_taken(world):
@@ -418,7 +418,7 @@ async def test_a_first_key_that_somebody_else_made_is_taken(world):
     world.store.before = somebody_is_faster
     await second.add_api_key(ACME, "simulated_keys", name="Key", api_key=world.provider.valid_api_key)
     assert len(world.rows._tables.keys) == 1
-    assert (await first.token(ACME, "simulated_keys")).value == world.provider.valid_api_key
+    assert (await first.credential(ACME, "simulated_keys")).value == world.provider.valid_api_key
 
 
 async def test_a_first_key_that_is_refused_and_not_there_is_said(world, door):
@@ -430,7 +430,7 @@ async def test_a_first_key_that_is_refused_and_not_there_is_said(world, door):
 
 async def test_many_uses_at_once_are_recorded_once(world, door):
     await world.add_key()
-    await door.together(20, "token", ACME, f"{world.provider.slug}_keys", actor=ALICE)
+    await door.together(20, "credential", ACME, f"{world.provider.slug}_keys", actor=ALICE)
     assert [action for action, _ in world.actions()].count("credential.used") == 1
 
 
@@ -438,5 +438,5 @@ async def test_without_a_window_each_use_is_recorded(world):
     await world.add_key()
     door = world.open(settings=world.settings(use_window=timedelta()))
     for _ in range(3):
-        await door.token(ACME, f"{world.provider.slug}_keys", actor=ALICE)
+        await door.credential(ACME, f"{world.provider.slug}_keys", actor=ALICE)
     assert [action for action, _ in world.actions()].count("credential.used") == 3

@@ -200,7 +200,7 @@ async def test_a_grant_that_cannot_be_stored_waits_in_the_outbox_until_the_provi
     assert await orphans(world) == []
     world.provider.behave()
     world.pass_(minutes=2)
-    assert (await door.retry_revocations()).revoked == 2
+    assert (await door.worker.retry_revocations()).revoked == 2
     assert len(world.provider.living_grants()) == 1
 
 
@@ -220,7 +220,7 @@ async def test_a_reconnect_that_is_answered_after_a_switch_off_ends_nothing_that
         assert await orphans(world) == []
     await door.edit_integration(ACME, held.id, status="active")
     world.pass_(minutes=50)
-    assert (await door.token(ACME, "simulated", min_ttl=world.provider.access_lifetime / 2)).warning is None
+    assert (await door.credential(ACME, "simulated", min_ttl=world.provider.access_lifetime / 2)).warning is None
 
 
 @pytest.mark.parametrize("kills", DECLARED)
@@ -233,15 +233,15 @@ async def test_what_a_renewal_brings_during_a_switch_off_is_kept_for_when_it_is_
         world.provider.misbehave(Misbehaviour.REFRESH_TOKEN_SAME, endpoint="refresh")
     at_answer(world, "/token", lambda: door.manager.edit_integration(ACME, held.id, status="inactive"))
     with pytest.raises(IntegrationInactiveError):
-        await door.token(ACME, "simulated")
+        await door.credential(ACME, "simulated")
     row = world.row(held)
     assert (row.facts.state, row.facts.reason, row.credential.generation) == (State.DISABLED, "switched_off", 2)
     assert await honoured(world)
     assert world.provider.count("revoke") == 0
     await door.edit_integration(ACME, held.id, status="active")
-    assert world.provider.is_alive((await door.token(ACME, "simulated")).value)
+    assert world.provider.is_alive((await door.credential(ACME, "simulated")).value)
     assert world.provider.refresh_count == 1
-    assert (await door.verify_audit(ACME)).whole
+    assert (await door.audit.verify(ACME)).whole
 
 
 async def test_a_dead_grant_that_is_healed_during_a_switch_off_works_when_it_is_switched_on(world):
@@ -254,7 +254,7 @@ async def test_a_dead_grant_that_is_healed_during_a_switch_off_works_when_it_is_
         await door.refresh(ACME, held.id)
     assert (world.row(held).facts.state, world.row(held).facts.reason) == (State.DISABLED, "switched_off")
     assert (await door.edit_integration(ACME, held.id, status="active")).state is State.ACTIVE
-    assert world.provider.is_alive((await door.token(ACME, "simulated")).value)
+    assert world.provider.is_alive((await door.credential(ACME, "simulated")).value)
 
 
 async def test_late_tokens_of_a_grant_that_a_replay_has_ended_do_not_heal_what_was_switched_off(world):
@@ -291,7 +291,7 @@ async def test_a_renewal_that_a_reconnect_overtakes_ends_nothing_that_the_reconn
     assert await honoured(world)
     if kills == "token":
         assert await orphans(world) == []
-    assert world.provider.is_alive((await door.token(ACME, "simulated")).value)
+    assert world.provider.is_alive((await door.credential(ACME, "simulated")).value)
 
 
 @pytest.mark.parametrize("kills", DECLARED)
@@ -312,8 +312,8 @@ async def test_a_renewal_that_a_reconnect_and_its_renewal_overtake_leaves_nothin
     # Of what the reconnect replaced, and of what the renewal brought for it, two tokens each.
     assert (world.provider.count("revoke"), world.rows.count_revocations()) == {"token": (4, 0), "grant": (0, 0), None: (0, 4)}[kills]
     assert [why for _, why, _ in told(world, "token.kept")] == ([] if kills == "token" else ["ends_grant"] * (1 if kills == "grant" else 4))
-    await door.remove(ACME, held.id)
-    await door.retry_revocations()
+    await door.delete(ACME, held.id)
+    await door.worker.retry_revocations()
     assert world.provider.living_grants() == ()
 
 
@@ -337,7 +337,7 @@ async def test_a_reconnect_revokes_what_it_replaced(world, door):
     assert await honoured(world)
     assert len(world.provider.living_grants()) == 1
     assert [why for why, *_ in told(world, "token.revoked")] == [Outcome.SUCCESS] * 2
-    await door.remove(ACME, held.id)
+    await door.delete(ACME, held.id)
     assert world.provider.living_grants() == ()
 
 
@@ -351,7 +351,7 @@ async def test_what_a_reconnect_replaced_is_in_the_outbox_before_anything_is_sen
     assert seen == [2, 2]
     assert await waiting_tokens(world) == old
     world.pass_(minutes=2)
-    assert (await door.retry_revocations()).revoked == 2
+    assert (await door.worker.retry_revocations()).revoked == 2
     assert len(world.provider.living_grants()) == 1
 
 
@@ -373,7 +373,7 @@ async def test_where_a_revocation_ends_the_grant_the_replaced_tokens_end_with_th
     assert replaced_words(world) == ["ends_grant"]
     assert world.provider.count("revoke") == 0
     assert await honoured(world)
-    removal = await door.remove(ACME, held.id)
+    removal = await door.delete(ACME, held.id)
     assert (removal.refresh_token, removal.access_token, removal.waiting) == (RevocationOutcome.REVOKED, RevocationOutcome.SKIPPED, 0)
     assert world.provider.living_grants() == ()
 
@@ -387,13 +387,13 @@ async def test_where_nobody_knows_what_a_revocation_ends_the_replaced_tokens_wai
     assert told(world, "token.kept") == [(Outcome.SUCCESS, "ends_grant", kind) for kind in ("refresh", "access")]
     for _ in range(3):
         world.pass_(days=20)
-        run = await door.retry_revocations()
+        run = await door.worker.retry_revocations()
         assert (run.delayed, run.waiting) == (2, 2)
     # Said once, however long it takes, and never abandoned.
     assert len(told(world, "token.kept")) == 2
-    removal = await door.remove(ACME, held.id)
+    removal = await door.delete(ACME, held.id)
     assert removal.waiting == 2
-    assert (await door.retry_revocations()).revoked == 2
+    assert (await door.worker.retry_revocations()).revoked == 2
     assert world.provider.living_grants() == ()
 
 
@@ -402,9 +402,9 @@ async def test_what_waited_for_its_integration_to_go_is_tried_again_where_the_pr
     held = await world.connect()
     await world.reconnect(held)
     world.pass_(days=40)
-    await door.remove(ACME, held.id)
+    await door.delete(ACME, held.id)
     world.provider.misbehave(Misbehaviour.UNAVAILABLE, times=2, endpoint="revoke")
-    run = await door.retry_revocations()
+    run = await door.worker.retry_revocations()
     assert (run.delayed, run.abandoned) == (2, 0)
 
 
@@ -465,7 +465,7 @@ async def test_a_reconnect_by_the_same_account_keeps_the_refresh_token_that_is_h
     # Of what was held, the access token alone was given back.
     assert told(world, "token.revoked") == [(Outcome.SUCCESS, None, "access")]
     world.pass_(hours=2)
-    assert world.provider.is_alive((await door.token(ACME, "simulated")).value)
+    assert world.provider.is_alive((await door.credential(ACME, "simulated")).value)
     assert world.provider.requests[-1].presented in kept
 
 
@@ -501,8 +501,8 @@ async def test_a_kept_refresh_token_that_a_renewal_was_spending_gives_way_to_wha
     # The access token is the reconnect's, the refresh token the renewal's.
     assert await honoured(world)
     world.pass_(hours=2)
-    assert world.provider.is_alive((await door.token(ACME, "simulated")).value)
-    assert (await door.verify_audit(ACME)).whole
+    assert world.provider.is_alive((await door.credential(ACME, "simulated")).value)
+    assert (await door.audit.verify(ACME)).whole
 
 
 async def test_a_kept_refresh_token_ends_when_it_did(world):
@@ -540,11 +540,11 @@ async def test_a_token_that_another_tenant_holds_is_revoked_by_the_one_who_goes_
     door = declaring(world, kills)
     repeat_tokens(world.provider)
     one, two = await world.connect(), await world.connect(GLOBEX)
-    removal = await door.remove(ACME, one.id)
+    removal = await door.delete(ACME, one.id)
     assert (removal.refresh_token, removal.access_token) == (RevocationOutcome.SHARED, RevocationOutcome.SHARED)
     assert world.provider.count("revoke") == 0
     assert await honoured(world)
-    removal = await door.remove(GLOBEX, two.id)
+    removal = await door.delete(GLOBEX, two.id)
     assert removal.refresh_token is RevocationOutcome.REVOKED
     assert world.provider.living_grants() == ()
     assert world.rows.count_revocations() == 0
@@ -559,11 +559,11 @@ async def test_of_two_tenants_who_remove_a_shared_token_at_once_the_last_revokes
     def other_goes_first(name, args):
         if name == "apply" and any(isinstance(change, EraseIntegration) for change in args):
             world.store.after = None
-            world.removed = door.manager.remove(GLOBEX, two.id)
+            world.removed = door.manager.delete(GLOBEX, two.id)
 
     # Both rows are gone before either looks for a holder.
     world.store.after = other_goes_first
-    await door.remove(ACME, one.id)
+    await door.delete(ACME, one.id)
     assert world.provider.living_grants() == ()
     assert world.removed.refresh_token is RevocationOutcome.REVOKED
 
@@ -597,7 +597,7 @@ async def test_a_grant_that_is_imported_twice_is_shared(world, door):
         "true",
     ]
     assert world.facts.names.count("credential.shared") == 1
-    assert (await door.remove(ACME, one.id)).refresh_token is RevocationOutcome.SHARED
+    assert (await door.delete(ACME, one.id)).refresh_token is RevocationOutcome.SHARED
     assert await honoured(world)
 
 
@@ -607,23 +607,23 @@ async def test_a_token_that_a_renewal_moved_is_shared_no_more(world, door):
     # From now on it makes new ones.
     vars(world.provider).pop("_new_access"), vars(world.provider).pop("_new_refresh")
     world.pass_(hours=2)
-    await door.token(GLOBEX, "simulated")
-    assert (await door.remove(ACME, one.id)).refresh_token is RevocationOutcome.REVOKED
+    await door.credential(GLOBEX, "simulated")
+    assert (await door.delete(ACME, one.id)).refresh_token is RevocationOutcome.REVOKED
 
 
 @pytest.mark.parametrize("kills", ["grant", None])
 async def test_a_removal_spares_the_other_integrations_of_the_same_account_until_the_last_goes(world, kills):
     door = declaring(world, kills)
     one, two = await world.connect(), await world.connect(GLOBEX)
-    removal = await door.remove(ACME, one.id)
+    removal = await door.delete(ACME, one.id)
     assert (removal.refresh_token, removal.refresh_reason) == (RevocationOutcome.SKIPPED, "ends_grant")
     assert (removal.access_token, removal.access_reason) == (RevocationOutcome.SKIPPED, "ends_grant")
     assert world.provider.count("revoke") == 0
     assert await honoured(world)
     assert world.rows.count_revocations() == (2 if kills is None else 0)
-    assert (await door.remove(GLOBEX, two.id)).refresh_token is RevocationOutcome.REVOKED
+    assert (await door.delete(GLOBEX, two.id)).refresh_token is RevocationOutcome.REVOKED
     world.pass_(days=2)
-    await door.retry_revocations()
+    await door.worker.retry_revocations()
     assert world.provider.living_grants() == ()
     assert world.rows.count_revocations() == 0
 
@@ -633,7 +633,7 @@ async def test_an_integration_of_another_account_is_no_reason_to_spare_a_grant(w
     one = await world.connect()
     world.provider.account = "acct-2"
     await world.connect(GLOBEX)
-    assert (await door.remove(ACME, one.id)).refresh_token is RevocationOutcome.REVOKED
+    assert (await door.delete(ACME, one.id)).refresh_token is RevocationOutcome.REVOKED
     assert len(world.provider.living_grants()) == 1
 
 
@@ -641,10 +641,10 @@ async def test_a_token_that_came_again_while_it_waited_is_left_alone(world, door
     repeat_tokens(world.provider)
     held = await world.connect()
     world.provider.misbehave(Misbehaviour.UNAVAILABLE, times=2, endpoint="revoke")
-    await door.remove(ACME, held.id)
+    await door.delete(ACME, held.id)
     await world.connect()
     world.pass_(minutes=2)
-    run = await door.retry_revocations()
+    run = await door.worker.retry_revocations()
     assert (run.kept, run.waiting) == (2, 0)
     assert await honoured(world)
 
@@ -652,11 +652,11 @@ async def test_a_token_that_came_again_while_it_waited_is_left_alone(world, door
 async def test_what_waits_is_looked_at_again_where_the_store_could_not_say_who_holds_it(world, door):
     held = await world.connect()
     world.store.fail(1, "find_holders")
-    removal = await door.remove(ACME, held.id)
+    removal = await door.delete(ACME, held.id)
     assert (removal.refresh_token, removal.access_token) == (RevocationOutcome.FAILED, RevocationOutcome.REVOKED)
     assert ("token.revoked", "failure") in world.actions()
     world.pass_(minutes=2)
-    assert (await door.retry_revocations()).revoked == 1
+    assert (await door.worker.retry_revocations()).revoked == 1
     assert world.provider.living_grants() == ()
 
 
@@ -691,19 +691,19 @@ async def test_fingerprints_are_the_same_after_every_change_of_keys(world, door)
     before = {row.facts.id: _fingerprints(row) for row in world.rows._tables.integrations.values()}
     [index] = [key for key in world.rows._tables.keys.values() if key.tenant_id == INDEX_SCOPE]
     world.pass_(seconds=1)
-    assert (await door.rotate_keys()).changed == 2
-    await door.reseal()
+    assert (await door.keys.rotate()).changed == 2
+    await door.keys.reseal()
     world.pass_(days=1)
-    await door.destroy_keys(retired_before=world.clock.now() - timedelta(hours=1))
+    await door.keys.destroy(retired_before=world.clock.now() - timedelta(hours=1))
     assert {row.facts.id: _fingerprints(row) for row in world.rows._tables.integrations.values()} == before
     assert world.rows._tables.keys[INDEX_SCOPE, index.key_id] == index
     keyring = LocalKeyring([LocalKeyring.generate_key("next"), *world.keyring_texts])
     moved = world.open(keyring=keyring)
-    assert (await moved.rewrap_keys()).failures == ()
+    assert (await moved.keys.rewrap()).failures == ()
     assert world.rows._tables.keys[INDEX_SCOPE, index.key_id].kek_uri == "local:next"
-    await moved.token(GLOBEX, "simulated")
+    await moved.credential(GLOBEX, "simulated")
     world.pass_(hours=2)
-    await world.open(keyring=keyring).token(GLOBEX, "simulated")
+    await world.open(keyring=keyring).credential(GLOBEX, "simulated")
     assert _fingerprints(world.row(other))[2] == before[other.id][2]
 
 
@@ -742,7 +742,7 @@ async def test_an_outbox_row_that_cannot_be_read_keeps_no_integration_and_no_ten
     damaged = DamagedRow(table="ci_revocation", row="fake")
     listed = world.rows.list_revocations
     world.rows.list_revocations = lambda *args, **named: (*listed(*args, **named), damaged)
-    removal = await door.remove(ACME, held.id)
+    removal = await door.delete(ACME, held.id)
     assert (removal.refresh_token, removal.waiting) == (RevocationOutcome.REVOKED, 1)
     receipt = await door.erase_tenant(ACME)
     assert receipt.not_revoked == 1

@@ -52,9 +52,9 @@ async def test_a_grant_is_taken_over_and_renewed_when_its_time_comes(world, door
     assert (integration.auth_type, integration.health, integration.scopes) == (AuthType.OAUTH2, Health.OK, ("read", "write"))
     assert integration.account.account_id is not None
     assert await door.list_integrations(ACME) == (integration,)
-    assert (await door.token(ACME, world.provider.slug)).value == given.access_token
+    assert (await door.credential(ACME, world.provider.slug)).value == given.access_token
     world.pass_(hours=1)
-    renewed = await door.token(ACME, world.provider.slug)
+    renewed = await door.credential(ACME, world.provider.slug)
     assert renewed.value != given.access_token
     assert world.provider.is_alive(renewed.value)
     assert world.provider.refresh_count == 1
@@ -63,7 +63,7 @@ async def test_a_grant_is_taken_over_and_renewed_when_its_time_comes(world, door
 async def test_the_worker_renews_what_was_imported(world, door):
     await door.import_credential(ACME, held_grant(world))
     world.pass_(hours=1)
-    assert (await door.refresh_due()).renewed == 1
+    assert (await door.worker.refresh_due()).renewed == 1
 
 
 async def test_an_access_token_that_has_ended_is_not_shown_to_the_provider(world, door):
@@ -72,20 +72,20 @@ async def test_an_access_token_that_has_ended_is_not_shown_to_the_provider(world
     assert world.sent == []
     assert world.last_event().details["verified"] == "false"
     assert integration.account.account_id is None
-    assert world.provider.is_alive((await door.token(ACME, world.provider.slug)).value)
+    assert world.provider.is_alive((await door.credential(ACME, world.provider.slug)).value)
 
 
 async def test_a_grant_without_an_end_and_without_a_refresh_token_is_used_as_it_is(world, door):
     given = held_grant(world, expires_at=None, refresh_token=None)
     integration = await door.import_credential(ACME, given)
-    assert (await door.token(ACME, world.provider.slug)).value == given.access_token
+    assert (await door.credential(ACME, world.provider.slug)).value == given.access_token
     assert world.row(integration).marks.due_at is None
 
 
 async def test_a_key_is_taken_over(world, door):
     integration = await door.import_credential(ACME, held_key(world))
     assert (integration.auth_type, integration.account.account_id) == (AuthType.API_KEY, "acct-1")
-    assert (await door.token(ACME, "simulated_keys")).value == world.provider.valid_api_key
+    assert (await door.credential(ACME, "simulated_keys")).value == world.provider.valid_api_key
 
 
 async def test_it_is_recorded_without_a_secret(world, door):

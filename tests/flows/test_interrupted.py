@@ -295,16 +295,16 @@ async def replace_key(world):
 
 async def remove(world):
     held = await world.connect()
-    return lambda door: door.remove(ACME, held.id)
+    return lambda door: door.delete(ACME, held.id)
 
 
 async def retry_revocations(world):
     held = await world.connect()
     world.provider.misbehave(Misbehaviour.UNAVAILABLE, endpoint="revoke")
     world.provider.misbehave(Misbehaviour.UNAVAILABLE, endpoint="revoke")
-    await world.door.remove(ACME, held.id)
+    await world.door.delete(ACME, held.id)
     world.pass_(minutes=5)
-    return lambda door: door.retry_revocations()
+    return lambda door: door.worker.retry_revocations()
 
 
 async def erase(world):
@@ -333,7 +333,7 @@ async def test_what_spends_nothing_is_interrupted_at_any_step_and_can_be_done_ag
         [again] = await asyncio.gather(call(door), return_exceptions=True)
         assert not isinstance(again, KilledError)
         world.pass_(minutes=10)
-        await door.retry_revocations()
+        await door.worker.retry_revocations()
         assert world.rows.count_revocations() == 0
         rows = world.rows.list_integrations(ACME)
         if way in {add_key, replace_key}:
@@ -344,7 +344,7 @@ async def test_what_spends_nothing_is_interrupted_at_any_step_and_can_be_done_ag
         else:
             assert rows == ()
             assert alive(world) == set(), steps[number]
-        assert (await door.verify_audit(ACME)).whole
+        assert (await door.audit.verify(ACME)).whole
         number += 1
     assert number >= 4
 

@@ -82,17 +82,17 @@ class Keys(RuleBasedStateMachine):
         manager, known = self.processes[process], self._of(tenant)
         if known.value is None:
             with pytest.raises(IntegrationNotFoundError):
-                manager.token(tenant, SLUG)
+                manager.credential(tenant, SLUG)
         elif known.opens:
-            assert manager.token(tenant, SLUG).value.reveal() == known.value
+            assert manager.credential(tenant, SLUG).value.reveal() == known.value
         else:
             with pytest.raises(DecryptError):
-                manager.token(tenant, SLUG)
+                manager.credential(tenant, SLUG)
 
     @rule(process=PROCESS, tenant=st.none() | TENANTS)
     def rotate(self, process, tenant):
         self._passes()
-        run = self.processes[process].rotate_keys(tenant_id=tenant)
+        run = self.processes[process].keys.rotate(tenant_id=tenant)
         rotated = [known for name, known in self.known.items() if known.active and tenant in {None, name}]
         assert (run.changed, run.failures) == (len(rotated), ())
         for known in rotated:
@@ -101,14 +101,14 @@ class Keys(RuleBasedStateMachine):
     @rule(process=PROCESS)
     def rewrap(self, process):
         manager = self.processes[process]
-        assert manager.rewrap_keys().failures == ()
-        report = manager.key_report()
+        assert manager.keys.rewrap().failures == ()
+        report = manager.keys.report()
         assert report.misplaced == 0
         assert {usage.kek_uri for usage in report.usage} <= {report.primary}
 
     @rule(process=PROCESS)
     def reseal(self, process):
-        run = self.processes[process].reseal()
+        run = self.processes[process].keys.reseal()
         refused = {name for name, known in self.known.items() if known.value is not None and not known.opens}
         assert {failure.tenant_id for failure in run.failures} == refused
         moved = [known for known in self.known.values() if known.value is not None and known.opens and known.sealed_by != known.active]
@@ -119,7 +119,7 @@ class Keys(RuleBasedStateMachine):
     @rule(process=PROCESS)
     def destroy(self, process):
         self._passes(600)
-        assert self.processes[process].destroy_keys(retired_before=self.world.clock.now() - timedelta(minutes=5)).failures == ()
+        assert self.processes[process].keys.destroy(retired_before=self.world.clock.now() - timedelta(minutes=5)).failures == ()
         left = {(key.tenant_id, key.version) for key in self.world.rows.list_keys(limit=1_000)}
         needed = {(name, known.active) for name, known in self.known.items() if known.active}
         needed |= {(name, known.sealed_by) for name, known in self.known.items() if known.value is not None}
@@ -129,11 +129,11 @@ class Keys(RuleBasedStateMachine):
     def refuse(self, process, tenant, below):
         manager, known = self.processes[process], self._of(tenant)
         if 1 <= below <= max(known.active, 1):
-            manager.refuse_keys(tenant, below=below)
+            manager.keys.refuse(tenant, below=below)
             known.floor = below
         else:
             with pytest.raises(ValidationFailedError):
-                manager.refuse_keys(tenant, below=below)
+                manager.keys.refuse(tenant, below=below)
         self._passes(MEMORY)
 
     @rule(process=PROCESS, tenant=TENANTS)
@@ -141,7 +141,7 @@ class Keys(RuleBasedStateMachine):
         known = self._of(tenant)
         receipt = self.processes[process].erase_tenant(tenant)
         assert receipt.integrations == (known.value is not None)
-        assert self.processes[1 - process].find_returned(tenant, receipt.key_ids) == ()
+        assert self.processes[1 - process].keys.find_returned(tenant, receipt.key_ids) == ()
         known.active, known.value = 0, None
 
     @precondition(lambda self: self.known)
@@ -161,7 +161,7 @@ class Keys(RuleBasedStateMachine):
 
     def teardown(self):
         for tenant in self.known:
-            assert self.processes[0].verify_audit(tenant).whole
+            assert self.processes[0].audit.verify(tenant).whole
 
 
 @pytest.mark.requirement("ENC-10", "ENC-12", "ENC-14")

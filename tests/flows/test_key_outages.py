@@ -73,7 +73,7 @@ def process(world, service, **changes):
 
 
 async def key(door, tenant=ACME):
-    return (await door.token(tenant, "simulated_keys")).value
+    return (await door.credential(tenant, "simulated_keys")).value
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ async def test_no_key_is_made_while_the_service_is_away(world, service, door):
 async def test_a_rotation_in_an_outage_changes_nothing_and_names_every_tenant(world, service, door):
     service.trouble = KeyServiceUnavailableError()
     world.pass_(seconds=1)
-    run = await door.rotate_keys()
+    run = await door.keys.rotate()
     assert [(failure.tenant_id, failure.reason) for failure in run.failures] == [
         (ACME, "KeyServiceUnavailableError"),
         (GLOBEX, "KeyServiceUnavailableError"),
@@ -198,7 +198,7 @@ async def test_an_outage_that_begins_while_the_request_is_out_loses_no_token(wor
     world.facts.tell = tell
     assert "credential.unpersisted" in world.facts.names
     assert world.provider.refresh_count == 1
-    assert world.provider.is_alive((await world.open().token(ACME, "simulated")).value)
+    assert world.provider.is_alive((await world.open().credential(ACME, "simulated")).value)
     assert world.row(held).credential.generation == 2
 
 
@@ -208,7 +208,7 @@ async def test_an_outage_that_begins_while_the_request_is_out_loses_no_token(wor
 async def storm(door, tenants=(ACME,)):
     """Fifty callers at once, as tasks or as threads."""
     return await door.all_at_once(
-        *[partial(door.manager.token, tenants[number % len(tenants)], "simulated_keys") for number in range(CALLERS)]
+        *[partial(door.manager.credential, tenants[number % len(tenants)], "simulated_keys") for number in range(CALLERS)]
     )
 
 
@@ -281,7 +281,7 @@ async def test_sealing_and_opening_share_the_one_answer(world, service):
     await door.start()
     service.asked.clear()
     await door.refresh(ACME, held.id)
-    await door.token(ACME, "simulated")
+    await door.credential(ACME, "simulated")
     assert service.asked == {ACME: 1, INDEX_SCOPE: 1}
 
 
@@ -307,16 +307,16 @@ async def test_a_key_that_was_taken_away_does_not_live_on_in_an_outage(world, se
     row = world.row(held)
     other = world.open()
     world.pass_(seconds=1)
-    await other.rotate_keys()
+    await other.keys.rotate()
     if how == "refused":
-        await other.refuse_keys(ACME, below=2)
+        await other.keys.refuse(ACME, below=2)
     elif how == "erased":
         await other.erase_tenant(ACME)
         world.rows._tables.integrations[ACME, held.id] = row
     else:
-        await other.reseal()
+        await other.keys.reseal()
         world.clock.jump(timedelta(minutes=6))
-        assert (await other.destroy_keys(retired_before=world.clock.now() - timedelta(minutes=5))).changed == 2
+        assert (await other.keys.destroy(retired_before=world.clock.now() - timedelta(minutes=5))).changed == 2
         world.rows._tables.integrations[ACME, held.id] = row
     service.trouble = KeyServiceUnavailableError()
     world.pass_(seconds=FRESH)
@@ -413,10 +413,10 @@ async def test_removing_waits_for_the_service_so_that_the_grant_is_taken_back(wo
     await door.start()
     service.trouble = KeyServiceUnavailableError()
     with pytest.raises(KeyServiceUnavailableError):
-        await door.remove(ACME, held.id)
+        await door.delete(ACME, held.id)
     assert world.row(held) is not None
     service.trouble = None
     world.pass_(seconds=2)
     world.provider.misbehave(Misbehaviour.UNAVAILABLE, endpoint="revoke")
-    await door.remove(ACME, held.id, actor=ALICE)
+    await door.delete(ACME, held.id, actor=ALICE)
     assert world.row(held) is None

@@ -263,7 +263,7 @@ class Life(RuleBasedStateMachine):
     def ask_for_token(self, which, min_ttl, wrong):
         kept = self.kept.get(which)
         self.go_wrong(wrong, "refresh")
-        token, error = self.ask(self.world.door.token(ACME, which, min_ttl=min_ttl))
+        token, error = self.ask(self.world.door.credential(ACME, which, min_ttl=min_ttl))
         if self.refused_as_it_must(kept, error):
             return
         if error is not None:
@@ -350,14 +350,14 @@ class Life(RuleBasedStateMachine):
         kept = self.kept.pop(which, None)
         self.go_wrong(wrong, "revoke")
         if kept is None:
-            _, error = self.ask(self.world.door.remove(ACME, self.id_of(which), actor=ALICE))
+            _, error = self.ask(self.world.door.delete(ACME, self.id_of(which), actor=ALICE))
             assert isinstance(error, IntegrationNotFoundError)
             return
         gone = Gone(id=kept.id, at=self.now)
         if which == OAUTH:
             gone.tokens = {kind: self.opened(kept.id, f"{kind}_token") for kind in ("refresh", "access")}
             self._close_authorizations()
-        removal = self.ok(self.world.door.remove(ACME, kept.id, actor=ALICE))
+        removal = self.ok(self.world.door.delete(ACME, kept.id, actor=ALICE))
         self.gone.append(gone)
         for kind, token in gone.tokens.items():
             outcome = getattr(removal, f"{kind}_token")
@@ -369,13 +369,13 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def refresh_due(self):
-        run = self.ok(self.world.door.refresh_due())
+        run = self.ok(self.world.door.worker.refresh_due())
         assert run.failed == run.gone == 0
         assert run.claimed == run.renewed + run.postponed + run.reconnect_required
 
     @rule()
     def retry_revocations(self):
-        run = self.ok(self.world.door.retry_revocations())
+        run = self.ok(self.world.door.worker.retry_revocations())
         assert run.waiting == len(self.outbox)
 
     @rule()
@@ -459,7 +459,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def the_trail_is_whole_and_shows_no_secret(self):
-        assert self.ok(self.world.door.verify_audit(ACME)).whole
+        assert self.ok(self.world.door.audit.verify(ACME)).whole
         assert self.world.leaks_in(self.world.raw_dump()) == []
 
     def _comes_to_rest(self):
@@ -468,12 +468,12 @@ class Life(RuleBasedStateMachine):
         for _ in range(2):
             self.world.clock.advance(timedelta(hours=2))
             for which, kept in self.kept.items():
-                token, error = self.ask(self.world.door.token(ACME, which))
+                token, error = self.ask(self.world.door.credential(ACME, which))
                 if self.refused_as_it_must(kept, error):
                     continue
                 assert error is None or isinstance(error, ReconnectRequiredError), "there is no end of it"
                 assert error is not None or self.provider.is_alive(token.value) or kept.taken_back
-            run = self.ok(self.world.door.retry_revocations())
+            run = self.ok(self.world.door.worker.retry_revocations())
             assert run.waiting == 0
         self.what_is_held_is_what_the_provider_says()
         for gone in self.gone:

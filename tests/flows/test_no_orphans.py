@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
 from datetime import timedelta
 from random import Random
 from urllib.parse import parse_qsl, urlsplit
@@ -41,6 +40,7 @@ from cloud_integrations.testing import (
     token_id,
 )
 
+from .conftest import rewire
 from .test_refresh_simulation import Flights, Pause, Scheduler, _pass
 
 TENANTS = ("acme", "globex")
@@ -184,13 +184,13 @@ class Crowd:
         self.provider.behave()
         for tenant in TENANTS:
             for facts in self.rows.list_integrations(tenant):
-                manager.remove(tenant, facts.id)
+                manager.delete(tenant, facts.id)
         for _ in range(5):
             self.clock.advance(timedelta(days=1))
-            manager.retry_revocations(limit=1_000)
+            manager.worker.retry_revocations(limit=1_000)
         assert (self.rows.count_revocations(), self.provider.living_grants()) == (0, ()), self.said
         for tenant in TENANTS:
-            assert manager.verify_audit(tenant).whole
+            assert manager.audit.verify(tenant).whole
 
 
 # Stepped, in memory
@@ -202,16 +202,16 @@ async def act(manager, crowd, rng, deed, tenant):
         begun = await manager.begin_oauth(tenant, "simulated", name="Files", actor=actor)
         await manager.complete_oauth(begun.context_id, crowd.comes_back(begun), browser_token=begun.browser_token, actor=actor)
     elif deed == "retry":
-        await manager.retry_revocations(limit=3)
+        await manager.worker.retry_revocations(limit=3)
     elif deed == "token":
-        await manager.token(tenant, "simulated")
+        await manager.credential(tenant, "simulated")
     else:
         for facts in await manager.list_integrations(tenant):
             if deed == "reconnect":
                 begun = await manager.begin_reconnect(tenant, facts.id, actor=actor)
                 await manager.complete_oauth(begun.context_id, crowd.comes_back(begun), browser_token=begun.browser_token, actor=actor)
             elif deed == "remove":
-                await manager.remove(tenant, facts.id)
+                await manager.delete(tenant, facts.id)
             elif deed == "refresh":
                 await manager.refresh(tenant, facts.id)
             elif deed == "rename":
@@ -230,8 +230,8 @@ def test_every_grant_is_held_revoked_or_in_the_outbox(seed):
         manager = AsyncIntegrationManager(
             store=Yielding(crowd.rows), transport=YieldingTransport(crowd.provider), pause=Pause(crowd.clock), **crowd.parts()
         )
-        manager._wiring = replace(manager._wiring, single_flight=Flights(crowd, number))
-        manager._ready = True
+        rewire(manager, single_flight=Flights(crowd, number))
+        manager._runner._ready = True
         replicas.append(manager)
 
     async def person(number):
@@ -323,6 +323,8 @@ class _Awaited:
 
     def __getattr__(self, name):
         method = getattr(self._manager, name)
+        if not callable(method):
+            return _Awaited(method)
 
         async def call(*args, **named):
             return method(*args, **named)

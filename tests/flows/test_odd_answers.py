@@ -42,7 +42,7 @@ ALONE = [Misbehaviour.ACCESS_TOKEN_MISSING, Misbehaviour.TOKEN_TYPE_MAC, Misbeha
 
 
 async def token(world, **named):
-    return await world.door.token(ACME, "simulated", **named)
+    return await world.door.credential(ACME, "simulated", **named)
 
 
 async def expired(world):

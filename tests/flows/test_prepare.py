@@ -137,10 +137,10 @@ CALLS = {
     "reconnect": lambda door, held: door.begin_reconnect("nobody", held.id, actor=ALICE),
     "edit": lambda door, held: door.edit_integration("nobody", held.id, name="Mine"),
     "verify": lambda door, held: door.verify("nobody", held.id),
-    "remove": lambda door, held: door.remove("nobody", held.id),
-    "audit": lambda door, held: door.list_audit("nobody"),
-    "verify audit": lambda door, held: door.verify_audit("nobody"),
-    "deny": lambda door, held: door.record_denied("nobody", action="x", resource="y", actor=ALICE),
+    "remove": lambda door, held: door.delete("nobody", held.id),
+    "audit": lambda door, held: door.audit.list("nobody"),
+    "verify audit": lambda door, held: door.audit.verify("nobody"),
+    "deny": lambda door, held: door.audit.record_denied("nobody", action="x", resource="y", actor=ALICE),
 }
 
 

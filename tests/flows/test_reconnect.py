@@ -32,10 +32,10 @@ def alive(world):
 
 async def test_id_name_and_age_stay_and_the_credential_is_new(world, door):
     held = await world.connect()
-    before = await door.token(ACME, "simulated")
+    before = await door.credential(ACME, "simulated")
     world.pass_(minutes=1)
     connected = await world.reconnect(held)
-    after = await door.token(ACME, "simulated")
+    after = await door.credential(ACME, "simulated")
     again = connected.integration
     assert (again.id, again.name, again.created_at) == (held.id, held.name, held.created_at)
     assert again.updated_at == world.clock.now()
@@ -55,11 +55,11 @@ async def test_a_rename_on_the_way_is_kept(world, door):
 @pytest.mark.parametrize("what", [Misbehaviour.INVALID_GRANT, Misbehaviour.ANSWER_LOST, Misbehaviour.UNAVAILABLE])
 async def test_what_is_held_stays_when_the_new_grant_does_not_come(world, door, what):
     held = await world.connect()
-    before = await door.token(ACME, "simulated")
+    before = await door.credential(ACME, "simulated")
     world.provider.misbehave(what, endpoint="exchange")
     with pytest.raises(Exception, match=r"refused|right now"):
         await world.reconnect(held)
-    assert (await door.token(ACME, "simulated")).value == before.value
+    assert (await door.credential(ACME, "simulated")).value == before.value
     assert world.provider.is_alive(before.value)
     assert await door.get_integration(ACME, held.id) == held
 
@@ -81,13 +81,13 @@ async def test_reconnecting_heals_what_needed_it(world, door):
     world.provider.revoke_grant()
     world.pass_(hours=2)
     with pytest.raises(ReconnectRequiredError):
-        await door.token(ACME, "simulated")
+        await door.credential(ACME, "simulated")
     assert (await door.get_integration(ACME, held.id)).health is Health.RECONNECT_REQUIRED
     await world.reconnect(held)
     assert (await door.get_integration(ACME, held.id)).health is Health.OK
-    token = await door.token(ACME, "simulated")
+    token = await door.credential(ACME, "simulated")
     assert world.provider.is_alive(token.value)
-    report = await door.verify_audit(ACME)
+    report = await door.audit.verify(ACME)
     assert report.whole
 
 
@@ -115,12 +115,12 @@ async def test_the_same_account_is_no_news(world):
 async def test_with_pinned_accounts_another_account_is_refused_and_its_grant_given_back(world):
     door = world.open(settings=world.settings(pin_accounts=True))
     held = await world.connect(door=door)
-    before = await door.token(ACME, "simulated")
+    before = await door.credential(ACME, "simulated")
     world.provider.account = "acct-2"
     with pytest.raises(GrantRefusedError) as caught:
         await world.reconnect(held, door=door)
     assert caught.value.reason == "other_account"
-    assert (await door.token(ACME, "simulated")).value == before.value
+    assert (await door.credential(ACME, "simulated")).value == before.value
     assert len(alive(world)) == 2
     assert [event.reason for event in world.events() if event.outcome is Outcome.FAILURE] == ["other_account"]
 
@@ -132,11 +132,11 @@ async def test_a_late_older_reconnect_is_refused(world, door):
     newer = await door.begin_reconnect(ACME, held.id, actor=ALICE)
     params = world.approve(older)
     await world.come_back(newer)
-    kept = await door.token(ACME, "simulated")
+    kept = await door.credential(ACME, "simulated")
     with pytest.raises(GrantRefusedError) as caught:
         await world.come_back(older, params)
     assert caught.value.reason == "state_not_valid"
-    assert (await door.token(ACME, "simulated")).value == kept.value
+    assert (await door.credential(ACME, "simulated")).value == kept.value
 
 
 async def test_a_credential_that_moved_meanwhile_is_replaced_by_the_new_consent(world, door):
@@ -189,7 +189,7 @@ async def test_a_reconnect_whose_commit_was_lost_ends_well(world, door):
     params = world.approve(begun)
     world.store.fail(1, afterwards=True, error=CommitUnknownError)
     await world.come_back(begun, params)
-    token = await door.token(ACME, "simulated")
+    token = await door.credential(ACME, "simulated")
     assert token_id(token.value) == world.tokens_of(held)[0]
     assert world.provider.is_alive(token.value)
 

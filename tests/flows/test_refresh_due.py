@@ -15,15 +15,15 @@ ACME = "acme"
 
 async def test_nothing_is_renewed_before_its_time(world, door):
     await world.connect()
-    assert await door.refresh_due() == RenewalRun()
+    assert await door.worker.refresh_due() == RenewalRun()
     assert world.provider.refresh_count == 0
 
 
 async def test_what_is_due_is_renewed_once_and_is_then_no_longer_due(world, door):
     integration = await world.connect()
     world.pass_(minutes=59)
-    assert await door.refresh_due() == RenewalRun(claimed=1, renewed=1)
-    assert await door.refresh_due() == RenewalRun()
+    assert await door.worker.refresh_due() == RenewalRun(claimed=1, renewed=1)
+    assert await door.worker.refresh_due() == RenewalRun()
     assert world.provider.refresh_count == 1
     due_at = world.row(integration).marks.due_at
     assert world.clock.now() + timedelta(minutes=30) <= due_at < world.clock.now() + timedelta(minutes=60)
@@ -34,8 +34,8 @@ async def test_many_rounds_at_once_renew_each_token_once(world, door):
     for tenant in tenants:
         await world.connect(tenant)
     world.pass_(minutes=59)
-    runs = await door.together(4, "refresh_due", limit=5)
-    assert sum(run.renewed for run in runs) + (await door.refresh_due()).renewed == len(tenants)
+    runs = await door.together(4, "worker.refresh_due", limit=5)
+    assert sum(run.renewed for run in runs) + (await door.worker.refresh_due()).renewed == len(tenants)
     assert world.provider.refresh_count == len(tenants)
 
 
@@ -43,46 +43,46 @@ async def test_a_round_takes_no_more_than_its_limit(world, door):
     for number in range(3):
         await world.connect(f"tenant-{number}")
     world.pass_(minutes=59)
-    assert (await door.refresh_due(limit=2)).claimed == 2
-    assert (await door.refresh_due(limit=2)).claimed == 1
+    assert (await door.worker.refresh_due(limit=2)).claimed == 2
+    assert (await door.worker.refresh_due(limit=2)).claimed == 1
 
 
 async def test_what_is_switched_off_or_removed_is_left_alone(world, door):
     off = await world.connect()
     gone = await world.connect("other")
     await door.edit_integration(ACME, off.id, status="inactive")
-    await door.remove("other", gone.id)
+    await door.delete("other", gone.id)
     world.pass_(minutes=59)
-    assert await door.refresh_due() == RenewalRun()
+    assert await door.worker.refresh_due() == RenewalRun()
 
 
 async def test_what_is_switched_on_again_is_due_when_its_token_ends(world, door):
     held = await world.connect()
     await door.edit_integration(ACME, held.id, status="inactive")
     await door.edit_integration(ACME, held.id, status="active")
-    assert await door.refresh_due() == RenewalRun()
+    assert await door.worker.refresh_due() == RenewalRun()
     world.pass_(minutes=61)
-    assert await door.refresh_due() == RenewalRun(claimed=1, renewed=1)
+    assert await door.worker.refresh_due() == RenewalRun(claimed=1, renewed=1)
 
 
 async def test_a_dead_grant_is_counted_and_not_tried_again(world, door):
     await world.connect()
     world.provider.revoke_grant()
     world.pass_(minutes=59)
-    assert await door.refresh_due() == RenewalRun(claimed=1, reconnect_required=1)
+    assert await door.worker.refresh_due() == RenewalRun(claimed=1, reconnect_required=1)
     world.pass_(hours=2)
-    assert await door.refresh_due() == RenewalRun()
+    assert await door.worker.refresh_due() == RenewalRun()
 
 
 async def test_a_provider_that_is_down_postpones_and_the_row_comes_back_at_its_next_time(world, door):
     integration = await world.connect()
     world.pass_(minutes=59)
     world.provider.misbehave(Misbehaviour.CONNECTION_REFUSED, times=1, endpoint="refresh")
-    assert await door.refresh_due() == RenewalRun(claimed=1, postponed=1)
+    assert await door.worker.refresh_due() == RenewalRun(claimed=1, postponed=1)
     marks = world.row(integration).marks
     assert marks.due_at == marks.next_attempt_at
     world.clock.advance(marks.due_at - world.clock.now() + timedelta(seconds=1))
-    assert await door.refresh_due() == RenewalRun(claimed=1, renewed=1)
+    assert await door.worker.refresh_due() == RenewalRun(claimed=1, renewed=1)
 
 
 async def test_an_integration_that_is_removed_between_claim_and_renewal_is_gone(world, door):
@@ -96,18 +96,18 @@ async def test_an_integration_that_is_removed_between_claim_and_renewal_is_gone(
         return claimed
 
     world.rows.claim_due = claim_and_lose
-    assert await door.refresh_due() == RenewalRun(claimed=1, gone=1)
+    assert await door.worker.refresh_due() == RenewalRun(claimed=1, gone=1)
 
 
 async def test_a_store_that_fails_leaves_the_row_to_the_next_round_but_one(world, door):
     await world.connect()
     world.pass_(minutes=59)
     world.store.fail(1, error=StorageUnavailableError)
-    assert await door.refresh_due() == RenewalRun(claimed=1, failed=1)
+    assert await door.worker.refresh_due() == RenewalRun(claimed=1, failed=1)
     world.store.heal()
-    assert await door.refresh_due() == RenewalRun()
+    assert await door.worker.refresh_due() == RenewalRun()
     world.pass_(minutes=6)
-    assert await door.refresh_due() == RenewalRun(claimed=1, renewed=1)
+    assert await door.worker.refresh_due() == RenewalRun(claimed=1, renewed=1)
 
 
 @pytest.mark.requirement("REF-13")
@@ -119,5 +119,5 @@ async def test_due_times_are_spread_and_few_requests_are_out_at_once(awaiting_wo
     assert len(due) == 40
     assert max(due) - min(due) > timedelta(minutes=3)
     world.pass_(minutes=59)
-    assert await world.door.refresh_due() == RenewalRun(claimed=40, renewed=40)
+    assert await world.door.worker.refresh_due() == RenewalRun(claimed=40, renewed=40)
     assert world.provider.concurrency_max <= 8

@@ -47,6 +47,8 @@ from cloud_integrations.ports.wiring import Settings
 from cloud_integrations.providers.catalogue import Catalogue
 from cloud_integrations.testing import AsyncSimulatedTransport, FixedClock, Misbehaviour, SeededEntropy, SimulatedProvider, token_id
 
+from .conftest import rewire
+
 ACME = "acme"
 ALICE = Actor(id="alice")
 SEEDS = int(os.environ.get("CI_SEEDS", "200"))
@@ -312,8 +314,8 @@ class World:
             entropy=SeededEntropy(f"replica {number} {self.rng.random()}"),
             pause=Pause(self.clock),
         )
-        manager._wiring = replace(manager._wiring, single_flight=Flights(self, number))
-        manager._ready = True
+        rewire(manager, single_flight=Flights(self, number))
+        manager._runner._ready = True
         return manager
 
     def _transport(self) -> Any:
@@ -380,7 +382,7 @@ class World:
         await self._come_back(manager, await manager.begin_reconnect(ACME, self.integration.id, actor=ALICE))
 
     async def _token(self, manager: AsyncIntegrationManager) -> None:
-        self.seen.append(await manager.token(ACME, "simulated"))
+        self.seen.append(await manager.credential(ACME, "simulated"))
 
     async def _off_and_on(self, manager: AsyncIntegrationManager) -> None:
         self.touched = True
@@ -486,7 +488,7 @@ class World:
         limit = self.clock.now() + 2 * (LEASE + timedelta(seconds=2)) + timedelta(minutes=5)
         while True:
             try:
-                token = self.run(manager.token(ACME, "simulated"))
+                token = self.run(manager.credential(ACME, "simulated"))
             except ReconnectRequiredError:
                 return
             except (ProviderUnavailableError, RefreshInProgressError, AppMisconfiguredError) as error:
@@ -534,7 +536,7 @@ class World:
         assert sent <= len(begun), "I6: a request without an intent"
         if not (self.store_failures or self.crashes):
             assert set(ended) == set(begun), "I6: an attempt without an outcome"
-        report = self.run(self.replicas[0].verify_audit(ACME))
+        report = self.run(self.replicas[0].audit.verify(ACME))
         assert report.whole
 
 

@@ -99,7 +99,7 @@ async def refused(world, answers, answer, tenant=ACME):
 
 async def ask(world, tenant=ACME, door=None):
     try:
-        return await (door or world.door).token(tenant, "simulated")
+        return await (door or world.door).credential(tenant, "simulated")
     except CloudIntegrationsError as error:
         return error
 
@@ -141,7 +141,7 @@ async def test_ten_dead_grants_of_fifty_cost_their_forty_neighbours_nothing(worl
     healthy = tenants[10:]
     world.clock.advance(world.provider.access_lifetime - timedelta(minutes=5))
     began = world.clock.now()
-    run = await world.door.refresh_due(limit=100)
+    run = await world.door.worker.refresh_due(limit=100)
     assert (run.claimed, run.renewed, run.failed) == (50, 40, 0)
     assert world.clock.now() - began <= timedelta(seconds=1)
     for generation in (2, 3, 4):
@@ -437,7 +437,7 @@ async def test_what_was_switched_off_is_not_asked_for_again(world, answers):
     answers.of[token] = None
     with pytest.raises(IntegrationInactiveError):
         await world.door.refresh(ACME, held.id)
-    run = await world.door.refresh_refused("simulated")
+    run = await world.door.worker.refresh_refused("simulated")
     assert run.claimed == 0
     assert world.row(held).facts.state is State.DISABLED
 
@@ -449,21 +449,21 @@ async def test_after_a_providers_incident_every_refused_grant_is_asked_for_again
         await world.connect(tenant)
         tokens[tenant] = answers.for_last(said({"error": "invalid_grant"}))
     world.clock.advance(world.provider.access_lifetime)
-    await world.door.refresh_due(limit=200)
+    await world.door.worker.refresh_due(limit=200)
     # The incident is over, for all but two.
     for tenant in tenants[2:]:
         answers.of[tokens[tenant]] = None
     asked = []
-    run = await world.door.refresh_refused("simulated", reason="revoked", progress=asked.append)
+    run = await world.door.worker.refresh_refused("simulated", reason="revoked", progress=asked.append)
     assert (run.claimed, run.renewed, run.reconnect_required) == (130, 128, 2)
     assert asked == [100, 130]
     assert (await ask(world, tenants[5])).warning is None
     assert isinstance(await ask(world, tenants[0]), ReconnectRequiredError)
-    again = await world.door.refresh_refused("simulated")
+    again = await world.door.worker.refresh_refused("simulated")
     assert (again.claimed, again.reconnect_required) == (2, 2)
-    assert (await world.door.refresh_refused("simulated", reason="rotation_lost")).claimed == 0
+    assert (await world.door.worker.refresh_refused("simulated", reason="rotation_lost")).claimed == 0
     with pytest.raises(ProviderNotFoundError):
-        await world.door.refresh_refused("nobody")
+        await world.door.worker.refresh_refused("nobody")
 
 
 @pytest.mark.parametrize("answer", [said({"error": "invalid_grant"}), said({"error": "invalid_client"}, 401), said(b"", 400)])
@@ -616,7 +616,7 @@ def ends_old_access(world, **changes):
 async def test_a_token_that_a_lost_renewal_may_have_ended_is_not_handed_out(world, what):
     ends_old_access(world)
     held = await world.connect()
-    first = await world.door.token(ACME, "simulated")
+    first = await world.door.credential(ACME, "simulated")
     world.provider.misbehave(what, endpoint="refresh")
     with pytest.raises(ProviderUnavailableError):
         await world.door.refresh(ACME, held.id)

@@ -72,14 +72,14 @@ def outdated(world):
 
 async def token(world, tenant=ACME, slug="simulated", *, door=None):
     """The credential, as a process opens it that has just started."""
-    return (await (door or world.open()).token(tenant, slug)).value.reveal()
+    return (await (door or world.open()).credential(tenant, slug)).value.reveal()
 
 
 async def fill_three_tables(world):
     """An OAuth2 grant and a key, an authorization that is open, and two tokens in the outbox: five rows."""
     held = await world.connect(GLOBEX)
     world.provider.misbehave(Misbehaviour.UNAVAILABLE, endpoint="revoke", times=2)
-    await world.door.remove(GLOBEX, held.id)
+    await world.door.delete(GLOBEX, held.id)
     await world.connect()
     await world.add_key()
     return await world.begin(GLOBEX)
@@ -124,7 +124,7 @@ class OtherKeys:
 async def test_a_rotated_key_seals_no_more_and_still_opens(world, door):
     await world.add_key()
     before = await token(world, slug="simulated_keys")
-    assert await door.rotate_keys(actor=ALICE, request_id="req-1") == RekeyRun(changed=1)
+    assert await door.keys.rotate(actor=ALICE, request_id="req-1") == RekeyRun(changed=1)
     assert versions(world) == [(1, "decrypt_only"), (2, "active")]
     assert await token(world, slug="simulated_keys") == before
     held = await world.connect()
@@ -133,17 +133,17 @@ async def test_a_rotated_key_seals_no_more_and_still_opens(world, door):
 
 async def test_a_rotation_is_recorded_with_the_key_it_made(world, door):
     await world.add_key()
-    await door.rotate_keys(actor=ALICE, request_id="req-1")
+    await door.keys.rotate(actor=ALICE, request_id="req-1")
     event, key = world.last_event(), world.rows.find_active_key(ACME)
     assert (event.action, event.actor, event.request_id, event.resource) == ("key.rotated", ALICE, "req-1", f"key:{key.key_id}")
     assert event.details == {"version": "2", "kek": "local:test"}
-    assert (await door.verify_audit(ACME)).whole
+    assert (await door.audit.verify(ACME)).whole
 
 
 async def test_one_tenant_may_be_rotated_alone(world, door):
     await world.add_key()
     await world.add_key(GLOBEX)
-    assert (await door.rotate_keys(tenant_id=GLOBEX)).changed == 1
+    assert (await door.keys.rotate(tenant_id=GLOBEX)).changed == 1
     assert (versions(world), versions(world, GLOBEX)) == ([(1, "active")], [(1, "decrypt_only"), (2, "active")])
 
 
@@ -152,10 +152,10 @@ async def test_a_rotation_repeated_with_its_cutoff_makes_no_further_key(world, d
     await world.add_key()
     await world.add_key(GLOBEX)
     cutoff = world.clock.now()
-    assert [(await world.open().rotate_keys(created_before=cutoff)).changed for _ in range(3)] == [2, 0, 0]
+    assert [(await world.open().keys.rotate(created_before=cutoff)).changed for _ in range(3)] == [2, 0, 0]
     assert versions(world) == versions(world, GLOBEX) == [(1, "decrypt_only"), (2, "active")]
     await world.add_key("hooli")
-    assert (await door.rotate_keys(created_before=cutoff)).changed == 0
+    assert (await door.keys.rotate(created_before=cutoff)).changed == 0
 
 
 @pytest.mark.requirement("ENC-12")
@@ -165,7 +165,7 @@ async def test_two_that_rotate_at_once_make_one_new_key(world):
         await world.add_key(tenant)
     cutoff = world.clock.now()
     doors = [world.open() for _ in range(4)]
-    runs = await world.door.all_at_once(*[lambda door=door: door.manager.rotate_keys(created_before=cutoff) for door in doors])
+    runs = await world.door.all_at_once(*[lambda door=door: door.manager.keys.rotate(created_before=cutoff) for door in doors])
     assert sum(run.changed for run in runs) == len(tenants)
     assert all(run.failures == () for run in runs)
     for tenant in tenants:
@@ -183,14 +183,14 @@ async def test_who_rotates_a_moment_later_leaves_the_new_key_alone(world, door):
             world.rows.apply(*args)
 
     world.store.before = faster
-    assert await other.rotate_keys(created_before=cutoff) == RekeyRun()
+    assert await other.keys.rotate(created_before=cutoff) == RekeyRun()
     assert versions(world) == [(1, "decrypt_only"), (2, "active")]
 
 
 @pytest.mark.requirement("ENC-12")
 async def test_a_cutoff_in_the_future_makes_one_new_key_too(world, door):
     await world.add_key()
-    assert (await door.rotate_keys(created_before=world.clock.now() + timedelta(days=1))).changed == 1
+    assert (await door.keys.rotate(created_before=world.clock.now() + timedelta(days=1))).changed == 1
 
 
 async def test_rotation_pages_through_many_tenants_and_tells_how_far_it_is(world, door, monkeypatch):
@@ -198,7 +198,7 @@ async def test_rotation_pages_through_many_tenants_and_tells_how_far_it_is(world
     for tenant in (ACME, *NEWCOMERS):
         await world.add_key(tenant)
     told = []
-    assert (await door.rotate_keys(progress=told.append)).changed == 4
+    assert (await door.keys.rotate(progress=told.append)).changed == 4
     assert sum(told) >= 4
     assert max(told) <= 2
     assert all(versions(world, tenant) == [(1, "decrypt_only"), (2, "active")] for tenant in (ACME, *NEWCOMERS))
@@ -213,9 +213,9 @@ async def test_a_rotation_broken_off_anywhere_and_repeated_ends_the_same(world, 
     cutoff = world.clock.now()
     world.store.fail(nth, error=CommitUnknownError, afterwards=afterwards)
     with pytest.raises(CommitUnknownError):
-        await door.rotate_keys(created_before=cutoff)
+        await door.keys.rotate(created_before=cutoff)
     world.store.heal()
-    await world.open().rotate_keys(created_before=cutoff)
+    await world.open().keys.rotate(created_before=cutoff)
     for tenant in (ACME, GLOBEX, "hooli"):
         assert versions(world, tenant) == [(1, "decrypt_only"), (2, "active")]
         assert [event.action for event in world.events(tenant)].count("key.rotated") == 1
@@ -278,7 +278,7 @@ SEALING = {
 async def rotate_behind(world, other):
     """Let *other* know the active key, and somebody else replace it."""
     await active_key(other.manager._wiring, GLOBEX)
-    await world.door.rotate_keys(tenant_id=GLOBEX)
+    await world.door.keys.rotate(tenant_id=GLOBEX)
 
 
 @pytest.mark.requirement("ENC-10")
@@ -310,11 +310,11 @@ async def test_a_token_for_the_outbox_is_put_there_under_the_new_key(world):
     held = await world.connect(GLOBEX)
     await rotate_behind(world, other)
     world.provider.misbehave(Misbehaviour.UNAVAILABLE, endpoint="revoke", times=2)
-    await other.remove(GLOBEX, held.id)
+    await other.delete(GLOBEX, held.id)
     assert tried(world, AddRevocation) == 2
     assert {entry.key_id for entry in world.rows._tables.revocations.values()} == {world.rows.find_active_key(GLOBEX).key_id}
     world.pass_(hours=1)
-    assert (await world.open().retry_revocations()).revoked == 2
+    assert (await world.open().worker.retry_revocations()).revoked == 2
 
 
 def replaced_once_more(world, tenant):
@@ -364,18 +364,18 @@ async def test_two_that_make_a_tenants_first_key_at_once_use_the_one_that_was_fi
 async def test_after_rewrapping_the_old_wrapping_key_is_not_needed(world, door):
     await world.connect()
     await world.add_key(GLOBEX)
-    await door.rotate_keys()
+    await door.keys.rotate()
     new = LocalKeyring.generate_key("new")
     moving = world.open(keyring=OtherKeys(LocalKeyring([new]), world.keyring))
-    report = await moving.key_report()
+    report = await moving.keys.report()
     # Two of each tenant, and the key of fingerprints, which is never replaced.
     assert (report.primary, report.misplaced) == ("local:new", 5)
     with pytest.raises(KeyringError):
         await world.open(keyring=LocalKeyring([new])).start()
     told = []
-    assert await moving.rewrap_keys(actor=ALICE, progress=told.append) == RekeyRun(changed=5)
+    assert await moving.keys.rewrap(actor=ALICE, progress=told.append) == RekeyRun(changed=5)
     assert sum(told) == 5
-    assert (await moving.key_report()).misplaced == 0
+    assert (await moving.keys.report()).misplaced == 0
     alone = world.open(keyring=LocalKeyring([new]))
     await alone.start()
     assert world.provider.is_alive(await token(world, door=alone))
@@ -383,13 +383,13 @@ async def test_after_rewrapping_the_old_wrapping_key_is_not_needed(world, door):
     event = [event for event in world.events() if event.action == "key.rewrapped"][-1]
     assert event.actor == ALICE
     assert event.details == {"version": "2", "old_kek": "local:test", "kek": "local:new"}
-    assert await moving.rewrap_keys() == RekeyRun()
+    assert await moving.keys.rewrap() == RekeyRun()
 
 
 async def test_rewrapping_touches_no_sealed_value(world):
     await fill_three_tables(world)
     before = (world.rows._tables.integrations, world.rows._tables.pending, world.rows._tables.revocations)
-    await world.open(keyring=OtherKeys(LocalKeyring([LocalKeyring.generate_key("new")]), world.keyring)).rewrap_keys()
+    await world.open(keyring=OtherKeys(LocalKeyring([LocalKeyring.generate_key("new")]), world.keyring)).keys.rewrap()
     assert (world.rows._tables.integrations, world.rows._tables.pending, world.rows._tables.revocations) == before
 
 
@@ -405,10 +405,10 @@ async def test_rewrapping_broken_off_anywhere_and_repeated_ends_the_same(world, 
     await moving.start()
     world.store.fail(nth, error=CommitUnknownError, afterwards=afterwards)
     with pytest.raises(CommitUnknownError):
-        await moving.rewrap_keys()
+        await moving.keys.rewrap()
     world.store.heal()
     assert [await token(world, tenant, "simulated_keys", door=moving) for tenant in tenants]
-    await moving.rewrap_keys()
+    await moving.keys.rewrap()
     alone = world.open(keyring=new)
     assert {await token(world, tenant, "simulated_keys", door=alone) for tenant in tenants} == {world.provider.valid_api_key.reveal()}
 
@@ -418,7 +418,7 @@ async def test_a_process_with_the_previous_keys_reads_what_is_written_while_the_
     new = LocalKeyring([LocalKeyring.generate_key("new")])
     known = world.open(keyring=OtherKeys(new, world.keyring, primary=1))
     await world.connect(door=known)
-    await known.rotate_keys()
+    await known.keys.rotate()
     await world.add_key(door=known)
     assert world.provider.is_alive(await token(world))
     assert await token(world, slug="simulated_keys") == world.provider.valid_api_key.reveal()
@@ -433,7 +433,7 @@ async def test_one_tenants_trouble_does_not_end_the_run(world, door):
         GLOBEX: KeyServiceUnavailableError(),
         "hooli": DecryptError(),
     }
-    run = await world.open(keyring=moving).rewrap_keys()
+    run = await world.open(keyring=moving).keys.rewrap()
     assert run == RekeyRun(
         changed=1,
         failures=(
@@ -451,18 +451,18 @@ async def test_a_wrapped_key_put_in_anothers_place_is_not_wrapped_anew(world):
     await world.add_key(GLOBEX)
     (mine,), (theirs,) = keys_of(world), keys_of(world, GLOBEX)
     world.rows._tables.keys[ACME, mine.key_id] = replace(mine, wrapped=theirs.wrapped)
-    run = await world.open(keyring=OtherKeys(LocalKeyring([LocalKeyring.generate_key("new")]), world.keyring)).rewrap_keys()
+    run = await world.open(keyring=OtherKeys(LocalKeyring([LocalKeyring.generate_key("new")]), world.keyring)).keys.rewrap()
     assert run == RekeyRun(changed=1, failures=(RekeyFailure(tenant_id=ACME, reason="does_not_open"),))
 
 
 async def test_a_report_counts_what_each_key_protects(world, door):
     await fill_three_tables(world)
-    report = await door.key_report()
+    report = await door.keys.report()
     assert [(usage.kek_uri, usage.state, usage.keys, usage.rows) for usage in report.usage] == [("local:test", KeyState.ACTIVE, 3, 5)]
     assert (report.primary, report.misplaced, report.outdated) == ("local:test", 0, 0)
-    await door.rotate_keys()
-    assert (await door.key_report()).outdated == 5
-    mine = await door.key_report(tenant_id=ACME)
+    await door.keys.rotate()
+    assert (await door.keys.report()).outdated == 5
+    mine = await door.keys.report(tenant_id=ACME)
     assert [(usage.version, usage.state.value, usage.rows) for usage in mine.usage] == [(1, "decrypt_only", 2), (2, "active", 0)]
     assert mine.outdated == 2
 
@@ -473,12 +473,12 @@ async def test_a_report_counts_what_each_key_protects(world, door):
 @pytest.mark.requirement("ENC-10")
 async def test_every_row_of_every_table_moves_to_the_active_key_and_opens(world, door):
     begun = await fill_three_tables(world)
-    await door.rotate_keys()
+    await door.keys.rotate()
     assert outdated(world) == ["ci_authorization", "ci_integration", "ci_revocation"]
     before = await token(world), await token(world, slug="simulated_keys")
     rows = {place: replace(held, read_at=None) for place, held in world.rows._tables.integrations.items()}
     told = []
-    assert await door.reseal(progress=told.append) == RekeyRun(changed=5)
+    assert await door.keys.reseal(progress=told.append) == RekeyRun(changed=5)
     assert (outdated(world), sum(told)) == ([], 5)
     assert (await token(world), await token(world, slug="simulated_keys")) == before
     # Nothing but the sealed fields and their key has changed.
@@ -487,8 +487,8 @@ async def test_every_row_of_every_table_moves_to_the_active_key_and_opens(world,
         assert held.credential.generation == rows[place].credential.generation
     assert (await world.come_back(begun)).integration.tenant_id == GLOBEX
     world.pass_(hours=1)
-    assert (await world.open().retry_revocations()).revoked == 2
-    assert await door.reseal() == RekeyRun()
+    assert (await world.open().worker.retry_revocations()).revoked == 2
+    assert await door.keys.reseal() == RekeyRun()
 
 
 async def test_many_rows_are_sealed_anew_in_small_steps(world, door, monkeypatch):
@@ -497,9 +497,9 @@ async def test_many_rows_are_sealed_anew_in_small_steps(world, door, monkeypatch
     for tenant in (ACME, GLOBEX, *NEWCOMERS):
         await world.connect(tenant)
         await world.add_key(tenant)
-    await door.rotate_keys()
+    await door.keys.rotate()
     world.store.calls.clear()
-    assert (await door.reseal()).changed == 10
+    assert (await door.keys.reseal()).changed == 10
     sizes = [len(change.rows) for changes in world.changes() for change in changes if isinstance(change, Reseal)]
     assert sizes == [3, 1, 3, 1, 2]
     assert outdated(world) == []
@@ -511,14 +511,14 @@ async def test_many_rows_are_sealed_anew_in_small_steps(world, door, monkeypatch
 async def test_resealing_broken_off_anywhere_and_repeated_ends_the_same(world, door, nth, afterwards, monkeypatch):
     monkeypatch.setattr("cloud_integrations.flows.operate.rekey._ROWS_PER_BATCH", 1)
     await fill_three_tables(world)
-    await door.rotate_keys()
+    await door.keys.rotate()
     values = await token(world), await token(world, slug="simulated_keys")
     world.store.fail(nth, error=CommitUnknownError, afterwards=afterwards)
     with pytest.raises(CommitUnknownError):
-        await door.reseal()
+        await door.keys.reseal()
     world.store.heal()
     assert (await token(world), await token(world, slug="simulated_keys")) == values
-    run = await world.open().reseal()
+    run = await world.open().keys.reseal()
     assert run.failures == ()
     assert (outdated(world), run.changed) == ([], 5 - nth + (not afterwards))
     assert (await token(world), await token(world, slug="simulated_keys")) == values
@@ -531,9 +531,9 @@ async def test_a_row_that_does_not_open_is_named_and_the_others_go_on(world, doo
     held = world.row(bad)
     spoiled = replace(held, credential=replace(held.credential, access_token=bytes(len(held.credential.access_token))))
     world.rows._tables.integrations[ACME, bad.id] = spoiled
-    await door.rotate_keys()
+    await door.keys.rotate()
     for _ in range(2):
-        run = await world.open().reseal()
+        run = await world.open().keys.reseal()
         assert run.failures == (RekeyFailure(tenant_id=ACME, reason="does_not_open"),)
     assert world.row(bad).credential == spoiled.credential
     assert [usage.rows for usage in world.rows.list_key_usage(tenant_id=ACME)] == [1, 1]
@@ -544,12 +544,12 @@ async def test_a_key_that_cannot_be_had_holds_nobody_else_up(world, door):
     for tenant in (ACME, GLOBEX, "hooli"):
         await world.connect(tenant)
         await world.add_key(tenant)
-    await door.rotate_keys()
+    await door.keys.rotate()
     keys = OtherKeys(world.keyring)
     process = world.open(keyring=keys)
     await process.start()
     keys.trouble = {ACME: KeyServiceUnavailableError(), GLOBEX: KeyringError(key_id="of globex", problem="may not be used")}
-    run = await process.reseal()
+    run = await process.keys.reseal()
     assert run.changed == 2
     assert run.failures == (
         RekeyFailure(tenant_id=ACME, reason="KeyServiceUnavailableError"),
@@ -557,20 +557,20 @@ async def test_a_key_that_cannot_be_had_holds_nobody_else_up(world, door):
     )
     keys.trouble = {}
     world.pass_(seconds=3)
-    assert await process.reseal() == RekeyRun(changed=4)
+    assert await process.keys.reseal() == RekeyRun(changed=4)
 
 
 async def test_a_batch_asks_for_the_keys_that_it_needs_and_no_others(world, door, monkeypatch):
     monkeypatch.setattr("cloud_integrations.flows.operate.rekey._KEYS_PER_BATCH", 1)
     await world.connect()
-    await door.rotate_keys()
+    await door.keys.rotate()
     await world.add_key()
-    await door.rotate_keys()
+    await door.keys.rotate()
     keys = OtherKeys(world.keyring)
     process = world.open(keyring=keys)
     await process.start()
     keys.asked = []
-    assert await process.reseal() == RekeyRun(changed=2)
+    assert await process.keys.reseal() == RekeyRun(changed=2)
     assert keys.asked == [ACME] * 3, "each of the three keys once"
 
 
@@ -579,7 +579,7 @@ async def test_a_key_that_is_lost_within_a_sweep_is_asked_for_once(world, door):
     await world.connect()
     await world.add_key()
     await world.add_key(GLOBEX)
-    await door.rotate_keys()
+    await door.keys.rotate()
     keys = OtherKeys(world.keyring)
     process = world.open(keyring=keys)
     await process.start()
@@ -590,23 +590,23 @@ async def test_a_key_that_is_lost_within_a_sweep_is_asked_for_once(world, door):
             keys.trouble, keys.asked = {ACME: KeyServiceUnavailableError()}, []
 
     world.store.before = outlast_the_memory
-    assert await process.reseal() == RekeyRun(changed=1, failures=(RekeyFailure(tenant_id=ACME, reason="KeyServiceUnavailableError"),))
+    assert await process.keys.reseal() == RekeyRun(changed=1, failures=(RekeyFailure(tenant_id=ACME, reason="KeyServiceUnavailableError"),))
     assert keys.asked.count(ACME) == 1
 
 
 @pytest.mark.requirement("ENC-15")
-@pytest.mark.parametrize("run", ["rotate_keys", "rewrap_keys", "reseal"])
+@pytest.mark.parametrize("run", ["rotate", "rewrap", "reseal"])
 async def test_a_service_that_stays_silent_is_not_asked_for_every_tenant(world, door, run):
     tenants = [f"tenant-{number}" for number in range(8)]
     for tenant in tenants:
         await world.add_key(tenant)
     if run == "reseal":
-        await door.rotate_keys()
+        await door.keys.rotate()
     silent, new = OtherKeys(world.keyring), LocalKeyring([LocalKeyring.generate_key("new")])
-    process = world.open(keyring=CombinedKeys(new, silent) if run == "rewrap_keys" else silent)
+    process = world.open(keyring=CombinedKeys(new, silent) if run == "rewrap" else silent)
     await process.start()
     silent.trouble, silent.asked = dict.fromkeys(tenants, KeyServiceUnavailableError()), []
-    done = await getattr(process, run)()
+    done = await getattr(process.keys, run)()
     assert {failure.tenant_id: failure.reason for failure in done.failures} == dict.fromkeys(tenants, "KeyServiceUnavailableError")
     assert (done.changed, len(silent.asked)) == (0, 3)
 
@@ -620,14 +620,14 @@ async def test_a_silence_now_and_then_ends_no_run(world, door):
     process = world.open(keyring=keys)
     await process.start()
     keys.trouble = dict.fromkeys(tenants[::2], KeyServiceUnavailableError())
-    done = await process.rotate_keys()
+    done = await process.keys.rotate()
     assert (done.changed, [failure.tenant_id for failure in done.failures]) == (4, tenants[::2])
 
 
 @pytest.mark.requirement("ENC-10")
 async def test_a_renewal_that_comes_between_is_not_overwritten(world, door):
     held = await world.connect()
-    await door.rotate_keys()
+    await door.keys.rotate()
     other, renewed = world.open(), []
 
     def renew_meanwhile(name, args):
@@ -640,7 +640,7 @@ async def test_a_renewal_that_comes_between_is_not_overwritten(world, door):
             world.rows._tables.integrations[ACME, held.id] = newer
 
     world.store.before = renew_meanwhile
-    run = await other.reseal()
+    run = await other.keys.reseal()
     assert run.failures == ()
     (before,) = renewed
     now = world.row(held).credential
@@ -650,7 +650,7 @@ async def test_a_renewal_that_comes_between_is_not_overwritten(world, door):
 
 async def test_a_key_that_is_replaced_again_meanwhile_is_followed(world, door):
     held = await world.connect()
-    await door.rotate_keys()
+    await door.keys.rotate()
     other, turned = world.open(), []
 
     def turn(name, args):
@@ -659,7 +659,7 @@ async def test_a_key_that_is_replaced_again_meanwhile_is_followed(world, door):
             replaced_once_more(world, ACME)
 
     world.store.before = turn
-    assert await other.reseal() == RekeyRun(changed=1)
+    assert await other.keys.reseal() == RekeyRun(changed=1)
     assert world.row(held).credential.key_id == world.rows.find_active_key(ACME).key_id
     assert world.provider.is_alive(await token(world))
 
@@ -667,7 +667,7 @@ async def test_a_key_that_is_replaced_again_meanwhile_is_followed(world, door):
 async def test_a_row_that_never_stays_as_it_was_is_named_at_last(world, door):
     await world.connect()
     await world.add_key(GLOBEX)
-    await door.rotate_keys()
+    await door.keys.rotate()
     apply = world.rows.apply
 
     def without_acme(*changes):
@@ -678,7 +678,7 @@ async def test_a_row_that_never_stays_as_it_was_is_named_at_last(world, door):
         return apply(*kept)
 
     world.rows.apply = without_acme
-    run = await world.open().reseal()
+    run = await world.open().keys.reseal()
     assert run == RekeyRun(changed=1, failures=(RekeyFailure(tenant_id=ACME, reason="kept_changing"),))
 
 
@@ -686,9 +686,9 @@ async def test_two_that_reseal_at_once_leave_nothing(world):
     for tenant in (ACME, GLOBEX, *NEWCOMERS):
         await world.connect(tenant)
         await world.add_key(tenant)
-    await world.door.rotate_keys()
+    await world.door.keys.rotate()
     doors = [world.open() for _ in range(3)]
-    runs = await world.door.all_at_once(*[door.manager.reseal for door in doors])
+    runs = await world.door.all_at_once(*[door.manager.keys.reseal for door in doors])
     assert all(run.failures == () for run in runs)
     assert outdated(world) == []
     for tenant in (ACME, GLOBEX, *NEWCOMERS):
@@ -699,24 +699,24 @@ async def test_two_that_reseal_at_once_leave_nothing(world):
 async def test_resealing_leaves_the_database_to_others_for_a_share_of_the_time(world, door, share, seconds, monkeypatch):
     monkeypatch.setattr("cloud_integrations.flows.operate.rekey._ROWS_PER_BATCH", 1)
     await fill_three_tables(world)
-    await door.rotate_keys()
+    await door.keys.rotate()
     world.store.before = lambda name, args: world.pass_(seconds=1) if name == "apply" and isinstance(args[0], Reseal) else None
     world.store.after = None
     began = world.clock.now()
-    assert await door.reseal(share=share) == RekeyRun(changed=5)
+    assert await door.keys.reseal(share=share) == RekeyRun(changed=5)
     assert world.clock.now() - began == timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize("share", [0, 0.009, 1.01, -1, float("nan"), float("inf")])
 async def test_a_share_is_a_part(door, share):
     with pytest.raises(ValidationFailedError, match="share"):
-        await door.reseal(share=share)
+        await door.keys.reseal(share=share)
 
 
 async def test_resealing_leaves_no_replaced_key_in_memory(world, door):
     await fill_three_tables(world)
-    await door.rotate_keys()
-    await door.reseal()
+    await door.keys.rotate()
+    await door.keys.reseal()
     replaced = {key.key_id for key in world.rows._tables.keys.values() if key.state is not KeyState.ACTIVE}
     remembered = {place[1] for place in door.manager._wiring.data_keys._entries if isinstance(place, tuple)}
     assert remembered
@@ -739,25 +739,25 @@ def sweep(world):
         clock=world.clock,
         entropy=world.entropy,
     )
-    assert process.reseal().changed
-    assert process.destroy_keys(retired_before=world.clock.now() - timedelta(minutes=5)).changed
+    assert process.keys.reseal().changed
+    assert process.keys.destroy(retired_before=world.clock.now() - timedelta(minutes=5)).changed
 
 
 async def test_a_key_is_destroyed_when_nothing_needs_it_and_its_readers_are_done(world, door):
     held = await world.add_key()
     sealed = world.row(held).credential
-    await door.rotate_keys()
+    await door.keys.rotate()
     with pytest.raises(ValidationFailedError):
-        await door.destroy_keys(retired_before=world.clock.now())
+        await door.keys.destroy(retired_before=world.clock.now())
     with pytest.raises(ValidationFailedError):
-        await door.destroy_keys(retired_before=world.clock.now() - timedelta(minutes=5) + timedelta(microseconds=1))
+        await door.keys.destroy(retired_before=world.clock.now() - timedelta(minutes=5) + timedelta(microseconds=1))
     world.pass_(minutes=6)
     cutoff = world.clock.now() - timedelta(minutes=5)
-    assert await door.destroy_keys(retired_before=cutoff) == RekeyRun(), "it is still in use"
-    assert await door.destroy_keys(retired_before=cutoff - timedelta(hours=1)) == RekeyRun()
-    await door.reseal()
+    assert await door.keys.destroy(retired_before=cutoff) == RekeyRun(), "it is still in use"
+    assert await door.keys.destroy(retired_before=cutoff - timedelta(hours=1)) == RekeyRun()
+    await door.keys.reseal()
     told = []
-    assert await door.destroy_keys(retired_before=cutoff, actor=ALICE, progress=told.append) == RekeyRun(changed=1)
+    assert await door.keys.destroy(retired_before=cutoff, actor=ALICE, progress=told.append) == RekeyRun(changed=1)
     assert told == [2]
     assert versions(world) == [(1, "destroyed"), (2, "active")]
     assert (world.last_event().action, world.last_event().actor, world.last_event().details) == ("key.destroyed", ALICE, {"version": "1"})
@@ -768,14 +768,14 @@ async def test_a_key_is_destroyed_when_nothing_needs_it_and_its_readers_are_done
     for process in (door, world.open()):
         with pytest.raises(DecryptError):
             await process.verify(ACME, held.id)
-    assert await door.destroy_keys(retired_before=cutoff) == RekeyRun()
+    assert await door.keys.destroy(retired_before=cutoff) == RekeyRun()
 
 
 @pytest.mark.requirement("ENC-10")
 @pytest.mark.parametrize(("use", "reads"), [("token", 1), ("refresh", 2), ("remove", 1)])
 async def test_who_read_a_row_before_its_key_was_replaced_and_destroyed_reads_it_again(world, door, use, reads):
     held = await world.connect()
-    await door.rotate_keys()
+    await door.keys.rotate()
     world.pass_(minutes=10)
     alive, reader, seen = await token(world), world.open(), []
 
@@ -794,19 +794,19 @@ async def test_who_read_a_row_before_its_key_was_replaced_and_destroyed_reads_it
             await reader.refresh(ACME, held.id)
             assert await token(world) != alive
         case _:
-            await reader.remove(ACME, held.id)
+            await reader.delete(ACME, held.id)
             assert not world.provider.is_alive(alive)
     assert versions(world) == [(1, "destroyed"), (2, "active")]
 
 
 async def test_a_key_that_another_process_destroys_first_is_no_error(world, door):
     await world.add_key()
-    await door.rotate_keys()
-    await door.reseal()
+    await door.keys.rotate()
+    await door.keys.reseal()
     world.pass_(minutes=10)
     cutoff = world.clock.now() - timedelta(minutes=5)
     doors = [world.open() for _ in range(3)]
-    runs = await door.all_at_once(*[lambda each=each: each.manager.destroy_keys(retired_before=cutoff) for each in doors])
+    runs = await door.all_at_once(*[lambda each=each: each.manager.keys.destroy(retired_before=cutoff) for each in doors])
     assert sorted(run.changed for run in runs) == [0, 0, 1]
     assert [event.action for event in world.events()].count("key.destroyed") == 1
 
@@ -816,9 +816,9 @@ async def test_a_key_that_another_process_destroys_first_is_no_error(world, door
 
 async def test_refused_keys_open_nothing_until_it_is_taken_back(world, door):
     held = await world.add_key()
-    await door.rotate_keys()
+    await door.keys.rotate()
     await token(world, slug="simulated_keys", door=door)
-    await door.refuse_keys(ACME, below=2, actor=ALICE)
+    await door.keys.refuse(ACME, below=2, actor=ALICE)
     assert (world.last_event().action, world.last_event().resource, world.last_event().details) == (
         "key.refused",
         f"tenant:{ACME}",
@@ -826,32 +826,32 @@ async def test_refused_keys_open_nothing_until_it_is_taken_back(world, door):
     )
     for process in (door, world.open()):
         with pytest.raises(DecryptError):
-            await process.token(ACME, "simulated_keys")
-    assert (await door.reseal()).failures == (RekeyFailure(tenant_id=ACME, reason="does_not_open"),)
+            await process.credential(ACME, "simulated_keys")
+    assert (await door.keys.reseal()).failures == (RekeyFailure(tenant_id=ACME, reason="does_not_open"),)
     # What is connected anew works.
     await door.replace_api_key(ACME, held.id, api_key=world.provider.valid_api_key, actor=ALICE)
     assert await token(world, slug="simulated_keys", door=door) == world.provider.valid_api_key.reveal()
-    await door.refuse_keys(ACME, below=1)
+    await door.keys.refuse(ACME, below=1)
     assert await token(world, slug="simulated_keys") == world.provider.valid_api_key.reveal()
 
 
 async def test_what_was_refused_opens_again_when_it_is_taken_back(world, door):
     await world.add_key()
-    await door.rotate_keys()
-    await door.refuse_keys(ACME, below=2)
-    await door.refuse_keys(ACME, below=1)
+    await door.keys.rotate()
+    await door.keys.refuse(ACME, below=2)
+    await door.keys.refuse(ACME, below=1)
     assert await token(world, slug="simulated_keys", door=door) == world.provider.valid_api_key.reveal()
 
 
 @pytest.mark.parametrize("below", [-1, 0, 3])
 async def test_the_active_key_is_never_refused(world, door, below):
     await world.add_key()
-    await door.rotate_keys()
+    await door.keys.rotate()
     with pytest.raises(ValidationFailedError):
-        await door.refuse_keys(ACME, below=below)
+        await door.keys.refuse(ACME, below=below)
     with pytest.raises(ValidationFailedError):
-        await door.refuse_keys("nobody", below=2)
-    await door.refuse_keys("nobody", below=1)
+        await door.keys.refuse("nobody", below=2)
+    await door.keys.refuse("nobody", below=1)
     assert world.rows.find_active_key("nobody") is None
 
 
@@ -861,7 +861,7 @@ async def test_refusing_needs_no_key_service_and_no_fresh_memory(world):
     held = await world.add_key(GLOBEX)
     await rotate_behind(world, other)
     keys.trouble = {GLOBEX: KeyServiceUnavailableError()}
-    await other.refuse_keys(GLOBEX, below=2)
+    await other.keys.refuse(GLOBEX, below=2)
     with pytest.raises(DecryptError):
         await other.verify(GLOBEX, held.id)
 
@@ -870,8 +870,8 @@ async def test_refusing_one_tenants_keys_leaves_the_others_in_memory(world, door
     await world.add_key()
     await world.add_key(GLOBEX)
     await token(world, GLOBEX, "simulated_keys", door=door)
-    await door.rotate_keys(tenant_id=ACME)
-    await door.refuse_keys(ACME, below=2)
+    await door.keys.rotate(tenant_id=ACME)
+    await door.keys.refuse(ACME, below=2)
     world.store.calls.clear()
     key = world.rows.find_active_key(GLOBEX)
     assert (GLOBEX, key.key_id) in door.manager._wiring.data_keys._entries
@@ -889,13 +889,13 @@ async def test_no_step_shows_a_key_or_a_secret(world, door):
     await fill_three_tables(world)
     new = LocalKeyring.generate_key("new")
     moving = world.open(keyring=OtherKeys(LocalKeyring([new]), world.keyring))
-    runs = [await moving.rotate_keys(actor=ALICE), await moving.rewrap_keys(actor=ALICE), await moving.reseal()]
+    runs = [await moving.keys.rotate(actor=ALICE), await moving.keys.rewrap(actor=ALICE), await moving.keys.reseal()]
     keys = [kept.key.key for _, kept in moving.manager._wiring.data_keys._entries.values() if getattr(kept, "key", None) is not None]
     assert len(keys) >= 2
     world.pass_(minutes=10)
-    runs.append(await moving.destroy_keys(retired_before=world.clock.now() - timedelta(minutes=5), actor=ALICE))
-    await moving.refuse_keys(ACME, below=2, actor=ALICE)
-    report = await moving.key_report()
+    runs.append(await moving.keys.destroy(retired_before=world.clock.now() - timedelta(minutes=5), actor=ALICE))
+    await moving.keys.refuse(ACME, below=2, actor=ALICE)
+    report = await moving.keys.report()
     told = [(fact.name, dict(fact.facts)) for fact in world.facts.told]
     shown = b"".join(map(_shown, [world.events(), world.events(GLOBEX), runs, report, told, repr(moving.manager)])) + world.raw_dump()
     keys.append(base64.b64decode(new.reveal().partition(":")[2]))

@@ -55,7 +55,7 @@ def follow(world, rule, **changes):
 
 
 async def token(world, **named):
-    return await world.door.token(ACME, "simulated", **named)
+    return await world.door.credential(ACME, "simulated", **named)
 
 
 async def nearly_expired(world):
@@ -224,10 +224,10 @@ async def test_the_wait_that_a_provider_asks_for_stands_in_the_row_for_callers_a
     with pytest.raises(ProviderUnavailableError) as early:
         await token(world)
     assert timedelta() < early.value.retry_after <= timedelta(minutes=1)
-    assert (await world.door.refresh_due()).claimed == 0
+    assert (await world.door.worker.refresh_due()).claimed == 0
     assert world.provider.refresh_count == 1
     world.pass_(minutes=2)
-    assert (await world.door.refresh_due()).renewed == 1
+    assert (await world.door.worker.refresh_due()).renewed == 1
 
 
 @pytest.mark.requirement("REF-08")
@@ -425,7 +425,7 @@ async def test_a_loser_returns_what_the_row_holds_when_it_has_no_time_to_send(wo
     world.store.before = hold_up
     # 19 s are left of the lease, and 20 are needed: nothing is sent, and the next lease is a new one.
     world.provider.misbehave(Misbehaviour.SLOW, endpoint="refresh", delay=timedelta(seconds=1))
-    renewed = await world.open(settings=world.settings(wait_limit=timedelta(minutes=1))).token(ACME, "simulated")
+    renewed = await world.open(settings=world.settings(wait_limit=timedelta(minutes=1))).credential(ACME, "simulated")
     assert renewed.generation == 2
     assert world.row(held).marks.writer_lease == 2
     assert [event.reason for event in of_refresh(world)] == [None, "not_sent", None, None]
@@ -472,24 +472,24 @@ async def test_a_refused_application_marks_nobody_and_is_left_alone_for_a_while(
     world.clock.advance(world.provider.access_lifetime - timedelta(seconds=20))
     world.provider.misbehave(Misbehaviour.INVALID_CLIENT, times=None, endpoint="refresh")
     for tenant in tenants:
-        assert (await world.door.token(tenant, "simulated")).warning == "refresh_failed"
+        assert (await world.door.credential(tenant, "simulated")).warning == "refresh_failed"
     # The second tenant's refusal says that it is not the first one's trouble.
     assert world.provider.refresh_count == 2
     world.pass_(seconds=14)
     for tenant in tenants:
-        assert (await world.door.token(tenant, "simulated")).warning == "refresh_failed"
+        assert (await world.door.credential(tenant, "simulated")).warning == "refresh_failed"
     assert world.provider.refresh_count == 2
     world.pass_(seconds=46)
     for tenant in tenants:
         with pytest.raises(AppMisconfiguredError) as refused:
-            await world.door.token(tenant, "simulated")
+            await world.door.credential(tenant, "simulated")
         assert refused.value.reason == "invalid_client"
     assert world.provider.refresh_count == 3
     assert {world.row(row).facts.state for row in rows} == {State.ACTIVE}
     world.provider.behave()
     world.pass_(seconds=46)
     for tenant in tenants:
-        assert (await world.door.token(tenant, "simulated")).generation == 2
+        assert (await world.door.credential(tenant, "simulated")).generation == 2
 
 
 @pytest.mark.requirement("OAU-049")
@@ -507,7 +507,7 @@ async def test_a_refresh_token_goes_nowhere_but_where_it_came_from(world, change
         other = world.open(providers=[entry.model_copy(update={"methods": (method,)})])
     else:
         other = world.open(applications=[])
-    for call in (other.token(ACME, "simulated"), other.refresh(ACME, held.id)):
+    for call in (other.credential(ACME, "simulated"), other.refresh(ACME, held.id)):
         with pytest.raises(AppMisconfiguredError) as refused:
             await call
         assert refused.value.reason == ("no_usable_application" if changed == "removed" else "application_changed")
@@ -604,7 +604,7 @@ async def test_without_a_refresh_token_nothing_is_renewed(world):
 
 async def test_a_key_is_handed_out_as_it_is_and_never_renewed(world):
     held = await world.add_key()
-    key = await world.door.token(ACME, "simulated_keys")
+    key = await world.door.credential(ACME, "simulated_keys")
     assert key.value == world.provider.valid_api_key
     assert key.expires_at is None
     with pytest.raises(ValidationFailedError):
@@ -620,7 +620,7 @@ async def test_an_unknown_integration_or_provider_is_not_found(world):
     with pytest.raises(IntegrationNotFoundError):
         await token(world)
     with pytest.raises(ProviderNotFoundError):
-        await world.door.token(ACME, "nobody")
+        await world.door.credential(ACME, "nobody")
 
 
 async def test_more_life_than_the_token_has_is_got_by_a_renewal(world):
@@ -647,7 +647,7 @@ async def test_uses_are_recorded_once_in_a_window_or_not_at_all(world):
         await token(world, scopes=("read",))
     assert [action for action, _ in world.actions()].count("credential.used") == 1
     quiet = world.open(settings=world.settings(use_window=None))
-    await quiet.token(ACME, "simulated")
+    await quiet.credential(ACME, "simulated")
     assert [action for action, _ in world.actions()].count("credential.used") == 1
 
 
@@ -702,7 +702,7 @@ async def test_a_tenants_variable_is_put_where_its_name_stands(world):
     placement = method.access_token.placement.model_copy(update={"template": "{site}:{value}"})
     access_token = method.access_token.model_copy(update={"placement": placement})
     other = world.open(providers=[entry.model_copy(update={"methods": (method.model_copy(update={"access_token": access_token}),)})])
-    sent = await other.token(ACME, "simulated")
+    sent = await other.credential(ACME, "simulated")
     assert sent.headers() == {"Authorization": f"Bearer acme-eu:{sent.value.reveal()}"}
 
 

@@ -29,7 +29,7 @@ from cloud_integrations.flows.shared.sealing import open_field
 from cloud_integrations.ports.store import MarkSent, Record, SaveFacts, SaveRenewal, SettleAttempt, TakeLease
 from cloud_integrations.testing import Misbehaviour
 
-from .conftest import ALICE, World
+from .conftest import ALICE, World, rewire
 
 ACME = "acme"
 A_MOMENT = timedelta(milliseconds=1)
@@ -66,7 +66,7 @@ class Around:
 def put_around(door, around, *ports):
     """Let *around(name, args, go)* stand around every call to these ports of the door."""
     wiring = door.manager._wiring
-    door.manager._wiring = replace(wiring, **{port: Around(getattr(wiring, port), around) for port in ports})
+    rewire(door.manager, **{port: Around(getattr(wiring, port), around) for port in ports})
 
 
 def concerns(args, change):
@@ -114,7 +114,7 @@ def follow(world, rule, **changes):
 
 
 async def token(world, door=None):
-    return await (door or world.door).token(ACME, "simulated")
+    return await (door or world.door).credential(ACME, "simulated")
 
 
 async def expired(world):
@@ -165,7 +165,7 @@ async def assert_sound(world, held, *, dead_is_fine=False):
         assert world.provider.is_newest(refresh_token)
         assert world.provider.is_alive(refresh_token)
         assert world.provider.is_alive(await stored(world, held, "access_token"))
-    assert (await world.open().verify_audit(ACME)).whole
+    assert (await world.open().audit.verify(ACME)).whole
 
 
 # The user is faster
@@ -185,7 +185,7 @@ async def test_what_the_user_does_stands_and_late_tokens_are_kept_or_given_back(
 
     async def act():
         if deed == "removed":
-            await user.remove(ACME, held.id)
+            await user.delete(ACME, held.id)
         elif deed == "switched off":
             await user.edit_integration(ACME, held.id, status="inactive")
         else:
@@ -864,7 +864,7 @@ class Skewed:
 
 
 def with_clock(door, clock):
-    door.manager._wiring = replace(door.manager._wiring, clock=clock)
+    rewire(door.manager, clock=clock)
 
 
 @pytest.mark.requirement("REF-04")
@@ -949,4 +949,4 @@ async def test_who_was_held_up_before_the_lease_repeats_no_request_whose_answer_
     assert (row.facts.state, row.marks.phase, row.marks.lease_until) == (State.UNKNOWN, Phase.IDLE, None)
     assert row.marks.sent_at is not None
     assert row.marks.due_at is not None
-    assert (await world.door.token(ACME, "simulated")).warning is None
+    assert (await world.door.credential(ACME, "simulated")).warning is None

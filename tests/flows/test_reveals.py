@@ -14,7 +14,7 @@ NIGHTLY = Actor(type="service", id="nightly")
 @pytest.mark.requirement("AUD-02")
 async def test_a_credential_given_in_the_place_of_a_refused_one_is_a_use_too(world):
     await world.connect()
-    refused = await world.door.token("acme", "simulated")
+    refused = await world.door.credential("acme", "simulated")
     await world.door.replace_refused("acme", refused)
     await world.door.replace_refused("acme", refused, actor=NIGHTLY, request_id="req-1")
     assert (world.last_event().action, world.last_event().actor, world.last_event().request_id) == ("credential.used", NIGHTLY, "req-1")
@@ -23,7 +23,7 @@ async def test_a_credential_given_in_the_place_of_a_refused_one_is_a_use_too(wor
 @pytest.mark.requirement("AUD-02")
 async def test_a_replacement_whose_use_cannot_be_recorded_is_not_given(world):
     await world.connect()
-    refused = await world.door.token("acme", "simulated")
+    refused = await world.door.credential("acme", "simulated")
     await world.door.replace_refused("acme", refused)
     world.store.fail(1)
     with pytest.raises(StorageUnavailableError):
@@ -44,7 +44,7 @@ async def test_headers_hold_what_the_tenant_entered_beside_the_key(world):
     )
     key = world.provider.valid_api_key
     await door.add_api_key("acme", "simulated_keys", name="Key of Acme", api_key=key, variables={"email": "ada@acme.example"})
-    token = await door.token("acme", "simulated_keys")
+    token = await door.credential("acme", "simulated_keys")
     assert token.headers() == {"X-Key": key.reveal(), "X-Email": "ada@acme.example"}
 
 
@@ -63,7 +63,7 @@ async def test_the_check_and_the_token_have_one_placement(world):
     door = world.open(providers=[keys.model_copy(update={"methods": (method,), "variables": (site,)})], applications=[])
     held = await door.add_api_key("acme", "simulated_keys", name="Key of Acme", api_key=world.provider.valid_api_key)
     await door.verify("acme", held.id)
-    token = await door.token("acme", "simulated_keys")
+    token = await door.credential("acme", "simulated_keys")
     assert token.forms == ("headers", "params")
     assert token.params() == {"site": "eu"}
     assert token.values() == {"app_key": world.provider.valid_api_key}
@@ -91,7 +91,7 @@ async def test_a_key_whose_method_is_gone_is_handed_out_by_its_parts(world):
     keys = world.entries[1]
     renamed = keys.methods[0].model_copy(update={"id": "another"})
     door = world.open(providers=[keys.model_copy(update={"methods": (renamed,)})], applications=[])
-    token = await door.token("acme", "simulated_keys")
+    token = await door.credential("acme", "simulated_keys")
     assert token.values() == {"api_key": world.provider.valid_api_key}
     with pytest.raises(CredentialFormError):
         token.headers()

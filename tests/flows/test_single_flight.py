@@ -137,14 +137,14 @@ def in_threads(managers, times):
 
     def call(number):
         barrier.wait()
-        return managers[number % len(managers)].token(ACME, "simulated")
+        return managers[number % len(managers)].credential(ACME, "simulated")
 
     with ThreadPoolExecutor(times) as threads:
         return list(threads.map(call, range(times)))
 
 
 async def in_tasks(managers, times):
-    return await asyncio.gather(*(managers[number % len(managers)].token(ACME, "simulated") for number in range(times)))
+    return await asyncio.gather(*(managers[number % len(managers)].credential(ACME, "simulated") for number in range(times)))
 
 
 def assert_one_refresh(installation, tokens):
@@ -237,9 +237,9 @@ async def test_the_first_task_is_cancelled_and_the_others_have_the_token(install
             await go_on.wait()
 
         manager._wiring.transport.after_send = hold
-        first = asyncio.create_task(manager.token(ACME, "simulated"))
+        first = asyncio.create_task(manager.credential(ACME, "simulated"))
         await out.wait()
-        others = [asyncio.create_task(manager.token(ACME, "simulated")) for _ in range(49)]
+        others = [asyncio.create_task(manager.credential(ACME, "simulated")) for _ in range(49)]
         await asyncio.sleep(0)
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -259,8 +259,8 @@ def test_ctrl_c_in_the_first_thread_loses_nothing(tmp_path, request):
         others = ThreadPoolExecutor(10)
         try:
             with pytest.raises(KeyboardInterrupt):
-                manager.token(ACME, "simulated")
-            waiting = [others.submit(manager.token, ACME, "simulated") for _ in range(10)]
+                manager.credential(ACME, "simulated")
+            waiting = [others.submit(manager.credential, ACME, "simulated") for _ in range(10)]
         finally:
             interruption.leave()
         tokens = [future.result() for future in waiting]
@@ -279,7 +279,7 @@ async def test_closing_waits_for_a_renewal_that_is_out(in_memory):
         await go_on.wait()
 
     manager._wiring.transport.after_send = hold
-    caller = asyncio.create_task(manager.token(ACME, "simulated"))
+    caller = asyncio.create_task(manager.credential(ACME, "simulated"))
     await out.wait()
     caller.cancel()
     closing = asyncio.create_task(manager.close())
@@ -305,7 +305,7 @@ def test_closing_the_blocking_door_waits_for_a_renewal_that_is_out(tmp_path, req
     manager.start()
     manager._wiring.transport._port.after_send = hold
     with ThreadPoolExecutor(2) as threads:
-        caller = threads.submit(manager.token, ACME, "simulated")
+        caller = threads.submit(manager.credential, ACME, "simulated")
         assert out.wait(300)
         closing = threads.submit(manager.close)
         assert not closing.done()

@@ -209,7 +209,7 @@ def test_an_integration_lives_from_consent_to_removal(product: Product, server: 
         assert detail["account"]["id"] == "alice"
 
         # Use and refresh with rotation.
-        first = product.token()
+        first = product.credential()
         verified = client.post(f"{listed}/{integration['id']}/verify")
         assert verified.json()["data"]["outcome"] == "alive", verified.text
         with engine.connect() as connection:
@@ -229,7 +229,7 @@ def test_an_integration_lives_from_consent_to_removal(product: Product, server: 
         again = come_back(client, server.sign_in(url, account="alice"))
         assert again.status_code == 200, again.text
         assert again.json()["data"]["id"] == integration["id"]
-        last = product.token()
+        last = product.credential()
 
         # Remove: the grant ends at the server too.
         assert client.delete(f"{listed}/{integration['id']}").json() == {"success": True}
@@ -237,7 +237,7 @@ def test_an_integration_lives_from_consent_to_removal(product: Product, server: 
         assert [seen.status for seen in server.requests()[earlier:] if seen.endpoint == "revocation"] == [200]
         gone = httpx.get(server.endpoints.userinfo, headers={"authorization": f"Bearer {last['value']}"}, trust_env=False)
         assert gone.status_code == 401
-    report = product.desk.verify_audit(TENANT)
+    report = product.desk.audit.verify(TENANT)
     assert report.whole
     assert report.checked > 10
 
@@ -269,7 +269,7 @@ def test_a_callback_works_once_and_a_dead_grant_needs_a_reconnect(product: Produ
         assert replayed.json()["error"]["details"]["reason"] == "state_not_valid"
 
         # Somebody ends the grant at the server; the library finds out at the next refresh and says so.
-        held = product.token()
+        held = product.credential()
         ended = httpx.post(
             server.endpoints.revocation,
             data={"token": held["value"]},
@@ -318,7 +318,7 @@ def test_a_spent_refresh_token_is_refused_by_the_server(product: Product, server
 
 def _refresh(product: Product, integration_id: str) -> str:
     product.desk.refresh(TENANT, UUID(integration_id), actor=Actor(id="ada"))
-    return str(product.token()["value"])
+    return str(product.credential()["value"])
 
 
 def _basic(server: AuthorizationServer) -> httpx.BasicAuth:

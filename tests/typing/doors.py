@@ -21,7 +21,7 @@ def blocking(manager: IntegrationManager, integration_id: UUID) -> None:
         assert_type(entered, IntegrationManager)
     assert_type(manager.list_integrations("acme"), tuple[Integration, ...])
     assert_type(manager.get_integration("acme", integration_id), Integration)
-    assert_type(manager.token("acme", "github"), Credential)
+    assert_type(manager.credential("acme", "github"), Credential)
 
 
 async def awaiting(manager: AsyncIntegrationManager, integration_id: UUID) -> None:
@@ -29,7 +29,7 @@ async def awaiting(manager: AsyncIntegrationManager, integration_id: UUID) -> No
         assert_type(entered, AsyncIntegrationManager)
     assert_type(await manager.list_integrations("acme"), tuple[Integration, ...])
     assert_type(await manager.get_integration("acme", integration_id), Integration)
-    assert_type(await manager.token("acme", "github"), Credential)
+    assert_type(await manager.credential("acme", "github"), Credential)
 
 
 def secrets(secret: Secret) -> None:
@@ -43,4 +43,4 @@ def texts(manager: IntegrationManager, params: dict[str, str]) -> None:
     manager.add_api_key("acme", "github", name="Key of Acme", api_key="fake-key", actor="ada")
     manager.complete_oauth("0197f3a0-0000-7000-8000-000000000000", params, browser_token="fake-token", actor="ada")
     manager.get_integration(tenant_id="acme", integration_id="0197f3a0-0000-7000-8000-000000000000")
-    manager.token("acme", "github", min_ttl=60)
+    manager.credential("acme", "github", min_ttl=60)

@@ -284,7 +284,7 @@ async def test_a_round_that_takes_too_long_is_left_and_what_was_sent_is_still_st
         held.set()
     make_due(home)
     async with wiring.open_async_manager(configuration) as manager:
-        assert (await manager.refresh_due()).renewed == 1
+        assert (await manager.worker.refresh_due()).renewed == 1
     assert not any(request.reused for request in provider.requests)
 
 
@@ -338,6 +338,7 @@ class Stub:
     """A manager whose rounds end as told, the last one again and again."""
 
     def __init__(self, *ends: RenewalRun | Exception) -> None:
+        self.worker = self
         self.ends = list(ends)
         self.rounds = 0
 
@@ -446,6 +447,6 @@ def test_a_store_that_failed_in_between_has_its_exit_code(home, run, monkeypatch
     async def failing(self, *, limit):
         return RenewalRun(claimed=1, failed=1)
 
-    monkeypatch.setattr("cloud_integrations.AsyncIntegrationManager.refresh_due", failing)
+    monkeypatch.setattr("cloud_integrations.manager.worker.AsyncWorker.refresh_due", failing)
     ran = run("worker", "--once", "-o", "json")
     assert (ran.code, ran.data()["failed"]) == (7, 1)

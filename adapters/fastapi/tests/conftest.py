@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, Literal
 
 import httpx
@@ -121,7 +122,7 @@ class Api:
 
     async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Call the manager behind the router, whichever it is."""
-        result = getattr(self.manager, method)(*args, **kwargs)
+        result = attrgetter(method)(self.manager)(*args, **kwargs)
         return await result if isinstance(self.manager, AsyncIntegrationManager) and method != "list_providers" else result
 
     async def connect_key(self, tenant: str = "acme", name: str = "alice") -> dict[str, Any]:

@@ -92,7 +92,7 @@ async def test_a_denied_attempt_is_recorded_with_who_and_what(api):
     async with api.client("rita") as client:
         await client.delete(f"{INTEGRATIONS}/{integration['id']}", headers={"X-Request-ID": "req-denied"})
         await client.post(INTEGRATIONS, json={})
-    events = [record.event for record in await api.call("list_audit", "acme")]
+    events = [record.event for record in await api.call("audit.list", "acme")]
     denied = [event for event in events if event.outcome == "denied"]
     assert [(event.actor.id, event.action, event.resource, event.reason) for event in denied] == [
         ("rita", "integration.connect", "integrations", "forbidden"),
@@ -113,7 +113,7 @@ async def test_a_denial_that_cannot_be_recorded_is_still_a_denial(api, monkeypat
     def broken(*args, **kwargs):
         raise StorageUnavailableError
 
-    monkeypatch.setattr(api.manager, "record_denied", broken)
+    monkeypatch.setattr(api.manager.audit, "record_denied", broken)
     with caplog.at_level(logging.ERROR, "cloud_integrations.http"):
         async with api.client("rita") as client:
             assert (await client.delete(f"{INTEGRATIONS}/{uuid4()}")).status_code == 403

@@ -98,7 +98,7 @@ async def test_somebody_else_cannot_finish_it_in_the_same_browser(api, alice):
     refused = await alice.get(callback, headers={"Authorization": "Bearer admin"})
     assert (refused.status_code, refused.json()) == (400, REFUSED)
     assert api.provider.count("exchange") == 0
-    events = [record.event for record in await api.call("list_audit", "acme")]
+    events = [record.event for record in await api.call("audit.list", "acme")]
     assert [(event.actor.id, event.reason) for event in events if event.outcome == "denied"] == [("admin", "session_mismatch")]
 
 
@@ -287,7 +287,7 @@ async def test_a_form_of_the_providers_page_comes_back_through_a_page_of_ours(ap
     assert f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" in policy
     assert {"default-src 'none'", "form-action 'self'", "frame-ancestors 'none'"} <= {part.strip() for part in policy.split(";")}
     assert (first.headers["cache-control"], first.headers["referrer-policy"]) == ("no-store", "no-referrer")
-    assert [record.event.action for record in await api.call("list_audit", "acme")] == ["authorization.begun"]
+    assert [record.event.action for record in await api.call("audit.list", "acme")] == ["authorization.begun"]
     arrived = await alice.post(path + action, data=again, headers={**BROWSER, "Sec-Fetch-Site": "same-origin"})
     assert arrived.status_code == 200
     assert "is connected" in arrived.text

@@ -219,13 +219,13 @@ async def test_a_credential_of_a_later_integration_is_not_handed_out(make_api, m
     """Deleted and connected anew between two looks: the id in the path is the one that counts."""
     api = make_api(token_route=True)
     integration = await api.connect_key()
-    token = await api.call("token", "acme", "simulated_keys")
+    token = await api.call("credential", "acme", "simulated_keys")
     later = replace(token, integration_id=uuid4())
 
     async def awaiting(*args, **kwargs):
         return later
 
-    monkeypatch.setattr(api.manager, "token", awaiting if isinstance(api.manager, AsyncIntegrationManager) else lambda *_, **__: later)
+    monkeypatch.setattr(api.manager, "credential", awaiting if isinstance(api.manager, AsyncIntegrationManager) else lambda *_, **__: later)
     async with api.client() as client:
         refused = await client.post(f"{INTEGRATIONS}/{integration['id']}/token")
     assert (refused.status_code, refused.json()["error"]["code"]) == (404, "integration/not-found")

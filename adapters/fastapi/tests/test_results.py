@@ -138,7 +138,7 @@ async def test_a_page_that_came_before_the_connection_was_stored_shows_it_once_i
     await _visit(alice, callback)
     page = await alice.get(str(page.url), headers=BROWSER)
     assert (page.status_code, _title(page)) == (200, "Already connected")
-    await api.call("remove", "acme", (await api.call("list_integrations", "acme"))[0].id)
+    await api.call("delete", "acme", (await api.call("list_integrations", "acme"))[0].id)
     assert _title(await alice.get(str(page.url), headers=BROWSER)) == "This link has expired"
 
 
@@ -393,7 +393,7 @@ async def test_a_host_replaces_every_page(make_api):
 
 
 async def _begun(api):
-    return [record.seq for record in await api.call("list_audit", "acme") if "begun" in record.event.action]
+    return [record.seq for record in await api.call("audit.list", "acme") if "begun" in record.event.action]
 
 
 @pytest.mark.requirement("OAU-018")

@@ -56,14 +56,14 @@ def list_events(
     with wiring.open_manager(configuration) as manager:
         # An integration that was deleted keeps its history, so its id need not exist.
         which = None if integration is None else wiring.find_integration_id(manager, tenant, integration)
-        records = manager.list_audit(tenant, integration_id=which, before=before, limit=limit, actor=wiring.cli_actor())
+        records = manager.audit.list(tenant, integration_id=which, before=before, limit=limit, actor=wiring.cli_actor())
     screen.show(_LISTING, [record_out(record) for record in records])
 
 
 def verify(screen: Screen, configuration: Configuration, tenant: str, /, *, checkpoint: str | None) -> None:
     """Walk a tenant's chain; ends with the audit's exit code when it is broken."""
     with wiring.open_manager(configuration) as manager:
-        report = manager.verify_audit(tenant, checkpoint=_read_checkpoint(tenant, checkpoint))
+        report = manager.audit.verify(tenant, checkpoint=_read_checkpoint(tenant, checkpoint))
     if report.head is None and report.whole and not report.checked:
         # Its name may be mistyped.
         raise TenantNotFoundError(tenant_id=tenant)

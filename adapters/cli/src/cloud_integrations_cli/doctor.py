@@ -201,7 +201,7 @@ def _database(configuration: Configuration) -> Iterator[Finding]:
         # Opening it compares the schema's version, and each key with what it was.
         with wiring.open_manager(configuration) as manager:
             yield Finding(name="keys in use", message="each is there and is the key it was")
-            for line in left_to_do(manager.key_report()):
+            for line in left_to_do(manager.keys.report()):
                 message, _, advice = line.partition(": ")
                 yield Finding(name="keys in use", message=message, result=Result.WARNING, advice=advice)
             yield from _applications(configuration, manager)

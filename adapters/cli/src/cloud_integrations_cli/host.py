@@ -71,7 +71,7 @@ class _Host:
         while True:
             await asyncio.sleep(RETRY_EVERY)
             try:
-                run = await self._manager.retry_revocations()
+                run = await self._manager.worker.retry_revocations()
             except CloudIntegrationsError as error:
                 _log.warning("revocations could not be retried: %s", error.message)
             else:

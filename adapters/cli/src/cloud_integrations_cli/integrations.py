@@ -173,7 +173,7 @@ def refresh(screen: Screen, configuration: Configuration, tenant: str, which: st
 def refresh_refused(screen: Screen, configuration: Configuration, provider: str, /, *, reason: str | None) -> None:
     """Ask a provider once more for every integration that must reconnect."""
     with wiring.open_manager(configuration) as manager:
-        run = manager.refresh_refused(
+        run = manager.worker.refresh_refused(
             wiring.find_provider(configuration, provider).id,
             reason=reason,
             progress=lambda asked: screen.note(f"{asked} asked for …"),
@@ -209,7 +209,7 @@ def delete(screen: Screen, configuration: Configuration, tenant: str, which: str
         integration = manager.get_integration(tenant, wiring.find_integration_id(manager, tenant, which))
         what = "? Its key goes on working at the provider" if integration.auth_type is AuthType.API_KEY else " and revoke its tokens?"
         ask(f"Delete {integration.name} ({integration.id}) of {tenant}{what}", yes=yes)
-        removal = manager.remove(tenant, integration.id, actor=wiring.cli_actor())
+        removal = manager.delete(tenant, integration.id, actor=wiring.cli_actor())
     if screen.as_json:
         screen.json(removal_out(removal))
         return
@@ -243,7 +243,7 @@ def _outcome_text(outcome: RevocationOutcome, reason: str | None) -> str:
 def retry_revocations(screen: Screen, configuration: Configuration, /, *, limit: int) -> None:
     """Try again to revoke what could not be revoked."""
     with wiring.open_manager(configuration) as manager:
-        run = manager.retry_revocations(limit=limit, actor=wiring.cli_actor())
+        run = manager.worker.retry_revocations(limit=limit, actor=wiring.cli_actor())
     if screen.as_json:
         screen.json({"data": run_out(run)})
     else:
@@ -276,7 +276,9 @@ def token(
         entry = wiring.find_provider(configuration, provider)
         if reveal:
             ask(f"Print the secret of {entry.name} for tenant {tenant}? It is recorded in the audit.", yes=yes)
-        held = manager.token(tenant, entry.id, min_ttl=None if min_ttl is None else timedelta(seconds=min_ttl), actor=wiring.cli_actor())
+        held = manager.credential(
+            tenant, entry.id, min_ttl=None if min_ttl is None else timedelta(seconds=min_ttl), actor=wiring.cli_actor()
+        )
     if reveal and not screen.as_json and not all(can_be_written(secret.reveal()) for secret in (held.value, held.secret) if secret):
         raise CommandLineError("the secret has characters that this output's encoding does not have; --output json shows it in ASCII")
     if held.warning:

@@ -105,7 +105,7 @@ def status(screen: Screen, configuration: Configuration, /, *, tenant: str | Non
     listing = _USAGE if tenant is None else _DATA_KEYS
     fields = listing.read_fields(screen.fields)
     with wiring.open_manager(configuration) as manager:
-        report = manager.key_report(tenant_id=tenant)
+        report = manager.keys.report(tenant_id=tenant)
     document = _report_out(report)
     if screen.as_json:
         screen.json({"data": document | {"usage": listing.pick(document["usage"], fields)}})
@@ -123,7 +123,7 @@ def rotate(
     if before is not None and not data_keys:
         raise CommandLineError("--before goes with --data-keys")
     with wiring.open_manager(configuration) as manager:
-        report = manager.key_report(tenant_id=tenant)
+        report = manager.keys.report(tenant_id=tenant)
         total = sum(usage.keys for usage in report.usage)
         if dry_run:
             active = sum(usage.keys for usage in report.usage if usage.state == _ACTIVE)
@@ -140,11 +140,11 @@ def rotate(
         actor = wiring.cli_actor()
         with _bar(screen, "data keys", total) as progress:
             run = (
-                manager.rotate_keys(tenant_id=tenant, created_before=cutoff, progress=progress, actor=actor)
+                manager.keys.rotate(tenant_id=tenant, created_before=cutoff, progress=progress, actor=actor)
                 if data_keys
-                else manager.rewrap_keys(tenant_id=tenant, progress=progress, actor=actor)
+                else manager.keys.rewrap(tenant_id=tenant, progress=progress, actor=actor)
             )
-        _finish(screen, run, manager.key_report(tenant_id=tenant), "replaced" if data_keys else "wrapped anew")
+        _finish(screen, run, manager.keys.report(tenant_id=tenant), "replaced" if data_keys else "wrapped anew")
 
 
 def move(screen: Screen, configuration: Configuration, uri: str, /, *, dry_run: bool) -> None:
@@ -162,7 +162,7 @@ def move(screen: Screen, configuration: Configuration, uri: str, /, *, dry_run: 
 def reseal(screen: Screen, configuration: Configuration, /, *, destroy_after: int | None, share: float, dry_run: bool) -> None:
     """Overwrite data keys that were replaced long enough ago and seal nothing; then seal anew what others have sealed."""
     with wiring.open_manager(configuration) as manager:
-        report = manager.key_report()
+        report = manager.keys.report()
         if dry_run:
             _tell_plan(screen, f"{_many(report.outdated, 'row')} would be sealed anew", {"rows": report.outdated})
             return
@@ -170,22 +170,22 @@ def reseal(screen: Screen, configuration: Configuration, /, *, destroy_after: in
             # First: a key whose rows this very run seals anew is left for the next, since somebody may be reading one of them.
             retired_before = datetime.now(UTC) - timedelta(days=destroy_after)
             with _bar(screen, "data keys", sum(usage.keys for usage in report.usage)) as progress:
-                destroyed = manager.destroy_keys(retired_before=retired_before, progress=progress, actor=wiring.cli_actor())
+                destroyed = manager.keys.destroy(retired_before=retired_before, progress=progress, actor=wiring.cli_actor())
             screen.note(f"{_many(destroyed.changed, 'old data key')} destroyed")
         with _bar(screen, "rows", report.outdated) as progress:
-            run = manager.reseal(share=share, progress=progress)
-        _finish(screen, run, manager.key_report(), "sealed anew")
+            run = manager.keys.reseal(share=share, progress=progress)
+        _finish(screen, run, manager.keys.report(), "sealed anew")
 
 
 def refuse(screen: Screen, configuration: Configuration, tenant: str, /, *, below: int, yes: bool) -> None:
     """Refuse what a tenant's older data keys have sealed."""
     with wiring.open_manager(configuration) as manager:
         require_known(manager, tenant)
-        usage = [usage for usage in manager.key_report(tenant_id=tenant).usage if usage.version is not None]
+        usage = [usage for usage in manager.keys.report(tenant_id=tenant).usage if usage.version is not None]
         lost = sum(each.rows for each in usage if (each.version or 0) < below)
         if 1 < below <= max([each.version or 0 for each in usage], default=1):
             ask(f"{_many(lost, 'row')} will not open any more until this is taken back with --below 1. Go on?", yes=yes)
-        manager.refuse_keys(tenant, below=below, actor=wiring.cli_actor())
+        manager.keys.refuse(tenant, below=below, actor=wiring.cli_actor())
     screen.note(f"data keys of {tenant} below version {below} are refused" if below > 1 else f"no data key of {tenant} is refused any more")
     if screen.as_json:
         screen.json({"success": True})

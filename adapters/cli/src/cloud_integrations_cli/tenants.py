@@ -67,7 +67,7 @@ def require_known(manager: IntegrationManager, tenant: str, /) -> None:
 
     An erased tenant has no data key any more, but its audit log is kept.
     """
-    if not manager.key_report(tenant_id=tenant).usage and not manager.verify_audit(tenant).checked:
+    if not manager.keys.report(tenant_id=tenant).usage and not manager.audit.verify(tenant).checked:
         raise TenantNotFoundError(tenant_id=tenant)
 
 
@@ -77,7 +77,7 @@ def verify_erasure(screen: Screen, configuration: Configuration, receipt: Path, 
     if not key_ids:
         raise CommandLineError("the receipt names no data key, so it can prove nothing: the tenant had none")
     with wiring.open_manager(configuration) as manager:
-        returned = manager.find_returned(tenant, key_ids)
+        returned = manager.keys.find_returned(tenant, key_ids)
     if screen.as_json:
         screen.json({"data": {"tenantId": tenant, "erased": not returned, "returned": [str(key_id) for key_id in returned]}})
     elif returned:

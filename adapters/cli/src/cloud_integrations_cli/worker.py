@@ -140,7 +140,7 @@ class Worker:
 
     async def renew(self) -> bool:
         """Make one round of renewals; true: more may be due."""
-        run = await self._unless_stopped(self._manager.refresh_due(limit=self._pace.batch))
+        run = await self._unless_stopped(self._manager.worker.refresh_due(limit=self._pace.batch))
         if run is None:
             return False
         self.totals.add_renewals(run)
@@ -150,7 +150,7 @@ class Worker:
 
     async def revoke(self) -> bool:
         """Make one round over the tokens that are to be revoked, and sweep; the next one is for the next interval."""
-        run = await self._unless_stopped(self._manager.retry_revocations(limit=self._pace.batch))
+        run = await self._unless_stopped(self._manager.worker.retry_revocations(limit=self._pace.batch))
         if run is not None:
             self.totals.add_revocations(run)
             if run.revoked or run.delayed or run.abandoned:

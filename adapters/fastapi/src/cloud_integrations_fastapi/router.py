@@ -143,12 +143,15 @@ def _add(
 class _Threaded:
     """The blocking manager, each call in a thread of the pool, so that the event loop stays free."""
 
-    def __init__(self, manager: IntegrationManager, /) -> None:
+    def __init__(self, manager: object, /) -> None:
         self._manager = manager
-        self.list_providers = manager.list_providers  # awaits nothing in either manager
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        return partial(run_in_threadpool, getattr(self._manager, name))
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._manager, name)
+        if not callable(value):
+            return _Threaded(value)  # a group of methods
+        # Listing providers awaits nothing in either manager.
+        return value if name == "list_providers" else partial(run_in_threadpool, value)
 
 
 class _Endpoints:
@@ -217,7 +220,7 @@ class _Endpoints:
         What the provider could not revoke now is kept sealed and retried.
         """
         call = Call.of(request)
-        await self._manager.remove(tenant_id, read_id(integration_id), actor=call.actor, request_id=call.request_id)
+        await self._manager.delete(tenant_id, read_id(integration_id), actor=call.actor, request_id=call.request_id)
         return _json(Done())
 
     async def reconnect(self, request: Request, tenant_id: TenantPath, integration_id: IntegrationPath) -> Response:
@@ -259,7 +262,7 @@ class _Endpoints:
     ) -> Response:
         """List what happened to an integration, newest first; it can be asked after the integration is gone, too."""
         call = Call.of(request)
-        records = await self._manager.list_audit(
+        records = await self._manager.audit.list(
             tenant_id, integration_id=read_id(integration_id), before=before, limit=limit, actor=call.actor, request_id=call.request_id
         )
         return _json(Many[AuditOut](data=tuple(map(AuditOut.of, records))))
@@ -345,7 +348,7 @@ class _Endpoints:
         call = Call.of(request)
         asked = read_id(integration_id)
         held = await self._manager.get_integration(tenant_id, asked)
-        token = await self._manager.token(tenant_id, held.provider_id, actor=call.actor, request_id=call.request_id)
+        token = await self._manager.credential(tenant_id, held.provider_id, actor=call.actor, request_id=call.request_id)
         if token.integration_id != asked:  # deleted and connected anew in between
             raise IntegrationNotFoundError
         return _json(One[TokenOut](data=TokenOut.of(token)))

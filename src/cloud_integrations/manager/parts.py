@@ -1,0 +1,171 @@
+"""What both managers are made of: their wiring, and how each runs a flow."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
+
+from cloud_integrations import flows
+from cloud_integrations.domain.application import OAuthApplication
+from cloud_integrations.errors import ConfigurationError
+from cloud_integrations.ports.catalogue import Providers
+from cloud_integrations.ports.cipher import Cipher
+from cloud_integrations.ports.clock import AsyncPause, Clock, Entropy
+from cloud_integrations.ports.concurrency import Concurrency
+from cloud_integrations.ports.conformance import require_clock, require_part
+from cloud_integrations.ports.key_service import AsyncKeyService, KeyService
+from cloud_integrations.ports.observer import Observer
+from cloud_integrations.ports.single_flight import SingleFlight
+from cloud_integrations.ports.store import AsyncStore
+from cloud_integrations.ports.tenants import AsyncTenants
+from cloud_integrations.ports.transport import AsyncTransport
+from cloud_integrations.ports.wiring import Settings, Wiring
+from cloud_integrations.runtime.breaker import WindowBreaker
+from cloud_integrations.runtime.caches import DenialWindows, TenantTokenCache, TtlCache
+from cloud_integrations.runtime.clock import SystemClock, SystemEntropy
+from cloud_integrations.runtime.observers import GuardedObserver, LoggingObserver
+from cloud_integrations.runtime.sync import run_inline
+
+T = TypeVar("T")
+
+_OPTIONAL = frozenset({"tenants", "pause", "observer", "entropy"})
+NamedPart = tuple[str, object, type]
+"""A parameter's name, the part that was passed for it, and its port."""
+
+
+def require_parts(*parts: NamedPart, awaits: bool = False) -> None:
+    """Refuse a part that does not fit its port.  Raises `ConfigurationError` that names the parameter."""
+    for name, part, port in parts:
+        if part is not None or name not in _OPTIONAL:
+            require_part(name, part, port, awaits=awaits)
+
+
+def blocking_parts(keys: object, cipher: object, providers: object, observer: object, entropy: object) -> tuple[NamedPart, ...]:
+    """Name the parts that no manager awaits."""
+    return (
+        ("keys", keys, KeyService),
+        ("cipher", cipher, Cipher),
+        ("providers", providers, Providers),
+        ("observer", observer, Observer),
+        ("entropy", entropy, Entropy),
+    )
+
+
+def wire(
+    *,
+    store: AsyncStore,
+    transport: AsyncTransport,
+    keys: AsyncKeyService,
+    tenants: AsyncTenants | None,
+    pause: AsyncPause,
+    single_flight: SingleFlight,
+    concurrency: Concurrency,
+    cipher: Cipher,
+    providers: Providers,
+    applications: Sequence[OAuthApplication],
+    settings: Settings | None,
+    observer: Observer | None,
+    clock: Clock | None,
+    entropy: Entropy | None,
+) -> Wiring:
+    """Put the parts of a manager together.  Raises `ConfigurationError` for settings that contradict each other."""
+    require_clock(clock)
+    if settings is not None and not isinstance(settings, Settings):
+        raise ConfigurationError(setting="settings", problem="must be a Settings value")
+    # With the first manager, not with this module: its import stays cheap, and no request waits for the flows.
+    flows.load()
+    clock = SystemClock() if clock is None else clock
+    entropy = SystemEntropy() if entropy is None else entropy
+    settings = Settings() if settings is None else settings
+    return Wiring(
+        store=store,
+        transport=transport,
+        keys=keys,
+        cipher=cipher,
+        providers=providers,
+        tenants=tenants,
+        clock=clock,
+        entropy=entropy,
+        pause=pause,
+        single_flight=single_flight,
+        concurrency=concurrency,
+        observer=GuardedObserver(LoggingObserver() if observer is None else observer),
+        data_keys=TtlCache(clock, limit=10_000),
+        tokens=TenantTokenCache(clock),
+        uses=TtlCache(clock, limit=100_000),
+        denials=DenialWindows(clock),
+        breaker=WindowBreaker(clock, entropy),
+        owner=f"{socket.gethostname()}:{os.getpid()}"[:100],
+        applications=flows.index_applications(applications, providers, settings),
+        settings=settings,
+    )
+
+
+class FlowRunner:
+    """Runs flows for the blocking manager; the first one checks the schema and the keys before it."""
+
+    def __init__(self, wiring: Wiring, /) -> None:
+        self.wiring = wiring
+        self._ready = False
+
+    def start(self) -> None:
+        """Check the schema of the database and every key."""
+        run_inline(flows.prepare(self.wiring))
+        self._ready = True
+
+    def run(self, flow: Coroutine[Any, Any, T], /) -> T:
+        """Run *flow* to its end in this thread."""
+        if not self._ready:
+            try:
+                self.start()
+            except BaseException:
+                flow.close()
+                raise
+        return run_inline(flow)
+
+
+class AsyncFlowRunner:
+    """Runs flows for the awaiting manager; the first one checks the schema and the keys before it."""
+
+    def __init__(self, wiring: Wiring, /) -> None:
+        self.wiring = wiring
+        self._ready = False
+
+    async def start(self) -> None:
+        """Check the schema of the database and every key."""
+        await flows.prepare(self.wiring)
+        self._ready = True
+
+    async def run(self, flow: Coroutine[Any, Any, T], /) -> T:
+        """Run *flow* in the caller's task."""
+        if not self._ready:
+            try:
+                await self.start()
+            except BaseException:
+                flow.close()
+                raise
+        return await flow
+
+
+class Part:
+    """A group of the blocking manager's methods."""
+
+    def __init__(self, runner: FlowRunner, /) -> None:
+        self._wiring = runner.wiring
+        self._run = runner.run
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._wiring.store!r})"
+
+
+class AsyncPart:
+    """A group of the awaiting manager's methods."""
+
+    def __init__(self, runner: AsyncFlowRunner, /) -> None:
+        self._wiring = runner.wiring
+        self._run = runner.run
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._wiring.store!r})"
