@@ -16,7 +16,7 @@ from cloud_integrations.ports.store import AddIntegration, Record
 from cloud_integrations.testing.contracts.store import (
     ACME,
     GLOBEX,
-    Door,
+    BlockingStore,
     StoreContract,
     a_credential,
     add_sealing_keys,
@@ -105,17 +105,17 @@ class TestOverSnapshots(StoreContract):
 
 
 @pytest.fixture
-def door(connect, runner):
-    return Door(store_over(connect()), runner)
+def blocking(connect, runner):
+    return BlockingStore(store_over(connect()), runner)
 
 
 @pytest.mark.parametrize("drivername", PACKAGES, indirect=True)
-def test_a_database_without_our_tables_is_one_that_is_not_migrated(database, door):
+def test_a_database_without_our_tables_is_one_that_is_not_migrated(database, blocking):
     with database.begin() as connection:
         connection.exec_driver_sql(f"ALTER TABLE {schema.VERSION_TABLE} RENAME TO elsewhere")
     try:
         with pytest.raises(SchemaError) as caught:
-            door.prepare()
+            blocking.prepare()
         assert caught.value.details["found"] is None
     finally:
         with database.begin() as connection:
@@ -123,17 +123,17 @@ def test_a_database_without_our_tables_is_one_that_is_not_migrated(database, doo
 
 
 @pytest.mark.parametrize("drivername", PACKAGES, indirect=True)
-def test_text_that_cannot_be_encoded_is_refused_for_good(door):
-    add_sealing_keys(door, ACME)
+def test_text_that_cannot_be_encoded_is_refused_for_good(blocking):
+    add_sealing_keys(blocking, ACME)
     with pytest.raises(UnstorableValueError):
-        door.apply(AddIntegration(facts=an_integration(name="half \ud800"), credential=a_credential()))
+        blocking.apply(AddIntegration(facts=an_integration(name="half \ud800"), credential=a_credential()))
 
 
 @pytest.mark.parametrize("drivername", SERVERS, indirect=True)
 def test_of_two_who_wait_for_each_other_both_succeed(database, connect, runner):
     engine, refusals = connect(pool_size=16), []
     sync_engine = getattr(engine, "sync_engine", engine)
-    store = Door(store_over(engine), runner)
+    store = BlockingStore(store_over(engine), runner)
     add_sealing_keys(store, ACME, GLOBEX)
     one, two = an_integration(), an_integration(GLOBEX)
     store.apply(*[AddIntegration(facts=facts, credential=a_credential()) for facts in (one, two)])
@@ -205,7 +205,7 @@ def cut_before(engine, database, moment):
 @pytest.mark.parametrize("drivername", SERVERS, indirect=True)
 def test_a_connection_lost_on_the_way_is_replaced(database, connect, runner):
     engine = connect()
-    store = Door(store_over(engine), runner)
+    store = BlockingStore(store_over(engine), runner)
     store.prepare()
     done = cut_before(getattr(engine, "sync_engine", engine), database, "INSERT INTO ci_audit ")
     store.apply(Record(event=an_event()))
@@ -216,7 +216,7 @@ def test_a_connection_lost_on_the_way_is_replaced(database, connect, runner):
 @pytest.mark.parametrize("drivername", SERVERS, indirect=True)
 def test_a_connection_lost_in_a_commit_leaves_it_open_whether_it_was_made(database, connect, runner):
     engine = connect()
-    store = Door(store_over(engine), runner)
+    store = BlockingStore(store_over(engine), runner)
     store.prepare()
     cut_before(getattr(engine, "sync_engine", engine), database, "commit")
     with pytest.raises(CommitUnknownError):
@@ -225,7 +225,7 @@ def test_a_connection_lost_in_a_commit_leaves_it_open_whether_it_was_made(databa
 
 @pytest.mark.parametrize("drivername", SERVERS, indirect=True)
 def test_a_server_that_is_not_there_is_told(database, connect, runner):
-    store = Door(store_over(connect(database.url.set(host="127.0.0.1", port=1))), runner)
+    store = BlockingStore(store_over(connect(database.url.set(host="127.0.0.1", port=1))), runner)
     with pytest.raises(StorageUnavailableError) as caught:
         store.prepare()
     assert caught.value.reason.startswith("nothing listens there")

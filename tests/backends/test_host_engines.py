@@ -11,13 +11,13 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, migrate
 from cloud_integrations.backends.sqlalchemy.db_errors import code_of
+from cloud_integrations.domain.integration import State
 from cloud_integrations.errors import ConfigurationError, StaleWriteError, UnstorableValueError
 from cloud_integrations.ports.store import AddIntegration, Record, RefuseKeys, SaveFacts
 from cloud_integrations.testing.contracts.store import (
     ACME,
     GLOBEX,
-    Door,
-    State,
+    BlockingStore,
     a_credential,
     add_sealing_keys,
     an_event,
@@ -198,7 +198,7 @@ def test_the_hosts_level_is_not_that_of_the_stores_transactions(runner, server, 
             seen.update(cursor.fetchone())
 
     sa.event.listen(host, "before_cursor_execute", look)
-    write_in_parallel(Door(store, runner), writers=8, each=3)
+    write_in_parallel(BlockingStore(store, runner), writers=8, each=3)
     assert seen <= {"read committed"}
     host.dispose()
 
@@ -207,7 +207,7 @@ def test_the_hosts_level_is_not_that_of_the_stores_transactions(runner, server, 
 @pytest.mark.parametrize("level", LEVELS)
 def test_an_awaiting_hosts_level_does_no_harm(runner, postgresql, level):
     host = create_async_engine(postgresql.url.set(drivername="postgresql+asyncpg"), isolation_level=level, pool_size=16)
-    write_in_parallel(Door(AsyncSqlAlchemyStore(host), runner), writers=8, each=3)
+    write_in_parallel(BlockingStore(AsyncSqlAlchemyStore(host), runner), writers=8, each=3)
     runner.run(host.dispose())
 
 
@@ -222,7 +222,7 @@ def snapshots(request, monkeypatch):
 
 @pytest.mark.requirement("AUD-05")
 def test_the_first_events_of_a_tenant_do_not_meet_a_snapshot_without_its_head(runner, postgresql, snapshots):
-    write_in_parallel(Door(SqlAlchemyStore(postgresql), runner), writers=8, each=3)
+    write_in_parallel(BlockingStore(SqlAlchemyStore(postgresql), runner), writers=8, each=3)
 
 
 def between(host, beginning, work):

@@ -7,7 +7,8 @@ import pytest
 from cloud_integrations.backends.memory.store import AsyncMemoryStore, MemoryStore
 from cloud_integrations.errors import KeyRetiredError
 from cloud_integrations.ports.store import AddIntegration, EraseTenant
-from cloud_integrations.testing.contracts.store import ACME, START, StoreContract, a_credential, add_sealing_keys, an_integration
+from cloud_integrations.testing.clock import START
+from cloud_integrations.testing.contracts.store import ACME, StoreContract, a_credential, add_sealing_keys, an_integration
 
 
 class TestMemoryStore(StoreContract):

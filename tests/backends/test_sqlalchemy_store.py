@@ -22,7 +22,9 @@ from sqlalchemy.pool import NullPool
 from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, key_operations, schema, sqlite_engine
 from cloud_integrations.backends.sqlalchemy.db_errors import is_unstorable, was_refused
 from cloud_integrations.domain.auth_type import AuthType
+from cloud_integrations.domain.envelope import KeyCheck
 from cloud_integrations.domain.identifiers import TenantId
+from cloud_integrations.domain.integration import State
 from cloud_integrations.errors import (
     CommitUnknownError,
     IntegrationExistsError,
@@ -50,6 +52,7 @@ from cloud_integrations.ports.store import (
     RotateKey,
     SaveFacts,
 )
+from cloud_integrations.testing.clock import START
 from cloud_integrations.testing.contracts.store import (
     ACME,
     GLOBEX,
@@ -58,10 +61,7 @@ from cloud_integrations.testing.contracts.store import (
     PROVIDER,
     SEALING,
     SEALING_KEY,
-    START,
-    Door,
-    KeyCheck,
-    State,
+    BlockingStore,
     StoreContract,
     a_credential,
     a_key,
@@ -172,7 +172,7 @@ class TestTenThousandTransactions:
 
         sa.event.listen(engine, "handle_error", note)
         with asyncio.Runner() as runner:
-            write_in_parallel(Door(store, runner), writers=16, each=625)
+            write_in_parallel(BlockingStore(store, runner), writers=16, each=625)
         assert deadlocks == []  # none that trying again has hidden
 
 
@@ -657,7 +657,7 @@ class TestTheFence:
         store = opened(server)
         held = [an_integration(tenant_id) for tenant_id in (ACME, GLOBEX)]
         with asyncio.Runner() as runner:
-            door = Door(AsyncSqlAlchemyStore(engine) if awaited else store, runner)
+            blocking = BlockingStore(AsyncSqlAlchemyStore(engine) if awaited else store, runner)
             for round_ in range(3):
                 keys = [store.find_active_key(facts.tenant_id) or a_key(facts.tenant_id, version=2 * round_ + 2) for facts in held]
                 for facts, key in zip(held, keys, strict=True):
@@ -665,7 +665,7 @@ class TestTheFence:
                         store.apply(AddKey(key=key))
                     with contextlib.suppress(IntegrationExistsError):
                         store.apply(AddIntegration(facts=facts, credential=replace(a_credential(), key_id=key.key_id)))
-                door.together(
+                blocking.together(
                     [call for facts, key in zip(held, keys, strict=True) for call in everything_at_once(facts, key, version=2 * round_ + 3)]
                 )
             if awaited:

@@ -8,8 +8,6 @@ Inherit the class and provide the fixture it asks for:
             return MyCipher()
 """
 
-# ruff: noqa: D102, S101 – these are tests: a name is a sentence, and asserts are the point
-
 from __future__ import annotations
 
 import inspect

@@ -16,8 +16,6 @@ Inherit the class and provide the fixtures it asks for:
             return MyKeys(...)  # over a third one, which wraps, and that of `strange_keys`
 """
 
-# ruff: noqa: D102, S101 – these are tests: a name is a sentence, and asserts are the point
-
 from __future__ import annotations
 
 import pickle

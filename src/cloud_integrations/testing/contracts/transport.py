@@ -10,8 +10,6 @@ Inherit the class and provide the fixture it asks for, blocking or awaiting:
 The tests speak to a `ProviderServer`; a transport that reaches its provider otherwise overrides `base_url`.
 """
 
-# ruff: noqa: D102, S101 – these are tests: a name is a sentence, and asserts are the point
-
 from __future__ import annotations
 
 import asyncio

@@ -1,0 +1,274 @@
+"""What a store promises about integrations and their credentials."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from cloud_integrations.domain.auth_type import AuthType
+from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
+from cloud_integrations.domain.integration import AccountFacts, Integration, Phase, SealedCredential, State
+from cloud_integrations.errors import IntegrationExistsError, IntegrationNotFoundError, StaleWriteError, UnstorableValueError
+from cloud_integrations.ports.store import (
+    MAX_HOLDERS,
+    RECONNECT_OWNER,
+    AddIntegration,
+    EraseIntegration,
+    Record,
+    ReplaceCredential,
+    Reseal,
+    SaveFacts,
+)
+from cloud_integrations.testing.clock import START, FixedClock
+from cloud_integrations.testing.contracts.store.audit import verified
+from cloud_integrations.testing.contracts.store.base import BlockingStore, Contract, refused
+from cloud_integrations.testing.contracts.store.values import (
+    ACME,
+    GLOBEX,
+    OTHER_PROVIDER,
+    PROVIDER,
+    SEALING_KEY,
+    SECOND,
+    a_credential,
+    a_fingerprint,
+    add_sealing_keys,
+    an_event,
+    an_integration,
+    applying,
+    lease,
+    renewed,
+    resealed,
+    rotated,
+)
+
+
+class IntegrationsContract(Contract):
+    """Adding, reading, changing and erasing integrations; who holds a token."""
+
+    def test_what_was_added_is_found_as_it_was(self, blocking: BlockingStore, facts: Integration, clock: FixedClock) -> None:
+        found = blocking.find_integration(ACME, facts.id)
+        assert (found.facts, found.credential) == (facts, a_credential())
+        assert (found.marks.lease_token, found.marks.writer_lease, found.marks.attempts, found.marks.phase) == (0, 0, 0, Phase.IDLE)
+        assert (found.marks.due_at, found.marks.refreshed_at) == (START + timedelta(minutes=48), facts.updated_at)
+        assert found.read_at == clock.now()
+        assert blocking.find_credential(ACME, PROVIDER) == found.to_use
+
+    def test_what_is_empty_stays_empty(self, blocking: BlockingStore) -> None:
+        facts = an_integration(
+            auth_type=AuthType.API_KEY,
+            scopes=(),
+            requested_scopes=(),
+            expires_at=None,
+            renewable=False,
+            reconnect_before=None,
+            account=AccountFacts(),
+            variables={},
+            context_id=None,
+            reason="a word",
+            state=State.NEEDS_REAUTH,
+        )
+        credential = SealedCredential(generation=1, key_id=SEALING_KEY, api_key=b"fake\x00key", api_secret=None)
+        blocking.apply(AddIntegration(facts=facts, credential=credential))
+        found = blocking.find_integration(ACME, facts.id)
+        assert (found.facts, found.credential, found.marks.due_at) == (facts, credential, None)
+        assert blocking.find_credential(ACME, PROVIDER) == found.to_use
+
+    def test_a_long_token_is_kept_whole(self, blocking: BlockingStore) -> None:
+        token = bytes(range(256)) * 192
+        credential = SealedCredential(generation=1, key_id=SEALING_KEY, access_token=token)
+        facts = an_integration()
+        blocking.apply(AddIntegration(facts=facts, credential=credential))
+        assert blocking.find_integration(ACME, facts.id).credential == credential
+
+    def test_what_is_not_there_is_none(self, blocking: BlockingStore) -> None:
+        assert blocking.find_integration(ACME, IntegrationId(uuid4())) is None
+        assert blocking.find_credential(ACME, PROVIDER) is None
+        assert blocking.list_integrations(ACME) == ()
+
+    def test_a_second_one_with_the_same_provider_is_refused(self, blocking: BlockingStore, facts: Integration) -> None:
+        with pytest.raises(IntegrationExistsError) as caught:
+            blocking.apply(AddIntegration(facts=an_integration(), credential=a_credential()))
+        assert caught.value.details == {"tenantId": ACME, "providerId": str(PROVIDER)}
+        assert blocking.list_integrations(ACME) == (facts,)
+
+    @pytest.mark.parametrize(
+        ("auth_type", "held"),
+        [
+            (AuthType.OAUTH2, SealedCredential(generation=1, key_id=SEALING_KEY, api_key=b"fake")),
+            (AuthType.OAUTH2, SealedCredential(generation=1, key_id=SEALING_KEY, refresh_token=b"fake")),
+            (AuthType.API_KEY, SealedCredential(generation=1, key_id=SEALING_KEY, access_token=b"fake")),
+            (AuthType.API_KEY, SealedCredential(generation=1, key_id=SEALING_KEY, api_key=b"fake", refresh_token=b"fake")),
+        ],
+    )
+    def test_a_credential_of_another_kind_cannot_be_kept(
+        self, blocking: BlockingStore, auth_type: AuthType, held: SealedCredential
+    ) -> None:
+        with pytest.raises(UnstorableValueError):
+            blocking.apply(AddIntegration(facts=an_integration(auth_type=auth_type), credential=held))
+        assert blocking.list_integrations(ACME) == ()
+
+    def test_a_credential_is_not_replaced_by_one_of_another_kind(self, blocking: BlockingStore, facts: Integration) -> None:
+        before = blocking.find_integration(ACME, facts.id)
+        strange = SealedCredential(generation=2, key_id=SEALING_KEY, api_key=b"fake")
+        blocking.apply(lease(facts))
+        for change in (ReplaceCredential(facts=facts, credential=strange, expected_generation=1), renewed(facts, credential=strange)):
+            with pytest.raises(UnstorableValueError):
+                blocking.apply(change)
+        assert blocking.find_integration(ACME, facts.id).credential == before.credential
+
+    @pytest.mark.parametrize(
+        ("what", "value"),
+        [("name", "a" * 51), ("method_id", "m" * 65), ("reason", "é" * 256), ("tenant_id", "t" * 256), ("name", "fake\x00name")],
+        ids=["name", "method", "reason", "tenant", "a zero byte"],
+    )
+    def test_what_does_not_fit_is_kept_whole_or_refused_for_good(self, blocking: BlockingStore, what: str, value: str) -> None:
+        changed: dict[str, Any] = {what: value}
+        facts = an_integration(**changed)
+        try:
+            if facts.tenant_id != ACME:
+                add_sealing_keys(blocking, facts.tenant_id)
+            blocking.apply(AddIntegration(facts=facts, credential=a_credential()))
+        except UnstorableValueError:
+            kept: tuple[Integration, ...] = ()
+        else:
+            kept = (facts,)
+        assert blocking.list_integrations(facts.tenant_id) == kept
+
+    def test_one_of_fifty_creations_at_once_wins(self, blocking: BlockingStore) -> None:
+        creations = [AddIntegration(facts=an_integration(name=f"Fake {number}"), credential=a_credential()) for number in range(50)]
+        answers = blocking.together([applying(creation, Record(event=an_event())) for creation in creations])
+        assert sorted(type(error).__name__ for error in refused(answers)) == ["IntegrationExistsError"] * 49
+        assert len(blocking.list_integrations(ACME)) == 1
+        assert len(blocking.list_audit(ACME)) == 1
+        assert verified(blocking).whole
+
+    def test_the_list_is_in_order_of_age(self, blocking: BlockingStore) -> None:
+        newer = an_integration(created_at=START + SECOND)
+        older = an_integration(provider_id=OTHER_PROVIDER)
+        for facts in (newer, older):
+            blocking.apply(AddIntegration(facts=facts, credential=a_credential()))
+        assert blocking.list_integrations(ACME) == (older, newer)
+
+    def test_facts_are_saved_and_the_credential_is_not_touched(self, blocking: BlockingStore, facts: Integration) -> None:
+        before = blocking.find_integration(ACME, facts.id)
+        changed = replace(
+            facts, name="Other name", state=State.DISABLED, state_since=START + SECOND, reason="by_user", updated_at=START + SECOND
+        )
+        # What is not among the saved facts is not saved.
+        blocking.apply(
+            SaveFacts(facts=replace(changed, scopes=("other",), expires_at=None, account=AccountFacts()), expected_state=State.ACTIVE)
+        )
+        assert blocking.find_integration(ACME, facts.id) == replace(before, facts=changed, marks=replace(before.marks, due_at=None))
+
+    def test_facts_in_another_state_are_not_overwritten(self, blocking: BlockingStore, facts: Integration) -> None:
+        with pytest.raises(StaleWriteError):
+            blocking.apply(SaveFacts(facts=replace(facts, name="Other name"), expected_state=State.RETRY))
+        assert blocking.list_integrations(ACME) == (facts,)
+
+    def test_facts_of_an_integration_that_is_gone_are_not_saved(self, blocking: BlockingStore) -> None:
+        with pytest.raises(IntegrationNotFoundError):
+            blocking.apply(SaveFacts(facts=an_integration(), expected_state=State.ACTIVE))
+
+    def test_a_replaced_credential_takes_a_lease_number(self, blocking: BlockingStore, facts: Integration) -> None:
+        changed = replace(facts, name="New name", scopes=("read",), updated_at=START + SECOND, expires_at=None)
+        due = START + timedelta(minutes=5)
+        blocking.apply(ReplaceCredential(facts=changed, credential=a_credential(2, b"new"), expected_generation=1, due_at=due))
+        found = blocking.find_integration(ACME, facts.id)
+        # A name that somebody gave meanwhile stays.
+        assert (found.facts, found.credential) == (replace(changed, name=facts.name), a_credential(2, b"new"))
+        assert (found.marks.lease_token, found.marks.writer_lease, found.marks.lease_owner) == (1, 1, RECONNECT_OWNER)
+        assert (found.marks.due_at, found.marks.refreshed_at) == (due, changed.updated_at)
+
+    def test_a_reconnect_changes_neither_provider_nor_age(self, blocking: BlockingStore, facts: Integration) -> None:
+        strange = replace(facts, provider_id=OTHER_PROVIDER, created_at=START + SECOND)
+        blocking.apply(ReplaceCredential(facts=strange, credential=a_credential(2), expected_generation=1))
+        assert blocking.find_integration(ACME, facts.id).facts == facts
+
+    def test_a_credential_of_another_generation_is_not_replaced(self, blocking: BlockingStore, facts: Integration) -> None:
+        before = blocking.find_integration(ACME, facts.id)
+        with pytest.raises(StaleWriteError):
+            blocking.apply(ReplaceCredential(facts=facts, credential=a_credential(3), expected_generation=2))
+        assert blocking.find_integration(ACME, facts.id) == before
+
+    def test_what_the_user_switched_off_is_not_reconnected(self, blocking: BlockingStore, facts: Integration) -> None:
+        off = replace(facts, state=State.DISABLED)
+        blocking.apply(SaveFacts(facts=off, expected_state=State.ACTIVE))
+        with pytest.raises(StaleWriteError):
+            blocking.apply(ReplaceCredential(facts=facts, credential=a_credential(2), expected_generation=1))
+        assert blocking.find_integration(ACME, facts.id).facts == off
+
+    def test_a_credential_that_is_gone_is_not_replaced(self, blocking: BlockingStore) -> None:
+        with pytest.raises(IntegrationNotFoundError):
+            blocking.apply(ReplaceCredential(facts=an_integration(), credential=a_credential(2), expected_generation=1))
+
+    def test_an_erased_integration_is_gone_and_its_place_is_free(self, blocking: BlockingStore, facts: Integration) -> None:
+        blocking.apply(EraseIntegration(tenant_id=ACME, integration_id=facts.id, expected_generation=1))
+        assert blocking.find_integration(ACME, facts.id) is None
+        with pytest.raises(IntegrationNotFoundError):
+            blocking.apply(EraseIntegration(tenant_id=ACME, integration_id=facts.id, expected_generation=1))
+        blocking.apply(AddIntegration(facts=an_integration(), credential=a_credential()))
+
+    def test_an_integration_of_another_generation_is_not_erased(self, blocking: BlockingStore, facts: Integration) -> None:
+        with pytest.raises(StaleWriteError):
+            blocking.apply(EraseIntegration(tenant_id=ACME, integration_id=facts.id, expected_generation=2))
+        assert blocking.list_integrations(ACME) == (facts,)
+
+    def holders(self, blocking: BlockingStore, of: bytes, provider_id: ProviderId = PROVIDER) -> set[tuple[TenantId, IntegrationId]]:
+        return set(blocking.find_holders(provider_id, a_fingerprint(of)))
+
+    def test_whoever_holds_a_token_is_found_by_its_fingerprint_in_any_tenant(self, blocking: BlockingStore, facts: Integration) -> None:
+        other = an_integration(GLOBEX)
+        blocking.apply(AddIntegration(facts=other, credential=replace(a_credential(), refresh_fingerprint=None)))
+        both = {(ACME, facts.id), (GLOBEX, other.id)}
+        assert self.holders(blocking, b"fakeaccess") == both
+        assert self.holders(blocking, b"fakerefresh") == {(ACME, facts.id)}
+        assert self.holders(blocking, b"account") == both
+        assert self.holders(blocking, b"another") == set()
+
+    def test_a_token_of_another_provider_is_another_token(self, blocking: BlockingStore, facts: Integration) -> None:
+        assert facts.provider_id == PROVIDER
+        assert self.holders(blocking, b"fakeaccess", ProviderId(uuid4())) == set()
+
+    def test_a_row_without_fingerprints_holds_nothing_that_could_be_found(self, blocking: BlockingStore) -> None:
+        bare = replace(a_credential(), access_fingerprint=None, refresh_fingerprint=None, account_fingerprint=None)
+        facts = an_integration()
+        blocking.apply(AddIntegration(facts=facts, credential=bare))
+        assert blocking.find_integration(ACME, facts.id).credential == bare
+        assert self.holders(blocking, b"fakeaccess") == set()
+
+    def test_a_renewal_moves_the_fingerprints_of_the_tokens_and_leaves_that_of_the_account(
+        self, blocking: BlockingStore, facts: Integration
+    ) -> None:
+        change = renewed(facts)
+        blocking.apply(lease(facts), replace(change, credential=replace(change.credential, account_fingerprint=None)))
+        assert self.holders(blocking, b"fakeaccess") == self.holders(blocking, b"fakerefresh") == set()
+        assert self.holders(blocking, b"renewedaccess") == self.holders(blocking, b"renewedrefresh") == self.holders(blocking, b"account")
+        assert self.holders(blocking, b"account") == {(ACME, facts.id)}
+
+    def test_a_reconnect_moves_all_fingerprints(self, blocking: BlockingStore, facts: Integration) -> None:
+        credential = replace(a_credential(2, b"again"), account_fingerprint=a_fingerprint(b"other account"))
+        blocking.apply(ReplaceCredential(facts=facts, credential=credential, expected_generation=1))
+        assert self.holders(blocking, b"fakerefresh") == self.holders(blocking, b"account") == set()
+        assert self.holders(blocking, b"againrefresh") == self.holders(blocking, b"other account") == {(ACME, facts.id)}
+
+    def test_resealing_leaves_the_fingerprints(self, blocking: BlockingStore, facts: Integration) -> None:
+        blocking.apply(rotated())
+        (row,) = [row for row in blocking.list_sealed([(ACME, SEALING_KEY)], limit=10) if row.table == "ci_integration"]
+        blocking.apply(Reseal(rows=(resealed(row),)))
+        assert blocking.find_integration(ACME, facts.id).credential.key_id != SEALING_KEY
+        assert self.holders(blocking, b"fakeaccess") == {(ACME, facts.id)}
+
+    def test_what_is_erased_holds_nothing(self, blocking: BlockingStore, facts: Integration) -> None:
+        blocking.apply(EraseIntegration(tenant_id=ACME, integration_id=facts.id, expected_generation=1))
+        assert self.holders(blocking, b"fakeaccess") == set()
+
+    def test_no_more_holders_are_named_than_anybody_needs(self, blocking: BlockingStore) -> None:
+        tenants = [TenantId(f"tenant-{number}") for number in range(MAX_HOLDERS + 2)]
+        add_sealing_keys(blocking, *tenants)
+        for tenant_id in tenants:
+            blocking.apply(AddIntegration(facts=an_integration(tenant_id), credential=a_credential()))
+        assert len(self.holders(blocking, b"fakeaccess")) == MAX_HOLDERS

@@ -1,0 +1,252 @@
+"""Values and changes that the tests of stores share; all secrets are fake."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from cloud_integrations.domain.audit import Actor, AuditEvent, Outcome
+from cloud_integrations.domain.auth_type import AuthType
+from cloud_integrations.domain.envelope import KeyState, WrappedKey
+from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
+from cloud_integrations.domain.integration import AccountFacts, Integration, Phase, SealedCredential, State
+from cloud_integrations.domain.pending import PendingAuthorization
+from cloud_integrations.domain.rekeying import SealedRow
+from cloud_integrations.domain.removal import Revocation
+from cloud_integrations.ports.store import AddKey, Change, MarkSent, RotateKey, SaveRenewal, SettleAttempt, TakeLease
+from cloud_integrations.testing.clock import START
+
+ACME = TenantId("acme")
+GLOBEX = TenantId("globex")
+NEWCOMER = TenantId("initech")
+"""Has no data key yet."""
+SEALING_KEY = UUID("0190a1b2-0000-7000-8000-5ea1ed000001")
+"""The data key of the others."""
+NEXT_KEY = UUID("0190a1b2-0000-7000-8000-5ea1ed000002")
+"""The data key that `rotated` puts in its place."""
+PROVIDER = ProviderId(UUID("11111111-1111-5111-8111-111111111111"))
+OTHER_PROVIDER = ProviderId(UUID("22222222-2222-5222-8222-222222222222"))
+CONTEXT = ContextId(UUID("33333333-3333-5333-8333-333333333333"))
+ALICE = Actor(id="alice")
+LEASE = timedelta(seconds=15)
+SECOND = timedelta(seconds=1)
+INSTANT = timedelta(microseconds=1)
+NO_TIME = timedelta()
+
+
+def an_integration(tenant_id: TenantId = ACME, provider_id: ProviderId = PROVIDER, **changes: Any) -> Integration:
+    """Make the facts of an OAuth2 integration, every field set."""
+    facts = Integration(
+        id=IntegrationId(uuid4()),
+        tenant_id=tenant_id,
+        provider_id=provider_id,
+        name="Fake account",
+        auth_type=AuthType.OAUTH2,
+        state_since=START,
+        created_at=START,
+        updated_at=START,
+        scopes=("read", "write:ünïcode"),
+        requested_scopes=("read", "write:ünïcode", "admin"),
+        missing_scopes=("admin",),
+        expires_at=START + timedelta(hours=1, microseconds=7),
+        renewable=True,
+        reconnect_before=START + timedelta(days=180),
+        account=AccountFacts(account_id="fake-account-1", label="Fake 'label'"),
+        variables={"region": "eu", "quote": '"\\'},
+        context_id=CONTEXT,
+        method_id="oauth2",
+    )
+    return replace(facts, **changes)
+
+
+def a_credential(generation: int = 1, mark: bytes = b"fake") -> SealedCredential:
+    """Make an OAuth2 credential of bytes that are no text."""
+    return SealedCredential(
+        generation=generation,
+        key_id=SEALING_KEY,
+        access_token=mark + b"\x00\xff access",
+        refresh_token=mark + b"\x00\xff refresh",
+        access_fingerprint=a_fingerprint(mark + b"access"),
+        refresh_fingerprint=a_fingerprint(mark + b"refresh"),
+        account_fingerprint=a_fingerprint(b"account"),
+    )
+
+
+def a_fingerprint(of: bytes, /) -> bytes:
+    """Make 16 bytes that look like a fingerprint."""
+    return hashlib.sha256(b"fake " + of).digest()[:16]
+
+
+def a_pending(tenant_id: TenantId = ACME, **changes: Any) -> PendingAuthorization:
+    """Make an authorization that begins now, every field set."""
+    pending = PendingAuthorization(
+        state_hash=hashlib.sha256(uuid4().bytes).digest(),
+        tenant_id=tenant_id,
+        provider_id=PROVIDER,
+        method_id="oauth2",
+        context_id=CONTEXT,
+        integration_id=IntegrationId(uuid4()),
+        reconnects_generation=3,
+        actor=ALICE,
+        browser_hash=hashlib.sha256(b"fake browser").digest(),
+        name="Fake account",
+        redirect_uri="https://app.example/callback",
+        scopes=("read",),
+        sealed_verifier=b"fake\x00sealed",
+        key_id=SEALING_KEY,
+        issuer="https://issuer.example",
+        variables={"region": "eu"},
+        return_to="/settings",
+        created_at=START,
+        expires_at=START + timedelta(minutes=10),
+    )
+    return replace(pending, **changes)
+
+
+def a_key(tenant_id: TenantId = ACME, version: int = 1, **changes: Any) -> WrappedKey:
+    """Make a wrapped data key."""
+    key = WrappedKey(
+        key_id=uuid4(),
+        tenant_id=tenant_id,
+        version=version,
+        state=KeyState.ACTIVE,
+        suite=1,
+        kek_uri="local:test",
+        kek_key_id=b"fake-kek-16bytes",
+        wrapped=b"fake\x00wrapped",
+        created_at=START,
+        retired_at=None,
+        destroyed_at=None,
+    )
+    return replace(key, **changes)
+
+
+def add_sealing_keys(store: Any, /, *tenant_ids: TenantId) -> None:
+    """Give tenants the data key under which everything here claims to be sealed."""
+    store.apply(*(AddKey(key=a_key(tenant_id, key_id=SEALING_KEY)) for tenant_id in tenant_ids))
+
+
+def rotated(tenant_id: TenantId = ACME, **changes: Any) -> RotateKey:
+    """Put `NEXT_KEY` in the place of the tenant's data key, a second later."""
+    key = a_key(tenant_id, version=2, key_id=NEXT_KEY, created_at=START + SECOND)
+    return RotateKey(key=replace(key, **changes), replaces=SEALING_KEY)
+
+
+def row_of(facts: Integration) -> SealedRow:
+    """Describe the sealed fields of an integration that holds `a_credential()`."""
+    credential = a_credential()
+    assert credential.access_token is not None
+    assert credential.refresh_token is not None
+    return SealedRow(
+        table="ci_integration",
+        tenant_id=facts.tenant_id,
+        row=str(facts.id),
+        generation=1,
+        key_id=SEALING_KEY,
+        sealed={"access_token": credential.access_token, "refresh_token": credential.refresh_token},
+    )
+
+
+def resealed(row: SealedRow, key_id: UUID = NEXT_KEY) -> tuple[SealedRow, SealedRow]:
+    """Pair a row with itself, sealed anew."""
+    return row, replace(row, key_id=key_id, sealed={field: b"anew\x00" + value for field, value in row.sealed.items()})
+
+
+def a_revocation(tenant_id: TenantId = ACME, **changes: Any) -> Revocation:
+    """Make an entry of the outbox that is due now."""
+    entry = Revocation(
+        id=uuid4(),
+        tenant_id=tenant_id,
+        integration_id=IntegrationId(uuid4()),
+        provider_id=PROVIDER,
+        method_id="oauth2",
+        context_id=CONTEXT,
+        kind="refresh",
+        sealed_token=b"fake\x00token",
+        key_id=SEALING_KEY,
+        account_fingerprint=a_fingerprint(b"account"),
+        variables={"region": "eu"},
+        next_attempt_at=START,
+        created_at=START,
+    )
+    return replace(entry, **changes)
+
+
+def an_event(tenant_id: TenantId = ACME, **changes: Any) -> AuditEvent:
+    """Make an audit event, every field set."""
+    event = AuditEvent(
+        event_id=uuid4(),
+        tenant_id=tenant_id,
+        occurred_at=START + timedelta(microseconds=1),
+        actor=ALICE,
+        action="integration.create",
+        resource="integration:fake",
+        outcome=Outcome.SUCCESS,
+        reason="because ünïcode",
+        request_id="request-1",
+        details={"name": "Fake 'account'", "": "empty name"},
+    )
+    return replace(event, **changes)
+
+
+def lease(facts: Integration, /, **changes: Any) -> TakeLease:
+    """Ask for the lease of *facts* in its first generation."""
+    change = TakeLease(
+        tenant_id=facts.tenant_id,
+        integration_id=facts.id,
+        expected_generation=1,
+        attempt_id="attempt-1",
+        owner="worker-1",
+        length=LEASE,
+        takeover_delay=NO_TIME,
+    )
+    return replace(change, **changes)
+
+
+def sent(facts: Integration, /, **changes: Any) -> MarkSent:
+    """Mark the first lease as sent."""
+    change = MarkSent(
+        tenant_id=facts.tenant_id, integration_id=facts.id, lease_token=1, attempt_id="attempt-1", generation=1, needed=8 * SECOND
+    )
+    return replace(change, **changes)
+
+
+def settled(facts: Integration, /, **changes: Any) -> SettleAttempt:
+    """Settle the first lease's attempt: to be tried again."""
+    change = SettleAttempt(
+        tenant_id=facts.tenant_id,
+        integration_id=facts.id,
+        lease_token=1,
+        attempt_id="attempt-1",
+        generation=1,
+        phase=Phase.IDLE,
+        state=State.RETRY,
+        reason="provider_unavailable",
+        state_since=START + SECOND,
+        error="unusable_answer",
+        next_attempt_at=START + timedelta(minutes=1),
+    )
+    return replace(change, **changes)
+
+
+def renewed(facts: Integration, /, **changes: Any) -> SaveRenewal:
+    """Write a second generation under the first lease."""
+    change = SaveRenewal(
+        facts=replace(facts, scopes=("read",), expires_at=START + timedelta(hours=2), reconnect_before=None, updated_at=START + SECOND),
+        credential=a_credential(2, b"renewed"),
+        lease_token=1,
+        attempt_id="attempt-1",
+        takes_back=True,
+        refreshed_at=START + SECOND,
+        due_at=START + timedelta(minutes=100),
+    )
+    return replace(change, **changes)
+
+
+def applying(*changes: Change) -> Callable[[Any], Any]:
+    """Return a call for `BlockingStore.together`: make *changes*."""
+    return lambda store: store.apply(*changes)
