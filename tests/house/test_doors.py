@@ -19,7 +19,7 @@ PAIRED = [
         for found in pkgutil.iter_modules(cloud_integrations.manager.__path__)
         if found.name != "parts"
     ),
-    *(f"cloud_integrations.ports.{found.name}" for found in pkgutil.iter_modules(cloud_integrations.ports.__path__)),
+    *(found.name for found in pkgutil.walk_packages(cloud_integrations.ports.__path__, "cloud_integrations.ports.")),
 ]
 
 over_modules = pytest.mark.parametrize("module", PAIRED)
