@@ -19,8 +19,8 @@ def require_part(setting: str, part: object, port: type, /, *, awaits: bool = Fa
     if isinstance(part, type):
         raise ConfigurationError(setting=setting, problem=f"is the class {part.__name__}: give an instance of it")
     kind = type(part).__name__
-    members = {name: member for base in reversed(port.__mro__) for name, member in vars(base).items() if not name.startswith("_")}
-    asked = [name for name, member in members.items() if callable(member) or isinstance(member, property)]
+    members = [(name, member) for base in port.__mro__ for name, member in vars(base).items() if not name.startswith("_")]
+    asked = [name for name, member in members if callable(member) or isinstance(member, property)]
     missing = [name for name in asked if not hasattr(part, name)]
     if missing:
         raise ConfigurationError(setting=setting, problem=f"must be a {port.__name__}, and {kind} has no {missing[0]}")
