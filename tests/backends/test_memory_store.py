@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import inspect
 from datetime import UTC, datetime
+from typing import get_args
 
 import pytest
 
 from cloud_integrations.backends.memory.store import AsyncMemoryStore, MemoryStore
+from cloud_integrations.backends.memory.tables import HANDLERS
 from cloud_integrations.errors import KeyRetiredError
-from cloud_integrations.ports.store import AddIntegration, EraseTenant
+from cloud_integrations.ports.store import AddIntegration, AsyncStore, Change, EraseTenant
 from cloud_integrations.testing.clock import START
 from cloud_integrations.testing.contracts.store import ACME, StoreContract, a_credential, add_sealing_keys, an_integration
 
@@ -21,6 +24,21 @@ class TestAsyncMemoryStore(StoreContract):
     @pytest.fixture
     def store(self, clock):
         return AsyncMemoryStore(clock)
+
+
+def test_every_change_has_a_handler():
+    assert set(HANDLERS) == set(get_args(Change))
+
+
+def test_the_awaiting_store_has_the_methods_of_the_blocking_one():
+    for name in get_methods(AsyncStore):
+        blocking, awaiting = getattr(MemoryStore, name), getattr(AsyncMemoryStore, name)
+        assert inspect.iscoroutinefunction(awaiting)
+        assert inspect.signature(awaiting) == inspect.signature(blocking)
+
+
+def get_methods(port):
+    return [name for name, _ in inspect.getmembers(port, inspect.isfunction) if not name.startswith("_")]
 
 
 def test_without_a_clock_it_follows_the_wall_clock():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .mutant import STORE, Mutant
 
 KEY_OPERATIONS = "backends/sqlalchemy/key_operations.py"
-MEMORY = "backends/memory/store.py"
+MEMORY = "backends/memory/keys.py"
 SEALING = "flows/shared/sealing.py"
 REKEY = "tests/flows/test_rekey.py::"
 OUTAGES = "tests/flows/test_key_outages.py::"
@@ -21,7 +21,7 @@ MUTANTS = {
     ),
     "memory refuses it too": Mutant(
         file=MEMORY,
-        guard="    if not _may_seal(tables, tenant_id, key_id):\n        raise KeyRetiredError",
+        guard="    if not may_seal(tables, tenant_id, key_id):\n        raise KeyRetiredError",
         without="    if not tenant_id:\n        raise KeyRetiredError",
         noticed_by=f"{REMEMBERED}[blocking-a grant]",
     ),
@@ -33,7 +33,7 @@ MUTANTS = {
         noticed_by=f"{STORE}test_a_row_of_another_generation_is_left",
     ),
     "a renewal that comes between is not overwritten": Mutant(
-        file=MEMORY,
+        file="backends/memory/sealed_rows.py",
         guard="    return row.table, row.tenant_id, row.row, row.generation, row.key_id\n",
         without="    return row.table, row.tenant_id, row.row, 0, row.tenant_id\n",
         noticed_by=f"{REKEY}test_a_renewal_that_comes_between_is_not_overwritten",

@@ -338,7 +338,7 @@ class World:
 
     def raw_dump(self):
         """Everything that the store holds, as bytes, as a thief of the database would have it."""
-        return b"\n".join(_flatten([self.rows._tables, self.rows._chains]))
+        return b"\n".join(_flatten(self.rows._tables))
 
     def leaks_in(self, held, /):
         """The secrets that *held* shows in some form."""

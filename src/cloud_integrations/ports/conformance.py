@@ -26,7 +26,7 @@ def require_part(setting: str, part: object, port: type, /, *, awaits: bool = Fa
         raise ConfigurationError(setting=setting, problem=f"must be a {port.__name__}, and {kind} has no {missing[0]}")
     # Of a service that is called in one way by both managers, no method is a coroutine function.
     methods = [method for name in asked if callable(method := getattr(part, name))]
-    coroutines = [iscoroutinefunction(unwrap(method)) for method in methods]
+    coroutines = [iscoroutinefunction(method) or iscoroutinefunction(unwrap(method)) for method in methods]
     if awaits and not any(coroutines):
         raise ConfigurationError(setting=setting, problem=f"must be a {port.__name__}, and {kind} blocks: {_COLOURS}")
     if not awaits and any(coroutines):

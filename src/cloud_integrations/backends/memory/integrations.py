@@ -1,0 +1,124 @@
+"""Integrations and their credentials, in memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
+from cloud_integrations.domain.integration import Integration, RefreshMarks, State, StoredCredential, StoredIntegration
+from cloud_integrations.errors import IntegrationExistsError, IntegrationNotFoundError, UnstorableValueError
+from cloud_integrations.ports.store import MAX_HOLDERS, RECONNECT_OWNER, AddIntegration, EraseIntegration, ReplaceCredential, SaveFacts
+
+from .keys import require_active_key
+from .tables import Memory, Tables, handles, unless_stale
+
+
+class Integrations(Memory):
+    """Reads of integrations."""
+
+    def find_integration(self, tenant_id: TenantId, integration_id: IntegrationId, /) -> StoredIntegration | None:
+        """Return the tenant's integration, or None."""
+        stored = self._tables.integrations.get((tenant_id, integration_id))
+        return None if stored is None else replace(stored, read_at=self._now())
+
+    def find_credential(self, tenant_id: TenantId, provider_id: ProviderId, /) -> StoredCredential | None:
+        """Return what is needed to hand out the tenant's credential with this provider, or None."""
+        stored = _with_provider(self._tables, tenant_id, provider_id)
+        return None if stored is None else stored.to_use
+
+    def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration, ...]:
+        """Return the tenant's integrations, oldest first."""
+        own = [stored.facts for stored in self._tables.integrations.values() if stored.facts.tenant_id == tenant_id]
+        return tuple(sorted(own, key=lambda facts: (facts.created_at, facts.id)))
+
+    def find_holders(self, provider_id: ProviderId, fingerprint: bytes, /) -> tuple[tuple[TenantId, IntegrationId], ...]:
+        """Return the integrations in which this fingerprint is that of a token or of the account."""
+        return tuple(
+            [
+                (stored.facts.tenant_id, stored.facts.id)
+                for stored in list(self._tables.integrations.values())
+                if stored.facts.provider_id == provider_id
+                and fingerprint
+                in {stored.credential.access_fingerprint, stored.credential.refresh_fingerprint, stored.credential.account_fingerprint}
+            ][:MAX_HOLDERS]
+        )
+
+
+@handles(AddIntegration)
+def add_integration(tables: Tables, change: AddIntegration) -> None:
+    """Store a new integration."""
+    facts = change.facts
+    require_active_key(tables, facts.tenant_id, change.credential.key_id)
+    if (facts.tenant_id, facts.id) in tables.integrations or _with_provider(tables, facts.tenant_id, facts.provider_id) is not None:
+        raise IntegrationExistsError(tenant_id=facts.tenant_id, provider_id=str(facts.provider_id))
+    marks = RefreshMarks(due_at=change.due_at if facts.state.is_refreshed else None, refreshed_at=facts.updated_at)
+    put(tables, StoredIntegration(facts=facts, credential=change.credential, marks=marks, read_at=tables.changed_at))
+
+
+@handles(SaveFacts)
+def save_facts(tables: Tables, change: SaveFacts) -> None:
+    """Write the facts that a user or an operator may change."""
+    facts = change.facts
+    stored = require(tables, facts.tenant_id, facts.id)
+    unless_stale(stored.facts.state is change.expected_state)
+    written = replace(
+        stored.facts, name=facts.name, state=facts.state, state_since=facts.state_since, reason=facts.reason, updated_at=facts.updated_at
+    )
+    marks = stored.marks
+    if not facts.state.is_refreshed:
+        marks = replace(marks, due_at=None)
+    elif not change.expected_state.is_refreshed:
+        marks = replace(marks, due_at=stored.facts.expires_at if stored.credential.can_refresh else None, refused_since=None)
+    put(tables, replace(stored, facts=written, marks=marks))
+
+
+@handles(ReplaceCredential)
+def replace_credential(tables: Tables, change: ReplaceCredential) -> None:
+    """Write what a reconnect brought, and end any lease."""
+    require_active_key(tables, change.facts.tenant_id, change.credential.key_id)
+    stored = require(tables, change.facts.tenant_id, change.facts.id)
+    unless_stale(stored.credential.generation == change.expected_generation and stored.facts.state is not State.DISABLED)
+    lease = stored.marks.lease_token + 1
+    facts = replace(change.facts, provider_id=stored.facts.provider_id, name=stored.facts.name, created_at=stored.facts.created_at)
+    marks = RefreshMarks(
+        lease_token=lease,
+        lease_owner=RECONNECT_OWNER,
+        writer_lease=lease,
+        due_at=change.due_at if facts.state.is_refreshed else None,
+        refreshed_at=facts.updated_at,
+    )
+    put(tables, replace(stored, facts=facts, credential=change.credential, marks=marks))
+
+
+@handles(EraseIntegration)
+def erase_integration(tables: Tables, change: EraseIntegration) -> None:
+    """Delete an integration."""
+    stored = require(tables, change.tenant_id, change.integration_id)
+    unless_stale(stored.credential.generation == change.expected_generation)
+    del tables.integrations[change.tenant_id, change.integration_id]
+
+
+def put(tables: Tables, stored: StoredIntegration) -> None:
+    """Write a row, if its credential fits its kind."""
+    if not stored.credential.fits(stored.facts.auth_type):
+        raise UnstorableValueError
+    facts = replace(stored.facts, renewable=stored.credential.can_refresh)
+    tables.integrations[facts.tenant_id, facts.id] = replace(stored, facts=facts)
+
+
+def require(tables: Tables, tenant_id: TenantId, integration_id: IntegrationId) -> StoredIntegration:
+    """Return a row, or raise `IntegrationNotFoundError`."""
+    stored = tables.integrations.get((tenant_id, integration_id))
+    if stored is None:
+        raise IntegrationNotFoundError
+    return stored
+
+
+def _with_provider(tables: Tables, tenant_id: TenantId, provider_id: ProviderId) -> StoredIntegration | None:
+    # The list is made at once: another thread may swap the tables, but never changes these.
+    own = (
+        stored
+        for stored in list(tables.integrations.values())
+        if stored.facts.tenant_id == tenant_id and stored.facts.provider_id == provider_id
+    )
+    return next(own, None)

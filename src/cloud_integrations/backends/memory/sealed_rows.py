@@ -1,0 +1,87 @@
+"""Rows of all tables as sealed rows: which key seals them, and sealing them under another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from cloud_integrations.domain.identifiers import IntegrationId, TenantId
+from cloud_integrations.domain.rekeying import SealedRow
+
+from .tables import Tables
+
+
+def sealed_rows(tables: Tables) -> list[SealedRow]:
+    """Return every sealed row, in the words of its sealing context."""
+    return [*_integrations(tables), *_authorizations(tables), *_revocations(tables)]
+
+
+def replace_sealed(tables: Tables, before: SealedRow, after: SealedRow) -> None:
+    """Write the sealed fields of *after*, unless the row has changed since *before* or would gain or lose a field."""
+    found = next((row for row in sealed_rows(tables) if _version(row) == _version(before)), None)
+    if found is None or before.sealed.keys() != after.sealed.keys():
+        return
+    match before.table:
+        case "ci_integration":
+            key = (before.tenant_id, IntegrationId(UUID(before.row)))
+            stored = tables.integrations[key]
+            fields: dict[str, Any] = dict(after.sealed)
+            tables.integrations[key] = replace(stored, credential=replace(stored.credential, key_id=after.key_id, **fields))
+        case "ci_authorization":
+            state_hash = bytes.fromhex(before.row)
+            pending = tables.pending[state_hash]
+            tables.pending[state_hash] = replace(pending, key_id=after.key_id, sealed_verifier=after.sealed["verifier"])
+        case _:
+            revocation = tables.revocations[before.tenant_id, UUID(before.row)]
+            resealed = replace(revocation, key_id=after.key_id, sealed_token=after.sealed["token"])
+            tables.revocations[before.tenant_id, revocation.id] = resealed
+
+
+def _version(row: SealedRow) -> tuple[str, TenantId, str, int, UUID]:
+    return row.table, row.tenant_id, row.row, row.generation, row.key_id
+
+
+def _integrations(tables: Tables) -> list[SealedRow]:
+    return [
+        SealedRow(
+            table="ci_integration",
+            tenant_id=stored.facts.tenant_id,
+            row=str(stored.facts.id),
+            generation=stored.credential.generation,
+            key_id=stored.credential.key_id,
+            sealed={
+                name: value
+                for name in ("access_token", "refresh_token", "api_key", "api_secret")
+                if (value := getattr(stored.credential, name)) is not None
+            },
+        )
+        for stored in list(tables.integrations.values())
+    ]
+
+
+def _authorizations(tables: Tables) -> list[SealedRow]:
+    return [
+        SealedRow(
+            table="ci_authorization",
+            tenant_id=pending.tenant_id,
+            row=pending.state_hash.hex(),
+            key_id=pending.key_id,
+            sealed={"verifier": pending.sealed_verifier},
+        )
+        for pending in list(tables.pending.values())
+        if pending.key_id is not None and pending.sealed_verifier is not None
+    ]
+
+
+def _revocations(tables: Tables) -> list[SealedRow]:
+    return [
+        SealedRow(
+            table="ci_revocation",
+            tenant_id=revocation.tenant_id,
+            row=str(revocation.id),
+            key_id=revocation.key_id,
+            sealed={"token": revocation.sealed_token},
+        )
+        for revocation in list(tables.revocations.values())
+    ]

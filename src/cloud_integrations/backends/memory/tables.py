@@ -1,0 +1,99 @@
+"""The tables of a store in memory, and the functions that change them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from threading import Lock
+from typing import Any, TypeVar
+from uuid import UUID
+
+from cloud_integrations.domain.audit import AuditRecord
+from cloud_integrations.domain.envelope import KeyCheck, WrappedKey
+from cloud_integrations.domain.identifiers import IntegrationId, TenantId
+from cloud_integrations.domain.integration import StoredIntegration
+from cloud_integrations.domain.pending import PendingAuthorization
+from cloud_integrations.domain.removal import Revocation
+from cloud_integrations.errors import StaleWriteError
+from cloud_integrations.ports.clock import Clock
+from cloud_integrations.ports.conformance import require_clock
+from cloud_integrations.ports.store import Change
+
+C = TypeVar("C", bound=Change)
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyFloor:
+    """The versions of a tenant's data keys that are not found: those below the first, and those up to the second."""
+
+    min_version: int = 1
+    erased_version: int = 0
+
+
+@dataclass(slots=True)
+class Tables:
+    """The rows; values are frozen, so a shallow copy is a copy."""
+
+    integrations: dict[tuple[TenantId, IntegrationId], StoredIntegration] = field(default_factory=dict)
+    pending: dict[bytes, PendingAuthorization] = field(default_factory=dict)
+    keys: dict[tuple[str, UUID], WrappedKey] = field(default_factory=dict)
+    floors: dict[str, KeyFloor] = field(default_factory=dict)
+    checks: dict[bytes, KeyCheck] = field(default_factory=dict)
+    revocations: dict[tuple[TenantId, UUID], Revocation] = field(default_factory=dict)
+    chains: dict[TenantId, list[AuditRecord]] = field(default_factory=dict)
+    changed_at: datetime = _NEVER
+    """The store's time of the unit of work that made these rows."""
+
+    def copy(self, *, now: datetime) -> Tables:
+        """Return tables for a unit of work that begins now; it appends to the chains last, so these are shared."""
+        return replace(
+            self,
+            integrations=self.integrations.copy(),
+            pending=self.pending.copy(),
+            keys=self.keys.copy(),
+            floors=self.floors.copy(),
+            checks=self.checks.copy(),
+            revocations=self.revocations.copy(),
+            changed_at=now,
+        )
+
+    def floor(self, tenant_id: str) -> KeyFloor:
+        """Return which versions of the tenant's data keys are not found."""
+        return self.floors.get(tenant_id, KeyFloor())
+
+
+class Memory:
+    """The tables of one store, their lock and the store's clock."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        require_clock(clock)
+        self._now: Callable[[], datetime] = clock.now if clock is not None else _wall_clock
+        self._lock = Lock()
+        self._tables = Tables()
+
+
+HANDLERS: dict[type, Callable[[Tables, Any], None]] = {}
+"""The function that makes each class of change, or raises what the change documents."""
+
+
+def handles(kind: type[C], /) -> Callable[[Callable[[Tables, C], None]], Callable[[Tables, C], None]]:
+    """Register the decorated function as the one that makes changes of class *kind*."""
+
+    def register(handler: Callable[[Tables, C], None]) -> Callable[[Tables, C], None]:
+        HANDLERS[kind] = handler
+        return handler
+
+    return register
+
+
+def unless_stale(fresh: bool, /) -> None:  # noqa: FBT001 - reads as a sentence: "unless stale (this holds)"
+    """Raise `StaleWriteError` if the condition of a change does not hold."""
+    if not fresh:
+        raise StaleWriteError
+
+
+def _wall_clock() -> datetime:
+    return datetime.now(UTC)
