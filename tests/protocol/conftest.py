@@ -13,6 +13,9 @@ from cloud_integrations.domain.secret import Secret
 from cloud_integrations.protocol.client import resolve_client
 from cloud_integrations.protocol.http import HttpResponse
 
+OTHER = {"id": "other", "kind": "key", "inputs": [{"name": "token"}]}
+"""A second way, of which rules can speak."""
+
 
 @pytest.fixture
 def now():
@@ -31,7 +34,7 @@ def make_client():
             "token_url": "https://login.example.com/token",
             **method,
         }
-        known = Provider.model_validate({"id": "example", "name": "Example", "methods": [facts], **(provider or {})})
+        known = Provider.model_validate({"id": "example", "name": "Example", "methods": [facts, OTHER], **(provider or {})})
         held = {"provider": "example", "client_id": "client-1", "client_secret": Secret("fake-client-secret"), **(application or {})}
         return resolve_client(known, known.methods[0], OAuthApplication(**held), variables or {})
 

@@ -36,7 +36,7 @@ def provider(methods=None, checks=None, **fields) -> Provider:
         {
             "id": "acme",
             "name": "Acme",
-            "methods": methods or [{"id": "key", "kind": "key", "inputs": [{"name": "token"}]}],
+            "methods": methods or [{"id": name, "kind": "key", "inputs": [{"name": "token"}]} for name in ("key", "other")],
             "verifications": checks if checks is not None else [{"url": "https://api.acme.example/me", "identity": ["json:id"]}],
             **fields,
         }
@@ -379,7 +379,7 @@ def test_without_a_remaining_header_the_limit_is_seen_by_retry_after() -> None:
     ],
 )
 def test_the_account_is_put_together_from_its_parts(paths, body, account) -> None:
-    acme = provider(checks=[{"url": "https://a.example/me", "identity": paths}])
+    acme = provider(checks=[{"url": "https://a.example/me", "identity": paths}], variables=[{"name": "org", "pattern": "^[a-z]+$"}])
     assert read(acme, 200, body, variables={"org": "acme"}).account.account_id == account
 
 

@@ -8,7 +8,7 @@ so that a plain OAuth2 provider takes a few lines.  Lengths of time are seconds 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
@@ -421,6 +421,12 @@ class Revoke(_Facts):
     headers: dict[str, str] = {}
     """Further headers; templates."""
 
+    @model_validator(mode="after")
+    def _is_read_whole(self) -> Self:
+        if self.url is None and (unread := sorted(self.model_fields_set - {"url", "manual_url"})):
+            raise ValueError(f"revoke without url has no {', '.join(unread)}")
+        return self
+
     def find_manual_url(self, variables: Mapping[str, str], /) -> str | None:
         """Return `manual_url` for a tenant with these *variables*; None where there is none, or a variable of it is unknown."""
         if self.manual_url is None or not all(variables.get(name) for name in places(self.manual_url)):
@@ -508,10 +514,28 @@ class Method(_Facts):
         foreign = {"inputs", "placement"} if self.kind == "code" else Method.model_fields.keys() - _OF_KEY_METHODS
         if unread := sorted(name for name in foreign if getattr(self, name) != Method.model_fields[name].get_default()):
             raise ValueError(f"a {self.kind} method has no {', '.join(unread)}")
+        if self.auth_type is AuthType.API_KEY:
+            # A key is sent and checked; no request of ours fetches or ends one.
+            if self.headers.keys() - {"api"}:
+                raise ValueError(f"headers of a {self.kind} method has no token")
+            if self.revoke is not None and self.revoke.url is not None:
+                raise ValueError(f"revoke of a {self.kind} method has no url")
+        return self
+
+    @model_validator(mode="after")
+    def _says_once_how_long_a_token_lives(self) -> Self:
+        if self.access_token.expiry_field is not None and "expires_in" in self.reply.map:
+            raise ValueError("expires_in has two places: give expiry_field or reply.map")
+        if "expiry_encoding" in self.access_token.model_fields_set and "expires_in" in self.reply.encodings:
+            raise ValueError("expires_in has two encodings: give expiry_encoding or reply.encodings")
         return self
 
     @model_validator(mode="after")
     def _leaves_the_protocol_alone(self) -> Self:
+        if taken := sorted(RESERVED_PARAMETERS & self.scopes.extra_lists.keys()):
+            raise ValueError(f"scopes.extra_lists may not set {', '.join(taken)}")
+        if twice := sorted(self.scopes.extra_lists.keys() & self.authorize_params.keys()):
+            raise ValueError(f"authorize_params and scopes.extra_lists set {', '.join(twice)} twice")
         settable = {"authorize_params": frozenset[str](), "token_params": {"scope"}, "refresh_params": {"scope", "redirect_uri"}}
         for field, allowed in settable.items():
             if taken := sorted(RESERVED_PARAMETERS & getattr(self, field).keys() - allowed):
@@ -774,6 +798,39 @@ class Provider(_Facts):
             if len(set(taken)) != len(taken):
                 raise ValueError(f"{method.id}.placement puts two values into one place")
         return self
+
+    @model_validator(mode="after")
+    def _names_are_declared(self) -> Self:
+        methods = {method.id for method in self.methods}
+        variables = {variable.name for variable in self.variables}
+        limits = [check.for_methods for check in self.verifications] + [rule.for_methods for rule in self.error_rules]
+        for name in (name for named in limits for name in named):
+            if name not in methods:
+                raise ValueError(f"for_methods names {name}, which is no method of this provider")
+        for check in self.verifications:
+            paths = [path.removeprefix("ctx:") for path in (*check.identity, *check.label) if path.startswith("ctx:")]
+            for name in (*check.needs, *paths):
+                if name not in variables:
+                    raise ValueError(f"a verification names {name}, which is no variable of this provider")
+        for where, template in self._texts():
+            for name in places(template):
+                if name not in variables | _OURS:
+                    raise ValueError(f"{where} uses {{{name}}}, which is no variable of this provider")
+        return self
+
+    def _texts(self) -> Iterator[tuple[str, str]]:
+        """Return the templates of code methods that are no URLs."""
+        for method in self.methods:
+            named = {
+                "authorize_params": method.authorize_params,
+                "token_params": method.token_params,
+                # Its value is the redirect URI of the authorization, whatever stands there.
+                "refresh_params": {name: text for name, text in method.refresh_params.items() if name != "redirect_uri"},
+                "headers.token": method.headers.get("token", {}),
+                "revoke.headers": {} if method.revoke is None else method.revoke.headers,
+            }
+            for field, texts in named.items():
+                yield from ((f"{method.id}.{field}.{name}", text) for name, text in texts.items())
 
     @model_validator(mode="after")
     def _variables_are_declared(self) -> Self:
