@@ -336,6 +336,14 @@ class World:
         """The ids by which the provider knows the tokens that it gave out last."""
         return [request for request in self.provider.requests if request.endpoint == "exchange"][-1].issued
 
+    def backup(self):
+        """A copy of all rows and audit chains, for `restore`."""
+        return _copied(self.rows._tables)
+
+    def restore(self, backup, /):
+        """Put the store back to where it was at *backup*."""
+        self.rows._tables = _copied(backup)
+
     def raw_dump(self):
         """Everything that the store holds, as bytes, as a thief of the database would have it."""
         return b"\n".join(_flatten(self.rows._tables))
@@ -343,6 +351,11 @@ class World:
     def leaks_in(self, held, /):
         """The secrets that *held* shows in some form."""
         return [secret for secret in dict.fromkeys(self.secrets) if secret and any(form in held for form in _forms_of(secret))]
+
+
+def _copied(tables):
+    chains = {tenant: list(chain) for tenant, chain in tables.chains.items()}
+    return dataclasses.replace(tables.copy(now=tables.changed_at), chains=chains)
 
 
 def _flatten(value) -> Iterable[bytes]:

@@ -96,7 +96,7 @@ async def test_denials_in_tenants_that_never_were_leave_nothing(world, door):
     for number in range(20):
         with pytest.raises(TenantNotFoundError):
             await deny(known, tenant=f"never-was-{number}")
-    assert world.rows._chains == {}
+    assert world.rows._tables.chains == {}
     assert world.rows._tables.keys == {}
 
 
@@ -181,7 +181,7 @@ async def test_a_chain_of_several_pages_is_walked_to_its_end(world, door):
 
 
 def chain_of(world, tenant=ACME):
-    return world.rows._chains[tenant]
+    return world.rows._tables.chains[tenant]
 
 
 def edit(chain):
@@ -230,7 +230,7 @@ async def test_tampering_is_detected_and_located(world, door, tamper, kinds, seq
 async def test_another_tenants_events_are_detected(world, door):
     await some_history(world, door)
     await world.connect("globex")
-    world.rows._chains["globex"] = list(chain_of(world))
+    world.rows._tables.chains["globex"] = list(chain_of(world))
     report = await door.audit.verify("globex")
     assert {problem.kind for problem in report.problems} >= {"foreign"}
 

@@ -421,13 +421,12 @@ async def test_where_a_check_alone_gave_the_row_up_the_tokens_that_come_take_it_
 async def test_a_lease_number_that_a_restored_store_gave_twice_is_not_taken_for_ones_own(world, later_lease):
     follow(world, "tolerant")
     held = await expired(world)
-    rows, chains = world.rows._tables.copy(), {tenant: list(chain) for tenant, chain in world.rows._chains.items()}
+    backup = world.backup()
     other = world.open()
     winner = []
 
     async def fail_over():
-        world.rows._tables = rows.copy()
-        world.rows._chains = {tenant: list(chain) for tenant, chain in chains.items()}
+        world.restore(backup)
         winner.append(await token(world, other))
         if later_lease:
             world.rows.apply(
@@ -803,11 +802,10 @@ async def test_a_store_that_forgets_its_last_transactions_is_never_silently_wron
     """A failover to a replica that lagged: rows are as they were before the renewal."""
     follow(world, rule, grace=timedelta(minutes=5))
     held = await expired(world)
-    rows, chains = world.rows._tables.copy(), {tenant: list(chain) for tenant, chain in world.rows._chains.items()}
+    backup = world.backup()
 
     async def fail_over():
-        world.rows._tables = rows.copy()
-        world.rows._chains = {tenant: list(chain) for tenant, chain in chains.items()}
+        world.restore(backup)
 
     at(world.door, point, fail_over)
     with suppress(RefreshInProgressError, ProviderUnavailableError):
