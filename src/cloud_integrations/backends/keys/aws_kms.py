@@ -25,6 +25,7 @@ from botocore.exceptions import (
 )
 
 from cloud_integrations.backends.foreign_errors import alone
+from cloud_integrations.backends.log_filter import quiet_logs
 from cloud_integrations.domain.envelope import KEY_LENGTH, WrappedKey, wrap_context
 from cloud_integrations.errors import (
     CloudIntegrationsError,
@@ -36,7 +37,6 @@ from cloud_integrations.errors import (
 from cloud_integrations.ports.key_service import KekRef
 
 from .key_list import KeyList, require_data_key
-from .log_filter import quiet_logs
 
 T = TypeVar("T")
 

@@ -28,6 +28,7 @@ from google.cloud.kms_v1 import DecryptRequest, EncryptRequest, EncryptResponse,
 from google.cloud.kms_v1.services.key_management_service.transports import KeyManagementServiceGrpcTransport
 
 from cloud_integrations.backends.foreign_errors import alone
+from cloud_integrations.backends.log_filter import quiet_logs
 from cloud_integrations.domain.envelope import KEY_LENGTH, WrappedKey, encode_context, wrap_context, wrapped_context
 from cloud_integrations.errors import (
     CloudIntegrationsError,
@@ -39,7 +40,6 @@ from cloud_integrations.errors import (
 from cloud_integrations.ports.key_service import KekRef
 
 from .key_list import KeyList, require_data_key
-from .log_filter import quiet_logs
 
 # Three tries of three seconds; what repeats itself for longer is for the flows to judge.
 _TRIES: Final = 3

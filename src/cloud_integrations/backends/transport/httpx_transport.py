@@ -1,28 +1,21 @@
-"""Requests sent with httpx or httpx2: one exchange, no redirect, no retry, nothing kept.
-
-The connections of our own clients are opened by a network backend that resolves a host once, checks every
-address that comes back, and connects to a checked one; TLS still proves the host's name.
-"""
+"""Requests sent with httpx or httpx2: one exchange, no redirect, no retry, nothing kept."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import os
-import socket
 import ssl
 import time
 import zlib
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from cloud_integrations.backends.foreign_errors import alone
+from cloud_integrations.backends.log_filter import quiet_logs
 from cloud_integrations.errors import (
     AnswerLostError,
     CloudIntegrationsError,
@@ -34,6 +27,9 @@ from cloud_integrations.ports.clock import Clock
 from cloud_integrations.ports.conformance import require_clock
 from cloud_integrations.protocol.egress import EndpointRefusedError, Reach, read_target
 from cloud_integrations.protocol.http import HttpRequest, HttpResponse
+
+from . import connections
+from .connections import AddressRefusedError, AsyncCheckedBackend, AsyncPoolTransport, CheckedBackend, PoolTransport
 
 if TYPE_CHECKING:
     import httpcore
@@ -54,17 +50,12 @@ MAX_CONNECTIONS: Final = 100
 KEEP_ALIVE: Final = timedelta(seconds=5)
 """Short: a request on a connection that the provider is about to close would have an unknown outcome."""
 
-_MOST_ATTEMPTS: Final = 4
 _GZIP_OR_ZLIB: Final = zlib.MAX_WBITS | 32
-_PARTS: Final = ("connection", "http11", "http2", "proxy", "socks")
-_LOGGERS: Final = ("httpx", "httpx2", *(f"{core}.{part}" for core in ("httpcore", "httpcore2") for part in _PARTS))
+_LIBRARIES: Final = ("httpx", "httpx2", "httpcore", "httpcore2")
 # By name, because httpx, httpcore and httpx2 each have classes of these names.
 _NEVER_SENT: Final = {"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "InvalidURL"}
 _CLOSED: Final = {"RemoteProtocolError", "ReadError", "WriteError"}
 """The other side has closed the connection, so nothing can come any more."""
-
-_quiet: ContextVar[bool] = ContextVar("_quiet", default=False)
-_ends_at: ContextVar[float] = ContextVar("_ends_at", default=math.inf)
 
 
 class HttpxTransport:
@@ -92,7 +83,6 @@ class HttpxTransport:
         self._now: Callable[[], datetime] = _wall_clock if clock is None else clock.now
         self._ssl_context = ssl_context
         self._own: dict[tuple[int, Reach], httpx.Client] = {}
-        _install_filter()
 
     def send(self, request: HttpRequest, /, *, deadline: timedelta) -> HttpResponse:
         """Send *request*; see `ports.transport.Transport`.
@@ -143,9 +133,9 @@ class HttpxTransport:
                 ssl_context=self._ssl_context or _certificates(),
                 max_connections=MAX_CONNECTIONS,
                 keepalive_expiry=KEEP_ALIVE.total_seconds(),
-                network_backend=_CheckedBackend(reach),
+                network_backend=CheckedBackend(reach),
             )
-            self._own.setdefault(key, httpx.Client(transport=_PoolTransport(pool), trust_env=False, cookies=_no_cookies()))
+            self._own.setdefault(key, httpx.Client(transport=PoolTransport(pool), trust_env=False, cookies=_no_cookies()))
         return self._own[key]
 
 
@@ -166,7 +156,6 @@ class AsyncHttpxTransport:
         self._ssl_context = ssl_context
         self._own: dict[Reach, httpx.AsyncClient] = {}
         self._home: tuple[int, asyncio.AbstractEventLoop] | None = None
-        _install_filter()
 
     async def send(self, request: HttpRequest, /, *, deadline: timedelta) -> HttpResponse:
         """Send *request*; see `HttpxTransport.send`."""
@@ -213,9 +202,9 @@ class AsyncHttpxTransport:
                 ssl_context=self._ssl_context or _certificates(),
                 max_connections=MAX_CONNECTIONS,
                 keepalive_expiry=KEEP_ALIVE.total_seconds(),
-                network_backend=_AsyncCheckedBackend(reach),
+                network_backend=AsyncCheckedBackend(reach),
             )
-            self._own[reach] = httpx.AsyncClient(transport=_AsyncPoolTransport(pool), trust_env=False, cookies=_no_cookies())
+            self._own[reach] = httpx.AsyncClient(transport=AsyncPoolTransport(pool), trust_env=False, cookies=_no_cookies())
         return self._own[reach]
 
 
@@ -231,30 +220,16 @@ def _wall_clock() -> datetime:
     return datetime.now(UTC)
 
 
-class _QuietFilter(logging.Filter):
-    """Drops what the HTTP libraries log about our exchanges: URLs and header values.  Other users of httpx keep their lines."""
-
-    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002  # logging's signature
-        return not _quiet.get()
-
-
-_FILTER: Final = _QuietFilter()
-
-
-def _install_filter() -> None:
-    for name in _LOGGERS:
-        logging.getLogger(name).addFilter(_FILTER)
-
-
 @contextmanager
 def _exchange(deadline: timedelta) -> Generator[float]:
     ends_at = time.monotonic() + deadline.total_seconds()
-    quiet, ends = _quiet.set(True), _ends_at.set(ends_at)
+    ends = connections.ends_at.set(ends_at)
     try:
-        yield ends_at
+        # URLs and header values; other users of httpx keep their lines.
+        with quiet_logs(*_LIBRARIES, below=logging.CRITICAL):
+            yield ends_at
     finally:
-        _ends_at.reset(ends)
-        _quiet.reset(quiet)
+        connections.ends_at.reset(ends)
 
 
 def _home() -> tuple[int, asyncio.AbstractEventLoop]:
@@ -292,7 +267,7 @@ def _build(client: httpx.Client | httpx.AsyncClient, request: HttpRequest, deadl
 
 
 def _in_our_words(error: Exception, request: HttpRequest) -> ProviderUnavailableError:
-    if isinstance(error, EndpointRefusedError | _AddressRefusedError):
+    if isinstance(error, EndpointRefusedError | AddressRefusedError):
         return ProviderUnreachableError(provider_id=request.provider_id, reason="endpoint_not_allowed")
     if _NEVER_SENT & {kind.__name__ for kind in type(error).__mro__}:
         return ProviderUnreachableError(provider_id=request.provider_id)
@@ -345,170 +320,3 @@ class _Body:
 def _read(response: httpx.Response, body: bytes, sent_at: datetime) -> HttpResponse:
     headers = {name.lower(): value for name, value in response.headers.items()}
     return HttpResponse(status=response.status_code, headers=headers, body=body, sent_at=sent_at)
-
-
-# Opening connections
-
-
-class _AddressRefusedError(httpcore.ConnectError):
-    """A host has an address that may not be connected to, or a name that the resolver cannot be asked for."""
-
-
-_SocketOption = Any  # httpcore's alias for what setsockopt takes is not public
-
-
-class _CheckedBackend(httpcore.NetworkBackend):
-    """Connects to addresses that *reach* allows."""
-
-    def __init__(self, reach: Reach) -> None:
-        self._reach = reach
-        self._backend = httpcore.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[_SocketOption] | None = None,
-    ) -> httpcore.NetworkStream:
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError:
-            raise httpcore.ConnectError from None
-        except UnicodeError:
-            raise _AddressRefusedError from None
-        for address, within in _attempts(_allowed(found, self._reach), timeout):
-            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
-                stream = self._backend.connect_tcp(address, port, _left(within), local_address, socket_options)
-                return _TimedStream(stream)
-        raise httpcore.ConnectError
-
-
-class _TimedStream(httpcore.NetworkStream):
-    """A connection whose reads and writes end when the exchange must: a slow drip is cut."""
-
-    def __init__(self, stream: httpcore.NetworkStream) -> None:
-        self._stream = stream
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _left(timeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, _left(timeout))
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        return _TimedStream(self._stream.start_tls(ssl_context, server_hostname, _left(timeout)))
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-
-class _AsyncCheckedBackend(httpcore.AsyncNetworkBackend):
-    """The awaiting `_CheckedBackend`; the deadline is the caller's `asyncio.timeout`."""
-
-    def __init__(self, reach: Reach) -> None:
-        self._reach = reach
-        self._backend = cast(httpcore.AsyncNetworkBackend, httpcore.AnyIOBackend())
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109  # httpcore's signature
-        local_address: str | None = None,
-        socket_options: Iterable[_SocketOption] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError:
-            raise httpcore.ConnectError from None
-        except UnicodeError:
-            raise _AddressRefusedError from None
-        for address, within in _attempts(_allowed(found, self._reach), timeout):
-            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
-                return await self._backend.connect_tcp(address, port, within, local_address, socket_options)
-        raise httpcore.ConnectError
-
-
-def _allowed(found: Iterable[tuple[Any, ...]], reach: Reach) -> list[str]:
-    """Return the addresses, best first, or refuse the host when one of them is not allowed."""
-    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-    if not all(reach.allows(ip_address(address)) for address in addresses):
-        raise _AddressRefusedError
-    return addresses
-
-
-def _attempts(addresses: list[str], timeout: float | None) -> Iterator[tuple[str, float | None]]:
-    """Share the time between the first few addresses."""
-    tried = addresses[:_MOST_ATTEMPTS]
-    for address in tried:
-        yield address, timeout and timeout / len(tried)
-
-
-def _left(timeout: float | None) -> float:
-    """Cut *timeout* to what is left of the exchange; a socket needs a little more than nothing."""
-    left = max(_ends_at.get() - time.monotonic(), 0.001)
-    return left if timeout is None else min(timeout, left)
-
-
-# Between httpx and the pool
-
-
-class _PoolTransport(httpx.BaseTransport):
-    def __init__(self, pool: httpcore.ConnectionPool) -> None:
-        self._pool = pool
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        response = self._pool.handle_request(_to_core(request))
-        stream: Any = response.stream
-        return httpx.Response(response.status, headers=response.headers, stream=_Parts(stream), extensions=response.extensions)
-
-    def close(self) -> None:
-        self._pool.close()
-
-
-class _Parts(httpx.SyncByteStream):
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield from self._stream
-
-    def close(self) -> None:
-        self._stream.close()
-
-
-class _AsyncPoolTransport(httpx.AsyncBaseTransport):
-    def __init__(self, pool: httpcore.AsyncConnectionPool) -> None:
-        self._pool = pool
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        response = await self._pool.handle_async_request(_to_core(request))
-        stream: Any = response.stream
-        return httpx.Response(response.status, headers=response.headers, stream=_AsyncParts(stream), extensions=response.extensions)
-
-    async def aclose(self) -> None:
-        await self._pool.aclose()
-
-
-class _AsyncParts(httpx.AsyncByteStream):
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for part in self._stream:
-            yield part
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
-def _to_core(request: httpx.Request) -> httpcore.Request:
-    url = httpcore.URL(scheme=request.url.raw_scheme, host=request.url.raw_host, port=request.url.port, target=request.url.raw_path)
-    return httpcore.Request(request.method, url, headers=request.headers.raw, content=request.stream, extensions=request.extensions)
