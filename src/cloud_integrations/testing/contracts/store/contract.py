@@ -58,14 +58,14 @@ class StoreContract(IntegrationsContract, RefreshContract, PendingContract, Keys
     def test_a_refused_change_leaves_nothing(self, blocking: BlockingStore, facts: Integration) -> None:
         before = everything(blocking)
         added = an_integration(provider_id=OTHER_PROVIDER)
-        entry = a_revocation()
+        revocation = a_revocation()
         with pytest.raises(StaleWriteError):
             blocking.apply(
                 Record(event=an_event()),
                 AddIntegration(facts=added, credential=a_credential()),
                 SaveFacts(facts=replace(facts, name="Other name"), expected_state=State.ACTIVE),
                 AddPending(pending=a_pending()),
-                AddRevocation(revocation=entry),
+                AddRevocation(revocation=revocation),
                 RotateKey(key=a_key(version=2), replaces=SEALING_KEY),
                 RefuseKeys(tenant_id=ACME, min_version=2),
                 AddKeyCheck(check=KeyCheck(kek_uri="local:test", kek_key_id=b"fake-kek-16bytes", canary=b"fake check")),
@@ -121,8 +121,8 @@ class StoreContract(IntegrationsContract, RefreshContract, PendingContract, Keys
         ):
             with pytest.raises(error):
                 blocking.apply(cast("Change", change))
-        entry = a_revocation()
-        blocking.apply(AddRevocation(revocation=entry), FinishRevocation(tenant_id=GLOBEX, revocation_id=entry.id))
+        revocation = a_revocation()
+        blocking.apply(AddRevocation(revocation=revocation), FinishRevocation(tenant_id=GLOBEX, revocation_id=revocation.id))
         assert blocking.count_revocations() == 1
         assert blocking.find_integration(ACME, facts.id) == before
 

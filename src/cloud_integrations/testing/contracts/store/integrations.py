@@ -96,7 +96,7 @@ class IntegrationsContract(Contract):
         assert blocking.list_integrations(ACME) == (facts,)
 
     @pytest.mark.parametrize(
-        ("auth_type", "held"),
+        ("auth_type", "credential"),
         [
             (AuthType.OAUTH2, SealedCredential(generation=1, key_id=SEALING_KEY, api_key=b"fake")),
             (AuthType.OAUTH2, SealedCredential(generation=1, key_id=SEALING_KEY, refresh_token=b"fake")),
@@ -105,10 +105,10 @@ class IntegrationsContract(Contract):
         ],
     )
     def test_a_credential_of_another_kind_cannot_be_kept(
-        self, blocking: BlockingStore, auth_type: AuthType, held: SealedCredential
+        self, blocking: BlockingStore, auth_type: AuthType, credential: SealedCredential
     ) -> None:
         with pytest.raises(UnstorableValueError):
-            blocking.apply(AddIntegration(facts=an_integration(auth_type=auth_type), credential=held))
+            blocking.apply(AddIntegration(facts=an_integration(auth_type=auth_type), credential=credential))
         assert blocking.list_integrations(ACME) == ()
 
     def test_a_credential_is_not_replaced_by_one_of_another_kind(self, blocking: BlockingStore, facts: Integration) -> None:
@@ -133,10 +133,10 @@ class IntegrationsContract(Contract):
                 add_sealing_keys(blocking, facts.tenant_id)
             blocking.apply(AddIntegration(facts=facts, credential=a_credential()))
         except UnstorableValueError:
-            kept: tuple[Integration, ...] = ()
+            expected: tuple[Integration, ...] = ()
         else:
-            kept = (facts,)
-        assert blocking.list_integrations(facts.tenant_id) == kept
+            expected = (facts,)
+        assert blocking.list_integrations(facts.tenant_id) == expected
 
     def test_one_of_fifty_creations_at_once_wins(self, blocking: BlockingStore) -> None:
         creations = [AddIntegration(facts=an_integration(name=f"Fake {number}"), credential=a_credential()) for number in range(50)]
@@ -158,7 +158,7 @@ class IntegrationsContract(Contract):
         changed = replace(
             facts, name="Other name", state=State.DISABLED, state_since=START + SECOND, reason="by_user", updated_at=START + SECOND
         )
-        # What is not among the saved facts is not saved.
+        # Other fields of the facts are not saved.
         blocking.apply(
             SaveFacts(facts=replace(changed, scopes=("other",), expires_at=None, account=AccountFacts()), expected_state=State.ACTIVE)
         )
@@ -178,7 +178,7 @@ class IntegrationsContract(Contract):
         due = START + timedelta(minutes=5)
         blocking.apply(ReplaceCredential(facts=changed, credential=a_credential(2, b"new"), expected_generation=1, due_at=due))
         found = blocking.find_integration(ACME, facts.id)
-        # A name that somebody gave meanwhile stays.
+        # A name that was changed meanwhile stays.
         assert (found.facts, found.credential) == (replace(changed, name=facts.name), a_credential(2, b"new"))
         assert (found.marks.lease_token, found.marks.writer_lease, found.marks.lease_owner) == (1, 1, RECONNECT_OWNER)
         assert (found.marks.due_at, found.marks.refreshed_at) == (due, changed.updated_at)

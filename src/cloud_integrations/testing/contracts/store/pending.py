@@ -89,8 +89,8 @@ class PendingContract(Contract):
         mine = [a_pending(created_at=START + number * INSTANT) for number in range(MAX_PENDING + 2)]
         for pending in (*others, *mine):
             blocking.apply(AddPending(pending=pending))
-        kept = [pending for pending in mine if blocking.find_pending(pending.state_hash) is not None]
-        assert kept == mine[2:]
+        remaining = [pending for pending in mine if blocking.find_pending(pending.state_hash) is not None]
+        assert remaining == mine[2:]
         assert all(blocking.find_pending(pending.state_hash) for pending in others)
 
     @pytest.mark.requirement("OAU-013", "ISO-11")
@@ -102,9 +102,9 @@ class PendingContract(Contract):
         ]
         blocking.apply(*[AddPending(pending=pending) for pending in (*honest, *crowd)])
         assert all(blocking.find_pending(pending.state_hash) for pending in honest)
-        kept = [pending for pending in crowd if blocking.find_pending(pending.state_hash) is not None]
-        assert len(kept) == MAX_PENDING_OF_TENANT - 1
-        assert crowd[-1] in kept
+        remaining = [pending for pending in crowd if blocking.find_pending(pending.state_hash) is not None]
+        assert len(remaining) == MAX_PENDING_OF_TENANT - 1
+        assert crowd[-1] in remaining
 
     @pytest.mark.requirement("OAU-013")
     def test_consumed_ones_make_room(self, blocking: BlockingStore) -> None:

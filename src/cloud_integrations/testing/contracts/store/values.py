@@ -27,7 +27,7 @@ NEWCOMER = TenantId("initech")
 SEALING_KEY = UUID("0190a1b2-0000-7000-8000-5ea1ed000001")
 """The data key of the others."""
 NEXT_KEY = UUID("0190a1b2-0000-7000-8000-5ea1ed000002")
-"""The data key that `rotated` puts in its place."""
+"""The data key that replaces it in `rotated`."""
 PROVIDER = ProviderId(UUID("11111111-1111-5111-8111-111111111111"))
 OTHER_PROVIDER = ProviderId(UUID("22222222-2222-5222-8222-222222222222"))
 CONTEXT = ContextId(UUID("33333333-3333-5333-8333-333333333333"))
@@ -131,7 +131,7 @@ def add_sealing_keys(store: Any, /, *tenant_ids: TenantId) -> None:
 
 
 def rotated(tenant_id: TenantId = ACME, **changes: Any) -> RotateKey:
-    """Put `NEXT_KEY` in the place of the tenant's data key, a second later."""
+    """Replace the tenant's data key by `NEXT_KEY`, a second later."""
     key = a_key(tenant_id, version=2, key_id=NEXT_KEY, created_at=START + SECOND)
     return RotateKey(key=replace(key, **changes), replaces=SEALING_KEY)
 
@@ -157,8 +157,8 @@ def resealed(row: SealedRow, key_id: UUID = NEXT_KEY) -> tuple[SealedRow, Sealed
 
 
 def a_revocation(tenant_id: TenantId = ACME, **changes: Any) -> Revocation:
-    """Make an entry of the outbox that is due now."""
-    entry = Revocation(
+    """Make a revocation that is due now."""
+    revocation = Revocation(
         id=uuid4(),
         tenant_id=tenant_id,
         integration_id=IntegrationId(uuid4()),
@@ -173,7 +173,7 @@ def a_revocation(tenant_id: TenantId = ACME, **changes: Any) -> Revocation:
         next_attempt_at=START,
         created_at=START,
     )
-    return replace(entry, **changes)
+    return replace(revocation, **changes)
 
 
 def an_event(tenant_id: TenantId = ACME, **changes: Any) -> AuditEvent:

@@ -72,7 +72,7 @@ class DataKeysContract(Contract):
         check = KeyCheck(kek_uri="local:a", kek_key_id=b"fake-kek-a-bytes", canary=b"fake\x00check")
         other = KeyCheck(kek_uri="local:b", kek_key_id=b"fake-kek-b-bytes", canary=b"fake other")
         blocking.apply(AddKeyCheck(check=check), AddKeyCheck(check=other))
-        # What follows in the same unit of work is made all the same.
+        # Later changes of the same unit of work are still made.
         blocking.apply(AddKeyCheck(check=replace(check, canary=b"fake changed")), AddRevocation(revocation=a_revocation()))
         assert sorted(blocking.list_key_checks(), key=lambda found: found.kek_uri) == [check, other]
         assert blocking.count_revocations() == 1

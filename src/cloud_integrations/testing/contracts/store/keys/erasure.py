@@ -43,7 +43,7 @@ class ErasureContract(Contract):
         assert blocking.find_active_key(ACME) == blocking.find_key(ACME, NEXT_KEY) == change.key
         assert blocking.find_key(ACME, old.key_id) is None
         assert blocking.find_keys([ACME]) == (change.key,)
-        # It is there all the same, for who rewraps and counts.
+        # The key is still listed, so that it can be rewrapped and counted.
         assert [key.version for key in blocking.list_keys(tenant_id=ACME, limit=10)] == [1, 2]
         blocking.apply(RefuseKeys(tenant_id=ACME, min_version=1))
         assert blocking.find_key(ACME, old.key_id).version == 1
@@ -66,7 +66,7 @@ class ErasureContract(Contract):
         assert len(blocking.list_audit(ACME)) == 1
         assert blocking.find_active_key(GLOBEX) is not None
         assert blocking.find_pending(twin.state_hash) == twin
-        assert [entry.tenant_id for entry in blocking.claim_revocations(limit=10, hold=SECOND)] == [GLOBEX]
+        assert [revocation.tenant_id for revocation in blocking.claim_revocations(limit=10, hold=SECOND)] == [GLOBEX]
         assert len(blocking.list_integrations(GLOBEX)) == 1
 
     def test_a_tenant_with_an_integration_is_not_erased(self, blocking: BlockingStore, facts: Integration) -> None:

@@ -30,7 +30,7 @@ class ListingContract(Contract):
     """Lists of data keys, page by page, and counts of their use."""
 
     def test_all_keys_are_listed_page_by_page(self, blocking: BlockingStore) -> None:
-        # Which of two names comes first is the store's own business.
+        # Tenants are ordered as the store compares text.
         names = [TenantId(name) for name in ("a", "B", "b", "á", "ab", "a b", "z")]
         keys = [a_key(name, version=version, state=KeyState.DECRYPT_ONLY) for name in names for version in (1, 2, 10)]
         gone = [a_key(name, version=3, state=KeyState.DESTROYED, destroyed_at=START) for name in names]

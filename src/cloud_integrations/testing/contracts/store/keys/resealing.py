@@ -56,9 +56,9 @@ class ResealingContract(Contract):
         return rows
 
     def test_the_sealed_fields_change_and_nothing_else(self, blocking: BlockingStore, facts: Integration) -> None:
-        pending, entry = a_pending(), a_revocation()
+        pending, revocation = a_pending(), a_revocation()
         blocking.apply(lease(facts))
-        blocking.apply(sent(facts), AddPending(pending=pending), AddRevocation(revocation=entry), rotated())
+        blocking.apply(sent(facts), AddPending(pending=pending), AddRevocation(revocation=revocation), rotated())
         before = blocking.find_integration(ACME, facts.id)
         rows = {row.table: row for row in blocking.list_sealed([(ACME, SEALING_KEY)], limit=10)}
         assert rows["ci_integration"] == row_of(facts)
@@ -66,7 +66,7 @@ class ResealingContract(Contract):
             pending.state_hash.hex(),
             {"verifier": pending.sealed_verifier},
         )
-        assert (rows["ci_revocation"].row, rows["ci_revocation"].sealed) == (str(entry.id), {"token": entry.sealed_token})
+        assert (rows["ci_revocation"].row, rows["ci_revocation"].sealed) == (str(revocation.id), {"token": revocation.sealed_token})
         anew = [resealed(row) for row in rows.values()]
         blocking.apply(Reseal(rows=tuple(anew)))
         assert blocking.list_sealed([(ACME, SEALING_KEY)], limit=10) == ()
@@ -78,22 +78,22 @@ class ResealingContract(Contract):
         assert blocking.find_integration(ACME, facts.id) == replace(before, credential=credential)
         assert blocking.find_pending(pending.state_hash) == replace(pending, key_id=NEXT_KEY, sealed_verifier=b"anew\x00fake\x00sealed")
         (claimed,) = blocking.claim_revocations(limit=1, hold=NO_TIME)
-        assert claimed == replace(entry, key_id=NEXT_KEY, sealed_token=b"anew\x00fake\x00token")
+        assert claimed == replace(revocation, key_id=NEXT_KEY, sealed_token=b"anew\x00fake\x00token")
 
     def test_every_row_is_named_in_the_words_of_its_sealing_context(self, blocking: BlockingStore) -> None:
-        held, bare = an_integration(), an_integration(auth_type=AuthType.API_KEY, provider_id=OTHER_PROVIDER)
+        connected, bare = an_integration(), an_integration(auth_type=AuthType.API_KEY, provider_id=OTHER_PROVIDER)
         key = SealedCredential(generation=1, key_id=SEALING_KEY, api_key=b"fake\x00key", api_secret=b"fake\x00secret")
-        pending, entry = a_pending(), a_revocation()
-        blocking.apply(AddIntegration(facts=held, credential=a_credential()), AddIntegration(facts=bare, credential=key))
-        # A later generation, and a field that holds nothing.
-        blocking.apply(ReplaceCredential(facts=held, credential=replace(a_credential(2), refresh_token=None), expected_generation=1))
-        blocking.apply(AddPending(pending=pending), AddRevocation(revocation=entry))
+        pending, revocation = a_pending(), a_revocation()
+        blocking.apply(AddIntegration(facts=connected, credential=a_credential()), AddIntegration(facts=bare, credential=key))
+        # A later generation, and an empty field.
+        blocking.apply(ReplaceCredential(facts=connected, credential=replace(a_credential(2), refresh_token=None), expected_generation=1))
+        blocking.apply(AddPending(pending=pending), AddRevocation(revocation=revocation))
         found = {(row.table, row.row, row.generation): set(row.sealed) for row in blocking.list_sealed([(ACME, SEALING_KEY)], limit=10)}
         assert found == {
-            ("ci_integration", str(held.id), 2): {"access_token"},
+            ("ci_integration", str(connected.id), 2): {"access_token"},
             ("ci_integration", str(bare.id), 1): {"api_key", "api_secret"},
             ("ci_authorization", pending.state_hash.hex(), 0): {"verifier"},
-            ("ci_revocation", str(entry.id), 0): {"token"},
+            ("ci_revocation", str(revocation.id), 0): {"token"},
         }
 
     def test_a_row_of_another_generation_is_left(self, blocking: BlockingStore, facts: Integration, rows: tuple[SealedRow, ...]) -> None:
@@ -101,7 +101,7 @@ class ResealingContract(Contract):
         blocking.apply(renewed(facts, credential=credential))
         blocking.apply(Reseal(rows=tuple(resealed(row) for row in rows)))
         assert blocking.find_integration(ACME, facts.id).credential == credential
-        # Of one unit of work, the rows that are as they were are written.
+        # Unchanged rows are written, although others of the same unit of work are left.
         assert len(blocking.list_sealed([(ACME, NEXT_KEY)], limit=10)) == len(rows) == 3
 
     def test_a_row_under_another_key_is_left(self, blocking: BlockingStore, rows: tuple[SealedRow, ...]) -> None:
@@ -142,19 +142,21 @@ class ResealingContract(Contract):
 
     @pytest.mark.requirement("ENC-10")
     def test_tokens_that_a_refresh_brings_meanwhile_survive(self, blocking: BlockingStore) -> None:
-        held = [an_integration(TenantId(f"tenant-{number}")) for number in range(12)]
-        tenants = [facts.tenant_id for facts in held]
+        integrations = [an_integration(TenantId(f"tenant-{number}")) for number in range(12)]
+        tenants = [facts.tenant_id for facts in integrations]
         add_sealing_keys(blocking, *tenants)
-        blocking.apply(*[AddIntegration(facts=facts, credential=a_credential()) for facts in held])
-        blocking.apply(*[lease(facts) for facts in held], *[rotated(tenant_id) for tenant_id in tenants])
+        blocking.apply(*[AddIntegration(facts=facts, credential=a_credential()) for facts in integrations])
+        blocking.apply(*[lease(facts) for facts in integrations], *[rotated(tenant_id) for tenant_id in tenants])
         credential = replace(a_credential(2, b"renewed"), key_id=NEXT_KEY)
-        renewals = [applying(renewed(facts, credential=credential), Record(event=an_event(facts.tenant_id))) for facts in held]
-        rows = [resealed(row_of(facts)) for facts in held]
+        renewals = [applying(renewed(facts, credential=credential), Record(event=an_event(facts.tenant_id))) for facts in integrations]
+        rows = [resealed(row_of(facts)) for facts in integrations]
         orders = [rows, rows[::-1]]
         resealings = [applying(Reseal(rows=tuple(order))) for order in orders * 2]
         answers = blocking.together([*resealings[:2], *renewals, *resealings[2:]])
         assert refused(answers) == []
-        assert [blocking.find_integration(facts.tenant_id, facts.id).credential for facts in held] == [credential] * len(held)
+        assert [blocking.find_integration(facts.tenant_id, facts.id).credential for facts in integrations] == [credential] * len(
+            integrations
+        )
 
     def test_what_is_sealed_is_listed_up_to_a_limit(self, blocking: BlockingStore, facts: Integration, rows: tuple[SealedRow, ...]) -> None:
         everywhere = [(ACME, SEALING_KEY), (GLOBEX, SEALING_KEY), (ACME, NEXT_KEY)]

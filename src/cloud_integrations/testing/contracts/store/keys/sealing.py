@@ -113,11 +113,11 @@ class SealingContract(Contract):
         """Writers, rotations, removals and an erasure at once: each succeeds or is told why, and nothing is left that does not open."""
         tenants = [TenantId(f"tenant-{number}") for number in range(4)]
         add_sealing_keys(blocking, *tenants)
-        held = [an_integration(tenant_id) for tenant_id in tenants]
-        blocking.apply(*[AddIntegration(facts=facts, credential=a_credential()) for facts in held])
-        blocking.apply(*[lease(facts) for facts in held])
+        integrations = [an_integration(tenant_id) for tenant_id in tenants]
+        blocking.apply(*[AddIntegration(facts=facts, credential=a_credential()) for facts in integrations])
+        blocking.apply(*[lease(facts) for facts in integrations])
         calls = []
-        for facts in held:
+        for facts in integrations:
             tenant_id = facts.tenant_id
             record = Record(event=an_event(tenant_id))
             calls += [
@@ -130,7 +130,7 @@ class SealingContract(Contract):
                     record,
                 ),
                 applying(EraseTenant(tenant_id=tenant_id, erased_at=START), record),
-                applying(Reseal(rows=tuple(resealed(row_of(other)) for other in held))),
+                applying(Reseal(rows=tuple(resealed(row_of(other)) for other in integrations))),
             ]
         answers = blocking.together(calls)
         assert {type(error) for error in refused(answers)} <= {KeyRetiredError, StaleWriteError, IntegrationNotFoundError}

@@ -147,7 +147,7 @@ class DueContract(Contract):
         assert refused(answers) == []
         claimed = [one for batch in answers for one in batch]
         assert len(claimed) == len({*claimed})
-        # Who came while all was locked got less; the rest is there for the next round.
+        # A worker that came while rows were locked got fewer; the others are there for the next round.
         claimed += blocking.claim_due(limit=60, hold=HOLD)
         assert len(claimed) == len(added)
         assert {*claimed} == {due(facts) for facts in added}

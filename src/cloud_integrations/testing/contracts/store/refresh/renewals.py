@@ -124,10 +124,10 @@ class RenewalsContract(Contract):
         off = replace(facts, state=State.DISABLED, state_since=START + SECOND, reason="revoked")
         blocking.apply(SaveFacts(facts=off, expected_state=State.ACTIVE))
         blocking.apply(renewed(replace(off, state_since=START, reason="switched_off")))
-        held = blocking.find_integration(ACME, facts.id)
-        assert (held.facts.state, held.facts.state_since, held.facts.reason) == (State.DISABLED, START + SECOND, "switched_off")
-        assert held.credential == a_credential(2, b"renewed")
-        assert (held.marks.writer_lease, held.marks.lease_until, held.marks.due_at) == (1, None, None)
+        stored = blocking.find_integration(ACME, facts.id)
+        assert (stored.facts.state, stored.facts.state_since, stored.facts.reason) == (State.DISABLED, START + SECOND, "switched_off")
+        assert stored.credential == a_credential(2, b"renewed")
+        assert (stored.marks.writer_lease, stored.marks.lease_until, stored.marks.due_at) == (1, None, None)
 
     def test_a_renewal_says_whether_it_brought_what_can_be_used(self, blocking: BlockingStore, facts: Integration) -> None:
         blocking.apply(lease(facts))
