@@ -112,9 +112,9 @@ def test_verify_asks_the_provider(run, added, provider):
 
 
 def test_switching_off_and_on_again(run, added):
-    assert run("integrations", "deactivate", added, *T, *JSON).data()["status"] == "inactive"
+    assert run("integrations", "disable", added, *T, *JSON).data()["status"] == "inactive"
     assert run("token", "simulated_keys", *T).code == 9
-    assert run("integrations", "activate", added, *T, *JSON).data()["status"] == "active"
+    assert run("integrations", "enable", added, *T, *JSON).data()["status"] == "active"
 
 
 def test_rename(run, added):
@@ -161,7 +161,7 @@ def test_a_token_is_redacted_unless_asked_for_twice(run, added, provider):
 
 
 @pytest.mark.requirement("ISO-20")
-@pytest.mark.parametrize("command", ["list", "show", "add", "verify", "refresh", "rename", "deactivate", "activate", "delete", "reconnect"])
+@pytest.mark.parametrize("command", ["list", "show", "add", "verify", "refresh", "rename", "disable", "enable", "delete", "reconnect"])
 def test_a_tenant_must_be_named(run, home, command):
     words = {"list": (), "rename": ("simulated", "Other"), "add": ("simulated_keys",)}.get(command, ("simulated",))
     ran = run("integrations", command, *words)

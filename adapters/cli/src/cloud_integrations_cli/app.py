@@ -469,8 +469,8 @@ def integrations_rename(
     it.edit(_open(ctx, output), _settings(ctx), tenant, integration, name=name)
 
 
-@integrations.command("deactivate")
-def integrations_deactivate(ctx: typer.Context, integration: Which, *, tenant: Tenant, output: Output = None) -> None:
+@integrations.command("disable")
+def integrations_disable(ctx: typer.Context, integration: Which, *, tenant: Tenant, output: Output = None) -> None:
     """Switch an integration off.
 
     Its credential is kept and not handed out.
@@ -480,8 +480,8 @@ def integrations_deactivate(ctx: typer.Context, integration: Which, *, tenant: T
     it.edit(_open(ctx, output), _settings(ctx), tenant, integration, status="inactive")
 
 
-@integrations.command("activate")
-def integrations_activate(ctx: typer.Context, integration: Which, *, tenant: Tenant, output: Output = None) -> None:
+@integrations.command("enable")
+def integrations_enable(ctx: typer.Context, integration: Which, *, tenant: Tenant, output: Output = None) -> None:
     """Switch an integration on again."""
     from . import integrations as it
 

@@ -77,7 +77,7 @@ _ADVICE = {
     "ProviderNotFoundError": "`cloud-integrations providers list` shows which there are.",
     "IntegrationNotFoundError": "`cloud-integrations integrations list` shows which the tenant has.",
     "IntegrationExistsError": "`cloud-integrations integrations reconnect` renews it; `delete` removes it.",
-    "IntegrationInactiveError": "`cloud-integrations integrations activate` switches it on again.",
+    "IntegrationInactiveError": "`cloud-integrations integrations enable` switches it on again.",
     "KeyServiceUnavailableError": "Repeat the command later.",
     "CommitUnknownError": "Look whether the change is there before you repeat the command.",
     "StorageUnavailableError": "Is the database running, and database_url right?",
@@ -86,12 +86,12 @@ _ADVICE = {
 """What to do at a command line, where it can be said better than for every door."""
 
 _SYNONYMS = {
+    "activate": ("enable",),
     "check": ("doctor", "verify"),
     "create": ("add", "connect", "generate"),
+    "deactivate": ("disable",),
     "describe": ("show",),
-    "disable": ("deactivate",),
     "disconnect": ("delete",),
-    "enable": ("activate",),
     "get": ("show", "token"),
     "health": ("doctor",),
     "info": ("show",),
