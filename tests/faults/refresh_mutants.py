@@ -157,10 +157,16 @@ MUTANTS = {
         without="",
         noticed_by="tests/flows/test_refusals.py::test_one_tenants_refused_application_is_not_its_neighbours",
     ),
+    "one tenant without an answer does not stop its neighbours": Mutant(
+        file=RENEW,
+        guard="wiring.breaker.note(application, ok=answered, by=attempt.tenant_id)",
+        without="wiring.breaker.note(application, ok=answered, by=attempt.attempt_id)",
+        noticed_by="tests/flows/test_refusals.py::test_one_tenant_without_an_answer_costs_its_forty_neighbours_nothing",
+    ),
     "an answer is no outage": Mutant(
         file=RENEW,
-        guard="ok=outcome.reason not in _OUTAGE if isinstance(outcome, NotProcessed | Unknown) else True",
-        without="ok=isinstance(outcome, Granted)",
+        guard="answered = outcome.reason not in _OUTAGE if isinstance(outcome, NotProcessed | Unknown) else True",
+        without="answered = isinstance(outcome, Granted)",
         noticed_by="tests/flows/test_refusals.py::test_ten_dead_grants_of_fifty_cost_their_forty_neighbours_nothing",
     ),
     "a token that a lost renewal may have ended is not handed out": Mutant(

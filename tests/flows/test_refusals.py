@@ -12,13 +12,16 @@ from urllib.parse import parse_qs
 import pytest
 
 from cloud_integrations.domain.integration import APPLICATION_REASONS, Health, State, Status
+from cloud_integrations.domain.provider import Provider
 from cloud_integrations.errors import (
+    AnswerLostError,
     AppMisconfiguredError,
     CloudIntegrationsError,
     GrantRefusedError,
     IntegrationInactiveError,
     ProviderNotFoundError,
     ProviderUnavailableError,
+    ProviderUnreachableError,
     ReconnectRequiredError,
     StorageUnavailableError,
 )
@@ -26,6 +29,7 @@ from cloud_integrations.flows.shared.sealing import open_field
 from cloud_integrations.ports.store import ReplaceCredential, SaveFacts
 from cloud_integrations.protocol import outcome as outcomes
 from cloud_integrations.protocol.http import HttpResponse
+from cloud_integrations.runtime.breaker import LEAST_FAILURES
 from cloud_integrations.testing import Misbehaviour
 
 ACME, GLOBEX = "acme", "globex"
@@ -168,6 +172,62 @@ async def test_an_outage_still_spares_the_provider(world, answers):
         assert (await ask(world, f"tenant-{number}")).reason == "server_error"
     got = await ask(world)
     assert (type(got), got.reason) == (ProviderUnavailableError, "breaker_open")
+
+
+SILENCE = {
+    "server_error": said({}, 500),
+    "unreachable": ProviderUnreachableError(provider_id="simulated"),
+    "answer_lost": AnswerLostError(provider_id="simulated", connection_closed=True),
+}
+
+
+@pytest.mark.parametrize("what", SILENCE)
+async def test_one_tenant_without_an_answer_costs_its_forty_neighbours_nothing(world, answers, what):
+    held = await world.connect(ACME)
+    answers.for_last(SILENCE[what])
+    tenants = [f"tenant-{number:02}" for number in range(40)]
+    rows = [await world.connect(tenant) for tenant in tenants]
+    for generation in (2, 3):
+        world.clock.advance(world.provider.access_lifetime)
+        asked_before = answers.asked
+        for _ in range(29):
+            assert isinstance(await ask(world), ProviderUnavailableError)
+            with suppress(CloudIntegrationsError):
+                await world.door.refresh(ACME, held.id)
+            world.clock.advance(timedelta(seconds=1))
+        assert answers.asked - asked_before >= LEAST_FAILURES
+        for tenant in tenants:
+            got = await ask(world, tenant)
+            assert (got.warning, got.generation) == (None, generation)
+        assert {world.row(row).facts.health for row in rows} == {Health.OK}
+
+
+async def test_an_outage_lets_no_more_than_five_of_fifty_tenants_wait_for_an_answer(world, answers):
+    for number in range(50):
+        await refused(world, answers, SILENCE["unreachable"], f"tenant-{number}")
+    for number in range(50):
+        assert isinstance(await ask(world, f"tenant-{number}"), ProviderUnavailableError)
+    assert answers.asked == LEAST_FAILURES
+
+
+async def test_servers_that_are_down_are_no_trouble_of_those_who_have_another(world, answers):
+    usual = world.entries[0]
+    method = usual.methods[0].model_copy(update={"token_url": f"{usual.methods[0].token_url}?site={{site}}"})
+    site = {"name": "site", "choices": ["up", "down"]}
+    facts = usual.model_dump() | {"methods": [method.model_dump(by_alias=True)], "variables": [site]}
+    world.entries = [Provider.model_validate(facts), *world.entries[1:]]
+    world.door = world.open()
+    for number in range(10):
+        await world.connect(f"down-{number}", variables={"site": "down"})
+        answers.for_last(SILENCE["unreachable"])
+    for number in range(5):
+        await world.connect(f"up-{number}", variables={"site": "up"})
+    world.clock.advance(world.provider.access_lifetime)
+    for number in range(10):
+        await ask(world, f"down-{number}")
+    assert answers.asked == LEAST_FAILURES
+    for number in range(5):
+        assert (await ask(world, f"up-{number}")).warning is None
 
 
 async def test_an_integration_that_is_not_asked_for_shows_why(world, answers):

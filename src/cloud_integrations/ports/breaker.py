@@ -13,15 +13,18 @@ class Breaker(Protocol):
     While it is open, nobody asks; tokens that still work are handed out all the same.
     """
 
-    def wait(self, key: Hashable, /) -> timedelta | None:
-        """Return None if a request may go out now, else how long to wait.
+    def wait(self, key: Hashable, /, *, by: Hashable) -> timedelta | None:
+        """Return None if a request for *by*, a tenant, may go out now, else how long to wait.
 
-        When the time is over, one caller is let through as a probe.
+        When the time is over, one caller is let through as a probe; a tenant whose probe got no answer leaves the next one to others.
         """
         ...
 
-    def note(self, key: Hashable, /, *, ok: bool) -> None:
-        """Remember that a request was answered, whatever the answer, or was not (no answer, or a 5xx)."""
+    def note(self, key: Hashable, /, *, ok: bool, by: Hashable) -> None:
+        """Remember that a request for *by*, a tenant, was answered, whatever the answer, or was not (no answer, or a 5xx).
+
+        However often one tenant is not answered, it counts once: that may be its own grant's trouble.
+        """
         ...
 
     def accept(self, key: Hashable, /) -> None:

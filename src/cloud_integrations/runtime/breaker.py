@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,9 +18,12 @@ PROBE_SECONDS = 30.0
 class _Circuit:
     """How one authorization server did lately; times are monotonic seconds."""
 
-    lately: deque[tuple[float, bool]] = field(default_factory=deque)
+    lately: dict[Hashable, tuple[float, bool]] = field(default_factory=dict)
+    """By tenant, the oldest first: when the last request left an outcome, and whether it was answered."""
     probe_at: float | None = None
     """None: closed.  Otherwise nobody asks before then, and one caller does after."""
+    probed_by: Hashable | None = None
+    """The tenant that was served by the last probe."""
     reason: str | None = None
     """Why the application is refused; while there is one, only tokens close the circuit."""
     refused_by: Hashable | None = None
@@ -29,7 +31,7 @@ class _Circuit:
 
 
 class WindowBreaker:
-    """Opens at five failures that are at least half of 30 s, then lets one probe through every 30 s ± 50 %.
+    """Opens at five tenants without an answer that are at least half of 30 s, then lets one probe through every 30 s ± 50 %.
 
     What it knows of an application (by whom it was refused) is of this process, and of this configuration.
     """
@@ -43,32 +45,36 @@ class WindowBreaker:
     def __repr__(self) -> str:
         return f"WindowBreaker({len(self._circuits)} circuits)"
 
-    def wait(self, key: Hashable, /) -> timedelta | None:
+    def wait(self, key: Hashable, /, *, by: Hashable) -> timedelta | None:
         """Return None if a request may go out now, else how long to wait."""
         with self._lock:
             circuit = self._circuits.get(key)
             if circuit is None or circuit.probe_at is None:
                 return None
             now = self._monotonic()
-            if now < circuit.probe_at:
-                return timedelta(seconds=circuit.probe_at - now)
+            # A probe without an answer may be its tenant's own trouble: others come first.
+            comes_last = circuit.reason is None and circuit.probed_by == by
+            probe_at = circuit.probe_at + (PROBE_SECONDS if comes_last else 0)
+            if now < probe_at:
+                return timedelta(seconds=probe_at - now)
             # This caller is the probe; the next one waits for its outcome.
-            circuit.probe_at = self._next_probe(now)
+            circuit.probe_at, circuit.probed_by = self._next_probe(now), by
             return None
 
-    def note(self, key: Hashable, /, *, ok: bool) -> None:
+    def note(self, key: Hashable, /, *, ok: bool, by: Hashable) -> None:
         """Remember that a request was answered, or was not."""
         with self._lock:
             circuit = self._circuits.setdefault(key, _Circuit())
             now = self._monotonic()
             if circuit.probe_at is not None:
                 if ok and circuit.reason is None:
-                    circuit.probe_at = None
+                    circuit.probe_at = circuit.probed_by = None
                 return
-            circuit.lately.append((now, ok))
-            while circuit.lately and circuit.lately[0][0] < now - WINDOW_SECONDS:
-                circuit.lately.popleft()
-            failures = sum(1 for _, went_well in circuit.lately if not went_well)
+            circuit.lately.pop(by, None)
+            circuit.lately[by] = (now, ok)
+            while circuit.lately[oldest := next(iter(circuit.lately))][0] < now - WINDOW_SECONDS:
+                del circuit.lately[oldest]
+            failures = sum(1 for _, went_well in circuit.lately.values() if not went_well)
             if failures >= LEAST_FAILURES and failures * 2 >= len(circuit.lately):
                 circuit.lately.clear()
                 circuit.probe_at = self._next_probe(now)
@@ -77,7 +83,7 @@ class WindowBreaker:
         """Remember that tokens came."""
         with self._lock:
             circuit = self._circuits.setdefault(key, _Circuit())
-            circuit.probe_at = circuit.reason = circuit.refused_by = None
+            circuit.probe_at = circuit.probed_by = circuit.reason = circuit.refused_by = None
 
     def refuse(self, key: Hashable, reason: str, /, *, by: Hashable) -> None:
         """Remember that the application was refused when *by* was to be served."""

@@ -315,7 +315,7 @@ async def _find_client(wiring: Wiring, stored: StoredIntegration, caller: Caller
 
 async def _ask_breaker(wiring: Wiring, stored: StoredIntegration, client: Client, caller: Caller) -> None:
     """Raise while the breaker of this authorization server is open."""
-    wait = wiring.breaker.wait(client.context_id)
+    wait = wiring.breaker.wait(client.context_id, by=stored.facts.tenant_id)
     if wait is None:
         return
     provider_id = str(client.provider.provider_id)
@@ -417,12 +417,13 @@ async def _send(wiring: Wiring, attempt: _Attempt) -> StoredIntegration | None:
     application = attempt.client.context_id
     if isinstance(outcome, Unusable):
         if outcome.refresh_token is not None:
-            wiring.breaker.note(application, ok=True)
+            wiring.breaker.note(application, ok=True, by=attempt.tenant_id)
             await _save_refresh_token(wiring, attempt, outcome.refresh_token, outcome.refresh_expires_at, reason=outcome.failure.reason)
             return None
         outcome = outcome.failure
     # An answer is an answer, whatever it says: only silence and a server's own errors speak against the server.
-    wiring.breaker.note(application, ok=outcome.reason not in _OUTAGE if isinstance(outcome, NotProcessed | Unknown) else True)
+    answered = outcome.reason not in _OUTAGE if isinstance(outcome, NotProcessed | Unknown) else True
+    wiring.breaker.note(application, ok=answered, by=attempt.tenant_id)
     if isinstance(outcome, Granted):
         wiring.breaker.accept(application)
         tell_unread(wiring, attempt.tenant_id, attempt.integration_id, attempt.client, outcome.unread)
