@@ -30,27 +30,24 @@ from cloud_integrations.errors import (
     ValidationFailedError,
 )
 
-from .authorization import Permission
-from .errors import INTERNAL, Problem, problem_of
-from .reading import FORM
-from .route import PERMISSION, RELAYED
-from .schemas import (
+from .answers import (
     AuditOut,
     AuthorizationOut,
-    BeginAuthorization,
     CheckOut,
-    CreateIntegration,
     Done,
-    EditIntegration,
     ErrorOut,
     IntegrationDetailOut,
     IntegrationOut,
     Many,
     One,
     ProviderOut,
-    Reconnect,
     TokenOut,
 )
+from .authorization import Permission
+from .bodies import BeginAuthorization, CreateIntegration, EditIntegration, Reconnect
+from .errors import INTERNAL, Problem, problem_of
+from .reading import FORM
+from .route import PERMISSION, RELAYED
 
 _PROVIDER = "0f0c7f2e-8a53-5f4e-9f43-3d1f0f6d2b11"
 _INTEGRATION = "019ab3c4-5d6e-7f80-9a1b-2c3d4e5f6a7b"

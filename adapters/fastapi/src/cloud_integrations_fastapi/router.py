@@ -17,7 +17,9 @@ from starlette.concurrency import run_in_threadpool
 from cloud_integrations import AsyncIntegrationManager, Authorization, Integration, IntegrationManager, Secret
 from cloud_integrations.errors import IntegrationNotFoundError
 
+from .answers import AuditOut, AuthorizationOut, CheckOut, Done, IntegrationDetailOut, IntegrationOut, Many, One, ProviderOut, TokenOut
 from .authorization import Authorize, Gate, Permission
+from .bodies import VISIBLE, BeginAuthorization, CreateIntegration, EditIntegration, Reconnect, Tenant
 from .browser import NEVER, BrowserCookies, Flow, check_host, granted_mark
 from .landing import RESULT, Landing, Visit
 from .openapi import describe
@@ -25,24 +27,6 @@ from .pages import Pages, StandardPages
 from .reading import is_id, read_body, read_form, read_id
 from .results import Note, ResultCode
 from .route import Call, GuardedRoute
-from .schemas import (
-    VISIBLE,
-    AuditOut,
-    AuthorizationOut,
-    BeginAuthorization,
-    CheckOut,
-    CreateIntegration,
-    Done,
-    EditIntegration,
-    IntegrationDetailOut,
-    IntegrationOut,
-    Many,
-    One,
-    ProviderOut,
-    Reconnect,
-    Tenant,
-    TokenOut,
-)
 
 SIGN_IN = HTTPBearer(
     auto_error=False, scheme_name="signIn", description="As the host signs people in: a bearer token, unless it says otherwise."
