@@ -37,7 +37,7 @@ async def some_history(world, door):
 async def test_the_newest_events_come_first_page_by_page(world, door):
     await some_history(world, door)
     newest = await door.audit.list(ACME, limit=2)
-    assert [record.event.action for record in newest] == ["integration.deactivated", "integration.renamed"]
+    assert [record.event.action for record in newest] == ["integration.disabled", "integration.renamed"]
     older = await door.audit.list(ACME, limit=2, before=newest[-1].seq)
     assert [record.event.action for record in older] == ["integration.connected", "authorization.begun"]
 
@@ -185,7 +185,7 @@ def chain_of(world, tenant=ACME):
 
 
 def edit(chain):
-    chain[1] = replace(chain[1], event=replace(chain[1].event, action="integration.activated"))
+    chain[1] = replace(chain[1], event=replace(chain[1].event, action="integration.enabled"))
 
 
 def edit_hash_too(chain):

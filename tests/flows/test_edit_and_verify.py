@@ -46,14 +46,14 @@ async def test_switching_off_keeps_the_credential_from_everybody(world, door):
     await door.credential(ACME, "simulated")
     off = await door.edit_integration(ACME, held.id, status="inactive")
     assert (off.status, off.health, off.state_since) == (Status.INACTIVE, Health.DISABLED, world.clock.now())
-    assert world.actions()[-1] == ("integration.deactivated", "success")
+    assert world.actions()[-1] == ("integration.disabled", "success")
     with pytest.raises(IntegrationInactiveError):
         await door.credential(ACME, "simulated")
     with pytest.raises(IntegrationInactiveError):
         await door.verify(ACME, held.id)
     on = await door.edit_integration(ACME, held.id, status="active")
     assert (on.status, on.health, on.reason) == (Status.ACTIVE, Health.OK, None)
-    assert world.actions()[-1] == ("integration.activated", "success")
+    assert world.actions()[-1] == ("integration.enabled", "success")
     assert (await door.credential(ACME, "simulated")).integration_id == held.id
 
 
@@ -61,7 +61,7 @@ async def test_name_and_status_change_together(world, door):
     held = await world.add_key()
     edited = await door.edit_integration(ACME, held.id, name="New name", status="inactive")
     assert (edited.name, edited.status) == ("New name", Status.INACTIVE)
-    assert (world.last_event().action, world.last_event().details) == ("integration.deactivated", {"fields": "name,state"})
+    assert (world.last_event().action, world.last_event().details) == ("integration.disabled", {"fields": "name,state"})
 
 
 async def test_what_is_so_already_is_neither_written_nor_recorded(world, door):

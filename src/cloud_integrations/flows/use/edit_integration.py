@@ -83,4 +83,4 @@ def _as_it_was(stored: StoredIntegration) -> tuple[State, str | None]:
 def _action(before: Integration, after: Integration) -> str:
     if before.state is after.state:
         return "integration.renamed"
-    return "integration.deactivated" if after.state is State.DISABLED else "integration.activated"
+    return "integration.disabled" if after.state is State.DISABLED else "integration.enabled"
