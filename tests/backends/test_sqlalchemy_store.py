@@ -19,8 +19,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, key_operations, schema, sqlite_engine
+from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, schema, sqlite_engine
 from cloud_integrations.backends.sqlalchemy.db_errors import is_unstorable, was_refused
+from cloud_integrations.backends.sqlalchemy.tables import keys as key_table
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.envelope import KeyCheck
 from cloud_integrations.domain.identifiers import TenantId
@@ -619,7 +620,7 @@ class TestTheFence:
                 store.apply(AddKey(key=a_key(tenant_id, version=2)))
 
     def test_a_tenant_whose_keys_do_not_end_is_not_erased(self, engine, store, monkeypatch):
-        monkeypatch.setattr(key_operations, "_PASSES", 1)
+        monkeypatch.setattr(key_table, "_PASSES", 1)
         with pytest.raises(StaleWriteError):
             store.apply(EraseTenant(tenant_id=ACME, erased_at=START))
         assert store.find_key(ACME, SEALING_KEY) is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .mutant import STORE, Mutant
 
-KEY_OPERATIONS = "backends/sqlalchemy/key_operations.py"
+KEY_OPERATIONS = "backends/sqlalchemy/tables/keys.py"
 MEMORY = "backends/memory/keys.py"
 SEALING = "flows/shared/sealing.py"
 REKEY = "tests/flows/test_rekey.py::"

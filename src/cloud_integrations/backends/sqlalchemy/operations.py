@@ -6,10 +6,9 @@ Nothing here begins or ends a transaction.  Statements are built once, at import
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Any, assert_never
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import (
     Connection,
@@ -18,7 +17,6 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
-    exists,
     func,
     insert,
     literal,
@@ -32,7 +30,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 
-from cloud_integrations.domain.audit import GENESIS, Actor, AuditEvent, AuditHead, AuditRecord, Outcome, chained, unreadable_event
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
 from cloud_integrations.domain.integration import (
@@ -46,45 +43,29 @@ from cloud_integrations.domain.integration import (
     StoredCredential,
     StoredIntegration,
 )
-from cloud_integrations.domain.pending import PendingAuthorization, surplus
-from cloud_integrations.domain.removal import Revocation
-from cloud_integrations.errors import DamagedRowError, IntegrationExistsError, IntegrationNotFoundError, StaleWriteError
+from cloud_integrations.errors import IntegrationExistsError, IntegrationNotFoundError, StaleWriteError
 from cloud_integrations.ports.store import (
     MAX_COUNTED,
     MAX_HOLDERS,
     RECONNECT_OWNER,
     AddIntegration,
-    AddKey,
-    AddKeyCheck,
-    AddPending,
-    AddRevocation,
-    Change,
-    ClosePending,
     DamagedRow,
-    DelayRevocation,
-    DestroyKey,
     EraseIntegration,
-    EraseTenant,
-    FinishRevocation,
     MarkSent,
-    Record,
-    RefuseKeys,
     ReplaceCredential,
-    Reseal,
-    RewrapKey,
-    RotateKey,
     SaveFacts,
     SaveRenewal,
     SettleAttempt,
     TakeLease,
 )
 
-from . import key_operations, schema
+from . import schema
 from .clock import NOW, NOW_ONCE, given_time, length, micros, micros_or_none
-from .db_errors import OutdatedSnapshotError, insert_unless_there, is_missing_table, refused_as, unless_stale
+from .db_errors import is_missing_table, refused_as, unless_stale
 from .engine import require_server
-from .key_operations import require_active_key
 from .rows import AnyRow, Rows, Unreadable, count, pairs, time, time_or_none, words
+from .tables.handlers import handles
+from .tables.keys import require_active_key
 
 # Names of parameters begin with `if_` in conditions, so that they never meet a column that is set.
 _i = schema.integration.c
@@ -301,6 +282,7 @@ def list_integrations(connection: Connection, tenant_id: TenantId) -> tuple[Inte
     return _FACTS_ROWS.each(connection.execute(_LIST_INTEGRATIONS, {"if_tenant": tenant_id}).all())
 
 
+@handles(AddIntegration)
 def _add_integration(connection: Connection, change: AddIntegration) -> None:
     facts = change.facts
     require_active_key(connection, facts.tenant_id, change.credential.key_id)
@@ -322,6 +304,7 @@ def _add_integration(connection: Connection, change: AddIntegration) -> None:
         connection.execute(_ADD_INTEGRATION, row)
 
 
+@handles(SaveFacts)
 def _save_facts(connection: Connection, change: SaveFacts) -> None:
     facts = change.facts
     where = {"if_tenant": facts.tenant_id, "if_id": facts.id}
@@ -346,6 +329,7 @@ def _save_facts(connection: Connection, change: SaveFacts) -> None:
     _require_one(connection, written.rowcount, where)
 
 
+@handles(ReplaceCredential)
 def _replace_credential(connection: Connection, change: ReplaceCredential) -> None:
     facts = change.facts
     require_active_key(connection, facts.tenant_id, change.credential.key_id)
@@ -374,12 +358,14 @@ def _replace_credential(connection: Connection, change: ReplaceCredential) -> No
     _require_one(connection, written.rowcount, where)
 
 
+@handles(EraseIntegration)
 def _erase_integration(connection: Connection, change: EraseIntegration) -> None:
     where = {"if_tenant": change.tenant_id, "if_id": change.integration_id}
     erased = connection.execute(_ERASE_INTEGRATION, {**where, "if_generation": change.expected_generation})
     _require_one(connection, erased.rowcount, where)
 
 
+@handles(TakeLease)
 def _take_lease(connection: Connection, change: TakeLease) -> None:
     written = connection.execute(
         _TAKE_ANY_LEASE if change.asks_again else _TAKE_LEASE,
@@ -398,12 +384,14 @@ def _take_lease(connection: Connection, change: TakeLease) -> None:
     unless_stale(written.rowcount == 1)
 
 
+@handles(MarkSent)
 def _mark_sent(connection: Connection, change: MarkSent) -> None:
     statement = _MARK_ANY_SENT if change.asks_again else _MARK_SENT
     written = connection.execute(statement, {**_own_attempt(change), "if_needed": length(change.needed), "clock": given_time(connection)})
     unless_stale(written.rowcount == 1)
 
 
+@handles(SaveRenewal)
 def _save_renewal(connection: Connection, change: SaveRenewal) -> None:
     facts = change.facts
     require_active_key(connection, facts.tenant_id, change.credential.key_id)
@@ -446,6 +434,7 @@ def _save_renewal(connection: Connection, change: SaveRenewal) -> None:
     _require_one(connection, written.rowcount, where)
 
 
+@handles(SettleAttempt)
 def _settle_attempt(connection: Connection, change: SettleAttempt) -> None:
     statement = _SETTLE_AND_KEEP_LEASE if change.phase is Phase.UNKNOWN else _SETTLE_AND_END_LEASE
     written = connection.execute(
@@ -753,513 +742,6 @@ def _claim_since(connection: Connection, since: int, *, limit: int, hold: timede
 def count_due(connection: Connection) -> int:
     """Return how many integrations are due and claimed by nobody, and not more than `MAX_COUNTED`."""
     return int(connection.execute(_COUNT_DUE, {"clock": given_time(connection)}).scalar_one())
-
-
-# Pending authorizations
-
-_PENDING = (
-    _a.state_hash,
-    _a.tenant_id,
-    _a.provider_id,
-    _a.method_id,
-    _a.context_id,
-    _a.integration_id,
-    _a.reconnects_generation,
-    _a.actor_type,
-    _a.actor_id,
-    _a.browser_hash,
-    _a.name,
-    _a.redirect_uri,
-    _a.scopes,
-    _a.sealed_verifier,
-    _a.key_id,
-    _a.issuer,
-    _a.variables,
-    _a.return_to,
-    _a.created_at,
-    _a.expires_at,
-    _a.consumed_at,
-)
-_OPEN = and_(_a.consumed_at.is_(None), _a.expires_at > NOW)
-_BY_STATE = _a.state_hash == bindparam("if_hash")
-_FIND_PENDING = select(*_PENDING).where(_BY_STATE, _OPEN)
-_TAKE_PENDING = update(schema.authorization).where(_BY_STATE, _OPEN).values(consumed_at=NOW)
-_TAKEN_PENDING = select(*_PENDING).where(_BY_STATE)
-_HAS_PENDING = select(exists().where(_a.tenant_id == bindparam("if_tenant"), _a.provider_id == bindparam("if_provider"), _OPEN))
-_ADD_PENDING = insert(schema.authorization)
-_CLOSE_PENDING = delete(schema.authorization).where(_a.tenant_id == bindparam("if_tenant"), _a.provider_id == bindparam("if_provider"))
-_DROP_CLOSED = delete(schema.authorization).where(
-    _a.tenant_id == bindparam("if_tenant"), or_(_a.expires_at <= NOW_ONCE, _a.consumed_at.is_not(None))
-)
-_OPEN_OF_TENANT = (
-    select(_a.state_hash, _a.actor_type, _a.actor_id)
-    .where(_a.tenant_id == bindparam("if_tenant"), _OPEN)
-    .order_by(_a.created_at.desc(), _a.state_hash.desc())
-)
-_DROP_SURPLUS = delete(schema.authorization).where(
-    _a.tenant_id == bindparam("if_tenant"), _a.state_hash.in_(bindparam("if_hashes", expanding=True))
-)
-
-_EXPIRED = (
-    select(_a.state_hash)
-    .where(_a.expires_at <= NOW_ONCE)
-    .order_by(_a.expires_at, _a.tenant_id, _a.state_hash)
-    .limit(bindparam("count"))
-    .with_for_update(skip_locked=True)
-)
-_SWEEP_PENDING = delete(schema.authorization).where(_a.state_hash.in_(bindparam("if_hashes", expanding=True)))
-
-
-def find_pending(connection: Connection, state_hash: bytes) -> PendingAuthorization | None:
-    """Return an authorization that is neither consumed nor expired, or None."""
-    row = connection.execute(_FIND_PENDING, {"if_hash": state_hash, "clock": given_time(connection)}).first()
-    return _PENDING_ROWS.one(row)
-
-
-def take_pending(connection: Connection, state_hash: bytes) -> PendingAuthorization | None:
-    """Consume an authorization; None if there is none, or somebody was first."""
-    if connection.execute(_TAKE_PENDING, {"if_hash": state_hash, "clock": given_time(connection)}).rowcount != 1:
-        return None
-    return _PENDING_ROWS.one(connection.execute(_TAKEN_PENDING, {"if_hash": state_hash}).one())
-
-
-def sweep_pending(connection: Connection, *, limit: int) -> int:
-    """Delete up to *limit* expired authorizations of all tenants; return how many."""
-    found = connection.execute(_EXPIRED, {"count": limit, "clock": given_time(connection)}).scalars()
-    # A hash that somebody has edited names no row to a statement: it stays, and holds up no other.
-    hashes = [state_hash for state_hash in found if isinstance(state_hash, bytes)]
-    if hashes:
-        connection.execute(_SWEEP_PENDING, {"if_hashes": hashes})
-    return len(hashes)
-
-
-def has_pending(connection: Connection, tenant_id: TenantId, provider_id: ProviderId) -> bool:
-    """Whether an authorization of this tenant with this provider is open."""
-    return bool(
-        connection.execute(_HAS_PENDING, {"if_tenant": tenant_id, "if_provider": provider_id, "clock": given_time(connection)}).scalar_one()
-    )
-
-
-def _add_pending(connection: Connection, change: AddPending) -> None:
-    pending = change.pending
-    if pending.key_id is not None:
-        require_active_key(connection, pending.tenant_id, pending.key_id)
-    where = {"if_tenant": pending.tenant_id, "clock": given_time(connection)}
-    connection.execute(_DROP_CLOSED, where)
-    opened = [
-        (row.state_hash, Actor(type=row.actor_type, id=row.actor_id))
-        for row in connection.execute(_OPEN_OF_TENANT, where)
-        if isinstance(row.state_hash, bytes)
-    ]
-    if dropped := surplus(opened, pending.actor):
-        connection.execute(_DROP_SURPLUS, {"if_tenant": pending.tenant_id, "if_hashes": dropped})
-    row = {
-        "state_hash": pending.state_hash,
-        "tenant_id": pending.tenant_id,
-        "provider_id": pending.provider_id,
-        "method_id": pending.method_id,
-        "context_id": pending.context_id,
-        "integration_id": pending.integration_id,
-        "reconnects_generation": pending.reconnects_generation,
-        "actor_type": pending.actor.type,
-        "actor_id": pending.actor.id,
-        "browser_hash": pending.browser_hash,
-        "name": pending.name,
-        "redirect_uri": pending.redirect_uri,
-        "scopes": json.dumps(pending.scopes),
-        "sealed_verifier": pending.sealed_verifier,
-        "key_id": pending.key_id,
-        "issuer": pending.issuer,
-        "variables": json.dumps(pending.variables),
-        "return_to": pending.return_to,
-        "created_at": micros(pending.created_at),
-        "expires_at": micros(pending.expires_at),
-        "consumed_at": micros_or_none(pending.consumed_at),
-    }
-    with refused_as(StaleWriteError()):
-        connection.execute(_ADD_PENDING, row)
-
-
-def _pending(row: AnyRow) -> PendingAuthorization:
-    return PendingAuthorization(
-        state_hash=bytes(row.state_hash),
-        tenant_id=row.tenant_id,
-        provider_id=row.provider_id,
-        method_id=row.method_id,
-        context_id=row.context_id,
-        integration_id=row.integration_id,
-        reconnects_generation=row.reconnects_generation,
-        actor=Actor(type=row.actor_type, id=row.actor_id),
-        browser_hash=row.browser_hash,
-        name=row.name,
-        redirect_uri=row.redirect_uri,
-        scopes=words(row.scopes),
-        sealed_verifier=row.sealed_verifier,
-        key_id=row.key_id,
-        issuer=row.issuer,
-        variables=pairs(row.variables),
-        return_to=row.return_to,
-        created_at=time(row.created_at),
-        expires_at=time(row.expires_at),
-        consumed_at=time_or_none(row.consumed_at),
-    )
-
-
-_PENDING_ROWS = Rows(schema.authorization, _PENDING, _pending, names=("state_hash",))
-
-
-# The outbox of revocations
-
-_REVOCATION = (
-    _r.revocation_id,
-    _r.tenant_id,
-    _r.integration_id,
-    _r.provider_id,
-    _r.method_id,
-    _r.context_id,
-    _r.kind,
-    _r.sealed_token,
-    _r.key_id,
-    _r.account_fingerprint,
-    _r.variables,
-    _r.attempts,
-    _r.next_attempt_at,
-    _r.created_at,
-    _r.last_error,
-)
-_THIS_REVOCATION = and_(_r.tenant_id == bindparam("if_tenant"), _r.revocation_id == bindparam("if_id"))
-_ADD_REVOCATION = insert(schema.revocation)
-_FINISH_REVOCATION = delete(schema.revocation).where(_THIS_REVOCATION)
-_DELAY_REVOCATION = update(schema.revocation).where(_THIS_REVOCATION).values(attempts=_r.attempts + 1)
-_HOLD_REVOCATION = update(schema.revocation).where(_THIS_REVOCATION)
-_DUE_REVOCATIONS = (
-    select(*_REVOCATION, NOW_ONCE.label("now"))
-    .where(_r.next_attempt_at <= NOW_ONCE)
-    .order_by(_r.next_attempt_at, _r.tenant_id, _r.revocation_id)
-    .limit(bindparam("count"))
-    .with_for_update(skip_locked=True)
-)
-_LIST_REVOCATIONS = (
-    select(*_REVOCATION).where(_r.tenant_id == bindparam("if_tenant")).order_by(_r.created_at, _r.revocation_id).limit(bindparam("count"))
-)
-_LIST_REVOCATIONS_FROM_ONE = _LIST_REVOCATIONS.where(_r.provider_id == bindparam("if_provider"))
-_COUNT_REVOCATIONS = select(func.count()).select_from(schema.revocation)
-
-
-def claim_revocations(connection: Connection, *, limit: int, hold: timedelta) -> tuple[Revocation | DamagedRow, ...]:
-    """Return entries whose time has come, oldest first, and move their time forward, out of everybody's sight."""
-    rows = connection.execute(_DUE_REVOCATIONS, {"count": limit, "clock": given_time(connection)}).all()
-    # What cannot be named cannot be held: it stays due, and is told each time.
-    stored = [
-        {"if_tenant": row.tenant_id, "if_id": row.revocation_id, "next_attempt_at": row.now + length(hold)}
-        for row in rows
-        if not isinstance(row.revocation_id, Unreadable)
-    ]
-    if stored:
-        connection.execute(_HOLD_REVOCATION, stored)
-    claimed = []
-    for row in rows:
-        entry = _CLAIMED_ROWS.value_or_name(row)
-        claimed.append(replace(entry, next_attempt_at=time(row.now + length(hold))) if isinstance(entry, Revocation) else entry)
-    return tuple(claimed)
-
-
-def count_revocations(connection: Connection) -> int:
-    """Return how many tokens wait to be revoked."""
-    return int(connection.execute(_COUNT_REVOCATIONS).scalar_one())
-
-
-def list_revocations(
-    connection: Connection, tenant_id: TenantId, *, provider_id: ProviderId | None, limit: int
-) -> tuple[Revocation | DamagedRow, ...]:
-    """Return entries of the outbox for tokens of this tenant (from one provider), the oldest first."""
-    if provider_id is None:
-        rows = connection.execute(_LIST_REVOCATIONS, {"if_tenant": tenant_id, "count": limit})
-    else:
-        rows = connection.execute(_LIST_REVOCATIONS_FROM_ONE, {"if_tenant": tenant_id, "if_provider": provider_id, "count": limit})
-    return _REVOCATION_ROWS.each(rows)
-
-
-def _add_revocation(connection: Connection, change: AddRevocation) -> None:
-    entry = change.revocation
-    require_active_key(connection, entry.tenant_id, entry.key_id)
-    row = {
-        "tenant_id": entry.tenant_id,
-        "revocation_id": entry.id,
-        "integration_id": entry.integration_id,
-        "provider_id": entry.provider_id,
-        "method_id": entry.method_id,
-        "context_id": entry.context_id,
-        "kind": entry.kind,
-        "sealed_token": entry.sealed_token,
-        "key_id": entry.key_id,
-        "account_fingerprint": entry.account_fingerprint,
-        "variables": json.dumps(entry.variables),
-        "attempts": entry.attempts,
-        "next_attempt_at": micros(entry.next_attempt_at),
-        "created_at": micros(entry.created_at),
-        "last_error": entry.last_error,
-    }
-    with refused_as(StaleWriteError()):
-        connection.execute(_ADD_REVOCATION, row)
-
-
-def _finish_revocation(connection: Connection, change: FinishRevocation) -> None:
-    connection.execute(_FINISH_REVOCATION, {"if_tenant": change.tenant_id, "if_id": change.revocation_id})
-
-
-def _delay_revocation(connection: Connection, change: DelayRevocation) -> None:
-    connection.execute(
-        _DELAY_REVOCATION,
-        {
-            "if_tenant": change.tenant_id,
-            "if_id": change.revocation_id,
-            "next_attempt_at": micros(change.next_attempt_at),
-            "last_error": change.error,
-        },
-    )
-
-
-def _revocation(row: AnyRow) -> Revocation:
-    return Revocation(
-        id=row.revocation_id,
-        tenant_id=row.tenant_id,
-        integration_id=row.integration_id,
-        provider_id=row.provider_id,
-        method_id=row.method_id,
-        context_id=row.context_id,
-        kind=row.kind,
-        sealed_token=row.sealed_token,
-        key_id=row.key_id,
-        account_fingerprint=row.account_fingerprint,
-        variables=pairs(row.variables),
-        attempts=count(row.attempts),
-        next_attempt_at=time(row.next_attempt_at),
-        created_at=time(row.created_at),
-        last_error=row.last_error,
-    )
-
-
-_CLAIMED_ROWS = Rows(schema.revocation, _DUE_REVOCATIONS.selected_columns, _revocation, names=("revocation_id",))
-_REVOCATION_ROWS = Rows(schema.revocation, _REVOCATION, _revocation, names=("revocation_id",))
-
-
-# The audit chain
-
-_EVENT = (
-    _e.event_id,
-    _e.tenant_id,
-    _e.occurred_at,
-    _e.actor_type,
-    _e.actor_id,
-    _e.action,
-    _e.resource,
-    _e.outcome,
-    _e.reason,
-    _e.request_id,
-    _e.details,
-    _e.seq,
-    _e.previous_hash,
-    _e.hash,
-)
-_LIST_AUDIT = select(*_EVENT).where(_e.tenant_id == bindparam("if_tenant")).order_by(_e.seq).limit(bindparam("count"))
-_LIST_AUDIT_AFTER = _LIST_AUDIT.where(_e.seq > bindparam("if_after"))
-_NEWEST = (
-    select(*_EVENT)
-    .where(_e.tenant_id == bindparam("if_tenant"), _e.seq < bindparam("if_before"))
-    .order_by(_e.seq.desc())
-    .limit(bindparam("count"))
-)
-_NEWEST_OF_RESOURCE = _NEWEST.where(_e.resource == bindparam("if_resource"))
-_NO_SEQ_IS_ABOVE = 2**63 - 1
-_FIND_HEAD = select(_h.tenant_id, _h.seq, _h.hash).where(_h.tenant_id == bindparam("if_tenant"))
-_LOCK_HEAD = _FIND_HEAD.with_for_update()
-_MOVE_HEAD = (
-    update(schema.audit_head).where(_h.tenant_id == bindparam("if_tenant")).values(seq=bindparam("head_seq"), hash=bindparam("head_hash"))
-)
-_ADD_EVENT = insert(schema.audit)
-# PostgreSQL takes both in one statement, so the head is locked for one journey less.
-_ADD_EVENT_AND_MOVE_HEAD = _ADD_EVENT.values({column.name: bindparam(f"event_{column.name}") for column in _EVENT}).add_cte(
-    _MOVE_HEAD.cte("moved")
-)
-
-
-def list_audit(connection: Connection, tenant_id: TenantId, *, after: int | None, limit: int) -> tuple[AuditRecord, ...]:
-    """Return the tenant's events with a number above *after*, in order."""
-    if after is None:
-        return _records(connection.execute(_LIST_AUDIT, {"if_tenant": tenant_id, "count": limit}))
-    return _records(connection.execute(_LIST_AUDIT_AFTER, {"if_tenant": tenant_id, "if_after": after, "count": limit}))
-
-
-def list_audit_newest(
-    connection: Connection, tenant_id: TenantId, *, resource: str | None, before: int | None, limit: int
-) -> tuple[AuditRecord, ...]:
-    """Return the tenant's newest events (of one resource), newest first, with a number below *before*."""
-    where: dict[str, Any] = {"if_tenant": tenant_id, "if_before": _NO_SEQ_IS_ABOVE if before is None else before, "count": limit}
-    if resource is None:
-        return _records(connection.execute(_NEWEST, where))
-    return _records(connection.execute(_NEWEST_OF_RESOURCE, {**where, "if_resource": resource}))
-
-
-def find_audit_head(connection: Connection, tenant_id: TenantId) -> AuditHead | None:
-    """Return the end of the tenant's chain, or None where nothing happened yet."""
-    row = connection.execute(_FIND_HEAD, {"if_tenant": tenant_id}).first()
-    return _HEAD_ROWS.one(row)
-
-
-def _append_events(connection: Connection, events: Iterable[AuditEvent]) -> None:
-    """Write events behind the heads of their chains; heads are locked in the order of tenants, so nobody waits in a circle."""
-    by_tenant: dict[TenantId, list[AuditEvent]] = {}
-    for event in events:
-        by_tenant.setdefault(event.tenant_id, []).append(event)
-    for tenant_id in sorted(by_tenant):
-        head = _locked_head(connection, tenant_id)
-        rows = []
-        for event in by_tenant[tenant_id]:
-            # Hashed as it will be read back: in UTC.
-            record = chained(replace(event, occurred_at=event.occurred_at.astimezone(UTC)), head)
-            head = AuditHead(tenant_id=tenant_id, seq=record.seq, hash=record.hash)
-            rows.append(_event_columns(record))
-        moved = {"if_tenant": tenant_id, "head_seq": head.seq, "head_hash": head.hash}
-        # The head is locked: where there is an event of the next number already, somebody has set the head back.
-        with refused_as(DamagedRowError(table=schema.audit_head.name, row=tenant_id)):
-            if connection.dialect.name == "postgresql" and len(rows) == 1:
-                connection.execute(_ADD_EVENT_AND_MOVE_HEAD, {**{f"event_{name}": value for name, value in rows[0].items()}, **moved})
-            else:
-                connection.execute(_ADD_EVENT, rows)
-                connection.execute(_MOVE_HEAD, moved)
-
-
-def _locked_head(connection: Connection, tenant_id: TenantId) -> AuditHead:
-    row = connection.execute(_LOCK_HEAD, {"if_tenant": tenant_id}).first()
-    if row is None:
-        # The tenant's first event.  Somebody else's first may be on its way: then its head is waited for here.
-        insert_unless_there(connection, schema.audit_head, {"tenant_id": tenant_id, "seq": 0, "hash": GENESIS})
-        row = connection.execute(_LOCK_HEAD, {"if_tenant": tenant_id}).first()
-    head = _HEAD_ROWS.one(row)
-    if head is None:
-        raise OutdatedSnapshotError
-    return head
-
-
-def _event_columns(record: AuditRecord) -> dict[str, Any]:
-    event = record.event
-    return {
-        "event_id": event.event_id,
-        "tenant_id": event.tenant_id,
-        "occurred_at": micros(event.occurred_at),
-        "actor_type": event.actor.type,
-        "actor_id": event.actor.id,
-        "action": event.action,
-        "resource": event.resource,
-        "outcome": event.outcome.value,
-        "reason": event.reason,
-        "request_id": event.request_id,
-        "details": json.dumps(dict(event.details)),
-        "seq": record.seq,
-        "previous_hash": record.previous_hash,
-        "hash": record.hash,
-    }
-
-
-def _event(row: AnyRow) -> AuditEvent:
-    return AuditEvent(
-        event_id=row.event_id,
-        tenant_id=row.tenant_id,
-        occurred_at=time(row.occurred_at),
-        actor=Actor(type=row.actor_type, id=row.actor_id),
-        action=row.action,
-        resource=row.resource,
-        outcome=Outcome(row.outcome),
-        reason=row.reason,
-        request_id=row.request_id,
-        details=pairs(row.details),
-    )
-
-
-_EVENT_ROWS = Rows(schema.audit, _EVENT, _event, names=("seq",))
-
-
-def _records(rows: Iterable[AnyRow]) -> tuple[AuditRecord, ...]:
-    return tuple([_record(row) for row in rows])
-
-
-def _record(row: AnyRow) -> AuditRecord:
-    event = _EVENT_ROWS.value_or_name(row)
-    return AuditRecord(
-        event=unreadable_event(row.tenant_id) if isinstance(event, DamagedRow) else event,
-        readable=not isinstance(event, DamagedRow),
-        seq=row.seq if isinstance(row.seq, int) else 0,
-        previous_hash=row.previous_hash if isinstance(row.previous_hash, bytes) else b"",
-        hash=row.hash if isinstance(row.hash, bytes) else b"",
-    )
-
-
-def _head(row: AnyRow) -> AuditHead:
-    return AuditHead(tenant_id=row[0], seq=count(row[1]), hash=row[2])
-
-
-_HEAD_ROWS = Rows(schema.audit_head, _FIND_HEAD.selected_columns, _head, names=("tenant_id",))
-
-
-# The unit of work
-
-
-def apply(connection: Connection, changes: Sequence[Change]) -> None:
-    """Make *changes* in the transaction that is open, or raise what the refused one says; events are written last."""
-    for change in changes:
-        _make(connection, change)
-    _append_events(connection, [change.event for change in changes if isinstance(change, Record)])
-
-
-def _make(connection: Connection, change: Change) -> None:  # noqa: C901, PLR0912 - one case per kind of change
-    match change:
-        case AddIntegration():
-            _add_integration(connection, change)
-        case SaveFacts():
-            _save_facts(connection, change)
-        case ReplaceCredential():
-            _replace_credential(connection, change)
-        case EraseIntegration():
-            _erase_integration(connection, change)
-        case TakeLease():
-            _take_lease(connection, change)
-        case MarkSent():
-            _mark_sent(connection, change)
-        case SaveRenewal():
-            _save_renewal(connection, change)
-        case SettleAttempt():
-            _settle_attempt(connection, change)
-        case AddPending():
-            _add_pending(connection, change)
-        case ClosePending():
-            connection.execute(_CLOSE_PENDING, {"if_tenant": change.tenant_id, "if_provider": change.provider_id})
-        case AddKey():
-            key_operations.add_key(connection, change)
-        case RotateKey():
-            key_operations.rotate_key(connection, change)
-        case RewrapKey():
-            key_operations.rewrap_key(connection, change)
-        case DestroyKey():
-            key_operations.destroy_key(connection, change)
-        case Reseal():
-            key_operations.reseal(connection, change)
-        case RefuseKeys():
-            key_operations.refuse_keys(connection, change)
-        case EraseTenant():
-            key_operations.erase_tenant(connection, change)
-        case AddKeyCheck():
-            key_operations.add_key_check(connection, change)
-        case AddRevocation():
-            _add_revocation(connection, change)
-        case FinishRevocation():
-            _finish_revocation(connection, change)
-        case DelayRevocation():
-            _delay_revocation(connection, change)
-        case Record():
-            pass  # appended when everything else is made
-        case _:
-            assert_never(change)
 
 
 # The schema

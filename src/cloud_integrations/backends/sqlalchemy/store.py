@@ -28,11 +28,13 @@ from cloud_integrations.ports.clock import Clock
 from cloud_integrations.ports.conformance import require_clock
 from cloud_integrations.ports.store import Change, DamagedRow, StoreReport
 
-from . import key_operations, operations, schema
+from . import operations, schema, unit_of_work
 from .db_errors import in_our_words, is_of_database, is_undecodable, reason_of, was_refused, was_rolled_back
 from .engine import begin_writing, for_writing, reading_view, require_blocking, require_driver, writing_view
 from .poolers import PoolerGuard
 from .rows import text_or_bytes
+from .tables import audit, outbox, pending
+from .tables import keys as key_table
 
 if TYPE_CHECKING:
     # A blocking host shall not pay for importing it, nor need greenlet.
@@ -74,7 +76,7 @@ class SqlAlchemyStore:
 
     def apply(self, *changes: Change) -> None:
         """Make all *changes* in one transaction, or none and raise what the refused change says."""
-        self._engine.write(operations.apply, changes)
+        self._engine.write(unit_of_work.apply, changes)
 
     def find_integration(self, tenant_id: TenantId, integration_id: IntegrationId, /) -> StoredIntegration | None:
         """Return the tenant's integration, or None."""
@@ -90,83 +92,83 @@ class SqlAlchemyStore:
 
     def find_pending(self, state_hash: bytes, /) -> PendingAuthorization | None:
         """Return an authorization that is neither consumed nor expired, or None."""
-        return self._engine.read(operations.find_pending, state_hash)
+        return self._engine.read(pending.find_pending, state_hash)
 
     def take_pending(self, state_hash: bytes, /) -> PendingAuthorization | None:
         """Consume an authorization; None if there is none, or somebody was first."""
-        return self._engine.write(operations.take_pending, state_hash)
+        return self._engine.write(pending.take_pending, state_hash)
 
     def sweep_pending(self, *, limit: int) -> int:
         """Delete up to *limit* expired authorizations of all tenants; return how many."""
-        return self._engine.write(operations.sweep_pending, limit=limit)
+        return self._engine.write(pending.sweep_pending, limit=limit)
 
     def has_pending(self, tenant_id: TenantId, provider_id: ProviderId, /) -> bool:
         """Whether an authorization of this tenant with this provider is open."""
-        return self._engine.read(operations.has_pending, tenant_id, provider_id)
+        return self._engine.read(pending.has_pending, tenant_id, provider_id)
 
     def find_key(self, tenant_id: TenantId, key_id: UUID, /) -> WrappedKey | None:
         """Return this data key of the tenant, or None."""
-        return self._engine.read(key_operations.find_key, tenant_id, key_id)
+        return self._engine.read(key_table.find_key, tenant_id, key_id)
 
     def find_keys(self, tenant_ids: Collection[TenantId], /) -> tuple[WrappedKey, ...]:
         """Return every data key of these tenants that is not destroyed, refused or erased."""
-        return self._engine.read(key_operations.find_keys, tenant_ids)
+        return self._engine.read(key_table.find_keys, tenant_ids)
 
     def find_active_key(self, tenant_id: TenantId, /) -> WrappedKey | None:
         """Return the data key that new values of the tenant are sealed with, or None."""
-        return self._engine.read(key_operations.find_active_key, tenant_id)
+        return self._engine.read(key_table.find_active_key, tenant_id)
 
     def last_key_version(self, tenant_id: TenantId, /) -> int:
         """Return the highest version of a data key that the tenant has or ever had."""
-        return self._engine.read(key_operations.last_key_version, tenant_id)
+        return self._engine.read(key_table.last_key_version, tenant_id)
 
     def list_keys(
         self, *, tenant_id: TenantId | None = None, after: tuple[TenantId, int] | None = None, limit: int
     ) -> tuple[WrappedKey, ...]:
         """Return data keys that are not destroyed, ordered by tenant and version."""
-        return self._engine.read(key_operations.list_keys, tenant_id=tenant_id, after=after, limit=limit)
+        return self._engine.read(key_table.list_keys, tenant_id=tenant_id, after=after, limit=limit)
 
     def list_replaced_keys(self, *, after: UUID | None = None, limit: int) -> tuple[WrappedKey, ...]:
         """Return data keys that only open and still seal a row, ordered by id."""
-        return self._engine.read(key_operations.list_replaced_keys, after=after, limit=limit)
+        return self._engine.read(key_table.list_replaced_keys, after=after, limit=limit)
 
     def list_sealed(self, keys: Collection[tuple[TenantId, UUID]], /, *, limit: int) -> tuple[SealedRow, ...]:
         """Return rows of any table that are sealed under these data keys."""
-        return self._engine.read(key_operations.list_sealed, keys, limit=limit)
+        return self._engine.read(key_table.list_sealed, keys, limit=limit)
 
     def list_key_usage(self, *, tenant_id: TenantId | None = None) -> tuple[KeyUsage, ...]:
         """Count data keys and the rows they seal."""
-        return self._engine.read(key_operations.list_key_usage, tenant_id=tenant_id)
+        return self._engine.read(key_table.list_key_usage, tenant_id=tenant_id)
 
     def list_returned_keys(self, *, limit: int) -> tuple[WrappedKey, ...]:
         """Return data keys that were erased with their tenant and are there again."""
-        return self._engine.read(key_operations.list_returned_keys, limit=limit)
+        return self._engine.read(key_table.list_returned_keys, limit=limit)
 
     def list_destroyed_keys(self, tenant_id: TenantId, /) -> tuple[UUID, ...]:
         """Return the ids of the tenant's data keys that were destroyed."""
-        return self._engine.read(key_operations.list_destroyed_keys, tenant_id)
+        return self._engine.read(key_table.list_destroyed_keys, tenant_id)
 
     def list_key_checks(self) -> tuple[KeyCheck, ...]:
         """Return the check values of every key-encryption key ever used."""
-        return self._engine.read(key_operations.list_key_checks)
+        return self._engine.read(key_table.list_key_checks)
 
     def list_kek_ids(self) -> tuple[bytes, ...]:
         """Return the ids of the key-encryption keys that wrap a data key which is not destroyed."""
-        return self._engine.read(key_operations.list_kek_ids)
+        return self._engine.read(key_table.list_kek_ids)
 
     def claim_revocations(self, *, limit: int, hold: timedelta) -> tuple[Revocation | DamagedRow, ...]:
         """Return entries of the outbox whose time has come, oldest first, and hold them."""
-        return self._engine.write(operations.claim_revocations, limit=limit, hold=hold)
+        return self._engine.write(outbox.claim_revocations, limit=limit, hold=hold)
 
     def count_revocations(self) -> int:
         """Return how many tokens wait to be revoked."""
-        return self._engine.read(operations.count_revocations)
+        return self._engine.read(outbox.count_revocations)
 
     def list_revocations(
         self, tenant_id: TenantId, /, *, provider_id: ProviderId | None = None, limit: int
     ) -> tuple[Revocation | DamagedRow, ...]:
         """Return entries of the outbox for tokens of this tenant (from one provider), the oldest first."""
-        return self._engine.read(operations.list_revocations, tenant_id, provider_id=provider_id, limit=limit)
+        return self._engine.read(outbox.list_revocations, tenant_id, provider_id=provider_id, limit=limit)
 
     def find_holders(self, provider_id: ProviderId, fingerprint: bytes, /) -> tuple[tuple[TenantId, IntegrationId], ...]:
         """Return which integrations have this fingerprint as that of a token or of their account."""
@@ -194,17 +196,17 @@ class SqlAlchemyStore:
 
     def list_audit(self, tenant_id: TenantId, /, *, after: int | None = None, limit: int = 200) -> tuple[AuditRecord, ...]:
         """Return the tenant's events with a number above *after*, in order."""
-        return self._engine.read(operations.list_audit, tenant_id, after=after, limit=limit)
+        return self._engine.read(audit.list_audit, tenant_id, after=after, limit=limit)
 
     def list_audit_newest(
         self, tenant_id: TenantId, /, *, resource: str | None = None, before: int | None = None, limit: int = 200
     ) -> tuple[AuditRecord, ...]:
         """Return the newest events of one resource, newest first, with a number below *before*."""
-        return self._engine.read(operations.list_audit_newest, tenant_id, resource=resource, before=before, limit=limit)
+        return self._engine.read(audit.list_audit_newest, tenant_id, resource=resource, before=before, limit=limit)
 
     def find_audit_head(self, tenant_id: TenantId, /) -> AuditHead | None:
         """Return the end of the tenant's chain, or None where nothing happened yet."""
-        return self._engine.read(operations.find_audit_head, tenant_id)
+        return self._engine.read(audit.find_audit_head, tenant_id)
 
 
 class AsyncSqlAlchemyStore:
@@ -240,7 +242,7 @@ class AsyncSqlAlchemyStore:
 
     async def apply(self, *changes: Change) -> None:
         """Make all *changes* in one transaction, or none and raise what the refused change says."""
-        await self._engine.write(operations.apply, changes)
+        await self._engine.write(unit_of_work.apply, changes)
 
     async def find_integration(self, tenant_id: TenantId, integration_id: IntegrationId, /) -> StoredIntegration | None:
         """Return the tenant's integration, or None."""
@@ -256,83 +258,83 @@ class AsyncSqlAlchemyStore:
 
     async def find_pending(self, state_hash: bytes, /) -> PendingAuthorization | None:
         """Return an authorization that is neither consumed nor expired, or None."""
-        return await self._engine.read(operations.find_pending, state_hash)
+        return await self._engine.read(pending.find_pending, state_hash)
 
     async def take_pending(self, state_hash: bytes, /) -> PendingAuthorization | None:
         """Consume an authorization; None if there is none, or somebody was first."""
-        return await self._engine.write(operations.take_pending, state_hash)
+        return await self._engine.write(pending.take_pending, state_hash)
 
     async def sweep_pending(self, *, limit: int) -> int:
         """Delete up to *limit* expired authorizations of all tenants; return how many."""
-        return await self._engine.write(operations.sweep_pending, limit=limit)
+        return await self._engine.write(pending.sweep_pending, limit=limit)
 
     async def has_pending(self, tenant_id: TenantId, provider_id: ProviderId, /) -> bool:
         """Whether an authorization of this tenant with this provider is open."""
-        return await self._engine.read(operations.has_pending, tenant_id, provider_id)
+        return await self._engine.read(pending.has_pending, tenant_id, provider_id)
 
     async def find_key(self, tenant_id: TenantId, key_id: UUID, /) -> WrappedKey | None:
         """Return this data key of the tenant, or None."""
-        return await self._engine.read(key_operations.find_key, tenant_id, key_id)
+        return await self._engine.read(key_table.find_key, tenant_id, key_id)
 
     async def find_keys(self, tenant_ids: Collection[TenantId], /) -> tuple[WrappedKey, ...]:
         """See `SqlAlchemyStore.find_keys`."""
-        return await self._engine.read(key_operations.find_keys, tenant_ids)
+        return await self._engine.read(key_table.find_keys, tenant_ids)
 
     async def find_active_key(self, tenant_id: TenantId, /) -> WrappedKey | None:
         """Return the data key that new values of the tenant are sealed with, or None."""
-        return await self._engine.read(key_operations.find_active_key, tenant_id)
+        return await self._engine.read(key_table.find_active_key, tenant_id)
 
     async def last_key_version(self, tenant_id: TenantId, /) -> int:
         """See `SqlAlchemyStore.last_key_version`."""
-        return await self._engine.read(key_operations.last_key_version, tenant_id)
+        return await self._engine.read(key_table.last_key_version, tenant_id)
 
     async def list_keys(
         self, *, tenant_id: TenantId | None = None, after: tuple[TenantId, int] | None = None, limit: int
     ) -> tuple[WrappedKey, ...]:
         """See `SqlAlchemyStore.list_keys`."""
-        return await self._engine.read(key_operations.list_keys, tenant_id=tenant_id, after=after, limit=limit)
+        return await self._engine.read(key_table.list_keys, tenant_id=tenant_id, after=after, limit=limit)
 
     async def list_replaced_keys(self, *, after: UUID | None = None, limit: int) -> tuple[WrappedKey, ...]:
         """See `SqlAlchemyStore.list_replaced_keys`."""
-        return await self._engine.read(key_operations.list_replaced_keys, after=after, limit=limit)
+        return await self._engine.read(key_table.list_replaced_keys, after=after, limit=limit)
 
     async def list_sealed(self, keys: Collection[tuple[TenantId, UUID]], /, *, limit: int) -> tuple[SealedRow, ...]:
         """See `SqlAlchemyStore.list_sealed`."""
-        return await self._engine.read(key_operations.list_sealed, keys, limit=limit)
+        return await self._engine.read(key_table.list_sealed, keys, limit=limit)
 
     async def list_key_usage(self, *, tenant_id: TenantId | None = None) -> tuple[KeyUsage, ...]:
         """See `SqlAlchemyStore.list_key_usage`."""
-        return await self._engine.read(key_operations.list_key_usage, tenant_id=tenant_id)
+        return await self._engine.read(key_table.list_key_usage, tenant_id=tenant_id)
 
     async def list_returned_keys(self, *, limit: int) -> tuple[WrappedKey, ...]:
         """See `SqlAlchemyStore.list_returned_keys`."""
-        return await self._engine.read(key_operations.list_returned_keys, limit=limit)
+        return await self._engine.read(key_table.list_returned_keys, limit=limit)
 
     async def list_destroyed_keys(self, tenant_id: TenantId, /) -> tuple[UUID, ...]:
         """See `SqlAlchemyStore.list_destroyed_keys`."""
-        return await self._engine.read(key_operations.list_destroyed_keys, tenant_id)
+        return await self._engine.read(key_table.list_destroyed_keys, tenant_id)
 
     async def list_key_checks(self) -> tuple[KeyCheck, ...]:
         """Return the check values of every key-encryption key ever used."""
-        return await self._engine.read(key_operations.list_key_checks)
+        return await self._engine.read(key_table.list_key_checks)
 
     async def list_kek_ids(self) -> tuple[bytes, ...]:
         """Return the ids of the key-encryption keys that wrap a data key which is not destroyed."""
-        return await self._engine.read(key_operations.list_kek_ids)
+        return await self._engine.read(key_table.list_kek_ids)
 
     async def claim_revocations(self, *, limit: int, hold: timedelta) -> tuple[Revocation | DamagedRow, ...]:
         """Return entries of the outbox whose time has come, oldest first, and hold them."""
-        return await self._engine.write(operations.claim_revocations, limit=limit, hold=hold)
+        return await self._engine.write(outbox.claim_revocations, limit=limit, hold=hold)
 
     async def count_revocations(self) -> int:
         """Return how many tokens wait to be revoked."""
-        return await self._engine.read(operations.count_revocations)
+        return await self._engine.read(outbox.count_revocations)
 
     async def list_revocations(
         self, tenant_id: TenantId, /, *, provider_id: ProviderId | None = None, limit: int
     ) -> tuple[Revocation | DamagedRow, ...]:
         """Return entries of the outbox for tokens of this tenant (from one provider), the oldest first."""
-        return await self._engine.read(operations.list_revocations, tenant_id, provider_id=provider_id, limit=limit)
+        return await self._engine.read(outbox.list_revocations, tenant_id, provider_id=provider_id, limit=limit)
 
     async def find_holders(self, provider_id: ProviderId, fingerprint: bytes, /) -> tuple[tuple[TenantId, IntegrationId], ...]:
         """Return which integrations have this fingerprint as that of a token or of their account."""
@@ -360,17 +362,17 @@ class AsyncSqlAlchemyStore:
 
     async def list_audit(self, tenant_id: TenantId, /, *, after: int | None = None, limit: int = 200) -> tuple[AuditRecord, ...]:
         """Return the tenant's events with a number above *after*, in order."""
-        return await self._engine.read(operations.list_audit, tenant_id, after=after, limit=limit)
+        return await self._engine.read(audit.list_audit, tenant_id, after=after, limit=limit)
 
     async def list_audit_newest(
         self, tenant_id: TenantId, /, *, resource: str | None = None, before: int | None = None, limit: int = 200
     ) -> tuple[AuditRecord, ...]:
         """Return the newest events of one resource, newest first, with a number below *before*."""
-        return await self._engine.read(operations.list_audit_newest, tenant_id, resource=resource, before=before, limit=limit)
+        return await self._engine.read(audit.list_audit_newest, tenant_id, resource=resource, before=before, limit=limit)
 
     async def find_audit_head(self, tenant_id: TenantId, /) -> AuditHead | None:
         """Return the end of the tenant's chain, or None where nothing happened yet."""
-        return await self._engine.read(operations.find_audit_head, tenant_id)
+        return await self._engine.read(audit.find_audit_head, tenant_id)
 
 
 class _Blocking:

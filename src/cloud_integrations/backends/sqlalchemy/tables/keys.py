@@ -1,4 +1,4 @@
-"""What the store does with data keys, and with the rows that they seal; see `operations`."""
+"""What the store does with data keys, and with the rows that they seal."""
 
 from __future__ import annotations
 
@@ -29,16 +29,17 @@ from sqlalchemy import (
     update,
 )
 
+from cloud_integrations.backends.sqlalchemy import schema
+from cloud_integrations.backends.sqlalchemy.clock import micros, micros_or_none
+from cloud_integrations.backends.sqlalchemy.db_errors import OutdatedSnapshotError, insert_unless_there, refused_as, unless_stale
+from cloud_integrations.backends.sqlalchemy.rows import AnyRow, Rows, count, time, time_or_none
 from cloud_integrations.domain.envelope import SUITE_AES_256_GCM, KeyCheck, KeyState, WrappedKey
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.domain.rekeying import KeyUsage, SealedRow
 from cloud_integrations.errors import DamagedRowError, KeyRetiredError, StaleWriteError
 from cloud_integrations.ports.store import AddKey, AddKeyCheck, DestroyKey, EraseTenant, RefuseKeys, Reseal, RewrapKey, RotateKey
 
-from . import schema
-from .clock import micros, micros_or_none
-from .db_errors import OutdatedSnapshotError, insert_unless_there, refused_as, unless_stale
-from .rows import AnyRow, Rows, count, time, time_or_none
+from .handlers import handles
 
 _k = schema.key.c
 _f = schema.key_floor.c
@@ -210,11 +211,13 @@ def require_active_key(connection: Connection, tenant_id: TenantId, key_id: UUID
         raise KeyRetiredError
 
 
+@handles(AddKey)
 def add_key(connection: Connection, change: AddKey) -> None:
     """See `AddKey`."""
     _insert_key(connection, change.key)
 
 
+@handles(RotateKey)
 def rotate_key(connection: Connection, change: RotateKey) -> None:
     """See `RotateKey`."""
     key = change.key
@@ -223,6 +226,7 @@ def rotate_key(connection: Connection, change: RotateKey) -> None:
     _insert_key(connection, key)
 
 
+@handles(RewrapKey)
 def rewrap_key(connection: Connection, change: RewrapKey) -> None:
     """See `RewrapKey`."""
     before = change.before
@@ -241,6 +245,7 @@ def rewrap_key(connection: Connection, change: RewrapKey) -> None:
     unless_stale(written.rowcount == 1)
 
 
+@handles(DestroyKey)
 def destroy_key(connection: Connection, change: DestroyKey) -> None:
     """See `DestroyKey`."""
     # Nothing is written under a key that only opens, so what this statement does not see does not come.
@@ -250,11 +255,13 @@ def destroy_key(connection: Connection, change: DestroyKey) -> None:
     unless_stale(destroyed.rowcount == 1)
 
 
+@handles(RefuseKeys)
 def refuse_keys(connection: Connection, change: RefuseKeys) -> None:
     """See `RefuseKeys`."""
     _set_floor(connection, change.tenant_id, {"min_version": change.min_version})
 
 
+@handles(EraseTenant)
 def erase_tenant(connection: Connection, change: EraseTenant) -> None:
     """See `EraseTenant`."""
     of_tenant = {"if_tenant": change.tenant_id}
@@ -277,6 +284,7 @@ def erase_tenant(connection: Connection, change: EraseTenant) -> None:
     _set_floor(connection, change.tenant_id, {"erased_version": last})
 
 
+@handles(AddKeyCheck)
 def add_key_check(connection: Connection, change: AddKeyCheck) -> None:
     """See `AddKeyCheck`."""
     check = change.check
@@ -444,6 +452,7 @@ def list_sealed(connection: Connection, keys: Collection[tuple[TenantId, UUID]],
     return tuple(found)
 
 
+@handles(Reseal)
 def reseal(connection: Connection, change: Reseal) -> None:
     """See `Reseal`."""
     # A field that is only on one side would be lost, or belong to another credential.

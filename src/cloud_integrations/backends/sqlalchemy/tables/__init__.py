@@ -1,0 +1,1 @@
+"""The store's operations, by subject: plain functions over SQLAlchemy's `Connection`."""
