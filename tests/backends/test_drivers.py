@@ -98,7 +98,7 @@ class TestOverSnapshots(StoreContract):
     @pytest.fixture
     def store(self, clock, postgresql, level, monkeypatch):
         monkeypatch.setattr(
-            "cloud_integrations.backends.sqlalchemy.store.for_writing",
+            "cloud_integrations.backends.sqlalchemy.execution.for_writing",
             lambda connection: connection.execution_options(isolation_level=level),
         )
         return SqlAlchemyStore(postgresql, clock=clock)

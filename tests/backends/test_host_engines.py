@@ -216,7 +216,8 @@ def snapshots(request, monkeypatch):
     """Let a unit of work see one snapshot, as with a database that knows no other level."""
     level = request.param
     monkeypatch.setattr(
-        "cloud_integrations.backends.sqlalchemy.store.for_writing", lambda connection: connection.execution_options(isolation_level=level)
+        "cloud_integrations.backends.sqlalchemy.execution.for_writing",
+        lambda connection: connection.execution_options(isolation_level=level),
     )
 
 

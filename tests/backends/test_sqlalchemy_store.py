@@ -517,7 +517,7 @@ class TestTryingAgain:
                 store.apply(Record(event=an_event()))
             assert tries == [1205] * 20
             tries.clear()
-            monkeypatch.setattr("cloud_integrations.backends.sqlalchemy.store._Patience._SECONDS", -1.0)
+            monkeypatch.setattr("cloud_integrations.backends.sqlalchemy.execution._Retries._SECONDS", -1.0)
             with pytest.raises(StorageUnavailableError):
                 store.apply(Record(event=an_event()))
             assert tries == [1205]
@@ -1030,9 +1030,9 @@ class TestTheTenantWatch:
 
     @pytest.mark.requirement("ISO-03")
     def test_a_store_whose_statement_forgets_the_tenant_fails(self, engine, store, monkeypatch):
-        from cloud_integrations.backends.sqlalchemy import operations
+        from cloud_integrations.backends.sqlalchemy.tables import integrations
 
-        monkeypatch.setattr(operations, "_LIST_INTEGRATIONS", sa.select(schema.integration.c.name))
+        monkeypatch.setattr(integrations, "_LIST_INTEGRATIONS", sa.select(schema.integration.c.name))
         with pytest.raises(AssertionError, match="no tenant in"):
             store.list_integrations(ACME)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .mutant import STORE, Mutant
 
-KEY_OPERATIONS = "backends/sqlalchemy/tables/keys.py"
+KEY_TABLE = "backends/sqlalchemy/tables/keys.py"
 MEMORY = "backends/memory/keys.py"
 SEALING = "flows/shared/sealing.py"
 REKEY = "tests/flows/test_rekey.py::"
@@ -14,7 +14,7 @@ REMEMBERED = f"{REKEY}test_what_is_sealed_under_a_key_from_memory_is_refused_sea
 
 MUTANTS = {
     "the database refuses what a replaced key sealed": Mutant(
-        file=KEY_OPERATIONS,
+        file=KEY_TABLE,
         guard='    if connection.execute(_HOLD_ACTIVE_KEY, {"if_tenant": tenant_id, "if_key": key_id}).first() is None:\n',
         without="    if not key_id:\n",
         noticed_by=f"{STORE}test_nothing_is_sealed_but_under_the_active_key",
@@ -26,7 +26,7 @@ MUTANTS = {
         noticed_by=f"{REMEMBERED}[blocking-a grant]",
     ),
     "a row that has moved on is not resealed": Mutant(
-        file=KEY_OPERATIONS,
+        file="backends/sqlalchemy/tables/sealed.py",
         # The generation alone would do as well: whoever writes a newer one seals it under another key.
         guard='            columns.key_id == bindparam("if_key"),\n        ]\n        if self.generation is not None:\n',
         without="        ]\n        if self.generation is None:\n",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .mutant import STORE, Mutant
 
-OPERATIONS = "backends/sqlalchemy/operations.py"
+REFRESH_TABLE = "backends/sqlalchemy/tables/refresh.py"
 RENEW = "flows/renew/renew.py"
 LOCKS = "runtime/single_flight.py"
 HELD_UP = "tests/faults/test_held_up.py::"
@@ -12,67 +12,67 @@ KILLED = "tests/faults/test_killed.py::test_what_a_killed_process_leaves_is_take
 
 MUTANTS = {
     "the newest lease wins": Mutant(
-        file=OPERATIONS,
-        guard='.where(_THIS, _i.writer_lease < bindparam("if_lease"), _AT_GENERATION)',
-        without=".where(_THIS, _AT_GENERATION)",
+        file=REFRESH_TABLE,
+        guard='.where(THIS, _i.writer_lease < bindparam("if_lease"), AT_GENERATION)',
+        without=".where(THIS, AT_GENERATION)",
         noticed_by=f"{STORE}test_the_newest_lease_wins",
     ),
     "a success needs no lease": Mutant(
-        file=OPERATIONS,
-        guard='.where(_THIS, _i.writer_lease < bindparam("if_lease"), _AT_GENERATION)',
-        without=".where(_THIS, _WITH_LEASE, _AT_GENERATION)",
+        file=REFRESH_TABLE,
+        guard='.where(THIS, _i.writer_lease < bindparam("if_lease"), AT_GENERATION)',
+        without=".where(THIS, WITH_LEASE, AT_GENERATION)",
         noticed_by=f"{STORE}test_good_tokens_are_kept_when_the_lease_was_lost",
     ),
     "a failure needs its lease": Mutant(
-        file=OPERATIONS,
-        guard="_SETTLE = update(schema.integration).where(_THIS, _WITH_LEASE, _AT_GENERATION,",
-        without="_SETTLE = update(schema.integration).where(_THIS, _AT_GENERATION,",
+        file=REFRESH_TABLE,
+        guard="_SETTLE = update(schema.integration).where(THIS, WITH_LEASE, AT_GENERATION,",
+        without="_SETTLE = update(schema.integration).where(THIS, AT_GENERATION,",
         noticed_by=f"{STORE}test_a_fenced_loser_cannot_settle",
     ),
     "nobody leases another generation": Mutant(
-        file=OPERATIONS,
-        guard='        _THIS,\n        _AT_GENERATION,\n        _i.state != "disabled",\n        or_(',
-        without='        _THIS,\n        _i.state != "disabled",\n        or_(',
+        file=REFRESH_TABLE,
+        guard='        THIS,\n        AT_GENERATION,\n        _i.state != "disabled",\n        or_(',
+        without='        THIS,\n        _i.state != "disabled",\n        or_(',
         noticed_by=f"{STORE}test_another_generation_or_no_integration_is_not_leased",
     ),
     "a running lease is not taken": Mutant(
-        file=OPERATIONS,
+        file=REFRESH_TABLE,
         guard="_i.lease_until + _REST_AFTER_SENDING < NOW",
         without="_i.lease_until < NOW + 86_400_000_000",
         noticed_by=f"{STORE}test_a_running_lease_is_not_taken",
     ),
     "nobody takes over soon what was sent": Mutant(
-        file=OPERATIONS,
+        file=REFRESH_TABLE,
         guard="_i.lease_until + _REST_AFTER_SENDING < NOW",
         without="_i.lease_until < NOW",
         noticed_by=f"{STORE}test_a_request_in_flight_delays_the_takeover",
     ),
     "a lease is ended by its holder alone": Mutant(
-        file=OPERATIONS,
-        guard="lease_until=case((_WITH_LEASE, null()), else_=_i.lease_until),",
+        file=REFRESH_TABLE,
+        guard="lease_until=case((WITH_LEASE, null()), else_=_i.lease_until),",
         without="lease_until=null(),",
         noticed_by=f"{STORE}test_good_tokens_are_kept_when_the_lease_was_lost",
     ),
     "a request is announced before it leaves": Mutant(
-        file=OPERATIONS,
+        file=REFRESH_TABLE,
         guard='.values(phase="sent", sent_at=func.coalesce(_i.sent_at, NOW))',
         without='.values(phase="leased")',
         noticed_by=f"{KILLED}[sqlite-after_response-strict]",
     ),
     "a loss is as old as its first request": Mutant(
-        file=OPERATIONS,
+        file=REFRESH_TABLE,
         guard="sent_at=func.coalesce(_i.sent_at, NOW)",
         without="sent_at=NOW",
         noticed_by=f"{STORE}test_the_first_request_without_an_outcome_is_remembered",
     ),
     "a switch does not forget a loss": Mutant(
         file="flows/use/edit_integration.py",
-        guard="    if is_unresolved(held):\n",
+        guard="    if is_unresolved(stored):\n",
         without="    if held is None:\n",
         noticed_by="tests/flows/test_edit_and_verify.py::test_off_and_on_again_does_not_forget_that_an_answer_was_lost",
     ),
     "tokens that a replay has killed heal nothing": Mutant(
-        file=OPERATIONS,
+        file=REFRESH_TABLE,
         guard="_SAVE_RENEWAL_OF_ACTIVE if change.takes_back else _SAVE_RENEWAL_AND_TAKE_NOTHING_BACK",
         without="_SAVE_RENEWAL_OF_ACTIVE",
         noticed_by=f"{STORE}test_a_renewal_that_a_replay_has_killed_takes_nothing_back",
@@ -85,9 +85,9 @@ MUTANTS = {
         "::test_late_tokens_take_a_row_back_only_where_the_successors_replay_has_left_them_alive",
     ),
     "a lease is its number and its attempt": Mutant(
-        file=OPERATIONS,
-        guard='_WITH_LEASE = and_(_i.lease_token == bindparam("if_lease"), _i.attempt_id == bindparam("if_attempt"))',
-        without='_WITH_LEASE = _i.lease_token == bindparam("if_lease")',
+        file="backends/sqlalchemy/tables/integration_rows.py",
+        guard='WITH_LEASE = and_(_i.lease_token == bindparam("if_lease"), _i.attempt_id == bindparam("if_attempt"))',
+        without='WITH_LEASE = _i.lease_token == bindparam("if_lease")',
         noticed_by=f"{STORE}test_a_number_that_was_given_twice_is_the_lease_of_the_attempt_in_the_row",
     ),
     "a lease number is no proof of one's own tokens": Mutant(
@@ -123,7 +123,7 @@ MUTANTS = {
     ),
     "a refusal is compared with the row": Mutant(
         file=RENEW,
-        guard="if found is not None and found.credential.generation > attempt.held.credential.generation:",
+        guard="if found is not None and found.credential.generation > attempt.stored.credential.generation:",
         without="if found is None:",
         noticed_by="tests/flows/test_renew_faults.py::test_a_refusal_that_comes_late_is_not_told_even_where_nothing_can_be_written",
     ),
@@ -171,7 +171,7 @@ MUTANTS = {
     ),
     "a token that a lost renewal may have ended is not handed out": Mutant(
         file="domain/freshness.py",
-        guard="in_doubt = ends_old_access and held.can_refresh and",
+        guard="in_doubt = ends_old_access and stored.can_refresh and",
         without="in_doubt = ends_old_access and not held.can_refresh and",
         noticed_by="tests/flows/test_refusals.py::test_a_token_that_a_lost_renewal_may_have_ended_is_not_handed_out",
     ),

@@ -1,7 +1,7 @@
 """The tables, for SQLite, PostgreSQL and MariaDB.
 
 Times are whole microseconds since 1970, UTC.  Every key and index of a tenant's table contains
-`tenant_id`, except the one on a state's hash.  Sealed values are binary.  JSON is text that `operations` writes and reads.
+`tenant_id`, except the one on a state's hash.  Sealed values are binary.  JSON is text that `tables` writes and reads.
 """
 
 from __future__ import annotations

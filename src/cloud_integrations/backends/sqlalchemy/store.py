@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
-import time
-from collections.abc import Awaitable, Callable, Collection, Generator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Engine
 
-from cloud_integrations.backends.foreign_errors import alone
 from cloud_integrations.domain.audit import AuditHead, AuditRecord
 from cloud_integrations.domain.envelope import KeyCheck, WrappedKey
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
@@ -23,29 +16,22 @@ from cloud_integrations.domain.integration import DueIntegration, Integration, S
 from cloud_integrations.domain.pending import PendingAuthorization
 from cloud_integrations.domain.rekeying import KeyUsage, SealedRow
 from cloud_integrations.domain.removal import Revocation
-from cloud_integrations.errors import CloudIntegrationsError, CommitUnknownError, ConfigurationError, SchemaError
+from cloud_integrations.errors import ConfigurationError, SchemaError
 from cloud_integrations.ports.clock import Clock
 from cloud_integrations.ports.conformance import require_clock
 from cloud_integrations.ports.store import Change, DamagedRow, StoreReport
 
-from . import operations, schema, unit_of_work
-from .db_errors import in_our_words, is_of_database, is_undecodable, reason_of, was_refused, was_rolled_back
-from .engine import begin_writing, for_writing, reading_view, require_blocking, require_driver, writing_view
+from . import schema, unit_of_work
+from .engine import require_blocking, require_driver
+from .execution import AwaitedEngine, BlockingEngine, ThreadedEngine
 from .poolers import PoolerGuard
-from .rows import text_or_bytes
-from .tables import audit, outbox, pending
+from .tables import audit, integrations, outbox, pending, refresh, sealed
 from .tables import keys as key_table
+from .version import find_version
 
 if TYPE_CHECKING:
     # A blocking host shall not pay for importing it, nor need greenlet.
     from sqlalchemy.ext.asyncio import AsyncEngine
-
-P = ParamSpec("P")
-T = TypeVar("T")
-Operation = Callable[Concatenate[Connection, P], T]
-
-_HOPS = 16
-"""Threads for a blocking engine behind the awaited store; about as many as its pool has connections."""
 
 
 class SqlAlchemyStore:
@@ -61,17 +47,17 @@ class SqlAlchemyStore:
             raise ConfigurationError(setting="engine", problem="must be an Engine; AsyncSqlAlchemyStore takes an AsyncEngine")
         require_clock(clock)
         require_blocking(engine)
-        self._engine = _Blocking(engine, clock)
+        self._engine = BlockingEngine(engine, clock)
         self._dialect = engine.dialect
-        self._front = operations.DueFront()
+        self._front = refresh.DueFront()
 
     def prepare(self) -> None:
         """Check that the tables are there and of this version, or raise `SchemaError`."""
-        _require_version(self._engine.read(operations.find_version))
+        _require_version(self._engine.read(find_version))
 
     def report(self) -> StoreReport:
         """Say which database this is and which schema it has."""
-        version = self._engine.read(operations.find_version)
+        version = self._engine.read(find_version)
         return _report(self._dialect.name, self._dialect.driver, version, pooler=self._engine.pooler)
 
     def apply(self, *changes: Change) -> None:
@@ -80,15 +66,15 @@ class SqlAlchemyStore:
 
     def find_integration(self, tenant_id: TenantId, integration_id: IntegrationId, /) -> StoredIntegration | None:
         """Return the tenant's integration, or None."""
-        return self._engine.read(operations.find_integration, tenant_id, integration_id)
+        return self._engine.read(integrations.find_integration, tenant_id, integration_id)
 
     def find_credential(self, tenant_id: TenantId, provider_id: ProviderId, /) -> StoredCredential | None:
         """Return what handing out the tenant's credential with this provider takes, or None."""
-        return self._engine.read(operations.find_credential, tenant_id, provider_id)
+        return self._engine.read(integrations.find_credential, tenant_id, provider_id)
 
     def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration | DamagedRow, ...]:
         """Return the tenant's integrations, oldest first; at most one per provider."""
-        return self._engine.read(operations.list_integrations, tenant_id)
+        return self._engine.read(integrations.list_integrations, tenant_id)
 
     def find_pending(self, state_hash: bytes, /) -> PendingAuthorization | None:
         """Return an authorization that is neither consumed nor expired, or None."""
@@ -134,11 +120,11 @@ class SqlAlchemyStore:
 
     def list_sealed(self, keys: Collection[tuple[TenantId, UUID]], /, *, limit: int) -> tuple[SealedRow, ...]:
         """Return rows of any table that are sealed under these data keys."""
-        return self._engine.read(key_table.list_sealed, keys, limit=limit)
+        return self._engine.read(sealed.list_sealed, keys, limit=limit)
 
     def list_key_usage(self, *, tenant_id: TenantId | None = None) -> tuple[KeyUsage, ...]:
         """Count data keys and the rows they seal."""
-        return self._engine.read(key_table.list_key_usage, tenant_id=tenant_id)
+        return self._engine.read(sealed.list_key_usage, tenant_id=tenant_id)
 
     def list_returned_keys(self, *, limit: int) -> tuple[WrappedKey, ...]:
         """Return data keys that were erased with their tenant and are there again."""
@@ -172,27 +158,27 @@ class SqlAlchemyStore:
 
     def find_holders(self, provider_id: ProviderId, fingerprint: bytes, /) -> tuple[tuple[TenantId, IntegrationId], ...]:
         """Return which integrations have this fingerprint as that of a token or of their account."""
-        return self._engine.read(operations.find_holders, provider_id, fingerprint)
+        return self._engine.read(integrations.find_holders, provider_id, fingerprint)
 
     def others_renewed(
         self, provider_id: ProviderId, context_id: ContextId | None, /, *, since: datetime, but: IntegrationId
     ) -> bool | None:
         """Say how all other integrations of an OAuth application did since then."""
-        return self._engine.read(operations.others_renewed, provider_id, context_id, since=since, but=but)
+        return self._engine.read(refresh.others_renewed, provider_id, context_id, since=since, but=but)
 
     def list_unrenewed(
         self, provider_id: ProviderId, /, *, reason: str | None = None, after: tuple[TenantId, IntegrationId] | None = None, limit: int
     ) -> tuple[DueIntegration, ...]:
         """Return integrations that are in state needs_reauth and hold a refresh token, ordered by tenant and id."""
-        return self._engine.read(operations.list_unrenewed, provider_id, reason=reason, after=after, limit=limit)
+        return self._engine.read(refresh.list_unrenewed, provider_id, reason=reason, after=after, limit=limit)
 
     def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration | DamagedRow, ...]:
         """Return the integrations that have been due for longest, in no order, and hold them."""
-        return self._engine.write(operations.claim_due, self._front, limit=limit, hold=hold)
+        return self._engine.write(refresh.claim_due, self._front, limit=limit, hold=hold)
 
     def count_due(self) -> int:
         """Return how many integrations are due and claimed by nobody; `MAX_COUNTED` means that or more."""
-        return self._engine.read(operations.count_due)
+        return self._engine.read(refresh.count_due)
 
     def list_audit(self, tenant_id: TenantId, /, *, after: int | None = None, limit: int = 200) -> tuple[AuditRecord, ...]:
         """Return the tenant's events with a number above *after*, in order."""
@@ -221,23 +207,23 @@ class AsyncSqlAlchemyStore:
         if not isinstance(engine, Engine) and not isinstance(getattr(engine, "sync_engine", None), Engine):
             raise ConfigurationError(setting="engine", problem="must be an AsyncEngine, as create_async_engine makes, or an Engine")
         require_clock(clock)
-        self._engine: _Awaiting | _Hopping
+        self._engine: AwaitedEngine | ThreadedEngine
         if isinstance(engine, Engine):
             require_blocking(engine)
-            self._engine = _Hopping(engine, clock)
+            self._engine = ThreadedEngine(engine, clock)
         else:
             require_driver(engine.dialect)
-            self._engine = _Awaiting(engine, clock)
+            self._engine = AwaitedEngine(engine, clock)
         self._dialect = engine.dialect
-        self._front = operations.DueFront()
+        self._front = refresh.DueFront()
 
     async def prepare(self) -> None:
         """Check that the tables are there and of this version, or raise `SchemaError`."""
-        _require_version(await self._engine.read(operations.find_version))
+        _require_version(await self._engine.read(find_version))
 
     async def report(self) -> StoreReport:
         """Say which database this is and which schema it has."""
-        version = await self._engine.read(operations.find_version)
+        version = await self._engine.read(find_version)
         return _report(self._dialect.name, self._dialect.driver, version, pooler=self._engine.pooler)
 
     async def apply(self, *changes: Change) -> None:
@@ -246,15 +232,15 @@ class AsyncSqlAlchemyStore:
 
     async def find_integration(self, tenant_id: TenantId, integration_id: IntegrationId, /) -> StoredIntegration | None:
         """Return the tenant's integration, or None."""
-        return await self._engine.read(operations.find_integration, tenant_id, integration_id)
+        return await self._engine.read(integrations.find_integration, tenant_id, integration_id)
 
     async def find_credential(self, tenant_id: TenantId, provider_id: ProviderId, /) -> StoredCredential | None:
         """Return what handing out the tenant's credential with this provider takes, or None."""
-        return await self._engine.read(operations.find_credential, tenant_id, provider_id)
+        return await self._engine.read(integrations.find_credential, tenant_id, provider_id)
 
     async def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration | DamagedRow, ...]:
         """Return the tenant's integrations, oldest first; at most one per provider."""
-        return await self._engine.read(operations.list_integrations, tenant_id)
+        return await self._engine.read(integrations.list_integrations, tenant_id)
 
     async def find_pending(self, state_hash: bytes, /) -> PendingAuthorization | None:
         """Return an authorization that is neither consumed nor expired, or None."""
@@ -300,11 +286,11 @@ class AsyncSqlAlchemyStore:
 
     async def list_sealed(self, keys: Collection[tuple[TenantId, UUID]], /, *, limit: int) -> tuple[SealedRow, ...]:
         """See `SqlAlchemyStore.list_sealed`."""
-        return await self._engine.read(key_table.list_sealed, keys, limit=limit)
+        return await self._engine.read(sealed.list_sealed, keys, limit=limit)
 
     async def list_key_usage(self, *, tenant_id: TenantId | None = None) -> tuple[KeyUsage, ...]:
         """See `SqlAlchemyStore.list_key_usage`."""
-        return await self._engine.read(key_table.list_key_usage, tenant_id=tenant_id)
+        return await self._engine.read(sealed.list_key_usage, tenant_id=tenant_id)
 
     async def list_returned_keys(self, *, limit: int) -> tuple[WrappedKey, ...]:
         """See `SqlAlchemyStore.list_returned_keys`."""
@@ -338,27 +324,27 @@ class AsyncSqlAlchemyStore:
 
     async def find_holders(self, provider_id: ProviderId, fingerprint: bytes, /) -> tuple[tuple[TenantId, IntegrationId], ...]:
         """Return which integrations have this fingerprint as that of a token or of their account."""
-        return await self._engine.read(operations.find_holders, provider_id, fingerprint)
+        return await self._engine.read(integrations.find_holders, provider_id, fingerprint)
 
     async def others_renewed(
         self, provider_id: ProviderId, context_id: ContextId | None, /, *, since: datetime, but: IntegrationId
     ) -> bool | None:
         """Say how all other integrations of an OAuth application did since then."""
-        return await self._engine.read(operations.others_renewed, provider_id, context_id, since=since, but=but)
+        return await self._engine.read(refresh.others_renewed, provider_id, context_id, since=since, but=but)
 
     async def list_unrenewed(
         self, provider_id: ProviderId, /, *, reason: str | None = None, after: tuple[TenantId, IntegrationId] | None = None, limit: int
     ) -> tuple[DueIntegration, ...]:
         """Return integrations that are in state needs_reauth and hold a refresh token, ordered by tenant and id."""
-        return await self._engine.read(operations.list_unrenewed, provider_id, reason=reason, after=after, limit=limit)
+        return await self._engine.read(refresh.list_unrenewed, provider_id, reason=reason, after=after, limit=limit)
 
     async def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration | DamagedRow, ...]:
         """Return the integrations that have been due for longest, in no order, and hold them."""
-        return await self._engine.write(operations.claim_due, self._front, limit=limit, hold=hold)
+        return await self._engine.write(refresh.claim_due, self._front, limit=limit, hold=hold)
 
     async def count_due(self) -> int:
         """Return how many integrations are due and claimed by nobody; `MAX_COUNTED` means that or more."""
-        return await self._engine.read(operations.count_due)
+        return await self._engine.read(refresh.count_due)
 
     async def list_audit(self, tenant_id: TenantId, /, *, after: int | None = None, limit: int = 200) -> tuple[AuditRecord, ...]:
         """Return the tenant's events with a number above *after*, in order."""
@@ -375,135 +361,6 @@ class AsyncSqlAlchemyStore:
         return await self._engine.read(audit.find_audit_head, tenant_id)
 
 
-class _Blocking:
-    """Runs operations over an `Engine`."""
-
-    def __init__(self, engine: Engine, clock: Clock | None) -> None:
-        self._reads = reading_view(engine, clock)
-        self._writes = writing_view(engine, clock)
-        self.pooler = PoolerGuard()
-
-    def read(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._persistently(self._reads, lambda connection: operation(connection, *args, **kwargs))
-
-    def write(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._persistently(self._writes, lambda connection: _in_transaction(connection, operation, *args, **kwargs))
-
-    def _persistently(self, engine: Engine, work: Callable[[Connection], T]) -> T:
-        patience = _Patience()
-        while True:
-            connected = False
-            try:
-                with engine.connect() as connection:
-                    connected = True
-                    with self.pooler.over(connection), patience.over(connection):
-                        return work(connection)
-            except Exception as error:  # noqa: BLE001  # whatever a driver lets out may show a password or a value: none of it leaves this file
-                pause, problem = patience.judge(error, connected=connected)
-            if problem is not None:
-                raise alone(problem)
-            time.sleep(pause)
-
-
-class _Awaiting:
-    """Runs operations over an `AsyncEngine`."""
-
-    def __init__(self, engine: AsyncEngine, clock: Clock | None) -> None:
-        self._reads = reading_view(engine, clock)
-        self._writes = writing_view(engine, clock)
-        self.pooler = PoolerGuard()
-
-    async def read(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._persistently(self._reads, lambda connection: operation(connection, *args, **kwargs))
-
-    async def write(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._persistently(self._writes, lambda connection: _in_transaction(connection, operation, *args, **kwargs))
-
-    async def _persistently(self, engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
-        def guarded(connection: Connection) -> T:
-            with self.pooler.over(connection), patience.over(connection):
-                return work(connection)
-
-        patience = _Patience()
-        while True:
-            connected = False
-            try:
-                async with engine.connect() as connection:
-                    connected = True
-                    return await connection.run_sync(guarded)
-            except Exception as error:  # noqa: BLE001  # as in the blocking store
-                pause, problem = patience.judge(error, connected=connected)
-            if problem is not None:
-                raise alone(problem)
-            await asyncio.sleep(pause)
-
-
-class _Hopping:
-    """Runs operations over an `Engine`, each in one hop to a thread."""
-
-    def __init__(self, engine: Engine, clock: Clock | None) -> None:
-        self._engine = _Blocking(engine, clock)
-        self.pooler = self._engine.pooler
-        # Not the loop's own executor: whatever else is queued there would keep tokens waiting.
-        self._threads = ThreadPoolExecutor(_HOPS, thread_name_prefix="cloud-integrations-store")
-
-    def read(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
-        return self._hop(lambda: self._engine.read(operation, *args, **kwargs))
-
-    def write(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
-        return self._hop(lambda: self._engine.write(operation, *args, **kwargs))
-
-    def _hop(self, call: Callable[[], T]) -> Awaitable[T]:
-        return asyncio.get_running_loop().run_in_executor(self._threads, call)
-
-
-class _Patience:
-    """How often, and how long, work is tried again that left nothing behind.
-
-    A library for this would hold more settings than these lines, and another clock for tests to stop.
-    """
-
-    _TRIES = 20
-    """Of as many as write to one audit chain at once, a serializable transaction lets one through at a time."""
-    _SECONDS = 5.0
-    """Who has waited so long for a lock is not sent to wait again."""
-    _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
-
-    def __init__(self) -> None:
-        self._tried = 0
-        self._until = time.monotonic() + self._SECONDS
-        self._met_bytes = False
-
-    @contextmanager
-    def over(self, connection: Connection, /) -> Generator[None]:
-        """Once a text was met that is none, read such texts as the bytes they are, by which `Rows` knows an edited row."""
-        if not self._met_bytes:
-            yield
-            return
-        driver: Any = connection.connection.driver_connection
-        before = driver.text_factory
-        driver.text_factory = text_or_bytes
-        try:
-            yield
-        finally:
-            driver.text_factory = before
-
-    def judge(self, error: Exception, /, *, connected: bool) -> tuple[float, Exception | None]:
-        """Return the seconds to wait before the next try, or what to raise, `alone`, where there shall be none."""
-        self._tried += 1
-        if isinstance(error, CloudIntegrationsError) or (connected and not is_of_database(error)):
-            # A refusal of ours; or a mistake in the work, which has nothing of the login in its frames.
-            return 0, error
-        if is_undecodable(error) and not self._met_bytes:
-            self._met_bytes = True
-            return 0, None
-        if not was_rolled_back(error) or self._tried == self._TRIES or time.monotonic() > self._until:
-            return 0, in_our_words(error, connected=connected)
-        # Chance keeps those who stood in each other's way from meeting again.
-        longest = min(self._FIRST_PAUSE * 2 ** (self._tried - 1), self._LONGEST_PAUSE)
-        return random.uniform(0, longest), None  # noqa: S311 - no secret
-
-
 def _require_version(found: str | None) -> None:
     if found != schema.VERSION:
         raise SchemaError(found=found, expected=schema.VERSION)
@@ -514,19 +371,3 @@ def _report(database: str, driver: str, version: str | None, *, pooler: PoolerGu
     if pooler.found:
         facts["pooler"] = "stands before the database; statements are not prepared"
     return StoreReport(kind=f"sqlalchemy+{database}", schema=version, facts=facts)
-
-
-def _in_transaction(connection: Connection, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do *operation* in a transaction: all of it, or nothing."""
-    for_writing(connection)
-    with connection.begin() as transaction:
-        begin_writing(connection)
-        result = operation(connection, *args, **kwargs)
-        try:
-            transaction.commit()
-        except (DBAPIError, OSError) as error:
-            if connection.dialect.name == "sqlite" or was_refused(error):
-                # SQLite has no network in between, and a server that answers with a refusal has rolled back.
-                raise
-            raise CommitUnknownError(reason=reason_of(error)) from None
-    return result

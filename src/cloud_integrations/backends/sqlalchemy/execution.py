@@ -1,0 +1,180 @@
+"""Store operations run over the host's engine: connected, in a transaction, tried again where nothing was left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from cloud_integrations.backends.foreign_errors import alone
+from cloud_integrations.errors import CloudIntegrationsError, CommitUnknownError
+from cloud_integrations.ports.clock import Clock
+
+from .db_errors import in_our_words, is_of_database, is_undecodable, reason_of, was_refused, was_rolled_back
+from .engine import begin_writing, for_writing, reading_view, writing_view
+from .poolers import PoolerGuard
+from .rows import text_or_bytes
+
+if TYPE_CHECKING:
+    # A blocking host shall not pay for importing it, nor need greenlet.
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Operation = Callable[Concatenate[Connection, P], T]
+
+_THREADS = 16
+"""Threads for a blocking engine behind the awaited store; about as many as its pool has connections."""
+
+
+class BlockingEngine:
+    """Runs operations over an `Engine`."""
+
+    def __init__(self, engine: Engine, clock: Clock | None) -> None:
+        self._reads = reading_view(engine, clock)
+        self._writes = writing_view(engine, clock)
+        self.pooler = PoolerGuard()
+
+    def read(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._with_retries(self._reads, lambda connection: operation(connection, *args, **kwargs))
+
+    def write(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._with_retries(self._writes, lambda connection: _in_transaction(connection, operation, *args, **kwargs))
+
+    def _with_retries(self, engine: Engine, work: Callable[[Connection], T]) -> T:
+        retries = _Retries()
+        while True:
+            connected = False
+            try:
+                with engine.connect() as connection:
+                    connected = True
+                    with self.pooler.over(connection), retries.over(connection):
+                        return work(connection)
+            except Exception as error:  # noqa: BLE001  # whatever a driver lets out may show a password or a value: none of it leaves this file
+                pause, problem = retries.judge(error, connected=connected)
+            if problem is not None:
+                raise alone(problem)
+            time.sleep(pause)
+
+
+class AwaitedEngine:
+    """Runs operations over an `AsyncEngine`."""
+
+    def __init__(self, engine: AsyncEngine, clock: Clock | None) -> None:
+        self._reads = reading_view(engine, clock)
+        self._writes = writing_view(engine, clock)
+        self.pooler = PoolerGuard()
+
+    async def read(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._with_retries(self._reads, lambda connection: operation(connection, *args, **kwargs))
+
+    async def write(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._with_retries(self._writes, lambda connection: _in_transaction(connection, operation, *args, **kwargs))
+
+    async def _with_retries(self, engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
+        def guarded(connection: Connection) -> T:
+            with self.pooler.over(connection), retries.over(connection):
+                return work(connection)
+
+        retries = _Retries()
+        while True:
+            connected = False
+            try:
+                async with engine.connect() as connection:
+                    connected = True
+                    return await connection.run_sync(guarded)
+            except Exception as error:  # noqa: BLE001  # as in the blocking store
+                pause, problem = retries.judge(error, connected=connected)
+            if problem is not None:
+                raise alone(problem)
+            await asyncio.sleep(pause)
+
+
+class ThreadedEngine:
+    """Runs operations over an `Engine`, each in one hop to a thread."""
+
+    def __init__(self, engine: Engine, clock: Clock | None) -> None:
+        self._engine = BlockingEngine(engine, clock)
+        self.pooler = self._engine.pooler
+        # Not the loop's own executor: whatever else is queued there would keep tokens waiting.
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="cloud-integrations-store")
+
+    def read(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        return self._in_thread(lambda: self._engine.read(operation, *args, **kwargs))
+
+    def write(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        return self._in_thread(lambda: self._engine.write(operation, *args, **kwargs))
+
+    def _in_thread(self, call: Callable[[], T]) -> Awaitable[T]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+
+class _Retries:
+    """How often, and how long, work is tried again that left nothing behind.
+
+    A library for this would hold more settings than these lines, and another clock for tests to stop.
+    """
+
+    _TRIES = 20
+    """Of as many as write to one audit chain at once, a serializable transaction lets one through at a time."""
+    _SECONDS = 5.0
+    """Who has waited so long for a lock is not sent to wait again."""
+    _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
+
+    def __init__(self) -> None:
+        self._tried = 0
+        self._until = time.monotonic() + self._SECONDS
+        self._met_bytes = False
+
+    @contextmanager
+    def over(self, connection: Connection, /) -> Generator[None]:
+        """Once a text was met that is none, read such texts as the bytes they are, by which `Rows` knows an edited row."""
+        if not self._met_bytes:
+            yield
+            return
+        driver: Any = connection.connection.driver_connection
+        before = driver.text_factory
+        driver.text_factory = text_or_bytes
+        try:
+            yield
+        finally:
+            driver.text_factory = before
+
+    def judge(self, error: Exception, /, *, connected: bool) -> tuple[float, Exception | None]:
+        """Return the seconds to wait before the next try, or what to raise, `alone`, where there shall be none."""
+        self._tried += 1
+        if isinstance(error, CloudIntegrationsError) or (connected and not is_of_database(error)):
+            # A refusal of ours; or a mistake in the work, which has nothing of the login in its frames.
+            return 0, error
+        if is_undecodable(error) and not self._met_bytes:
+            self._met_bytes = True
+            return 0, None
+        if not was_rolled_back(error) or self._tried == self._TRIES or time.monotonic() > self._until:
+            return 0, in_our_words(error, connected=connected)
+        # Chance keeps those who stood in each other's way from meeting again.
+        longest = min(self._FIRST_PAUSE * 2 ** (self._tried - 1), self._LONGEST_PAUSE)
+        return random.uniform(0, longest), None  # noqa: S311 - no secret
+
+
+def _in_transaction(connection: Connection, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do *operation* in a transaction: all of it, or nothing."""
+    for_writing(connection)
+    with connection.begin() as transaction:
+        begin_writing(connection)
+        result = operation(connection, *args, **kwargs)
+        try:
+            transaction.commit()
+        except (DBAPIError, OSError) as error:
+            if connection.dialect.name == "sqlite" or was_refused(error):
+                # SQLite has no network in between, and a server that answers with a refusal has rolled back.
+                raise
+            raise CommitUnknownError(reason=reason_of(error)) from None
+    return result

@@ -1,0 +1,255 @@
+"""Rows of integrations: their columns, and how they are written and read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    and_,
+    bindparam,
+    literal,
+    select,
+)
+
+from cloud_integrations.backends.sqlalchemy import schema
+from cloud_integrations.backends.sqlalchemy.clock import NOW, micros, micros_or_none
+from cloud_integrations.backends.sqlalchemy.rows import AnyRow, count, pairs, time, time_or_none, words
+from cloud_integrations.domain.auth_type import AuthType
+from cloud_integrations.domain.integration import (
+    AccountFacts,
+    Integration,
+    Phase,
+    RefreshMarks,
+    SealedCredential,
+    State,
+    StoredIntegration,
+)
+from cloud_integrations.errors import IntegrationNotFoundError, StaleWriteError
+
+# Names of parameters begin with `if_` in conditions, so that they never meet a column that is set.
+_i = schema.integration.c
+THIS = and_(_i.tenant_id == bindparam("if_tenant"), _i.integration_id == bindparam("if_id"))
+AT_GENERATION = _i.generation == bindparam("if_generation")
+WITH_LEASE = and_(_i.lease_token == bindparam("if_lease"), _i.attempt_id == bindparam("if_attempt"))
+# A list is made of many rows: a look-up costs a tenth of the enum's call.
+AUTH_TYPES = {auth_type.value: auth_type for auth_type in AuthType}
+STATES = {state.value: state for state in State}
+_NO_ACCOUNT = AccountFacts()
+FACTS = (
+    _i.integration_id,
+    _i.tenant_id,
+    _i.provider_id,
+    _i.name,
+    _i.auth_type,
+    _i.state,
+    _i.state_since,
+    _i.reason,
+    _i.created_at,
+    _i.updated_at,
+    _i.scopes,
+    _i.requested_scopes,
+    _i.missing_scopes,
+    _i.expires_at,
+    _i.refresh_token.is_not(None),
+    _i.granted_at,
+    _i.reconnect_before,
+    _i.account_id,
+    _i.account_label,
+    _i.variables,
+    _i.context_id,
+    _i.method_id,
+)
+STORED = (
+    *FACTS,
+    _i.generation,
+    _i.key_id,
+    _i.access_token,
+    _i.refresh_token,
+    _i.api_key,
+    _i.api_secret,
+    _i.access_fingerprint,
+    _i.refresh_fingerprint,
+    _i.account_fingerprint,
+    _i.lease_token,
+    _i.lease_until,
+    _i.lease_owner,
+    _i.phase,
+    _i.attempt_id,
+    _i.sent_at,
+    _i.writer_lease,
+    _i.attempts,
+    _i.next_attempt_at,
+    _i.last_error,
+    _i.failed_at,
+    _i.refused_since,
+    _i.refreshed_at,
+    _i.due_at,
+    NOW,
+)
+_INTEGRATION_EXISTS = select(literal(1)).where(THIS)
+REFRESHED = _i.state.in_([state.value for state in State if state.is_refreshed])
+
+
+def fact_columns(facts: Integration) -> dict[str, Any]:
+    """Return the columns that hold the facts of an integration."""
+    return {
+        "name": facts.name,
+        "auth_type": facts.auth_type.value,
+        "method_id": facts.method_id,
+        "context_id": facts.context_id,
+        "state": facts.state.value,
+        "state_since": micros(facts.state_since),
+        "reason": facts.reason,
+        "updated_at": micros(facts.updated_at),
+        "scopes": json.dumps(facts.scopes),
+        "requested_scopes": json.dumps(facts.requested_scopes),
+        "missing_scopes": json.dumps(facts.missing_scopes),
+        "expires_at": micros_or_none(facts.expires_at),
+        "granted_at": micros_or_none(facts.granted_at),
+        "reconnect_before": micros_or_none(facts.reconnect_before),
+        "account_id": facts.account.account_id,
+        "account_label": facts.account.label,
+        "variables": json.dumps(facts.variables),
+    }
+
+
+def credential_columns(credential: SealedCredential) -> dict[str, Any]:
+    """Return the columns that hold a sealed credential."""
+    return {
+        "generation": credential.generation,
+        "key_id": credential.key_id,
+        "access_token": credential.access_token,
+        "refresh_token": credential.refresh_token,
+        "api_key": credential.api_key,
+        "api_secret": credential.api_secret,
+        "access_fingerprint": credential.access_fingerprint,
+        "refresh_fingerprint": credential.refresh_fingerprint,
+        "account_fingerprint": credential.account_fingerprint,
+    }
+
+
+def facts(row: AnyRow | tuple[Any, ...]) -> Integration:
+    """Read the facts of an integration from a row of `FACTS`."""
+    (
+        integration_id,
+        tenant_id,
+        provider_id,
+        name,
+        auth_type,
+        state,
+        state_since,
+        reason,
+        created_at,
+        updated_at,
+        scopes,
+        requested_scopes,
+        missing_scopes,
+        expires_at,
+        renewable,
+        granted_at,
+        reconnect_before,
+        account_id,
+        account_label,
+        variables,
+        context_id,
+        method_id,
+    ) = row
+    return Integration(
+        id=integration_id,
+        tenant_id=tenant_id,
+        provider_id=provider_id,
+        name=name,
+        auth_type=AUTH_TYPES[auth_type],
+        state=STATES[state],
+        state_since=time(state_since),
+        reason=reason,
+        created_at=time(created_at),
+        updated_at=time(updated_at),
+        scopes=words(scopes),
+        requested_scopes=words(requested_scopes),
+        missing_scopes=words(missing_scopes),
+        expires_at=time_or_none(expires_at),
+        renewable=bool(renewable),
+        granted_at=time_or_none(granted_at),
+        reconnect_before=time_or_none(reconnect_before),
+        account=_NO_ACCOUNT if account_id is None and account_label is None else AccountFacts(account_id=account_id, label=account_label),
+        variables=pairs(variables),
+        context_id=context_id,
+        method_id=method_id,
+    )
+
+
+def stored_integration(row: AnyRow) -> StoredIntegration:
+    """Read an integration with its credential and its marks from a row of `STORED`."""
+    (
+        generation,
+        key_id,
+        access_token,
+        refresh_token,
+        api_key,
+        api_secret,
+        access_fingerprint,
+        refresh_fingerprint,
+        account_fingerprint,
+        lease_token,
+        lease_until,
+        lease_owner,
+        phase,
+        attempt_id,
+        sent_at,
+        writer_lease,
+        attempts,
+        next_attempt_at,
+        last_error,
+        failed_at,
+        refused_since,
+        refreshed_at,
+        due_at,
+        read_at,
+    ) = row[len(FACTS) :]
+    return StoredIntegration(
+        facts=facts(row[: len(FACTS)]),
+        credential=SealedCredential(
+            generation=count(generation, least=1),
+            key_id=key_id,
+            access_token=access_token,
+            refresh_token=refresh_token,
+            api_key=api_key,
+            api_secret=api_secret,
+            access_fingerprint=access_fingerprint,
+            refresh_fingerprint=refresh_fingerprint,
+            account_fingerprint=account_fingerprint,
+        ),
+        marks=RefreshMarks(
+            lease_token=count(lease_token),
+            lease_until=time_or_none(lease_until),
+            lease_owner=lease_owner,
+            phase=Phase(phase),
+            attempt_id=attempt_id,
+            sent_at=time_or_none(sent_at),
+            writer_lease=count(writer_lease),
+            attempts=count(attempts),
+            next_attempt_at=time_or_none(next_attempt_at),
+            last_error=last_error,
+            failed_at=time_or_none(failed_at),
+            refused_since=time_or_none(refused_since),
+            refreshed_at=time_or_none(refreshed_at),
+            due_at=time_or_none(due_at),
+        ),
+        read_at=time(read_at),
+    )
+
+
+NAMED_INTEGRATION = ("integration_id",)
+
+
+def require_one(connection: Connection, count: int, where: Mapping[str, Any]) -> None:
+    """Tell an integration that is gone from one that somebody else changed."""
+    if count == 1:
+        return
+    if connection.execute(_INTEGRATION_EXISTS, where).first() is None:
+        raise IntegrationNotFoundError
+    raise StaleWriteError
