@@ -11,8 +11,7 @@ from sqlalchemy import Connection
 
 from cloud_integrations.ports.store import Change, Record
 
-# Imported for the handlers that they register, but for `audit`.
-from .tables import audit, integrations, keys, outbox, pending, refresh, sealed  # noqa: F401
+from .tables import audit
 from .tables.handlers import HANDLERS
 
 

@@ -1,1 +1,7 @@
-"""The store's operations, by subject: plain functions over SQLAlchemy's `Connection`."""
+"""What SQL does, a file per subject; each registers the functions that make its changes."""
+
+from __future__ import annotations
+
+from . import audit, integrations, keys, outbox, pending, refresh, sealed
+
+__all__ = ["audit", "integrations", "keys", "outbox", "pending", "refresh", "sealed"]
