@@ -29,6 +29,25 @@ def test_a_callback_must_be_https(world, url):
 
 
 @pytest.mark.requirement("OAU-007")
+@pytest.mark.parametrize(
+    "host", ["a..b.example", "a" * 64 + ".example", "ü.example", "[::1", "%zz.example", "a_.-.example", "0x7f.1", "-a.example"]
+)
+def test_a_callback_has_a_host_that_a_browser_can_reach(world, host):
+    url = f"https://{host}/cb"
+    with pytest.raises(ConfigurationError) as caught:
+        world.open(settings=Settings(callback_url=url))
+    assert caught.value.setting == "callback_url"
+    with pytest.raises(ConfigurationError) as caught:
+        world.open(applications=[world.provider.application(redirect_uris=(url,))])
+    assert caught.value.setting == "applications[simulated].redirect_uris"
+
+
+@pytest.mark.parametrize("host", ["intranet", "10.0.0.5", "[fd00::5]", "app.example:8443", "localhost"])
+def test_a_callback_may_be_inside_the_operators_network(world, host):
+    assert world.open(settings=Settings(callback_url=f"https://{host}/cb"))
+
+
+@pytest.mark.requirement("OAU-007")
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
 def test_on_a_developers_machine_a_loopback_callback_will_do(world, host):
     assert world.open(settings=Settings(callback_url=f"http://{host}:8000/cb", loopback=True))

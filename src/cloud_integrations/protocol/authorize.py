@@ -16,7 +16,7 @@ from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import GrantRefusedError, ValidationFailedError
 
 from .client import Client
-from .egress import LOOPBACK_HOSTS
+from .egress import LOOPBACK_HOSTS, EndpointRefusedError, read_target
 from .pkce import challenge
 from .scopes import join_scopes
 
@@ -98,6 +98,10 @@ def check_redirect_uri(uri: str, /, *, loopback: bool) -> str:
         raise ValidationFailedError(field="redirectUri", problem="must be an absolute URL without user name and fragment")
     if parts.scheme != "https" and not (loopback and parts.scheme == "http" and host in LOOPBACK_HOSTS):
         raise ValidationFailedError(field="redirectUri", problem="must be https")
+    try:
+        read_target(uri, loopback=loopback, private_host=True)
+    except EndpointRefusedError:
+        raise ValidationFailedError(field="redirectUri", problem="must have a host name of letters, digits, hyphens and dots") from None
     return uri
 
 
