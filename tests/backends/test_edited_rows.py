@@ -330,6 +330,13 @@ def test_a_head_that_was_set_back_is_an_edited_row_and_no_outage(house):
     assert (caught.value.table, caught.value.row) == ("ci_audit_head", "acme")
 
 
+def test_while_a_head_is_damaged_the_audit_log_can_be_read_and_the_observer_is_told(house):
+    edit(house, "UPDATE ci_audit_head SET seq = 0 WHERE tenant_id = 'acme'")
+    assert house.open().audit.list(ACME, actor=ALICE)
+    [fact] = [fact for fact in house.told if fact.name == "storage.damaged_row"]
+    assert fact.facts == {"table": "ci_audit_head", "row": ACME, "tenant": ACME}
+
+
 def test_one_bad_integration_row_is_left_out_of_the_list_and_told(house):
     edit(house, "UPDATE ci_integration SET state = 'unheard_of' WHERE auth_type = 'apikey'")
     manager = house.open()

@@ -98,7 +98,8 @@ async def test_each_error_has_one_status_and_one_form(api, alice, monkeypatch, c
     assert body["error"]["code"] == code
     if status == 500:
         assert body["error"] == NEUTRAL
-        assert caplog.messages == [f"request req-1 failed: {type(error).__name__}"]
+        said = error.message if isinstance(error, DamagedRowError) else type(error).__name__
+        assert caplog.messages == [f"request req-1 failed: {said}"]
         assert caplog.records[0].exc_info is None
     assert SECRET not in answer.text + caplog.text
 

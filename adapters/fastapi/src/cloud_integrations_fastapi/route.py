@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from cloud_integrations import Actor
-from cloud_integrations.errors import ForbiddenError, StorageUnavailableError, ValidationFailedError
+from cloud_integrations.errors import DamagedRowError, ForbiddenError, StorageUnavailableError, ValidationFailedError
 
 from .authorization import Gate, Permission
 from .errors import INTERNAL, problem_of, read_problems
@@ -108,7 +108,9 @@ class GuardedRoute(APIRoute):
 
     async def _shown(self, request: Request, error: Exception, request_id: str) -> Response:
         problem = problem_of(error)
-        if problem is INTERNAL:
+        if isinstance(error, DamagedRowError):
+            _log.error("request %s failed: %s", request_id, error.message)
+        elif problem is INTERNAL:
             _log.error("request %s failed: %s", request_id, type(error).__name__)  # a trace may hold secrets
         if isinstance(error, StorageUnavailableError) and error.reason is not None:
             _log.warning("request %s failed: %s (%s)", request_id, error.message, error.reason)

@@ -8,9 +8,10 @@ from cloud_integrations.domain.arguments import read_checkpoint, read_count, rea
 from cloud_integrations.domain.audit import AuditHead, AuditRecord, AuditReport, Caller, ChainCheck
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.errors import DamagedRowError, ValidationFailedError
-from cloud_integrations.flows.shared import auditing as recording
+from cloud_integrations.flows.shared import auditing
 from cloud_integrations.flows.shared.auditing import recorded, resource_of
-from cloud_integrations.flows.use.list_integrations import known_tenant
+from cloud_integrations.flows.use.list_integrations import known_tenant, tell_damaged
+from cloud_integrations.ports.store import DamagedRow
 from cloud_integrations.ports.wiring import Wiring
 
 MAX_PAGE = 200
@@ -19,13 +20,19 @@ MAX_PAGE = 200
 async def list_audit(
     wiring: Wiring, tenant: str, /, *, integration_id: UUID | str | None, before: int | None, limit: int, caller: Caller
 ) -> tuple[AuditRecord, ...]:
-    """Return the newest events first; reading them is an event too (AUD-13)."""
+    """Return the newest events first; reading them is an event too (AUD-13).
+
+    Where the head of the chain was edited nothing can be added to it: the list goes on without the event, and the observer is told.
+    """
     tenant_id = await known_tenant(wiring, tenant)
     limit = read_count("limit", limit, most=MAX_PAGE)
     before = None if before is None else read_count("before", before)
     resource = None if integration_id is None else resource_of(read_integration_id(integration_id))
     found = await wiring.store.list_audit_newest(tenant_id, resource=resource, before=before, limit=limit)
-    await wiring.store.apply(recorded(wiring, tenant_id, caller, "audit.read", resource or "audit"))
+    try:
+        await wiring.store.apply(recorded(wiring, tenant_id, caller, "audit.read", resource or "audit"))
+    except DamagedRowError as error:
+        tell_damaged(wiring, DamagedRow(table=error.table, row=error.row, tenant_id=tenant_id))
     return found
 
 
@@ -65,4 +72,4 @@ async def record_denied(wiring: Wiring, tenant: str, /, *, action: str, resource
     action, resource = read_text("action", action, most=64), read_text("resource", resource, most=200)
     if not action.isascii():
         raise ValidationFailedError(field="action", problem="must be ASCII")
-    await recording.record_denied(wiring, tenant_id, caller, action, resource, reason="forbidden")
+    await auditing.record_denied(wiring, tenant_id, caller, action, resource, reason="forbidden")
