@@ -45,7 +45,7 @@ MUTANTS = {
         noticed_by=f"{REMEMBERED}[blocking-an API key]",
     ),
     "a renewal that is refused forgets the key": Mutant(
-        file="flows/renew/renew.py",
+        file="flows/renew/saving.py",
         guard="    except KeyRetiredError:\n        forget_key(wiring, attempt.tenant_id)\n",
         without="    except KeyRetiredError:\n        raise\n",
         noticed_by=f"{REMEMBERED}[blocking-a renewal]",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from .mutant import STORE, Mutant
 
 REFRESH_TABLE = "backends/sqlalchemy/tables/refresh.py"
-RENEW = "flows/renew/renew.py"
 LOCKS = "runtime/single_flight.py"
 HELD_UP = "tests/faults/test_held_up.py::"
 KILLED = "tests/faults/test_killed.py::test_what_a_killed_process_leaves_is_taken_up_by_the_next"
@@ -78,7 +77,7 @@ MUTANTS = {
         noticed_by=f"{STORE}test_a_renewal_that_a_replay_has_killed_takes_nothing_back",
     ),
     "the catalogue says where a replay kills": Mutant(
-        file=RENEW,
+        file="flows/renew/attempt.py",
         guard="return self.behaviour.replay_kills_family is not True",
         without="return True",
         noticed_by="tests/flows/test_renew_faults.py"
@@ -91,7 +90,7 @@ MUTANTS = {
         noticed_by=f"{STORE}test_a_number_that_was_given_twice_is_the_lease_of_the_attempt_in_the_row",
     ),
     "a lease number is no proof of one's own tokens": Mutant(
-        file=RENEW,
+        file="flows/renew/saving.py",
         guard="found.marks.writer_lease == attempt.lease and await _is_ours(wiring, attempt, found, grant)",
         without="found.marks.writer_lease == attempt.lease",
         noticed_by="tests/flows/test_renew_faults.py::test_a_lease_number_that_a_restored_store_gave_twice_is_not_taken_for_ones_own",
@@ -122,19 +121,19 @@ MUTANTS = {
         noticed_by="tests/flows/test_giving_back.py::test_fingerprints_are_the_same_after_every_change_of_keys",
     ),
     "a refusal is compared with the row": Mutant(
-        file=RENEW,
+        file="flows/renew/failures.py",
         guard="if found is not None and found.credential.generation > attempt.stored.credential.generation:",
         without="if found is None:",
         noticed_by="tests/flows/test_renew_faults.py::test_a_refusal_that_comes_late_is_not_told_even_where_nothing_can_be_written",
     ),
     "who was held up does not send": Mutant(
-        file=RENEW,
+        file="flows/renew/leases.py",
         guard="if wiring.clock.monotonic() > send_until:",
         without="if wiring.clock.monotonic() < 0:",
         noticed_by=f"{HELD_UP}test_who_was_held_up_before_the_request_does_not_send_it[sqlite-after_sent-family]",
     ),
     "tokens wait for a store that is away": Mutant(
-        file=RENEW,
+        file="flows/renew/saving.py",
         guard="            if wiring.clock.monotonic() >= give_up:\n                raise\n            tell_of",
         without="            if wiring.clock.monotonic() >= 0:\n                raise\n            tell_of",
         noticed_by="tests/flows/test_renew_faults.py::test_tokens_wait_in_memory_while_the_store_takes_nothing",
@@ -146,7 +145,7 @@ MUTANTS = {
         noticed_by="tests/flows/test_renew.py::test_where_a_replay_is_punished_the_held_token_is_used_to_its_end_and_then_one_probe_goes_out",
     ),
     "a refused application is left alone": Mutant(
-        file=RENEW,
+        file="flows/renew/failures.py",
         guard="    wiring.breaker.refuse(attempt.client.context_id, reason, by=attempt.tenant_id)\n",
         without="",
         noticed_by="tests/flows/test_refusals.py::test_an_application_that_is_refused_to_two_tenants_is_left_alone_for_all_and_all_say_so",
@@ -158,14 +157,14 @@ MUTANTS = {
         noticed_by="tests/flows/test_refusals.py::test_one_tenants_refused_application_is_not_its_neighbours",
     ),
     "one tenant without an answer does not stop its neighbours": Mutant(
-        file=RENEW,
+        file="flows/renew/renew.py",
         guard="wiring.breaker.note(application, ok=answered, by=attempt.tenant_id)",
         without="wiring.breaker.note(application, ok=answered, by=attempt.attempt_id)",
         noticed_by="tests/flows/test_refusals.py::test_one_tenant_without_an_answer_costs_its_forty_neighbours_nothing",
     ),
     "an answer is no outage": Mutant(
-        file=RENEW,
-        guard="answered = outcome.reason not in _OUTAGE if isinstance(outcome, NotProcessed | Unknown) else True",
+        file="flows/renew/renew.py",
+        guard="answered = outcome.reason not in OUTAGE if isinstance(outcome, NotProcessed | Unknown) else True",
         without="answered = isinstance(outcome, Granted)",
         noticed_by="tests/flows/test_refusals.py::test_ten_dead_grants_of_fifty_cost_their_forty_neighbours_nothing",
     ),

@@ -1,0 +1,271 @@
+"""The provider gave tokens: they are stored, whoever has the lease by now."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from cloud_integrations.domain.audit import Outcome
+from cloud_integrations.domain.credential import Grant
+from cloud_integrations.domain.freshness import (
+    due_at,
+    reconnect_before,
+)
+from cloud_integrations.domain.identifiers import uuid7
+from cloud_integrations.domain.integration import Phase, State, StoredIntegration
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.errors import (
+    CommitUnknownError,
+    IntegrationInactiveError,
+    IntegrationNotFoundError,
+    KeyRetiredError,
+    ProviderUnavailableError,
+    ReconnectRequiredError,
+    StaleWriteError,
+)
+from cloud_integrations.flows.renew.attempt import RenewalAttempt, RenewalRequest, record_outcome, state_since, store_now
+from cloud_integrations.flows.renew.leases import is_over, take_lease
+from cloud_integrations.flows.shared.auditing import first_today, recorded, resource_of, tell_of, tell_unread
+from cloud_integrations.flows.shared.revocation import Source, Tokens, give_back, tokens_of
+from cloud_integrations.flows.shared.sealing import active_key, forget_key, index_key, open_field, seal_grant
+from cloud_integrations.flows.use.edit_integration import SWITCHED_OFF
+from cloud_integrations.ports.store import SaveRenewal
+from cloud_integrations.ports.wiring import Wiring
+
+_WARN_BEFORE = timedelta(days=14)
+_NO_ACCESS = "no_access_token"
+_NO_ACCESS_REST = timedelta(minutes=5)
+"""When to ask again a provider that gave a refresh token alone twice in a row."""
+
+
+async def save(wiring: Wiring, attempt: RenewalAttempt, grant: Grant) -> StoredIntegration:
+    """Store the new tokens (T3), for as long as it takes, unless a newer lease or the user was faster."""
+    stored = attempt.stored
+    give_up = attempt.read_at + wiring.settings.persist_limit.total_seconds()
+    wait = 0.05
+    while True:
+        try:
+            written = await _write(wiring, attempt, stored, grant)
+            if written is not None:
+                break
+            # Refused, or nobody knows whether it was committed: the row says which.
+            found = await wiring.store.find_integration(attempt.tenant_id, attempt.integration_id)
+            written = await _written_by_others(wiring, attempt, found, grant)
+            if written is not None:
+                break
+            assert found is not None  # noqa: S101  # `_written_by_others` has looked
+            stored = found
+        except (IntegrationNotFoundError, ReconnectRequiredError):
+            raise
+        except Exception:
+            # The tokens are known to nobody else: whatever keeps them from being stored, they wait here until it is over.
+            if wiring.clock.monotonic() >= give_up:
+                raise
+            tell_of(wiring, "credential.unpersisted", attempt.stored.facts)
+            await wiring.pause.pause(wait)
+            wait = min(wait * 2, 5.0)
+    wiring.tokens.drop(attempt.tenant_id)
+    if not attempt.alone:
+        tell_of(wiring, "credential.refreshed", written.facts)
+    _forecast(wiring, written)
+    if written.facts.state is State.DISABLED:
+        raise IntegrationInactiveError(integration_id=str(attempt.integration_id))
+    return written
+
+
+async def save_refresh_token(
+    wiring: Wiring, attempt: RenewalAttempt, refresh_token: Secret, refresh_expires_at: datetime | None, /, *, reason: str
+) -> None:
+    """Store a refresh token that came without an access token that may be used: the one that was sent may be spent.
+
+    The caller looks at the row again: the held access token is used while it lives, and then the new refresh token, at once.
+    Where that brought no access token either, raises `ProviderUnavailableError`.
+    """
+    tell_unread(wiring, attempt.tenant_id, attempt.integration_id, attempt.client, ("access_token",))
+    access_token = await open_field(wiring, attempt.stored, "access_token")
+    assert access_token is not None  # noqa: S101  # every grant has one
+    alone = replace(attempt, alone=True)
+    grant = Grant(access_token=access_token, refresh_token=refresh_token, refresh_expires_at=refresh_expires_at)
+    written = await save(wiring, alone, grant)
+    tell_of(wiring, "credential.refresh_failed", attempt.stored.facts, reason=reason)
+    if attempt.follows and is_over(wiring, written):
+        raise ProviderUnavailableError(provider_id=str(attempt.stored.facts.provider_id), reason=reason, retry_after=_NO_ACCESS_REST)
+
+
+def _forecast(wiring: Wiring, stored: StoredIntegration) -> None:
+    """Tell, once a day, that the tenant must soon reconnect, because renewing does not move the end."""
+    end = stored.facts.reconnect_before
+    if end is not None and end - wiring.clock.now() <= _WARN_BEFORE and first_today(wiring, "forecast", stored.facts.id):
+        tell_of(wiring, "credential.reconnect_soon", stored.facts, before=end.isoformat())
+
+
+async def _written_by_others(
+    wiring: Wiring, attempt: RenewalAttempt, found: StoredIntegration | None, grant: Grant
+) -> StoredIntegration | None:
+    """Return the row if a newer word than ours stands in it (or our own, whose commit's answer was lost); None to write again.
+
+    Where the user has removed or reconnected it, the tokens that came too late are given back to the provider.
+    """
+    ours = found is not None and found.marks.writer_lease == attempt.lease and await _is_ours(wiring, attempt, found, grant)
+    if found is None:
+        await _give_back(wiring, attempt, grant)
+        await record_outcome(wiring, attempt.stored.facts, attempt.caller, attempt.attempt_id, Outcome.FAILURE, reason="closed_meanwhile")
+        raise IntegrationNotFoundError
+    if found.marks.writer_lease < attempt.lease:
+        if found.facts.state is not State.NEEDS_REAUTH or attempt.takes_back or found.marks.attempt_id == attempt.attempt_id:
+            return None
+        # A later attempt was refused, and what it sent has ended the grant: these tokens are dead, and would heal nothing.
+        await record_outcome(wiring, attempt.stored.facts, attempt.caller, attempt.attempt_id, Outcome.FAILURE, reason="superseded")
+        raise ReconnectRequiredError(integration_id=str(attempt.integration_id), reason=found.facts.reason or "revoked")
+    if not ours:
+        # Of the same grant, they are left alone: a revocation could end it (RFC 7009 §2.1).
+        if found.facts.granted_at != attempt.stored.facts.granted_at:
+            succeeded = await _succeed_kept(wiring, attempt, found, grant)
+            if succeeded is None:
+                await _give_back(wiring, attempt, grant)
+            found = succeeded or found
+        await record_outcome(wiring, attempt.stored.facts, attempt.caller, attempt.attempt_id, Outcome.FAILURE, reason="superseded")
+    return found
+
+
+async def _succeed_kept(wiring: Wiring, attempt: RenewalAttempt, found: StoredIntegration, grant: Grant) -> StoredIntegration | None:
+    """Store the refresh token that came for one which a reconnect has kept meanwhile; None where it kept none.
+
+    The kept one was spent by this attempt, so what came for it takes its place; the reconnect's access token stays.
+    """
+    if grant.refresh_token is None or found.facts.state is State.DISABLED:
+        return None
+    if await open_field(wiring, found, "refresh_token") != attempt.refresh_token or grant.refresh_token == attempt.refresh_token:
+        return None
+    wanted = RenewalRequest(
+        seen_generation=found.credential.generation,
+        caller=attempt.caller,
+        patience=timedelta(),
+        forced=True,
+        access_is_dead=False,
+        asks_again=True,
+    )
+    attempt_id = uuid7(wiring.clock.now(), wiring.entropy.bytes(10)).hex
+    leased = await take_lease(wiring, found, wanted, attempt_id=attempt_id, length=wiring.settings.lease, takeover_delay=timedelta())
+    if leased is None:
+        # Somebody spends it once more: what comes of that is waited for.
+        raise StaleWriteError
+    alone = replace(
+        attempt, stored=leased, read_at=wiring.clock.monotonic(), attempt_id=attempt_id, access_is_dead=False, follows=False, alone=True
+    )
+    return await save(wiring, alone, grant)
+
+
+async def _give_back(wiring: Wiring, attempt: RenewalAttempt, grant: Grant) -> None:
+    # Beside a refresh token that came alone stands an access token that callers may still use.
+    came: Tokens = [(kind, token) for kind, token in tokens_of(grant) if kind == "refresh" or not attempt.alone]
+    await give_back(wiring, Source.of_stored(attempt.client, attempt.stored), came, caller=attempt.caller)
+
+
+async def _is_ours(wiring: Wiring, attempt: RenewalAttempt, found: StoredIntegration, grant: Grant) -> bool:
+    """Whether the row holds the tokens of *grant*: a restored database gives a lease number twice, so the number does not say it.
+
+    Nor does the attempt in the row, which is that of the lease after ours, if there was one.
+    """
+    stored = await open_field(wiring, found, "refresh_token" if attempt.alone else "access_token")
+    return stored == (grant.refresh_token if attempt.alone else grant.access_token)
+
+
+async def _write(wiring: Wiring, attempt: RenewalAttempt, stored: StoredIntegration, grant: Grant) -> StoredIntegration | None:
+    """Write the new tokens over *held*; None if the row is no longer so, or the commit's outcome is unknown."""
+    now = wiring.clock.now()
+    generation = stored.credential.generation + 1
+    moved = stored.credential.generation != attempt.stored.credential.generation
+    # RFC 6749 §6: without a new refresh token the held one stays good, which may be another than we sent.
+    kept = await open_field(wiring, stored, "refresh_token") if moved else attempt.refresh_token
+    if attempt.alone:
+        grant = await _with_held_access_token(wiring, attempt, stored, grant)
+    data_key = await active_key(wiring, attempt.tenant_id)
+    scopes = stored.facts.scopes if grant.scopes is None else grant.scopes
+    state, reason = _state_with_tokens(attempt, stored)
+    facts = replace(
+        stored.facts,
+        state=state,
+        state_since=state_since(stored.facts, state=state, reason=reason, now=now),
+        reason=reason,
+        updated_at=now,
+        scopes=scopes,
+        missing_scopes=attempt.client.method.scopes.missing(requested=stored.facts.requested_scopes, granted=scopes),
+        expires_at=grant.expires_at,
+        reconnect_before=reconnect_before(
+            attempt.behaviour,
+            granted_at=stored.facts.granted_at or stored.facts.created_at,
+            now=now,
+            told=grant.refresh_expires_at,
+            before=stored.facts.reconnect_before,
+        ),
+        variables={**stored.facts.variables, **grant.variables},
+    )
+    credential = seal_grant(wiring, data_key, await index_key(wiring), facts, grant, generation=generation, kept=kept)
+    due = due_at(expires_at=grant.expires_at, now=now, chance=wiring.entropy.fraction(), idle=attempt.behaviour.idle)
+    next_attempt_at = None
+    if attempt.alone and attempt.follows:
+        # Twice in a row: asking on and on would bring no more.
+        next_attempt_at = due = store_now(wiring, attempt) + _NO_ACCESS_REST
+    try:
+        await wiring.store.apply(
+            SaveRenewal(
+                facts=facts,
+                credential=credential,
+                lease_token=attempt.lease,
+                attempt_id=attempt.attempt_id,
+                takes_back=attempt.takes_back,
+                refreshed_at=now,
+                due_at=due,
+                next_attempt_at=next_attempt_at,
+            ),
+            recorded(
+                wiring,
+                attempt.tenant_id,
+                attempt.caller,
+                "credential.refresh",
+                resource_of(attempt.integration_id),
+                outcome=Outcome.FAILURE if attempt.alone else Outcome.SUCCESS,
+                reason=_NO_ACCESS if attempt.alone else None,
+                attempt=attempt.attempt_id,
+                rotated=str(grant.refresh_token is not None).lower(),
+            ),
+        )
+    except (StaleWriteError, IntegrationNotFoundError, CommitUnknownError):
+        return None
+    except KeyRetiredError:
+        forget_key(wiring, attempt.tenant_id)
+        return None
+    marks = replace(
+        stored.marks,
+        phase=Phase.IDLE,
+        sent_at=None,
+        writer_lease=attempt.lease,
+        attempts=0,
+        next_attempt_at=next_attempt_at,
+        last_error=None,
+        failed_at=None,
+        refused_since=None,
+        refreshed_at=now,
+        due_at=due,
+    )
+    return StoredIntegration(facts=facts, credential=credential, marks=marks, read_at=stored.read_at)
+
+
+def _state_with_tokens(attempt: RenewalAttempt, stored: StoredIntegration) -> tuple[State, str | None]:
+    """Return what an integration is that has new tokens, and the reason."""
+    if stored.facts.state is State.DISABLED:
+        # What came is what works when it is switched on again, also where it was dead before; not where a later attempt's
+        # replay has ended the grant since.
+        heals = attempt.takes_back or stored.marks.attempt_id == attempt.attempt_id
+        return State.DISABLED, SWITCHED_OFF if heals else stored.facts.reason
+    return (State.RETRY, _NO_ACCESS) if attempt.alone and attempt.follows else (State.ACTIVE, None)
+
+
+async def _with_held_access_token(wiring: Wiring, attempt: RenewalAttempt, stored: StoredIntegration, grant: Grant) -> Grant:
+    """Put the row's own access token into *grant*, with its end; where it is known to be dead, that is now."""
+    access_token = await open_field(wiring, stored, "access_token")
+    assert access_token is not None  # noqa: S101  # every grant has one
+    moved = stored.credential.generation != attempt.stored.credential.generation
+    is_dead = not moved and (attempt.access_is_dead or attempt.behaviour.ends_old_access)
+    return replace(grant, access_token=access_token, expires_at=wiring.clock.now() if is_dead else stored.facts.expires_at)
