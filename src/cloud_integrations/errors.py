@@ -189,7 +189,7 @@ class IntegrationInactiveError(CredentialError):
     """Somebody switched this integration off."""
 
     code = "integration/inactive"
-    advice = "Activate the integration to use it again."
+    advice = "Enable the integration to use it again."
 
     def __init__(self, *, integration_id: str) -> None:
         super().__init__("this integration is switched off", integrationId=integration_id)

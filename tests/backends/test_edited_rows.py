@@ -392,6 +392,16 @@ def test_a_data_key_in_an_unknown_state_is_an_error_that_names_it(house):
             call()
 
 
+def test_a_version_that_is_no_number_is_an_edited_key(sqlite):
+    store = SqlAlchemyStore(sqlite)
+    add_sealing_keys(store, ACME)
+    with sqlite.begin() as connection:
+        connection.exec_driver_sql("UPDATE ci_key SET version = 'first' WHERE tenant_id = 'acme'")
+    with pytest.raises(DamagedRowError) as caught:
+        store.last_key_version(ACME)
+    assert caught.value.table == "ci_key"
+
+
 @pytest.mark.requirement("OAU-013")
 def test_an_authorization_whose_hash_was_edited_holds_up_no_sweep_and_no_new_one(sqlite):
     clock = FixedClock()

@@ -79,7 +79,7 @@ ADVICE = {
     ),
     Health.UNKNOWN: "Nothing to do yet: a renewal was sent and its answer was lost; it is decided at the next attempt.",
     Health.RECONNECT_REQUIRED: "The tenant must reconnect this integration.",
-    Health.DISABLED: "Activate the integration to use it again.",
+    Health.DISABLED: "Enable the integration to use it again.",
 }
 
 
