@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote_plus, urlencode, urlsplit
@@ -253,7 +254,7 @@ class Door:
 
     async def __call__(self, name: str, /, *given: Any, **named: Any) -> Any:
         """Return what the method returns, or the error it raised."""
-        method: Callable[..., Any] = getattr(self._manager, name)
+        method: Callable[..., Any] = attrgetter(name)(self._manager)
         try:
             if isinstance(self._manager, AsyncIntegrationManager):
                 answer = await method(*given, **named)
@@ -282,7 +283,7 @@ class Door:
 async def live(call: Door, provider: Watched) -> None:
     """Do everything that the manager can do."""
     held = await call.connect(provider, "acme")
-    token = await call("token", "acme", "simulated", actor=GRACE)
+    token = await call("credential", "acme", "simulated", actor=GRACE)
     await call("replace_refused", "acme", token, actor=GRACE)
     for name in ("get_integration", "refresh", "verify"):
         await call(name, "acme", held.id)
@@ -290,7 +291,7 @@ async def live(call: Door, provider: Watched) -> None:
     await call.connect(provider, "acme", again)
     halves = {"api_key": provider.valid_api_key, "secret_key": provider.second_half}
     key = await call("add_api_key", "acme", "simulated_keys", name="By key", actor=GRACE, **halves)
-    await call("token", "acme", "simulated_keys", actor=GRACE)
+    await call("credential", "acme", "simulated_keys", actor=GRACE)
     await call("verify", "acme", key.id)
     await call("add_api_key", "globex", "simulated_keys", name="By key", api_key=provider.invalid_api_key, secret_key=provider.second_half)
     # A secret in the place of something else: a name, a tenant, an id of a request.
@@ -322,14 +323,14 @@ async def suffer(call: Door, provider: Watched) -> None:
         held = await call.connect(provider, tenant)
         if held is None:
             continue
-        for endpoint, name in (("me", "verify"), ("refresh", "refresh"), ("revoke", "remove")):
+        for endpoint, name in (("me", "verify"), ("refresh", "refresh"), ("revoke", "delete")):
             provider.misbehave(what, endpoint=endpoint, times=None if endpoint == "revoke" else 1)
             await call(name, tenant, held.id)
-            await call("token", tenant, "simulated")
+            await call("credential", tenant, "simulated")
             provider.behave()
     provider.misbehave(Misbehaviour.UNAVAILABLE, endpoint="revoke", times=None)
-    await call("retry_revocations")
-    await call("refresh_due")
+    await call("worker.retry_revocations")
+    await call("worker.refresh_due")
     provider.behave()
 
 
@@ -374,7 +375,7 @@ async def test_no_secret_leaves_the_library(kind, tmp_path, monkeypatch):
         await live(call, provider)
         await suffer(call, provider)
         for tenant in ("acme", "globex", *(f"tenant-{number}" for number in range(60))):
-            for record in await call("list_audit", tenant):
+            for record in await call("audit.list", tenant):
                 found.put("audit", repr(record))
         found.put_files("files", tmp_path)
         assert {".db", ".db-journal" if kind == "blocking" else ".db-wal"} <= {path.suffix for path in tmp_path.iterdir()}
