@@ -117,7 +117,7 @@ class Product:
             trust_env=False,
         )
 
-    def token(self) -> dict[str, Any]:
+    def credential(self) -> dict[str, Any]:
         """Have the product hand out the credential, as its own token route does."""
         with self.client() as client:
             [integration] = client.get(f"/tenants/{TENANT}/integrations").json()["data"]
