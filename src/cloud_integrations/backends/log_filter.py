@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -19,17 +19,26 @@ class _Filter(logging.Filter):
 _FILTER = _Filter()
 
 
-@contextmanager
-def quiet_logs(*names: str, below: int = logging.WARNING) -> Generator[None]:
-    """Drop what these loggers, and their children, log under level *below* in this thread or task: SDKs log whole bodies.
+def filter_loggers(names: Iterable[str], /) -> None:
+    """Give each of these loggers the filter that `quiet` switches on; a filter does not reach a logger's children."""
+    for name in names:
+        logging.getLogger(name).addFilter(_FILTER)
 
-    A filter does not reach child loggers, so each one that exists is given it.
-    """
-    for name, logger in list(logging.Logger.manager.loggerDict.items()):
-        if isinstance(logger, logging.Logger) and name.split(".")[0] in names and _FILTER not in logger.filters:
-            logger.addFilter(_FILTER)
+
+@contextmanager
+def quiet(*, below: int) -> Generator[None]:
+    """Drop what filtered loggers log under level *below* in this thread or task."""
     before = _threshold.set(max(below, _threshold.get()))
     try:
         yield
     finally:
         _threshold.reset(before)
+
+
+@contextmanager
+def quiet_logs(*libraries: str) -> Generator[None]:
+    """Drop what every logger of these libraries logs below WARNING in this thread or task: SDKs log whole bodies."""
+    found = list(logging.Logger.manager.loggerDict.items())
+    filter_loggers(name for name, logger in found if isinstance(logger, logging.Logger) and name.split(".")[0] in libraries)
+    with quiet(below=logging.WARNING):
+        yield

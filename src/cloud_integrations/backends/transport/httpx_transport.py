@@ -15,7 +15,7 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Final, cast
 
 from cloud_integrations.backends.foreign_errors import alone
-from cloud_integrations.backends.log_filter import quiet_logs
+from cloud_integrations.backends.log_filter import filter_loggers, quiet
 from cloud_integrations.errors import (
     AnswerLostError,
     CloudIntegrationsError,
@@ -51,7 +51,8 @@ KEEP_ALIVE: Final = timedelta(seconds=5)
 """Short: a request on a connection that the provider is about to close would have an unknown outcome."""
 
 _GZIP_OR_ZLIB: Final = zlib.MAX_WBITS | 32
-_LIBRARIES: Final = ("httpx", "httpx2", "httpcore", "httpcore2")
+_PARTS: Final = ("connection", "http11", "http2", "proxy", "socks")
+_LOGGERS: Final = ("httpx", "httpx2", *(f"{core}.{part}" for core in ("httpcore", "httpcore2") for part in _PARTS))
 # By name, because httpx, httpcore and httpx2 each have classes of these names.
 _NEVER_SENT: Final = {"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "InvalidURL"}
 _CLOSED: Final = {"RemoteProtocolError", "ReadError", "WriteError"}
@@ -79,6 +80,7 @@ class HttpxTransport:
     ) -> None:
         _require_client(client, enters="__enter__", other="__aenter__")
         require_clock(clock)
+        filter_loggers(_LOGGERS)
         self._given = cast("httpx.Client | None", client)
         self._now: Callable[[], datetime] = _wall_clock if clock is None else clock.now
         self._ssl_context = ssl_context
@@ -151,6 +153,7 @@ class AsyncHttpxTransport:
     ) -> None:
         _require_client(client, enters="__aenter__", other="__enter__")
         require_clock(clock)
+        filter_loggers(_LOGGERS)
         self._given = cast("httpx.AsyncClient | None", client)
         self._now: Callable[[], datetime] = _wall_clock if clock is None else clock.now
         self._ssl_context = ssl_context
@@ -226,7 +229,7 @@ def _exchange(deadline: timedelta) -> Generator[float]:
     ends = connections.ends_at.set(ends_at)
     try:
         # URLs and header values; other users of httpx keep their lines.
-        with quiet_logs(*_LIBRARIES, below=logging.CRITICAL):
+        with quiet(below=logging.CRITICAL + 1):
             yield ends_at
     finally:
         connections.ends_at.reset(ends)
