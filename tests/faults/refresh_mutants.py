@@ -164,7 +164,7 @@ MUTANTS = {
     ),
     "an answer is no outage": Mutant(
         file="flows/renew/renew.py",
-        guard="answered = outcome.reason not in OUTAGE if isinstance(outcome, NotProcessed | Unknown) else True",
+        guard="answered = outcome.reason not in _OUTAGE if isinstance(outcome, NotProcessed | Unknown) else True",
         without="answered = isinstance(outcome, Granted)",
         noticed_by="tests/flows/test_refusals.py::test_ten_dead_grants_of_fifty_cost_their_forty_neighbours_nothing",
     ),
@@ -184,19 +184,19 @@ MUTANTS = {
         file=LOCKS,
         guard="return await asyncio.shield(task)",
         without="return await task",
-        noticed_by="tests/runtime/test_locks.py::test_work_goes_on_when_every_caller_has_left",
+        noticed_by="tests/runtime/test_single_flight.py::test_work_goes_on_when_every_caller_has_left",
     ),
     "tasks share one piece of work": Mutant(
         file=LOCKS,
         guard="task: asyncio.Task[T] | None = self._tasks.get(place)",
         without="task: asyncio.Task[T] | None = None",
-        noticed_by="tests/runtime/test_locks.py::test_tasks_share_one_result",
+        noticed_by="tests/runtime/test_single_flight.py::test_tasks_share_one_result",
     ),
     "threads share one piece of work": Mutant(
         file=LOCKS,
         guard="flight = self._flights.setdefault(key, mine)",
         without="flight = mine",
-        noticed_by="tests/runtime/test_locks.py::test_threads_share_one_result",
+        noticed_by="tests/runtime/test_single_flight.py::test_threads_share_one_result",
     ),
     "an exchange goes on when its caller is interrupted": Mutant(
         file=LOCKS,

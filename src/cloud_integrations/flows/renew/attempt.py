@@ -6,17 +6,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from cloud_integrations.domain.audit import Caller, Outcome
-from cloud_integrations.domain.freshness import (
-    refused_since,
-)
+from cloud_integrations.domain.freshness import refused_since
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId
 from cloud_integrations.domain.integration import Integration, Phase, State, StoredIntegration
 from cloud_integrations.domain.provider import RefreshTokenFacts
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.errors import (
-    StaleWriteError,
-    StorageUnavailableError,
-)
+from cloud_integrations.errors import StaleWriteError, StorageUnavailableError
 from cloud_integrations.flows.shared.auditing import recorded, resource_of, tell_of
 from cloud_integrations.ports.store import SettleAttempt
 from cloud_integrations.ports.wiring import Wiring
@@ -24,12 +19,8 @@ from cloud_integrations.protocol.client import Client
 from cloud_integrations.protocol.http import HttpRequest
 
 _BACKOFF_CAP = timedelta(minutes=5)
-BACKGROUND_CAP = timedelta(hours=1)
 MISCONFIGURED_REST = timedelta(minutes=5)
 """When the worker looks again at a grant whose application was refused."""
-OUTAGE = {"unreachable", "answer_lost", "server_error"}
-SOON = 3
-"""How many replays follow each other quickly inside a grace period."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,19 +83,6 @@ class RenewalAttempt:
     def takes_back(self) -> bool:
         """Whether what it was given is good although a later attempt was refused: not where that one's replay has ended the grant."""
         return self.behaviour.replay_kills_family is not True
-
-
-def refused_long_since(wiring: Wiring, attempt: RenewalAttempt) -> datetime | None:
-    """Since when the provider answers nothing but refusals, if that is longer than anybody should believe in a passing trouble."""
-    now = store_now(wiring, attempt)
-    since = refused_since(attempt.stored.marks, now=now, refused=True)
-    return since if since is not None and now - since >= wiring.settings.refusal_limit else None
-
-
-async def others_renewed(wiring: Wiring, attempt: RenewalAttempt, since: datetime) -> bool | None:
-    """Say how the other integrations of this application did since then; None: none was renewed and none failed."""
-    facts = attempt.stored.facts
-    return await wiring.store.others_renewed(facts.provider_id, facts.context_id, since=since, but=facts.id)
 
 
 async def settle(

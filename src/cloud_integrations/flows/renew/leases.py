@@ -6,13 +6,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from cloud_integrations.domain.audit import Caller, Outcome
-from cloud_integrations.domain.freshness import (
-    attempt_wait,
-    is_unresolved,
-    lease_and_deadline,
-    refused_since,
-    takeover_delay,
-)
+from cloud_integrations.domain.freshness import attempt_wait, is_unresolved, lease_and_deadline, refused_since, takeover_delay
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
 from cloud_integrations.domain.integration import APPLICATION_REASONS, Phase, State, StoredIntegration
 from cloud_integrations.errors import (

@@ -22,7 +22,7 @@ from cloud_integrations.errors import (
     ProviderUnreachableError,
     RefreshInProgressError,
 )
-from cloud_integrations.flows.renew.attempt import OUTAGE, RenewalAttempt, RenewalRequest
+from cloud_integrations.flows.renew.attempt import RenewalAttempt, RenewalRequest
 from cloud_integrations.flows.renew.failures import lost, misconfigured, not_processed, refused, rejected
 from cloud_integrations.flows.renew.leases import begin, is_over, load_renewable
 from cloud_integrations.flows.renew.saving import save, save_refresh_token
@@ -35,6 +35,8 @@ from cloud_integrations.protocol.outcome import Granted, Misconfigured, NotProce
 
 _FIRST_LOOK = 0.005
 _LONGEST_LOOK = 0.25
+
+_OUTAGE = {"unreachable", "answer_lost", "server_error"}
 
 
 async def renew(
@@ -110,7 +112,7 @@ async def _send(wiring: Wiring, attempt: RenewalAttempt) -> StoredIntegration | 
             return None
         outcome = outcome.failure
     # An answer is an answer, whatever it says: only silence and a server's own errors speak against the server.
-    answered = outcome.reason not in OUTAGE if isinstance(outcome, NotProcessed | Unknown) else True
+    answered = outcome.reason not in _OUTAGE if isinstance(outcome, NotProcessed | Unknown) else True
     wiring.breaker.note(application, ok=answered, by=attempt.tenant_id)
     if isinstance(outcome, Granted):
         wiring.breaker.accept(application)

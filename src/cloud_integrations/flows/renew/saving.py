@@ -7,10 +7,7 @@ from datetime import datetime, timedelta
 
 from cloud_integrations.domain.audit import Outcome
 from cloud_integrations.domain.credential import Grant
-from cloud_integrations.domain.freshness import (
-    due_at,
-    reconnect_before,
-)
+from cloud_integrations.domain.freshness import due_at, reconnect_before
 from cloud_integrations.domain.identifiers import uuid7
 from cloud_integrations.domain.integration import Phase, State, StoredIntegration
 from cloud_integrations.domain.secret import Secret
