@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import re
+import runpy
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from operator import attrgetter
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -17,10 +19,6 @@ from cloud_integrations.domain.audit import SYSTEM, Actor, AuditHead
 from cloud_integrations.domain.importing import ImportedCredential
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import GrantRefusedError, ProviderNotFoundError, ValidationFailedError
-from cloud_integrations.manager import IntegrationManager
-from cloud_integrations.manager.audit import AuditLog
-from cloud_integrations.manager.keys import Keys
-from cloud_integrations.manager.worker import Worker
 
 ACME = "acme"
 ALICE = Actor(id="alice")
@@ -109,13 +107,8 @@ RIGHT = {
     "resource": "integrations",
     "credential": ImportedCredential(provider="simulated", name="Files of Acme", access_token="fake-token"),
 }
-GROUPS = {"": IntegrationManager, "keys.": Keys, "audit.": AuditLog, "worker.": Worker}
-METHODS = {
-    f"{group}{name}": method
-    for group, of in GROUPS.items()
-    for name, method in inspect.getmembers(of, inspect.isfunction)
-    if not name.startswith("_")
-}
+METHODS = runpy.run_path(str(Path(__file__).parents[2] / "tools/api_page.py"))["METHODS"]
+"""Every method of the manager and of its groups, by its dotted name."""
 PARAMETERS = [
     (name, parameter)
     for name, method in METHODS.items()
