@@ -6,15 +6,7 @@ import asyncio
 from datetime import timedelta
 from urllib.parse import parse_qsl, urlsplit
 
-from cloud_integrations import (
-    Actor,
-    AesGcmCipher,
-    AsyncIntegrationManager,
-    AsyncMemoryStore,
-    Catalogue,
-    LocalKeyring,
-    Settings,
-)
+from cloud_integrations import Actor, AesGcmCipher, AsyncIntegrationManager, AsyncMemoryStore, Catalogue, LocalKeyring, Settings
 from cloud_integrations.errors import ProviderUnavailableError, ReconnectRequiredError
 from cloud_integrations.testing import AsyncSimulatedTransport, FixedClock, Misbehaviour, SimulatedProvider
 

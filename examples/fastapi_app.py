@@ -14,15 +14,7 @@ from typing import Annotated
 import httpx
 from fastapi import Depends, FastAPI, HTTPException, Request
 
-from cloud_integrations import (
-    Actor,
-    AesGcmCipher,
-    AsyncIntegrationManager,
-    AsyncMemoryStore,
-    Catalogue,
-    LocalKeyring,
-    Settings,
-)
+from cloud_integrations import Actor, AesGcmCipher, AsyncIntegrationManager, AsyncMemoryStore, Catalogue, LocalKeyring, Settings
 from cloud_integrations.testing import AsyncSimulatedTransport, SimulatedProvider
 from cloud_integrations_fastapi import Denied, Permission, create_router
 

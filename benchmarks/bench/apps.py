@@ -21,15 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 
 from bench.host import Host
 from bench.peers import Account, Base, Box, Event, Head
-from cloud_integrations import (
-    Actor,
-    AesGcmCipher,
-    AsyncIntegrationManager,
-    AsyncSqlAlchemyStore,
-    Catalogue,
-    LocalKeyring,
-    Provider,
-)
+from cloud_integrations import Actor, AesGcmCipher, AsyncIntegrationManager, AsyncSqlAlchemyStore, Catalogue, LocalKeyring, Provider
 from cloud_integrations.backends.sqlalchemy import SqlAlchemyStore, migrate
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.envelope import SUITE_AES_256_GCM, KeyState, WrappedKey

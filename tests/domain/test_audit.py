@@ -8,18 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from cloud_integrations.domain.audit import (
-    GENESIS,
-    SYSTEM,
-    Actor,
-    AuditEvent,
-    AuditHead,
-    Caller,
-    ChainCheck,
-    Outcome,
-    chain_hash,
-    chained,
-)
+from cloud_integrations.domain.audit import GENESIS, SYSTEM, Actor, AuditEvent, AuditHead, Caller, ChainCheck, Outcome, chain_hash, chained
 
 EVENT = AuditEvent(
     event_id=UUID(int=1),

@@ -10,12 +10,7 @@ import pytest
 from cloud_integrations.domain.audit import SYSTEM, Actor, Outcome
 from cloud_integrations.domain.provider import Revoke, Variable
 from cloud_integrations.domain.removal import RevocationOutcome
-from cloud_integrations.errors import (
-    CommitUnknownError,
-    IntegrationNotFoundError,
-    StaleWriteError,
-    StorageUnavailableError,
-)
+from cloud_integrations.errors import CommitUnknownError, IntegrationNotFoundError, StaleWriteError, StorageUnavailableError
 from cloud_integrations.testing import Misbehaviour, token_id
 
 ACME = "acme"

@@ -9,12 +9,7 @@ from functools import partial
 
 import pytest
 
-from cloud_integrations.errors import (
-    DecryptError,
-    KeyringError,
-    KeyServiceUnavailableError,
-    StorageUnavailableError,
-)
+from cloud_integrations.errors import DecryptError, KeyringError, KeyServiceUnavailableError, StorageUnavailableError
 from cloud_integrations.flows.shared.sealing import INDEX_SCOPE
 from cloud_integrations.testing import Misbehaviour
 

@@ -16,17 +16,7 @@ from . import wiring
 from .characters import can_be_written
 from .engines import open_engine
 from .exits import CommandLineError
-from .render import (
-    Screen,
-    account_name,
-    check_out,
-    integration_out,
-    moment,
-    removal_out,
-    renewal_run_out,
-    run_out,
-    token_out,
-)
+from .render import Screen, account_name, check_out, integration_out, moment, removal_out, renewal_run_out, run_out, token_out
 from .secret_input import read_secret
 from .settings import Configuration
 from .tables import Column, Listing, shown_time

@@ -9,9 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from cloud_integrations import (
-    Secret,
-)
+from cloud_integrations import Secret
 from cloud_integrations.errors import ValidationFailedError
 
 

@@ -27,13 +27,7 @@ from botocore.exceptions import (
 from cloud_integrations.backends.foreign_errors import alone
 from cloud_integrations.backends.log_filter import quiet_logs
 from cloud_integrations.domain.envelope import KEY_LENGTH, WrappedKey, wrap_context
-from cloud_integrations.errors import (
-    CloudIntegrationsError,
-    ConfigurationError,
-    DecryptError,
-    KeyringError,
-    KeyServiceUnavailableError,
-)
+from cloud_integrations.errors import CloudIntegrationsError, ConfigurationError, DecryptError, KeyringError, KeyServiceUnavailableError
 from cloud_integrations.ports.key_service import KekRef
 
 from .key_list import KeyList, require_data_key

@@ -25,13 +25,7 @@ from azure.keyvault.keys import KeyClient
 from cloud_integrations.backends.aes_gcm import AesGcmCipher
 from cloud_integrations.backends.foreign_errors import alone
 from cloud_integrations.domain.envelope import KEY_LENGTH, OVERHEAD, WrappedKey, wrap_context
-from cloud_integrations.errors import (
-    CloudIntegrationsError,
-    ConfigurationError,
-    DecryptError,
-    KeyringError,
-    KeyServiceUnavailableError,
-)
+from cloud_integrations.errors import CloudIntegrationsError, ConfigurationError, DecryptError, KeyringError, KeyServiceUnavailableError
 from cloud_integrations.ports.key_service import KekRef
 from cloud_integrations.protocol.http import read_json_object
 

@@ -30,13 +30,7 @@ from google.cloud.kms_v1.services.key_management_service.transports import KeyMa
 from cloud_integrations.backends.foreign_errors import alone
 from cloud_integrations.backends.log_filter import quiet_logs
 from cloud_integrations.domain.envelope import KEY_LENGTH, WrappedKey, encode_context, wrap_context, wrapped_context
-from cloud_integrations.errors import (
-    CloudIntegrationsError,
-    ConfigurationError,
-    DecryptError,
-    KeyringError,
-    KeyServiceUnavailableError,
-)
+from cloud_integrations.errors import CloudIntegrationsError, ConfigurationError, DecryptError, KeyringError, KeyServiceUnavailableError
 from cloud_integrations.ports.key_service import KekRef
 
 from .key_list import KeyList, require_data_key

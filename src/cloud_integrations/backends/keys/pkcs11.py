@@ -21,13 +21,7 @@ from pkcs11 import Attribute, GCMParams, KeyType, Mechanism, ObjectClass
 from cloud_integrations.backends.foreign_errors import alone
 from cloud_integrations.domain.envelope import KEY_LENGTH, TAG_LENGTH, WrappedKey, encode_context, wrap_context, wrapped_context
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.errors import (
-    CloudIntegrationsError,
-    ConfigurationError,
-    DecryptError,
-    KeyringError,
-    KeyServiceUnavailableError,
-)
+from cloud_integrations.errors import CloudIntegrationsError, ConfigurationError, DecryptError, KeyringError, KeyServiceUnavailableError
 from cloud_integrations.ports.key_service import KekRef
 
 from .key_list import KeyList, require_data_key

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    Connection,
-    select,
-)
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
 from cloud_integrations.backends.sqlalchemy import schema

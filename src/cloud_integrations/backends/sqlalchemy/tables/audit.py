@@ -8,13 +8,7 @@ from dataclasses import replace
 from datetime import UTC
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    bindparam,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from cloud_integrations.backends.sqlalchemy import schema
 from cloud_integrations.backends.sqlalchemy.clock import micros
@@ -23,9 +17,7 @@ from cloud_integrations.backends.sqlalchemy.rows import AnyRow, Rows, count, pai
 from cloud_integrations.domain.audit import GENESIS, Actor, AuditEvent, AuditHead, AuditRecord, Outcome, chained, unreadable_event
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.errors import DamagedRowError
-from cloud_integrations.ports.store import (
-    DamagedRow,
-)
+from cloud_integrations.ports.store import DamagedRow
 
 # Names of parameters begin with `if_` in conditions, so that they never meet a column that is set.
 _e = schema.audit.c

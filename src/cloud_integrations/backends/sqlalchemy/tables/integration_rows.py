@@ -6,27 +6,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    and_,
-    bindparam,
-    literal,
-    select,
-)
+from sqlalchemy import Connection, and_, bindparam, literal, select
 
 from cloud_integrations.backends.sqlalchemy import schema
 from cloud_integrations.backends.sqlalchemy.clock import NOW, micros, micros_or_none
 from cloud_integrations.backends.sqlalchemy.rows import AnyRow, count, pairs, time, time_or_none, words
 from cloud_integrations.domain.auth_type import AuthType
-from cloud_integrations.domain.integration import (
-    AccountFacts,
-    Integration,
-    Phase,
-    RefreshMarks,
-    SealedCredential,
-    State,
-    StoredIntegration,
-)
+from cloud_integrations.domain.integration import AccountFacts, Integration, Phase, RefreshMarks, SealedCredential, State, StoredIntegration
 from cloud_integrations.errors import IntegrationNotFoundError, StaleWriteError
 
 # Names of parameters begin with `if_` in conditions, so that they never meet a column that is set.

@@ -4,18 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    bindparam,
-    case,
-    delete,
-    func,
-    insert,
-    null,
-    select,
-    union,
-    update,
-)
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, null, select, union, update
 
 from cloud_integrations.backends.sqlalchemy import schema
 from cloud_integrations.backends.sqlalchemy.clock import given_time, micros, micros_or_none
@@ -38,12 +27,7 @@ from cloud_integrations.backends.sqlalchemy.tables.integration_rows import (
 )
 from cloud_integrations.backends.sqlalchemy.tables.keys import require_active_key
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
-from cloud_integrations.domain.integration import (
-    Integration,
-    Phase,
-    StoredCredential,
-    StoredIntegration,
-)
+from cloud_integrations.domain.integration import Integration, Phase, StoredCredential, StoredIntegration
 from cloud_integrations.errors import IntegrationExistsError
 from cloud_integrations.ports.store import (
     MAX_HOLDERS,

@@ -6,16 +6,7 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 
-from sqlalchemy import (
-    Connection,
-    and_,
-    bindparam,
-    delete,
-    func,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
 
 from cloud_integrations.backends.sqlalchemy import schema
 from cloud_integrations.backends.sqlalchemy.clock import NOW_ONCE, given_time, length, micros
@@ -24,12 +15,7 @@ from cloud_integrations.backends.sqlalchemy.rows import AnyRow, Rows, Unreadable
 from cloud_integrations.domain.identifiers import ProviderId, TenantId
 from cloud_integrations.domain.removal import Revocation
 from cloud_integrations.errors import StaleWriteError
-from cloud_integrations.ports.store import (
-    AddRevocation,
-    DamagedRow,
-    DelayRevocation,
-    FinishRevocation,
-)
+from cloud_integrations.ports.store import AddRevocation, DamagedRow, DelayRevocation, FinishRevocation
 
 from .handlers import handles
 from .keys import require_active_key
@@ -77,13 +63,13 @@ def claim_revocations(connection: Connection, *, limit: int, hold: timedelta) ->
     """Return entries whose time has come, oldest first, and move their time forward, out of everybody's sight."""
     rows = connection.execute(_DUE_REVOCATIONS, {"count": limit, "clock": given_time(connection)}).all()
     # What cannot be named cannot be held: it stays due, and is told each time.
-    stored = [
+    to_hold = [
         {"if_tenant": row.tenant_id, "if_id": row.revocation_id, "next_attempt_at": row.now + length(hold)}
         for row in rows
         if not isinstance(row.revocation_id, Unreadable)
     ]
-    if stored:
-        connection.execute(_HOLD_REVOCATION, stored)
+    if to_hold:
+        connection.execute(_HOLD_REVOCATION, to_hold)
     claimed = []
     for row in rows:
         entry = _CLAIMED_ROWS.value_or_name(row)

@@ -4,17 +4,7 @@ from __future__ import annotations
 
 import json
 
-from sqlalchemy import (
-    Connection,
-    and_,
-    bindparam,
-    delete,
-    exists,
-    insert,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Connection, and_, bindparam, delete, exists, insert, or_, select, update
 
 from cloud_integrations.backends.sqlalchemy import schema
 from cloud_integrations.backends.sqlalchemy.clock import NOW, NOW_ONCE, given_time, micros, micros_or_none
@@ -24,10 +14,7 @@ from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.identifiers import ProviderId, TenantId
 from cloud_integrations.domain.pending import PendingAuthorization, surplus
 from cloud_integrations.errors import StaleWriteError
-from cloud_integrations.ports.store import (
-    AddPending,
-    ClosePending,
-)
+from cloud_integrations.ports.store import AddPending, ClosePending
 
 from .handlers import handles
 from .keys import require_active_key

@@ -7,21 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    Integer,
-    and_,
-    bindparam,
-    case,
-    func,
-    literal,
-    not_,
-    null,
-    or_,
-    select,
-    tuple_,
-    update,
-)
+from sqlalchemy import Connection, Integer, and_, bindparam, case, func, literal, not_, null, or_, select, tuple_, update
 
 from cloud_integrations.backends.sqlalchemy import schema
 from cloud_integrations.backends.sqlalchemy.clock import NOW, NOW_ONCE, given_time, length, micros, micros_or_none
@@ -39,19 +25,8 @@ from cloud_integrations.backends.sqlalchemy.tables.integration_rows import (
 )
 from cloud_integrations.backends.sqlalchemy.tables.keys import require_active_key
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
-from cloud_integrations.domain.integration import (
-    DueIntegration,
-    Phase,
-    State,
-)
-from cloud_integrations.ports.store import (
-    MAX_COUNTED,
-    DamagedRow,
-    MarkSent,
-    SaveRenewal,
-    SettleAttempt,
-    TakeLease,
-)
+from cloud_integrations.domain.integration import DueIntegration, Phase, State
+from cloud_integrations.ports.store import MAX_COUNTED, DamagedRow, MarkSent, SaveRenewal, SettleAttempt, TakeLease
 
 _i = schema.integration.c
 
@@ -311,8 +286,8 @@ def _claim_since(connection: Connection, since: int, *, limit: int, hold: timede
     if rows:
         # What cannot be named cannot be held: it stays due, and is told each time.
         keys = [(row.tenant_id, row.integration_id) for row in rows if not isinstance(row.integration_id, Unreadable)]
-        stored = {"if_tenants": [tenant_id for tenant_id, _ in keys], "if_keys": keys, "due_at": rows[0].now + length(hold)}
-        connection.execute(_HOLD_DUE, stored)
+        to_hold = {"if_tenants": [tenant_id for tenant_id, _ in keys], "if_keys": keys, "due_at": rows[0].now + length(hold)}
+        connection.execute(_HOLD_DUE, to_hold)
     return rows
 
 

@@ -9,20 +9,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    Column,
-    Connection,
-    Integer,
-    Select,
-    Table,
-    and_,
-    bindparam,
-    func,
-    literal,
-    select,
-    tuple_,
-    update,
-)
+from sqlalchemy import Column, Connection, Integer, Select, Table, and_, bindparam, func, literal, select, tuple_, update
 
 from cloud_integrations.backends.sqlalchemy import schema
 from cloud_integrations.backends.sqlalchemy.rows import AnyRow, Rows
