@@ -476,6 +476,57 @@ async def test_what_one_has_stored_oneself_is_known_again_when_nobody_knows_of_t
     await assert_sound(world, held)
 
 
+@pytest.mark.requirement("REF-02", "REF-11")
+@pytest.mark.parametrize("since", ["reconnected", "renewed", "removed"])
+async def test_what_was_stored_is_not_called_superseded_when_nobody_knows_of_the_commit(world, since):
+    follow(world, "strict")
+    held = await expired(world)
+    other = world.open()
+
+    async def the_answer_is_lost():
+        if since == "reconnected":
+            await world.reconnect(held, door=other)
+        elif since == "renewed":
+            await other.refresh(ACME, held.id)
+        else:
+            await other.delete(ACME, held.id)
+        raise CommitUnknownError
+
+    at(world.door, "after the tokens are stored", the_answer_is_lost)
+    if since == "removed":
+        with pytest.raises(IntegrationNotFoundError):
+            await token(world)
+    else:
+        assert world.provider.is_alive((await token(world)).value)
+        await assert_sound(world, held)
+    ended = [event.details["attempt"] for event in of_refresh(world) if event.outcome.value != "started"]
+    assert len(ended) == len(set(ended))
+    assert {event.outcome.value for event in of_refresh(world)} == {"started", "success"}
+    revoked = [request.presented for request in world.provider.requests if request.endpoint == "revoke"]
+    assert len(revoked) == len(set(revoked))
+
+
+@pytest.mark.requirement("REF-02")
+@pytest.mark.parametrize("what", [Misbehaviour.REFRESH_TOKEN_MISSING, Misbehaviour.REFRESH_TOKEN_SAME])
+async def test_an_access_token_that_comes_late_heals_no_row_whose_refresh_token_was_refused(world, what):
+    follow(world, "strict")
+    held = await expired(world)
+    other = world.open()
+
+    async def be_held_up():
+        world.provider.revoke_grant(await stored(world, held))
+        world.clock.advance(LEASE)
+        with pytest.raises(ReconnectRequiredError):
+            await token(world, other)
+
+    world.provider.misbehave(what, endpoint="refresh")
+    at(world.door, "after the request", be_held_up)
+    with pytest.raises(ReconnectRequiredError):
+        await token(world)
+    assert world.row(held).facts.state is State.NEEDS_REAUTH
+    assert of_refresh(world)[-1].reason == "superseded"
+
+
 @pytest.mark.requirement("REF-05", "REF-11")
 async def test_tokens_that_were_stored_before_it_was_switched_off_are_not_given_back(world):
     held = await expired(world)

@@ -79,11 +79,6 @@ class RenewalAttempt:
         """How the provider's refresh tokens behave."""
         return self.client.method.refresh_token
 
-    @property
-    def takes_back(self) -> bool:
-        """Whether what it was given is good although a later attempt was refused: not where that one's replay has ended the grant."""
-        return self.behaviour.replay_kills_family is not True
-
 
 async def settle(
     wiring: Wiring,

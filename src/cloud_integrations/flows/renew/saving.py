@@ -103,26 +103,39 @@ async def _written_by_others(
 
     Where the user has removed or reconnected it, the tokens that came too late are given back to the provider.
     """
-    ours = found is not None and found.marks.writer_lease == attempt.lease and await _is_ours(wiring, attempt, found, grant)
-    if found is None:
-        await _give_back(wiring, attempt, grant)
-        await record_outcome(wiring, attempt.stored.facts, attempt.caller, attempt.attempt_id, Outcome.FAILURE, reason="closed_meanwhile")
-        raise IntegrationNotFoundError
-    if found.marks.writer_lease < attempt.lease:
-        if found.facts.state is not State.NEEDS_REAUTH or attempt.takes_back or found.marks.attempt_id == attempt.attempt_id:
+    if found is not None and found.marks.writer_lease < attempt.lease:
+        if found.facts.state is not State.NEEDS_REAUTH or _takes_back(attempt, grant) or found.marks.attempt_id == attempt.attempt_id:
             return None
-        # A later attempt was refused, and what it sent has ended the grant: these tokens are dead, and would heal nothing.
+        # A later attempt was refused: what it sent has ended the grant, or the refresh token is still the one that was refused.
         await record_outcome(wiring, attempt.stored.facts, attempt.caller, attempt.attempt_id, Outcome.FAILURE, reason="superseded")
         raise ReconnectRequiredError(integration_id=str(attempt.integration_id), reason=found.facts.reason or "revoked")
-    if not ours:
+    ours = found is not None and found.marks.writer_lease == attempt.lease and await _is_ours(wiring, attempt, found, grant)
+    # What was stored, and its commit not known of, is not dropped here: whoever wrote or removed the row since has dealt with it.
+    if not ours and not await _is_recorded(wiring, attempt):
         # Of the same grant, they are left alone: a revocation could end it (RFC 7009 §2.1).
-        if found.facts.granted_at != attempt.stored.facts.granted_at:
-            succeeded = await _succeed_kept(wiring, attempt, found, grant)
+        if found is None or found.facts.granted_at != attempt.stored.facts.granted_at:
+            succeeded = None if found is None else await _succeed_kept(wiring, attempt, found, grant)
             if succeeded is None:
                 await _give_back(wiring, attempt, grant)
             found = succeeded or found
-        await record_outcome(wiring, attempt.stored.facts, attempt.caller, attempt.attempt_id, Outcome.FAILURE, reason="superseded")
+        reason = "closed_meanwhile" if found is None else "superseded"
+        await record_outcome(wiring, attempt.stored.facts, attempt.caller, attempt.attempt_id, Outcome.FAILURE, reason=reason)
+    if found is None:
+        raise IntegrationNotFoundError
     return found
+
+
+def _takes_back(attempt: RenewalAttempt, grant: Grant) -> bool:
+    """Whether what came is good although a later attempt was refused: a new refresh token came, which no replay has ended."""
+    came = grant.refresh_token is not None and grant.refresh_token != attempt.refresh_token
+    return came and attempt.behaviour.replay_kills_family is not True
+
+
+async def _is_recorded(wiring: Wiring, attempt: RenewalAttempt) -> bool:
+    """Whether the audit log holds how this attempt ended, which is written with the tokens."""
+    newest = await wiring.store.list_audit_newest(attempt.tenant_id, resource=resource_of(attempt.integration_id))
+    ends = [record.event for record in newest if record.event.outcome is not Outcome.STARTED]
+    return any(event.details.get("attempt") == attempt.attempt_id for event in ends)
 
 
 async def _succeed_kept(wiring: Wiring, attempt: RenewalAttempt, found: StoredIntegration, grant: Grant) -> StoredIntegration | None:
@@ -179,7 +192,7 @@ async def _write(wiring: Wiring, attempt: RenewalAttempt, stored: StoredIntegrat
         grant = await _with_held_access_token(wiring, attempt, stored, grant)
     data_key = await active_key(wiring, attempt.tenant_id)
     scopes = stored.facts.scopes if grant.scopes is None else grant.scopes
-    state, reason = _state_with_tokens(attempt, stored)
+    state, reason = _state_with_tokens(attempt, stored, grant)
     facts = replace(
         stored.facts,
         state=state,
@@ -211,7 +224,7 @@ async def _write(wiring: Wiring, attempt: RenewalAttempt, stored: StoredIntegrat
                 credential=credential,
                 lease_token=attempt.lease,
                 attempt_id=attempt.attempt_id,
-                takes_back=attempt.takes_back,
+                takes_back=_takes_back(attempt, grant),
                 refreshed_at=now,
                 due_at=due,
                 next_attempt_at=next_attempt_at,
@@ -249,12 +262,12 @@ async def _write(wiring: Wiring, attempt: RenewalAttempt, stored: StoredIntegrat
     return StoredIntegration(facts=facts, credential=credential, marks=marks, read_at=stored.read_at)
 
 
-def _state_with_tokens(attempt: RenewalAttempt, stored: StoredIntegration) -> tuple[State, str | None]:
+def _state_with_tokens(attempt: RenewalAttempt, stored: StoredIntegration, grant: Grant) -> tuple[State, str | None]:
     """Return what an integration is that has new tokens, and the reason."""
     if stored.facts.state is State.DISABLED:
         # What came is what works when it is switched on again, also where it was dead before; not where a later attempt's
         # replay has ended the grant since.
-        heals = attempt.takes_back or stored.marks.attempt_id == attempt.attempt_id
+        heals = _takes_back(attempt, grant) or stored.marks.attempt_id == attempt.attempt_id
         return State.DISABLED, SWITCHED_OFF if heals else stored.facts.reason
     return (State.RETRY, _NO_ACCESS) if attempt.alone and attempt.follows else (State.ACTIVE, None)
 
