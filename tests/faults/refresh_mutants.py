@@ -102,7 +102,7 @@ MUTANTS = {
         noticed_by="tests/flows/test_giving_back.py::test_a_token_that_came_again_while_it_waited_is_left_alone",
     ),
     "a revocation of which nobody knows what it ends may end the grant": Mutant(
-        file="domain/provider.py",
+        file="domain/provider/methods.py",
         guard='return self.kills != "token"',
         without='return self.kills == "grant"',
         noticed_by="tests/flows/test_giving_back.py"

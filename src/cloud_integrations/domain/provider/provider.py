@@ -1,0 +1,241 @@
+"""One provider, whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from cloud_integrations.domain.auth_type import AuthType
+from cloud_integrations.domain.identifiers import ProviderId, provider_id
+from cloud_integrations.errors import ValidationFailedError
+
+from .base import FileTable
+from .error_rules import ErrorRule, RateLimit
+from .methods import Method
+from .variables import Variable, places
+from .verification import Verification
+
+_HOST = re.compile(r"https?://([^/?#]*)")
+_OURS = {"client_id"}
+"""Places in URL templates that the running flow fills."""
+_URL_FIELDS = ("authorize_url", "token_url", "refresh_url", "issuer")
+_MAPPED = {"access_token", "expires_in", "refresh_token", "token_type"}
+
+
+class Provider(FileTable):
+    """One provider: where it is reached, how access is got, checked, renewed and given back."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
+    """The slug; stable for ever."""
+    name: str
+    """What people call it."""
+    category: str = "other"
+    """A word to group providers by."""
+    documentation: str = ""
+    """The provider's own page about access, as a URL."""
+    active: bool = True
+    """Whether new connections are offered."""
+    key_prefixes: tuple[Annotated[str, Field(min_length=4)], ...] = ()
+    """Beginnings by which everybody knows this provider's keys and tokens: the other providers refuse what has one."""
+    variables: tuple[Variable, ...] = ()
+    """Values that the templates need."""
+    sites: dict[str, dict[str, str]] = {}
+    """Name of a site, as a callback gives it → its variables; see `site_from` of a method's callback."""
+    base_urls: dict[str, str] = {}
+    """Where the provider's APIs are, by name; templates, shown to people."""
+    methods: tuple[Method, ...]
+    """Ways to get access, in order of preference."""
+    verifications: tuple[Verification, ...] = ()
+    """Checks of a credential; the first that fits the method and whose variables are known is used."""
+    error_rules: tuple[ErrorRule, ...] = ()
+    """What the provider's failures mean; the first that fits is used."""
+    rate_limit: RateLimit = RateLimit()
+    """How the provider says that too many requests were sent."""
+    self_hosted: bool = False
+    """Whether operators run this software themselves, so that a host that they name may be a private address."""
+    dialect: str | None = None
+    """The name of the code that speaks with it; the library brings none.  Left out: the standard's."""
+    loopback: bool = False
+    """Plain http to a loopback address is allowed: simulated providers and development only."""
+
+    @property
+    def provider_id(self) -> ProviderId:
+        """The provider's UUID, made from its slug."""
+        return provider_id(self.id)
+
+    @property
+    def auth_types(self) -> tuple[AuthType, ...]:
+        """The ways of the public API that work with this provider, in the order of its methods."""
+        return tuple(dict.fromkeys(method.auth_type for method in self.methods))
+
+    def find_method(self, auth_type: AuthType, /, *, method_id: str | None = None) -> Method | None:
+        """Return the named method, or the first that works by code (OAuth2) or by key (API key)."""
+        for method in self.methods:
+            if method.auth_type is auth_type and method_id in {None, method.id}:
+                return method
+        return None
+
+    def method_named(self, method_id: str, /) -> Method | None:
+        """Return the method with this id, or None."""
+        return next((method for method in self.methods if method.id == method_id), None)
+
+    def fill_variables(self, given: Mapping[str, str], /, *, operator: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Check what a tenant gave, and what the *operator* configured, and add defaults.
+
+        The operator's values win.  Variables whose source is `application` (the host of a self-hosted edition)
+        are the operator's alone.  Those that only a token answer can fill are left out.
+        Raises `ValidationFailedError` naming the variable.
+        """
+        known = {variable.name: variable for variable in self.variables}
+        for name in given:
+            if name not in known:
+                # The name is the caller's text: it is not repeated.
+                raise ValidationFailedError(field="variables", problem="names a variable that this provider does not have")
+            if known[name].source == "application":
+                raise ValidationFailedError(field=f"variables.{name}", problem="is chosen by the operator")
+        configured = operator or {}
+        filled: dict[str, str] = {}
+        for variable in self.variables:
+            value = configured.get(variable.name, given.get(variable.name, variable.default))
+            if value is not None:
+                filled[variable.name] = variable.check(value)
+            elif variable.required and variable.source in {"input", "application"}:
+                raise ValidationFailedError(field=f"variables.{variable.name}", problem="is required by this provider")
+        return filled
+
+    def on_private_host(self, variables: Mapping[str, str], /) -> bool:
+        """Say whether the operator named the host of a self-hosted edition, so that a private address is meant."""
+        return self.self_hosted and any(
+            variable.in_host and variable.source == "application" and variables.get(variable.name, variable.default) != variable.default
+            for variable in self.variables
+        )
+
+    @model_validator(mode="after")
+    def _ids_are_unique(self) -> Self:
+        methods = [method.id for method in self.methods]
+        variables = [variable.name for variable in self.variables]
+        for names in (methods, variables):
+            if len(set(names)) != len(names):
+                raise ValueError("two methods, or two variables, have one name")
+        return self
+
+    def tenant_variables(self, filled: Mapping[str, str], /) -> dict[str, str]:
+        """Return what to keep with an integration: all but the variables that are the operator's alone."""
+        operators = {variable.name for variable in self.variables if variable.source == "application"}
+        return {name: value for name, value in filled.items() if name not in operators}
+
+    @model_validator(mode="after")
+    def _sites_are_usable(self) -> Self:
+        tenants = {variable.name: variable for variable in self.variables if variable.source != "application"}
+        for site, values in self.sites.items():
+            for name, value in values.items():
+                if name not in tenants:
+                    raise ValueError(f"sites.{site} sets {name}, which is no variable of this provider, or the operator's alone")
+                try:
+                    tenants[name].check(value)
+                except ValidationFailedError as error:
+                    raise ValueError(f"sites.{site}.{name} {error.problem}") from None
+        if not self.sites and any(method.callback.site_from is not None for method in self.methods):
+            raise ValueError("a callback names a site, and there are none")
+        return self
+
+    @model_validator(mode="after")
+    def _maps_name_what_is_read(self) -> Self:
+        known = _MAPPED | {variable.name for variable in self.variables if variable.source == "token_reply"}
+        for method in self.methods:
+            if unread := sorted(method.reply.map.keys() - known):
+                raise ValueError(f"{method.id}.reply.map names {', '.join(unread)}, which is not read from there")
+        return self
+
+    @model_validator(mode="after")
+    def _placements_can_be_filled(self) -> Self:
+        variables = {variable.name for variable in self.variables}
+        for method in self.methods:
+            inputs = {given.name: given for given in method.inputs}
+            for place in method.placements:
+                for name in places(place.template):
+                    if name not in variables | inputs.keys() | {"value"}:
+                        raise ValueError(f"{method.id}.placement uses {{{name}}}, which is no input of the method and no variable")
+                    # A line break inside a header's value would begin another header.
+                    shown = inputs.get(method.key_name if name == "value" else name)
+                    if place.in_ == "header" and shown is not None and shown.multiline:
+                        raise ValueError(f"{method.id}.placement puts {shown.name}, which may have several lines, into a header")
+            taken = [place.target for place in method.placements]
+            if len(set(taken)) != len(taken):
+                raise ValueError(f"{method.id}.placement puts two values into one place")
+        return self
+
+    @model_validator(mode="after")
+    def _names_are_declared(self) -> Self:
+        methods = {method.id for method in self.methods}
+        variables = {variable.name for variable in self.variables}
+        limits = [check.for_methods for check in self.verifications] + [rule.for_methods for rule in self.error_rules]
+        for name in (name for named in limits for name in named):
+            if name not in methods:
+                raise ValueError(f"for_methods names {name}, which is no method of this provider")
+        for check in self.verifications:
+            paths = [path.removeprefix("ctx:") for path in (*check.identity, *check.label) if path.startswith("ctx:")]
+            for name in (*check.needs, *paths):
+                if name not in variables:
+                    raise ValueError(f"a verification names {name}, which is no variable of this provider")
+        for where, template in self._texts():
+            for name in places(template):
+                if name not in variables | _OURS:
+                    raise ValueError(f"{where} uses {{{name}}}, which is no variable of this provider")
+        return self
+
+    def _texts(self) -> Iterator[tuple[str, str]]:
+        """Return the templates of code methods that are no URLs."""
+        for method in self.methods:
+            named = {
+                "authorize_params": method.authorize_params,
+                "token_params": method.token_params,
+                # Its value is the redirect URI of the authorization, whatever stands there.
+                "refresh_params": {name: text for name, text in method.refresh_params.items() if name != "redirect_uri"},
+                "headers.token": method.headers.get("token", {}),
+                "revoke.headers": {} if method.revoke is None else method.revoke.headers,
+            }
+            for field, texts in named.items():
+                yield from ((f"{method.id}.{field}.{name}", text) for name, text in texts.items())
+
+    @model_validator(mode="after")
+    def _variables_are_declared(self) -> Self:
+        declared = {variable.name for variable in self.variables} | self._input_names() | _OURS
+        in_host = {variable.name for variable in self.variables if variable.in_host}
+        for where, template in self._templates():
+            host = self._check_url(where, template)
+            for name in places(template):
+                if name not in declared:
+                    raise ValueError(f"{where} uses {{{name}}}, which is no variable of this provider")
+            for name in places(host):
+                if name not in in_host:
+                    raise ValueError(f"{where} has {{{name}}} in its host; mark that variable in_host")
+        return self
+
+    def _check_url(self, where: str, template: str) -> str:
+        host = _HOST.match(template)
+        if host is None or "@" in host[1] or "#" in template:
+            raise ValueError(f"{where} must be a URL without user name and fragment")
+        if not template.startswith("https://") and not (self.loopback and _is_loopback(host[1])):
+            raise ValueError(f"{where} must be an https URL")
+        return host[1]
+
+    def _input_names(self) -> set[str]:
+        return {given.name for method in self.methods for given in method.inputs}
+
+    def _templates(self) -> list[tuple[str, str]]:
+        found = [(f"base_urls.{name}", template) for name, template in self.base_urls.items()]
+        for method in self.methods:
+            named = [(field, getattr(method, field)) for field in _URL_FIELDS]
+            if method.revoke is not None:
+                named += [("revoke.url", method.revoke.url), ("revoke.manual_url", method.revoke.manual_url)]
+            found.extend((f"{method.id}.{field}", template) for field, template in named if template is not None)
+        found.extend((f"verifications[{index}].url", check.url) for index, check in enumerate(self.verifications))
+        return found
+
+
+def _is_loopback(host: str) -> bool:
+    return re.fullmatch(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?", host) is not None
