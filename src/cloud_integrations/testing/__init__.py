@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cloud_integrations.testing.simulated_provider.misbehaviour import Endpoint, Misbehaviour
-    from cloud_integrations.testing.simulated_provider.provider import IssuedGrant, ReceivedRequest, SimulatedProvider, token_id
+    from cloud_integrations.testing.simulated_provider.provider import SimulatedProvider
+    from cloud_integrations.testing.simulated_provider.requests import ReceivedRequest, token_id
     from cloud_integrations.testing.simulated_provider.server import ProviderServer
+    from cloud_integrations.testing.simulated_provider.tokens import IssuedGrant
     from cloud_integrations.testing.simulated_provider.transport import AsyncSimulatedTransport, SimulatedTransport
 
     from .clock import AdvancingPause, AsyncAdvancingPause, FixedClock, SeededEntropy
@@ -22,14 +24,14 @@ _HOMES = {
     "AsyncSimulatedTransport": "simulated_provider.transport",
     "Endpoint": "simulated_provider.misbehaviour",
     "FixedClock": "clock",
-    "IssuedGrant": "simulated_provider.provider",
+    "IssuedGrant": "simulated_provider.tokens",
     "Misbehaviour": "simulated_provider.misbehaviour",
     "ProviderServer": "simulated_provider.server",
-    "ReceivedRequest": "simulated_provider.provider",
+    "ReceivedRequest": "simulated_provider.requests",
     "SeededEntropy": "clock",
     "SimulatedProvider": "simulated_provider.provider",
     "SimulatedTransport": "simulated_provider.transport",
-    "token_id": "simulated_provider.provider",
+    "token_id": "simulated_provider.requests",
 }
 
 __all__ = [

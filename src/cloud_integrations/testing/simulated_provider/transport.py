@@ -16,7 +16,8 @@ from cloud_integrations.protocol.http import HttpRequest, HttpResponse
 from cloud_integrations.testing.clock import FixedClock
 
 from .misbehaviour import Delivery
-from .provider import Answer, SimulatedProvider
+from .provider import SimulatedProvider
+from .requests import Answer
 
 BeforeSend = Callable[[HttpRequest], object]
 AfterSend = Callable[[HttpRequest, HttpResponse], object]

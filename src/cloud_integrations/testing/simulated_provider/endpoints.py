@@ -1,0 +1,235 @@
+"""The endpoints: authorization, consent, token, revocation, and "who am I"."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import unquote_plus, urlencode, urlsplit
+
+from cloud_integrations.protocol.http import HttpResponse
+
+from .consent_page import consent_page, page_headers
+from .misbehaviour import KEEPS_REFRESH_TOKEN, Misbehaviour, Planned
+from .requests import Work, decode_basic, digest_of, read_single
+from .tokens import Asked, Code, SimulatedGrant, Tokens
+from .wrong_answers import STRAYS, json_answer, refuse, spoil
+
+_REDIRECT_URI = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+(?:/[^\s#]*)?")
+
+
+class Endpoints(Tokens):
+    """Answers requests; the lock is held."""
+
+    def _answer(self, endpoint: str, work: Work, planned: Planned | None) -> None:
+        if planned and (refusal := refuse(planned)):
+            work.outcome, work.response = refusal
+            return
+        match endpoint:
+            case "authorize":
+                self._authorize(work)
+            case "consent":
+                self._consent(work)
+            case "exchange" | "refresh":
+                self._token(endpoint, work)
+            case "revoke":
+                self._revoke(work)
+            case "me":
+                self._me(work)
+            case _:
+                work.refuse("not_found", 404)
+        if planned:
+            work.response = spoil(planned.what, work.response)
+
+    def _authorize(self, work: Work) -> None:
+        asked = read_single(work.request.query)
+        if asked is None or asked.get("client_id") != self._client_id:
+            return work.complain("The application is not known here, or a parameter came twice.")
+        redirect_uri = asked.get("redirect_uri", "")
+        if not _REDIRECT_URI.fullmatch(redirect_uri):
+            return work.complain("The redirect URI is missing or malformed.")
+        consent = Asked(
+            redirect_uri=redirect_uri,
+            state=asked.get("state"),
+            challenge=asked.get("code_challenge", ""),
+            scopes=tuple(asked.get("scope", "").split()),
+            what=work.what,
+        )
+        if asked.get("response_type") != "code":
+            return self._send_back(work, consent, error="unsupported_response_type")
+        without_pkce = not self.require_pkce and "code_challenge" not in asked and "code_challenge_method" not in asked
+        if not without_pkce and (asked.get("code_challenge_method") != "S256" or len(consent.challenge) != 43):
+            return self._send_back(work, consent, error="invalid_request")
+        if self.auto_approve:
+            return self._send_back(work, consent)
+        request_id = self._entropy.bytes(32).hex()
+        self._consents[request_id] = consent
+        work.response = HttpResponse(
+            status=200,
+            headers=page_headers(form_target="{0.scheme}://{0.netloc}".format(urlsplit(redirect_uri))),
+            body=consent_page(
+                provider=self.slug, client_id=self._client_id, account=self.account, scopes=consent.scopes, request_id=request_id
+            ),
+        )
+        return None
+
+    def _consent(self, work: Work) -> None:
+        form = read_single(work.request.body.decode("utf-8", "replace")) or {}
+        consent = self._consents.pop(form.get("request", ""), None)
+        if consent is None:
+            return work.complain("This page was already answered, or never shown.")
+        return self._send_back(work, consent, error=None if form.get("decision") == "approve" else "access_denied")
+
+    def _send_back(self, work: Work, consent: Asked, *, error: str | None = None) -> None:
+        answer: dict[str, str] = {}
+        if error is None:
+            code = f"fake-code-{self._entropy.bytes(16).hex()}"
+            self._codes[digest_of(code)] = Code(asked=consent, account=self._person(consent.what), issued_at=self.clock.now())
+            work.issued.append(digest_of(code))
+            answer["code"] = code
+        else:
+            work.outcome = answer["error"] = error
+        if consent.state is not None:
+            answer["state"] = consent.state
+        if consent.what is Misbehaviour.ISSUER_WRONG:
+            answer["iss"] = "https://elsewhere.example"
+        elif consent.what is not Misbehaviour.ISSUER_MISSING:
+            answer["iss"] = self.base_url
+        separator = "&" if "?" in consent.redirect_uri else "?"
+        work.response = HttpResponse(
+            status=303,
+            headers={
+                "location": f"{consent.redirect_uri}{separator}{urlencode(answer)}",
+                "cache-control": "no-store",
+                "referrer-policy": "no-referrer",
+            },
+        )
+
+    def _token(self, endpoint: str, work: Work) -> None:
+        form = read_single(work.request.body.decode("utf-8", "replace"))
+        if form is None or work.request.method != "POST" or not work.request.is_form:
+            return work.refuse("invalid_request")
+        if not self._knows_client(work, form):
+            return None
+        if endpoint == "exchange":
+            return self._exchange(work, form)
+        return self._refresh(work, form)
+
+    def _knows_client(self, work: Work, form: Mapping[str, str]) -> bool:
+        """RFC 6749 §2.3.1: by header or in the form, not both."""
+        scheme, _, encoded = work.request.headers.get("authorization", "").partition(" ")
+        given = (form.get("client_id", ""), form.get("client_secret", ""))
+        if scheme:
+            if "client_secret" in form:
+                work.refuse("invalid_request")
+                return False
+            name, _, password = decode_basic(encoded if scheme.lower() == "basic" else "").partition(":")
+            given = (unquote_plus(name), unquote_plus(password))
+        known = (self._client_id, self._client_secret.reveal())
+        if not all(hmac.compare_digest(a.encode(), b.encode()) for a, b in zip(given, known, strict=True)):
+            work.refuse("invalid_client", 401)
+            return False
+        return True
+
+    def _exchange(self, work: Work, form: Mapping[str, str]) -> None:
+        if form.get("grant_type") != "authorization_code":
+            return work.refuse("unsupported_grant_type")
+        code = self._codes.get(work.presented or "")
+        if code is None:
+            return work.refuse("invalid_grant")
+        if code.grant is not None:
+            # RFC 6749 §4.1.2: a code that comes twice ends what it brought.
+            work.reused = True
+            code.grant.alive = False
+            return work.refuse("invalid_grant")
+        grant = code.grant = SimulatedGrant(account=code.account, scopes=code.asked.scopes)
+        verifier = form.get("code_verifier", "")
+        # RFC 9700 §4.8.2: a verifier for a code that was asked for without a challenge is a downgrade, and refused.
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode() if verifier else ""
+        on_time = self.clock.now() - code.issued_at < self.code_lifetime
+        if not on_time or form.get("redirect_uri") != code.asked.redirect_uri or not hmac.compare_digest(challenge, code.asked.challenge):
+            return work.refuse("invalid_grant")
+        if work.what is Misbehaviour.OTHER_ACCOUNT:
+            grant.account = self._person(work.what)
+        refresh = None if work.what in KEEPS_REFRESH_TOKEN else self._new_refresh(grant)
+        return self._give(work, grant, refresh=refresh)
+
+    def _refresh(self, work: Work, form: Mapping[str, str]) -> None:
+        held = self._tokens.get(work.presented or "")
+        if held is None or held.kind != "refresh":
+            return work.refuse("invalid_grant")
+        work.reused = held.spent_at is not None
+        if not self._accepts(held):
+            if work.reused and self.reuse == "family":
+                held.grant.alive = False
+            return work.refuse("invalid_grant")
+        if not set(form.get("scope", "").split()) <= set(held.grant.scopes):
+            return work.refuse("invalid_scope")
+        if self.ends_old_access:
+            for other in self._tokens.values():
+                other.ended |= other.kind == "access" and other.grant is held.grant
+        refresh = None
+        if work.what is Misbehaviour.REFRESH_TOKEN_SAME:
+            refresh = form["refresh_token"]
+        elif self.rotation == "always" and work.what not in KEEPS_REFRESH_TOKEN:
+            held.spent_at = held.spent_at or self.clock.now()
+            refresh = self._new_refresh(held.grant)
+        return self._give(work, held.grant, refresh=refresh)
+
+    def _give(self, work: Work, grant: SimulatedGrant, *, refresh: str | None) -> None:
+        if work.what is Misbehaviour.NARROWER_SCOPES:
+            grant.scopes = grant.scopes[:-1]
+        access = self._new_access(grant, longer="x" * 17_000 if work.what is Misbehaviour.LONG_ACCESS_TOKEN else "")
+        work.issued += [digest_of(token) for token in (access, refresh) if token]
+        answer: dict[str, Any] = {
+            "access_token": access,
+            "token_type": "Bearer",
+            "expires_in": int(self.access_lifetime.total_seconds()),
+            "scope": " ".join(grant.scopes),
+        }
+        if refresh is not None:
+            answer["refresh_token"] = refresh
+        if work.what is not None and work.what in STRAYS:
+            name, value = STRAYS[work.what]
+            answer[name] = value
+            if value is ...:
+                del answer[name]
+        elif work.what is Misbehaviour.EXPIRES_IN_TEXT:
+            answer["expires_in"] = str(answer["expires_in"])
+        work.response = json_answer(200, answer)
+
+    def _revoke(self, work: Work) -> None:
+        form = read_single(work.request.body.decode("utf-8", "replace"))
+        if form is None or not form.get("token") or work.request.method != "POST" or not work.request.is_form:
+            return work.refuse("invalid_request")
+        if not self._knows_client(work, form):
+            return None
+        held = self._tokens.get(work.presented or "")
+        if held is not None:
+            held.ended = True
+            if held.kind == "refresh":
+                held.grant.alive = False
+            if self.kills == "grant":
+                for other in self._tokens.values():
+                    other.grant.alive &= other.grant.account != held.grant.account
+        work.response = HttpResponse(status=200, headers={"cache-control": "no-store"})
+        return None
+
+    def _me(self, work: Work) -> None:
+        digest = work.presented or ""
+        held = self._tokens.get(digest)
+        if held is not None and held.kind == "access" and self._accepts(held):
+            account, scopes = held.grant.account, held.grant.scopes
+        elif digest in self._keys:
+            account, scopes = self._keys[digest], ()
+        else:
+            work.refuse("invalid_token", 401)
+            work.response = replace(work.response, headers={**work.response.headers, "www-authenticate": 'Bearer error="invalid_token"'})
+            return
+        if work.what is Misbehaviour.OTHER_ACCOUNT:
+            account = self._person(work.what)
+        work.response = json_answer(200, {"id": account, "label": f"Account {account}", "scopes": list(scopes)})
