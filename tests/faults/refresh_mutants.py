@@ -77,9 +77,9 @@ MUTANTS = {
         noticed_by=f"{STORE}test_a_renewal_that_a_replay_has_killed_takes_nothing_back",
     ),
     "the catalogue says where a replay kills": Mutant(
-        file="flows/renew/attempt.py",
-        guard="return self.behaviour.replay_kills_family is not True",
-        without="return True",
+        file="flows/renew/saving.py",
+        guard="return came and attempt.behaviour.replay_kills_family is not True",
+        without="return came",
         noticed_by="tests/flows/test_renew_faults.py"
         "::test_late_tokens_take_a_row_back_only_where_the_successors_replay_has_left_them_alive",
     ),
@@ -121,7 +121,7 @@ MUTANTS = {
         noticed_by="tests/flows/test_giving_back.py::test_fingerprints_are_the_same_after_every_change_of_keys",
     ),
     "a refusal is compared with the row": Mutant(
-        file="flows/renew/failures.py",
+        file="flows/renew/settling.py",
         guard="if found is not None and found.credential.generation > attempt.stored.credential.generation:",
         without="if found is None:",
         noticed_by="tests/flows/test_renew_faults.py::test_a_refusal_that_comes_late_is_not_told_even_where_nothing_can_be_written",
@@ -145,8 +145,8 @@ MUTANTS = {
         noticed_by="tests/flows/test_renew.py::test_where_a_replay_is_punished_the_held_token_is_used_to_its_end_and_then_one_probe_goes_out",
     ),
     "a refused application is left alone": Mutant(
-        file="flows/renew/failures.py",
-        guard="    wiring.breaker.refuse(attempt.client.context_id, reason, by=attempt.tenant_id)\n",
+        file="flows/renew/settling.py",
+        guard="        wiring.breaker.refuse(attempt.client.context_id, failure.reason, by=attempt.tenant_id)\n",
         without="",
         noticed_by="tests/flows/test_refusals.py::test_an_application_that_is_refused_to_two_tenants_is_left_alone_for_all_and_all_say_so",
     ),

@@ -8,9 +8,9 @@ import pytest
 
 from cloud_integrations.backends.transport.httpx_transport import AsyncHttpxTransport, HttpxTransport
 from cloud_integrations.domain.integration import Health, State
+from cloud_integrations.domain.outcome import Unknown, Unusable
 from cloud_integrations.errors import CommitUnknownError, ProviderUnavailableError
 from cloud_integrations.protocol.oauth_backend import StandardOAuthBackend
-from cloud_integrations.protocol.outcome import Unknown, Unusable
 from cloud_integrations.testing import Misbehaviour
 from cloud_integrations.testing.simulated_provider.server import ProviderServer
 from cloud_integrations.testing.simulated_provider.wrong_answers import STRAYS

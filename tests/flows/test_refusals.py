@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from cloud_integrations.domain import outcome as outcomes
 from cloud_integrations.domain.integration import APPLICATION_REASONS, Health, State, Status
 from cloud_integrations.domain.provider import Provider
 from cloud_integrations.errors import (
@@ -27,7 +28,6 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.flows.shared.sealing import open_field
 from cloud_integrations.ports.store import ReplaceCredential, SaveFacts
-from cloud_integrations.protocol import outcome as outcomes
 from cloud_integrations.protocol.http import HttpResponse
 from cloud_integrations.runtime.breaker import LEAST_FAILURES
 from cloud_integrations.testing import Misbehaviour

@@ -10,12 +10,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from cloud_integrations.domain.outcome import Granted, NotProcessed, Rejected, Unknown
 from cloud_integrations.domain.provider import Callback
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import GrantRefusedError, ValidationFailedError
 from cloud_integrations.protocol.authorize import build_authorization_url, read_callback
 from cloud_integrations.protocol.exchange import build_exchange, read_grant
-from cloud_integrations.protocol.outcome import Granted, NotProcessed, Rejected, Unknown
 from cloud_integrations.protocol.pkce import make_verifier
 from cloud_integrations.protocol.refresh import read_renewal
 

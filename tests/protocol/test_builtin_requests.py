@@ -9,12 +9,12 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from cloud_integrations.domain.application import OAuthApplication
+from cloud_integrations.domain.outcome import Granted, Misconfigured, NotProcessed, Refused, Rejected
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ValidationFailedError
 from cloud_integrations.protocol.client import resolve_client
 from cloud_integrations.protocol.http import HttpResponse
 from cloud_integrations.protocol.oauth_backend import oauth_backend_of
-from cloud_integrations.protocol.outcome import Granted, Misconfigured, NotProcessed, Refused, Rejected
 from cloud_integrations.protocol.pkce import make_verifier
 from cloud_integrations.protocol.scopes import scopes_to_request
 from cloud_integrations.providers.catalogue import Catalogue

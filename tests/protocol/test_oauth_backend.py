@@ -4,11 +4,11 @@ import inspect
 
 import pytest
 
+from cloud_integrations.domain.outcome import Granted
 from cloud_integrations.domain.provider import Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ConfigurationError
 from cloud_integrations.protocol.oauth_backend import STANDARD, OAuthBackend, StandardOAuthBackend, oauth_backend_of
-from cloud_integrations.protocol.outcome import Granted
 from cloud_integrations.protocol.pkce import make_verifier
 
 STATE = Secret("fake-state-" + "s" * 43)

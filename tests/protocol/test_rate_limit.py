@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cloud_integrations.domain.credential import Presented
+from cloud_integrations.domain.outcome import NotProcessed
 from cloud_integrations.domain.provider import Provider, RateLimit
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.protocol.http import HttpResponse
-from cloud_integrations.protocol.outcome import NotProcessed
 from cloud_integrations.protocol.rate_limit import MAX_WAIT, is_rate_limited, read_wait
 from cloud_integrations.protocol.refresh import read_renewal
 from cloud_integrations.protocol.verification import read_check

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from cloud_integrations.domain import outcome as outcomes
 from cloud_integrations.domain.provider import Callback
 from cloud_integrations.errors import GrantRefusedError
-from cloud_integrations.protocol import outcome as outcomes
 from cloud_integrations.protocol.authorize import KNOWN_ERRORS, CallbackAnswer, find_state, read_callback
 from cloud_integrations.protocol.exchange import read_grant
 from cloud_integrations.protocol.http import HttpResponse

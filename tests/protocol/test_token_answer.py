@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from cloud_integrations.domain.outcome import Granted, Misconfigured, NotProcessed, Refused, Rejected, Unknown
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.protocol.exchange import read_grant
 from cloud_integrations.protocol.http import HttpResponse
-from cloud_integrations.protocol.outcome import Granted, Misconfigured, NotProcessed, Refused, Rejected, Unknown
 from cloud_integrations.protocol.refresh import read_renewal
 
 UNUSABLE = Unknown("unusable_body")

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import pytest
 
+from cloud_integrations.domain.outcome import Granted, Unusable
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.protocol.exchange import read_grant
 from cloud_integrations.protocol.http import MAX_TOKEN_BODY, HttpResponse
-from cloud_integrations.protocol.outcome import Granted, Unusable
 from cloud_integrations.protocol.refresh import read_renewal
 
 ACCESS, REFRESH = "fake-access", "fake-refresh"

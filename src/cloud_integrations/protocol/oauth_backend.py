@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, Protocol
 
+from cloud_integrations.domain.outcome import TokenOutcome
 from cloud_integrations.domain.provider import Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ConfigurationError
@@ -14,7 +15,6 @@ from . import authorize, exchange, refresh, revoke
 from .authorize import CallbackAnswer
 from .client import Client, resolve_client
 from .http import HttpRequest, HttpResponse
-from .outcome import TokenOutcome
 
 __all__ = ["STANDARD", "Client", "OAuthBackend", "StandardOAuthBackend", "oauth_backend_of", "resolve_client"]
 

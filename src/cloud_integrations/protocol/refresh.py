@@ -7,12 +7,12 @@ from datetime import datetime
 
 from authlib.oauth2.rfc6749.parameters import prepare_token_request
 
+from cloud_integrations.domain.outcome import TokenOutcome
 from cloud_integrations.domain.secret import Secret
 
 from .client import Client
 from .client_auth import build_request
 from .http import MAX_TOKEN_BODY, HttpRequest, HttpResponse
-from .outcome import TokenOutcome
 from .scopes import join_scopes
 from .token_answer import read_token_answer
 from .token_request import extra_params

@@ -15,13 +15,7 @@ from typing import Any, Final, Literal
 from urllib.parse import unquote, unquote_plus
 
 from cloud_integrations.domain.credential import Grant
-from cloud_integrations.domain.provider import ErrorClass, Variable
-from cloud_integrations.domain.secret import Secret
-from cloud_integrations.errors import ValidationFailedError
-
-from .client import Client
-from .http import MAX_TOKEN_BODY, HttpResponse, UnusableBodyError, find_path, join_members, read_json_object, read_text
-from .outcome import (
+from cloud_integrations.domain.outcome import (
     Granted,
     Misconfigured,
     NotProcessed,
@@ -34,6 +28,12 @@ from .outcome import (
     UnreadMember,
     Unusable,
 )
+from cloud_integrations.domain.provider import ErrorClass, Variable
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.errors import ValidationFailedError
+
+from .client import Client
+from .http import MAX_TOKEN_BODY, HttpResponse, UnusableBodyError, find_path, join_members, read_json_object, read_text
 from .rate_limit import is_rate_limited, read_wait
 from .scopes import is_scope
 

@@ -15,6 +15,7 @@ from cloud_integrations.domain.envelope import DataKey
 from cloud_integrations.domain.freshness import due_at, reconnect_before
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId
 from cloud_integrations.domain.integration import AccountFacts, Integration, State, StoredIntegration
+from cloud_integrations.domain.outcome import Granted, Misconfigured, Refused, Rejected, Unusable
 from cloud_integrations.domain.pending import Connected
 from cloud_integrations.domain.removal import Revocation
 from cloud_integrations.domain.secret import Secret
@@ -60,7 +61,6 @@ from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.client import Client
 from cloud_integrations.protocol.error_text import clean_prose
 from cloud_integrations.protocol.oauth_backend import oauth_backend_of
-from cloud_integrations.protocol.outcome import Granted, Misconfigured, Refused, Rejected, Unusable
 from cloud_integrations.protocol.verification import present
 
 _SAVE_TRIES = 5

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from cloud_integrations.domain.audit import Caller, Outcome
-from cloud_integrations.domain.freshness import attempt_wait, is_unresolved, lease_and_deadline, refused_since, takeover_delay
+from cloud_integrations.domain.freshness import attempt_wait, is_unresolved, lease_and_deadline, takeover_delay
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
-from cloud_integrations.domain.integration import APPLICATION_REASONS, Phase, State, StoredIntegration
+from cloud_integrations.domain.integration import APPLICATION_REASONS, State, StoredIntegration
+from cloud_integrations.domain.settlement import MISCONFIGURED_REST, Settlement
 from cloud_integrations.errors import (
     AppMisconfiguredError,
     CommitUnknownError,
@@ -21,18 +22,11 @@ from cloud_integrations.errors import (
     ValidationFailedError,
 )
 from cloud_integrations.flows.operate.applications import granting_client, redirect_uri_of
-from cloud_integrations.flows.renew.attempt import (
-    MISCONFIGURED_REST,
-    RenewalAttempt,
-    RenewalRequest,
-    record_outcome,
-    settle,
-    state_since,
-    store_now,
-)
+from cloud_integrations.flows.renew.attempt import RenewalAttempt, RenewalRequest, record_outcome, store_now
+from cloud_integrations.flows.renew.settling import let_go, settle_attempt
 from cloud_integrations.flows.shared.auditing import recorded, resource_of
 from cloud_integrations.flows.shared.sealing import active_key, index_key, open_field
-from cloud_integrations.ports.store import MarkSent, SettleAttempt, TakeLease
+from cloud_integrations.ports.store import MarkSent, TakeLease
 from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.client import Client
 from cloud_integrations.protocol.oauth_backend import oauth_backend_of
@@ -105,7 +99,7 @@ async def begin(wiring: Wiring, stored: StoredIntegration, wanted: RenewalReques
     )
     if attempt_wait(leased, behaviour, now=wiring.clock.now(), forced=wanted.forced, access_is_dead=wanted.access_is_dead) > timedelta():
         # Since the row was read, somebody asked and the answer was lost: to ask again now could end a token that works.
-        await _let_go(wiring, attempt, next_at=leased.marks.next_attempt_at, due_at=leased.marks.due_at)
+        await let_go(wiring, attempt, next_at=leased.marks.next_attempt_at, due_at=leased.marks.due_at)
         return None
     reserve = min(_SEND_RESERVE, (lease - deadline) / 2)
     send_until = wiring.clock.monotonic() + reserve.total_seconds()
@@ -127,29 +121,12 @@ async def begin(wiring: Wiring, stored: StoredIntegration, wanted: RenewalReques
         return None
     if wiring.clock.monotonic() > send_until:
         # Held up since: the lease could end before the answer is there, and somebody else may be asking by then.
-        await _let_go(wiring, attempt, next_at=None, due_at=store_now(wiring, attempt))
+        await let_go(wiring, attempt, next_at=None, due_at=store_now(wiring, attempt))
         return None
     if behaviour.ends_old_access:
         # From now on nobody knows whether the held access token works.
         wiring.tokens.drop(attempt.tenant_id)
     return attempt
-
-
-async def _let_go(wiring: Wiring, attempt: RenewalAttempt, *, next_at: datetime | None, due_at: datetime | None) -> None:
-    """End a lease under which nothing was sent."""
-    now = store_now(wiring, attempt)
-    await settle(
-        wiring,
-        attempt,
-        phase=Phase.IDLE,
-        state=State.UNKNOWN if attempt.unresolved_before else attempt.stored.facts.state,
-        reason=attempt.stored.facts.reason,
-        error="not_sent",
-        outcome=Outcome.FAILURE,
-        next_in=None if next_at is None else next_at - now,
-        due_in=None if due_at is None else due_at - now,
-        refused=None,
-    )
 
 
 async def _find_client(wiring: Wiring, stored: StoredIntegration, caller: Caller) -> Client:
@@ -184,6 +161,8 @@ async def _mark_unasked(wiring: Wiring, stored: StoredIntegration, caller: Calle
     if facts.reason == reason or not facts.state.is_refreshed or is_unresolved(stored) or marks.sent_at is not None:
         return
     attempt_id = uuid7(wiring.clock.now(), wiring.entropy.bytes(10)).hex
+    wait = None if marks.next_attempt_at is None else marks.next_attempt_at - stored.read_at
+    settled = Settlement(state=state, reason=reason, error="breaker_open", verdict="unavailable", refused=False, wait=wait, due_in=due_in)
     with suppress(StaleWriteError, StorageUnavailableError):
         await wiring.store.apply(
             TakeLease(
@@ -195,23 +174,15 @@ async def _mark_unasked(wiring: Wiring, stored: StoredIntegration, caller: Calle
                 length=timedelta(seconds=1),
                 takeover_delay=timedelta(),
             ),
-            SettleAttempt(
-                tenant_id=facts.tenant_id,
-                integration_id=facts.id,
-                # Whoever took a lease since has more to say.
-                lease_token=marks.lease_token + 1,
+            # Whoever took a lease since has more to say.
+            settle_attempt(
+                stored,
+                settled,
+                lease=marks.lease_token + 1,
                 attempt_id=attempt_id,
-                generation=stored.credential.generation,
-                phase=Phase.IDLE,
-                state=state,
-                reason=reason,
-                state_since=state_since(facts, state=state, reason=reason, now=wiring.clock.now()),
-                error="breaker_open",
-                next_attempt_at=marks.next_attempt_at,
-                due_at=stored.read_at + due_in,
-                failed_at=stored.read_at,
-                refused_since=refused_since(marks, now=stored.read_at, refused=False),
-                count_attempt=False,
+                now=wiring.clock.now(),
+                store_now=stored.read_at,
+                is_counted=False,
             ),
             recorded(wiring, facts.tenant_id, caller, "credential.refresh", resource_of(facts.id), outcome=Outcome.FAILURE, reason=reason),
         )

@@ -14,6 +14,7 @@ from datetime import timedelta
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId
 from cloud_integrations.domain.integration import StoredIntegration
+from cloud_integrations.domain.outcome import Granted, NotProcessed, TokenOutcome, Unknown, Unusable
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     AnswerLostError,
@@ -23,15 +24,14 @@ from cloud_integrations.errors import (
     RefreshInProgressError,
 )
 from cloud_integrations.flows.renew.attempt import RenewalAttempt, RenewalRequest
-from cloud_integrations.flows.renew.failures import lost, misconfigured, not_processed, refused, rejected
 from cloud_integrations.flows.renew.leases import begin, is_over, load_renewable
 from cloud_integrations.flows.renew.saving import save, save_refresh_token
+from cloud_integrations.flows.renew.settling import settle
 from cloud_integrations.flows.shared.auditing import tell_unread
 from cloud_integrations.flows.shared.sealing import open_field
 from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.error_text import clean_prose
 from cloud_integrations.protocol.oauth_backend import oauth_backend_of
-from cloud_integrations.protocol.outcome import Granted, Misconfigured, NotProcessed, Refused, Rejected, TokenOutcome, Unknown, Unusable
 
 _FIRST_LOOK = 0.005
 _LONGEST_LOOK = 0.25
@@ -119,18 +119,7 @@ async def _send(wiring: Wiring, attempt: RenewalAttempt) -> StoredIntegration | 
         tell_unread(wiring, attempt.tenant_id, attempt.integration_id, attempt.client, outcome.unread)
         return await save(wiring, attempt, outcome.grant)
     said = await _clean(wiring, attempt, outcome.said)
-    match outcome:
-        case Refused(reason):
-            return await refused(wiring, attempt, reason=reason, said=said)
-        case Rejected():
-            return await rejected(wiring, attempt, outcome, said=said)
-        case NotProcessed():
-            await not_processed(wiring, attempt, outcome, said=said)
-        case Misconfigured(reason):
-            return await misconfigured(wiring, attempt, reason=reason, said=said)
-        case unknown:
-            await lost(wiring, attempt, unknown, said=said)
-    return None
+    return await settle(wiring, attempt, outcome, said=said)
 
 
 async def _clean(wiring: Wiring, attempt: RenewalAttempt, said: Secret | None) -> str | None:

@@ -20,8 +20,9 @@ from cloud_integrations.errors import (
     ReconnectRequiredError,
     StaleWriteError,
 )
-from cloud_integrations.flows.renew.attempt import RenewalAttempt, RenewalRequest, record_outcome, state_since, store_now
+from cloud_integrations.flows.renew.attempt import RenewalAttempt, RenewalRequest, record_outcome, store_now
 from cloud_integrations.flows.renew.leases import is_over, take_lease
+from cloud_integrations.flows.renew.settling import state_since
 from cloud_integrations.flows.shared.auditing import first_today, recorded, resource_of, tell_of, tell_unread
 from cloud_integrations.flows.shared.revocation import Source, Tokens, give_back, tokens_of
 from cloud_integrations.flows.shared.sealing import active_key, forget_key, index_key, open_field, seal_grant

@@ -11,12 +11,12 @@ from uuid import UUID
 from cloud_integrations.domain.audit import AuditEvent, Caller, Outcome
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId, uuid7
 from cloud_integrations.domain.integration import Integration
+from cloud_integrations.domain.outcome import UnreadMember
 from cloud_integrations.errors import CloudIntegrationsError, StorageUnavailableError
 from cloud_integrations.ports.observer import Fact, FactName
 from cloud_integrations.ports.store import Record
 from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.client import Client
-from cloud_integrations.protocol.outcome import UnreadMember
 
 _TELL_AGAIN: Final = timedelta(days=1)
 

@@ -1,0 +1,166 @@
+"""An attempt that brought no tokens ends: its settlement is written, recorded, told, and raised."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from cloud_integrations.domain.audit import Outcome
+from cloud_integrations.domain.freshness import refused_since
+from cloud_integrations.domain.integration import Integration, State, StoredIntegration
+from cloud_integrations.domain.outcome import Misconfigured, Refused, Rejected, TokenFailure
+from cloud_integrations.domain.settlement import Attempted, Settlement, settlement
+from cloud_integrations.errors import (
+    AppMisconfiguredError,
+    CloudIntegrationsError,
+    ProviderUnavailableError,
+    ReconnectRequiredError,
+    StaleWriteError,
+    StorageUnavailableError,
+)
+from cloud_integrations.flows.renew.attempt import RenewalAttempt, record_outcome, store_now
+from cloud_integrations.flows.shared.auditing import recorded, resource_of, tell_of
+from cloud_integrations.ports.store import SettleAttempt
+from cloud_integrations.ports.wiring import Wiring
+
+
+async def settle(wiring: Wiring, attempt: RenewalAttempt, failure: TokenFailure, /, *, said: str | None) -> StoredIntegration | None:
+    """Write what *failure* means, and raise it; return the row if a sibling was faster, None if the row has moved on.
+
+    Raises `ReconnectRequiredError`, `ProviderUnavailableError` or `AppMisconfiguredError`.
+    """
+    if isinstance(failure, Refused):
+        # Look again first, for a sibling may have been faster.
+        found = await wiring.store.find_integration(attempt.tenant_id, attempt.integration_id)
+        if found is not None and found.credential.generation > attempt.stored.credential.generation:
+            await record_outcome(wiring, attempt.stored.facts, attempt.caller, attempt.attempt_id, Outcome.FAILURE, reason=failure.reason)
+            return found
+    if isinstance(failure, Misconfigured):
+        wiring.breaker.refuse(attempt.client.context_id, failure.reason, by=attempt.tenant_id)
+    settled = settlement(failure, await _attempted(wiring, attempt, failure))
+    if not await _write(wiring, attempt, settled):
+        return None
+    if settled.verdict == "reconnect":
+        wiring.tokens.drop(attempt.tenant_id)
+        tell_of(wiring, "credential.reconnect_required", attempt.stored.facts, reason=settled.reason, error_description=said)
+    else:
+        tell_of(wiring, "credential.refresh_failed", attempt.stored.facts, reason=settled.error, error_description=said)
+    raise _error(attempt, settled, said)
+
+
+async def let_go(wiring: Wiring, attempt: RenewalAttempt, *, next_at: datetime | None, due_at: datetime | None) -> None:
+    """End a lease under which nothing was sent; *next_at* and *due_at* are by the store's clock."""
+    now, before = store_now(wiring, attempt), attempt.stored.facts
+    is_over = before.state is State.NEEDS_REAUTH
+    await _write(
+        wiring,
+        attempt,
+        Settlement(
+            state=State.UNKNOWN if attempt.unresolved_before and not is_over else before.state,
+            reason=before.reason,
+            error="not_sent",
+            verdict="unavailable",
+            refused=None,
+            wait=None if next_at is None or is_over else next_at - now,
+            due_in=None if due_at is None or is_over else due_at - now,
+        ),
+    )
+
+
+def settle_attempt(
+    stored: StoredIntegration,
+    settled: Settlement,
+    /,
+    *,
+    lease: int,
+    attempt_id: str,
+    now: datetime,
+    store_now: datetime,
+    is_counted: bool = True,
+) -> SettleAttempt:
+    """Return the change that writes *settled* into the row."""
+    facts, marks, refused = stored.facts, stored.marks, settled.refused
+    return SettleAttempt(
+        tenant_id=facts.tenant_id,
+        integration_id=facts.id,
+        lease_token=lease,
+        attempt_id=attempt_id,
+        generation=stored.credential.generation,
+        phase=settled.phase,
+        state=settled.state,
+        reason=settled.reason,
+        state_since=state_since(facts, state=settled.state, reason=settled.reason, now=now),
+        error=settled.error,
+        next_attempt_at=None if settled.wait is None else store_now + settled.wait,
+        due_at=None if settled.due_in is None else store_now + settled.due_in,
+        failed_at=marks.failed_at if refused is None else store_now,
+        refused_since=marks.refused_since if refused is None else refused_since(marks, now=store_now, refused=refused),
+        count_attempt=is_counted,
+    )
+
+
+def state_since(before: Integration, /, *, state: State, reason: str | None, now: datetime) -> datetime:
+    """Say since when it is as it is: a refused application changes how it is doing (`health`), and leaves its state."""
+    return before.state_since if replace(before, state=state, reason=reason).health is before.health else now
+
+
+async def _attempted(wiring: Wiring, attempt: RenewalAttempt, failure: TokenFailure) -> Attempted:
+    facts = attempt.stored.facts
+    known = Attempted(
+        before=facts,
+        marks=attempt.stored.marks,
+        behaviour=attempt.behaviour,
+        unresolved_before=attempt.unresolved_before,
+        now=wiring.clock.now(),
+        store_now=store_now(wiring, attempt),
+        chance=wiring.entropy.fraction(),
+        refusal_limit=wiring.settings.refusal_limit,
+    )
+    since = known.refused_for_days
+    if since is None or not isinstance(failure, Rejected | Misconfigured):
+        return known
+    others = await wiring.store.others_renewed(facts.provider_id, facts.context_id, since=since, but=facts.id)
+    return replace(known, others_renewed=others)
+
+
+async def _write(wiring: Wiring, attempt: RenewalAttempt, settled: Settlement) -> bool:
+    """Write and record it; False if somebody with a newer lease, or the user, has written since."""
+    outcome = Outcome.UNKNOWN if settled.is_unknown else Outcome.FAILURE
+    change = settle_attempt(
+        attempt.stored,
+        settled,
+        lease=attempt.lease,
+        attempt_id=attempt.attempt_id,
+        now=wiring.clock.now(),
+        store_now=store_now(wiring, attempt),
+    )
+    resource = resource_of(attempt.integration_id)
+    record = recorded(
+        wiring,
+        attempt.tenant_id,
+        attempt.caller,
+        "credential.refresh",
+        resource,
+        outcome=outcome,
+        reason=settled.error,
+        attempt=attempt.attempt_id,
+    )
+    try:
+        await wiring.store.apply(change, record)
+    except StaleWriteError:
+        await record_outcome(wiring, attempt.stored.facts, attempt.caller, attempt.attempt_id, outcome, reason=settled.error)
+        return False
+    except StorageUnavailableError:
+        # The lease and the mark in the row say the same to whoever comes next.
+        tell_of(wiring, "credential.unpersisted", attempt.stored.facts)
+    return True
+
+
+def _error(attempt: RenewalAttempt, settled: Settlement, said: str | None) -> CloudIntegrationsError:
+    facts = attempt.stored.facts
+    if settled.verdict == "reconnect":
+        return ReconnectRequiredError(integration_id=str(facts.id), reason=settled.reason or settled.error, error_description=said)
+    provider_id = str(facts.provider_id)
+    if settled.verdict == "misconfigured":
+        return AppMisconfiguredError(provider_id=provider_id, reason=settled.error, error_description=said)
+    return ProviderUnavailableError(provider_id=provider_id, reason=settled.error, retry_after=settled.retry_after, error_description=said)
