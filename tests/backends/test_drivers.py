@@ -98,8 +98,8 @@ class TestOverSnapshots(StoreContract):
     @pytest.fixture
     def store(self, clock, postgresql, level, monkeypatch):
         monkeypatch.setattr(
-            "cloud_integrations.backends.sqlalchemy.execution.for_writing",
-            lambda connection: connection.execution_options(isolation_level=level),
+            "cloud_integrations.backends.sqlalchemy.databases.PostgreSQL.for_writing",
+            lambda _, connection: connection.execution_options(isolation_level=level),
         )
         return SqlAlchemyStore(postgresql, clock=clock)
 

@@ -136,27 +136,32 @@ def test_a_mariadb_that_is_too_old_is_refused(mariadb_url, says):
 # What drivers say
 
 
-class Said(Exception):  # noqa: N818 - a driver's
-    def __init__(self, *args, **attributes):
-        super().__init__(*args)
-        vars(self).update(attributes)
+def said(module, *args, **attributes):
+    """An error of a driver."""
+    error = type("Said", (Exception,), {"__module__": module})(*args)
+    vars(error).update(attributes)
+    return error
 
 
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (Said("psycopg, asyncpg", sqlstate="40P01"), "40P01"),
-        (Said("psycopg, of its own", sqlstate=None), None),
-        (Said("psycopg2", pgcode="23505"), "23505"),
-        (Said("psycopg2, of its own", pgcode=None), None),
-        (Said({"S": "ERROR", "C": "42P01", "M": "pg8000"}), "42P01"),
-        (Said({"M": "pg8000, of its own"}), None),
-        (Said("pg8000, of its own"), None),
-        (Said(1213, "mysqlclient, asyncmy"), 1213),
-        (Said(1062, "PyMySQL", sqlstate="23000"), 1062),
-        (Said(0, "PyMySQL, of its own"), None),
-        (Said("sqlite3, aiosqlite", sqlite_errorname="SQLITE_CONSTRAINT_UNIQUE"), "SQLITE_CONSTRAINT_UNIQUE"),
-        (Said(), None),
+        (said("psycopg.errors", "", sqlstate="40P01"), "40P01"),
+        (said("psycopg", "of its own", sqlstate=None), None),
+        (said("sqlalchemy.dialects.postgresql.asyncpg", "", sqlstate="40P01"), "40P01"),
+        (said("asyncpg.exceptions", "", sqlstate="28P01"), "28P01"),
+        (said("psycopg2.errors", "", pgcode="23505"), "23505"),
+        (said("psycopg2", "of its own", pgcode=None), None),
+        (said("pg8000.exceptions", {"S": "ERROR", "C": "42P01", "M": ""}), "42P01"),
+        (said("pg8000.exceptions", {"M": "of its own"}), None),
+        (said("pg8000.exceptions", "of its own"), None),
+        (said("MySQLdb", 1213, ""), 1213),
+        (said("asyncmy.errors", 1213, ""), 1213),
+        (said("pymysql.err", 1062, "", sqlstate="23000"), 1062),
+        (said("pymysql.err", 0, "of its own"), None),
+        (said("sqlite3", "", sqlite_errorname="SQLITE_CONSTRAINT_UNIQUE"), "SQLITE_CONSTRAINT_UNIQUE"),
+        (said("a_stranger", 1062, sqlstate="23505"), None),
+        (said("psycopg2"), None),
         (OSError(5, "the network"), None),
         (None, None),
     ],
@@ -216,8 +221,8 @@ def snapshots(request, monkeypatch):
     """Let a unit of work see one snapshot, as with a database that knows no other level."""
     level = request.param
     monkeypatch.setattr(
-        "cloud_integrations.backends.sqlalchemy.execution.for_writing",
-        lambda connection: connection.execution_options(isolation_level=level),
+        "cloud_integrations.backends.sqlalchemy.databases.PostgreSQL.for_writing",
+        lambda _, connection: connection.execution_options(isolation_level=level),
     )
 
 

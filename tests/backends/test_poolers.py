@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, migrate, reason_of, schema, sqlite_engine
-from cloud_integrations.backends.sqlalchemy.poolers import FOR_PSYCOPG
+from cloud_integrations.backends.sqlalchemy.databases.poolers import FOR_PSYCOPG
 from cloud_integrations.errors import ConfigurationError, StorageUnavailableError
 from cloud_integrations.ports.store import AddIntegration, Record, SaveFacts
 from cloud_integrations.testing.contracts.store import ACME, GLOBEX, a_credential, add_sealing_keys, an_event, an_integration

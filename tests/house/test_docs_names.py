@@ -18,7 +18,8 @@ import pytest
 
 import cloud_integrations
 from cloud_integrations import Catalogue, IntegrationManager, Settings
-from cloud_integrations.backends.sqlalchemy.engine import DRIVERS, unsupported_mysql
+from cloud_integrations.backends.sqlalchemy.databases import registered
+from cloud_integrations.backends.sqlalchemy.databases.mariadb import unsupported_mysql
 from cloud_integrations.backends.transport.httpx_transport import MAX_HEADERS
 from cloud_integrations.domain import envelope, pending
 from cloud_integrations.domain.provider import Method
@@ -35,6 +36,7 @@ from cloud_integrations_cli.settings import PREFIX, Configuration, Limits
 from cloud_integrations_fastapi import reading
 
 ROOT = Path(__file__).parents[2]
+DRIVERS = {name: tuple(database.drivers) for database in registered() for name in database.names}
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("adapters/*/*.md")])
 TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in PAGES}
 # The changelog and the decisions speak of what was, or was given up.

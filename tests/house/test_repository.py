@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from cloud_integrations.backends.sqlalchemy.databases import registered
+
 DISTRIBUTIONS = (".", "adapters/fastapi", "adapters/cli")
 LOCKS = ("demo", "dev", "drivers", "examples", "httpx", "httpx2", "lowest", "nox", "sqlalchemy-2.0")
 # With its extras: the pip that Python 3.11 brings takes `coverage==…` for no answer to `coverage[toml]`.
@@ -115,6 +117,30 @@ def test_every_module_says_what_it_is(sources: list[Path], root: Path) -> None:
 def test_no_module_is_a_thing_looking_for_its_name(sources: list[Path], root: Path) -> None:
     nameless = {"common", "helper", "helpers", "misc", "util", "utils"}
     assert [str(file.relative_to(root)) for file in sources if nameless & {file.stem, *file.relative_to(root).parts}] == []
+
+
+def _names_a_database(node: ast.AST) -> bool:
+    names = {name for database in registered() for name in (*database.names, *database.drivers)}
+    match node:
+        case ast.Constant():
+            return node.value in names
+        case ast.keyword():
+            return (node.arg or "").partition("_")[0] in names
+        case ast.Attribute():
+            return ast.unparse(node).endswith(("dialect.name", "dialect.driver"))
+        case ast.ImportFrom():
+            return (node.module or "").startswith("sqlalchemy.dialects")
+    return False
+
+
+def test_only_the_room_of_databases_names_one(sources: list[Path], root: Path) -> None:
+    room = root / "src/cloud_integrations/backends/sqlalchemy/databases"
+    found = {
+        str(file.relative_to(root))
+        for file in sources
+        if file.is_relative_to(root / "src") and any(map(_names_a_database, ast.walk(ast.parse(file.read_text(encoding="utf-8")))))
+    }
+    assert found == {str((room / f"{name}.py").relative_to(root)) for name in ("__init__", "mariadb", "poolers", "postgresql", "sqlite")}
 
 
 def test_every_package_says_that_it_is_typed(root: Path) -> None:

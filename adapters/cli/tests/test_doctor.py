@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import make_url
 
 from cloud_integrations import LocalKeyring
-from cloud_integrations_cli import doctor
+from cloud_integrations.backends.sqlalchemy.databases import MariaDB, SQLite
 
 JSON = ("-o", "json")
 
@@ -181,7 +181,7 @@ def test_doctor_says_nothing_of_idle_transactions_where_no_server_holds_them(run
 
 
 def test_doctor_tells_a_limit_that_cannot_be_read(run, home, monkeypatch):
-    monkeypatch.setitem(doctor._IDLE_LIMITS, "sqlite", ("idle_transaction_timeout", "SELECT @@idle_transaction_timeout"))
+    monkeypatch.setattr(SQLite, "idle_limit", MariaDB.idle_limit)
     ran = run("doctor", *JSON)
     assert ran.code == 0
     assert _checks(ran)["idle transactions"]["message"] == "their limit could not be read"

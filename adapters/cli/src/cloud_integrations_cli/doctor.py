@@ -11,10 +11,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import typer
-from sqlalchemy import Engine
+from sqlalchemy import Engine, literal_column, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from cloud_integrations import CloudIntegrationsError, IntegrationManager, SqlAlchemyStore
+from cloud_integrations.backends.sqlalchemy.databases import database_of
 from cloud_integrations.errors import KeyringError, KeyServiceUnavailableError
 
 from . import wiring
@@ -27,19 +28,6 @@ from .keys import left_to_do
 from .render import Screen
 from .settings import PREFIX, Configuration, find_file, is_loopback, load, unknown_variables
 from .transports import ssl_context
-
-_CLOCKS = {"postgresql": "SELECT CURRENT_TIMESTAMP", "mysql": "SELECT UTC_TIMESTAMP()", "mariadb": "SELECT UTC_TIMESTAMP()"}
-_IDLE_LIMITS = {
-    "postgresql": (
-        "idle_in_transaction_session_timeout",
-        "SELECT setting FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'",
-    ),
-    **dict.fromkeys(
-        ("mysql", "mariadb"), ("idle_transaction_timeout", "SELECT GREATEST(@@idle_transaction_timeout, @@idle_write_transaction_timeout)")
-    ),
-}
-"""The setting by which a database ends a transaction whose client is silent, and what reads it as this user has it; 0 is never."""
-
 
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -284,22 +272,22 @@ def _clock(configuration: Configuration) -> Iterator[Finding]:
 
 def _difference(engine: Engine) -> timedelta | None:
     """Return how far the database's clock is from ours; None where it is ours."""
-    question = _CLOCKS.get(engine.dialect.name)
-    if question is None:
+    database = database_of(engine)
+    if not database.has_server:
         return None
     with engine.connect() as connection:
-        theirs: datetime = connection.exec_driver_sql(question).scalar_one()
-    return datetime.now(UTC) - (theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC))
+        theirs: int = connection.execute(select(literal_column(database.clock))).scalar_one()
+    return datetime.now(UTC) - datetime.fromtimestamp(theirs / 1_000_000, UTC)
 
 
 def _idle_transactions(configuration: Configuration) -> Iterator[Finding]:
     try:
         with open_engine(configuration) as engine:
-            if engine.dialect.name not in _IDLE_LIMITS:
-                return  # SQLite has no server that a silent process could keep waiting
-            setting, question = _IDLE_LIMITS[engine.dialect.name]
+            limit = database_of(engine).idle_limit
+            if limit is None:
+                return  # with no server, a silent process keeps nobody waiting
             with engine.connect() as connection:
-                limited = int(connection.exec_driver_sql(question).scalar_one()) > 0
+                limited = int(connection.exec_driver_sql(limit.question).scalar_one()) > 0
     except SQLAlchemyError:
         yield Finding(name="idle transactions", message="their limit could not be read", result=Result.WARNING)
         return
@@ -307,7 +295,9 @@ def _idle_transactions(configuration: Configuration) -> Iterator[Finding]:
         yield Finding(name="idle transactions", message="are ended by the database")
     else:
         message = "are never ended: a process that stops inside one keeps its locks, and others wait for them"
-        yield Finding(name="idle transactions", message=message, result=Result.WARNING, advice=f"Set {setting} to 60 s in the database.")
+        yield Finding(
+            name="idle transactions", message=message, result=Result.WARNING, advice=f"Set {limit.setting} to 60 s in the database."
+        )
 
 
 def _serving(configuration: Configuration) -> Iterator[Finding]:

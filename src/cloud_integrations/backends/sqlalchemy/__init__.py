@@ -1,18 +1,19 @@
-"""A store over SQLAlchemy: SQLite, PostgreSQL, MariaDB."""
+"""A store over SQLAlchemy: SQLite, PostgreSQL, MariaDB, and what is registered with `databases`."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from . import databases
+from .databases.sqlite import sqlite_engine
 from .db_errors import reason_of
-from .engine import sqlite_engine
 from .store import AsyncSqlAlchemyStore, SqlAlchemyStore
 
 if TYPE_CHECKING:
     from . import migrate
 
-__all__ = ["AsyncSqlAlchemyStore", "SqlAlchemyStore", "migrate", "reason_of", "sqlite_engine"]
+__all__ = ["AsyncSqlAlchemyStore", "SqlAlchemyStore", "databases", "migrate", "reason_of", "sqlite_engine"]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,6 +12,8 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from cloud_integrations.ports.clock import Clock
 
+from .databases import database_of
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -58,37 +60,21 @@ class _DatabaseClock(FunctionElement[int]):
     inherit_cache = True
 
 
-@compiles(_DatabaseClock, "postgresql")
-def _on_postgresql(_element: _DatabaseClock, _compiler: SQLCompiler, **_options: Any) -> str:
-    # Not now(): that is the start of the transaction, which may have waited for a lock since.
-    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
-
-
-@compiles(_DatabaseClock, "sqlite")
-def _on_sqlite(_element: _DatabaseClock, _compiler: SQLCompiler, **_options: Any) -> str:
-    # Milliseconds are the most that SQLite tells; 'now' is the same throughout one statement.
-    return "(CAST(strftime('%s', 'now') AS INTEGER) * 1000000 + CAST(substr(strftime('%f', 'now'), 4) AS INTEGER) * 1000)"
-
-
 class _StatementStart(_DatabaseClock):
-    """The same, and on MariaDB the start of the statement: a constant, so that an index can be used with it."""
+    """The same, or the start of the statement where that is a constant with which an index can be used."""
 
     inherit_cache = True
 
 
-# Not UNIX_TIMESTAMP(NOW(6)): that reads local time back, and an hour in autumn is there twice.
-_MARIADB_START = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6))"
+@compiles(_DatabaseClock)
+def _clock(_element: _DatabaseClock, compiler: SQLCompiler, **_options: Any) -> str:
+    return database_of(compiler.dialect).clock
 
 
-@compiles(_DatabaseClock, "mysql", "mariadb")
-def _on_mariadb(_element: _DatabaseClock, _compiler: SQLCompiler, **_options: Any) -> str:
-    # The statement may have waited for a lock since it began; SYSDATE goes on, but tells local time only.
-    return f"({_MARIADB_START} + TIMESTAMPDIFF(MICROSECOND, NOW(6), SYSDATE(6)))"
-
-
-@compiles(_StatementStart, "mysql", "mariadb")
-def _start_on_mariadb(_element: _StatementStart, _compiler: SQLCompiler, **_options: Any) -> str:
-    return _MARIADB_START
+@compiles(_StatementStart)
+def _statement_clock(_element: _StatementStart, compiler: SQLCompiler, **_options: Any) -> str:
+    database = database_of(compiler.dialect)
+    return database.statement_clock or database.clock
 
 
 _GIVEN = bindparam("clock", type_=BigInteger)

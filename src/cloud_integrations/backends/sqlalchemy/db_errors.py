@@ -1,72 +1,21 @@
-"""What a database means by its refusals: each says it in codes of its own, and each driver keeps them somewhere else."""
+"""What a database means by its refusals, by the tables in `databases`; the driver's class of an error says whose tables these are."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from functools import cache
 from traceback import walk_tb
 from typing import Any
 
-from sqlalchemy import Connection, Insert, Table, insert
-from sqlalchemy.dialects import mysql
-from sqlalchemy.exc import DataError, DBAPIError, InvalidRequestError, OperationalError, SQLAlchemyError
+from sqlalchemy import Connection, Table, insert
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError, SQLAlchemyError
 
 from cloud_integrations.errors import CloudIntegrationsError, StaleWriteError, StorageUnavailableError, UnstorableValueError
 
-from .engine import MARIADB, unsupported_mysql
-from .poolers import FOR_ASYNCPG, FOR_PSYCOPG
+from .databases import Code, Database, Meaning, database_of, registered, speakers_of
+from .databases.base import is_in
 
-_STOOD_IN_THE_WAY = {
-    "40001",  # PostgreSQL: could not serialize
-    "40P01",  # PostgreSQL: deadlock
-    1213,  # MariaDB: deadlock
-    1205,  # MariaDB: waited too long for a lock
-    1020,  # MariaDB: the row has changed since this transaction's snapshot (innodb_snapshot_isolation)
-}
-_DUPLICATE = {"23505", 1062, "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
-_NO_SUCH_TABLE = {"42P01", 1146}
-_UNSTORABLE = {
-    1048,  # MariaDB: NULL where there must be a value
-    1264,  # MariaDB: a number out of range
-    1366,  # MariaDB: text that the character set has not
-    1406,  # MariaDB: too long
-    4025,  # MariaDB: a CHECK says no
-    "SQLITE_TOOBIG",
-}
-_UNSTORABLE_CLASSES = (
-    "22",  # SQLSTATE: data exception
-    "23",  # SQLSTATE: constraint violation
-    "SQLITE_CONSTRAINT",
-)
-_MIXED_UP = {"26000", "42P05"}
-"""PostgreSQL: there is no prepared statement of this name, or there is one already; on our own connections only a pooler brings that."""
-_PACKAGES = {
-    "aiosqlite",
-    "asyncmy",
-    "asyncpg",
-    "MySQLdb",
-    "pg8000",
-    "psycopg",
-    "psycopg2",
-    "psycopg_binary",
-    "psycopg_c",
-    "pymysql",
-    "sqlalchemy",
-    "sqlite3",
-}
-"""SQLAlchemy and the drivers: whose errors, and errors out of whose code, are the database's."""
-
-_MEANINGS = {
-    "startup parameter": "a connection pooler refuses a parameter of the login (PgBouncer: ignore_startup_parameters)",
-    "bind message": "a connection pooler mixes up prepared statements",
-    "query_wait_timeout": "the connection pooler has no free connection",
-    "authentication failed": "it refuses the login",
-    "access denied": "it refuses the login",
-    "no password supplied": "it refuses the login",
-    "unknown database": "there is no such database",
-    "no such database": "there is no such database",
-    "does not exist": "there is no such database or user",
+_SAID_WHEN_AWAY = {
     "connection refused": "nothing listens there",
     "connect call failed": "nothing listens there",
     "resolve host": "the host is not known",
@@ -76,58 +25,59 @@ _MEANINGS = {
     "can't connect": "nothing listens there",
     "can't create a connection": "nothing listens there",
     "too many": "it takes no more connections",
-    "unable to open database file": "the file cannot be opened; is its folder there?",
-    "database is locked": "the file is locked by another writer",
 }
-"""What drivers say when they cannot connect, in ours; of several, the first that fits.  Their own words may hold a value or a login."""
+"""What drivers say, for any database, when they cannot connect, in ours.  Their own words may hold a value or a login."""
 
 
 class OutdatedSnapshotError(Exception):
     """A row is there and this transaction cannot see it: it began before the row was committed, and shows no later state."""
 
 
-def code_of(error: BaseException | None, /) -> str | int | None:
-    """Return the code by which a database says what it refused, from where each driver keeps it, or None.
+def code_of(error: BaseException | None, /) -> Code | None:
+    """Return the code by which a database says what it refused, or None."""
+    return next((code for _, code in _codes(error)), None)
 
-    PostgreSQL's is an SQLSTATE (psycopg, asyncpg `sqlstate`; psycopg2 `pgcode`; pg8000 field `C` of the server's message), MariaDB's a
-    number (PyMySQL, mysqlclient, asyncmy: the first argument), SQLite's the name of its result (sqlite3, aiosqlite `sqlite_errorname`).
-    """
-    first = error.args[0] if error is not None and error.args else None
-    if isinstance(first, int) and first > 0 and not isinstance(error, OSError):
-        return first  # before anything else: PyMySQL also has an SQLSTATE, which tells less
-    if isinstance(first, Mapping):
-        return str(first["C"]) if "C" in first else None
-    for attribute in ("sqlstate", "pgcode", "sqlite_errorname"):
-        named = getattr(error, attribute, None)
-        if isinstance(named, str) and named:
-            return named
-    return None
+
+def _codes(error: BaseException | None) -> Generator[tuple[Database, Code]]:
+    for database, driver in speakers_of(error):
+        if error is not None and (code := driver.find_code(error)) is not None:
+            yield database, code
+
+
+def _meaning_of(error: BaseException | None) -> Meaning | None:
+    """Return what a driver's error means, by its code or else by its words; None for what is in no table."""
+    for database, code in _codes(error):
+        by_class = (meaning for beginning, meaning in database.code_classes.items() if str(code).startswith(beginning))
+        if (meaning := database.codes.get(code) or next(by_class, None)) is not None:
+            return meaning
+    words = str(error)
+    return next((meaning for database, _ in speakers_of(error) for sign, meaning in database.words.items() if sign in words), None)
 
 
 def is_duplicate(error: DBAPIError, /) -> bool:
     """Whether a row with this key is there already."""
-    return code_of(error.orig) in _DUPLICATE
+    return _meaning_of(error.orig) is Meaning.DUPLICATE
 
 
 def is_missing_table(error: DBAPIError, /) -> bool:
-    """Whether there is no table of this name; SQLite has one code for every mistake, so its words must do."""
-    return not error.connection_invalidated and (code_of(error.orig) in _NO_SUCH_TABLE or "no such table" in str(error.orig))
+    """Whether there is no table of this name."""
+    return not error.connection_invalidated and _meaning_of(error.orig) is Meaning.NO_SUCH_TABLE
 
 
 def is_unstorable(error: Exception, /) -> bool:
     """Whether the database, or its driver, will never take these values: too long, NULL, a zero byte, or against a CHECK."""
     if not isinstance(error, DBAPIError):
         return isinstance(error, ValueError) and is_of_database(error)  # psycopg2 about a zero byte; any driver about half a character
-    code = code_of(error.orig)
-    if code in _DUPLICATE:
-        return False
+    meaning = _meaning_of(error.orig)
     # A driver's own refusal has no code.
-    return isinstance(error, DataError) or code in _UNSTORABLE or (isinstance(code, str) and code.startswith(_UNSTORABLE_CLASSES))
+    return meaning is Meaning.UNSTORABLE or (meaning is None and isinstance(error, DataError))
 
 
 def was_refused(error: Exception, /) -> bool:
     """Whether the transaction stood in another's way and was, or is to be, rolled back."""
-    return isinstance(error, OutdatedSnapshotError) or (isinstance(error, DBAPIError) and code_of(error.orig) in _STOOD_IN_THE_WAY)
+    if isinstance(error, OutdatedSnapshotError):
+        return True
+    return isinstance(error, DBAPIError) and _meaning_of(error.orig) is Meaning.STOOD_IN_THE_WAY
 
 
 def was_rolled_back(error: Exception, /) -> bool:
@@ -137,55 +87,48 @@ def was_rolled_back(error: Exception, /) -> bool:
     """
     if was_refused(error):
         return True
-    return isinstance(error, DBAPIError) and (error.connection_invalidated or code_of(error.orig) in _MIXED_UP)
+    return isinstance(error, DBAPIError) and (error.connection_invalidated or _meaning_of(error.orig) is Meaning.MIXED_UP)
 
 
 def is_undecodable(error: Exception, /) -> bool:
-    """Whether SQLite found bytes in place of text; its driver has no code for it."""
-    return isinstance(error, OperationalError) and str(error.orig).startswith("Could not decode to UTF-8")
+    """Whether the driver found bytes in place of text."""
+    if not isinstance(error, OperationalError):
+        return False
+    signs = [database.undecodable for database, _ in speakers_of(error.orig) if database.undecodable is not None]
+    return str(error.orig).startswith(tuple(signs))
 
 
 def is_of_database(error: Exception, /) -> bool:
     """Whether this is SQLAlchemy's, a driver's or the network's error, and no mistake in the work itself."""
-    if isinstance(error, SQLAlchemyError | OSError | OutdatedSnapshotError) or _package(type(error).__module__) in _PACKAGES:
+    if isinstance(error, SQLAlchemyError | OSError | OutdatedSnapshotError):
         return True
+    drivers = [package for database in registered() for driver in database.drivers.values() for package in driver.packages]
     raised_in = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
-    return bool(raised_in) and _package(raised_in[-1]) in _PACKAGES
-
-
-def _package(module: str) -> str:
-    return module.partition(".")[0]
+    return any(is_in(module, ["sqlalchemy", *drivers]) for module in (type(error).__module__, *raised_in[-1:]))
 
 
 def in_our_words(error: Exception, /, *, connected: bool) -> CloudIntegrationsError:
     """Return what *error* is to our callers; to be raised `alone`."""
     if connected and is_unstorable(error):
         return UnstorableValueError()
-    if isinstance(error, InvalidRequestError) and "is not a MariaDB variant" in str(error):
-        return unsupported_mysql()
+    for database in registered():
+        if (refusal := database.refusal_of(error)) is not None:
+            return refusal
     return StorageUnavailableError(reason=reason_of(error))
 
 
 def reason_of(error: BaseException, /) -> str:
     """Say why the database cannot be used: what the error means or its class, and the database's own code; never its words."""
     orig = getattr(error, "orig", None) or error
-    code = code_of(orig)
-    if code in _MIXED_UP:
-        return (
-            f"a connection pooler mixes up prepared statements (SQLSTATE {code}): set {FOR_PSYCOPG} for psycopg, {FOR_ASYNCPG} for asyncpg"
-        )
+    found = next(_codes(orig), None)
+    if found is not None and (reason := found[0].reasons.get(found[1])) is not None:
+        return reason
     words = str(orig).lower()
-    meaning = next((meaning for sign, meaning in _MEANINGS.items() if sign in words), None)
-    if meaning is None and isinstance(orig, UnicodeError):
-        meaning = "the host has a name that cannot be encoded"
-    said = meaning or type(orig).__name__
-    match code:
-        case int():
-            return f"{said} (error {code})"
-        case str() if not code.startswith("SQLITE"):
-            return f"{said} (SQLSTATE {code})"
-        case _:
-            return said
+    signs = [pair for database in registered() for pair in database.said_when_away.items()]
+    said = next((reason for sign, reason in (*signs, *_SAID_WHEN_AWAY.items()) if sign in words), None)
+    if said is None:
+        said = "the host has a name that cannot be encoded" if isinstance(orig, UnicodeError) else type(orig).__name__
+    return said if found is None or not found[0].code_title else f"{said} ({found[0].code_title} {found[1]})"
 
 
 @contextmanager
@@ -207,8 +150,9 @@ def unless_stale(fresh: bool, /) -> None:  # noqa: FBT001 - reads as a sentence:
 
 def insert_unless_there(connection: Connection, table: Table, row: Mapping[str, Any], /) -> None:
     """Insert one row, or leave the one that has its key; the transaction stays usable either way."""
-    if connection.dialect.name in MARIADB:
-        connection.execute(_leaving_what_is_there(table), row)
+    leaving = database_of(connection).insert_unless_there(table)
+    if leaving is not None:
+        connection.execute(leaving, row)
         return
     try:
         with connection.begin_nested():
@@ -216,10 +160,3 @@ def insert_unless_there(connection: Connection, table: Table, row: Mapping[str, 
     except DBAPIError as error:
         if not is_duplicate(error):
             raise
-
-
-@cache
-def _leaving_what_is_there(table: Table) -> Insert:
-    """MariaDB's way.  An insert that it refuses keeps a shared lock on the other row, and two who want more then wait in a circle."""
-    first = next(iter(table.primary_key.columns))
-    return mysql.insert(table).on_duplicate_key_update({first.name: first})

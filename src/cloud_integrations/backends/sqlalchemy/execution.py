@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -17,10 +17,9 @@ from cloud_integrations.backends.foreign_errors import alone
 from cloud_integrations.errors import CloudIntegrationsError, CommitUnknownError
 from cloud_integrations.ports.clock import Clock
 
+from .databases import database_of
 from .db_errors import in_our_words, is_of_database, is_undecodable, reason_of, was_refused, was_rolled_back
-from .engine import begin_writing, for_writing, reading_view, writing_view
-from .poolers import PoolerGuard
-from .rows import text_or_bytes
+from .engine import reading_view, writing_view
 
 if TYPE_CHECKING:
     # A blocking host shall not pay for importing it, nor need greenlet.
@@ -41,7 +40,7 @@ class BlockingEngine:
     def __init__(self, engine: Engine, clock: Clock | None) -> None:
         self._reads = reading_view(engine, clock)
         self._writes = writing_view(engine, clock)
-        self.pooler = PoolerGuard()
+        self.guard = database_of(engine).guard()
 
     def read(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self._with_retries(self._reads, lambda connection: operation(connection, *args, **kwargs))
@@ -56,7 +55,7 @@ class BlockingEngine:
             try:
                 with engine.connect() as connection:
                     connected = True
-                    with self.pooler.over(connection), retries.over(connection):
+                    with self.guard.over(connection), retries.over(connection):
                         return work(connection)
             except Exception as error:  # noqa: BLE001  # whatever a driver lets out may show a password or a value: none of it leaves this file
                 pause, problem = retries.judge(error, connected=connected)
@@ -71,7 +70,7 @@ class AwaitedEngine:
     def __init__(self, engine: AsyncEngine, clock: Clock | None) -> None:
         self._reads = reading_view(engine, clock)
         self._writes = writing_view(engine, clock)
-        self.pooler = PoolerGuard()
+        self.guard = database_of(engine).guard()
 
     async def read(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._with_retries(self._reads, lambda connection: operation(connection, *args, **kwargs))
@@ -81,7 +80,7 @@ class AwaitedEngine:
 
     async def _with_retries(self, engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
         def guarded(connection: Connection) -> T:
-            with self.pooler.over(connection), retries.over(connection):
+            with self.guard.over(connection), retries.over(connection):
                 return work(connection)
 
         retries = _Retries()
@@ -103,7 +102,7 @@ class ThreadedEngine:
 
     def __init__(self, engine: Engine, clock: Clock | None) -> None:
         self._engine = BlockingEngine(engine, clock)
-        self.pooler = self._engine.pooler
+        self.guard = self._engine.guard
         # Not the loop's own executor: whatever else is queued there would keep tokens waiting.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="cloud-integrations-store")
 
@@ -134,19 +133,9 @@ class _Retries:
         self._until = time.monotonic() + self._SECONDS
         self._met_bytes = False
 
-    @contextmanager
-    def over(self, connection: Connection, /) -> Generator[None]:
+    def over(self, connection: Connection, /) -> AbstractContextManager[None]:
         """Once a text was met that is none, read such texts as the bytes they are, by which `Rows` knows an edited row."""
-        if not self._met_bytes:
-            yield
-            return
-        driver: Any = connection.connection.driver_connection
-        before = driver.text_factory
-        driver.text_factory = text_or_bytes
-        try:
-            yield
-        finally:
-            driver.text_factory = before
+        return database_of(connection).reading_bytes(connection) if self._met_bytes else nullcontext()
 
     def judge(self, error: Exception, /, *, connected: bool) -> tuple[float, Exception | None]:
         """Return the seconds to wait before the next try, or what to raise, `alone`, where there shall be none."""
@@ -166,15 +155,16 @@ class _Retries:
 
 def _in_transaction(connection: Connection, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """Do *operation* in a transaction: all of it, or nothing."""
-    for_writing(connection)
+    database = database_of(connection)
+    database.for_writing(connection)
     with connection.begin() as transaction:
-        begin_writing(connection)
+        database.begin_writing(connection)
         result = operation(connection, *args, **kwargs)
         try:
             transaction.commit()
         except (DBAPIError, OSError) as error:
-            if connection.dialect.name == "sqlite" or was_refused(error):
-                # SQLite has no network in between, and a server that answers with a refusal has rolled back.
+            if not database.has_server or was_refused(error):
+                # With no network in between, the commit is known to have failed; and a server that refuses it has rolled back.
                 raise
             raise CommitUnknownError(reason=reason_of(error)) from None
     return result

@@ -6,30 +6,24 @@ The history has a version table of its own, so that it never meets the host's.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.resources import files
 from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, Engine, func, select, text
+from sqlalchemy import Connection, Engine
 
 from cloud_integrations.backends.foreign_errors import alone
-from cloud_integrations.errors import CloudIntegrationsError, StorageUnavailableError
+from cloud_integrations.errors import CloudIntegrationsError
 
+from .databases import database_of, require_driver
 from .db_errors import in_our_words
-from .engine import MARIADB, begin_writing, for_writing, require_blocking, require_driver, require_server, writing_view
-from .poolers import PoolerGuard
+from .engine import require_blocking, writing_view
 from .schema import TABLE_NAMES, VERSION_TABLE
 
 T = TypeVar("T")
-
-_LOCK = 0x63695F6D69677261
-"""Held on PostgreSQL while migrating ("ci_migra")."""
-_PATIENCE = 60
-"""Seconds to wait on MariaDB for another process that migrates."""
 
 
 def upgrade(engine: Engine | Connection, /) -> None:
@@ -48,8 +42,7 @@ def upgrade(engine: Engine | Connection, /) -> None:
 def current(engine: Engine | Connection, /) -> str | None:
     """Return the newest migration that was applied, or None where there is none; given an engine, raises as `upgrade`."""
     if isinstance(engine, Connection):
-        require_driver(engine.dialect)
-        require_server(engine)
+        _require_supported(engine)
         return MigrationContext.configure(engine, opts={"version_table": VERSION_TABLE}).get_current_revision()
     return _connected(engine, current)
 
@@ -77,7 +70,7 @@ def _connected(engine: Engine, work: Callable[[Connection], T]) -> T:
     require_blocking(engine)
     problem: CloudIntegrationsError
     try:
-        with engine.connect() as connection, PoolerGuard().over(connection):
+        with engine.connect() as connection, database_of(engine).guard().over(connection):
             return work(connection)
     except CloudIntegrationsError as error:
         problem = error
@@ -87,37 +80,24 @@ def _connected(engine: Engine, work: Callable[[Connection], T]) -> T:
 
 
 def _upgrade_alone(connection: Connection) -> None:
-    require_server(connection)
-    with _alone(connection):
-        for_writing(connection)
+    database = database_of(connection)
+    database.require_server(connection)
+    with database.migrating(connection):
+        database.for_writing(connection)
         with connection.begin():
-            begin_writing(connection)
+            database.begin_writing(connection)
             _upgrade(connection)
 
 
 def _upgrade(connection: Connection) -> None:
-    require_driver(connection.dialect)
-    require_server(connection)
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    _require_supported(connection)
+    database_of(connection).lock_migrations(connection)
     command.upgrade(_config({"connection": connection, "transactional_ddl": True}), "head")
 
 
-@contextmanager
-def _alone(connection: Connection) -> Generator[None]:
-    """Keep a second process out on MariaDB, where every CREATE commits; elsewhere the transaction does."""
-    if connection.dialect.name not in MARIADB:
-        yield
-        return
-    # Locks are the whole server's, so this one carries the database's name.
-    lock = func.concat("ci_migrate/", func.md5(func.database()))
-    if not connection.scalar(select(func.get_lock(lock, _PATIENCE))):
-        raise StorageUnavailableError(reason="another process is migrating")
-    connection.commit()
-    try:
-        yield
-    finally:
-        connection.execute(select(func.release_lock(lock)))
+def _require_supported(connection: Connection) -> None:
+    require_driver(connection)
+    database_of(connection).require_server(connection)
 
 
 def _config(options: dict[str, Any], output: io.StringIO | None = None) -> Config:

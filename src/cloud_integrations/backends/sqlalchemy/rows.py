@@ -13,8 +13,7 @@ from functools import lru_cache
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Dialect, LargeBinary, Row, Table, TypeDecorator, Uuid
-from sqlalchemy.dialects.mysql import VARBINARY
+from sqlalchemy import ColumnElement, Dialect, LargeBinary, Row, String, Table, TypeDecorator, Uuid
 from sqlalchemy.types import TypeEngine
 
 from cloud_integrations.domain.identifiers import TenantId
@@ -22,6 +21,7 @@ from cloud_integrations.errors import DamagedRowError
 from cloud_integrations.ports.store import DamagedRow
 
 from .clock import micros, moment
+from .databases import database_of
 
 T = TypeVar("T")
 AnyRow = Row[*tuple[Any, ...]]
@@ -88,7 +88,7 @@ class Bytes(_Checked[bytes]):
 
 
 class FewBytes(Bytes):
-    """Bytes that fit for a key: MariaDB cannot index a BLOB."""
+    """Bytes that fit for a key."""
 
     cache_ok = True
 
@@ -98,15 +98,27 @@ class FewBytes(Bytes):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[bytes]:
         """Return the type for this database."""
-        return dialect.type_descriptor(VARBINARY(self.length) if dialect.name in {"mariadb", "mysql"} else LargeBinary(self.length))
+        return database_of(dialect).key_bytes(self.length)
 
 
-def text_or_bytes(raw: bytes, /) -> str | bytes:
-    """Read a text of SQLite, which may hold bytes that are none: those stay bytes."""
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return raw
+class ByteText(TypeDecorator[str]):
+    """Text that is compared byte by byte, also where the database's default ignores case and accents."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, length: int | None = None) -> None:
+        super().__init__(length)
+        self.length = length
+
+    @property
+    def python_type(self) -> type[str]:
+        """The type of what is read."""
+        return str
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[str]:
+        """Return the type for this database."""
+        return database_of(dialect).text(self.length)
 
 
 class Rows(Generic[T]):

@@ -19,14 +19,11 @@ from sqlalchemy import (
     SmallInteger,
     String,
     Table,
-    Text,
     UniqueConstraint,
-    text,
 )
-from sqlalchemy.dialects.mysql import TEXT, VARCHAR
-from sqlalchemy.types import TypeEngine
 
-from .rows import Bytes, FewBytes, Id
+from .databases import registered
+from .rows import Bytes, ByteText, FewBytes, Id
 
 VERSION = "0001"
 """The newest migration; a test compares it with the scripts."""
@@ -36,32 +33,26 @@ VERSION_TABLE = "ci_alembic_version"
 metadata = MetaData()
 
 
-# The collation without padding: with it, a space at the end would not count.
-_BYTE_BY_BYTE: dict[str, Any] = {"charset": "utf8mb4", "collation": "utf8mb4_nopad_bin"}
-_WITH_TRANSACTIONS: dict[str, Any] = {"mysql_engine": "InnoDB", "mariadb_engine": "InnoDB"}
-
-
-def _text(length: int, /) -> TypeEngine[str]:
-    """Text that is compared byte by byte, also where the database's default ignores case and accents."""
-    return String(length).with_variant(VARCHAR(length, **_BYTE_BY_BYTE), "mysql", "mariadb")
-
-
 _SEALED = Bytes(65535)
-_LONG_TEXT = Text().with_variant(TEXT(**_BYTE_BY_BYTE), "mysql", "mariadb")
+_LONG_TEXT = ByteText()
+_OPTIONS: dict[str, Any] = {name: value for database in registered() for name, value in database.table_options.items()}
+_WHERE_DUE: dict[str, Any] = {
+    name: value for database in registered() for name, value in database.index_options("due_at IS NOT NULL").items()
+}
 
 integration = Table(
     "ci_integration",
     metadata,
-    Column("tenant_id", _text(255), nullable=False),
+    Column("tenant_id", ByteText(255), nullable=False),
     Column("integration_id", Id, nullable=False),
     Column("provider_id", Id, nullable=False),
-    Column("name", _text(50), nullable=False),
-    Column("auth_type", _text(16), nullable=False),
-    Column("method_id", _text(64), nullable=False),
+    Column("name", ByteText(50), nullable=False),
+    Column("auth_type", ByteText(16), nullable=False),
+    Column("method_id", ByteText(64), nullable=False),
     Column("context_id", Id),
-    Column("state", _text(16), nullable=False),
+    Column("state", ByteText(16), nullable=False),
     Column("state_since", BigInteger, nullable=False),
-    Column("reason", _text(255)),
+    Column("reason", ByteText(255)),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Column("scopes", _LONG_TEXT, nullable=False),
@@ -89,13 +80,13 @@ integration = Table(
     Column("writer_lease", BigInteger, nullable=False),
     Column("lease_token", BigInteger, nullable=False),
     Column("lease_until", BigInteger),
-    Column("lease_owner", _text(255)),
-    Column("phase", _text(16), nullable=False),
-    Column("attempt_id", _text(64)),
+    Column("lease_owner", ByteText(255)),
+    Column("phase", ByteText(16), nullable=False),
+    Column("attempt_id", ByteText(64)),
     Column("sent_at", BigInteger),
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_at", BigInteger),
-    Column("last_error", _text(255)),
+    Column("last_error", ByteText(255)),
     Column("failed_at", BigInteger),
     Column("refused_since", BigInteger),
     Column("refreshed_at", BigInteger),
@@ -111,31 +102,24 @@ integration = Table(
     Index("ci_integration_access", "provider_id", "access_fingerprint", "tenant_id"),
     Index("ci_integration_refresh", "provider_id", "refresh_fingerprint", "tenant_id"),
     Index("ci_integration_account", "provider_id", "account_fingerprint", "tenant_id"),
-    Index(
-        "ci_integration_due",
-        "due_at",
-        "tenant_id",
-        "integration_id",
-        postgresql_where=text("due_at IS NOT NULL"),
-        sqlite_where=text("due_at IS NOT NULL"),
-    ),
-    **_WITH_TRANSACTIONS,
+    Index("ci_integration_due", "due_at", "tenant_id", "integration_id", **_WHERE_DUE),
+    **_OPTIONS,
 )
 
 authorization = Table(
     "ci_authorization",
     metadata,
-    Column("tenant_id", _text(255), nullable=False),
+    Column("tenant_id", ByteText(255), nullable=False),
     Column("state_hash", FewBytes(32), nullable=False),
     Column("provider_id", Id, nullable=False),
-    Column("method_id", _text(64), nullable=False),
+    Column("method_id", ByteText(64), nullable=False),
     Column("context_id", Id, nullable=False),
     Column("integration_id", Id, nullable=False),
     Column("reconnects_generation", BigInteger),
-    Column("actor_type", _text(32), nullable=False),
-    Column("actor_id", _text(255), nullable=False),
+    Column("actor_type", ByteText(32), nullable=False),
+    Column("actor_id", ByteText(255), nullable=False),
     Column("browser_hash", FewBytes(32)),
-    Column("name", _text(50), nullable=False),
+    Column("name", ByteText(50), nullable=False),
     Column("redirect_uri", _LONG_TEXT, nullable=False),
     Column("scopes", _LONG_TEXT, nullable=False),
     Column("sealed_verifier", _SEALED),
@@ -151,20 +135,20 @@ authorization = Table(
     UniqueConstraint("state_hash", name="ci_authorization_state"),
     Index("ci_authorization_newest", "tenant_id", "created_at"),
     Index("ci_authorization_expired", "expires_at", "tenant_id", "state_hash"),
-    **_WITH_TRANSACTIONS,
+    **_OPTIONS,
 )
 
 key = Table(
     "ci_key",
     metadata,
-    Column("tenant_id", _text(255), nullable=False),
+    Column("tenant_id", ByteText(255), nullable=False),
     Column("key_id", Id, nullable=False),
     Column("version", Integer, nullable=False),
-    Column("state", _text(16), nullable=False),
+    Column("state", ByteText(16), nullable=False),
     # 1 where the key is active, otherwise NULL: NULLs do not collide in a unique constraint.
     Column("active_marker", SmallInteger),
     Column("suite", Integer, nullable=False),
-    Column("kek_uri", _text(512), nullable=False),
+    Column("kek_uri", ByteText(512), nullable=False),
     Column("kek_key_id", FewBytes(16), nullable=False),
     Column("wrapped", _SEALED, nullable=False),
     Column("created_at", BigInteger, nullable=False),
@@ -177,42 +161,42 @@ key = Table(
         "(state = 'active' AND active_marker = 1) OR (state <> 'active' AND active_marker IS NULL)", name="ci_key_active_is_marked"
     ),
     Index("ci_key_state", "state", "key_id", "tenant_id"),
-    **_WITH_TRANSACTIONS,
+    **_OPTIONS,
 )
 
 key_floor = Table(
     "ci_key_floor",
     metadata,
-    Column("tenant_id", _text(255), nullable=False),
+    Column("tenant_id", ByteText(255), nullable=False),
     # Versions below are not found, until somebody says otherwise.
     Column("min_version", Integer, nullable=False),
     # Versions up to this one were erased, for ever.
     Column("erased_version", Integer, nullable=False),
     Column("erased_at", BigInteger),
     PrimaryKeyConstraint("tenant_id", name="ci_key_floor_pk"),
-    **_WITH_TRANSACTIONS,
+    **_OPTIONS,
 )
 
 key_check = Table(
     "ci_key_check",
     metadata,
     Column("kek_key_id", FewBytes(16), nullable=False),
-    Column("kek_uri", _text(512), nullable=False),
+    Column("kek_uri", ByteText(512), nullable=False),
     Column("canary", FewBytes(4096), nullable=False),
     PrimaryKeyConstraint("kek_key_id", name="ci_key_check_pk"),
-    **_WITH_TRANSACTIONS,
+    **_OPTIONS,
 )
 
 revocation = Table(
     "ci_revocation",
     metadata,
-    Column("tenant_id", _text(255), nullable=False),
+    Column("tenant_id", ByteText(255), nullable=False),
     Column("revocation_id", Id, nullable=False),
     Column("integration_id", Id, nullable=False),
     Column("provider_id", Id, nullable=False),
-    Column("method_id", _text(64), nullable=False),
+    Column("method_id", ByteText(64), nullable=False),
     Column("context_id", Id),
-    Column("kind", _text(16), nullable=False),
+    Column("kind", ByteText(16), nullable=False),
     Column("sealed_token", _SEALED, nullable=False),
     Column("key_id", Id, nullable=False),
     Column("account_fingerprint", FewBytes(16)),
@@ -220,42 +204,42 @@ revocation = Table(
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_at", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
-    Column("last_error", _text(255)),
+    Column("last_error", ByteText(255)),
     PrimaryKeyConstraint("tenant_id", "revocation_id", name="ci_revocation_pk"),
     Index("ci_revocation_due", "next_attempt_at", "tenant_id", "revocation_id"),
-    **_WITH_TRANSACTIONS,
+    **_OPTIONS,
 )
 
 audit = Table(
     "ci_audit",
     metadata,
-    Column("tenant_id", _text(255), nullable=False),
+    Column("tenant_id", ByteText(255), nullable=False),
     Column("seq", BigInteger, nullable=False, autoincrement=False),
     Column("event_id", Id, nullable=False),
     Column("occurred_at", BigInteger, nullable=False),
-    Column("actor_type", _text(32), nullable=False),
-    Column("actor_id", _text(255), nullable=False),
-    Column("action", _text(64), nullable=False),
-    Column("resource", _text(255), nullable=False),
-    Column("outcome", _text(16), nullable=False),
-    Column("reason", _text(255)),
-    Column("request_id", _text(255)),
+    Column("actor_type", ByteText(32), nullable=False),
+    Column("actor_id", ByteText(255), nullable=False),
+    Column("action", ByteText(64), nullable=False),
+    Column("resource", ByteText(255), nullable=False),
+    Column("outcome", ByteText(16), nullable=False),
+    Column("reason", ByteText(255)),
+    Column("request_id", ByteText(255)),
     Column("details", _LONG_TEXT, nullable=False),
     Column("previous_hash", FewBytes(32), nullable=False),
     Column("hash", FewBytes(32), nullable=False),
     PrimaryKeyConstraint("tenant_id", "seq", name="ci_audit_pk"),
     Index("ci_audit_resource", "tenant_id", "resource", "seq"),
-    **_WITH_TRANSACTIONS,
+    **_OPTIONS,
 )
 
 audit_head = Table(
     "ci_audit_head",
     metadata,
-    Column("tenant_id", _text(255), nullable=False),
+    Column("tenant_id", ByteText(255), nullable=False),
     Column("seq", BigInteger, nullable=False),
     Column("hash", FewBytes(32), nullable=False),
     PrimaryKeyConstraint("tenant_id", name="ci_audit_head_pk"),
-    **_WITH_TRANSACTIONS,
+    **_OPTIONS,
 )
 
 version = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32), primary_key=True))

@@ -22,9 +22,9 @@ from cloud_integrations.ports.conformance import require_clock
 from cloud_integrations.ports.store import Change, DamagedRow, StoreReport
 
 from . import schema, unit_of_work
-from .engine import require_blocking, require_driver
+from .databases import ConnectionGuard, names_of, require_driver
+from .engine import require_blocking
 from .execution import AwaitedEngine, BlockingEngine, ThreadedEngine
-from .poolers import PoolerGuard
 from .tables import audit, integrations, outbox, pending, refresh, sealed
 from .tables import keys as key_table
 from .version import find_version
@@ -58,7 +58,7 @@ class SqlAlchemyStore:
     def report(self) -> StoreReport:
         """Say which database this is and which schema it has."""
         version = self._engine.read(find_version)
-        return _report(self._dialect.name, self._dialect.driver, version, pooler=self._engine.pooler)
+        return _report(*names_of(self._dialect), version, guard=self._engine.guard)
 
     def apply(self, *changes: Change) -> None:
         """Make all *changes* in one transaction, or none and raise what the refused change says."""
@@ -212,7 +212,7 @@ class AsyncSqlAlchemyStore:
             require_blocking(engine)
             self._engine = ThreadedEngine(engine, clock)
         else:
-            require_driver(engine.dialect)
+            require_driver(engine)
             self._engine = AwaitedEngine(engine, clock)
         self._dialect = engine.dialect
         self._front = refresh.DueFront()
@@ -224,7 +224,7 @@ class AsyncSqlAlchemyStore:
     async def report(self) -> StoreReport:
         """Say which database this is and which schema it has."""
         version = await self._engine.read(find_version)
-        return _report(self._dialect.name, self._dialect.driver, version, pooler=self._engine.pooler)
+        return _report(*names_of(self._dialect), version, guard=self._engine.guard)
 
     async def apply(self, *changes: Change) -> None:
         """Make all *changes* in one transaction, or none and raise what the refused change says."""
@@ -366,8 +366,8 @@ def _require_version(found: str | None) -> None:
         raise SchemaError(found=found, expected=schema.VERSION)
 
 
-def _report(database: str, driver: str, version: str | None, *, pooler: PoolerGuard) -> StoreReport:
+def _report(database: str, driver: str, version: str | None, *, guard: ConnectionGuard) -> StoreReport:
     facts = {"driver": driver, "expected_schema": schema.VERSION}
-    if pooler.found:
+    if guard.found:
         facts["pooler"] = "stands before the database; statements are not prepared"
     return StoreReport(kind=f"sqlalchemy+{database}", schema=version, facts=facts)

@@ -6,15 +6,15 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
 from cloud_integrations.backends.sqlalchemy import schema
+from cloud_integrations.backends.sqlalchemy.databases import database_of
 from cloud_integrations.backends.sqlalchemy.db_errors import is_missing_table
-from cloud_integrations.backends.sqlalchemy.engine import require_server
 
 _FIND_VERSION = select(schema.version.c.version_num)
 
 
 def find_version(connection: Connection) -> str | None:
     """Return the newest migration of this database, or None where there is no table of ours."""
-    require_server(connection)
+    database_of(connection).require_server(connection)
     try:
         return connection.execute(_FIND_VERSION).scalar()
     except DBAPIError as error:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from cloud_integrations.backends.sqlalchemy import schema
 from cloud_integrations.backends.sqlalchemy.clock import micros
+from cloud_integrations.backends.sqlalchemy.databases import database_of
 from cloud_integrations.backends.sqlalchemy.db_errors import OutdatedSnapshotError, insert_unless_there, refused_as
 from cloud_integrations.backends.sqlalchemy.rows import AnyRow, Rows, count, pairs, time
 from cloud_integrations.domain.audit import GENESIS, Actor, AuditEvent, AuditHead, AuditRecord, Outcome, chained, unreadable_event
@@ -55,7 +56,7 @@ _MOVE_HEAD = (
     update(schema.audit_head).where(_h.tenant_id == bindparam("if_tenant")).values(seq=bindparam("head_seq"), hash=bindparam("head_hash"))
 )
 _ADD_EVENT = insert(schema.audit)
-# PostgreSQL takes both in one statement, so the head is locked for one journey less.
+# Where one statement takes both, the head is locked for one journey less.
 _ADD_EVENT_AND_MOVE_HEAD = _ADD_EVENT.values({column.name: bindparam(f"event_{column.name}") for column in _EVENT}).add_cte(
     _MOVE_HEAD.cte("moved")
 )
@@ -100,7 +101,7 @@ def append_events(connection: Connection, events: Iterable[AuditEvent]) -> None:
         moved = {"if_tenant": tenant_id, "head_seq": head.seq, "head_hash": head.hash}
         # The head is locked: where there is an event of the next number already, somebody has set the head back.
         with refused_as(DamagedRowError(table=schema.audit_head.name, row=tenant_id)):
-            if connection.dialect.name == "postgresql" and len(rows) == 1:
+            if database_of(connection).inserts_with_updates and len(rows) == 1:
                 connection.execute(_ADD_EVENT_AND_MOVE_HEAD, {**{f"event_{name}": value for name, value in rows[0].items()}, **moved})
             else:
                 connection.execute(_ADD_EVENT, rows)

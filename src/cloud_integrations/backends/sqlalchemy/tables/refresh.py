@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Integer, and_, bindparam, case, func, literal
 
 from cloud_integrations.backends.sqlalchemy import schema
 from cloud_integrations.backends.sqlalchemy.clock import NOW, NOW_ONCE, given_time, length, micros, micros_or_none
+from cloud_integrations.backends.sqlalchemy.databases import database_of
 from cloud_integrations.backends.sqlalchemy.db_errors import unless_stale
 from cloud_integrations.backends.sqlalchemy.rows import AnyRow, Rows, Unreadable, count
 from cloud_integrations.backends.sqlalchemy.tables.handlers import handles
@@ -279,7 +280,7 @@ def claim_due(connection: Connection, front: DueFront, *, limit: int, hold: time
 
 def _claim_since(connection: Connection, since: int, *, limit: int, hold: timedelta) -> Sequence[AnyRow]:
     found = {"since": since, "count": limit, "clock": given_time(connection)}
-    if connection.dialect.name == "postgresql":
+    if database_of(connection).updates_return_joined_rows:
         return connection.execute(_CLAIM_DUE, {**found, "set_hold": length(hold)}).all()
     # Elsewhere an UPDATE returns nothing, or nothing of what it was joined with.
     rows = connection.execute(_LONGEST_DUE, found).all()

@@ -5,12 +5,10 @@ Revision 0001, after nothing.
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects.mysql import TEXT, VARBINARY, VARCHAR
-from sqlalchemy.types import TypeEngine
+
+from cloud_integrations.backends.sqlalchemy.databases import database_of
 
 revision = "0001"
 down_revision = None
@@ -18,67 +16,57 @@ branch_labels = None
 depends_on = None
 
 
-_BYTE_BY_BYTE: dict[str, Any] = {"charset": "utf8mb4", "collation": "utf8mb4_nopad_bin"}
-
-
-def _text(length: int, /) -> TypeEngine[str]:
-    return sa.String(length).with_variant(VARCHAR(length, **_BYTE_BY_BYTE), "mysql", "mariadb")
-
-
-def _bytes(length: int, /) -> TypeEngine[bytes]:
-    return sa.LargeBinary(length).with_variant(VARBINARY(length), "mysql", "mariadb")
-
-
 _SEALED = sa.LargeBinary(65535)
-_LONG_TEXT = sa.Text().with_variant(TEXT(**_BYTE_BY_BYTE), "mysql", "mariadb")
 
 
 def upgrade() -> None:
     """Make the tables."""
-    # MariaDB commits every table at once; where an upgrade broke off, the next one goes on.
-    unless_there = op.get_context().dialect.name in {"mysql", "mariadb"}
+    here = database_of(op.get_context())
+    long_text = here.text()
+    # Where every table is committed at once and an upgrade broke off, the next one goes on.
+    unless_there = not here.undoes_ddl
     op.create_table(
         "ci_integration",
-        sa.Column("tenant_id", _text(255), nullable=False),
+        sa.Column("tenant_id", here.text(255), nullable=False),
         sa.Column("integration_id", sa.Uuid, nullable=False),
         sa.Column("provider_id", sa.Uuid, nullable=False),
-        sa.Column("name", _text(50), nullable=False),
-        sa.Column("auth_type", _text(16), nullable=False),
-        sa.Column("method_id", _text(64), nullable=False),
+        sa.Column("name", here.text(50), nullable=False),
+        sa.Column("auth_type", here.text(16), nullable=False),
+        sa.Column("method_id", here.text(64), nullable=False),
         sa.Column("context_id", sa.Uuid),
-        sa.Column("state", _text(16), nullable=False),
+        sa.Column("state", here.text(16), nullable=False),
         sa.Column("state_since", sa.BigInteger, nullable=False),
-        sa.Column("reason", _text(255)),
+        sa.Column("reason", here.text(255)),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("updated_at", sa.BigInteger, nullable=False),
-        sa.Column("scopes", _LONG_TEXT, nullable=False),
-        sa.Column("requested_scopes", _LONG_TEXT, nullable=False),
-        sa.Column("missing_scopes", _LONG_TEXT, nullable=False),
+        sa.Column("scopes", long_text, nullable=False),
+        sa.Column("requested_scopes", long_text, nullable=False),
+        sa.Column("missing_scopes", long_text, nullable=False),
         sa.Column("expires_at", sa.BigInteger),
         sa.Column("granted_at", sa.BigInteger),
         sa.Column("reconnect_before", sa.BigInteger),
-        sa.Column("account_id", _LONG_TEXT),
-        sa.Column("account_label", _LONG_TEXT),
-        sa.Column("variables", _LONG_TEXT, nullable=False),
+        sa.Column("account_id", long_text),
+        sa.Column("account_label", long_text),
+        sa.Column("variables", long_text, nullable=False),
         sa.Column("generation", sa.BigInteger, nullable=False),
         sa.Column("key_id", sa.Uuid, nullable=False),
         sa.Column("access_token", _SEALED),
         sa.Column("refresh_token", _SEALED),
         sa.Column("api_key", _SEALED),
         sa.Column("api_secret", _SEALED),
-        sa.Column("access_fingerprint", _bytes(16)),
-        sa.Column("refresh_fingerprint", _bytes(16)),
-        sa.Column("account_fingerprint", _bytes(16)),
+        sa.Column("access_fingerprint", here.key_bytes(16)),
+        sa.Column("refresh_fingerprint", here.key_bytes(16)),
+        sa.Column("account_fingerprint", here.key_bytes(16)),
         sa.Column("writer_lease", sa.BigInteger, nullable=False),
         sa.Column("lease_token", sa.BigInteger, nullable=False),
         sa.Column("lease_until", sa.BigInteger),
-        sa.Column("lease_owner", _text(255)),
-        sa.Column("phase", _text(16), nullable=False),
-        sa.Column("attempt_id", _text(64)),
+        sa.Column("lease_owner", here.text(255)),
+        sa.Column("phase", here.text(16), nullable=False),
+        sa.Column("attempt_id", here.text(64)),
         sa.Column("sent_at", sa.BigInteger),
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("next_attempt_at", sa.BigInteger),
-        sa.Column("last_error", _text(255)),
+        sa.Column("last_error", here.text(255)),
         sa.Column("failed_at", sa.BigInteger),
         sa.Column("refused_since", sa.BigInteger),
         sa.Column("refreshed_at", sa.BigInteger),
@@ -90,66 +78,62 @@ def upgrade() -> None:
             " OR (auth_type = 'apikey' AND api_key IS NOT NULL AND access_token IS NULL AND refresh_token IS NULL)",
             name="ci_integration_one_credential",
         ),
-        mysql_engine="InnoDB",
-        mariadb_engine="InnoDB",
         if_not_exists=unless_there,
+        **here.table_options,
     )
     op.create_index(
         "ci_integration_due",
         "ci_integration",
         ["due_at", "tenant_id", "integration_id"],
-        postgresql_where=sa.text("due_at IS NOT NULL"),
-        sqlite_where=sa.text("due_at IS NOT NULL"),
         if_not_exists=unless_there,
+        **here.index_options("due_at IS NOT NULL"),
     )
     op.create_index("ci_integration_key", "ci_integration", ["key_id", "tenant_id"], if_not_exists=unless_there)
     for token in ("access", "refresh", "account"):
         columns = ["provider_id", f"{token}_fingerprint", "tenant_id"]
         op.create_index(f"ci_integration_{token}", "ci_integration", columns, if_not_exists=unless_there)
-    if op.get_context().dialect.name == "postgresql":
-        # Claims leave dead entries in the index, which some of the next ones walk over until a vacuum takes them away.
-        op.execute("ALTER TABLE ci_integration SET (autovacuum_vacuum_scale_factor = 0.02)")
+    for statement in here.tuning("ci_integration"):
+        op.execute(statement)
     op.create_table(
         "ci_authorization",
-        sa.Column("tenant_id", _text(255), nullable=False),
-        sa.Column("state_hash", _bytes(32), nullable=False),
+        sa.Column("tenant_id", here.text(255), nullable=False),
+        sa.Column("state_hash", here.key_bytes(32), nullable=False),
         sa.Column("provider_id", sa.Uuid, nullable=False),
-        sa.Column("method_id", _text(64), nullable=False),
+        sa.Column("method_id", here.text(64), nullable=False),
         sa.Column("context_id", sa.Uuid, nullable=False),
         sa.Column("integration_id", sa.Uuid, nullable=False),
         sa.Column("reconnects_generation", sa.BigInteger),
-        sa.Column("actor_type", _text(32), nullable=False),
-        sa.Column("actor_id", _text(255), nullable=False),
-        sa.Column("browser_hash", _bytes(32)),
-        sa.Column("name", _text(50), nullable=False),
-        sa.Column("redirect_uri", _LONG_TEXT, nullable=False),
-        sa.Column("scopes", _LONG_TEXT, nullable=False),
+        sa.Column("actor_type", here.text(32), nullable=False),
+        sa.Column("actor_id", here.text(255), nullable=False),
+        sa.Column("browser_hash", here.key_bytes(32)),
+        sa.Column("name", here.text(50), nullable=False),
+        sa.Column("redirect_uri", long_text, nullable=False),
+        sa.Column("scopes", long_text, nullable=False),
         sa.Column("sealed_verifier", _SEALED),
         sa.Column("key_id", sa.Uuid),
-        sa.Column("issuer", _LONG_TEXT),
-        sa.Column("variables", _LONG_TEXT, nullable=False),
-        sa.Column("return_to", _LONG_TEXT),
+        sa.Column("issuer", long_text),
+        sa.Column("variables", long_text, nullable=False),
+        sa.Column("return_to", long_text),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("expires_at", sa.BigInteger, nullable=False),
         sa.Column("consumed_at", sa.BigInteger),
         sa.PrimaryKeyConstraint("tenant_id", "state_hash", name="ci_authorization_pk"),
         sa.UniqueConstraint("state_hash", name="ci_authorization_state"),
-        mysql_engine="InnoDB",
-        mariadb_engine="InnoDB",
         if_not_exists=unless_there,
+        **here.table_options,
     )
     op.create_index("ci_authorization_newest", "ci_authorization", ["tenant_id", "created_at"], if_not_exists=unless_there)
     op.create_index("ci_authorization_expired", "ci_authorization", ["expires_at", "tenant_id", "state_hash"], if_not_exists=unless_there)
     op.create_table(
         "ci_key",
-        sa.Column("tenant_id", _text(255), nullable=False),
+        sa.Column("tenant_id", here.text(255), nullable=False),
         sa.Column("key_id", sa.Uuid, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
-        sa.Column("state", _text(16), nullable=False),
+        sa.Column("state", here.text(16), nullable=False),
         sa.Column("active_marker", sa.SmallInteger),
         sa.Column("suite", sa.Integer, nullable=False),
-        sa.Column("kek_uri", _text(512), nullable=False),
-        sa.Column("kek_key_id", _bytes(16), nullable=False),
+        sa.Column("kek_uri", here.text(512), nullable=False),
+        sa.Column("kek_key_id", here.key_bytes(16), nullable=False),
         sa.Column("wrapped", _SEALED, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("retired_at", sa.BigInteger),
@@ -160,84 +144,78 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "(state = 'active' AND active_marker = 1) OR (state <> 'active' AND active_marker IS NULL)", name="ci_key_active_is_marked"
         ),
-        mysql_engine="InnoDB",
-        mariadb_engine="InnoDB",
         if_not_exists=unless_there,
+        **here.table_options,
     )
     op.create_index("ci_key_state", "ci_key", ["state", "key_id", "tenant_id"], if_not_exists=unless_there)
     op.create_table(
         "ci_key_floor",
-        sa.Column("tenant_id", _text(255), nullable=False),
+        sa.Column("tenant_id", here.text(255), nullable=False),
         sa.Column("min_version", sa.Integer, nullable=False),
         sa.Column("erased_version", sa.Integer, nullable=False),
         sa.Column("erased_at", sa.BigInteger),
         sa.PrimaryKeyConstraint("tenant_id", name="ci_key_floor_pk"),
-        mysql_engine="InnoDB",
-        mariadb_engine="InnoDB",
         if_not_exists=unless_there,
+        **here.table_options,
     )
     op.create_table(
         "ci_key_check",
-        sa.Column("kek_key_id", _bytes(16), nullable=False),
-        sa.Column("kek_uri", _text(512), nullable=False),
-        sa.Column("canary", _bytes(4096), nullable=False),
+        sa.Column("kek_key_id", here.key_bytes(16), nullable=False),
+        sa.Column("kek_uri", here.text(512), nullable=False),
+        sa.Column("canary", here.key_bytes(4096), nullable=False),
         sa.PrimaryKeyConstraint("kek_key_id", name="ci_key_check_pk"),
-        mysql_engine="InnoDB",
-        mariadb_engine="InnoDB",
         if_not_exists=unless_there,
+        **here.table_options,
     )
     op.create_table(
         "ci_revocation",
-        sa.Column("tenant_id", _text(255), nullable=False),
+        sa.Column("tenant_id", here.text(255), nullable=False),
         sa.Column("revocation_id", sa.Uuid, nullable=False),
         sa.Column("integration_id", sa.Uuid, nullable=False),
         sa.Column("provider_id", sa.Uuid, nullable=False),
-        sa.Column("method_id", _text(64), nullable=False),
+        sa.Column("method_id", here.text(64), nullable=False),
         sa.Column("context_id", sa.Uuid),
-        sa.Column("kind", _text(16), nullable=False),
+        sa.Column("kind", here.text(16), nullable=False),
         sa.Column("sealed_token", _SEALED, nullable=False),
         sa.Column("key_id", sa.Uuid, nullable=False),
-        sa.Column("account_fingerprint", _bytes(16)),
-        sa.Column("variables", _LONG_TEXT, nullable=False),
+        sa.Column("account_fingerprint", here.key_bytes(16)),
+        sa.Column("variables", long_text, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("next_attempt_at", sa.BigInteger, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
-        sa.Column("last_error", _text(255)),
+        sa.Column("last_error", here.text(255)),
         sa.PrimaryKeyConstraint("tenant_id", "revocation_id", name="ci_revocation_pk"),
-        mysql_engine="InnoDB",
-        mariadb_engine="InnoDB",
         if_not_exists=unless_there,
+        **here.table_options,
     )
     op.create_index("ci_revocation_due", "ci_revocation", ["next_attempt_at", "tenant_id", "revocation_id"], if_not_exists=unless_there)
     op.create_table(
         "ci_audit",
-        sa.Column("tenant_id", _text(255), nullable=False),
+        sa.Column("tenant_id", here.text(255), nullable=False),
         sa.Column("seq", sa.BigInteger, nullable=False, autoincrement=False),
         sa.Column("event_id", sa.Uuid, nullable=False),
         sa.Column("occurred_at", sa.BigInteger, nullable=False),
-        sa.Column("actor_type", _text(32), nullable=False),
-        sa.Column("actor_id", _text(255), nullable=False),
-        sa.Column("action", _text(64), nullable=False),
-        sa.Column("resource", _text(255), nullable=False),
-        sa.Column("outcome", _text(16), nullable=False),
-        sa.Column("reason", _text(255)),
-        sa.Column("request_id", _text(255)),
-        sa.Column("details", _LONG_TEXT, nullable=False),
-        sa.Column("previous_hash", _bytes(32), nullable=False),
-        sa.Column("hash", _bytes(32), nullable=False),
+        sa.Column("actor_type", here.text(32), nullable=False),
+        sa.Column("actor_id", here.text(255), nullable=False),
+        sa.Column("action", here.text(64), nullable=False),
+        sa.Column("resource", here.text(255), nullable=False),
+        sa.Column("outcome", here.text(16), nullable=False),
+        sa.Column("reason", here.text(255)),
+        sa.Column("request_id", here.text(255)),
+        sa.Column("details", long_text, nullable=False),
+        sa.Column("previous_hash", here.key_bytes(32), nullable=False),
+        sa.Column("hash", here.key_bytes(32), nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "seq", name="ci_audit_pk"),
-        mysql_engine="InnoDB",
-        mariadb_engine="InnoDB",
         if_not_exists=unless_there,
+        **here.table_options,
     )
     op.create_index("ci_audit_resource", "ci_audit", ["tenant_id", "resource", "seq"], if_not_exists=unless_there)
     op.create_table(
         "ci_audit_head",
-        sa.Column("tenant_id", _text(255), nullable=False),
+        sa.Column("tenant_id", here.text(255), nullable=False),
         sa.Column("seq", sa.BigInteger, nullable=False),
-        sa.Column("hash", _bytes(32), nullable=False),
+        sa.Column("hash", here.key_bytes(32), nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", name="ci_audit_head_pk"),
-        mysql_engine="InnoDB",
-        mariadb_engine="InnoDB",
         if_not_exists=unless_there,
+        **here.table_options,
     )

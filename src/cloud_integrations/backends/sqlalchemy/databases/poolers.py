@@ -18,6 +18,8 @@ from sqlalchemy import Connection
 
 from cloud_integrations.errors import ConfigurationError
 
+from .base import ConnectionGuard
+
 FOR_PSYCOPG: Final = "connect_args={'prepare_threshold': None}"
 FOR_ASYNCPG: Final = (
     "connect_args={'statement_cache_size': 0, 'prepared_statement_cache_size': 0, "
@@ -35,12 +37,8 @@ _COUNTED: Final = "__asyncpg_stmt_"
 _log = logging.getLogger("cloud_integrations")
 
 
-class PoolerGuard:
+class PoolerGuard(ConnectionGuard):
     """Lets a store's statements be executed unprepared where a pooler stands before PostgreSQL."""
-
-    def __init__(self) -> None:
-        self.found = False
-        """Whether a connection led through one."""
 
     @contextmanager
     def over(self, connection: Connection) -> Generator[None]:

@@ -1,0 +1,109 @@
+"""Databases: one file says what one can do, and nobody outside asks for a dialect's name.
+
+To add a database from outside, subclass `Database`, or one of those here that is like it, and hand an instance to `register` before an
+engine is given to a store or to `migrate`:
+
+    class Fork(PostgreSQL):
+        names = ("fork",)
+        title = "Fork"
+
+
+    register(Fork())
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from sqlalchemy import Dialect
+
+from cloud_integrations.errors import ConfigurationError
+
+from .base import Code, ConnectionGuard, Database, Driver, IdleLimit, Meaning, attribute, is_in
+from .mariadb import MariaDB
+from .postgresql import PostgreSQL
+from .sqlite import SQLite
+
+__all__ = [
+    "Code",
+    "ConnectionGuard",
+    "Database",
+    "Driver",
+    "IdleLimit",
+    "MariaDB",
+    "Meaning",
+    "PostgreSQL",
+    "SQLite",
+    "attribute",
+    "database_of",
+    "register",
+    "registered",
+]
+
+
+class HasDialect(Protocol):
+    """A `Connection`, an `Engine`, an `AsyncEngine`, or what Alembic hands to a migration."""
+
+    @property
+    def dialect(self) -> Dialect: ...
+
+
+# A statement that is shown without a database is in SQLAlchemy's dialect "default".
+_BY_NAME: dict[str, Database] = {"default": Database()}
+
+
+def register(database: Database, /) -> None:
+    """Let stores and migrations use engines whose dialect has one of the names of *database*; one that had it before is replaced."""
+    _BY_NAME.update(dict.fromkeys(database.names, database))
+
+
+def registered() -> tuple[Database, ...]:
+    """Return the databases that are supported."""
+    return tuple(dict.fromkeys(database for database in _BY_NAME.values() if database.drivers))
+
+
+def database_of(source: Dialect | HasDialect, /) -> Database:
+    """Return the database to which *source* leads, by its dialect's name.  Raises `ConfigurationError` for one that is not registered."""
+    name = _dialect_of(source).name
+    found = _BY_NAME.get(name)
+    if found is None:
+        *others, last = (database.title for database in registered())
+        problem = f"is one for {name}, which is not supported; supported are {', '.join(others)} and {last}"
+        raise ConfigurationError(setting="engine", problem=problem)
+    return found
+
+
+def require_driver(source: Dialect | HasDialect, /) -> Driver:
+    """Return the driver.  Raises `ConfigurationError` for a database or a driver that is not supported; nothing is asked of a server."""
+    drivers = database_of(source).drivers
+    name, driver = names_of(source)
+    found = drivers.get(driver)
+    if found is None:
+        problem = f"uses the driver {driver}, which is not supported for {name}; supported are {', '.join(drivers)}"
+        raise ConfigurationError(setting="engine", problem=problem)
+    return found
+
+
+def names_of(source: Dialect | HasDialect, /) -> tuple[str, str]:
+    """Return SQLAlchemy's names of the database and of the driver, to be shown."""
+    dialect = _dialect_of(source)
+    return dialect.name, dialect.driver
+
+
+def _dialect_of(source: Dialect | HasDialect) -> Dialect:
+    return source if isinstance(source, Dialect) else source.dialect
+
+
+def speakers_of(error: BaseException | None, /) -> Iterator[tuple[Database, Driver]]:
+    """Yield each database with its driver whose packages have the class of *error*, or a class that it inherits from."""
+    modules = {kind.__module__ for kind in type(error).__mro__}
+    for database in registered():
+        for driver in database.drivers.values():
+            if any(is_in(module, driver.packages) for module in modules):
+                yield database, driver
+
+
+register(SQLite())
+register(PostgreSQL())
+register(MariaDB())

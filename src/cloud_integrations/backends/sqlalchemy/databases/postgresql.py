@@ -1,0 +1,97 @@
+"""PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
+
+from sqlalchemy import Connection, text
+
+from .base import Code, Database, Driver, IdleLimit, Meaning, attribute
+from .poolers import FOR_ASYNCPG, FOR_PSYCOPG, PoolerGuard
+
+_MIGRATING: Final = 0x63695F6D69677261
+"""The advisory lock of a migration ("ci_migra")."""
+_MIXED_UP: Final = (
+    "26000",  # there is no prepared statement of this name
+    "42P05",  # there is one already
+)
+"""On our own connections, only a pooler brings these."""
+_PREPARE_NOTHING: Final = (
+    f"a connection pooler mixes up prepared statements (SQLSTATE %s): set {FOR_PSYCOPG} for psycopg, {FOR_ASYNCPG} for asyncpg"
+)
+
+
+def _field_of_message(error: BaseException, /) -> str | None:
+    """Return the SQLSTATE out of the server's message, whose fields pg8000 hands on."""
+    first = error.args[0] if error.args else None
+    return str(first["C"]) if isinstance(first, Mapping) and "C" in first else None
+
+
+class PostgreSQL(Database):
+    """PostgreSQL, also behind a connection pooler."""
+
+    __slots__ = ()
+
+    names = ("postgresql",)
+    title = "PostgreSQL"
+    drivers: ClassVar[Mapping[str, Driver]] = {
+        "psycopg": Driver(packages=("psycopg", "psycopg_binary", "psycopg_c"), find_code=attribute("sqlstate"), reads_in_autocommit=True),
+        "psycopg2": Driver(packages=("psycopg2",), find_code=attribute("pgcode"), reads_in_autocommit=True),
+        # It sends a statement and its values in two steps, which behind a pooler meet the same server connection only in a transaction.
+        "pg8000": Driver(packages=("pg8000",), find_code=_field_of_message),
+        # SQLAlchemy raises errors of its own for asyncpg's.
+        "asyncpg": Driver(
+            packages=("asyncpg", "sqlalchemy.dialects.postgresql.asyncpg"), find_code=attribute("sqlstate"), reads_in_autocommit=True
+        ),
+    }
+    idle_limit = IdleLimit(
+        setting="idle_in_transaction_session_timeout",
+        question="SELECT setting FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'",
+    )
+
+    # Not now(): that is the start of the transaction, which may have waited for a lock since.
+    clock = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
+
+    inserts_with_updates = True
+    updates_return_joined_rows = True
+
+    codes: ClassVar[Mapping[Code, Meaning]] = {
+        "40001": Meaning.STOOD_IN_THE_WAY,  # could not serialize
+        "40P01": Meaning.STOOD_IN_THE_WAY,  # deadlock
+        "23505": Meaning.DUPLICATE,
+        "42P01": Meaning.NO_SUCH_TABLE,
+        **dict.fromkeys(_MIXED_UP, Meaning.MIXED_UP),
+    }
+    code_classes: ClassVar[Mapping[str, Meaning]] = {
+        "22": Meaning.UNSTORABLE,  # data exception
+        "23": Meaning.UNSTORABLE,  # constraint violation
+    }
+    code_title = "SQLSTATE"
+    reasons: ClassVar[Mapping[Code, str]] = {code: _PREPARE_NOTHING % code for code in _MIXED_UP}
+    said_when_away: ClassVar[Mapping[str, str]] = {
+        "startup parameter": "a connection pooler refuses a parameter of the login (PgBouncer: ignore_startup_parameters)",
+        "bind message": "a connection pooler mixes up prepared statements",
+        "query_wait_timeout": "the connection pooler has no free connection",
+        "authentication failed": "it refuses the login",
+        "no password supplied": "it refuses the login",
+        "no such database": "there is no such database",
+        "does not exist": "there is no such database or user",
+    }
+
+    def guard(self) -> PoolerGuard:
+        return PoolerGuard()
+
+    def for_writing(self, connection: Connection, /) -> None:
+        # Said to the connection: where the host's engine was given a level by `execution_options`, that one would win over a view's.
+        connection.execution_options(isolation_level="READ COMMITTED")
+
+    def lock_migrations(self, connection: Connection, /) -> None:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATING})
+
+    def index_options(self, condition: str, /) -> Mapping[str, Any]:
+        return {"postgresql_where": text(condition)}
+
+    def tuning(self, table: str, /) -> tuple[str, ...]:
+        # Claims leave dead entries in the index, which some of the next ones walk over until a vacuum takes them away.
+        return (f"ALTER TABLE {table} SET (autovacuum_vacuum_scale_factor = 0.02)",)
