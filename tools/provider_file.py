@@ -39,7 +39,7 @@ _EXAMPLES: dict[str, Any] = {
     "Placement.template": "{value}",
     "Predicate.absent": True,
     "Predicate.not_null": True,
-    "Provider.dialect": "acme",
+    "Provider.backend": "acme",
     "Provider.sites": {"eu": {"region": "eu"}},
     "Reply.encodings": {"expires_in": "epoch_s"},
     "Reply.map": {"access_token": "data.token"},

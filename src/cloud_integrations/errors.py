@@ -17,7 +17,8 @@
     │   ├── GrantRefusedError            the provider, or our own checks, refused this grant
     │   ├── ProviderUnavailableError     the provider did not answer, or answered nonsense
     │   │   ├── ProviderUnreachableError the request never arrived
-    │   │   └── AnswerLostError          the request may have arrived; its answer did not
+    │   │   ├── AnswerLostError          the request may have arrived; its answer did not
+    │   │   └── OAuthBackendError        the code that speaks with it made a mistake
     │   └── AppMisconfiguredError        the operator's OAuth application is refused; no tenant is at fault
     ├── StorageUnavailableError
     │   ├── CommitUnknownError           the connection broke while committing
@@ -236,8 +237,9 @@ class ProviderUnavailableError(OAuthError):
         reason: str = "unusable_answer",
         retry_after: timedelta | None = None,
         error_description: str | None = None,
+        message: str = "the provider cannot be used right now",
     ) -> None:
-        super().__init__("the provider cannot be used right now", retry_after=retry_after, providerId=provider_id, reason=reason)
+        super().__init__(message, retry_after=retry_after, providerId=provider_id, reason=reason)
         self.reason = reason
         self.error_description = error_description
 
@@ -258,6 +260,20 @@ class AnswerLostError(ProviderUnavailableError):
     def __init__(self, *, provider_id: str, connection_closed: bool = False) -> None:
         super().__init__(provider_id=provider_id, reason="answer_lost")
         self.connection_closed = connection_closed
+
+
+class OAuthBackendError(ProviderUnavailableError):
+    """The code that speaks with the provider made a mistake, and nothing was sent.
+
+    `backend` is its name, and `error_description` says in which method and line, without the text of what it raised.
+    """
+
+    advice = "The operator must correct or replace the OAuth backend of this provider."
+
+    def __init__(self, *, provider_id: str, backend: str, problem: str) -> None:
+        message = f"the OAuth backend {backend} does not work"
+        super().__init__(provider_id=provider_id, reason="backend_failed", error_description=f"{message}: {problem}", message=message)
+        self.backend = backend
 
 
 class AppMisconfiguredError(OAuthError):

@@ -10,7 +10,7 @@ from cloud_integrations.backends.transport.httpx_transport import AsyncHttpxTran
 from cloud_integrations.domain.integration import Health, State
 from cloud_integrations.domain.outcome import Unknown, Unusable
 from cloud_integrations.errors import CommitUnknownError, ProviderUnavailableError
-from cloud_integrations.protocol.oauth_backend import StandardOAuthBackend
+from cloud_integrations.protocol.standard_backend import StandardOAuthBackend
 from cloud_integrations.testing import Misbehaviour
 from cloud_integrations.testing.simulated_provider.server import ProviderServer
 from cloud_integrations.testing.simulated_provider.wrong_answers import STRAYS
@@ -206,7 +206,7 @@ async def test_an_exchange_that_is_refused_gives_back_what_could_be_read(world, 
     assert not world.leaks_in(repr(world.facts.told).encode())
 
 
-async def test_an_answer_of_a_dialect_that_keeps_nothing_is_lost(world, monkeypatch):
+async def test_an_answer_of_a_backend_that_keeps_nothing_is_lost(world, monkeypatch):
     await expired(world)
     monkeypatch.setattr(StandardOAuthBackend, "read_renewal", lambda *_, **__: Unusable(Unknown("unusable_body")))
     with pytest.raises(ProviderUnavailableError) as caught:

@@ -12,6 +12,7 @@ from cloud_integrations.domain.provider import Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.protocol.client import resolve_client
 from cloud_integrations.protocol.http import HttpResponse
+from cloud_integrations.protocol.standard_backend import STANDARD
 
 OTHER = {"id": "other", "kind": "key", "inputs": [{"name": "token"}]}
 """A second way, of which rules can speak."""
@@ -36,7 +37,7 @@ def make_client():
         }
         known = Provider.model_validate({"id": "example", "name": "Example", "methods": [facts, OTHER], **(provider or {})})
         held = {"provider": "example", "client_id": "client-1", "client_secret": Secret("fake-client-secret"), **(application or {})}
-        return resolve_client(known, known.methods[0], OAuthApplication(**held), variables or {})
+        return resolve_client(known, known.methods[0], OAuthApplication(**held), variables or {}, backend=STANDARD)
 
     return make
 

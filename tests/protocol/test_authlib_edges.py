@@ -22,7 +22,7 @@ from cloud_integrations.protocol.refresh import read_renewal
 STATE = Secret("fake-state-" + "s" * 43)
 IMPORTS = """
 import sys
-import cloud_integrations.protocol.oauth_backend
+import cloud_integrations.protocol.guarded_backend, cloud_integrations.protocol.standard_backend
 heavy = {"httpx", "httpx2", "requests", "asyncio", "cryptography", "joserfc"} & {name.partition(".")[0] for name in sys.modules}
 assert not heavy, heavy
 """

@@ -14,9 +14,9 @@ from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ValidationFailedError
 from cloud_integrations.protocol.client import resolve_client
 from cloud_integrations.protocol.http import HttpResponse
-from cloud_integrations.protocol.oauth_backend import oauth_backend_of
 from cloud_integrations.protocol.pkce import make_verifier
 from cloud_integrations.protocol.scopes import scopes_to_request
+from cloud_integrations.protocol.standard_backend import STANDARD
 from cloud_integrations.providers.catalogue import Catalogue
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -49,7 +49,7 @@ def client_of(provider, method):
     application = OAuthApplication(
         provider=provider.id, client_id="client-1", client_secret=Secret("fake-client-secret"), variables=operators
     )
-    return resolve_client(provider, method, application, values)
+    return resolve_client(provider, method, application, values, backend=STANDARD)
 
 
 def reply(body, status=200):
@@ -59,10 +59,10 @@ def reply(body, status=200):
 @pytest.mark.requirement("OAU-001", "OAU-010", "OAU-011", "OAU-031", "OAU-032")
 @pytest.mark.parametrize(("provider", "method"), CODES)
 def test_every_builtin_provider_is_spoken_with(provider, method):
-    client, dialect = client_of(provider, method), oauth_backend_of(provider)
+    client = client_of(provider, method)
     scopes = scopes_to_request(client)
 
-    url = dialect.build_authorize(client, state=STATE, redirect_uri=REDIRECT, scopes=scopes, verifier=VERIFIER)
+    url = client.backend.build_authorize(client, state=STATE, redirect_uri=REDIRECT, scopes=scopes, verifier=VERIFIER)
     pairs = parse_qsl(urlsplit(url).query, keep_blank_values=True)
     assert len(dict(pairs)) == len(pairs)
     assert dict(pairs)["response_type"] == "code"
@@ -71,10 +71,10 @@ def test_every_builtin_provider_is_spoken_with(provider, method):
     assert "{" not in url
 
     requests = [
-        dialect.build_exchange(client, code=Secret("fake-code"), redirect_uri=REDIRECT, verifier=VERIFIER),
-        dialect.build_refresh(client, refresh_token=Secret("fake-refresh"), redirect_uri=REDIRECT),
+        client.backend.build_exchange(client, code=Secret("fake-code"), redirect_uri=REDIRECT, verifier=VERIFIER),
+        client.backend.build_refresh(client, refresh_token=Secret("fake-refresh"), redirect_uri=REDIRECT),
     ]
-    revocations = {kind: dialect.build_revoke(client, token=Secret(f"fake-{kind}"), kind=kind) for kind in ("refresh", "access")}
+    revocations = {kind: client.backend.build_revoke(client, token=Secret(f"fake-{kind}"), kind=kind) for kind in ("refresh", "access")}
     assert any(revocations.values()) is (client.revoke_url is not None)
     requests += filter(None, revocations.values())
     for request in requests:
@@ -85,13 +85,13 @@ def test_every_builtin_provider_is_spoken_with(provider, method):
 
     token_type = method.reply.token_types[0]
     members = {"access_token": "fake-access", "token_type": token_type, "expires_in": 3600, "ok": True}
-    granted = dialect.read_grant(client, reply(members), requested_scopes=scopes, now=NOW)
+    granted = client.backend.read_grant(client, reply(members), requested_scopes=scopes, now=NOW)
     assert isinstance(granted, Granted)
     assert granted.grant.expires_at == NOW + timedelta(hours=1)
-    assert isinstance(dialect.read_renewal(client, reply(members), now=NOW), Granted)
-    assert dialect.read_renewal(client, reply({"error": "invalid_grant"}, 400), now=NOW) == Refused("invalid_grant")
-    assert isinstance(dialect.read_renewal(client, reply({"error": "invalid_client"}, 401), now=NOW), Misconfigured)
-    assert isinstance(dialect.read_renewal(client, reply({}, 429), now=NOW), NotProcessed)
+    assert isinstance(client.backend.read_renewal(client, reply(members), now=NOW), Granted)
+    assert client.backend.read_renewal(client, reply({"error": "invalid_grant"}, 400), now=NOW) == Refused("invalid_grant")
+    assert isinstance(client.backend.read_renewal(client, reply({"error": "invalid_client"}, 401), now=NOW), Misconfigured)
+    assert isinstance(client.backend.read_renewal(client, reply({}, 429), now=NOW), NotProcessed)
 
 
 def named(slug, method_id):
@@ -109,7 +109,7 @@ def named(slug, method_id):
 )
 def test_github_says_no_with_status_200(error, outcome):
     client = named("github", "app_user_token")
-    assert oauth_backend_of(client.provider).read_renewal(client, reply({"error": error, "error_description": "fake"}), now=NOW) == outcome
+    assert client.backend.read_renewal(client, reply({"error": error, "error_description": "fake"}), now=NOW) == outcome
 
 
 AADSTS = "AADSTS{}: text that is for people and may change.\r\nTrace ID: fake"
@@ -134,19 +134,19 @@ AADSTS = "AADSTS{}: text that is for people and may change.\r\nTrace ID: fake"
 def test_azure_says_why_by_its_error_and_by_numbers(error, codes, outcome):
     client = named("azure", "oauth2")
     body = {"error": error, "error_codes": codes, "error_description": AADSTS.format(codes[0] if codes else 0), "trace_id": "fake"}
-    assert oauth_backend_of(client.provider).read_renewal(client, reply(body, 400), now=NOW) == outcome
+    assert client.backend.read_renewal(client, reply(body, 400), now=NOW) == outcome
 
 
 @pytest.mark.parametrize("number", [7000215, 7000222, 700016, 7000112])
 def test_what_azure_writes_for_people_decides_nothing(number):
     client = named("azure", "oauth2")
     body = {"error": "invalid_grant", "error_description": AADSTS.format(number), "error_codes": [str(number)]}
-    assert oauth_backend_of(client.provider).read_renewal(client, reply(body, 400), now=NOW) == Refused("invalid_grant")
+    assert client.backend.read_renewal(client, reply(body, 400), now=NOW) == Refused("invalid_grant")
 
 
 def test_github_ends_a_token_by_its_own_request():
     client = named("github", "oauth_app")
-    request = oauth_backend_of(client.provider).build_revoke(client, token=Secret("fake-access"), kind="access")
+    request = client.backend.build_revoke(client, token=Secret("fake-access"), kind="access")
     assert (request.method, request.url) == ("DELETE", "https://api.github.com/applications/client-1/token")
     assert json.loads(request.body) == {"access_token": "fake-access"}
     assert request.headers["Authorization"].startswith("Basic ")
@@ -163,28 +163,27 @@ def test_github_ends_a_token_by_its_own_request():
 )
 def test_slack_says_no_with_status_200(error, outcome):
     client = named("slack", "oauth2_v2")
-    assert oauth_backend_of(client.provider).read_renewal(client, reply({"ok": False, "error": error}), now=NOW) == outcome
+    assert client.backend.read_renewal(client, reply({"ok": False, "error": error}), now=NOW) == outcome
 
 
 @pytest.mark.parametrize("error", ["invalid_code", "code_already_used"])
 def test_a_code_that_slack_does_not_take_is_refused(error):
     client = named("slack", "oauth2_v2")
-    read = oauth_backend_of(client.provider).read_grant(client, reply({"ok": False, "error": error}), requested_scopes=(), now=NOW)
+    read = client.backend.read_grant(client, reply({"ok": False, "error": error}), requested_scopes=(), now=NOW)
     assert read == Refused("code_refused")
 
 
 def test_a_slack_token_ends_itself_and_may_have_been_dead_before():
     client = named("slack", "oauth2_v2")
-    dialect = oauth_backend_of(client.provider)
-    request = dialect.build_revoke(client, token=Secret("fake-access"), kind="access")
+    request = client.backend.build_revoke(client, token=Secret("fake-access"), kind="access")
     assert request.headers["Authorization"] == "Bearer fake-access"
-    assert dialect.build_revoke(client, token=Secret("fake-refresh"), kind="refresh") is None
-    assert dialect.read_revocation(client, reply({"ok": True, "revoked": True})) == "revoked"
-    assert dialect.read_revocation(client, reply({"ok": False, "error": "token_revoked"})) == "revoked"
-    assert dialect.read_revocation(client, reply({"ok": False, "error": "fatal_error"})) == "failed"
+    assert client.backend.build_revoke(client, token=Secret("fake-refresh"), kind="refresh") is None
+    assert client.backend.read_revocation(client, reply({"ok": True, "revoked": True})) == "revoked"
+    assert client.backend.read_revocation(client, reply({"ok": False, "error": "token_revoked"})) == "revoked"
+    assert client.backend.read_revocation(client, reply({"ok": False, "error": "fatal_error"})) == "failed"
 
 
 def test_gitlab_sees_the_redirect_uri_again():
     client = named("gitlab", "oauth2")
-    request = oauth_backend_of(client.provider).build_refresh(client, refresh_token=Secret("fake-refresh"), redirect_uri=REDIRECT)
+    request = client.backend.build_refresh(client, refresh_token=Secret("fake-refresh"), redirect_uri=REDIRECT)
     assert dict(parse_qsl(request.body.decode()))["redirect_uri"] == REDIRECT

@@ -7,6 +7,7 @@ from cloud_integrations.domain.provider import Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ConfigurationError, ProviderInactiveError, ValidationFailedError
 from cloud_integrations.protocol.client import check_endpoint, resolve_client
+from cloud_integrations.protocol.standard_backend import STANDARD
 
 TENANT_HOST = {
     "variables": [
@@ -154,7 +155,7 @@ def test_a_method_without_codes_is_not_a_server():
         {"id": "example", "name": "Example", "methods": [{"id": "key", "kind": "key", "inputs": [{"name": "api_key"}]}]}
     )
     with pytest.raises(ProviderInactiveError):
-        resolve_client(provider, provider.methods[0], OAuthApplication(provider="example", client_id="client-1"), {})
+        resolve_client(provider, provider.methods[0], OAuthApplication(provider="example", client_id="client-1"), {}, backend=STANDARD)
 
 
 @pytest.mark.requirement("OAU-080")

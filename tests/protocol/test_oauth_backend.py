@@ -2,36 +2,23 @@ from __future__ import annotations
 
 import inspect
 
-import pytest
-
 from cloud_integrations.domain.outcome import Granted
-from cloud_integrations.domain.provider import Provider
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.errors import ConfigurationError
-from cloud_integrations.protocol.oauth_backend import STANDARD, OAuthBackend, StandardOAuthBackend, oauth_backend_of
+from cloud_integrations.protocol.oauth_backend import OAuthBackend
 from cloud_integrations.protocol.pkce import make_verifier
+from cloud_integrations.protocol.standard_backend import STANDARD, StandardOAuthBackend
 
 STATE = Secret("fake-state-" + "s" * 43)
 
 
-def test_a_provider_without_dialect_speaks_the_standard(make_client):
-    assert oauth_backend_of(make_client().provider) is STANDARD
-
-
-def test_an_unknown_dialect_is_a_setup_error():
-    provider = Provider.model_validate({"id": "example", "name": "Example", "dialect": "klingon", "methods": []})
-    with pytest.raises(ConfigurationError, match="dialect of example"):
-        oauth_backend_of(provider)
-
-
-def test_the_standard_dialect_promises_what_the_protocol_asks():
+def test_the_standard_backend_promises_what_the_protocol_asks():
     names = [name for name in vars(OAuthBackend) if name.startswith(("build_", "read_"))]
     assert len(names) == 8
     for name in names:
         assert inspect.signature(getattr(StandardOAuthBackend, name)) == inspect.signature(getattr(OAuthBackend, name))
 
 
-def test_a_whole_life_goes_through_the_dialect(make_client, answer, tokens, now):
+def test_a_whole_life_goes_through_the_backend(make_client, answer, tokens, now):
     client = make_client(revoke={"url": "https://login.example.com/revoke"})
     verifier = make_verifier(bytes(32))
     redirect_uri = "https://app.example.com/cb"

@@ -122,7 +122,16 @@ def _break_catalogue(home: Path) -> str:
     return "providers"
 
 
-@pytest.mark.parametrize("harm", [_break_settings, _open_settings, _lose_keys, _swap_key, _empty_database, _break_catalogue])
+def _name_no_backend(home: Path) -> str:
+    file = home / "simulated.toml"
+    file.write_text('backend = "nowhere"\n' + file.read_text())
+    return "providers"
+
+
+HARMS = [_break_settings, _open_settings, _lose_keys, _swap_key, _empty_database, _break_catalogue, _name_no_backend]
+
+
+@pytest.mark.parametrize("harm", HARMS)
 def test_doctor_finds_what_is_wrong(run, added, home, harm):
     where = harm(home)
     ran = run("doctor", *JSON)

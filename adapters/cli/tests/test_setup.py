@@ -221,8 +221,24 @@ def test_providers_are_listed_without_a_database(run, folder):
     shown = run("providers", "show", "github", *JSON).data()
     assert shown.pop("canConnectBy") == ["oauth2", "apikey"]
     assert [variable["name"] for variable in shown.pop("variables")] == ["web_host", "api_host"]
+    assert shown.pop("backend") == "standard"
     assert shown == listed["github"]
     assert run("providers", "show", "nowhere").code == 3
+
+
+def test_a_provider_shows_the_oauth_backend_that_a_package_brings(run, home, monkeypatch):
+    monkeypatch.syspath_prepend(str(home))
+    package = home / "acme-1.0.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
+    made = "cloud_integrations.oauth:StandardOAuthBackend"
+    (package / "entry_points.txt").write_text(f"[cloud_integrations.oauth_backends]\nacme-http = {made}\n")
+    file = home / "simulated.toml"
+    file.write_text('backend = "acme-http"\n' + file.read_text())
+    assert "OAuth backend" not in run("providers", "show", "github").out
+    assert "acme-http" in run("providers", "show", "simulated").out
+    assert run("providers", "show", "simulated", *JSON).data()["backend"] == "acme-http"
+    assert "the OAuth backend acme-http speaks with it" in run("doctor").out
 
 
 def test_a_provider_with_an_application_shows_its_redirect_uri(run, home):

@@ -34,7 +34,7 @@ RejectedReason = Literal[
 ]
 NotProcessedReason = Literal["unreachable", "rate_limited", "temporarily_unavailable", "slow_down", "retry"]
 MisconfiguredReason = Literal["invalid_client", "unauthorized_client", "client_refused", "clock_skew", "platform_config"]
-UnknownReason = Literal["answer_lost", "server_error", "redirect", "unexpected_status", "unusable_body", "unknown_error"]
+UnknownReason = Literal["answer_lost", "server_error", "redirect", "unexpected_status", "unusable_body", "unknown_error", "backend_failed"]
 
 UnreadMember = Literal["access_token", "refresh_token", "token_type", "expires_in", "refresh_token_expires_in", "scope", "variables"]
 """A member of an answer, by its name in RFC 6749 §5.1 whatever the provider calls it; `variables`: those of the provider's data."""

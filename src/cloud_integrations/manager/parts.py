@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 from cloud_integrations import flows
 from cloud_integrations.domain.application import OAuthApplication
+from cloud_integrations.domain.conformance import require_part
 from cloud_integrations.errors import ConfigurationError
 from cloud_integrations.ports.catalogue import Providers
 from cloud_integrations.ports.cipher import Cipher
-from cloud_integrations.ports.clock import AsyncPause, Clock, Entropy
+from cloud_integrations.ports.clock import AsyncPause, Clock, Entropy, require_clock
 from cloud_integrations.ports.concurrency import Concurrency
-from cloud_integrations.ports.conformance import require_clock, require_part
 from cloud_integrations.ports.key_service import AsyncKeyService, KeyService
 from cloud_integrations.ports.observer import Observer
 from cloud_integrations.ports.single_flight import SingleFlight

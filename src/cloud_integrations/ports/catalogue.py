@@ -7,6 +7,7 @@ from uuid import UUID
 
 if TYPE_CHECKING:
     from cloud_integrations.domain.provider import Provider
+    from cloud_integrations.protocol.oauth_backend import OAuthBackend
 
 
 class Providers(Protocol):
@@ -14,6 +15,10 @@ class Providers(Protocol):
 
     def require(self, provider: str | UUID, /) -> Provider:
         """Return the provider with this slug or UUID (also as text), or raise `ProviderNotFoundError`."""
+        ...
+
+    def backend_of(self, provider: Provider, /) -> OAuthBackend:
+        """Return the OAuth backend that *provider*, which is one of these, names."""
         ...
 
     def list_providers(self) -> tuple[Provider, ...]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
+from cloud_integrations.domain.conformance import require_part
+from cloud_integrations.errors import ConfigurationError
+
 
 class Clock(Protocol):
     """Tells the time."""
@@ -42,3 +45,12 @@ class Pause(Protocol):
     """The blocking face of `AsyncPause`."""
 
     def pause(self, seconds: float, /) -> None: ...
+
+
+def require_clock(clock: Clock | None, /) -> None:
+    """Raise `ConfigurationError` for what is no clock, and for one that tells naive times; None: there is none."""
+    if clock is None:
+        return
+    require_part("clock", clock, Clock)
+    if clock.now().utcoffset() is None:
+        raise ConfigurationError(setting="clock", problem="must tell aware times, as datetime.now(UTC) does")

@@ -57,7 +57,7 @@ FACT_KEYS: Final[Mapping[FactName, FactKeys]] = MappingProxyType({
     "integration.reconnected": _keys(*_INTEGRATION),
     "integration.removed": _keys(*_INTEGRATION),
     "key_format.unusual": _keys(*_PROVIDER, "hint", sometimes=("integration",)),
-    "revocation.delayed": _keys(*_INTEGRATION, "token"),
+    "revocation.delayed": _keys(*_INTEGRATION, "token", sometimes=("error_description",)),
     "storage.damaged_row": _keys("table", "row", sometimes=("tenant",)),
     "tenant.erased": _keys("tenant"),
     "token.left_behind": _keys(*_INTEGRATION, "token", "reason"),

@@ -148,7 +148,7 @@ def read_callback(params: Iterable[tuple[str, str]], /, *, issuer: str | None, f
     if named is None and required:
         raise GrantRefusedError(reason="issuer_missing")
     site = None if facts.site_from is None else given.get(facts.site_from)
-    return CallbackAnswer(state=state, code=_read_code(given.get(facts.code, "")), issuer=checked, site=site)
+    return CallbackAnswer(state=state, code=read_code(given.get(facts.code, "")), issuer=checked, site=site)
 
 
 def _nonce(state: Secret) -> str:
@@ -156,7 +156,8 @@ def _nonce(state: Secret) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(b"nonce " + state.reveal().encode()).digest()).rstrip(b"=").decode()
 
 
-def _read_code(text: str) -> Secret:
+def read_code(text: str, /) -> Secret:
+    """Wrap a callback's code.  Raises `GrantRefusedError`: `code_missing`, `code_unusable`."""
     if not text:
         raise GrantRefusedError(reason="code_missing")
     if len(text) > MAX_CODE or not _VISIBLE.match(text):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote, urlsplit
 
 from cloud_integrations.domain.application import OAuthApplication
@@ -14,6 +14,9 @@ from cloud_integrations.domain.provider import Method, Provider, fill
 from cloud_integrations.errors import ConfigurationError, ProviderInactiveError, ValidationFailedError
 
 from .egress import LOOPBACK_HOSTS
+
+if TYPE_CHECKING:
+    from .oauth_backend import OAuthBackend
 
 _VISIBLE = re.compile(r"[!-~]+\Z")
 
@@ -41,6 +44,8 @@ class Client:
     client_auth: ClientAuth
     issuer: str | None
     context_id: ContextId
+    backend: OAuthBackend = field(repr=False, compare=False)
+    """Builds this client's requests and reads the answers to them."""
 
     @property
     def uses_pkce(self) -> bool:
@@ -62,8 +67,10 @@ class Client:
         return _fill(template, {**self.variables, "client_id": self.application.client_id})
 
 
-def resolve_client(provider: Provider, method: Method, application: OAuthApplication, variables: Mapping[str, str]) -> Client:
-    """Put a provider's data, the operator's *application* and a tenant's *variables* together.
+def resolve_client(
+    provider: Provider, method: Method, application: OAuthApplication, variables: Mapping[str, str], *, backend: OAuthBackend
+) -> Client:
+    """Put a provider's data, the operator's *application* and a tenant's *variables* together; *backend* speaks for them.
 
     Raises `ValidationFailedError` for a variable that is missing, unknown, malformed or the
     operator's alone, and when the URLs made from them are not plain https; `ConfigurationError` for
@@ -91,6 +98,7 @@ def resolve_client(provider: Provider, method: Method, application: OAuthApplica
         context_id=context_id(
             provider.provider_id, authorize_url=authorize_url, token_url=token_url, client_id=application.client_id
         ),
+        backend=backend,
     )  # fmt: skip
 
 

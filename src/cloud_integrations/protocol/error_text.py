@@ -15,6 +15,8 @@ MAX_PROSE = 512
 
 _NOT_PRINTABLE = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]+")
 _SHORTEST_SECRET = 4
+_TELLING = 8
+"""Shorter texts stand in others by chance."""
 _PIECE = 8
 """So many characters of a secret, one after the other, are not shown."""
 _READ = 16 * MAX_PROSE
@@ -37,6 +39,12 @@ def clean_prose(said: Secret | None, /, *, request: HttpRequest, secrets: Iterab
         prose = prose.replace(form, _REMOVED)
     prose = _without_pieces(prose, {form[at : at + _PIECE] for form in forms for at in range(len(form) - _PIECE + 1)})
     return " ".join(_NOT_PRINTABLE.sub(" ", prose).split())[:MAX_PROSE] or None
+
+
+def shows_secret(text: str, secrets: Iterable[Secret | None], /) -> bool:
+    """Say whether *text* holds one of *secrets*, as it is or percent-encoded."""
+    hidden = [secret.reveal() for secret in secrets if secret is not None]
+    return any(form in text for secret in hidden if len(secret) >= _TELLING for form in (secret, quote(secret, safe="")))
 
 
 def _without_pieces(prose: str, pieces: set[str]) -> str:

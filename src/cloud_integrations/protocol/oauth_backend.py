@@ -1,111 +1,74 @@
-"""How a provider speaks OAuth2: the standard, or a dialect of its own."""
+"""How a provider speaks OAuth2, as a protocol: what a backend is asked for, and what it promises."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from cloud_integrations.domain.outcome import TokenOutcome
-from cloud_integrations.domain.provider import Provider
-from cloud_integrations.domain.secret import Secret
-from cloud_integrations.errors import ConfigurationError
+if TYPE_CHECKING:
+    from cloud_integrations.domain.outcome import TokenOutcome
+    from cloud_integrations.domain.secret import Secret
 
-from . import authorize, exchange, refresh, revoke
-from .authorize import CallbackAnswer
-from .client import Client, resolve_client
-from .http import HttpRequest, HttpResponse
-
-__all__ = ["STANDARD", "Client", "OAuthBackend", "StandardOAuthBackend", "oauth_backend_of", "resolve_client"]
+    from .authorize import CallbackAnswer
+    from .client import Client
+    from .http import HttpRequest, HttpResponse
 
 
 class OAuthBackend(Protocol):
-    """Builds a provider's requests and reads its answers; sends nothing."""
+    """Builds a provider's requests and reads its answers; sends nothing, and keeps nothing from one call to the next.
+
+    Both managers call the same methods, in several threads at once; none is a coroutine function.  A request goes to a host of
+    the client's own addresses, by https, and its URL holds no secret.  Where a method is asked for what the provider's data and
+    its caller do not make possible, it raises `ValidationFailedError`; whatever else it raises is a mistake, and becomes an
+    `OAuthBackendError` or, of a token answer, `Unknown`.
+    """
 
     def build_authorize(
         self, client: Client, /, *, state: Secret, redirect_uri: str, scopes: Sequence[str], verifier: Secret | None
     ) -> str:
-        """Return the URL to open in the browser."""
+        """Return the URL to open in the browser: https, with *state* in it, and neither *verifier* nor the client's secret.
+
+        *verifier* is the one whose challenge goes along (RFC 7636 §4.3); None without PKCE.
+        """
         ...
 
     def read_callback(self, client: Client, params: Iterable[tuple[str, str]], /, *, issuer: str | None) -> CallbackAnswer:
-        """Read what came to the redirect URI; *issuer* is the one fixed at the start.  Raises `GrantRefusedError`."""
+        """Read what came to the redirect URI: a code or an error, never both.
+
+        *issuer* is the one fixed at the start; an answer of another is refused.  Raises `GrantRefusedError`, with a word for what
+        is wrong, and nothing else for anything that a browser can bring.
+        """
         ...
 
     def build_exchange(self, client: Client, /, *, code: Secret, redirect_uri: str, verifier: Secret | None) -> HttpRequest:
-        """Build the request that spends a code."""
+        """Build the request that spends a code, which is not in its URL."""
         ...
 
     def read_grant(self, client: Client, response: HttpResponse, /, *, requested_scopes: Sequence[str], now: datetime) -> TokenOutcome:
-        """Read its answer; never raises for anything a server can send."""
+        """Read its answer; never raises for anything a server can send.
+
+        Times are aware.  Where the answer says nothing of the scopes, they are those requested.
+        """
         ...
 
     def build_refresh(
         self, client: Client, /, *, refresh_token: Secret, scopes: Sequence[str] = (), redirect_uri: str | None = None
     ) -> HttpRequest:
-        """Build the request that spends a refresh token."""
+        """Build the request that spends a refresh token, which is not in its URL."""
         ...
 
     def read_renewal(self, client: Client, response: HttpResponse, /, *, now: datetime) -> TokenOutcome:
-        """Read its answer; never raises for anything a server can send."""
+        """Read its answer; never raises for anything a server can send.
+
+        `Refused` where the provider itself says that the refresh token is dead, and nowhere else: the tenant must reconnect then.
+        """
         ...
 
     def build_revoke(self, client: Client, /, *, token: Secret, kind: Literal["refresh", "access"]) -> HttpRequest | None:
-        """Build the request that ends a token; None where there is none for this kind."""
+        """Build the request that ends a token, which is not in its URL; None where there is none for this kind."""
         ...
 
     def read_revocation(self, client: Client, response: HttpResponse, /) -> Literal["revoked", "failed"]:
-        """Say whether the token is surely dead."""
+        """Say whether the token is surely dead: `failed` after a 5xx; never raises for anything a server can send."""
         ...
-
-
-class StandardOAuthBackend:
-    """OAuth2 as the RFCs have it, bent by a provider's data alone."""
-
-    def build_authorize(
-        self, client: Client, /, *, state: Secret, redirect_uri: str, scopes: Sequence[str], verifier: Secret | None
-    ) -> str:
-        """See `authorize.build_authorization_url`."""
-        return authorize.build_authorization_url(client, state=state, redirect_uri=redirect_uri, scopes=scopes, verifier=verifier)
-
-    def read_callback(self, client: Client, params: Iterable[tuple[str, str]], /, *, issuer: str | None) -> CallbackAnswer:
-        """See `authorize.read_callback`."""
-        return authorize.read_callback(params, issuer=issuer, facts=client.method.callback)
-
-    def build_exchange(self, client: Client, /, *, code: Secret, redirect_uri: str, verifier: Secret | None) -> HttpRequest:
-        """See `exchange.build_exchange`."""
-        return exchange.build_exchange(client, code=code, redirect_uri=redirect_uri, verifier=verifier)
-
-    def read_grant(self, client: Client, response: HttpResponse, /, *, requested_scopes: Sequence[str], now: datetime) -> TokenOutcome:
-        """See `exchange.read_grant`."""
-        return exchange.read_grant(client, response, requested_scopes=requested_scopes, now=now)
-
-    def build_refresh(
-        self, client: Client, /, *, refresh_token: Secret, scopes: Sequence[str] = (), redirect_uri: str | None = None
-    ) -> HttpRequest:
-        """See `refresh.build_refresh`."""
-        return refresh.build_refresh(client, refresh_token=refresh_token, scopes=scopes, redirect_uri=redirect_uri)
-
-    def read_renewal(self, client: Client, response: HttpResponse, /, *, now: datetime) -> TokenOutcome:
-        """See `refresh.read_renewal`."""
-        return refresh.read_renewal(client, response, now=now)
-
-    def build_revoke(self, client: Client, /, *, token: Secret, kind: Literal["refresh", "access"]) -> HttpRequest | None:
-        """See `revoke.build_revoke`."""
-        return revoke.build_revoke(client, token=token, kind=kind)
-
-    def read_revocation(self, client: Client, response: HttpResponse, /) -> Literal["revoked", "failed"]:
-        """See `revoke.read_revocation`."""
-        return revoke.read_revocation(client, response)
-
-
-STANDARD: OAuthBackend = StandardOAuthBackend()
-_DIALECTS: Mapping[str | None, OAuthBackend] = {None: STANDARD}
-
-
-def oauth_backend_of(provider: Provider, /) -> OAuthBackend:
-    """Return how *provider* speaks.  Raises `ConfigurationError` when its data names a dialect that does not exist."""
-    try:
-        return _DIALECTS[provider.dialect]
-    except KeyError:
-        raise ConfigurationError(setting=f"the dialect of {provider.id}", problem="does not exist") from None

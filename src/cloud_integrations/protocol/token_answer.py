@@ -122,7 +122,7 @@ def _failed(client: Client, response: HttpResponse, body: dict[str, Any] | None,
     return replace(outcome, said=said, retry_after=read_wait(limits, response, body, now=now))
 
 
-def _unusable(answer: _Answer, tokens: _Tokens, failure: TokenFailure, /) -> TokenOutcome:
+def _unusable(answer: _Answer, tokens: ReadTokens, failure: TokenFailure, /) -> TokenOutcome:
     """Say what becomes of tokens that came and may not be used."""
     if not answer.renewal:
         found = tokens.all()
@@ -215,13 +215,14 @@ def _read_prose(body: dict[str, Any] | None) -> Secret | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Tokens:
+class ReadTokens:
     """The first step: the tokens that can be read."""
 
     access: Secret | None
     refresh: Secret | None
 
     def all(self) -> tuple[tuple[Literal["refresh", "access"], Secret], ...]:
+        """Return them with their kinds, the refresh token first."""
         named: tuple[tuple[Literal["refresh", "access"], Secret | None], ...] = (("refresh", self.refresh), ("access", self.access))
         return tuple((kind, token) for kind, token in named if token is not None)
 
@@ -244,10 +245,10 @@ class _Answer:
     def member(self, name: str) -> Any:
         return find_path(self.body, self.client.method.reply.map.get(name, name))
 
-    def tokens(self) -> _Tokens:
-        return _Tokens(access=_read_token(self.member("access_token")), refresh=_read_token(self.member("refresh_token")))
+    def tokens(self) -> ReadTokens:
+        return ReadTokens(access=read_token(self.member("access_token")), refresh=read_token(self.member("refresh_token")))
 
-    def grant(self, tokens: _Tokens) -> Grant | None:
+    def grant(self, tokens: ReadTokens) -> Grant | None:
         """The second step: what is known of the tokens.  None: no access token that may be used."""
         variables = self.variables(tokens)
         if tokens.access is None or variables is None or not self.is_of_known_type():
@@ -299,7 +300,7 @@ class _Answer:
         # Nobody issues a refresh token that is dead already: 0 stands for one without an end.
         return expiry if expiry > self.sent_at else None
 
-    def scopes(self, tokens: _Tokens) -> tuple[str, ...] | None:
+    def scopes(self, tokens: ReadTokens) -> tuple[str, ...] | None:
         facts = self.client.method.scopes
         value = find_path(self.body, facts.reply_field)
         if value is None:
@@ -314,14 +315,14 @@ class _Answer:
         # RFC 6749 §3.3: a list of scopes has at least one, so an empty one says nothing.
         return tuple(dict.fromkeys(filter(None, value))) or None
 
-    def variables(self, tokens: _Tokens) -> dict[str, str] | None:
+    def variables(self, tokens: ReadTokens) -> dict[str, str] | None:
         """None: without one of them nobody knows where the tokens are to be used."""
         found: dict[str, str] = {}
         for variable in self.client.provider.variables:
             if variable.source != "token_reply":
                 continue
             value = self.member(variable.name)
-            text = _read_variable(variable, value)
+            text = read_variable(variable, value)
             if text is not None and not tokens.show_in(text):
                 found[variable.name] = text
             elif variable.required and variable.default is None and not self.renewal:
@@ -331,14 +332,15 @@ class _Answer:
         return found
 
 
-def _read_token(value: Any) -> Secret | None:
+def read_token(value: Any, /) -> Secret | None:
     """OAU-038: text that a header can carry, taken as it is."""
     if not isinstance(value, str) or len(value) > MAX_TOKEN or not _VISIBLE.match(value):
         return None
     return Secret(value)
 
 
-def _read_variable(variable: Variable, value: Any) -> str | None:
+def read_variable(variable: Variable, value: Any, /) -> str | None:
+    """Return the text of a variable that the answer fills, or None."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
     try:

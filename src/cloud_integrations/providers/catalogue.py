@@ -16,10 +16,14 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from cloud_integrations.domain.identifiers import ProviderId, provider_id
-from cloud_integrations.domain.provider import Provider
+from cloud_integrations.domain.provider import STANDARD_BACKEND, Provider
 from cloud_integrations.errors import ConfigurationError, ProviderNotFoundError
+from cloud_integrations.protocol.oauth_backend import OAuthBackend
+
+from .oauth_backends import check_backends, find_backends
 
 _SLUG = re.compile(r"[a-z0-9_]{1,40}")
+_NONE: Mapping[str, OAuthBackend] = MappingProxyType({})
 _TOML_PLACE = re.compile(r"line \d+, column \d+")
 
 
@@ -30,39 +34,56 @@ class Catalogue:
     built in is read from its file when somebody asks for it, once per process.
     """
 
-    __slots__ = ("_entries", "_inactive", "_slugs")
+    __slots__ = ("_backends", "_entries", "_inactive", "_slugs")
 
-    def __init__(self, entries: Mapping[str, Provider | None], /, *, inactive: frozenset[str] = frozenset()) -> None:
-        """Take slug → provider, or None for one that is built in.  `builtin`, `load` and `of` are the usual ways here."""
+    def __init__(
+        self,
+        entries: Mapping[str, Provider | None],
+        /,
+        *,
+        inactive: frozenset[str] = frozenset(),
+        backends: Mapping[str, OAuthBackend] = _NONE,
+    ) -> None:
+        """Take slug → provider, or None for one that is built in.  `builtin`, `load` and `of` are the usual ways here.
+
+        *backends* are OAuth backends by the names that providers give them.  One that is not among them is looked for in
+        the entry points `cloud_integrations.oauth_backends` of the installed packages.  Raises `ConfigurationError` for one that
+        cannot be found or does not fit.
+        """
         self._entries = MappingProxyType(dict(entries))
+        # The built-in ones speak the standard.
+        self._backends = find_backends([provider for provider in entries.values() if provider is not None], backends)
         self._inactive = inactive
         self._slugs: Mapping[UUID, str] = {provider_id(slug): slug for slug in entries}
 
     @classmethod
-    def builtin(cls) -> Self:
+    def builtin(cls, *, backends: Mapping[str, OAuthBackend] = _NONE) -> Self:
         """Return the providers that come with the library; reads no file."""
-        return cls(dict.fromkeys(_builtin_files()))
+        return cls(dict.fromkeys(_builtin_files()), backends=backends)
 
     @classmethod
-    def load(cls, *paths: str | Path) -> Self:
+    def load(cls, *paths: str | Path, backends: Mapping[str, OAuthBackend] = _NONE) -> Self:
         """Return the built-in providers with those of the operator's TOML files, or folders of them, added.
 
         A provider with the id of another replaces it, also a built-in one.  All the given files are
         read at once.  Raises `ConfigurationError` naming the file and the field, never a value.
         """
         return cls.builtin().with_(
-            providers=[_read(file.read_bytes, where=str(file)) for path in paths for file in _toml_files(Path(path))]
+            providers=[_read(file.read_bytes, where=str(file)) for path in paths for file in _toml_files(Path(path))],
+            backends=backends,
         )
 
     @classmethod
-    def of(cls, *providers: Provider) -> Self:
+    def of(cls, *providers: Provider, backends: Mapping[str, OAuthBackend] = _NONE) -> Self:
         """Return a catalogue of exactly these."""
-        return cls({}).with_(providers=providers)
+        return cls({}).with_(providers=providers, backends=backends)
 
-    def with_(self, *, providers: Iterable[Provider] = (), inactive: Iterable[str] = ()) -> Self:
-        """Return this catalogue with *providers* added (or replaced) and the slugs in *inactive* switched off too.
+    def with_(
+        self, *, providers: Iterable[Provider] = (), inactive: Iterable[str] = (), backends: Mapping[str, OAuthBackend] = _NONE
+    ) -> Self:
+        """Return this catalogue with *providers* and *backends* added (or replaced) and the slugs in *inactive* switched off too.
 
-        Raises `ConfigurationError` for a slug that is not in the catalogue.
+        Raises `ConfigurationError` for a slug that is not in the catalogue, and for an OAuth backend that is not there.
         """
         added = tuple(providers)
         if not all(isinstance(provider, Provider) for provider in added):
@@ -73,7 +94,7 @@ class Catalogue:
         entries = {**self._entries, **{provider.id: provider for provider in added}}
         if unknown := sorted(set(off) - entries.keys()):
             raise ConfigurationError(setting="inactive providers", problem=f"name {', '.join(unknown)}, which the catalogue does not have")
-        return type(self)(entries, inactive=self._inactive.union(off))
+        return type(self)(entries, inactive=self._inactive.union(off), backends={**self._backends, **check_backends(backends)})
 
     def disable(self, *slugs: str) -> Self:
         """Return this catalogue with these providers switched off.  Raises `ConfigurationError` for an unknown one."""
@@ -92,6 +113,15 @@ class Catalogue:
             # What was asked for may be anything, a pasted key included: only what looks like a provider is repeated.
             raise ProviderNotFoundError(provider=text if _SLUG.fullmatch(text) or _as_uuid(text) else "?")
         return found
+
+    def backend_of(self, provider: Provider, /) -> OAuthBackend:
+        """Return the OAuth backend that *provider*, which is one of these, names."""
+        if provider.backend == STANDARD_BACKEND:
+            # Loaded when it is first spoken: whoever only lists providers need not wait for it.
+            from cloud_integrations.protocol.standard_backend import STANDARD  # noqa: PLC0415
+
+            return STANDARD
+        return self._backends[provider.backend]
 
     def list_providers(self) -> tuple[Provider, ...]:
         """Return all providers, sorted by slug, those that are switched off included."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import timedelta
 
-from cloud_integrations.domain.provider import Method, Provider, RefreshTokenFacts, Revoke
+from cloud_integrations.domain.provider import STANDARD_BACKEND, Method, Provider, RefreshTokenFacts, Revoke
 from cloud_integrations.providers.catalogue import Catalogue
 
 _HEAD = """# Providers
@@ -47,6 +47,8 @@ def _section(provider: Provider) -> str:
         *(_row(method) for method in provider.methods),
         "",
     ]
+    if provider.backend != STANDARD_BACKEND:
+        lines.append(f"- OAuth backend `{provider.backend}`")
     lines += [f"- API `{name}`: `{url}`" for name, url in provider.base_urls.items()]
     lines += [
         f"- Variable `{variable.name}`: {variable.label or 'variable'}"

@@ -170,6 +170,9 @@ def _providers(configuration: Configuration) -> Iterator[Finding]:
         yield _problem("providers", error)
         return
     yield Finding(name="providers", message=f"{len(providers)} known, {sum(not each.active for each in providers)} switched off")
+    for each in providers:
+        if each.backend != "standard":
+            yield Finding(name=f"provider {each.id}", message=f"the OAuth backend {each.backend} speaks with it")
 
 
 def _database(configuration: Configuration) -> Iterator[Finding]:

@@ -48,6 +48,7 @@ def show(screen: Screen, configuration: Configuration, provider: str, /) -> None
         "Can connect by": ", ".join(kind.value for kind in entry.auth_types) or "–",
         "Works here by": _ways(summary),
         "Redirect URI": summary.redirect_uri or _why_no_redirect_uri(entry, summary),
+        "OAuth backend": "" if entry.backend == "standard" else entry.backend,
         "Documentation": entry.documentation,
     }
     facts |= {
@@ -67,6 +68,7 @@ def show(screen: Screen, configuration: Configuration, provider: str, /) -> None
 
 def _asked(entry: Provider) -> dict[str, Any]:
     return {
+        "backend": entry.backend,
         "canConnectBy": [kind.value for kind in entry.auth_types],
         "variables": [
             {

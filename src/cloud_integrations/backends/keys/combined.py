@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from uuid import UUID
 
+from cloud_integrations.domain.conformance import require_part
 from cloud_integrations.domain.envelope import WrappedKey
 from cloud_integrations.domain.secret import NeverCopied
 from cloud_integrations.errors import ConfigurationError, KeyringError
-from cloud_integrations.ports.conformance import require_part
 from cloud_integrations.ports.key_service import KekRef, KeyService
 
 

@@ -19,6 +19,7 @@ from typing import Final
 from uuid import UUID
 
 from cloud_integrations.backends.foreign_errors import alone
+from cloud_integrations.domain.conformance import require_part
 from cloud_integrations.domain.envelope import KEY_LENGTH, WrappedKey, encode_context, wrap_context, wrapped_context
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
@@ -29,7 +30,6 @@ from cloud_integrations.errors import (
     KeyServiceUnavailableError,
     ProviderUnavailableError,
 )
-from cloud_integrations.ports.conformance import require_part
 from cloud_integrations.ports.key_service import KekRef
 from cloud_integrations.ports.transport import Transport
 from cloud_integrations.protocol.egress import EndpointRefusedError, read_target

@@ -16,8 +16,7 @@ from cloud_integrations.domain.integration import StoredIntegration
 from cloud_integrations.domain.pending import PendingAuthorization
 from cloud_integrations.domain.removal import Revocation
 from cloud_integrations.errors import StaleWriteError
-from cloud_integrations.ports.clock import Clock
-from cloud_integrations.ports.conformance import require_clock
+from cloud_integrations.ports.clock import Clock, require_clock
 from cloud_integrations.ports.store import Change
 
 C = TypeVar("C", bound=Change)

@@ -17,8 +17,7 @@ from cloud_integrations.domain.pending import PendingAuthorization
 from cloud_integrations.domain.rekeying import KeyUsage, SealedRow
 from cloud_integrations.domain.removal import Revocation
 from cloud_integrations.errors import ConfigurationError, SchemaError
-from cloud_integrations.ports.clock import Clock
-from cloud_integrations.ports.conformance import require_clock
+from cloud_integrations.ports.clock import Clock, require_clock
 from cloud_integrations.ports.store import Change, DamagedRow, StoreReport
 
 from . import schema, unit_of_work

@@ -23,8 +23,7 @@ from cloud_integrations.errors import (
     ProviderUnavailableError,
     ProviderUnreachableError,
 )
-from cloud_integrations.ports.clock import Clock
-from cloud_integrations.ports.conformance import require_clock
+from cloud_integrations.ports.clock import Clock, require_clock
 from cloud_integrations.protocol.egress import EndpointRefusedError, Reach, read_target
 from cloud_integrations.protocol.http import HttpRequest, HttpResponse
 

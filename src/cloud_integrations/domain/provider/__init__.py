@@ -10,7 +10,7 @@ from .error_rules import ErrorClass, ErrorRule, LimitHeaders, RateLimit
 from .methods import Accepted, Callback, Input, Method, Reply, Revoke
 from .placement import Placement
 from .predicates import Predicate
-from .provider import Provider
+from .provider import STANDARD_BACKEND, Provider
 from .scopes import Scopes
 from .tokens import AccessTokenFacts, RefreshTokenFacts
 from .variables import Variable, fill, places
@@ -18,6 +18,7 @@ from .verification import Verification
 
 __all__ = [
     "RESERVED_PARAMETERS",
+    "STANDARD_BACKEND",
     "Accepted",
     "AccessTokenFacts",
     "Callback",

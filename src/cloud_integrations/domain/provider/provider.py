@@ -25,6 +25,10 @@ _URL_FIELDS = ("authorize_url", "token_url", "refresh_url", "issuer")
 _MAPPED = {"access_token", "expires_in", "refresh_token", "token_type"}
 
 
+STANDARD_BACKEND = "standard"
+"""The OAuth backend that comes with the library."""
+
+
 class Provider(FileTable):
     """One provider: where it is reached, how access is got, checked, renewed and given back."""
 
@@ -56,8 +60,8 @@ class Provider(FileTable):
     """How the provider says that too many requests were sent."""
     self_hosted: bool = False
     """Whether operators run this software themselves, so that a host that they name may be a private address."""
-    dialect: str | None = None
-    """The name of the code that speaks with it; the library brings none.  Left out: the standard's."""
+    backend: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")] = STANDARD_BACKEND
+    """The name of the OAuth backend, the code that builds its OAuth2 requests and reads its answers."""
     loopback: bool = False
     """Plain http to a loopback address is allowed: simulated providers and development only."""
 

@@ -25,7 +25,6 @@ from cloud_integrations.flows.use.list_integrations import known_tenant, load
 from cloud_integrations.ports.store import AddPending
 from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.client import Client
-from cloud_integrations.protocol.oauth_backend import oauth_backend_of
 from cloud_integrations.protocol.pkce import make_verifier
 from cloud_integrations.protocol.scopes import scopes_to_request
 
@@ -130,7 +129,7 @@ async def _begin(
     state = _random_text(wiring)
     browser_token = _random_text(wiring)
     verifier = make_verifier(wiring.entropy.bytes(32)) if client.uses_pkce else None
-    url = oauth_backend_of(client.provider).build_authorize(client, state=state, redirect_uri=redirect_uri, scopes=asked, verifier=verifier)
+    url = client.backend.build_authorize(client, state=state, redirect_uri=redirect_uri, scopes=asked, verifier=verifier)
     now = wiring.clock.now()
     state_hash = hash_of(state)
     pending = PendingAuthorization(

@@ -20,7 +20,6 @@ from cloud_integrations.flows.shared.sealing import key_at_start, open_sealed
 from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.authorize import find_state
 from cloud_integrations.protocol.client import Client
-from cloud_integrations.protocol.oauth_backend import oauth_backend_of
 
 from .begin_oauth import PENDING_TABLE, hash_of
 from .grants import NewGrant, connect
@@ -45,7 +44,7 @@ async def complete_oauth(
         # From here on the state is spent, whatever comes (RFC 9700 §4.2.4).
         async with failures_recorded(wiring, pending.tenant_id, caller, "authorization.completed", resource):
             client, stored = await check_pending(wiring, pending)
-            answer = oauth_backend_of(client.provider).read_callback(client, pairs, issuer=pending.issuer)
+            answer = client.backend.read_callback(client, pairs, issuer=pending.issuer)
             if answer.code is None:
                 raise GrantRefusedError(reason=answer.error or "code_missing")
             if answer.site is not None:

@@ -60,7 +60,6 @@ from cloud_integrations.ports.store import AddIntegration, AddRevocation, Change
 from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.client import Client
 from cloud_integrations.protocol.error_text import clean_prose
-from cloud_integrations.protocol.oauth_backend import oauth_backend_of
 from cloud_integrations.protocol.verification import present
 
 _SAVE_TRIES = 5
@@ -105,11 +104,10 @@ async def _spend_code(
     # Fetched before the code is spent: a keyring that fails now must not cost the grant.
     await active_key(wiring, wanted.tenant_id)
     await index_key(wiring)
-    dialect = oauth_backend_of(client.provider)
-    request = dialect.build_exchange(client, code=code, redirect_uri=redirect_uri, verifier=verifier)
+    request = client.backend.build_exchange(client, code=code, redirect_uri=redirect_uri, verifier=verifier)
     response = await wiring.transport.send(request, deadline=wiring.settings.deadline)
     provider_id = str(client.provider.provider_id)
-    outcome = dialect.read_grant(client, response, requested_scopes=wanted.scopes, now=wiring.clock.now())
+    outcome = client.backend.read_grant(client, response, requested_scopes=wanted.scopes, now=wiring.clock.now())
     received: list[Secret] = []
     if isinstance(outcome, Unusable):
         # The person is here and can begin again; a grant without a token to use could be neither checked nor used.

@@ -22,6 +22,7 @@ from cloud_integrations.ports.catalogue import Providers
 from cloud_integrations.ports.wiring import Settings, Wiring
 from cloud_integrations.protocol.authorize import check_redirect_uri
 from cloud_integrations.protocol.client import Client, client_auth_of, resolve_client
+from cloud_integrations.protocol.guarded_backend import GuardedBackend
 from cloud_integrations.protocol.scopes import is_scope
 
 _ARGUMENTS: Final[tuple[Literal["api_key", "secret_key"], ...]] = ("api_key", "secret_key")
@@ -98,7 +99,8 @@ def require_usable(wiring: Wiring, provider: Provider, auth_type: AuthType, /) -
 
 def client_of(wiring: Wiring, provider: Provider, method: Method, variables: Mapping[str, str], /) -> Client:
     """Return the authorization server that *provider* is here, for a tenant with these *variables*."""
-    return resolve_client(provider, method, wiring.applications[provider.id], variables)
+    backend = GuardedBackend(provider.backend, wiring.providers.backend_of(provider))
+    return resolve_client(provider, method, wiring.applications[provider.id], variables, backend=backend)
 
 
 def granting_client(wiring: Wiring, facts: Integration, /) -> Client:

@@ -9,12 +9,14 @@ from cloud_integrations.domain.audit import Caller, Outcome
 from cloud_integrations.domain.freshness import attempt_wait, is_unresolved, lease_and_deadline, takeover_delay
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
 from cloud_integrations.domain.integration import APPLICATION_REASONS, State, StoredIntegration
+from cloud_integrations.domain.secret import Secret
 from cloud_integrations.domain.settlement import MISCONFIGURED_REST, Settlement
 from cloud_integrations.errors import (
     AppMisconfiguredError,
     CommitUnknownError,
     IntegrationInactiveError,
     IntegrationNotFoundError,
+    OAuthBackendError,
     ProviderUnavailableError,
     ReconnectRequiredError,
     StaleWriteError,
@@ -24,12 +26,12 @@ from cloud_integrations.errors import (
 from cloud_integrations.flows.operate.applications import granting_client, redirect_uri_of
 from cloud_integrations.flows.renew.attempt import RenewalAttempt, RenewalRequest, record_outcome, store_now
 from cloud_integrations.flows.renew.settling import let_go, settle_attempt
-from cloud_integrations.flows.shared.auditing import recorded, resource_of
+from cloud_integrations.flows.shared.auditing import recorded, resource_of, tell_of
 from cloud_integrations.flows.shared.sealing import active_key, index_key, open_field
 from cloud_integrations.ports.store import MarkSent, TakeLease
 from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.client import Client
-from cloud_integrations.protocol.oauth_backend import oauth_backend_of
+from cloud_integrations.protocol.http import HttpRequest
 
 _SEND_RESERVE = timedelta(seconds=5)
 
@@ -72,9 +74,7 @@ async def begin(wiring: Wiring, stored: StoredIntegration, wanted: RenewalReques
     await _ask_breaker(wiring, stored, client, wanted.caller)
     refresh_token = await open_field(wiring, stored, "refresh_token")
     assert refresh_token is not None  # noqa: S101  # load_renewable has seen it
-    request = oauth_backend_of(client.provider).build_refresh(
-        client, refresh_token=refresh_token, redirect_uri=redirect_uri_of(wiring, client)
-    )
+    request = await _build_request(wiring, stored, client, refresh_token, wanted.caller)
     # REF-14: everything that sealing the new tokens needs is fetched before the request leaves.
     await active_key(wiring, stored.facts.tenant_id)
     await index_key(wiring)
@@ -152,7 +152,26 @@ async def _ask_breaker(wiring: Wiring, stored: StoredIntegration, client: Client
     raise ProviderUnavailableError(provider_id=provider_id, reason="breaker_open", retry_after=wait)
 
 
-async def _mark_unasked(wiring: Wiring, stored: StoredIntegration, caller: Caller, *, state: State, reason: str, due_in: timedelta) -> None:
+async def _build_request(wiring: Wiring, stored: StoredIntegration, client: Client, refresh_token: Secret, caller: Caller) -> HttpRequest:
+    try:
+        return client.backend.build_refresh(client, refresh_token=refresh_token, redirect_uri=redirect_uri_of(wiring, client))
+    except OAuthBackendError as error:
+        reason = error.reason
+        await _mark_unasked(wiring, stored, caller, state=State.RETRY, reason=reason, error=reason, due_in=MISCONFIGURED_REST)
+        tell_of(wiring, "credential.refresh_failed", stored.facts, reason=reason, error_description=error.error_description)
+        raise
+
+
+async def _mark_unasked(
+    wiring: Wiring,
+    stored: StoredIntegration,
+    caller: Caller,
+    *,
+    state: State,
+    reason: str,
+    error: str = "breaker_open",
+    due_in: timedelta,
+) -> None:
     """Say in the row why the provider is not asked, so that every process and list says the same as the error; once.
 
     It is an attempt that ends before it begins.  Where a request may be out, the row says something stronger already.
@@ -162,7 +181,7 @@ async def _mark_unasked(wiring: Wiring, stored: StoredIntegration, caller: Calle
         return
     attempt_id = uuid7(wiring.clock.now(), wiring.entropy.bytes(10)).hex
     wait = None if marks.next_attempt_at is None else marks.next_attempt_at - stored.read_at
-    settled = Settlement(state=state, reason=reason, error="breaker_open", verdict="unavailable", refused=False, wait=wait, due_in=due_in)
+    settled = Settlement(state=state, reason=reason, error=error, verdict="unavailable", refused=False, wait=wait, due_in=due_in)
     with suppress(StaleWriteError, StorageUnavailableError):
         await wiring.store.apply(
             TakeLease(

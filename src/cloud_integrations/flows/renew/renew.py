@@ -31,7 +31,6 @@ from cloud_integrations.flows.shared.auditing import tell_unread
 from cloud_integrations.flows.shared.sealing import open_field
 from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.error_text import clean_prose
-from cloud_integrations.protocol.oauth_backend import oauth_backend_of
 
 _FIRST_LOOK = 0.005
 _LONGEST_LOOK = 0.25
@@ -143,4 +142,4 @@ async def _ask(wiring: Wiring, attempt: RenewalAttempt) -> TokenOutcome:
         return Unknown("answer_lost", over=lost.connection_closed)
     except ProviderUnavailableError:
         return Unknown("unusable_body")
-    return oauth_backend_of(attempt.client.provider).read_renewal(attempt.client, response, now=sent_at)
+    return attempt.client.backend.read_renewal(attempt.client, response, now=sent_at)

@@ -23,6 +23,7 @@ from cloud_integrations.errors import (
     CloudIntegrationsError,
     KeyringError,
     KeyServiceUnavailableError,
+    OAuthBackendError,
     ProviderUnavailableError,
     StorageUnavailableError,
 )
@@ -30,7 +31,6 @@ from cloud_integrations.ports.store import AddRevocation, Change, DelayRevocatio
 from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.client import Client
 from cloud_integrations.protocol.http import find_json_object
-from cloud_integrations.protocol.oauth_backend import oauth_backend_of
 from cloud_integrations.protocol.rate_limit import read_wait
 
 from .auditing import recorded, resource_of, tell
@@ -55,6 +55,8 @@ class Attempt:
 
     outcome: RevocationOutcome
     reason: str | None = None
+    error_description: str | None = None
+    """Which OAuth backend failed, and how."""
     retry_after: timedelta | None = None
     """How long the provider asks to wait before the next attempt."""
     waits: bool = False
@@ -99,13 +101,21 @@ def choose(client: Client, tokens: Tokens, /) -> Choice:
     choice = Choice()
     revoke = client.method.revoke
     for kind, token in tokens:
-        if oauth_backend_of(client.provider).build_revoke(client, token=token, kind=kind) is None:
+        if not _has_request(client, kind, token):
             choice.unsupported.append(kind)
         elif choice.tokens and revoke is not None and revoke.kills == "grant":
             choice.go_along.append(kind)
         else:
             choice.tokens.append((kind, token))
     return choice
+
+
+def _has_request(client: Client, kind: Kind, token: Secret) -> bool:
+    try:
+        return client.backend.build_revoke(client, token=token, kind=kind) is not None
+    except OAuthBackendError:
+        # It waits in the outbox until the backend is repaired.
+        return True
 
 
 def tokens_of(grant: Grant, /) -> Tokens:
@@ -181,7 +191,7 @@ async def revoke_now(
             await settle(wiring, entry, attempt, caller=caller, at_once=True)
         except StorageUnavailableError:
             # The entry is still in the outbox: it will be looked at, and recorded, once more.
-            _tell_delay(wiring, entry)
+            _tell_delay(wiring, entry, attempt)
     return attempts
 
 
@@ -222,7 +232,7 @@ async def settle(
         return "abandoned"
     asked = attempt.retry_after or timedelta()
     if at_once:
-        _tell_delay(wiring, entry)
+        _tell_delay(wiring, entry, attempt)
         failed = recorded(
             wiring, entry.tenant_id, caller, "token.revoked", resource, outcome=Outcome.FAILURE, reason=attempt.reason, token=entry.kind
         )
@@ -270,15 +280,15 @@ async def _lives_on_grant(wiring: Wiring, client: Client, tenant_id: TenantId, a
 
 
 async def _send(wiring: Wiring, client: Client, kind: Kind, token: Secret) -> Attempt:
-    dialect = oauth_backend_of(client.provider)
-    request = dialect.build_revoke(client, token=token, kind=kind)
-    if request is None:
-        return Attempt(outcome=RevocationOutcome.UNSUPPORTED, reason="unsupported")
     try:
+        request = client.backend.build_revoke(client, token=token, kind=kind)
+        if request is None:
+            return Attempt(outcome=RevocationOutcome.UNSUPPORTED, reason="unsupported")
         response = await wiring.transport.send(request, deadline=wiring.settings.deadline)
+        answer = client.backend.read_revocation(client, response)
     except ProviderUnavailableError as error:
-        return Attempt(outcome=RevocationOutcome.FAILED, reason=error.reason)
-    if dialect.read_revocation(client, response) == "revoked":
+        return Attempt(outcome=RevocationOutcome.FAILED, reason=error.reason, error_description=error.error_description)
+    if answer == "revoked":
         return Attempt(outcome=RevocationOutcome.REVOKED)
     wait = read_wait(client.provider.rate_limit, response, find_json_object(response.body), now=wiring.clock.now())
     return Attempt(outcome=RevocationOutcome.FAILED, reason=f"status_{response.status}", retry_after=wait)
@@ -306,5 +316,6 @@ def _abandoned(wiring: Wiring, tenant_id: TenantId, integration_id: IntegrationI
     )
 
 
-def _tell_delay(wiring: Wiring, entry: Revocation) -> None:
-    tell(wiring, "revocation.delayed", entry.tenant_id, entry.provider_id, entry.integration_id, token=entry.kind)
+def _tell_delay(wiring: Wiring, entry: Revocation, attempt: Attempt) -> None:
+    about = (entry.tenant_id, entry.provider_id, entry.integration_id)
+    tell(wiring, "revocation.delayed", *about, token=entry.kind, error_description=attempt.error_description)

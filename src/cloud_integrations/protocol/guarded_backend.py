@@ -1,0 +1,169 @@
+"""Between the flows and an OAuth backend, which anybody may have written: what it gives is checked, what it raises ends here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from pathlib import PurePath
+from typing import Literal, TypeVar
+
+from cloud_integrations.domain.outcome import TokenOutcome, Unknown
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.errors import CloudIntegrationsError, GrantRefusedError, OAuthBackendError, ValidationFailedError
+
+from .authorize import CallbackAnswer
+from .backend_values import WrongValueError, checked_callback, checked_outcome, checked_request, checked_revocation, checked_url
+from .client import Client
+from .error_text import shows_secret
+from .http import HttpRequest, HttpResponse
+from .oauth_backend import OAuthBackend
+
+T = TypeVar("T")
+
+_WORD = re.compile(r"[a-z0-9_]{1,64}\Z")
+
+
+class GuardedBackend:
+    """Speaks through another backend and lets none of its mistakes out.
+
+    A request that it cannot build, or that may not be sent, is an `OAuthBackendError`; a token answer that it cannot read is
+    `Unknown`, as one that nobody can read, and keeps the tokens that it did read.  No text repeats what the backend raised.
+    """
+
+    def __init__(self, name: str, backend: OAuthBackend, /) -> None:
+        self._name = name
+        self._backend = backend
+
+    def build_authorize(
+        self, client: Client, /, *, state: Secret, redirect_uri: str, scopes: Sequence[str], verifier: Secret | None
+    ) -> str:
+        """See `OAuthBackend.build_authorize`."""
+        hidden = (verifier, client.application.client_secret)
+        url = self._ask(
+            client,
+            "build_authorize",
+            lambda: self._backend.build_authorize(client, state=state, redirect_uri=redirect_uri, scopes=scopes, verifier=verifier),
+            allowed=ValidationFailedError,
+            hidden=(state, *hidden),
+        )
+        return self._ask(client, "build_authorize", lambda: checked_url(client, url, state=state, hidden=hidden))
+
+    def read_callback(self, client: Client, params: Iterable[tuple[str, str]], /, *, issuer: str | None) -> CallbackAnswer:
+        """See `OAuthBackend.read_callback`."""
+        pairs = tuple(params)
+        try:
+            return self._ask(
+                client,
+                "read_callback",
+                lambda: checked_callback(self._backend.read_callback(client, pairs, issuer=issuer)),
+                allowed=GrantRefusedError,
+            )
+        except GrantRefusedError as refusal:
+            reason = str(refusal.reason)
+        # It goes into the audit log, so it is a word, and nothing of what the browser brought.
+        is_word = _WORD.match(reason) and not shows_secret(reason, [Secret(value) for _, value in pairs])
+        raise GrantRefusedError(reason=reason if is_word else "other")
+
+    def build_exchange(self, client: Client, /, *, code: Secret, redirect_uri: str, verifier: Secret | None) -> HttpRequest:
+        """See `OAuthBackend.build_exchange`."""
+        return self._request(
+            client,
+            "build_exchange",
+            lambda: self._backend.build_exchange(client, code=code, redirect_uri=redirect_uri, verifier=verifier),
+            allowed=ValidationFailedError,
+            hidden=(code, verifier),
+        )
+
+    def read_grant(self, client: Client, response: HttpResponse, /, *, requested_scopes: Sequence[str], now: datetime) -> TokenOutcome:
+        """See `OAuthBackend.read_grant`."""
+        return self._outcome(
+            client,
+            "read_grant",
+            lambda: self._backend.read_grant(client, response, requested_scopes=requested_scopes, now=now),
+            since=response.sent_at or now,
+        )
+
+    def build_refresh(
+        self, client: Client, /, *, refresh_token: Secret, scopes: Sequence[str] = (), redirect_uri: str | None = None
+    ) -> HttpRequest:
+        """See `OAuthBackend.build_refresh`."""
+        return self._request(
+            client,
+            "build_refresh",
+            lambda: self._backend.build_refresh(client, refresh_token=refresh_token, scopes=scopes, redirect_uri=redirect_uri),
+            hidden=(refresh_token,),
+        )
+
+    def read_renewal(self, client: Client, response: HttpResponse, /, *, now: datetime) -> TokenOutcome:
+        """See `OAuthBackend.read_renewal`."""
+        return self._outcome(
+            client, "read_renewal", lambda: self._backend.read_renewal(client, response, now=now), since=response.sent_at or now
+        )
+
+    def build_revoke(self, client: Client, /, *, token: Secret, kind: Literal["refresh", "access"]) -> HttpRequest | None:
+        """See `OAuthBackend.build_revoke`."""
+        hidden = (token, client.application.client_secret)
+        request = self._ask(client, "build_revoke", lambda: self._backend.build_revoke(client, token=token, kind=kind))
+        return None if request is None else self._ask(client, "build_revoke", lambda: checked_request(client, request, hidden=hidden))
+
+    def read_revocation(self, client: Client, response: HttpResponse, /) -> Literal["revoked", "failed"]:
+        """See `OAuthBackend.read_revocation`; what it cannot read is an `OAuthBackendError`, after which the token is alive."""
+        return self._ask(client, "read_revocation", lambda: checked_revocation(self._backend.read_revocation(client, response)))
+
+    def _request(
+        self,
+        client: Client,
+        method: str,
+        build: Callable[[], HttpRequest],
+        /,
+        *,
+        hidden: tuple[Secret | None, ...],
+        allowed: type[CloudIntegrationsError] | tuple[()] = (),
+    ) -> HttpRequest:
+        hidden = (*hidden, client.application.client_secret)
+        request = self._ask(client, method, build, allowed=allowed, hidden=hidden)
+        return self._ask(client, method, lambda: checked_request(client, request, hidden=hidden))
+
+    def _outcome(self, client: Client, method: str, read: Callable[[], TokenOutcome], /, *, since: datetime) -> TokenOutcome:
+        def failed(problem: str) -> Unknown:
+            error = self._error(client, f"{method} {problem}")
+            return Unknown("backend_failed", said=Secret(error.error_description or ""))
+
+        try:
+            return checked_outcome(client, read(), since=since, failed=failed)
+        except Exception as error:  # noqa: BLE001  # whatever a stranger's code raises, the request has been spent
+            return failed(_described(error))
+
+    def _ask(
+        self,
+        client: Client,
+        method: str,
+        call: Callable[[], T],
+        /,
+        *,
+        allowed: type[CloudIntegrationsError] | tuple[()] = (),
+        hidden: tuple[Secret | None, ...] = (),
+    ) -> T:
+        try:
+            return call()
+        except Exception as error:
+            if isinstance(error, allowed) and not shows_secret(str(error), hidden):
+                raise
+            problem = _described(error)
+        # Out here, so that its traceback, whose variables hold tokens, does not come along.
+        raise self._error(client, f"{method} {problem}")
+
+    def _error(self, client: Client, problem: str) -> OAuthBackendError:
+        return OAuthBackendError(provider_id=str(client.provider.provider_id), backend=self._name, problem=problem)
+
+
+def _described(error: Exception) -> str:
+    """Say what was raised and where, without its text."""
+    if isinstance(error, WrongValueError):
+        return str(error)
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    where = "" if at is None else f" at {PurePath(at.tb_frame.f_code.co_filename).name}:{at.tb_lineno}"
+    return f"raised {type(error).__name__}{where}"
