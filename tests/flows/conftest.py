@@ -239,6 +239,8 @@ class World:
         awaited._store = self.rows
         self.store = Watched(self.rows if self.blocking else awaited)
         self.entries = list(self.provider.catalogue_entries())
+        self.backends = {}
+        """OAuth backends by name."""
         self.door = self.open()
 
     @property
@@ -256,7 +258,7 @@ class World:
             "transport": self.transport,
             "keys": keyring,
             "cipher": cipher or AesGcmCipher(),
-            "providers": Catalogue.of(*(providers or self.entries)),
+            "providers": Catalogue.of(*(providers or self.entries), backends=self.backends),
             "applications": [self.provider.application()] if applications is None else applications,
             "settings": settings or self.settings(),
             "tenants": tenants,

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import PurePath
+from traceback import walk_tb
 from typing import Literal, TypeVar
 
 from cloud_integrations.domain.outcome import TokenOutcome, Unknown
@@ -162,8 +163,5 @@ def _described(error: Exception) -> str:
     """Say what was raised and where, without its text."""
     if isinstance(error, WrongValueError):
         return str(error)
-    at = error.__traceback__
-    while at is not None and at.tb_next is not None:
-        at = at.tb_next
-    where = "" if at is None else f" at {PurePath(at.tb_frame.f_code.co_filename).name}:{at.tb_lineno}"
-    return f"raised {type(error).__name__}{where}"
+    *_, (frame, line) = walk_tb(error.__traceback__)
+    return f"raised {type(error).__name__} at {PurePath(frame.f_code.co_filename).name}:{line}"
