@@ -1,4 +1,4 @@
-"""The tables, for SQLite, PostgreSQL and MariaDB.
+"""The tables, for every database.
 
 Times are whole microseconds since 1970, UTC.  Every key and index of a tenant's table contains
 `tenant_id`, except the one on a state's hash.  Sealed values are binary.  JSON is text that `tables` writes and reads.
@@ -31,7 +31,6 @@ VERSION = "0001"
 VERSION_TABLE = "ci_alembic_version"
 
 metadata = MetaData()
-
 
 _SEALED = Bytes(65535)
 _LONG_TEXT = ByteText()
