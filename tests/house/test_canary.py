@@ -49,8 +49,8 @@ from cloud_integrations import (
 )
 from cloud_integrations.backends.sqlalchemy import migrate, sqlite_engine
 from cloud_integrations.testing import Misbehaviour, ProviderServer, SimulatedProvider
+from cloud_integrations_cli.actions.tokens import new_token, token_hash
 from cloud_integrations_cli.host import build_app
-from cloud_integrations_cli.keys import new_token, token_hash
 from cloud_integrations_cli.listening import Listening, bind
 from cloud_integrations_cli.sessions import Sessions, Tokens
 from cloud_integrations_cli.settings import ServeToken

@@ -69,7 +69,7 @@ def test_an_argument_that_the_locale_cannot_read_is_refused_in_a_sentence(home, 
 
 
 def test_a_secret_that_the_encoding_does_not_have_is_not_changed(home, provider: SimulatedProvider, run, monkeypatch):
-    monkeypatch.setattr("cloud_integrations_cli.integrations.can_be_written", lambda _: False)
+    monkeypatch.setattr("cloud_integrations_cli.actions.token.can_be_written", lambda _: False)
     key = home / "key"
     key.write_text(provider.valid_api_key.reveal())
     assert run("integrations", "add", "simulated_keys", "-t", "acme", "--api-key-file", key).code == 0

@@ -18,7 +18,7 @@ import pytest
 from cloud_integrations import Secret
 from cloud_integrations.errors import ConfigurationError, GrantRefusedError
 from cloud_integrations.testing import Misbehaviour, SimulatedProvider
-from cloud_integrations_cli.connect import Listener
+from cloud_integrations_cli.actions.connect import Listener
 
 from .conftest import PATIENCE, start
 

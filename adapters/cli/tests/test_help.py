@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cloud_integrations_cli.commands import SUMMARIES
 from cloud_integrations_cli.exits import MEANINGS
 from cloud_integrations_cli.reference import build_page, walk
 
@@ -50,6 +51,32 @@ def test_help_loads_nothing_heavy(words):
     theirs = {"pydantic"} if words != ["--help"] else set()
     heavy = set(HEAVY) - theirs - ({"cloud_integrations"} if words == ["--version"] else set())
     assert loaded & heavy == set()
+
+
+@pytest.mark.parametrize(
+    ("words", "loaded"),
+    [
+        (["--help"], set()),
+        (["--version"], set()),
+        (["keys", "--help"], {"commands.keys"}),
+        (["keys", "lst"], {"commands.keys"}),
+        (["keyz"], set()),
+        (["import", "--help"], {"commands.import_"}),
+        (["db", "sql"], {"commands.db", "actions.db"}),
+        (["tokens", "generate", "--actor", "service:a", "-t", "acme"], {"commands.tokens", "actions.tokens"}),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else "",
+)
+def test_a_call_loads_its_own_command_alone(words, loaded):
+    done = subprocess.run([sys.executable, "-c", LOADED, *words], capture_output=True, text=True, check=True)
+    modules = done.stdout.rpartition("LOADED ")[2].split()
+    ours = {name.removeprefix("cloud_integrations_cli.") for name in modules}
+    assert {name for name in ours if name.startswith(("commands.", "actions."))} == loaded
+
+
+def test_what_the_root_says_of_a_command_is_what_the_command_says():
+    said = {path.split()[1]: command.get_short_help_str(200) for path, command in walk() if len(path.split()) == 2}
+    assert list(said.items()) == list(SUMMARIES.items())
 
 
 def test_a_list_of_providers_loads_no_database_no_http_client_and_no_cryptography(home):

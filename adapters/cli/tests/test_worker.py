@@ -23,7 +23,8 @@ import sqlalchemy
 
 from cloud_integrations import Actor, RenewalRun
 from cloud_integrations.testing import Misbehaviour, SimulatedProvider
-from cloud_integrations_cli import wiring, worker
+from cloud_integrations_cli import wiring
+from cloud_integrations_cli.actions import worker
 from cloud_integrations_cli.engines import open_engine
 from cloud_integrations_cli.render import Output, Screen
 from cloud_integrations_cli.settings import load

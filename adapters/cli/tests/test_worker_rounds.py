@@ -8,7 +8,7 @@ import pytest
 
 from cloud_integrations import RenewalRun, RevocationRun
 from cloud_integrations.errors import SchemaError, StorageUnavailableError
-from cloud_integrations_cli import worker
+from cloud_integrations_cli.actions import worker
 from cloud_integrations_cli.render import Screen
 
 

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
-from .characters import make_streams_safe
+from .near import did_you_mean, near_options
 from .words import say_field, say_problem
 
 OK = 0
@@ -85,47 +80,6 @@ _ADVICE = {
 }
 """What to do at a command line, where it can be said better than for every door."""
 
-_SYNONYMS = {
-    "activate": ("enable",),
-    "check": ("doctor", "verify"),
-    "create": ("add", "connect", "generate"),
-    "deactivate": ("disable",),
-    "describe": ("show",),
-    "disconnect": ("delete",),
-    "get": ("show", "token"),
-    "health": ("doctor",),
-    "info": ("show",),
-    "log": ("audit",),
-    "login": ("connect",),
-    "logs": ("audit",),
-    "ls": ("list",),
-    "migrate": ("upgrade",),
-    "new": ("generate", "init"),
-    "remove": ("delete",),
-    "renew": ("refresh",),
-    "revoke": ("delete", "revocations"),
-    "rm": ("delete",),
-    "run": ("serve",),
-    "setup": ("init",),
-    "start": ("serve",),
-    "test": ("verify",),
-    "view": ("show",),
-}
-"""What other programs call what is called otherwise here."""
-
-_OPTION_SYNONYMS = {
-    "--api-key": ("--api-key-file", "--api-key-stdin"),
-    "--force": ("--yes",),
-    "--format": ("--output",),
-    "--json": ("--output json",),
-    "--key": ("--api-key-file", "--api-key-stdin", "--kid"),
-    "--secret": ("--secret-key-file",),
-    "--secret-key": ("--secret-key-file",),
-    "--timeout": ("--wait",),
-    "-f": ("--yes", "--file"),
-    "-q": ("--log-level",),
-    "-v": ("--log-level", "--version"),
-}
 _OPTION = re.compile(r"--?[a-z][a-z-]{0,30}")
 """What looks like the name of an option and not like a key that was pasted."""
 
@@ -149,61 +103,13 @@ def exit_code(error: BaseException, /) -> int:
     return next((_CODES[parent.__name__] for parent in type(error).__mro__ if parent.__name__ in _CODES), INTERNAL)
 
 
-class Group(TyperGroup):
-    """Commands under one noun; a word that is none of them is answered with those that may be meant."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command that *args* begin with.  Raises `UnknownCommandError`."""
-        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            root = ctx.find_root()
-            near = _near(args[0], self, root.command, root.command_path)
-            raise UnknownCommandError("no such command" + _did_you_mean(near), advice=f"Try '{ctx.command_path} --help'.")
-        return super().resolve_command(ctx, args)
-
-
-class GuardedGroup(Group):
-    """The root of the commands: whatever goes wrong below ends in one line on stderr and an exit code."""
-
-    def main(
-        self,
-        args: Sequence[str] | None = None,
-        prog_name: str | None = None,
-        complete_var: str | None = None,
-        standalone_mode: bool = True,  # noqa: FBT001, FBT002  # the signature of the class above
-        windows_expand_args: bool = True,  # noqa: FBT001, FBT002  # as above
-        **extra: Any,
-    ) -> Any:
-        """Run a command; with *standalone_mode* the process ends here."""
-        make_streams_safe()
-        words = sys.argv[1:] if args is None else list(args)
-        as_json = "--output=json" in words or any(pair in {("--output", "json"), ("-o", "json")} for pair in pairwise(words))
-        try:
-            # Exit codes come back as a value; everything else as an error that is told here.
-            code = super().main(args, prog_name, complete_var, standalone_mode=False, windows_expand_args=windows_expand_args, **extra)
-        except (typer.Abort, KeyboardInterrupt):
-            code = _tell(INTERRUPTED, "interrupted", "", code="interrupted", details={}, as_json=as_json)
-        except BrokenPipeError:
-            # Whoever read our output went away, as `head` does; Python would complain once more when it flushes.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = OK
-        except Exception as error:  # noqa: BLE001  # the border: no trace and no foreign text leaves
-            code = tell(error, as_json=as_json, command=self._command_of(words))
-        if standalone_mode:
-            sys.exit(code if isinstance(code, int) else OK)
-        return code
-
-    def _command_of(self, words: Sequence[str]) -> Any:
-        command: Any = self
-        for word in words:
-            command = getattr(command, "commands", {}).get(word, command)
-        return command
-
-
-def tell(error: Exception, /, *, as_json: bool, command: Any = None) -> int:
+def tell(error: BaseException, /, *, as_json: bool, command: Any = None) -> int:
     """Say on stderr what went wrong and what to do, and return the exit code.  No traceback, no value, no secret.
 
     *command* is the parsed command whose options name what was wrong.
     """
+    if isinstance(error, (typer.Abort, KeyboardInterrupt)):
+        return _tell(INTERRUPTED, "interrupted", "", code="interrupted", details={}, as_json=as_json)
     if type(error).__name__ == "NoArgsIsHelpError" and not as_json:
         _print(str(error))
         return USAGE
@@ -221,7 +127,7 @@ def tell(error: Exception, /, *, as_json: bool, command: Any = None) -> int:
     return _tell(status, sentence(error, command), advise(error), code=code, details=getattr(error, "details", {}), as_json=as_json)
 
 
-def sentence(error: Exception, command: Any = None, /) -> str:
+def sentence(error: BaseException, command: Any = None, /) -> str:
     """Return the sentence in the words of the command line, with the closed-list word that says why, where the error has one."""
     field, problem = getattr(error, "field", None), getattr(error, "problem", None)
     if isinstance(field, str) and isinstance(problem, str):
@@ -230,7 +136,7 @@ def sentence(error: Exception, command: Any = None, /) -> str:
     return f"{message} ({reason.replace('_', ' ')})" if isinstance(reason, str) else message
 
 
-def advise(error: Exception, /) -> str:
+def advise(error: BaseException, /) -> str:
     """Return what to do about *error*, or nothing."""
     return next((_ADVICE[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in _ADVICE), getattr(error, "advice", ""))
 
@@ -273,36 +179,9 @@ def _unknown_option(error: Any) -> str:
     of_root = {option for parameter in ctx.find_root().command.params for option in parameter.opts}
     if name in of_root:
         return f"{name} goes before the command: {ctx.find_root().command_path} {name} …"
-    known = [option for option in _OPTION_SYNONYMS.get(name, ()) if option.partition(" ")[0] in own]
-    return f"no such option: {name}" + _did_you_mean(known or get_close_matches(name, own, n=2))
+    return f"no such option: {name}" + did_you_mean(near_options(name, own))
 
 
-def _near(word: str, group: Any, root: Any, program: str) -> list[str]:
-    """Return the commands that *word* may stand for: here first, else anywhere."""
-    meant = {word.lower(), *_SYNONYMS.get(word.lower(), ())}
-    own = list(group.commands)
-    if near := [name for name in own if name in meant] or get_close_matches(word.lower(), own, n=2):
-        return near
-    everywhere = {path: path.split()[-1] for path in _paths(root, program)}
-    near = [path for path, name in everywhere.items() if name in meant]
-    close = get_close_matches(word.lower(), set(everywhere.values()), n=1, cutoff=0.75)
-    return (near or [path for path, name in everywhere.items() if name in close])[:3]
-
-
-def _paths(group: Any, path: str) -> Iterator[str]:
-    for name, command in group.commands.items():
-        yield f"{path} {name}"
-        if hasattr(command, "commands"):
-            yield from _paths(command, f"{path} {name}")
-
-
-def _did_you_mean(near: Sequence[str]) -> str:
-    if not near:
-        return ""
-    *first, last = (f"'{each}'" for each in near)
-    return f"; did you mean {', '.join(first)} or {last}?" if first else f"; did you mean {last}?"
-
-
-def _where_help_is(error: Exception) -> str:
+def _where_help_is(error: BaseException) -> str:
     ctx = getattr(error, "ctx", None)
     return f"Try '{ctx.command_path} --help'." if ctx is not None else ""

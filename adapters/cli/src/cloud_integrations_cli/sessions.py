@@ -11,7 +11,7 @@ from time import monotonic
 
 from cloud_integrations import Actor
 
-from .keys import token_hash
+from .actions.tokens import token_hash
 from .settings import ServeToken
 
 _MAX_SESSIONS = 10_000

@@ -47,6 +47,11 @@ def say_problem(problem: str, /) -> str:
     return _CAMEL.sub(lambda found: _in_words(found[0]), problem)
 
 
+def say_word(name: str, /) -> str:
+    """Write a word of a closed list for people."""
+    return name.replace("_", " ")
+
+
 def _in_words(field: str) -> str:
     words = re.sub(r"([A-Z])", r" \1", field).replace("_", " ").replace("-", " ").lower().split()
     return _PLAIN.get(field) or "the " + " ".join(_CAPITALS.get(word, word) for word in words)

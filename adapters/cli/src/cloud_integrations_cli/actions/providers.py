@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cloud_integrations import IntegrationManager, MemoryStore
-
-from . import wiring
-from .render import Screen, provider_out
-from .settings import Configuration
-from .tables import Column, Listing
+from cloud_integrations_cli import wiring
+from cloud_integrations_cli.render import Screen, provider_out
+from cloud_integrations_cli.settings import Configuration
+from cloud_integrations_cli.tables import Column, Listing
 
 if TYPE_CHECKING:
     from cloud_integrations import Provider, ProviderSummary

@@ -11,13 +11,12 @@ import typer
 
 from cloud_integrations import Erasure, IntegrationManager
 from cloud_integrations.errors import TenantNotFoundError
-
-from . import wiring
-from .exits import CONFLICT, CommandLineError
-from .files import append_private, write_private
-from .integrations import ask
-from .render import Screen, moment, timestamp
-from .settings import Configuration
+from cloud_integrations_cli import wiring
+from cloud_integrations_cli.exits import CONFLICT, CommandLineError
+from cloud_integrations_cli.files import append_private, write_private
+from cloud_integrations_cli.prompts import confirm
+from cloud_integrations_cli.render import Screen, moment, timestamp
+from cloud_integrations_cli.settings import Configuration
 
 
 def erase(screen: Screen, configuration: Configuration, tenant: str, /, *, yes: bool, receipt: Path | None) -> None:
@@ -27,7 +26,7 @@ def erase(screen: Screen, configuration: Configuration, tenant: str, /, *, yes: 
     with wiring.open_manager(configuration) as manager:
         require_known(manager, tenant)
         held = len(manager.list_integrations(tenant))
-        ask(f"Revoke {held} integration{'' if held == 1 else 's'} of {tenant} and destroy its keys? Nothing brings them back.", yes=yes)
+        confirm(f"Revoke {held} integration{'' if held == 1 else 's'} of {tenant} and destroy its keys? Nothing brings them back.", yes=yes)
         if receipt is not None:
             write_private(receipt, "")
         try:

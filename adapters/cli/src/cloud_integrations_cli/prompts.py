@@ -1,10 +1,12 @@
-"""Secrets come in by a prompt, a file or stdin: never as an argument, which a shell's history and `ps` would show."""
+"""What a person is asked for.  Secrets come in by a prompt, a file or stdin: an argument would be seen in a shell's history and in `ps`."""
 
 from __future__ import annotations
 
 import getpass
 import sys
 from pathlib import Path
+
+import typer
 
 from cloud_integrations import Secret
 from cloud_integrations.errors import ValidationFailedError
@@ -45,3 +47,15 @@ def _decode(option: str, content: bytes) -> str:
         return content.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError:
         raise CommandLineError(f"{option} is not UTF-8 text") from None
+
+
+def confirm(question: str, /, *, yes: bool) -> None:
+    """Go on only if the person agrees.  Raises `CommandLineError` where nobody can be asked."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise CommandLineError("nobody can be asked here; --yes says that you are sure")
+    # Not by `input`, which writes to stdout: `$(…)` would take it for a part of the secret.
+    print(f"{question} [y/N]: ", end="", file=sys.stderr, flush=True)  # noqa: T201  # questions go to stderr
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise typer.Abort

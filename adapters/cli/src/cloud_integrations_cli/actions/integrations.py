@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from pathlib import Path
 
-import typer
-
-from cloud_integrations import AuthType, Integration, IntegrationManager, Provider, RevocationOutcome, Secret, SqlAlchemyStore
+from cloud_integrations import AuthType, Integration, IntegrationManager, Provider, RevocationOutcome, Secret
 from cloud_integrations.errors import InvalidCredentialsError, ValidationFailedError
-
-from . import wiring
-from .characters import can_be_written
-from .engines import open_engine
-from .exits import CommandLineError
-from .render import Screen, account_name, check_out, integration_out, moment, removal_out, renewal_run_out, run_out, token_out
-from .secret_input import read_secret
-from .settings import Configuration
-from .tables import Column, Listing, shown_time
+from cloud_integrations_cli import wiring
+from cloud_integrations_cli.exits import CommandLineError
+from cloud_integrations_cli.prompts import confirm, read_secret
+from cloud_integrations_cli.render import (
+    Screen,
+    account_name,
+    check_out,
+    integration_out,
+    moment,
+    removal_out,
+    renewal_run_out,
+)
+from cloud_integrations_cli.settings import Configuration
+from cloud_integrations_cli.tables import Column, Listing, shown_time
+from cloud_integrations_cli.words import say_word
 
 _LISTING = Listing(
     columns=(
         Column("ID", "id"),
         Column("Provider", lambda each: each["provider"] or each["providerId"]),
         Column("Name", "name"),
-        Column("Health", lambda each: words(each["health"]["state"])),
+        Column("Health", lambda each: say_word(each["health"]["state"])),
         Column("Expires", lambda each: shown_time(each["expiresAt"])),
     ),
     fields=(
@@ -85,9 +87,9 @@ def show_integration(screen: Screen, manager: IntegrationManager, integration: I
         "Name": integration.name,
         "Connected by": integration.auth_type.value,
         "Status": integration.status.value,
-        "Health": words(integration.health.value),
+        "Health": say_word(integration.health.value),
         "Since": moment(integration.state_since),
-        "Why": words(integration.reason or ""),
+        "Why": say_word(integration.reason or ""),
         "What to do": integration.advice,
         "Account": account_name(integration.account),
         "Scopes": " ".join(integration.scopes),
@@ -143,7 +145,7 @@ def verify(screen: Screen, configuration: Configuration, tenant: str, which: str
         screen.facts(
             {
                 "Works": "yes" if report.works else "no" if report.verified else "unknown",
-                "Answer": words(report.outcome) if report.verified else "this provider has no check",
+                "Answer": say_word(report.outcome) if report.verified else "this provider has no check",
                 "Account": (account_name(report.account) or "–") + (" (another one than before)" if report.account_changed else ""),
                 "Checked": moment(report.checked_at),
             }
@@ -198,7 +200,7 @@ def delete(screen: Screen, configuration: Configuration, tenant: str, which: str
     with wiring.open_manager(configuration) as manager:
         integration = manager.get_integration(tenant, wiring.find_integration_id(manager, tenant, which))
         what = "? Its key goes on working at the provider" if integration.auth_type is AuthType.API_KEY else " and revoke its tokens?"
-        ask(f"Delete {integration.name} ({integration.id}) of {tenant}{what}", yes=yes)
+        confirm(f"Delete {integration.name} ({integration.id}) of {tenant}{what}", yes=yes)
         removal = manager.delete(tenant, integration.id, actor=wiring.cli_actor())
     if screen.as_json:
         screen.json(removal_out(removal))
@@ -228,67 +230,6 @@ def delete(screen: Screen, configuration: Configuration, tenant: str, which: str
 
 def _outcome_text(outcome: RevocationOutcome, reason: str | None) -> str:
     return outcome.value if reason is None else f"{outcome.value} ({reason})"
-
-
-def retry_revocations(screen: Screen, configuration: Configuration, /, *, limit: int) -> None:
-    """Try again to revoke what could not be revoked."""
-    with wiring.open_manager(configuration) as manager:
-        run = manager.worker.retry_revocations(limit=limit, actor=wiring.cli_actor())
-    if screen.as_json:
-        screen.json({"data": run_out(run)})
-    else:
-        screen.facts({name.capitalize(): str(count) for name, count in run_out(run).items()})
-
-
-def count_revocations(screen: Screen, configuration: Configuration, /) -> None:
-    """Say how many tokens wait to be revoked."""
-    with open_engine(configuration) as engine:
-        waiting = SqlAlchemyStore(engine).count_revocations()
-    if screen.as_json:
-        screen.json({"data": {"waiting": waiting}})
-    else:
-        screen.facts({"Waiting": str(waiting)})
-
-
-def token(
-    screen: Screen,
-    configuration: Configuration,
-    tenant: str,
-    provider: str,
-    /,
-    *,
-    reveal: bool,
-    yes: bool,
-    min_ttl: float | None,
-) -> None:
-    """Make sure that a credential works; with *reveal* print it."""
-    with wiring.open_manager(configuration) as manager:
-        entry = wiring.find_provider(configuration, provider)
-        if reveal:
-            ask(f"Print the secret of {entry.name} for tenant {tenant}? It is recorded in the audit.", yes=yes)
-        held = manager.credential(
-            tenant, entry.id, min_ttl=None if min_ttl is None else timedelta(seconds=min_ttl), actor=wiring.cli_actor()
-        )
-    if reveal and not screen.as_json and not all(can_be_written(secret.reveal()) for secret in (held.value, held.secret) if secret):
-        raise CommandLineError("the secret has characters that this output's encoding does not have; --output json shows it in ASCII")
-    if held.warning:
-        screen.note(f"warning: {words(held.warning)}")
-    if screen.as_json:
-        screen.json({"data": token_out(held, reveal=reveal)})
-    elif reveal:
-        screen.text(held.value.reveal())
-        if held.secret is not None:
-            screen.text(held.secret.reveal())
-    else:
-        screen.facts(
-            {
-                "Integration": str(held.integration_id),
-                "Connected by": held.auth_type.value,
-                "Expires": moment(held.expires_at, unknown="unknown, or never"),
-                "Scopes": " ".join(held.scopes) or "–",
-                "Secret": "works; --reveal prints it",
-            }
-        )
 
 
 def replace_key(
@@ -332,20 +273,3 @@ def read_variables(given: Sequence[str], /) -> Mapping[str, str]:
     if not all(name and equals for name, equals, _ in pairs):
         raise CommandLineError("--variable takes name=value")
     return {name: value for name, _, value in pairs}
-
-
-def ask(question: str, /, *, yes: bool) -> None:
-    """Go on only if the person agrees.  Raises `CommandLineError` where nobody can be asked."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise CommandLineError("nobody can be asked here; --yes says that you are sure")
-    # Not by `input`, which writes to stdout: `$(…)` would take it for a part of the secret.
-    print(f"{question} [y/N]: ", end="", file=sys.stderr, flush=True)  # noqa: T201  # questions go to stderr
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-        raise typer.Abort
-
-
-def words(name: str, /) -> str:
-    """Write a word of a closed list for people."""
-    return name.replace("_", " ")

@@ -20,13 +20,12 @@ from starlette.routing import Route
 
 from cloud_integrations import AsyncIntegrationManager, CloudIntegrationsError, RenewalRun, RevocationRun
 from cloud_integrations.errors import SetupError
-
-from . import wiring
-from .engines import database_name
-from .exits import STORAGE, sentence
-from .listening import Listening, bind
-from .render import Screen, run_out, timestamp
-from .settings import Configuration
+from cloud_integrations_cli import wiring
+from cloud_integrations_cli.engines import database_name
+from cloud_integrations_cli.exits import STORAGE, sentence
+from cloud_integrations_cli.listening import Listening, bind
+from cloud_integrations_cli.render import Screen, run_out, timestamp
+from cloud_integrations_cli.settings import Configuration
 
 _GRACE = 5.0
 """Seconds that a round has to end by itself, so that it is counted; then only what is already asking a provider goes on."""

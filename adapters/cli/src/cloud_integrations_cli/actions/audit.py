@@ -8,12 +8,11 @@ import typer
 
 from cloud_integrations import AuditHead, Outcome
 from cloud_integrations.errors import TenantNotFoundError
-
-from . import wiring
-from .exits import AUDIT, CommandLineError
-from .render import Screen, record_out, report_out
-from .settings import Configuration
-from .tables import Column, Document, Listing, shown_time
+from cloud_integrations_cli import wiring
+from cloud_integrations_cli.exits import AUDIT, CommandLineError
+from cloud_integrations_cli.render import Screen, record_out, report_out
+from cloud_integrations_cli.settings import Configuration
+from cloud_integrations_cli.tables import Column, Document, Listing, shown_time
 
 
 def _what(event: Document) -> str:

@@ -23,13 +23,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from cloud_integrations import ImportedCredential, IntegrationManager, Secret
 from cloud_integrations.backends.sqlalchemy import reason_of
 from cloud_integrations.errors import CloudIntegrationsError, ConfigurationError, SetupError, StorageUnavailableError
-
-from . import wiring
-from .engines import blocking_url, naming_database, open_engine
-from .exits import VALIDATION, CommandLineError
-from .render import Screen
-from .secret_input import read_secret
-from .settings import Configuration
+from cloud_integrations_cli import wiring
+from cloud_integrations_cli.engines import blocking_url, naming_database, open_engine
+from cloud_integrations_cli.exits import VALIDATION, CommandLineError
+from cloud_integrations_cli.prompts import read_secret
+from cloud_integrations_cli.render import Screen
+from cloud_integrations_cli.settings import Configuration
 
 _ORDINARY_NAME = re.compile(r"[A-Za-z_]{1,32}")
 _SECRETS = ("access_token", "refresh_token", "api_key", "secret_key")

@@ -22,12 +22,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 from cloud_integrations import Authorization, AuthType, Connected, IntegrationManager, Secret
 from cloud_integrations.errors import ConfigurationError, GrantRefusedError
+from cloud_integrations_cli import wiring
+from cloud_integrations_cli.exits import CommandLineError
+from cloud_integrations_cli.render import Screen
+from cloud_integrations_cli.settings import Configuration, is_loopback
 
-from . import wiring
-from .exits import CommandLineError
 from .integrations import read_variables, replace_key, show_integration
-from .render import Screen
-from .settings import Configuration, is_loopback
 
 _MAX_URL = 16_384
 Params = list[tuple[str, str]]

@@ -17,9 +17,9 @@ from rich.text import Text
 
 from cloud_integrations import Actor, Secret
 from cloud_integrations.testing import token_id
+from cloud_integrations_cli.listening import Listening
+from cloud_integrations_cli.render import visible
 
-from .listening import Listening
-from .render import visible
 from .serve import DEMO_TENANT, DemoHost, demo_host
 
 _REQUEST_FIELD = re.compile(r'name="request" value="([^"]+)"')

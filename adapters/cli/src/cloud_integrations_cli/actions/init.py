@@ -6,12 +6,12 @@ from pathlib import Path
 
 from cloud_integrations import LocalKeyring
 from cloud_integrations.errors import ConfigurationError
+from cloud_integrations_cli.files import write_private
+from cloud_integrations_cli.render import Screen
+from cloud_integrations_cli.settings import FILE_NAME, load
 
-from .database import migrate_database
-from .files import write_private
+from .db import migrate_database
 from .keys import new_kid
-from .render import Screen
-from .settings import FILE_NAME, load
 
 KEYRING = "keyring"
 DATABASE = "cloud-integrations.db"

@@ -17,17 +17,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from cloud_integrations import CloudIntegrationsError, IntegrationManager, SqlAlchemyStore
 from cloud_integrations.backends.sqlalchemy.databases import database_of
 from cloud_integrations.errors import KeyringError, KeyServiceUnavailableError
+from cloud_integrations_cli import wiring
+from cloud_integrations_cli.engines import open_engine
+from cloud_integrations_cli.exits import SETUP, advise, sentence
+from cloud_integrations_cli.files import is_open_to_others
+from cloud_integrations_cli.key_services import LOCAL, SYSTEM, open_key_service
+from cloud_integrations_cli.render import Screen
+from cloud_integrations_cli.settings import PREFIX, Configuration, find_file, is_loopback, load, unknown_variables
+from cloud_integrations_cli.transports import ssl_context
 
-from . import wiring
-from .database import find_revision
-from .engines import open_engine
-from .exits import SETUP, advise, sentence
-from .files import is_open_to_others
-from .key_services import LOCAL, SYSTEM, open_key_service
+from .db import find_revision
 from .keys import left_to_do
-from .render import Screen
-from .settings import PREFIX, Configuration, find_file, is_loopback, load, unknown_variables
-from .transports import ssl_context
 
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import secrets
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import typer
-from pydantic import ValidationError
 
 from cloud_integrations import KeyReport, LocalKeyring, RekeyRun
-from cloud_integrations_fastapi import Permission
+from cloud_integrations_cli import wiring
+from cloud_integrations_cli.exits import SETUP, CommandLineError
+from cloud_integrations_cli.files import append_private, move_to_front, prepend_private
+from cloud_integrations_cli.key_services import open_key_service
+from cloud_integrations_cli.prompts import confirm
+from cloud_integrations_cli.render import Screen, timestamp
+from cloud_integrations_cli.settings import Configuration
+from cloud_integrations_cli.tables import Column, Listing, shown_time
 
-from . import wiring
-from .exits import SETUP, CommandLineError
-from .files import append_private, move_to_front, prepend_private
-from .integrations import ask
-from .key_services import open_key_service
-from .render import Screen, timestamp
-from .settings import Configuration, ServeToken
-from .tables import Column, Listing, shown_time
 from .tenants import require_known
 
 _ACTIVE = "active"
@@ -56,8 +52,6 @@ _DATA_KEYS = Listing(
     fields=_USAGE_FIELDS,
     empty="nothing is sealed for this tenant yet",
 )
-
-TOKEN_PREFIX = "cit_"  # noqa: S105  # it lets scanners recognise a leaked token; it is no secret
 
 
 def new_kid() -> str:
@@ -184,7 +178,7 @@ def refuse(screen: Screen, configuration: Configuration, tenant: str, /, *, belo
         usage = [usage for usage in manager.keys.report(tenant_id=tenant).usage if usage.version is not None]
         lost = sum(each.rows for each in usage if (each.version or 0) < below)
         if 1 < below <= max([each.version or 0 for each in usage], default=1):
-            ask(f"{_many(lost, 'row')} will not open any more until this is taken back with --below 1. Go on?", yes=yes)
+            confirm(f"{_many(lost, 'row')} will not open any more until this is taken back with --below 1. Go on?", yes=yes)
         manager.keys.refuse(tenant, below=below, actor=wiring.cli_actor())
     screen.note(f"data keys of {tenant} below version {below} are refused" if below > 1 else f"no data key of {tenant} is refused any more")
     if screen.as_json:
@@ -262,41 +256,3 @@ def _report_out(report: KeyReport) -> dict[str, Any]:
             for usage in report.usage
         ],
     }
-
-
-def generate_token(screen: Screen, /, *, actor: str, tenants: Sequence[str], permissions: Sequence[str] | None) -> None:
-    """Make a bearer token for `serve`: it is shown once, the settings keep its SHA-256."""
-    usual = [permission.value for permission in Permission if permission not in {Permission.USE, Permission.REVEAL}]
-    wanted = list(permissions or usual)
-    if unknown := sorted(set(wanted) - {permission.value for permission in Permission}):
-        raise CommandLineError(f"no such permission: {', '.join(unknown)}; there are {', '.join(Permission)}")
-    token = new_token()
-    try:
-        entry = ServeToken(
-            sha256=token_hash(token), actor=actor, tenants="*" if "*" in tenants else tuple(tenants), permissions=tuple(wanted)
-        )
-    except ValidationError:
-        raise CommandLineError("--actor takes type:id, such as service:backend") from None
-    if screen.as_json:
-        screen.json({"data": {"token": token, **entry.model_dump(mode="json")}})
-        return
-    screen.note("The token, shown this once:")
-    screen.text(token)
-    screen.note("\nFor the settings file:\n\n" + token_toml(entry))
-
-
-def new_token() -> str:
-    """Return 256 random bits as text."""
-    return TOKEN_PREFIX + secrets.token_urlsafe(32)
-
-
-def token_hash(token: str, /) -> str:
-    """Return the SHA-256 under which a token is kept; it has 256 random bits, so a fast hash is enough."""
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
-def token_toml(entry: ServeToken, /) -> str:
-    """Write the entry as it stands in the settings."""
-    # JSON's strings and lists are TOML's, too.
-    fields = {name: json.dumps(value) for name, value in entry.model_dump(mode="json").items()}
-    return "[[tokens]]\n" + "\n".join(f"{name} = {value}" for name, value in fields.items())

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from cloud_integrations.backends.sqlalchemy import migrate
-
-from .engines import open_engine
-from .render import Screen
-from .settings import Configuration
-
-DIALECTS = ("postgresql", "sqlite", "mariadb")
+from cloud_integrations_cli.engines import open_engine
+from cloud_integrations_cli.render import Screen
+from cloud_integrations_cli.settings import Configuration
 
 
 def upgrade(screen: Screen, configuration: Configuration, /) -> None:

@@ -20,17 +20,17 @@ from fastapi import FastAPI
 from cloud_integrations import AsyncIntegrationManager, Catalogue, LocalKeyring, Secret
 from cloud_integrations.errors import ConfigurationError
 from cloud_integrations.testing import ProviderServer, SimulatedProvider
+from cloud_integrations_cli import wiring
+from cloud_integrations_cli.files import write_private
+from cloud_integrations_cli.host import build_app
+from cloud_integrations_cli.listening import Listening, bind
+from cloud_integrations_cli.render import Screen
+from cloud_integrations_cli.sessions import Sessions, Tokens
+from cloud_integrations_cli.settings import BuiltConfiguration, Configuration, ServeToken, is_loopback
 from cloud_integrations_fastapi import Permission
 
-from . import wiring
-from .database import migrate_database
-from .files import write_private
-from .host import build_app
-from .keys import new_token, token_hash
-from .listening import Listening, bind
-from .render import Screen
-from .sessions import Sessions, Tokens
-from .settings import BuiltConfiguration, Configuration, ServeToken, is_loopback
+from .db import migrate_database
+from .tokens import new_token, token_hash
 
 DEMO_TENANT = "acme"
 

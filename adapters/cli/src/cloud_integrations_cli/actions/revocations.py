@@ -1,0 +1,29 @@
+"""The commands about tokens that are still to be revoked."""
+
+from __future__ import annotations
+
+from cloud_integrations import SqlAlchemyStore
+from cloud_integrations_cli import wiring
+from cloud_integrations_cli.engines import open_engine
+from cloud_integrations_cli.render import Screen, run_out
+from cloud_integrations_cli.settings import Configuration
+
+
+def retry(screen: Screen, configuration: Configuration, /, *, limit: int) -> None:
+    """Try again to revoke what could not be revoked."""
+    with wiring.open_manager(configuration) as manager:
+        run = manager.worker.retry_revocations(limit=limit, actor=wiring.cli_actor())
+    if screen.as_json:
+        screen.json({"data": run_out(run)})
+    else:
+        screen.facts({name.capitalize(): str(count) for name, count in run_out(run).items()})
+
+
+def count(screen: Screen, configuration: Configuration, /) -> None:
+    """Say how many tokens wait to be revoked."""
+    with open_engine(configuration) as engine:
+        waiting = SqlAlchemyStore(engine).count_revocations()
+    if screen.as_json:
+        screen.json({"data": {"waiting": waiting}})
+    else:
+        screen.facts({"Waiting": str(waiting)})

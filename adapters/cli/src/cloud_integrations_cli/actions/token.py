@@ -1,0 +1,54 @@
+"""`token`: a credential that works."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from cloud_integrations_cli import wiring
+from cloud_integrations_cli.characters import can_be_written
+from cloud_integrations_cli.exits import CommandLineError
+from cloud_integrations_cli.prompts import confirm
+from cloud_integrations_cli.render import Screen, moment, token_out
+from cloud_integrations_cli.settings import Configuration
+from cloud_integrations_cli.words import say_word
+
+
+def get(
+    screen: Screen,
+    configuration: Configuration,
+    tenant: str,
+    provider: str,
+    /,
+    *,
+    reveal: bool,
+    yes: bool,
+    min_ttl: float | None,
+) -> None:
+    """Make sure that a credential works; with *reveal* print it."""
+    with wiring.open_manager(configuration) as manager:
+        entry = wiring.find_provider(configuration, provider)
+        if reveal:
+            confirm(f"Print the secret of {entry.name} for tenant {tenant}? It is recorded in the audit.", yes=yes)
+        held = manager.credential(
+            tenant, entry.id, min_ttl=None if min_ttl is None else timedelta(seconds=min_ttl), actor=wiring.cli_actor()
+        )
+    if reveal and not screen.as_json and not all(can_be_written(secret.reveal()) for secret in (held.value, held.secret) if secret):
+        raise CommandLineError("the secret has characters that this output's encoding does not have; --output json shows it in ASCII")
+    if held.warning:
+        screen.note(f"warning: {say_word(held.warning)}")
+    if screen.as_json:
+        screen.json({"data": token_out(held, reveal=reveal)})
+    elif reveal:
+        screen.text(held.value.reveal())
+        if held.secret is not None:
+            screen.text(held.secret.reveal())
+    else:
+        screen.facts(
+            {
+                "Integration": str(held.integration_id),
+                "Connected by": held.auth_type.value,
+                "Expires": moment(held.expires_at, unknown="unknown, or never"),
+                "Scopes": " ".join(held.scopes) or "–",
+                "Secret": "works; --reveal prints it",
+            }
+        )

@@ -1,0 +1,55 @@
+"""The commands about bearer tokens of `serve`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from cloud_integrations_cli.exits import CommandLineError
+from cloud_integrations_cli.render import Screen
+from cloud_integrations_cli.settings import ServeToken
+from cloud_integrations_fastapi import Permission
+
+TOKEN_PREFIX = "cit_"  # noqa: S105  # it lets scanners recognise a leaked token; it is no secret
+
+
+def generate(screen: Screen, /, *, actor: str, tenants: Sequence[str], permissions: Sequence[str] | None) -> None:
+    """Make a bearer token for `serve`: it is shown once, the settings keep its SHA-256."""
+    usual = [permission.value for permission in Permission if permission not in {Permission.USE, Permission.REVEAL}]
+    wanted = list(permissions or usual)
+    if unknown := sorted(set(wanted) - {permission.value for permission in Permission}):
+        raise CommandLineError(f"no such permission: {', '.join(unknown)}; there are {', '.join(Permission)}")
+    token = new_token()
+    try:
+        entry = ServeToken(
+            sha256=token_hash(token), actor=actor, tenants="*" if "*" in tenants else tuple(tenants), permissions=tuple(wanted)
+        )
+    except ValidationError:
+        raise CommandLineError("--actor takes type:id, such as service:backend") from None
+    if screen.as_json:
+        screen.json({"data": {"token": token, **entry.model_dump(mode="json")}})
+        return
+    screen.note("The token, shown this once:")
+    screen.text(token)
+    screen.note("\nFor the settings file:\n\n" + token_toml(entry))
+
+
+def new_token() -> str:
+    """Return 256 random bits as text."""
+    return TOKEN_PREFIX + secrets.token_urlsafe(32)
+
+
+def token_hash(token: str, /) -> str:
+    """Return the SHA-256 under which a token is kept; it has 256 random bits, so a fast hash is enough."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def token_toml(entry: ServeToken, /) -> str:
+    """Write the entry as it stands in the settings."""
+    # JSON's strings and lists are TOML's, too.
+    fields = {name: json.dumps(value) for name, value in entry.model_dump(mode="json").items()}
+    return "[[tokens]]\n" + "\n".join(f"{name} = {value}" for name, value in fields.items())

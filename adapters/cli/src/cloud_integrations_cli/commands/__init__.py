@@ -1,0 +1,21 @@
+"""One module for each command, or for each noun with its commands; `groups` loads it when one of them is called."""
+
+SUMMARIES = {
+    "demo": "Show everything from end to end.",
+    "serve": "Serve the HTTP API and a page for browsers.",
+    "worker": "Renew tokens before they end.",
+    "init": "Write settings, a key and a SQLite database.",
+    "doctor": "Check everything, and say what to do.",
+    "connect": "Connect a provider by OAuth2, in a browser.",
+    "token": "Get a credential that works.",
+    "import": "Take over credentials that an application already holds.",
+    "providers": "The providers that this installation knows.",
+    "integrations": "A tenant's access to providers.",
+    "audit": "Who did what.",
+    "revocations": "Tokens that are still to be revoked.",
+    "keys": "The keys that seal everything.",
+    "tenants": "A tenant as a whole.",
+    "tokens": "Bearer tokens of `serve`.",
+    "db": "The database's schema.",
+}
+"""What the help says of each, in its order, so that nothing is loaded for it."""

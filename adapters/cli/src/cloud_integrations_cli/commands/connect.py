@@ -1,0 +1,57 @@
+"""The command `connect`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cloud_integrations_cli import actions
+from cloud_integrations_cli.groups import new_command
+from cloud_integrations_cli.options import (
+    CallbackPort,
+    NoBrowser,
+    Output,
+    Paste,
+    ProviderName,
+    Scopes,
+    Tenant,
+    Variables,
+    Wait,
+    open_screen,
+    read_settings,
+)
+
+app = new_command()
+
+
+@app.command()
+def connect(
+    ctx: typer.Context,
+    provider: ProviderName,
+    *,
+    tenant: Tenant,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="What to call it.", show_default="the provider's name")] = None,
+    scope: Scopes = None,
+    variable: Variables = None,
+    no_browser: NoBrowser = False,
+    port: CallbackPort = None,
+    paste: Paste = False,
+    wait: Wait = 300,
+    output: Output = None,
+) -> None:
+    """Connect a provider by OAuth2, in a browser.
+
+    The callback is received here where the configured callback address is on this computer; otherwise paste the address where the
+    browser ended.
+    """
+    actions.connect.connect(
+        open_screen(ctx, output),
+        read_settings(ctx),
+        tenant=tenant,
+        provider=provider,
+        name=name,
+        scopes=scope or (),
+        variables=variable or (),
+        way=actions.connect.Way(browser=not no_browser, port=port, paste=paste, wait=wait),
+    )

@@ -1,0 +1,48 @@
+"""The command `import`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cloud_integrations_cli import actions
+from cloud_integrations_cli.groups import new_command
+from cloud_integrations_cli.options import DryRun, Output, open_screen, read_settings
+
+app = new_command()
+
+
+@app.command("import")
+def import_(
+    ctx: typer.Context,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="JSON Lines; - for standard input.")] = None,
+    *,
+    query: Annotated[str | None, typer.Option("--query", metavar="SQL", help="Take the rows of this query instead.")] = None,
+    database_url_file: Annotated[
+        Path | None,
+        typer.Option("--database-url-file", metavar="FILE", help="Where the query runs.", show_default="the database of the settings"),
+    ] = None,
+    fernet_key_file: Annotated[
+        Path | None, typer.Option("--fernet-key-file", metavar="FILE", help="Open the secrets with these Fernet keys, one a line.")
+    ] = None,
+    verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Ask the provider whether each works.")] = True,
+    dry_run: DryRun = False,
+    output: Output = None,
+) -> None:
+    """Take over credentials that an application already holds.
+
+    Each line or row has tenantId, provider, name, and either accessToken, refreshToken, expiresAt, scopes, or apiKey, secretKey.
+    What is there already is left as it is, so it can be run again.
+    """
+    actions.import_.run(
+        open_screen(ctx, output),
+        read_settings(ctx),
+        file=file,
+        query=query,
+        database_url_file=database_url_file,
+        fernet_key_file=fernet_key_file,
+        verify=verify,
+        dry_run=dry_run,
+    )

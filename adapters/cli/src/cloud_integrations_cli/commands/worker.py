@@ -1,0 +1,51 @@
+"""The command `worker`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cloud_integrations_cli import actions
+from cloud_integrations_cli.exits import CommandLineError
+from cloud_integrations_cli.groups import new_command
+from cloud_integrations_cli.options import Output, open_screen, read_settings
+
+app = new_command()
+
+
+@app.command()
+def worker(
+    ctx: typer.Context,
+    *,
+    once: Annotated[bool, typer.Option("--once", help="Work until nothing is due, print the counts, and end.")] = False,
+    batch: Annotated[int, typer.Option("--batch", metavar="COUNT", min=1, max=1000, help="How many a round claims.")] = 100,
+    interval: Annotated[
+        float,
+        typer.Option("--interval", metavar="SECONDS", min=1, max=3600, help="How often to look while nothing is due, give or take 20 %."),
+    ] = 30,
+    health_port: Annotated[
+        int | None,
+        typer.Option(
+            "--health-port",
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="Answer GET /health on this port; 0 takes a free one. Left out: nothing listens.",
+            show_default=False,
+        ),
+    ] = None,
+    health_host: Annotated[str, typer.Option("--health-host", metavar="ADDRESS", help="Where the health endpoint listens.")] = "127.0.0.1",
+    output: Output = None,
+) -> None:
+    """Renew tokens before they end.
+
+    Makes rounds over what is due, and over the revocations that wait, until it is interrupted; then what is under way ends, and nothing
+    new begins. Any number of workers may run on one database. What it does is told on stderr, as lines of JSON with --output json. With
+    --once the counts go to stdout, and the exit code is 7 when the database failed in between.
+    """
+    if once and health_port is not None:
+        raise CommandLineError("--once ends soon and has no --health-port")
+    pace = actions.worker.Pace(batch=batch, interval=interval)
+    health = None if health_port is None else (health_host, health_port)
+    actions.worker.run(open_screen(ctx, output), read_settings(ctx), pace=pace, once=once, health=health)

@@ -1,0 +1,102 @@
+"""Options that several commands share, and what every command begins with."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from .render import Screen
+    from .settings import Configuration
+
+
+def one_of(*words: str) -> Any:
+    """Return an option's callback that takes only *words*."""
+
+    def check(value: str | None) -> str | None:
+        if value is not None and value not in words:
+            raise typer.BadParameter(f"must be one of {', '.join(words)}")
+        return value
+
+    return check
+
+
+def complete(*words: str) -> Any:
+    """Return what completes *words* in a shell."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [word for word in words if word.startswith(incomplete)]
+
+    return complete
+
+
+def _complete_provider(incomplete: str) -> list[str]:
+    providers = import_module("cloud_integrations").Catalogue.builtin().list_providers()
+    return [provider.id for provider in providers if provider.id.startswith(incomplete)]
+
+
+_OUTPUTS = ("table", "json")
+
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="table|json",
+        help="Tables for people, JSON for programs.",
+        callback=one_of(*_OUTPUTS),
+        autocompletion=complete(*_OUTPUTS),
+    ),
+]
+Fields = Annotated[
+    str | None,
+    typer.Option("--fields", metavar="NAMES", help="Only these fields, by their names in JSON: id,health.state."),
+]
+Tenant = Annotated[str, typer.Option("--tenant", "-t", metavar="ID", help="Whose integrations.", show_default=False)]
+Which = Annotated[str, typer.Argument(metavar="INTEGRATION", help="Its id, or the slug of its provider.")]
+ProviderName = Annotated[str, typer.Argument(metavar="PROVIDER", help="Slug or UUID.", autocompletion=_complete_provider)]
+OneTenant = Annotated[str | None, typer.Option("--tenant", "-t", metavar="ID", help="Only this tenant's.", show_default="all")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Variables = Annotated[
+    list[str] | None, typer.Option("--variable", metavar="NAME=VALUE", help="What the provider's addresses need; may be repeated.")
+]
+Scopes = Annotated[list[str] | None, typer.Option("--scope", metavar="SCOPE", help="Ask for this scope; may be repeated.")]
+ApiKeyFile = Annotated[Path | None, typer.Option("--api-key-file", metavar="FILE", help="Read the key from a file.")]
+ApiKeyStdin = Annotated[bool, typer.Option("--api-key-stdin", help="Read the key from standard input.")]
+SecretKeyFile = Annotated[
+    Path | None, typer.Option("--secret-key-file", metavar="FILE", help="Read the second half of the key from a file.")
+]
+NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Print the address instead of opening a browser.")]
+CallbackPort = Annotated[
+    int | None,
+    typer.Option(
+        "--port",
+        metavar="PORT",
+        min=0,
+        max=65535,
+        help="Wait for the callback on this port of 127.0.0.1 (0: a free one); the provider must allow it.",
+        show_default=False,
+    ),
+]
+Paste = Annotated[bool, typer.Option("--paste", help="Do not wait for the callback: paste the address where the browser ended.")]
+Wait = Annotated[int, typer.Option("--wait", metavar="SECONDS", min=1, help="How long to wait for the callback.")]
+
+
+def open_screen(ctx: typer.Context, output: str | None, fields: str | None = None) -> Screen:
+    """Return where a command shows its data, in the form that stands before or after its name."""
+    # Loaded here, because help needs neither.
+    from .render import Output as Form  # noqa: PLC0415
+    from .render import Screen  # noqa: PLC0415
+
+    return Screen(Form(output or ctx.obj.output), fields=fields)
+
+
+def read_settings(ctx: typer.Context) -> Configuration:
+    """Return the settings of the file that stands before the command.  Raises `ConfigurationError`."""
+    from .settings import load  # noqa: PLC0415  # as above
+
+    return load(ctx.obj.config)
