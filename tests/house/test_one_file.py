@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
+import inspect
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from cloud_integrations import Actor, AesGcmCipher, Catalogue, IntegrationManager, LocalKeyring, SqlAlchemyStore
+from cloud_integrations import (
+    Actor,
+    AesGcmCipher,
+    AsyncIntegrationManager,
+    AsyncMemoryStore,
+    Catalogue,
+    IntegrationManager,
+    LocalKeyring,
+    MemoryStore,
+    Provider,
+    RevocationOutcome,
+    Settings,
+    SqlAlchemyStore,
+)
 from cloud_integrations.backends.sqlalchemy import databases, migrate
 from cloud_integrations.errors import ConfigurationError, IntegrationExistsError
-from cloud_integrations.testing import SimulatedProvider, SimulatedTransport
+from cloud_integrations.oauth import HttpResponse, OAuthBackend
+from cloud_integrations.testing import FixedClock, SimulatedProvider, SimulatedTransport
+from cloud_integrations.testing.contracts.oauth_backend import ACCESS, REFRESH, OAuthBackendContract
 
 ACTOR = Actor(type="user", id="user-1")
 
@@ -65,3 +84,68 @@ def test_a_database(add: Callable[[str], ModuleType], monkeypatch: pytest.Monkey
     monkeypatch.undo()
     with pytest.raises(ConfigurationError, match="supported are SQLite, PostgreSQL and MariaDB"):
         SqlAlchemyStore(engine)
+
+
+@pytest.mark.parametrize("awaits", [False, True], ids=["blocking", "awaiting"])
+def test_an_oauth_backend(add: Callable[[str], ModuleType], *, awaits: bool) -> None:
+    acme = add("an_oauth_backend")
+    server, clock = acme.AcmeServer(), FixedClock()
+    parts: dict[str, Any] = {
+        "keys": LocalKeyring([LocalKeyring.generate_key("test")]),
+        "cipher": AesGcmCipher(),
+        "providers": Catalogue.of(acme.PROVIDER, backends={"acme": acme.AcmeBackend()}),
+        "applications": [acme.APPLICATION],
+        "settings": Settings(callback_url="https://app.example/callback"),
+        "clock": clock,
+    }
+    manager: Any = (
+        AsyncIntegrationManager(store=AsyncMemoryStore(clock), transport=acme.AsyncAcmeTransport(server), **parts)
+        if awaits
+        else IntegrationManager(store=MemoryStore(clock), transport=acme.AcmeTransport(server), **parts)
+    )
+    with asyncio.Runner() as runner:
+
+        def do(result: Any) -> Any:
+            return runner.run(result) if inspect.iscoroutine(result) else result
+
+        begun = do(manager.begin_oauth("acme", "acme", name="Added", actor=ACTOR))
+        came = server.sign_in(begun.url)
+        connected = do(manager.complete_oauth(begun.context_id, came, browser_token=begun.browser_token, actor=ACTOR))
+        assert do(manager.credential("acme", "acme")).value.reveal() == "fake-access-key-1"
+        clock.advance(timedelta(hours=2))
+        assert do(manager.credential("acme", "acme")).value.reveal() == "fake-access-key-2"
+        removal = do(manager.delete("acme", connected.integration.id, actor=ACTOR))
+        assert removal.refresh_token is removal.access_token is RevocationOutcome.REVOKED
+        assert do(manager.audit.verify("acme")).whole
+        do(manager.close())
+    # The access key that the renewal replaced is Acme's to end.
+    assert server.alive == {"fake-access-key-1"}
+    assert not [body for body in server.bodies if b"fake-signing-secret" in body]
+
+
+class TestAnOAuthBackend(OAuthBackendContract):
+    """What the protocol promises, of a backend from outside."""
+
+    @pytest.fixture
+    def acme(self, add: Callable[[str], ModuleType]) -> ModuleType:
+        return add("an_oauth_backend")
+
+    @pytest.fixture
+    def backend(self, acme: ModuleType) -> OAuthBackend:
+        backend: OAuthBackend = acme.AcmeBackend()
+        return backend
+
+    @pytest.fixture
+    def provider(self, acme: ModuleType) -> Provider:
+        provider: Provider = acme.PROVIDER
+        return provider
+
+    @pytest.fixture
+    def granted(self, acme: ModuleType) -> HttpResponse:
+        answer: HttpResponse = acme.granted(ACCESS, REFRESH)
+        return answer
+
+    @pytest.fixture
+    def refused(self, acme: ModuleType) -> HttpResponse:
+        answer: HttpResponse = acme.refused()
+        return answer
