@@ -234,4 +234,34 @@ MUTANTS = {
         without="if pending.actor is None:",
         noticed_by="tests/flows/test_complete_oauth.py::test_another_principal_cannot_finish_or_use_up_an_authorization",
     ),
+    "a request goes to the client's own hosts": Mutant(
+        file="protocol/backend_values.py",
+        guard="if urlsplit(request.url).hostname not in {",
+        without="if not request.url and urlsplit(request.url).hostname not in {",
+        noticed_by="tests/protocol/test_guarded_backend.py::test_no_request_leaves_that_should_not",
+    ),
+    "no URL of a backend shows a secret": Mutant(
+        file="protocol/backend_values.py",
+        guard="    if shows_secret(url, hidden):",
+        without="    if not url and shows_secret(url, hidden):",
+        noticed_by="tests/protocol/test_guarded_backend.py::test_a_browser_is_sent_nowhere_that_it_should_not_go",
+    ),
+    "how far a request goes is the operator's choice": Mutant(
+        file="protocol/backend_values.py",
+        guard="        private_host=client.private_host,\n",
+        without="",
+        noticed_by="tests/protocol/test_guarded_backend.py::test_how_far_a_request_goes_is_not_the_backends_choice",
+    ),
+    "what a backend raises does not come along": Mutant(
+        file="protocol/guarded_backend.py",
+        guard="            problem = _described(error)\n",
+        without='            raise self._error(client, f"{method} {_described(error)}") from error\n',
+        noticed_by="tests/protocol/test_guarded_backend.py::test_what_a_backend_raises_is_told_by_its_class_and_line_alone",
+    ),
+    "a refresh token that comes alone is not lost by a backend": Mutant(
+        file="protocol/backend_values.py",
+        guard="refresh_token=tokens.refresh, refresh_expires_at=refresh_ends, tokens=tokens.all())",
+        without="tokens=())",
+        noticed_by="tests/flows/test_strange_backends.py::test_a_refresh_token_that_comes_with_no_access_token_is_kept",
+    ),
 }

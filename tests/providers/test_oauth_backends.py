@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
 
 import pytest
@@ -199,3 +201,12 @@ def test_a_package_that_cannot_bring_its_backend_is_refused(install, made, probl
 def test_what_is_no_backend_is_refused_when_it_is_given(backends, problem):
     for make in (lambda: Catalogue.of(backends=backends), lambda: Catalogue.builtin(backends=backends)):
         assert re.search(problem, refusal(make))
+
+
+def test_who_lists_providers_waits_neither_for_the_standard_backend_nor_for_packages():
+    program = "import sys; from cloud_integrations import Catalogue; Catalogue.builtin().list_providers(); print(*sys.modules)"
+    command = [sys.executable, "-W", "error", "-c", program]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    loaded = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.split()
+    assert "pydantic" in loaded
+    assert "authlib" not in loaded
