@@ -90,15 +90,32 @@ async def test_a_manager_is_not_made_with_a_backend_that_is_not_there(world, str
 
 async def test_an_authorization_that_cannot_be_built_begins_nothing(world, strange):
     strange.break_("build_authorize")
-    assert "build_authorize raised ValueError" in await refusal(world, world.begin())
+    said = await refusal(world, world.begin())
+    assert "build_authorize raised ValueError" in said
     assert world.actions() == []
+    (fact,) = told(world, "authorization.failed")
+    assert (fact["reason"], fact["error_description"].endswith(said), "integration" in fact) == ("backend_failed", True, False)
+
+
+@pytest.mark.parametrize("name", ["build_authorize", "read_callback", "build_exchange"])
+async def test_a_reconnect_that_goes_no_further_keeps_what_is_held(world, strange, name):
+    held = await world.connect()
+    if name != "build_authorize":
+        begun = await world.door.begin_reconnect(ACME, held.id, actor=ALICE)
+    strange.break_(name)
+    await refusal(world, world.door.begin_reconnect(ACME, held.id, actor=ALICE) if name == "build_authorize" else world.come_back(begun))
+    (fact,) = told(world, "authorization.failed")
+    assert fact["integration"] == str(held.id)
+    assert world.provider.is_alive((await token(world)).value)
 
 
 @pytest.mark.parametrize("name", ["read_callback", "build_exchange"])
 async def test_a_callback_that_goes_no_further_spends_no_code(world, strange, name):
     begun = await world.begin()
     strange.break_(name)
-    assert f"{name} raised ValueError" in await refusal(world, world.come_back(begun))
+    said = await refusal(world, world.come_back(begun))
+    assert f"{name} raised ValueError" in said
+    assert [fact["error_description"].endswith(said) for fact in told(world, "authorization.failed")] == [True]
     assert endpoints(world) == ["authorize", "consent"]
     event = world.last_event()
     assert (event.action, event.outcome.value, event.reason) == ("authorization.completed", "failure", "backend_failed")

@@ -19,7 +19,7 @@ from cloud_integrations.domain.pending import Authorization, PendingAuthorizatio
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import IntegrationExistsError, IntegrationInactiveError, ValidationFailedError
 from cloud_integrations.flows.operate.applications import client_of, redirect_uri_of, require_usable
-from cloud_integrations.flows.shared.auditing import recorded, resource_of
+from cloud_integrations.flows.shared.auditing import backend_failures_told, recorded, resource_of
 from cloud_integrations.flows.shared.sealing import apply_sealed, index_key, seal
 from cloud_integrations.flows.use.list_integrations import known_tenant, load
 from cloud_integrations.ports.store import AddPending
@@ -129,7 +129,8 @@ async def _begin(
     state = _random_text(wiring)
     browser_token = _random_text(wiring)
     verifier = make_verifier(wiring.entropy.bytes(32)) if client.uses_pkce else None
-    url = client.backend.build_authorize(client, state=state, redirect_uri=redirect_uri, scopes=asked, verifier=verifier)
+    with backend_failures_told(wiring, tenant_id, client, None if reconnects is None else integration_id):
+        url = client.backend.build_authorize(client, state=state, redirect_uri=redirect_uri, scopes=asked, verifier=verifier)
     now = wiring.clock.now()
     state_hash = hash_of(state)
     pending = PendingAuthorization(

@@ -15,7 +15,7 @@ from cloud_integrations.domain.pending import Connected, PendingAuthorization
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import GrantRefusedError, IntegrationExistsError, ProviderNotFoundError
 from cloud_integrations.flows.operate.applications import client_of, require_usable
-from cloud_integrations.flows.shared.auditing import failures_recorded, record_denied, resource_of
+from cloud_integrations.flows.shared.auditing import backend_failures_told, failures_recorded, record_denied, resource_of
 from cloud_integrations.flows.shared.sealing import key_at_start, open_sealed
 from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.authorize import find_state
@@ -44,7 +44,8 @@ async def complete_oauth(
         # From here on the state is spent, whatever comes (RFC 9700 §4.2.4).
         async with failures_recorded(wiring, pending.tenant_id, caller, "authorization.completed", resource):
             client, stored = await check_pending(wiring, pending)
-            answer = client.backend.read_callback(client, pairs, issuer=pending.issuer)
+            with backend_failures_told(wiring, pending.tenant_id, client, None if stored is None else pending.integration_id):
+                answer = client.backend.read_callback(client, pairs, issuer=pending.issuer)
             if answer.code is None:
                 raise GrantRefusedError(reason=answer.error or "code_missing")
             if answer.site is not None:

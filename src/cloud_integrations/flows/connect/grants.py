@@ -34,7 +34,7 @@ from cloud_integrations.errors import (
     TenantNotFoundError,
 )
 from cloud_integrations.flows.operate.applications import granting_client
-from cloud_integrations.flows.shared.auditing import recorded, resource_of, tell, tell_of, tell_unread
+from cloud_integrations.flows.shared.auditing import backend_failures_told, recorded, resource_of, tell, tell_of, tell_unread
 from cloud_integrations.flows.shared.revocation import (
     ENDS_GRANT,
     Kind,
@@ -104,7 +104,9 @@ async def _spend_code(
     # Fetched before the code is spent: a keyring that fails now must not cost the grant.
     await active_key(wiring, wanted.tenant_id)
     await index_key(wiring)
-    request = client.backend.build_exchange(client, code=code, redirect_uri=redirect_uri, verifier=verifier)
+    reconnects = wanted.integration_id if wanted.reconnects is not None else None
+    with backend_failures_told(wiring, wanted.tenant_id, client, reconnects):
+        request = client.backend.build_exchange(client, code=code, redirect_uri=redirect_uri, verifier=verifier)
     response = await wiring.transport.send(request, deadline=wiring.settings.deadline)
     provider_id = str(client.provider.provider_id)
     outcome = client.backend.read_grant(client, response, requested_scopes=wanted.scopes, now=wiring.clock.now())
@@ -126,7 +128,7 @@ async def _spend_code(
         tell_unread(wiring, wanted.tenant_id, wanted.integration_id, client, outcome.unread)
         return outcome.grant
     said = clean_prose(outcome.said, request=request, secrets=(code, verifier, client.application.client_secret, *received))
-    about = (wanted.tenant_id, client.provider.provider_id, wanted.integration_id if wanted.reconnects is not None else None)
+    about = (wanted.tenant_id, client.provider.provider_id, reconnects)
     tell(wiring, "authorization.failed", *about, reason=outcome.reason, error_description=said)
     match outcome:
         case Refused(reason) | Rejected(reason):

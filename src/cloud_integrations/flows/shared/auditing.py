@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -12,7 +12,7 @@ from cloud_integrations.domain.audit import AuditEvent, Caller, Outcome
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId, uuid7
 from cloud_integrations.domain.integration import Integration
 from cloud_integrations.domain.outcome import UnreadMember
-from cloud_integrations.errors import CloudIntegrationsError, StorageUnavailableError
+from cloud_integrations.errors import CloudIntegrationsError, OAuthBackendError, StorageUnavailableError
 from cloud_integrations.ports.observer import Fact, FactName
 from cloud_integrations.ports.store import Record
 from cloud_integrations.ports.wiring import Wiring
@@ -91,6 +91,17 @@ def tell_unread(
     """Tell the observer, in one fact, what could not be read in a token endpoint's answer: names of members, never values."""
     if members:
         tell(wiring, "credential.answer_unread", tenant_id, client.provider.provider_id, integration_id, members=",".join(members))
+
+
+@contextmanager
+def backend_failures_told(wiring: Wiring, tenant_id: TenantId, client: Client, integration_id: IntegrationId | None, /) -> Generator[None]:
+    """Tell the observer of an OAuth backend that fails inside, before anything is sent; *integration_id* of a reconnect."""
+    try:
+        yield
+    except OAuthBackendError as error:
+        about = (tenant_id, client.provider.provider_id, integration_id)
+        tell(wiring, "authorization.failed", *about, reason=error.reason, error_description=error.error_description)
+        raise
 
 
 async def record_failure(
