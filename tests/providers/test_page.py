@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from cloud_integrations.domain.provider import Method, Provider
+from cloud_integrations.oauth import StandardOAuthBackend
 from cloud_integrations.providers import Catalogue
 from cloud_integrations.providers.page import build_page
 
@@ -28,3 +29,10 @@ def test_a_provider_without_check_and_revocation_has_a_section() -> None:
     plain = Method(id="oauth2", kind="code", authorize_url="https://a.example/authorize", token_url="https://a.example/token")
     page = build_page(Catalogue.of(Provider(id="plain", name="Plain", methods=(plain,))))
     assert "| `oauth2` | code | S256 | basic | rotates: unknown; an old one never works | – |" in page
+
+
+def test_a_provider_with_a_backend_of_its_own_says_so() -> None:
+    standard = Provider(id="plain", name="Plain", methods=())
+    strays = Provider(id="acme", name="Acme", backend="acme", methods=())
+    page = build_page(Catalogue.of(standard, strays, backends={"acme": StandardOAuthBackend()}))
+    assert page.count("- OAuth backend `acme`") == page.count("OAuth backend") == 1
