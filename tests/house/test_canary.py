@@ -49,12 +49,9 @@ from cloud_integrations import (
 )
 from cloud_integrations.backends.sqlalchemy import migrate, sqlite_engine
 from cloud_integrations.testing import Misbehaviour, ProviderServer, SimulatedProvider
-from cloud_integrations_cli.actions.tokens import new_token, token_hash
-from cloud_integrations_cli.host import build_app
 from cloud_integrations_cli.listening import Listening, bind
-from cloud_integrations_cli.sessions import Sessions, Tokens
-from cloud_integrations_cli.settings import ServeToken
 from cloud_integrations_fastapi import Permission
+from cloud_integrations_fastapi.host import Access, Sessions, Tokens, build_app, new_token, token_hash
 
 GRACE = Actor(id="grace")
 PRODUCT = (str(Path(cloud_integrations.__file__).parent), "cloud_integrations_fastapi", "cloud_integrations_cli", "site-packages")
@@ -502,9 +499,7 @@ async def test_no_secret_leaves_the_host(tmp_path, monkeypatch):
     canaries.add("bearer token", bearer)
     entry = LocalKeyring.generate_key("canary")
     canaries.add("keyring entry", entry.reveal().partition(":")[2])
-    access = ServeToken(
-        sha256=token_hash(bearer), actor="user:grace", tenants=("acme",), permissions=tuple(each.value for each in Permission)
-    )
+    tokens = Tokens({token_hash(bearer): Access(actor=GRACE, tenants=frozenset({"acme"}), permissions=frozenset(Permission))})
     with listening_to_everything(found), ProviderServer(Watched(canaries)) as server:
         provider = server.provider
         assert isinstance(provider, Watched)
@@ -521,7 +516,7 @@ async def test_no_secret_leaves_the_host(tmp_path, monkeypatch):
             settings=Settings(callback_url=f"{url}/api/v1/oauth/callback", loopback=True),
         ) as manager:
             ready = asyncio.Event()
-            app = build_app(manager, tokens=Tokens([access]), sessions=Sessions(seconds=3600), base_url=url)
+            app = build_app(manager, tokens=tokens, sessions=Sessions(seconds=3600), base_url=url)
             host = Listening(app, when_ready=ready.set)
             serving = asyncio.create_task(host.serve([bound]))
             await ready.wait()

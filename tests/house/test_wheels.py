@@ -71,7 +71,7 @@ def test_a_wheel_holds_its_package_and_nothing_else(package: str, wheels: dict[s
     assert {re.sub(r"-[\d.]+\.dist-info$", "", name.partition("/")[0]) for name in names} == {package}
     assert f"{package}/py.typed" in names
     expected = re.compile(
-        rf"{package}/(?:py\.typed|[\w/]+\.py|providers/\w+\.toml|providers/evidence/\w+\.json|backends/sqlalchemy/migrations/script\.py\.mako)|.*\.dist-info/.*"
+        rf"{package}/(?:py\.typed|[\w/]+\.py|providers/\w+\.toml|providers/evidence/\w+\.json|backends/sqlalchemy/migrations/script\.py\.mako|host/templates/\w+\.(?:html|css|js))|.*\.dist-info/.*"
     )
     assert [name for name in names if not expected.fullmatch(name)] == []
     assert [name for name in names if re.search(r"\.pth$|(?:^|/)(?:tests?/|test_|conftest)", name)] == []
@@ -92,6 +92,14 @@ def test_the_library_brings_its_providers_and_migrations(wheels: dict[str, Path]
     needed = [*package.glob("providers/*.toml"), *package.glob("backends/sqlalchemy/migrations/**/*.py")]
     assert {file.suffix for file in needed} == {".toml", ".py"}
     assert {file.relative_to(root / "src").as_posix() for file in needed} <= names
+
+
+def test_the_router_brings_the_templates_of_its_host(wheels: dict[str, Path], root: Path) -> None:
+    names = set(zipfile.ZipFile(wheels["cloud_integrations_fastapi"]).namelist())
+    source = root / "adapters/fastapi/src"
+    needed = list(source.glob("cloud_integrations_fastapi/host/templates/*"))
+    assert {file.suffix for file in needed} == {".html", ".css", ".js"}
+    assert {file.relative_to(source).as_posix() for file in needed} <= names
 
 
 @pytest.mark.requirement("SUP-07")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -17,7 +18,8 @@ import uvicorn
 from fastapi.responses import HTMLResponse
 
 from cloud_integrations import Actor, Settings
-from cloud_integrations_fastapi import create_router
+from cloud_integrations_fastapi import Permission, create_router
+from cloud_integrations_fastapi.host import Access, Sessions, Tokens, build_app, token_hash
 
 PATIENCE = 60
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -98,6 +100,15 @@ class Chromium:
             time.sleep(0.05)
         raise AssertionError(self.ask("location.href"))
 
+    def until(self, expression):
+        """Wait until *expression* holds in the page."""
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            if self.ask(expression):
+                return
+            time.sleep(0.05)
+        raise AssertionError(self.ask("document.body.innerText"))
+
     def close(self):
         self._process.terminate()
         self._process.wait(PATIENCE)
@@ -115,8 +126,7 @@ def chromium(tmp_path):
 @pytest.fixture
 def site(make_sync_api):
     """A host on this computer under the name localhost, and what it is made of."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    url = f"http://localhost:{listening.getsockname()[1]}"
+    listening, url = _listen()
     api = make_sync_api(loopback=True, settings=Settings(callback_url=f"{url}/api/v1/oauth/callback", loopback=True))
 
     async def authorize(request, permission, tenant_id):
@@ -126,10 +136,32 @@ def site(make_sync_api):
     app.router.routes.clear()
     app.include_router(create_router(api.manager, authorize=authorize, loopback=True))
     app.add_api_route("/", lambda: HTMLResponse("<title>The host</title>"))
+    with _serving(app, listening):
+        yield api, url
+
+
+@pytest.fixture
+def reference(make_sync_api):
+    """The reference server on this computer, and what it is made of."""
+    listening, url = _listen()
+    api = make_sync_api(settings=Settings(callback_url=f"{url}/api/v1/oauth/callback", loopback=True))
+    access = Access(actor=Actor(id="ada"), tenants=frozenset({"acme"}), permissions=frozenset(Permission))
+    app = build_app(api.manager, tokens=Tokens({token_hash("fake-token"): access}), sessions=Sessions(seconds=3600), base_url=url)
+    with _serving(app, listening):
+        yield api, url
+
+
+def _listen():
+    listening = socket.create_server(("127.0.0.1", 0))
+    return listening, f"http://localhost:{listening.getsockname()[1]}"
+
+
+@contextmanager
+def _serving(app, listening):
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()
-    yield api, url
+    yield
     server.should_exit = True
     thread.join()
     listening.close()
@@ -174,3 +206,27 @@ def test_under_another_name_of_this_computer_nothing_is_begun(chromium, site):
     chromium.go(url.replace("localhost", "127.0.0.1") + "/", ends="/")
     refused = json.loads(chromium.ask(BEGIN % json.dumps({"providerId": str(api.oauth.provider_id), "name": "Production"})))
     assert f"open this site as {url}" in refused["error"]["message"]
+
+
+@pytest.mark.parametrize("door", ["awaiting"], indirect=True)
+def test_at_the_reference_server_a_person_signs_in_connects_and_deletes(chromium, reference):
+    api, url = reference
+    chromium.go(f"{url}/", ends="/")
+    for token, heading in (("fake-other", "Sign in"), ("fake-token", "Choose a tenant")):
+        chromium.ask(f'document.querySelector("[name=token]").value = "{token}"; document.querySelector("main button").click()')
+        chromium.until(f'location.pathname === "{"/session" if heading == "Sign in" else "/"}" && document.readyState === "complete"')
+        assert chromium.ask('document.querySelector("h1").textContent') == heading
+    chromium.go(f"{url}/?tenant=acme", ends="/")
+    fill = 'document.querySelector("[data-call=key] [name=api_key]").value = "%s"; document.querySelector("[data-call=key] button").click()'
+    chromium.ask(fill % api.provider.invalid_api_key.reveal())
+    chromium.until('document.querySelector("[role=alert]").textContent.endsWith(".")')
+    assert "td" not in chromium.ask('document.querySelector("section").innerHTML')
+    chromium.ask(fill % api.provider.valid_api_key.reveal())
+    chromium.until('document.querySelector("td[data-label=Name]") !== null')
+    assert chromium.ask("document.documentElement.scrollWidth <= innerWidth"), "it scrolls sideways"
+    reached = json.loads(chromium.ask(REACHED))
+    assert all(inside and height >= 44 for inside, height in reached), reached
+    chromium.ask('window.confirm = () => true; document.querySelector("[data-call=DELETE] button").click()')
+    chromium.until('document.body.innerText.includes("Nothing is connected yet.")')
+    chromium.ask('document.querySelector("[data-call=authorize] button").click()')
+    chromium.until(f'!location.href.startsWith("{url}/")')  # it went to the provider, who does not listen here

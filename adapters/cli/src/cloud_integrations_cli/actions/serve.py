@@ -17,20 +17,18 @@ from uuid import UUID
 
 from fastapi import FastAPI
 
-from cloud_integrations import AsyncIntegrationManager, Catalogue, LocalKeyring, Secret
+from cloud_integrations import Actor, AsyncIntegrationManager, Catalogue, LocalKeyring, Secret
 from cloud_integrations.errors import ConfigurationError
 from cloud_integrations.testing import ProviderServer, SimulatedProvider
 from cloud_integrations_cli import wiring
 from cloud_integrations_cli.files import write_private
-from cloud_integrations_cli.host import build_app
 from cloud_integrations_cli.listening import Listening, bind
 from cloud_integrations_cli.render import Screen
-from cloud_integrations_cli.sessions import Sessions, Tokens
 from cloud_integrations_cli.settings import BuiltConfiguration, Configuration, ServeToken, is_loopback
 from cloud_integrations_fastapi import Permission
+from cloud_integrations_fastapi.host import Access, Sessions, Tokens, build_app, new_token, token_hash
 
 from .db import migrate_database
-from .tokens import new_token, token_hash
 
 DEMO_TENANT = "acme"
 
@@ -81,7 +79,7 @@ async def _serve(configuration: Configuration, bound: socket.socket, ready: Call
     async with wiring.open_async_manager(configuration) as manager:
         app = build_app(
             manager,
-            tokens=Tokens(configuration.tokens),
+            tokens=Tokens({entry.sha256: _access_of(entry) for entry in configuration.tokens}),
             sessions=Sessions(seconds=configuration.session_hours * 3600),
             base_url=configuration.base_url,
         )
@@ -176,15 +174,15 @@ async def demo_host(port: int = 0, /) -> AsyncGenerator[DemoHost]:
             async with wiring.open_async_manager(
                 configuration, providers=Catalogue.of(by_sign_in, by_key), applications=[provider.application()]
             ) as manager:
-                access = ServeToken(
-                    sha256=token_hash(token.reveal()),
-                    actor="user:demo",
-                    tenants=(DEMO_TENANT,),
-                    permissions=tuple(permission.value for permission in Permission if permission is not Permission.REVEAL),
+                access = Access(
+                    actor=Actor(type="user", id="demo"),
+                    tenants=frozenset({DEMO_TENANT}),
+                    permissions=frozenset(Permission) - {Permission.REVEAL},
                 )
+                known = Tokens({token_hash(token.reveal()): access})
                 yield DemoHost(
                     manager=manager,
-                    app=build_app(manager, tokens=Tokens([access]), sessions=Sessions(seconds=3600), base_url=configuration.base_url),
+                    app=build_app(manager, tokens=known, sessions=Sessions(seconds=3600), base_url=configuration.base_url),
                     bound=bound,
                     url=configuration.base_url,
                     token=token,
@@ -195,6 +193,11 @@ async def demo_host(port: int = 0, /) -> AsyncGenerator[DemoHost]:
                     oauth_id=by_sign_in.provider_id,
                     keys_id=by_key.provider_id,
                 )
+
+
+def _access_of(entry: ServeToken) -> Access:
+    tenants = None if entry.tenants == "*" else frozenset(entry.tenants)
+    return Access(actor=entry.who, tenants=tenants, permissions=frozenset(map(Permission, entry.permissions)))
 
 
 def _check_permissions(configuration: Configuration) -> None:

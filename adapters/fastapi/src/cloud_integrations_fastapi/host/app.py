@@ -1,4 +1,4 @@
-"""The reference host behind `serve`: the router, sign-in by bearer token, browser sessions, and one page."""
+"""The application: the routes of the router, of sign-in and of the pages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import gc
 import hmac
 import logging
 import secrets
-import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -19,27 +18,28 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
 from cloud_integrations import Actor, AsyncIntegrationManager, CloudIntegrationsError
 from cloud_integrations_fastapi import Denied, Permission, create_router, result_text
 
-from . import page
-from .sessions import Access, Session, Sessions, Tokens
-from .settings import API_PREFIX
+from . import pages
+from .access_log import AccessLog
+from .sessions import Session, Sessions
+from .tokens import Access, Tokens
 
 RETRY_EVERY = 30.0
+_PREFIX = "/api/v1"
 _BODY_LIMIT = 4096
 _log = logging.getLogger("cloud_integrations.serve")
-_access_log = logging.getLogger("cloud_integrations.access")
 
 
-def build_app(manager: AsyncIntegrationManager, *, tokens: Tokens, sessions: Sessions, base_url: str, token_route: bool = True) -> FastAPI:
+def build_app(manager: AsyncIntegrationManager, *, tokens: Tokens, sessions: Sessions, base_url: str) -> FastAPI:
     """Return the host as an ASGI application; *base_url* is where browsers reach it."""
     host = _Host(manager, tokens, sessions, secure=base_url.startswith("https://"))
     app = FastAPI(title="cloud-integrations", lifespan=host.lifespan, docs_url=None, redoc_url=None)
-    app.include_router(create_router(manager, authorize=host.authorize, token_route=token_route, loopback=not host.secure))
+    app.include_router(create_router(manager, authorize=host.authorize, prefix=_PREFIX, token_route=True, loopback=not host.secure))
     app.add_api_route("/", host.show, methods=["GET"], include_in_schema=False)
     app.add_api_route("/session", host.sign_in, methods=["POST"], include_in_schema=False)
     app.add_api_route("/session", host.end_session, methods=["DELETE"], include_in_schema=False)
     app.add_api_route("/sign-out", host.sign_out, methods=["POST"], include_in_schema=False)
     app.add_api_route("/health", host.health, methods=["GET"], include_in_schema=False)
-    app.add_middleware(_AccessLog)
+    app.add_middleware(AccessLog)
     return app
 
 
@@ -83,7 +83,7 @@ class _Host:
         access = self._access_of(request)
         if access is None:
             return None
-        return access.actor if access.may(permission.value, tenant_id) else Denied(access.actor)
+        return access.actor if access.may(permission, tenant_id) else Denied(access.actor)
 
     async def show(self, request: Request) -> Response:
         """Show the page that fits who is signed in."""
@@ -92,7 +92,7 @@ class _Host:
             return self._sign_in_form(request)
         tenant = request.query_params.get("tenant")
         if tenant is None:
-            return HTMLResponse(page.tenants_page(session), headers=page.HEADERS)
+            return HTMLResponse(pages.tenants_page(session), headers=pages.HEADERS)
         if not session.access.may(Permission.LIST, tenant):
             return _html_problem(session, 403, "Not allowed", "You may not see this tenant.")
         try:
@@ -100,16 +100,16 @@ class _Host:
         except CloudIntegrationsError as error:
             return _html_problem(session, 400, "Not shown", f"{error.message[:1].upper()}{error.message[1:]}.")
         quoted = quote(tenant, safe="")
-        html = page.tenant_page(
+        html = pages.tenant_page(
             session,
             tenant=tenant,
-            api=f"{API_PREFIX}/tenants/{quoted}",
+            api=f"{_PREFIX}/tenants/{quoted}",
             integrations=found,
             providers=self._manager.list_providers(),
             back=f"/?tenant={quoted}",
             problem=result_text(request.query_params.get("error", "")) or "",
         )
-        return HTMLResponse(html, headers=page.HEADERS)
+        return HTMLResponse(html, headers=pages.HEADERS)
 
     async def sign_in(self, request: Request) -> Response:
         """Begin a session: for a bearer token in the header, or from the form."""
@@ -177,8 +177,8 @@ class _Host:
 
     def _sign_in_form(self, request: Request, *, refused: bool = False) -> Response:
         form_token = request.cookies.get(self._form_cookie) or secrets.token_urlsafe(32)
-        html = page.sign_in_page(form_token=form_token, refused=refused)
-        response = HTMLResponse(html, 403 if refused else 200, page.HEADERS)
+        html = pages.sign_in_page(form_token=form_token, refused=refused)
+        response = HTMLResponse(html, 403 if refused else 200, pages.HEADERS)
         self._set(response, self._form_cookie, form_token, seconds=3600)
         return response
 
@@ -225,30 +225,4 @@ def _problem(status: int, code: str, message: str, headers: dict[str, str] | Non
 
 
 def _html_problem(session: Session | None, status: int, title: str, text: str) -> Response:
-    return HTMLResponse(page.problem_page(session, title=title, text=text), status, page.HEADERS)
-
-
-class _AccessLog:
-    """One line for each request, with its path alone: the query of a callback holds the code and the state."""
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        began, status = time.perf_counter(), 500
-
-        async def noting(message: Any) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, noting)
-        finally:
-            # As it was sent, still quoted: what is decoded could hold a line break.
-            path = scope.get("raw_path", b"").partition(b"?")[0].decode("latin-1")
-            _access_log.info("%s %s %d %.0f ms", scope["method"], path, status, (time.perf_counter() - began) * 1000)
+    return HTMLResponse(pages.problem_page(session, title=title, text=text), status, pages.HEADERS)

@@ -1,34 +1,16 @@
-"""Who is signed in at `serve`: bearer tokens kept as hashes, and browser sessions in memory."""
+"""Browsers that are signed in."""
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 
-from cloud_integrations import Actor
-
-from .actions.tokens import token_hash
-from .settings import ServeToken
+from .tokens import Access
 
 _MAX_SESSIONS = 10_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
-    """What somebody may do, and for whom."""
-
-    actor: Actor
-    tenants: frozenset[str] | None
-    """None: all of them."""
-    permissions: frozenset[str]
-
-    def may(self, permission: str, tenant_id: str | None, /) -> bool:
-        """Say whether this covers *permission*, in *tenant_id* where a tenant is meant."""
-        return permission in self.permissions and (tenant_id is None or self.tenants is None or tenant_id in self.tenants)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,32 +20,6 @@ class Session:
     access: Access
     form_token: str
     ends_at: float
-
-
-class Tokens:
-    """The bearer tokens that are accepted, by hash."""
-
-    def __init__(self, entries: Iterable[ServeToken], /) -> None:
-        self._by_hash = [
-            (
-                bytes.fromhex(entry.sha256),
-                Access(
-                    actor=entry.who,
-                    tenants=None if entry.tenants == "*" else frozenset(entry.tenants),
-                    permissions=frozenset(entry.permissions),
-                ),
-            )
-            for entry in entries
-        ]
-
-    def find(self, token: str, /) -> Access | None:
-        """Return what *token* allows, or None.  The time it takes does not depend on which entry fits."""
-        presented = bytes.fromhex(token_hash(token))
-        found = None
-        for known, access in self._by_hash:
-            if hmac.compare_digest(presented, known):
-                found = access
-        return found
 
 
 class Sessions:

@@ -1,0 +1,37 @@
+"""The log of requests."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_log = logging.getLogger("cloud_integrations.access")
+
+
+class AccessLog:
+    """One line for each request, with its path alone: the query of a callback holds the code and the state."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, and note it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 500
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            # As it was sent, still quoted: what is decoded could hold a line break.
+            path = scope.get("raw_path", b"").partition(b"?")[0].decode("latin-1")
+            _log.info("%s %s %d %.0f ms", scope["method"], path, status, (time.perf_counter() - began) * 1000)

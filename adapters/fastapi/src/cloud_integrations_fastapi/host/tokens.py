@@ -1,0 +1,55 @@
+"""Bearer tokens, of which the host knows the SHA-256 alone, and what each may do."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cloud_integrations import Actor
+from cloud_integrations_fastapi import Permission
+
+_PREFIX = "cit_"
+"""Lets scanners recognise a token that leaked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """What somebody may do, and for whom."""
+
+    actor: Actor
+    tenants: frozenset[str] | None
+    """None: all of them."""
+    permissions: frozenset[Permission]
+
+    def may(self, permission: Permission, tenant_id: str | None, /) -> bool:
+        """Say whether this covers *permission*, in *tenant_id* where a tenant is meant."""
+        return permission in self.permissions and (tenant_id is None or self.tenants is None or tenant_id in self.tenants)
+
+
+class Tokens:
+    """The bearer tokens that are accepted, by their SHA-256 in hexadecimal (`token_hash`)."""
+
+    def __init__(self, known: Mapping[str, Access], /) -> None:
+        self._known = [(bytes.fromhex(sha256), access) for sha256, access in known.items()]
+
+    def find(self, token: str, /) -> Access | None:
+        """Return what *token* allows, or None.  The time it takes does not depend on which one fits."""
+        presented = bytes.fromhex(token_hash(token))
+        found = None
+        for sha256, access in self._known:
+            if hmac.compare_digest(presented, sha256):
+                found = access
+        return found
+
+
+def new_token() -> str:
+    """Return 256 random bits as text."""
+    return _PREFIX + secrets.token_urlsafe(32)
+
+
+def token_hash(token: str, /) -> str:
+    """Return the SHA-256 under which a token is kept; it has 256 random bits, so a fast hash is enough."""
+    return hashlib.sha256(token.encode()).hexdigest()
