@@ -40,7 +40,7 @@ PER_TENANT = 5
 BATCH = 200
 LENGTH = 1_000
 """Characters of a token; the limit writes as many bytes as we do."""
-FIELDS = ("access_token", "refresh_token")
+FIELDS = ("presented", "renewal")
 MOST_READS = 1_000_000
 PAUSE = 0.005
 """Seconds between two reads, so that the reader leaves the sweep a processor."""
@@ -121,9 +121,9 @@ def _write_back(task: Task, line: Any) -> None:
     cursor = driver.cursor()
     mark = "?" if engine.dialect.paramstyle == "qmark" else "%s"
     place = "tenant_id, integration_id"
-    page = f"SELECT {place}, access_token, refresh_token FROM ci_integration WHERE tenant_id > ? OR tenant_id = ? AND integration_id > ?"  # noqa: S608  # names and marks of ours
+    page = f"SELECT {place}, presented, renewal FROM ci_integration WHERE tenant_id > ? OR tenant_id = ? AND integration_id > ?"  # noqa: S608  # names and marks of ours
     page = f"{page} ORDER BY {place} LIMIT {BATCH}".replace("?", mark)
-    change = "UPDATE ci_integration SET access_token = ?, refresh_token = ? WHERE tenant_id = ? AND integration_id = ?".replace("?", mark)
+    change = "UPDATE ci_integration SET presented = ?, renewal = ? WHERE tenant_id = ? AND integration_id = ?".replace("?", mark)
     cursor.execute(f"SELECT {place} FROM ci_integration ORDER BY {place} LIMIT 1")  # noqa: S608  # as above
     after = cursor.fetchone()
     driver.commit()

@@ -22,7 +22,7 @@ DATA_KEYS = {1: b"fake-data-key-1-with-32-bytes...", 2: b"fake-data-key-2-with-3
 CANARY = b"cloud_integrations/1/CANARY".ljust(32, b"\x00")
 TENANTS = ("acme", "ténant/ü")
 FIELDS = {
-    "ci_integration": ("access_token", "refresh_token", "api_key", "api_secret"),
+    "ci_integration": ("presented", "renewal"),
     "ci_authorization": ("verifier",),
     "ci_revocation": ("token",),
 }

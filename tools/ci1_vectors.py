@@ -198,9 +198,9 @@ def _positives() -> Iterator[Vector]:
     yield _generated("code verifier of an authorization", 43, verifier)
     row = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5c"
     yield _generated("token to revoke", 40, [("tenant", "t-1"), ("table", "ci_revocation"), ("row", row), ("field", "token"), ("gen", "0")])
-    for field in ("access_token", "refresh_token", "api_key", "api_secret"):
+    for field in ("presented", "renewal"):
         pairs = [("tenant", "t-1"), ("table", "ci_integration"), ("row", row), ("field", field), ("gen", "1")]
-        yield _generated(f"{field} of an integration", 40, pairs)
+        yield _generated(f"{field} parts of an integration", 40, pairs)
     kek = _made("wrapping key", 32)
     yield _positive("wrapped data key", _made("data key", 32), WRAP_CONTEXT, key=kek, key_id=KEK_ID, salt=_made("wrapped", 32))
     canary = b"cloud_integrations/1/CANARY".ljust(32, b"\x00")

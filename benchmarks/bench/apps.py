@@ -83,7 +83,7 @@ def prepare(engine: Engine, /) -> None:
             updated_at=now,
             method_id="key",
         )
-        store.apply(AddIntegration(facts=facts, credential=SealedCredential(generation=1, key_id=key.key_id, api_key=b"sealed")))
+        store.apply(AddIntegration(facts=facts, credential=SealedCredential(generation=1, key_id=key.key_id, presented=b"sealed")))
         rows.append(
             {"id": facts.id, "tenant_id": TENANT, "provider_id": facts.provider_id, "name": facts.name, "created_at": facts.created_at}
         )

@@ -30,7 +30,7 @@ ACROSS_TENANTS = {
     ),
     "a token is not revoked while any tenant holds it": re.compile(
         r"SELECT ci_integration\.tenant_id, ci_integration\.integration_id\s+FROM ci_integration\s+"
-        r"WHERE ci_integration\.provider_id = \S+ AND ci_integration\.access_fingerprint ="
+        r"WHERE ci_integration\.provider_id = \S+ AND ci_integration\.presented_fingerprint ="
     ),
     "whose fault a refusal is, the other tenants of the application show": re.compile(
         r"SELECT max\(CASE WHEN \(ci_integration\.refreshed_at >=.*"
@@ -39,7 +39,7 @@ ACROSS_TENANTS = {
     ),
     "an operator has a provider's refused grants asked again": re.compile(
         r"FROM ci_integration\s+WHERE ci_integration\.provider_id = \S+ AND ci_integration\.state = \S+ "
-        r"AND ci_integration\.refresh_token IS NOT NULL"
+        r"AND ci_integration\.renewal_rule IN"
     ),
     "an operator sees how much waits": re.compile(r"SELECT count\(\*\) AS \w+\s+FROM ci_revocation\Z"),
     "keys of several tenants are read, each by its tenant": re.compile(r"\bWHERE ci_key\.tenant_id IN \("),

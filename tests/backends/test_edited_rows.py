@@ -421,11 +421,11 @@ def test_an_authorization_whose_hash_was_edited_holds_up_no_sweep_and_no_new_one
 class OneRow:
     """A selection of one column of bytes and one of ids, whose values a test makes up."""
 
-    columns = (schema.integration.c.integration_id, schema.integration.c.api_key, schema.integration.c.attempts)
+    columns = (schema.integration.c.integration_id, schema.integration.c.presented, schema.integration.c.attempts)
 
     def __init__(self):
         self.dialect = sa.create_engine("sqlite://").dialect
-        self.rows = Rows(schema.integration, self.columns, lambda row: count(row[2]), names=("integration_id", "api_key"))
+        self.rows = Rows(schema.integration, self.columns, lambda row: count(row[2]), names=("integration_id", "presented"))
 
     def read(self, *raw):
         processors = [column.type.dialect_impl(self.dialect).result_processor(self.dialect, None) for column in self.columns]

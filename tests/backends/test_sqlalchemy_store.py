@@ -22,7 +22,6 @@ from sqlalchemy.pool import NullPool
 from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, schema, sqlite_engine
 from cloud_integrations.backends.sqlalchemy.db_errors import is_unstorable, was_refused
 from cloud_integrations.backends.sqlalchemy.tables import keys as key_table
-from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.envelope import KeyCheck
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.domain.integration import State
@@ -208,26 +207,21 @@ class TestTheSchema:
         assert without == {"ci_authorization_state", "ci_key_check_pk"}
 
     @pytest.mark.parametrize(
-        ("auth_type", "held"),
+        "columns",
         [
-            (AuthType.OAUTH2, {}),
-            (AuthType.OAUTH2, {"api_key": b"fake"}),
-            (AuthType.OAUTH2, {"access_token": b"fake", "api_key": b"fake"}),
-            (AuthType.OAUTH2, {"access_token": b"fake", "api_secret": b"fake"}),
-            (AuthType.OAUTH2, {"refresh_token": b"fake"}),
-            (AuthType.API_KEY, {}),
-            (AuthType.API_KEY, {"access_token": b"fake"}),
-            (AuthType.API_KEY, {"api_key": b"fake", "access_token": b"fake"}),
-            (AuthType.API_KEY, {"api_key": b"fake", "refresh_token": b"fake"}),
-            (AuthType.API_KEY, {"api_secret": b"fake"}),
+            {"presented": None},
+            {"renewal": None},
+            {"renewal_rule": "keep"},
+            {"renewal_rule": "reconnect"},
+            {"renewal_rule": "mint", "renewal": None},
+            {"renewal_rule": "another"},
         ],
     )
-    def test_the_database_holds_exactly_one_kind_of_credential(self, engine, store, auth_type, held):
+    def test_the_database_holds_what_the_rule_of_renewal_needs_and_no_more(self, engine, store, columns):
         facts = an_integration()
         store.apply(AddIntegration(facts=facts, credential=a_credential()))
-        columns = {"access_token": None, "refresh_token": None, "api_key": None, "api_secret": None} | held
         with pytest.raises(sa.exc.DBAPIError) as caught, engine.begin() as connection:
-            connection.execute(sa.update(schema.integration).values(auth_type=auth_type.value, **columns))
+            connection.execute(sa.update(schema.integration).values(**columns))
         assert is_unstorable(caught.value)
 
     def test_a_store_without_tables_says_so(self, tmp_path, postgresql):
@@ -881,7 +875,7 @@ class TestErrors:
         with pytest.raises(StorageUnavailableError):
             store.apply(
                 Record(event=an_event()),
-                AddIntegration(facts=an_integration(), credential=replace(a_credential(), access_token=bytes(60_000))),
+                AddIntegration(facts=an_integration(), credential=replace(a_credential(), presented=bytes(60_000))),
             )
         assert store.list_integrations(ACME) == ()
         assert store.list_audit(ACME) == ()
@@ -891,16 +885,20 @@ class TestErrors:
         shouting = sa.create_engine(engine.url, hide_parameters=False)
         store = opened(shouting)
         facts = an_integration()
-        credential = replace(a_credential(), access_token=CANARY)
+        credential = replace(a_credential(), presented=CANARY)
         store.apply(AddIntegration(facts=facts, credential=credential))
         failing = [
             (AddIntegration(facts=an_integration(), credential=credential),),
-            (AddIntegration(facts=an_integration(provider_id=facts.id), credential=replace(a_credential(), api_key=CANARY)),),
+            (
+                AddIntegration(
+                    facts=an_integration(provider_id=facts.id, renewal_rule="keep"), credential=replace(a_credential(), renewal=CANARY)
+                ),
+            ),
             (AddKey(key=a_key(NEWCOMER, wrapped=CANARY)), AddKey(key=a_key(NEWCOMER, wrapped=CANARY))),
             (RotateKey(key=a_key(wrapped=CANARY), replaces=SEALING_KEY),),
             (RewrapKey(before=a_key(key_id=SEALING_KEY), kek_uri="k" * 600, kek_key_id=bytes(16), wrapped=CANARY), lease(an_integration())),
             (
-                Reseal(rows=((row_of(facts), replace(row_of(facts), sealed={"access_token": CANARY, "refresh_token": CANARY * 9000})),)),
+                Reseal(rows=((row_of(facts), replace(row_of(facts), sealed={"presented": CANARY, "renewal": CANARY * 9000})),)),
                 lease(an_integration()),
             ),
             (AddRevocation(revocation=replace(a_revocation(), sealed_token=CANARY, method_id=None)),),

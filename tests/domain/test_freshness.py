@@ -38,15 +38,17 @@ STRICT = RefreshTokenFacts(rotates="always")
 ENDS_OLD_ACCESS = RefreshTokenFacts(rotates="always", ends_old_access=True)
 
 
-def held(*, left=HOUR, life=HOUR, can_refresh=True, **changes):
+def held(*, left=HOUR, life=HOUR, renewable=True, **changes):
     """A row as it may stand; *left* is the life that its token still has."""
     marks = {name: changes.pop(name) for name in list(changes) if name in RefreshMarks.__dataclass_fields__}
     expires_at = None if left is None else NOW + left
-    facts = replace(an_integration(), auth_type=AuthType.OAUTH2, expires_at=expires_at)
+    facts = replace(
+        an_integration(), auth_type=AuthType.OAUTH2, expires_at=expires_at, renewal_rule="refresh" if renewable else "reconnect"
+    )
     began = None if expires_at is None else expires_at - life
     return StoredIntegration(
         facts=replace(facts, **changes),
-        credential=SealedCredential(generation=1, key_id=UUID(int=1), access_token=b"fake", refresh_token=b"fake" if can_refresh else None),
+        credential=SealedCredential(generation=1, key_id=UUID(int=1), presented=b"fake", renewal=b"fake" if renewable else None),
         marks=RefreshMarks(**{"refreshed_at": began, **marks}),
         read_at=NOW,
     )
@@ -70,11 +72,11 @@ def held(*, left=HOUR, life=HOUR, can_refresh=True, **changes):
         (held(left=10 * SECOND, life=30 * SECOND), HARD_MARGIN, Refresh(fallback=True)),
         (held(left=3 * SECOND, life=5 * SECOND), HARD_MARGIN, Use()),
         # Nothing to renew with.
-        (held(left=SECOND, can_refresh=False), HARD_MARGIN, Use()),
-        (held(left=ZERO, can_refresh=False), HARD_MARGIN, Reconnect("expired")),
+        (held(left=SECOND, renewable=False), HARD_MARGIN, Use()),
+        (held(left=ZERO, renewable=False), HARD_MARGIN, Reconnect("expired")),
         # No end that is known, or none.
         (held(left=None), HARD_MARGIN, Use()),
-        (held(left=-HOUR, auth_type=AuthType.API_KEY), HARD_MARGIN, Use()),
+        (held(left=-HOUR, renewal_rule="keep"), HARD_MARGIN, Use()),
         # States.
         (held(state=State.RETRY), HARD_MARGIN, Use()),
         (held(state=State.UNKNOWN), HARD_MARGIN, Use()),
@@ -214,7 +216,7 @@ def test_a_deadline_that_an_operator_set_below_five_seconds_is_not_made_longer()
         (held(sent_at=NOW), Refresh(fallback=False)),
         (held(sent_at=NOW, left=None), Refresh(fallback=False)),
         (held(state=State.UNKNOWN), Refresh(fallback=False)),
-        (held(state=State.UNKNOWN, can_refresh=False), Use()),
+        (held(state=State.UNKNOWN, renewable=False), Use()),
         (held(state=State.DISABLED, sent_at=NOW), Inactive()),
         (held(state=State.NEEDS_REAUTH, sent_at=NOW), Reconnect("revoked")),
     ],

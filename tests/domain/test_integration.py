@@ -40,8 +40,6 @@ def test_anything_else_is_no_name(name):
     assert caught.value.field == "name"
 
 
-def test_a_sealed_credential_shows_nothing_and_knows_whether_it_can_be_renewed():
-    sealed = SealedCredential(generation=1, key_id=UUID(int=1), access_token=b"fake-sealed", refresh_token=b"fake-sealed")
-    assert sealed.can_refresh
-    assert not SealedCredential(generation=1, key_id=UUID(int=1), api_key=b"fake-sealed").can_refresh
+def test_a_sealed_credential_shows_nothing():
+    sealed = SealedCredential(generation=1, key_id=UUID(int=1), presented=b"fake-sealed", renewal=b"fake-sealed")
     assert "fake" not in repr(sealed)

@@ -28,7 +28,7 @@ from cloud_integrations.backends.sqlalchemy import SqlAlchemyStore, migrate, sql
 from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.integration import State
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.flows.shared.sealing import open_field
+from cloud_integrations.flows.shared.sealing import open_token
 from cloud_integrations.manager import IntegrationManager
 from cloud_integrations.ports.wiring import Settings
 from cloud_integrations.providers.catalogue import Catalogue
@@ -374,11 +374,11 @@ class Stage:
         return row
 
     def stored_secret(self, field):
-        return run_inline(open_field(self.manager._wiring, self.row, field))
+        return run_inline(open_token(self.manager._wiring, self.row, field))
 
     def look(self):
         """Remember which refresh token is stored, for I2."""
-        self.stored.append((len(self.refreshes), token_id(self.stored_secret("refresh_token"))))
+        self.stored.append((len(self.refreshes), token_id(self.stored_secret("refresh"))))
 
     @property
     def refreshes(self):
@@ -403,7 +403,7 @@ class Stage:
         """
         self.look()
         row, provider, refreshes = self.row, self.provider, self.refreshes
-        refresh_token = self.stored_secret("refresh_token")
+        refresh_token = self.stored_secret("refresh")
         order = [self.first_refresh_token, *(request.issued[1] for request in refreshes if len(request.issued) > 1)]
         place = {name: number for number, name in enumerate(order)}
         assert provider.in_flight_max <= 1 + given_up, "I1"
@@ -420,7 +420,7 @@ class Stage:
             assert not provider.is_alive(refresh_token), "I4"
         elif not late:
             assert provider.is_alive(refresh_token), "I5"
-            assert provider.is_alive(self.stored_secret("access_token")), "I5"
+            assert provider.is_alive(self.stored_secret("access")), "I5"
         attempts = self.attempts
         assert list(attempts.values()).count(["failure"]) <= without_intent, "I6"
         intended = [outcomes for outcomes in attempts.values() if outcomes != ["failure"]]

@@ -170,8 +170,8 @@ MUTANTS = {
     ),
     "a token that a lost renewal may have ended is not handed out": Mutant(
         file="domain/freshness.py",
-        guard="in_doubt = ends_old_access and stored.can_refresh and",
-        without="in_doubt = ends_old_access and not held.can_refresh and",
+        guard="in_doubt = ends_old_access and stored.renewable and",
+        without="in_doubt = ends_old_access and not stored.renewable and",
         noticed_by="tests/flows/test_refusals.py::test_a_token_that_a_lost_renewal_may_have_ended_is_not_handed_out",
     ),
     "time without an answer is no refusal": Mutant(

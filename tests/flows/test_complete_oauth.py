@@ -83,14 +83,14 @@ async def test_what_was_given_out_is_what_is_kept(world, door):
     access, refresh = world.tokens_of(integration)
     assert token_id((await door.credential(ACME, "simulated")).value) == access
     assert refresh != access
-    assert world.row(integration).credential.can_refresh
+    assert world.row(integration).facts.renewable
 
 
 async def test_a_grant_without_refresh_token_is_kept_too(world):
     world.provider.misbehave(Misbehaviour.REFRESH_TOKEN_MISSING, endpoint="exchange")
     integration = await world.connect()
     row = world.row(integration)
-    assert not row.credential.can_refresh
+    assert not row.facts.renewable
     assert row.marks.due_at is None
     assert integration.reconnect_before is None
 

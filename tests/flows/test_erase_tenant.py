@@ -24,7 +24,7 @@ from cloud_integrations.errors import (
     KeyServiceUnavailableError,
     StorageUnavailableError,
 )
-from cloud_integrations.flows.shared.sealing import active_key, open_field
+from cloud_integrations.flows.shared.sealing import active_key, open_token
 from cloud_integrations.ports.store import AddIntegration, EraseTenant
 from cloud_integrations.testing import Misbehaviour
 
@@ -63,7 +63,7 @@ class FailingKeys:
 @pytest.mark.requirement("ENC-14")
 async def test_everything_of_an_erased_tenant_is_gone_and_its_access_has_ended(world, door):
     oauth, key = await world.connect(), await world.add_key()
-    tokens = [await open_field(door.manager._wiring, world.row(oauth), name) for name in ("access_token", "refresh_token")]
+    tokens = [await open_token(door.manager._wiring, world.row(oauth), name) for name in ("access", "refresh")]
     await door.delete(ACME, oauth.id)
     oauth = await world.connect()
     begun = await door.begin_reconnect(ACME, oauth.id, actor=ALICE)

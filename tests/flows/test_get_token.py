@@ -347,20 +347,20 @@ async def test_the_row_is_written_before_the_secret_is_handed_out(world, door):
 async def test_a_row_without_its_credential_is_refused(world, door):
     held = await world.connect()
     row = world.row(held)
-    world.rows._tables.integrations[ACME, held.id] = replace(row, credential=replace(row.credential, access_token=None))
+    world.rows._tables.integrations[ACME, held.id] = replace(row, credential=replace(row.credential, presented=b""))
     with pytest.raises(DecryptError):
         await door.credential(ACME, "simulated")
 
 
 @pytest.mark.requirement("ISO-08", "ENC-02")
-@pytest.mark.parametrize("field", ["access_token", "refresh_token"])
+@pytest.mark.parametrize("field", ["presented", "renewal"])
 async def test_a_ciphertext_of_another_tenant_does_not_open(world, field):
     door = world.open(settings=world.settings(token_cache=timedelta()))
     acme, globex = await world.connect(door=door), await world.connect("globex", door=door)
     stolen = getattr(world.row(globex).credential, field)
     row = world.row(acme)
     world.rows._tables.integrations[ACME, acme.id] = replace(row, credential=replace(row.credential, **{field: stolen}))
-    if field == "refresh_token":
+    if field == "renewal":
         world.pass_(hours=2)
     with pytest.raises(DecryptError):
         await door.credential(ACME, "simulated")

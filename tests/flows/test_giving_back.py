@@ -25,7 +25,7 @@ from cloud_integrations.errors import (
     ValidationFailedError,
 )
 from cloud_integrations.flows.shared.revocation import REVOCATION_TABLE
-from cloud_integrations.flows.shared.sealing import INDEX_SCOPE, open_field, open_sealed
+from cloud_integrations.flows.shared.sealing import INDEX_SCOPE, open_sealed, open_token
 from cloud_integrations.ports.store import DamagedRow, EraseIntegration, SaveFacts, TakeLease
 from cloud_integrations.runtime.sync import run_inline
 from cloud_integrations.testing import Misbehaviour, token_id
@@ -58,7 +58,7 @@ async def held_tokens(world):
     wiring = world.door.manager._wiring
     found = set()
     for row in list(world.rows._tables.integrations.values()):
-        found |= {token_id(token) for name in ("access_token", "refresh_token") if (token := await open_field(wiring, row, name))}
+        found |= {token_id(token) for name in ("access", "refresh") if (token := await open_token(wiring, row, name))}
     return found
 
 
@@ -431,12 +431,12 @@ async def test_a_provider_that_cannot_revoke_has_what_was_replaced_said_in_the_a
 async def test_replaced_tokens_that_do_not_open_are_said_to_be_left(world, door):
     held = await world.connect()
     row = world.row(held)
-    spoilt = replace(row.credential, access_token=b"not sealed", refresh_token=b"not sealed")
+    spoilt = replace(row.credential, presented=b"not sealed", renewal=b"not sealed")
     world.rows._tables.integrations[ACME, held.id] = replace(row, credential=spoilt)
     world.provider.misbehave(Misbehaviour.REFRESH_TOKEN_MISSING, endpoint="exchange")
     await world.reconnect(held)
     assert replaced_words(world) == ["does_not_open"]
-    assert not world.row(held).credential.can_refresh
+    assert not world.row(held).facts.renewable
 
 
 async def test_a_grant_that_nobody_can_give_back_is_said_to_be_left(world):
@@ -527,7 +527,7 @@ async def test_a_reconnect_by_another_or_an_unknown_account_keeps_no_refresh_tok
         world.provider.misbehave(Misbehaviour.UNAVAILABLE, endpoint="me")
     world.provider.misbehave(Misbehaviour.REFRESH_TOKEN_MISSING, endpoint="exchange")
     await world.reconnect(held)
-    assert not world.row(held).credential.can_refresh
+    assert not world.row(held).facts.renewable
     assert await honoured(world)
     assert len(world.provider.living_grants()) == 1
 
@@ -730,7 +730,7 @@ async def test_every_process_names_a_token_alike_and_no_token_shows_in_its_name(
 
 
 def _fingerprints(row):
-    return row.credential.access_fingerprint, row.credential.refresh_fingerprint, row.credential.account_fingerprint
+    return row.credential.presented_fingerprint, row.credential.renewal_fingerprint, row.credential.account_fingerprint
 
 
 def replaced_words(world):

@@ -41,7 +41,7 @@ from cloud_integrations.errors import (
     ValidationFailedError,
 )
 from cloud_integrations.flows.shared.revocation import KEEP_TRYING
-from cloud_integrations.flows.shared.sealing import open_field
+from cloud_integrations.flows.shared.sealing import open_parts, open_token
 from cloud_integrations.flows.use.edit_integration import SWITCHED_OFF
 from cloud_integrations.testing import Misbehaviour
 
@@ -296,7 +296,7 @@ class Life(RuleBasedStateMachine):
             return
         elif error is None:
             assert self.row(which).credential.generation == before.credential.generation + 1
-            assert self.provider.is_alive(self.stored(which, "access_token"))
+            assert self.provider.is_alive(self.stored(which, "access"))
         else:
             self.is_excused(which, error)
 
@@ -310,7 +310,7 @@ class Life(RuleBasedStateMachine):
             assert (may_fail and isinstance(error, ProviderUnavailableError)) or self.is_excused(which, error)
             return
         if report.works:
-            assert self.provider.is_alive(self.stored(which, "access_token" if which == OAUTH else "api_key"))
+            assert self.provider.is_alive(self.stored(which, "access"))
         elif report.outcome == "dead":
             assert self.row(which).facts.state is State.NEEDS_REAUTH
         else:
@@ -413,9 +413,9 @@ class Life(RuleBasedStateMachine):
         if kept := self.kept.get(which):
             kept.taken_back = True
             if which == OAUTH:
-                self.provider.revoke_grant(self.stored(OAUTH, "refresh_token"))
+                self.provider.revoke_grant(self.stored(OAUTH, "refresh"))
             else:
-                self.provider.revoke_api_key(self.stored(KEYS, "api_key"))
+                self.provider.revoke_api_key(self.stored(KEYS, "access"))
 
     # What must be true
 
@@ -434,7 +434,7 @@ class Life(RuleBasedStateMachine):
     def what_is_held_is_what_the_provider_says(self):
         for which, kept in self.kept.items():
             row = self.row(which)
-            token = self.stored(which, "refresh_token" if which == OAUTH else "api_key")
+            token = self.stored(which, "refresh")
             alive = self.provider.is_alive(token)
             kept.dead |= row.facts.state is State.NEEDS_REAUTH
             assert not kept.dead or row.facts.state is State.NEEDS_REAUTH or kept.off, "healed without a reconnect"
@@ -514,12 +514,23 @@ class Life(RuleBasedStateMachine):
     def row(self, which):
         return self.world.rows.find_integration(ACME, self.id_of(which))
 
-    def stored(self, which, name):
-        return self.opened(self.kept[which].id, name)
+    def stored(self, which, kind):
+        if which == KEYS:
+            row = self.row(KEYS)
+            flow = open_parts(
+                self.world.door.manager._wiring,
+                ACME,
+                row.facts.id,
+                row.credential.presented,
+                field="presented",
+                generation=row.credential.generation,
+            )
+            return self.loop.run_until_complete(flow)["key"]
+        return self.opened(self.kept[which].id, kind)
 
     def opened(self, integration_id, name):
         row = self.world.rows.find_integration(ACME, integration_id)
-        return self.loop.run_until_complete(open_field(self.world.door.manager._wiring, row, name))
+        return self.loop.run_until_complete(open_token(self.world.door.manager._wiring, row, name))
 
     def awaits(self, where):
         """Whether the provider will go wrong there."""

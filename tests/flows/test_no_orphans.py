@@ -24,7 +24,7 @@ from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.integration import State
 from cloud_integrations.errors import CloudIntegrationsError
 from cloud_integrations.flows.shared.revocation import REVOCATION_TABLE
-from cloud_integrations.flows.shared.sealing import open_field, open_sealed
+from cloud_integrations.flows.shared.sealing import open_sealed, open_token
 from cloud_integrations.manager import AsyncIntegrationManager, IntegrationManager
 from cloud_integrations.ports.wiring import Settings
 from cloud_integrations.providers.catalogue import Catalogue
@@ -157,10 +157,10 @@ class Crowd:
         for tenant in TENANTS:
             for facts in self.rows.list_integrations(tenant):
                 row = self.rows.find_integration(tenant, facts.id)
-                opened = {name: run_inline(open_field(wiring, row, name)) for name in ("access_token", "refresh_token")}
+                opened = {name: run_inline(open_token(wiring, row, name)) for name in ("access", "refresh")}
                 held |= {token_id(token) for token in opened.values()}
                 if facts.state is not State.NEEDS_REAUTH:
-                    assert self.provider.is_alive(opened["refresh_token"]), f"{self.said}: what {tenant} holds was ended"
+                    assert self.provider.is_alive(opened["refresh"]), f"{self.said}: what {tenant} holds was ended"
             for entry in self.rows.list_revocations(tenant, limit=1_000):
                 place = {"table": REVOCATION_TABLE, "row": str(entry.id), "field": "token"}
                 waiting.add(token_id(run_inline(open_sealed(wiring, entry.tenant_id, entry.sealed_token, **place))))

@@ -41,7 +41,7 @@ from cloud_integrations.errors import (
     RefreshInProgressError,
     StorageUnavailableError,
 )
-from cloud_integrations.flows.shared.sealing import open_field
+from cloud_integrations.flows.shared.sealing import open_token
 from cloud_integrations.manager import AsyncIntegrationManager
 from cloud_integrations.ports.wiring import Settings
 from cloud_integrations.providers.catalogue import Catalogue
@@ -230,7 +230,7 @@ class Store:
             result = method(*args, **named)
             if dead and not (world.touched or world.is_given_up()):
                 # Looked at in the end: an error here would be the store's, and be tried again.
-                world.healed.append(world.provider.is_alive(world.stored("refresh_token")))
+                world.healed.append(world.provider.is_alive(world.stored("refresh")))
             if name == "apply":
                 world.maybe(world.store_fails / 2, CommitUnknownError)
             await _pass()
@@ -351,7 +351,7 @@ class World:
         spent = self.provider.grant_alive(refresh_token) and not self.provider.is_alive(refresh_token)
         if spent and self.rule in {"strict", "family"} and row and not (self.scheduler.frozen or self.refused or self.regranted):
             ended = row.facts.expires_at is not None and row.facts.expires_at <= self.clock.now()
-            assert ended or not self.provider.is_alive(self.stored("access_token")), "I2: a replay put a working token at risk"
+            assert ended or not self.provider.is_alive(self.stored("access")), "I2: a replay put a working token at risk"
         entry = (len(self.provider.requests), presented)
         self.out.append(entry)
         return entry
@@ -463,7 +463,7 @@ class World:
         return row is not None and row.facts.state is State.NEEDS_REAUTH
 
     def stored(self, name: str) -> Any:
-        flow = open_field(replace(self.replicas[0]._wiring, store=Direct(self.rows), single_flight=Alone()), self.held(), name)
+        flow = open_token(replace(self.replicas[0]._wiring, store=Direct(self.rows), single_flight=Alone()), self.held(), name)
         try:
             flow.send(None)
         except StopIteration as done:
@@ -501,13 +501,13 @@ class World:
     def _check(self) -> None:
         assert all(self.healed), "I7: healed, and what is stored is dead"
         row = self.held()
-        refresh_token = self.stored("refresh_token")
+        refresh_token = self.stored("refresh")
         if row.facts.state is State.NEEDS_REAUTH:
             assert not self.provider.is_alive(refresh_token), "I4: it was asked to reconnect, and the token lives"
         else:
             assert row.facts.state is State.ACTIVE
             assert self.provider.is_alive(refresh_token), "I5: active, and the refresh token is dead"
-            assert self.provider.is_alive(self.stored("access_token")), "I5: active, and the access token is dead"
+            assert self.provider.is_alive(self.stored("access")), "I5: active, and the access token is dead"
         assert token_id(refresh_token) in self.received, "I3: stored, and never received"
         if not (self.scheduler.frozen or self.crashes or self.touched):
             issued = [request.issued for request in self.provider.requests if request.endpoint == "refresh" and request.issued]

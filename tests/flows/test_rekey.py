@@ -288,7 +288,7 @@ async def test_what_is_sealed_under_a_key_from_memory_is_refused_sealed_anew_and
     row = world.row(held)
     assert row.credential.key_id == world.rows.find_active_key(GLOBEX).key_id
     assert refused == 1
-    if row.credential.api_key is None:
+    if row.facts.renewable:
         assert world.provider.is_alive(await token(world, GLOBEX))
     else:
         assert await token(world, GLOBEX, "simulated_keys") == world.secrets[-1]
@@ -529,7 +529,7 @@ async def test_a_row_that_does_not_open_is_named_and_the_others_go_on(world, doo
     await world.add_key()
     await world.add_key(GLOBEX)
     held = world.row(bad)
-    spoiled = replace(held, credential=replace(held.credential, access_token=bytes(len(held.credential.access_token))))
+    spoiled = replace(held, credential=replace(held.credential, presented=bytes(len(held.credential.presented))))
     world.rows._tables.integrations[ACME, bad.id] = spoiled
     await door.keys.rotate()
     for _ in range(2):
@@ -645,7 +645,7 @@ async def test_a_renewal_that_comes_between_is_not_overwritten(world, door):
     (before,) = renewed
     now = world.row(held).credential
     assert now.generation == before.credential.generation + 1
-    assert now.access_token == before.credential.access_token, "the renewal was overwritten"
+    assert now.presented == before.credential.presented, "the renewal was overwritten"
 
 
 async def test_a_key_that_is_replaced_again_meanwhile_is_followed(world, door):

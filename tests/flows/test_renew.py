@@ -688,7 +688,7 @@ async def test_memory_answers_each_actor_for_a_while(world):
 async def test_a_row_without_its_credential_does_not_open(world):
     held = await world.connect()
     row = world.row(held)
-    world.rows._tables.integrations[ACME, held.id] = replace(row, credential=replace(row.credential, access_token=None))
+    world.rows._tables.integrations[ACME, held.id] = replace(row, credential=replace(row.credential, presented=b""))
     with pytest.raises(DecryptError):
         await token(world)
 

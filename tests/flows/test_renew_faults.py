@@ -25,7 +25,7 @@ from cloud_integrations.errors import (
     RefreshInProgressError,
     StorageUnavailableError,
 )
-from cloud_integrations.flows.shared.sealing import open_field
+from cloud_integrations.flows.shared.sealing import open_token
 from cloud_integrations.ports.store import MarkSent, Record, SaveFacts, SaveRenewal, SettleAttempt, TakeLease
 from cloud_integrations.testing import Misbehaviour
 
@@ -123,10 +123,10 @@ async def expired(world):
     return held
 
 
-async def stored(world, held, field="refresh_token"):
+async def stored(world, held, field="refresh"):
     """Open what the row holds, with a door that nothing stands around."""
     row = world.row(held)
-    flow = open_field(world.open().manager._wiring, row, field)
+    flow = open_token(world.open().manager._wiring, row, field)
     if not world.blocking:
         return await flow
     try:
@@ -164,7 +164,7 @@ async def assert_sound(world, held, *, dead_is_fine=False):
         assert row.facts.state is State.ACTIVE
         assert world.provider.is_newest(refresh_token)
         assert world.provider.is_alive(refresh_token)
-        assert world.provider.is_alive(await stored(world, held, "access_token"))
+        assert world.provider.is_alive(await stored(world, held, "access"))
     assert (await world.open().audit.verify(ACME)).whole
 
 
@@ -204,7 +204,7 @@ async def test_what_the_user_does_stands_and_late_tokens_are_kept_or_given_back(
         row = world.row(held)
         assert (row.facts.state, row.credential.generation) == (State.ACTIVE, 2)
         # The new grant's tokens stand and work; the last two tokens of the old grant do not, where that could be helped.
-        assert renewed.value == await stored(world, held, "access_token")
+        assert renewed.value == await stored(world, held, "access")
         assert world.provider.is_alive(renewed.value)
         assert world.provider.is_alive(await stored(world, held))
     elif deed == "switched off":
@@ -369,7 +369,7 @@ async def test_who_was_held_up_never_writes_over_the_success_of_a_newer_lease(wo
     after = world.row(held)
     assert (after.credential, after.facts, after.marks) == (before[0].credential, before[0].facts, before[0].marks)
     if since != "refused":
-        assert world.provider.is_alive(await stored(world, held, "access_token"))
+        assert world.provider.is_alive(await stored(world, held, "access"))
         assert world.provider.grant_alive(await stored(world, held))
 
 
@@ -612,7 +612,7 @@ async def test_a_later_lease_writes_over_what_an_earlier_one_wrote_late(world):
     later = await second
     assert (earlier.generation, later.generation) == (2, 3)
     assert world.row(held).marks.writer_lease == 2
-    assert await stored(world, held, "access_token") == later.value
+    assert await stored(world, held, "access") == later.value
     await assert_sound(world, held)
 
 

@@ -92,6 +92,6 @@ async def test_a_key_whose_method_is_gone_is_handed_out_by_its_parts(world):
     renamed = keys.methods[0].model_copy(update={"id": "another"})
     door = world.open(providers=[keys.model_copy(update={"methods": (renamed,)})], applications=[])
     token = await door.credential("acme", "simulated_keys")
-    assert token.values() == {"api_key": world.provider.valid_api_key}
+    assert token.values() == {"key": world.provider.valid_api_key}
     with pytest.raises(CredentialFormError):
         token.headers()

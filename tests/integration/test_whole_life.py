@@ -299,13 +299,13 @@ def test_a_spent_refresh_token_is_refused_by_the_server(product: Product, server
         )
         integration = come_back(client, server.sign_in(url, account="carol")).json()["data"]
         with engine.begin() as connection:
-            old = connection.execute(text("SELECT access_token, refresh_token, generation FROM ci_integration")).one()
+            old = connection.execute(text("SELECT presented, renewal, generation FROM ci_integration")).one()
         _refresh(product, integration["id"])
         # A row put back from an old copy: its refresh token is spent.
         with engine.begin() as connection:
             connection.execute(
-                text("UPDATE ci_integration SET access_token = :a, refresh_token = :r, generation = :g"),
-                {"a": old.access_token, "r": old.refresh_token, "g": old.generation},
+                text("UPDATE ci_integration SET presented = :p, renewal = :r, generation = :g"),
+                {"p": old.presented, "r": old.renewal, "g": old.generation},
             )
         refused = client.post(f"{listed}/{integration['id']}/verify")
         assert refused.json()["data"]["outcome"] == "alive"

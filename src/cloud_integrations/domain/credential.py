@@ -31,14 +31,6 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ApiKey:
-    """A static key, with its second half where the provider has one."""
-
-    key: Secret
-    secret: Secret | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Presented:
     """Named secret parts, and where a request shows them.
 

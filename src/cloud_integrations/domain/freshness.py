@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.integration import Phase, RefreshMarks, State, StoredCredential, StoredIntegration
 
 if TYPE_CHECKING:
@@ -57,17 +56,17 @@ def next_step(stored: StoredCredential, /, *, now: datetime, min_ttl: timedelta,
         return Inactive()
     if stored.state is State.NEEDS_REAUTH:
         return Reconnect(stored.reason or "revoked")
-    in_doubt = ends_old_access and stored.can_refresh and (stored.in_doubt or stored.state is State.UNKNOWN)
+    in_doubt = ends_old_access and stored.renewable and (stored.in_doubt or stored.state is State.UNKNOWN)
     if not in_doubt and _has_life(stored, now=now, min_ttl=min_ttl):
         return Use()
     alive = not in_doubt and stored.expires_at is not None and now < stored.expires_at
-    if stored.can_refresh:
+    if stored.renewable:
         return Refresh(fallback=alive)
     return Use() if alive else Reconnect("expired")
 
 
 def _has_life(stored: StoredCredential, *, now: datetime, min_ttl: timedelta) -> bool:
-    if stored.auth_type is AuthType.API_KEY or stored.expires_at is None:
+    if stored.renewal_rule == "keep" or stored.expires_at is None:
         return True
     # A provider that gives less life than was asked for would be asked again on every call; so a
     # token that still has two thirds of its life (a third, by the usual margin) is as good as a new one.

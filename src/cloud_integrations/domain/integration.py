@@ -5,12 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 from uuid import UUID
 
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
 from cloud_integrations.domain.serialisation import Serialisable
 from cloud_integrations.errors import ValidationFailedError
+
+RenewalRule = Literal["keep", "refresh", "mint", "reconnect"]
+"""How the next credential is got: this one stays; by spending a refresh token; by minting, as often as wanted; by the tenant."""
+RENEWED: frozenset[RenewalRule] = frozenset({"refresh", "mint"})
+"""The rules by which a credential is renewed without the tenant: they need what is stored as `renewal`."""
 
 
 class Status(StrEnum):
@@ -114,8 +120,8 @@ class Integration(Serialisable):
     """Requested scopes that were not granted, by the provider's rule (`Scopes.missing`) when these were stored."""
     expires_at: datetime | None = None
     """When the access token ends; None: unknown, or never."""
-    renewable: bool = False
-    """Whether a refresh token is held (OAuth2)."""
+    renewal_rule: RenewalRule = "keep"
+    """How the next credential is got."""
     granted_at: datetime | None = None
     """When the tenant last consented (OAuth2)."""
     reconnect_before: datetime | None = None
@@ -125,6 +131,13 @@ class Integration(Serialisable):
     context_id: ContextId | None = None
     """The OAuth application that the grant was issued to."""
     method_id: str
+    slot: str = ""
+    """Tells several integrations of a tenant with one provider apart; empty where the tenant has one."""
+
+    @property
+    def renewable(self) -> bool:
+        """Whether it is renewed without the tenant."""
+        return self.renewal_rule in RENEWED
 
     def as_of(self, now: datetime, /) -> Integration:
         """Return it as callers find it *now*: an access token that has ended, and cannot be renewed, asks for a reconnect.
@@ -169,27 +182,20 @@ class SealedCredential:
     generation: int
     key_id: UUID
     """The data key that sealed every part of it."""
-    access_token: bytes | None = field(default=None, repr=False)
-    refresh_token: bytes | None = field(default=None, repr=False)
-    api_key: bytes | None = field(default=None, repr=False)
-    api_secret: bytes | None = field(default=None, repr=False)
-    access_fingerprint: bytes | None = field(default=None, repr=False)
+    presented: bytes = field(repr=False)
+    """The parts that a request shows."""
+    renewal: bytes | None = field(default=None, repr=False)
+    """The parts from which the next credential is made; None: there are none."""
+    presented_fingerprint: bytes | None = field(default=None, repr=False)
     """16 bytes of a keyed hash, the same for every tenant that holds this access token."""
-    refresh_fingerprint: bytes | None = field(default=None, repr=False)
+    renewal_fingerprint: bytes | None = field(default=None, repr=False)
     """The same of the refresh token."""
     account_fingerprint: bytes | None = field(default=None, repr=False)
     """The same of the account, at the OAuth application that the grant was issued to; None: nobody knows whose it is."""
 
-    @property
-    def can_refresh(self) -> bool:
-        """Whether a refresh token is held."""
-        return self.refresh_token is not None
-
-    def fits(self, auth_type: AuthType, /) -> bool:
-        """Whether it holds exactly the parts of this kind of credential."""
-        if auth_type is AuthType.OAUTH2:
-            return self.access_token is not None and self.api_key is None and self.api_secret is None
-        return self.api_key is not None and self.access_token is None and self.refresh_token is None
+    def fits(self, rule: RenewalRule, /) -> bool:
+        """Whether it has what this rule renews it from, and nothing where it is not renewed."""
+        return (self.renewal is not None) is (rule in RENEWED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,11 +236,9 @@ class StoredCredential:
     state: State
     reason: str | None
     generation: int
-    sealed: bytes | None = field(repr=False)
-    """The access token or the API key."""
-    sealed_secret: bytes | None = field(repr=False)
-    """The second half of an API key."""
-    can_refresh: bool
+    presented: bytes = field(repr=False)
+    """The sealed parts that a request shows."""
+    renewal_rule: RenewalRule
     in_doubt: bool
     """A refresh request is out, or nobody knows how one ended."""
     obtained_at: datetime
@@ -243,6 +247,11 @@ class StoredCredential:
     scopes: tuple[str, ...]
     missing_scopes: tuple[str, ...]
     variables: dict[str, str]
+
+    @property
+    def renewable(self) -> bool:
+        """Whether it is renewed without the tenant."""
+        return self.renewal_rule in RENEWED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,9 +277,8 @@ class StoredIntegration:
             state=facts.state,
             reason=facts.reason,
             generation=credential.generation,
-            sealed=credential.api_key if facts.auth_type is AuthType.API_KEY else credential.access_token,
-            sealed_secret=credential.api_secret,
-            can_refresh=credential.can_refresh,
+            presented=credential.presented,
+            renewal_rule=facts.renewal_rule,
             in_doubt=self.marks.sent_at is not None,
             obtained_at=self.marks.refreshed_at or facts.created_at,
             expires_at=facts.expires_at,

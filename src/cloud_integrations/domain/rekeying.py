@@ -21,7 +21,7 @@ class SealedRow:
 
     | `table` | `row` | `generation` | fields |
     |---|---|---|---|
-    | `ci_integration` | the integration's `str(id)` | its credential's | `access_token`, `refresh_token`, `api_key`, `api_secret` |
+    | `ci_integration` | the integration's `str(id)` | its credential's | `presented`, `renewal` |
     | `ci_authorization` | `state_hash.hex()` | 0 | `verifier` |
     | `ci_revocation` | the entry's `str(id)` | 0 | `token` |
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -75,13 +75,7 @@ def name_inputs(method: Method, /, *, key: Secret, secret: Secret | None = None)
     asked = _secret_inputs(method)
     if secret is not None and len(asked) < 2:
         raise ValidationFailedError(field="credentials.secretKey", problem="is not used by this provider")
-    return name_values(method, (key,) if secret is None else (key, secret))
-
-
-def name_values(method: Method, values: Sequence[Secret], /) -> dict[str, Secret]:
-    """Give what is stored of a credential, the key first, the names that *method* has for it."""
-    names = ["access_token"] if method.auth_type is AuthType.OAUTH2 else [given.name for given in _secret_inputs(method)]
-    return dict(zip(names, values, strict=False))
+    return dict(zip((given.name for given in asked), (key,) if secret is None else (key, secret), strict=False))
 
 
 def normalise(method: Method, inputs: Mapping[str, Secret | str], /) -> dict[str, Secret]:

@@ -21,9 +21,9 @@ class Integrations(Memory):
         stored = self._tables.integrations.get((tenant_id, integration_id))
         return None if stored is None else replace(stored, read_at=self._now())
 
-    def find_credential(self, tenant_id: TenantId, provider_id: ProviderId, /) -> StoredCredential | None:
+    def find_credential(self, tenant_id: TenantId, provider_id: ProviderId, /, *, slot: str = "") -> StoredCredential | None:
         """Return what is needed to hand out the tenant's credential with this provider, or None."""
-        stored = _with_provider(self._tables, tenant_id, provider_id)
+        stored = _with_provider(self._tables, tenant_id, provider_id, slot)
         return None if stored is None else stored.to_use
 
     def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration, ...]:
@@ -39,7 +39,7 @@ class Integrations(Memory):
                 for stored in list(self._tables.integrations.values())
                 if stored.facts.provider_id == provider_id
                 and fingerprint
-                in {stored.credential.access_fingerprint, stored.credential.refresh_fingerprint, stored.credential.account_fingerprint}
+                in {stored.credential.presented_fingerprint, stored.credential.renewal_fingerprint, stored.credential.account_fingerprint}
             ][:MAX_HOLDERS]
         )
 
@@ -49,7 +49,9 @@ def add_integration(tables: Tables, change: AddIntegration) -> None:
     """Store a new integration."""
     facts = change.facts
     require_active_key(tables, facts.tenant_id, change.credential.key_id)
-    if (facts.tenant_id, facts.id) in tables.integrations or _with_provider(tables, facts.tenant_id, facts.provider_id) is not None:
+    if (facts.tenant_id, facts.id) in tables.integrations or _with_provider(
+        tables, facts.tenant_id, facts.provider_id, facts.slot
+    ) is not None:
         raise IntegrationExistsError(tenant_id=facts.tenant_id, provider_id=str(facts.provider_id))
     marks = RefreshMarks(due_at=change.due_at if facts.state.is_refreshed else None, refreshed_at=facts.updated_at)
     put(tables, StoredIntegration(facts=facts, credential=change.credential, marks=marks, read_at=tables.changed_at))
@@ -68,7 +70,7 @@ def save_facts(tables: Tables, change: SaveFacts) -> None:
     if not facts.state.is_refreshed:
         marks = replace(marks, due_at=None)
     elif not change.expected_state.is_refreshed:
-        marks = replace(marks, due_at=stored.facts.expires_at if stored.credential.can_refresh else None, refused_since=None)
+        marks = replace(marks, due_at=stored.facts.expires_at if stored.facts.renewable else None, refused_since=None)
     put(tables, replace(stored, facts=written, marks=marks))
 
 
@@ -79,7 +81,13 @@ def replace_credential(tables: Tables, change: ReplaceCredential) -> None:
     stored = require(tables, change.facts.tenant_id, change.facts.id)
     unless_stale(stored.credential.generation == change.expected_generation and stored.facts.state is not State.DISABLED)
     lease = stored.marks.lease_token + 1
-    facts = replace(change.facts, provider_id=stored.facts.provider_id, name=stored.facts.name, created_at=stored.facts.created_at)
+    facts = replace(
+        change.facts,
+        provider_id=stored.facts.provider_id,
+        slot=stored.facts.slot,
+        name=stored.facts.name,
+        created_at=stored.facts.created_at,
+    )
     marks = RefreshMarks(
         lease_token=lease,
         lease_owner=RECONNECT_OWNER,
@@ -99,11 +107,11 @@ def erase_integration(tables: Tables, change: EraseIntegration) -> None:
 
 
 def put(tables: Tables, stored: StoredIntegration) -> None:
-    """Write a row, if its credential fits its kind."""
-    if not stored.credential.fits(stored.facts.auth_type):
+    """Write a row, if its credential fits its rule of renewal."""
+    facts = stored.facts
+    if not stored.credential.fits(facts.renewal_rule):
         raise UnstorableValueError
-    facts = replace(stored.facts, renewable=stored.credential.can_refresh)
-    tables.integrations[facts.tenant_id, facts.id] = replace(stored, facts=facts)
+    tables.integrations[facts.tenant_id, facts.id] = stored
 
 
 def require(tables: Tables, tenant_id: TenantId, integration_id: IntegrationId) -> StoredIntegration:
@@ -114,11 +122,11 @@ def require(tables: Tables, tenant_id: TenantId, integration_id: IntegrationId) 
     return stored
 
 
-def _with_provider(tables: Tables, tenant_id: TenantId, provider_id: ProviderId) -> StoredIntegration | None:
+def _with_provider(tables: Tables, tenant_id: TenantId, provider_id: ProviderId, slot: str) -> StoredIntegration | None:
     # The list is made at once: another thread may swap the tables, but never changes these.
     own = (
         stored
         for stored in list(tables.integrations.values())
-        if stored.facts.tenant_id == tenant_id and stored.facts.provider_id == provider_id
+        if (stored.facts.tenant_id, stored.facts.provider_id, stored.facts.slot) == (tenant_id, provider_id, slot)
     )
     return next(own, None)

@@ -42,7 +42,7 @@ class Refresh(Memory):
             for key, stored in sorted(self._tables.integrations.items())
             if stored.facts.provider_id == provider_id
             and stored.facts.state is State.NEEDS_REAUTH
-            and stored.credential.can_refresh
+            and stored.facts.renewable
             and reason in {None, stored.facts.reason}
             and (after is None or key > after)
         ]

@@ -50,11 +50,7 @@ def _integrations(tables: Tables) -> list[SealedRow]:
             row=str(stored.facts.id),
             generation=stored.credential.generation,
             key_id=stored.credential.key_id,
-            sealed={
-                name: value
-                for name in ("access_token", "refresh_token", "api_key", "api_secret")
-                if (value := getattr(stored.credential, name)) is not None
-            },
+            sealed={name: value for name in ("presented", "renewal") if (value := getattr(stored.credential, name)) is not None},
         )
         for stored in list(tables.integrations.values())
     ]

@@ -45,6 +45,7 @@ integration = Table(
     Column("tenant_id", ByteText(255), nullable=False),
     Column("integration_id", Id, nullable=False),
     Column("provider_id", Id, nullable=False),
+    Column("slot", ByteText(64), nullable=False),
     Column("name", ByteText(50), nullable=False),
     Column("auth_type", ByteText(16), nullable=False),
     Column("method_id", ByteText(64), nullable=False),
@@ -63,16 +64,15 @@ integration = Table(
     Column("account_id", _LONG_TEXT),
     Column("account_label", _LONG_TEXT),
     Column("variables", _LONG_TEXT, nullable=False),
-    # The sealed credential.
+    Column("renewal_rule", ByteText(16), nullable=False),
+    # The sealed credential: objects of named parts.
     Column("generation", BigInteger, nullable=False),
     Column("key_id", Id, nullable=False),
-    Column("access_token", _SEALED),
-    Column("refresh_token", _SEALED),
-    Column("api_key", _SEALED),
-    Column("api_secret", _SEALED),
+    Column("presented", _SEALED, nullable=False),
+    Column("renewal", _SEALED),
     # Keyed hashes, in the open: which integrations hold the same token, or belong to the same account.
-    Column("access_fingerprint", FewBytes(16)),
-    Column("refresh_fingerprint", FewBytes(16)),
+    Column("presented_fingerprint", FewBytes(16)),
+    Column("renewal_fingerprint", FewBytes(16)),
     Column("account_fingerprint", FewBytes(16)),
     # The refresh protocol.  `writer_lease` stands before `lease_token`: SET follows this order, and
     # MariaDB computes each assignment from the ones before it.
@@ -91,15 +91,14 @@ integration = Table(
     Column("refreshed_at", BigInteger),
     Column("due_at", BigInteger),
     PrimaryKeyConstraint("tenant_id", "integration_id", name="ci_integration_pk"),
-    UniqueConstraint("tenant_id", "provider_id", name="ci_integration_one_per_provider"),
+    UniqueConstraint("tenant_id", "provider_id", "slot", name="ci_integration_one_per_slot"),
     CheckConstraint(
-        "(auth_type = 'oauth2' AND access_token IS NOT NULL AND api_key IS NULL AND api_secret IS NULL)"
-        " OR (auth_type = 'apikey' AND api_key IS NOT NULL AND access_token IS NULL AND refresh_token IS NULL)",
-        name="ci_integration_one_credential",
+        "(renewal_rule IN ('refresh', 'mint') AND renewal IS NOT NULL) OR (renewal_rule IN ('keep', 'reconnect') AND renewal IS NULL)",
+        name="ci_integration_renewal_fits",
     ),
     Index("ci_integration_key", "key_id", "tenant_id"),
-    Index("ci_integration_access", "provider_id", "access_fingerprint", "tenant_id"),
-    Index("ci_integration_refresh", "provider_id", "refresh_fingerprint", "tenant_id"),
+    Index("ci_integration_presented", "provider_id", "presented_fingerprint", "tenant_id"),
+    Index("ci_integration_renewal", "provider_id", "renewal_fingerprint", "tenant_id"),
     Index("ci_integration_account", "provider_id", "account_fingerprint", "tenant_id"),
     Index("ci_integration_due", "due_at", "tenant_id", "integration_id", **_WHERE_DUE),
     **_OPTIONS,

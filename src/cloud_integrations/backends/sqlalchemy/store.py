@@ -67,9 +67,9 @@ class SqlAlchemyStore:
         """Return the tenant's integration, or None."""
         return self._engine.read(integrations.find_integration, tenant_id, integration_id)
 
-    def find_credential(self, tenant_id: TenantId, provider_id: ProviderId, /) -> StoredCredential | None:
+    def find_credential(self, tenant_id: TenantId, provider_id: ProviderId, /, *, slot: str = "") -> StoredCredential | None:
         """Return what handing out the tenant's credential with this provider takes, or None."""
-        return self._engine.read(integrations.find_credential, tenant_id, provider_id)
+        return self._engine.read(integrations.find_credential, tenant_id, provider_id, slot=slot)
 
     def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration | DamagedRow, ...]:
         """Return the tenant's integrations, oldest first; at most one per provider."""
@@ -233,9 +233,9 @@ class AsyncSqlAlchemyStore:
         """Return the tenant's integration, or None."""
         return await self._engine.read(integrations.find_integration, tenant_id, integration_id)
 
-    async def find_credential(self, tenant_id: TenantId, provider_id: ProviderId, /) -> StoredCredential | None:
+    async def find_credential(self, tenant_id: TenantId, provider_id: ProviderId, /, *, slot: str = "") -> StoredCredential | None:
         """Return what handing out the tenant's credential with this provider takes, or None."""
-        return await self._engine.read(integrations.find_credential, tenant_id, provider_id)
+        return await self._engine.read(integrations.find_credential, tenant_id, provider_id, slot=slot)
 
     async def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration | DamagedRow, ...]:
         """Return the tenant's integrations, oldest first; at most one per provider."""

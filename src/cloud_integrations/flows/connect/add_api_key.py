@@ -10,10 +10,10 @@ from uuid import UUID
 from cloud_integrations.domain.arguments import read_provider, read_secret, read_secret_or_none, read_variables
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.auth_type import AuthType
-from cloud_integrations.domain.credential import ApiKey
 from cloud_integrations.domain.envelope import DataKey
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
 from cloud_integrations.domain.integration import AccountFacts, Integration, State, integration_name
+from cloud_integrations.domain.parts import Parts
 from cloud_integrations.domain.provider import Method, Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
@@ -29,7 +29,7 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.flows.operate.applications import operator_variables, require_usable
 from cloud_integrations.flows.shared.auditing import record_failure, recorded, resource_of, tell, tell_of
-from cloud_integrations.flows.shared.sealing import apply_sealed, key_at_start, seal_api_key
+from cloud_integrations.flows.shared.sealing import apply_sealed, key_at_start, seal_parts
 from cloud_integrations.flows.shared.verification import check_credential, identify, is_other_account
 from cloud_integrations.flows.use.list_integrations import known_tenant, load
 from cloud_integrations.ports.store import AddIntegration, Record, ReplaceCredential
@@ -100,7 +100,7 @@ async def add_api_key(
         wiring,
         tenant_id,
         lambda data_key: (
-            AddIntegration(facts=facts, credential=seal_api_key(wiring, data_key, integration_id, key, generation=1)),
+            AddIntegration(facts=facts, credential=seal_parts(wiring, data_key, integration_id, key, generation=1)),
             record,
         ),
         begun_under=begun_under,
@@ -154,7 +154,7 @@ async def replace_api_key(
     )
 
     def changes(facts: Integration, generation: int, data_key: DataKey) -> tuple[ReplaceCredential, Record]:
-        credential = seal_api_key(wiring, data_key, facts.id, key, generation=generation + 1)
+        credential = seal_parts(wiring, data_key, facts.id, key, generation=generation + 1)
         return ReplaceCredential(facts=facts, credential=credential, expected_generation=generation), record
 
     for _ in range(_TRIES):
@@ -190,7 +190,7 @@ async def _accepted(
     /,
     *,
     method: Method,
-    key: ApiKey,
+    key: Parts,
     variables: Mapping[str, str],
     action: str,
     integration_id: IntegrationId,
@@ -198,9 +198,7 @@ async def _accepted(
 ) -> tuple[AccountFacts, bool]:
     """Return whose key it is and whether the provider was asked; raise, and record, if it is not accepted."""
     try:
-        result = await check_credential(
-            wiring, provider, method, presented=present(method, _inputs(method, key), variables=variables), variables=variables
-        )
+        result = await check_credential(wiring, provider, method, presented=present(method, key, variables=variables), variables=variables)
         if result is not None and not result.accepted:
             if result.outcome == "unknown":
                 raise ProviderUnavailableError(provider_id=str(provider.provider_id), retry_after=result.retry_after)
@@ -211,31 +209,29 @@ async def _accepted(
         await record_failure(wiring, tenant_id, caller, action, resource_of(integration_id), error=error, provider=provider.id)
         raise
     account = result.account if result is not None else AccountFacts()
-    return await identify(wiring, tenant_id, method, account, key.key), result is not None
+    return await identify(wiring, tenant_id, method, account, next(iter(key.values()))), result is not None
 
 
-def _inputs(method: Method, key: ApiKey) -> dict[str, Secret]:
-    return name_inputs(method, key=key.key, secret=key.secret)
+def read_key(wiring: Wiring, provider: Provider, method: Method, api_key: Secret, secret_key: Secret | None) -> Parts:
+    """Return what was entered, cleaned, by the provider's names; the key comes first.
 
-
-def read_key(wiring: Wiring, provider: Provider, method: Method, api_key: Secret, secret_key: Secret | None) -> ApiKey:
-    """Clean what was entered, and refuse what is no key of *provider*; a refusal names the public API's field, not the provider's."""
+    Raises `ValidationFailedError` for what is no key of *provider*; it names the public API's field, not the provider's.
+    """
     asked = [given.name for given in method.inputs if given.secret]
     shown = dict(zip(asked, ("credentials.apiKey", "credentials.secretKey"), strict=False))
     try:
-        clean = normalise(method, _inputs(method, ApiKey(key=api_key, secret=secret_key)))
+        clean = normalise(method, name_inputs(method, key=api_key, secret=secret_key))
         for name in asked:
             if name in clean:
                 require_not_foreign(clean[name], provider, wiring.providers.list_providers(), field=f"credentials.{name}")
     except ValidationFailedError as error:
         name = error.field.removeprefix("credentials.")
         raise ValidationFailedError(field=shown.get(name, error.field), problem=error.problem) from None
-    values = [clean[name] for name in asked if name in clean]
-    return ApiKey(key=values[0], secret=values[1] if len(values) > 1 else None)
+    return {name: clean[name] for name in asked if name in clean}
 
 
 def _hint(
-    wiring: Wiring, tenant_id: TenantId, provider: Provider, method: Method, key: ApiKey, *, integration_id: UUID | None = None
+    wiring: Wiring, tenant_id: TenantId, provider: Provider, method: Method, key: Parts, *, integration_id: UUID | None = None
 ) -> None:
-    for hint in hints(method, _inputs(method, key)):
+    for hint in hints(method, key):
         tell(wiring, "key_format.unusual", tenant_id, provider.provider_id, integration_id, hint=hint)

@@ -52,7 +52,7 @@ from cloud_integrations.flows.shared.sealing import (
     apply_sealed,
     index_key,
     is_shared,
-    open_field,
+    open_token,
     seal_grant,
 )
 from cloud_integrations.flows.shared.verification import check_credential, is_other_account
@@ -300,7 +300,7 @@ async def _kept(wiring: Wiring, wanted: NewGrant, grant: Grant, account: Account
     if account.account_id != stored.facts.account.account_id or stored.facts.context_id != wanted.client.context_id:
         return None
     try:
-        return await open_field(wiring, stored, "refresh_token")
+        return await open_token(wiring, stored, "refresh")
     except (DecryptError, KeyringError, KeyServiceUnavailableError):
         return None
 
@@ -310,7 +310,7 @@ async def _replaced(wiring: Wiring, stored: StoredIntegration, grant: Grant, acc
     old: list[tuple[Kind, Secret]] = []
     try:
         for kind in _KINDS:
-            token = await open_field(wiring, stored, f"{kind}_token")
+            token = await open_token(wiring, stored, kind)
             if token is not None and token not in (grant.access_token, grant.refresh_token):
                 old.append((kind, token))
     except (DecryptError, KeyringError, KeyServiceUnavailableError):
@@ -384,7 +384,7 @@ def _facts(
         requested_scopes=wanted.scopes,
         missing_scopes=client.method.scopes.missing(requested=wanted.scopes, granted=granted),
         expires_at=grant.expires_at,
-        renewable=grant.refresh_token is not None or kept_from is not None,
+        renewal_rule="reconnect" if grant.refresh_token is None and kept_from is None else "refresh",
         granted_at=now,
         reconnect_before=ends,
         account=account,

@@ -9,24 +9,25 @@ from datetime import datetime
 from cloud_integrations.domain.arguments import read_flag, read_instance
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.auth_type import AuthType
-from cloud_integrations.domain.credential import ApiKey, Grant, Presented
+from cloud_integrations.domain.credential import Grant, Presented
 from cloud_integrations.domain.envelope import DataKey
 from cloud_integrations.domain.freshness import due_at, reconnect_before
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
 from cloud_integrations.domain.importing import ImportedCredential
 from cloud_integrations.domain.integration import AccountFacts, Integration, SealedCredential, integration_name
+from cloud_integrations.domain.parts import Parts
 from cloud_integrations.domain.provider import Method, Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import IntegrationExistsError, InvalidCredentialsError, ProviderUnavailableError, ValidationFailedError
 from cloud_integrations.flows.operate.applications import client_of, operator_variables, require_usable
 from cloud_integrations.flows.shared.auditing import recorded, resource_of, tell_of
-from cloud_integrations.flows.shared.sealing import apply_sealed, index_key, is_shared, key_at_start, seal_api_key, seal_grant
+from cloud_integrations.flows.shared.sealing import apply_sealed, index_key, is_shared, key_at_start, seal_grant, seal_parts
 from cloud_integrations.flows.shared.verification import check_credential, identify
 from cloud_integrations.flows.use.list_integrations import known_tenant
 from cloud_integrations.ports.store import AddIntegration
 from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.pasted_keys import require_no_private_key, require_not_foreign
-from cloud_integrations.protocol.verification import find_key_method, name_inputs, present
+from cloud_integrations.protocol.verification import find_key_method, present
 
 from .add_api_key import read_key
 
@@ -40,7 +41,7 @@ class _Taken:
     facts: Integration
     provider: Provider
     method: Method
-    stored: ApiKey | Grant
+    stored: Parts | Grant
     variables: Mapping[str, str]
     """Filled, for the provider's check."""
     due: datetime | None = None
@@ -48,23 +49,19 @@ class _Taken:
     @property
     def secret(self) -> Secret:
         """The half that says whose it is."""
-        return self.stored.key if isinstance(self.stored, ApiKey) else self.stored.access_token
+        return next(iter(self.presented.parts.values()))
 
     @property
     def presented(self) -> Presented:
         """What the provider's check shows."""
-        inputs = (
-            name_inputs(self.method, key=self.stored.key, secret=self.stored.secret)
-            if isinstance(self.stored, ApiKey)
-            else {"access_token": self.stored.access_token}
-        )
-        return present(self.method, inputs, variables=self.variables)
+        parts = {"access_token": self.stored.access_token} if isinstance(self.stored, Grant) else self.stored
+        return present(self.method, parts, variables=self.variables)
 
     def sealed(self, wiring: Wiring, key: DataKey, index: DataKey, facts: Integration) -> SealedCredential:
         """Seal it in its first generation."""
-        if isinstance(self.stored, ApiKey):
-            return seal_api_key(wiring, key, facts.id, self.stored, generation=1)
-        return seal_grant(wiring, key, index, facts, self.stored, generation=1)
+        if isinstance(self.stored, Grant):
+            return seal_grant(wiring, key, index, facts, self.stored, generation=1)
+        return seal_parts(wiring, key, facts.id, self.stored, generation=1)
 
 
 async def import_credential(
@@ -169,7 +166,7 @@ def _take_grant(wiring: Wiring, tenant_id: TenantId, provider: Provider, given: 
         scopes=given.scopes,
         requested_scopes=given.scopes,
         expires_at=given.expires_at,
-        renewable=grant.refresh_token is not None,
+        renewal_rule="reconnect" if grant.refresh_token is None else "refresh",
         granted_at=given.granted_at,
         variables=client.tenant_variables,
     )

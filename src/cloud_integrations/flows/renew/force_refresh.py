@@ -51,7 +51,7 @@ async def replace_refused(wiring: Wiring, tenant: str, token: Credential, /, *, 
         case _:
             pass
     if stored.credential.generation == token.generation:
-        if not stored.credential.can_refresh:
+        if not stored.facts.renewable:
             raise ReconnectRequiredError(integration_id=str(stored.facts.id), reason="refused")
         stored = await renew(
             wiring,

@@ -27,7 +27,7 @@ from cloud_integrations.flows.operate.applications import granting_client, redir
 from cloud_integrations.flows.renew.attempt import RenewalAttempt, RenewalRequest, record_outcome, store_now
 from cloud_integrations.flows.renew.settling import let_go, settle_attempt
 from cloud_integrations.flows.shared.auditing import recorded, resource_of, tell_of
-from cloud_integrations.flows.shared.sealing import active_key, index_key, open_field
+from cloud_integrations.flows.shared.sealing import active_key, index_key, open_token
 from cloud_integrations.ports.store import MarkSent, TakeLease
 from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.client import Client
@@ -48,9 +48,9 @@ async def load_renewable(wiring: Wiring, tenant_id: TenantId, integration_id: In
         raise IntegrationNotFoundError
     if stored.facts.state is State.DISABLED:
         raise IntegrationInactiveError(integration_id=str(integration_id))
-    if stored.facts.state is State.NEEDS_REAUTH and not (asks_again and stored.credential.can_refresh):
+    if stored.facts.state is State.NEEDS_REAUTH and not (asks_again and stored.facts.renewable):
         raise ReconnectRequiredError(integration_id=str(integration_id), reason=stored.facts.reason or "revoked")
-    if not stored.credential.can_refresh:
+    if not stored.facts.renewable:
         raise ValidationFailedError(field="integrationId", problem="has nothing to renew: the provider gave no refresh token")
     return stored
 
@@ -72,7 +72,7 @@ async def begin(wiring: Wiring, stored: StoredIntegration, wanted: RenewalReques
         return None
     # The last question, because it may make this caller the one who probes.
     await _ask_breaker(wiring, stored, client, wanted.caller)
-    refresh_token = await open_field(wiring, stored, "refresh_token")
+    refresh_token = await open_token(wiring, stored, "refresh")
     assert refresh_token is not None  # noqa: S101  # load_renewable has seen it
     request = await _build_request(wiring, stored, client, refresh_token, wanted.caller)
     # REF-14: everything that sealing the new tokens needs is fetched before the request leaves.

@@ -25,7 +25,7 @@ from cloud_integrations.flows.renew.leases import is_over, take_lease
 from cloud_integrations.flows.renew.settling import state_since
 from cloud_integrations.flows.shared.auditing import first_today, recorded, resource_of, tell_of, tell_unread
 from cloud_integrations.flows.shared.revocation import Source, Tokens, give_back, tokens_of
-from cloud_integrations.flows.shared.sealing import active_key, forget_key, index_key, open_field, seal_grant
+from cloud_integrations.flows.shared.sealing import active_key, forget_key, index_key, open_token, seal_grant
 from cloud_integrations.flows.use.edit_integration import SWITCHED_OFF
 from cloud_integrations.ports.store import SaveRenewal
 from cloud_integrations.ports.wiring import Wiring
@@ -80,7 +80,7 @@ async def save_refresh_token(
     Where that brought no access token either, raises `ProviderUnavailableError`.
     """
     tell_unread(wiring, attempt.tenant_id, attempt.integration_id, attempt.client, ("access_token",))
-    access_token = await open_field(wiring, attempt.stored, "access_token")
+    access_token = await open_token(wiring, attempt.stored, "access")
     assert access_token is not None  # noqa: S101  # every grant has one
     alone = replace(attempt, alone=True)
     grant = Grant(access_token=access_token, refresh_token=refresh_token, refresh_expires_at=refresh_expires_at)
@@ -146,7 +146,7 @@ async def _succeed_kept(wiring: Wiring, attempt: RenewalAttempt, found: StoredIn
     """
     if grant.refresh_token is None or found.facts.state is State.DISABLED:
         return None
-    if await open_field(wiring, found, "refresh_token") != attempt.refresh_token or grant.refresh_token == attempt.refresh_token:
+    if await open_token(wiring, found, "refresh") != attempt.refresh_token or grant.refresh_token == attempt.refresh_token:
         return None
     wanted = RenewalRequest(
         seen_generation=found.credential.generation,
@@ -178,7 +178,7 @@ async def _is_ours(wiring: Wiring, attempt: RenewalAttempt, found: StoredIntegra
 
     Nor does the attempt in the row, which is that of the lease after ours, if there was one.
     """
-    stored = await open_field(wiring, found, "refresh_token" if attempt.alone else "access_token")
+    stored = await open_token(wiring, found, "refresh" if attempt.alone else "access")
     return stored == (grant.refresh_token if attempt.alone else grant.access_token)
 
 
@@ -188,7 +188,7 @@ async def _write(wiring: Wiring, attempt: RenewalAttempt, stored: StoredIntegrat
     generation = stored.credential.generation + 1
     moved = stored.credential.generation != attempt.stored.credential.generation
     # RFC 6749 §6: without a new refresh token the held one stays good, which may be another than we sent.
-    kept = await open_field(wiring, stored, "refresh_token") if moved else attempt.refresh_token
+    kept = await open_token(wiring, stored, "refresh") if moved else attempt.refresh_token
     if attempt.alone:
         grant = await _with_held_access_token(wiring, attempt, stored, grant)
     data_key = await active_key(wiring, attempt.tenant_id)
@@ -275,7 +275,7 @@ def _state_with_tokens(attempt: RenewalAttempt, stored: StoredIntegration, grant
 
 async def _with_held_access_token(wiring: Wiring, attempt: RenewalAttempt, stored: StoredIntegration, grant: Grant) -> Grant:
     """Put the row's own access token into *grant*, with its end; where it is known to be dead, that is now."""
-    access_token = await open_field(wiring, stored, "access_token")
+    access_token = await open_token(wiring, stored, "access")
     assert access_token is not None  # noqa: S101  # every grant has one
     moved = stored.credential.generation != attempt.stored.credential.generation
     is_dead = not moved and (attempt.access_is_dead or attempt.behaviour.ends_old_access)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import UUID
 
-from cloud_integrations.domain.credential import ApiKey, Grant
+from cloud_integrations.domain.credential import Grant
 from cloud_integrations.domain.envelope import SUITE_AES_256_GCM, DataKey, KeyState, SealingContext, WrappedKey
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId, uuid7
 from cloud_integrations.domain.integration import Integration, SealedCredential, StoredIntegration
+from cloud_integrations.domain.parts import Parts, pack, unpack
 from cloud_integrations.domain.rekeying import SealedRow
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
@@ -29,6 +30,8 @@ from cloud_integrations.ports.store import AddKey, Change
 from cloud_integrations.ports.wiring import Wiring
 
 INTEGRATION_TABLE: Final = "ci_integration"
+Column = Literal["presented", "renewal"]
+"""The sealed columns of an integration."""
 INDEX_SCOPE: Final = TenantId("index key")
 """Owns the key of fingerprints, which is wrapped like a data key.  It has a space, so it is no tenant's id."""
 _FINGERPRINT_LENGTH: Final = 16
@@ -163,18 +166,26 @@ def seal_grant(
     *kept* is the refresh token held before, which stays good when none came (RFC 6749 §6).
     """
     access, refresh = grant.access_token, grant.refresh_token or kept
-    sealed = _seal_parts(wiring, key, facts.id, generation, {"access_token": access, "refresh_token": refresh})
+    renewal = None if refresh is None else {"refresh_token": refresh}
     return replace(
-        sealed,
-        access_fingerprint=token_fingerprint(index, facts.provider_id, access),
-        refresh_fingerprint=None if refresh is None else token_fingerprint(index, facts.provider_id, refresh),
+        seal_parts(wiring, key, facts.id, {"access_token": access}, renewal, generation=generation),
+        presented_fingerprint=token_fingerprint(index, facts.provider_id, access),
+        renewal_fingerprint=None if refresh is None else token_fingerprint(index, facts.provider_id, refresh),
         account_fingerprint=account_fingerprint(index, facts),
     )
 
 
-def seal_api_key(wiring: Wiring, key: DataKey, integration_id: UUID, api_key: ApiKey, /, *, generation: int) -> SealedCredential:
-    """Seal a key, and its second half where there is one, for its row."""
-    return _seal_parts(wiring, key, integration_id, generation, {"api_key": api_key.key, "api_secret": api_key.secret})
+def seal_parts(
+    wiring: Wiring, key: DataKey, integration_id: UUID, presented: Parts, renewal: Parts | None = None, /, *, generation: int
+) -> SealedCredential:
+    """Seal the parts of a credential for their row."""
+    place: dict[str, Any] = {"table": INTEGRATION_TABLE, "row": str(integration_id), "generation": generation}
+    return SealedCredential(
+        generation=generation,
+        key_id=key.key_id,
+        presented=seal(wiring, key, pack(presented), field="presented", **place),
+        renewal=None if renewal is None else seal(wiring, key, pack(renewal), field="renewal", **place),
+    )
 
 
 def reseal_row(wiring: Wiring, row: SealedRow, /, *, old: DataKey, new: DataKey) -> SealedRow:
@@ -198,30 +209,31 @@ def reseal_row(wiring: Wiring, row: SealedRow, /, *, old: DataKey, new: DataKey)
     return replace(row, key_id=new.key_id, sealed=sealed)
 
 
-async def open_field(wiring: Wiring, stored: StoredIntegration, field: str, /) -> Secret | None:
-    """Open one sealed field of a row: `access_token`, `refresh_token`, `api_key` or `api_secret`; None where it is empty."""
+async def open_token(wiring: Wiring, stored: StoredIntegration, kind: Literal["access", "refresh"], /) -> Secret | None:
+    """Open the access token or the refresh token of a row; None where there is none.  Raises `DecryptError`."""
+    field: Column = "presented" if kind == "access" else "renewal"
     sealed: bytes | None = getattr(stored.credential, field)
     if sealed is None:
         return None
-    return await open_credential(
-        wiring, stored.facts.tenant_id, stored.facts.id, sealed, field=field, generation=stored.credential.generation
-    )
+    generation = stored.credential.generation
+    parts = await open_parts(wiring, stored.facts.tenant_id, stored.facts.id, sealed, field=field, generation=generation)
+    return parts.get(f"{kind}_token")
 
 
-async def open_credential(
-    wiring: Wiring, tenant_id: TenantId, integration_id: IntegrationId, sealed: bytes, /, *, field: str, generation: int
-) -> Secret:
+async def open_parts(
+    wiring: Wiring, tenant_id: TenantId, integration_id: IntegrationId, sealed: bytes, /, *, field: Column, generation: int
+) -> dict[str, Secret]:
     """Open what was read from an integration's row, or what stands there now in the same generation.  Raises `DecryptError`."""
     place: dict[str, Any] = {"table": INTEGRATION_TABLE, "row": str(integration_id), "field": field, "generation": generation}
     try:
-        return await open_sealed(wiring, tenant_id, sealed, **place)
+        return unpack(await open_sealed(wiring, tenant_id, sealed, **place))
     except DecryptError:
         # Since the row was read it may have been sealed anew, and its old key destroyed.
         found = await wiring.store.find_integration(tenant_id, integration_id)
         resealed = None if found is None or found.credential.generation != generation else getattr(found.credential, field)
         if resealed is None or resealed == sealed:
             raise
-    return await open_sealed(wiring, tenant_id, resealed, **place)
+    return unpack(await open_sealed(wiring, tenant_id, resealed, **place))
 
 
 async def fingerprint(wiring: Wiring, tenant_id: TenantId, secret: Secret, /) -> str:
@@ -243,18 +255,6 @@ async def is_shared(wiring: Wiring, index: DataKey, facts: Integration, grant: G
 def _named(index: DataKey, *parts: bytes) -> bytes:
     # Only the last part has a length of its own, so no two lists of parts are the same bytes.
     return hmac.new(index.key, b"ci-index/1\x00" + b"\x00".join(parts), hashlib.sha256).digest()[:_FINGERPRINT_LENGTH]
-
-
-def _seal_parts(
-    wiring: Wiring, key: DataKey, integration_id: UUID, generation: int, parts: Mapping[str, Secret | None]
-) -> SealedCredential:
-    row = str(integration_id)
-    sealed = {
-        field: seal(wiring, key, secret, table=INTEGRATION_TABLE, row=row, field=field, generation=generation)
-        for field, secret in parts.items()
-        if secret is not None
-    }
-    return SealedCredential(generation=generation, key_id=key.key_id, **sealed)
 
 
 async def key_of(wiring: Wiring, tenant_id: TenantId, key_id: UUID, /) -> DataKey:

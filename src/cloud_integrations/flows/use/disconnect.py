@@ -23,7 +23,7 @@ from cloud_integrations.errors import (
 from cloud_integrations.flows.operate.applications import granting_client, known_variables
 from cloud_integrations.flows.shared.auditing import recorded, resource_of, tell_of
 from cloud_integrations.flows.shared.revocation import ENDS_GRANT, Attempt, Kind, Source, choose, new_entries, revoke_now
-from cloud_integrations.flows.shared.sealing import active_key, forget_key, open_field
+from cloud_integrations.flows.shared.sealing import active_key, forget_key, open_token
 from cloud_integrations.ports.store import AddRevocation, ClosePending, DamagedRow, DelayRevocation, EraseIntegration
 from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.client import Client
@@ -155,10 +155,10 @@ async def _plan(wiring: Wiring, stored: StoredIntegration) -> _Plan:
 
 async def _open_tokens(wiring: Wiring, stored: StoredIntegration, plan: _Plan) -> list[tuple[Kind, Secret]]:
     tokens: list[tuple[Kind, Secret]] = []
-    held_kinds: list[tuple[Kind, str]] = [("refresh", "refresh_token"), ("access", "access_token")]
-    for kind, name in held_kinds:
+    kinds: list[Kind] = ["refresh", "access"]
+    for kind in kinds:
         try:
-            token = await open_field(wiring, stored, name)
+            token = await open_token(wiring, stored, kind)
         except (DecryptError, KeyringError):
             # It cannot be revoked by us (its tenant may have taken our permission away), and it must not keep the row alive.
             plan.attempts[kind] = _UNSUPPORTED

@@ -9,16 +9,14 @@ from uuid import UUID
 
 from cloud_integrations.domain.arguments import read_duration, read_provider, read_scopes
 from cloud_integrations.domain.audit import SYSTEM, Caller
-from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.credential import Credential, Presented
 from cloud_integrations.domain.freshness import Inactive, Reconnect, Use, next_step
 from cloud_integrations.domain.identifiers import tenant_id as read_tenant_id
 from cloud_integrations.domain.integration import StoredCredential
+from cloud_integrations.domain.parts import Parts
 from cloud_integrations.domain.provider import Placement, Provider, Scopes
-from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     AppMisconfiguredError,
-    DecryptError,
     IntegrationInactiveError,
     IntegrationNotFoundError,
     ProviderNotFoundError,
@@ -30,9 +28,9 @@ from cloud_integrations.errors import (
 from cloud_integrations.flows.operate.applications import known_variables
 from cloud_integrations.flows.renew.renew import renew
 from cloud_integrations.flows.shared.auditing import first_today, recorded, resource_of, tell
-from cloud_integrations.flows.shared.sealing import open_credential
+from cloud_integrations.flows.shared.sealing import open_parts
 from cloud_integrations.ports.wiring import Wiring
-from cloud_integrations.protocol.verification import name_values, present
+from cloud_integrations.protocol.verification import present
 
 _PATIENCE_WITH_FALLBACK = timedelta(seconds=2)
 
@@ -77,14 +75,13 @@ async def opened(
     min_ttl: timedelta | None = None,
 ) -> Credential:
     """Open the credential of a row and say how it is sent."""
-    if stored.sealed is None:
-        raise DecryptError
-    value = await _opened(wiring, stored, stored.sealed, field="api_key" if stored.auth_type is AuthType.API_KEY else "access_token")
+    parts = await open_parts(
+        wiring, stored.tenant_id, stored.integration_id, stored.presented, field="presented", generation=stored.generation
+    )
     now = wiring.clock.now()
     if warning is None and min_ttl is not None and stored.expires_at is not None and stored.expires_at - now < min_ttl:
         warning = "less_life_than_asked"
-    second = None if stored.sealed_secret is None else await _opened(wiring, stored, stored.sealed_secret, field="api_secret")
-    rule, presented = _rules(wiring, stored, [value] if second is None else [value, second])
+    rule, presented = _rules(wiring, stored, parts)
     return Credential(
         parts=presented.parts,
         placement=presented.placement,
@@ -169,10 +166,6 @@ async def record_use(wiring: Wiring, stored: StoredCredential, caller: Caller) -
     return ends - wiring.clock.monotonic()
 
 
-async def _opened(wiring: Wiring, stored: StoredCredential, sealed: bytes, /, *, field: str) -> Secret:
-    return await open_credential(wiring, stored.tenant_id, stored.integration_id, sealed, field=field, generation=stored.generation)
-
-
 def _cacheable(wiring: Wiring, token: Credential) -> float:
     """For how many seconds the token may be handed out again without a look at the store."""
     seconds = wiring.settings.token_cache.total_seconds()
@@ -185,7 +178,7 @@ def _cache_key(provider: str | UUID, caller: Caller) -> Hashable:
     return provider if caller.actor is SYSTEM else (provider, caller.actor.type, caller.actor.id)
 
 
-def _rules(wiring: Wiring, stored: StoredCredential, values: list[Secret]) -> tuple[Scopes, Presented]:
+def _rules(wiring: Wiring, stored: StoredCredential, parts: Parts) -> tuple[Scopes, Presented]:
     """Say how scopes are compared, and where the parts go, as the check of this credential does."""
     try:
         provider: Provider | None = wiring.providers.require(stored.provider_id)
@@ -194,8 +187,6 @@ def _rules(wiring: Wiring, stored: StoredCredential, values: list[Secret]) -> tu
     method = None if provider is None else provider.method_named(stored.method_id)
     if provider is None or method is None:
         # The catalogue no longer says.  An access token is a bearer token (RFC 6750); of a key nobody knows.
-        by_key = stored.auth_type is AuthType.API_KEY
-        names = ("api_key", "secret_key") if by_key else ("access_token",)
-        return Scopes(), Presented(parts=dict(zip(names, values, strict=False)), placement=() if by_key else (Placement(),))
+        return Scopes(), Presented(parts=parts, placement=(Placement(),) if "access_token" in parts else ())
     variables = known_variables(wiring, provider, stored.variables)
-    return method.scopes, present(method, name_values(method, values), variables=variables)
+    return method.scopes, present(method, parts, variables=variables)

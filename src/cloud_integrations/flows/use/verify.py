@@ -35,7 +35,7 @@ async def verify(wiring: Wiring, tenant: str, integration_id: UUID | str, /, *, 
     if usable.generation != stored.credential.generation:
         stored = await load(wiring, tenant_id, integration_id)
     result, value = await _check(wiring, stored, provider, method)
-    if result is not None and result.outcome == "dead" and stored.credential.can_refresh:
+    if result is not None and result.outcome == "dead" and stored.facts.renewable:
         # An access token can end before its time (RFC 6750 §3.1); the refresh token decides.
         stored = await renew(
             wiring,

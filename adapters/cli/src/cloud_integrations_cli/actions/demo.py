@@ -166,7 +166,7 @@ def _show_database(story: Story, database: Path, secrets: list[Secret]) -> None:
 
 def _sealed_values(database: Path) -> Iterator[tuple[str, bytes]]:
     columns = {
-        "ci_integration": ("access_token", "refresh_token", "api_key"),
+        "ci_integration": ("presented", "renewal"),
         "ci_key": ("wrapped",),
     }
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from sqlalchemy import Connection, and_, bindparam, literal, select
 
@@ -12,7 +12,17 @@ from cloud_integrations.backends.sqlalchemy import schema
 from cloud_integrations.backends.sqlalchemy.clock import NOW, micros, micros_or_none
 from cloud_integrations.backends.sqlalchemy.rows import AnyRow, count, pairs, time, time_or_none, words
 from cloud_integrations.domain.auth_type import AuthType
-from cloud_integrations.domain.integration import AccountFacts, Integration, Phase, RefreshMarks, SealedCredential, State, StoredIntegration
+from cloud_integrations.domain.integration import (
+    RENEWED,
+    AccountFacts,
+    Integration,
+    Phase,
+    RefreshMarks,
+    RenewalRule,
+    SealedCredential,
+    State,
+    StoredIntegration,
+)
 from cloud_integrations.errors import IntegrationNotFoundError, StaleWriteError
 
 # Names of parameters begin with `if_` in conditions, so that they never meet a column that is set.
@@ -23,6 +33,7 @@ WITH_LEASE = and_(_i.lease_token == bindparam("if_lease"), _i.attempt_id == bind
 # A list is made of many rows: a look-up costs a tenth of the enum's call.
 AUTH_TYPES = {auth_type.value: auth_type for auth_type in AuthType}
 STATES = {state.value: state for state in State}
+RULES: dict[str, RenewalRule] = {rule: rule for rule in get_args(RenewalRule)}
 _NO_ACCOUNT = AccountFacts()
 FACTS = (
     _i.integration_id,
@@ -39,7 +50,7 @@ FACTS = (
     _i.requested_scopes,
     _i.missing_scopes,
     _i.expires_at,
-    _i.refresh_token.is_not(None),
+    _i.renewal_rule,
     _i.granted_at,
     _i.reconnect_before,
     _i.account_id,
@@ -47,17 +58,16 @@ FACTS = (
     _i.variables,
     _i.context_id,
     _i.method_id,
+    _i.slot,
 )
 STORED = (
     *FACTS,
     _i.generation,
     _i.key_id,
-    _i.access_token,
-    _i.refresh_token,
-    _i.api_key,
-    _i.api_secret,
-    _i.access_fingerprint,
-    _i.refresh_fingerprint,
+    _i.presented,
+    _i.renewal,
+    _i.presented_fingerprint,
+    _i.renewal_fingerprint,
     _i.account_fingerprint,
     _i.lease_token,
     _i.lease_until,
@@ -76,6 +86,7 @@ STORED = (
     NOW,
 )
 _INTEGRATION_EXISTS = select(literal(1)).where(THIS)
+IS_RENEWED = _i.renewal_rule.in_(sorted(RENEWED))
 REFRESHED = _i.state.in_([state.value for state in State if state.is_refreshed])
 
 
@@ -99,6 +110,7 @@ def fact_columns(facts: Integration) -> dict[str, Any]:
         "account_id": facts.account.account_id,
         "account_label": facts.account.label,
         "variables": json.dumps(facts.variables),
+        "renewal_rule": facts.renewal_rule,
     }
 
 
@@ -107,12 +119,10 @@ def credential_columns(credential: SealedCredential) -> dict[str, Any]:
     return {
         "generation": credential.generation,
         "key_id": credential.key_id,
-        "access_token": credential.access_token,
-        "refresh_token": credential.refresh_token,
-        "api_key": credential.api_key,
-        "api_secret": credential.api_secret,
-        "access_fingerprint": credential.access_fingerprint,
-        "refresh_fingerprint": credential.refresh_fingerprint,
+        "presented": credential.presented,
+        "renewal": credential.renewal,
+        "presented_fingerprint": credential.presented_fingerprint,
+        "renewal_fingerprint": credential.renewal_fingerprint,
         "account_fingerprint": credential.account_fingerprint,
     }
 
@@ -134,7 +144,7 @@ def facts(row: AnyRow | tuple[Any, ...]) -> Integration:
         requested_scopes,
         missing_scopes,
         expires_at,
-        renewable,
+        renewal_rule,
         granted_at,
         reconnect_before,
         account_id,
@@ -142,6 +152,7 @@ def facts(row: AnyRow | tuple[Any, ...]) -> Integration:
         variables,
         context_id,
         method_id,
+        slot,
     ) = row
     return Integration(
         id=integration_id,
@@ -158,13 +169,14 @@ def facts(row: AnyRow | tuple[Any, ...]) -> Integration:
         requested_scopes=words(requested_scopes),
         missing_scopes=words(missing_scopes),
         expires_at=time_or_none(expires_at),
-        renewable=bool(renewable),
+        renewal_rule=RULES[renewal_rule],
         granted_at=time_or_none(granted_at),
         reconnect_before=time_or_none(reconnect_before),
         account=_NO_ACCOUNT if account_id is None and account_label is None else AccountFacts(account_id=account_id, label=account_label),
         variables=pairs(variables),
         context_id=context_id,
         method_id=method_id,
+        slot=slot,
     )
 
 
@@ -173,12 +185,10 @@ def stored_integration(row: AnyRow) -> StoredIntegration:
     (
         generation,
         key_id,
-        access_token,
-        refresh_token,
-        api_key,
-        api_secret,
-        access_fingerprint,
-        refresh_fingerprint,
+        presented,
+        renewal,
+        presented_fingerprint,
+        renewal_fingerprint,
         account_fingerprint,
         lease_token,
         lease_until,
@@ -201,12 +211,10 @@ def stored_integration(row: AnyRow) -> StoredIntegration:
         credential=SealedCredential(
             generation=count(generation, least=1),
             key_id=key_id,
-            access_token=access_token,
-            refresh_token=refresh_token,
-            api_key=api_key,
-            api_secret=api_secret,
-            access_fingerprint=access_fingerprint,
-            refresh_fingerprint=refresh_fingerprint,
+            presented=presented,
+            renewal=renewal,
+            presented_fingerprint=presented_fingerprint,
+            renewal_fingerprint=renewal_fingerprint,
             account_fingerprint=account_fingerprint,
         ),
         marks=RefreshMarks(

@@ -15,7 +15,9 @@ from cloud_integrations.backends.sqlalchemy.tables.integration_rows import (
     AT_GENERATION,
     AUTH_TYPES,
     FACTS,
+    IS_RENEWED,
     NAMED_INTEGRATION,
+    RULES,
     STATES,
     STORED,
     THIS,
@@ -53,30 +55,27 @@ _FIND_CREDENTIAL = select(
     _i.state,
     _i.reason,
     _i.generation,
-    func.coalesce(_i.access_token, _i.api_key),
-    _i.api_secret,
-    _i.refresh_token.is_not(None),
+    _i.presented,
+    _i.renewal_rule,
     _i.sent_at.is_not(None),
     func.coalesce(_i.refreshed_at, _i.created_at),
     _i.expires_at,
     _i.scopes,
     _i.missing_scopes,
     _i.variables,
-).where(_i.tenant_id == bindparam("if_tenant"), _i.provider_id == bindparam("if_provider"))
+).where(_i.tenant_id == bindparam("if_tenant"), _i.provider_id == bindparam("if_provider"), _i.slot == bindparam("if_slot"))
 _LIST_INTEGRATIONS = select(*FACTS).where(_i.tenant_id == bindparam("if_tenant")).order_by(_i.created_at, _i.integration_id)
 # One look into each index: for an OR across them, no database uses all three.
 _FIND_HOLDERS = union(
     *[
         select(_i.tenant_id, _i.integration_id).where(_i.provider_id == bindparam("if_provider"), column == bindparam("if_fingerprint"))
-        for column in (_i.access_fingerprint, _i.refresh_fingerprint, _i.account_fingerprint)
+        for column in (_i.presented_fingerprint, _i.renewal_fingerprint, _i.account_fingerprint)
     ]
 ).limit(MAX_HOLDERS)
 _ADD_INTEGRATION = insert(schema.integration)
 _SAVE_FACTS = update(schema.integration).where(THIS, _i.state == bindparam("if_state"))
 _SAVE_FACTS_NOT_DUE = _SAVE_FACTS.values(due_at=null())
-_SAVE_FACTS_DUE_AT_THE_END = _SAVE_FACTS.values(
-    due_at=case((_i.refresh_token.is_not(None), _i.expires_at), else_=null()), refused_since=null()
-)
+_SAVE_FACTS_DUE_AT_THE_END = _SAVE_FACTS.values(due_at=case((IS_RENEWED, _i.expires_at), else_=null()), refused_since=null())
 _REPLACE_CREDENTIAL = (
     update(schema.integration)
     .where(THIS, AT_GENERATION, _i.state != "disabled")
@@ -91,9 +90,9 @@ def find_integration(connection: Connection, tenant_id: TenantId, integration_id
     return _STORED_ROWS.one(row)
 
 
-def find_credential(connection: Connection, tenant_id: TenantId, provider_id: ProviderId) -> StoredCredential | None:
+def find_credential(connection: Connection, tenant_id: TenantId, provider_id: ProviderId, *, slot: str) -> StoredCredential | None:
     """Return what handing out the tenant's credential with this provider takes, or None."""
-    row = connection.execute(_FIND_CREDENTIAL, {"if_tenant": tenant_id, "if_provider": provider_id}).first()
+    row = connection.execute(_FIND_CREDENTIAL, {"if_tenant": tenant_id, "if_provider": provider_id, "if_slot": slot}).first()
     found = _CREDENTIAL_ROWS.one(row)
     # What the caller knows is not read again: this is the way that is taken most.
     return None if found is None else StoredCredential(tenant_id=tenant_id, provider_id=provider_id, **found)
@@ -117,6 +116,7 @@ def _add_integration(connection: Connection, change: AddIntegration) -> None:
         "tenant_id": facts.tenant_id,
         "integration_id": facts.id,
         "provider_id": facts.provider_id,
+        "slot": facts.slot,
         "created_at": micros(facts.created_at),
         **fact_columns(facts),
         **credential_columns(change.credential),
@@ -200,9 +200,8 @@ def _to_use(row: AnyRow) -> dict[str, Any]:
         state,
         reason,
         generation,
-        sealed,
-        sealed_secret,
-        can_refresh,
+        presented,
+        renewal_rule,
         in_doubt,
         obtained_at,
         expires_at,
@@ -217,9 +216,8 @@ def _to_use(row: AnyRow) -> dict[str, Any]:
         "state": STATES[state],
         "reason": reason,
         "generation": count(generation, least=1),
-        "sealed": sealed,
-        "sealed_secret": sealed_secret,
-        "can_refresh": bool(can_refresh),
+        "presented": presented,
+        "renewal_rule": RULES[renewal_rule],
         "in_doubt": bool(in_doubt),
         "obtained_at": time(obtained_at),
         "expires_at": time_or_none(expires_at),

@@ -17,6 +17,7 @@ from cloud_integrations.backends.sqlalchemy.rows import AnyRow, Rows, Unreadable
 from cloud_integrations.backends.sqlalchemy.tables.handlers import handles
 from cloud_integrations.backends.sqlalchemy.tables.integration_rows import (
     AT_GENERATION,
+    IS_RENEWED,
     NAMED_INTEGRATION,
     REFRESHED,
     THIS,
@@ -40,7 +41,7 @@ _OTHERS_RENEWED_OF_CONTEXT = _OTHERS_RENEWED.where(_i.context_id == bindparam("i
 _OTHERS_RENEWED_OF_NONE = _OTHERS_RENEWED.where(_i.context_id.is_(None))
 _LIST_UNRENEWED = (
     select(_i.tenant_id, _i.integration_id, _i.provider_id, _i.generation)
-    .where(_i.provider_id == bindparam("if_provider"), _i.state == State.NEEDS_REAUTH.value, _i.refresh_token.is_not(None))
+    .where(_i.provider_id == bindparam("if_provider"), _i.state == State.NEEDS_REAUTH.value, IS_RENEWED)
     .order_by(_i.tenant_id, _i.integration_id)
     .limit(bindparam("count"))
 )

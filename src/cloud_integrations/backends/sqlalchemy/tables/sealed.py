@@ -82,7 +82,7 @@ _SEALED = {
         _Sealed(
             table=schema.integration,
             row=i.integration_id,
-            fields={name: i[name] for name in ("access_token", "refresh_token", "api_key", "api_secret")},
+            fields={name: i[name] for name in ("presented", "renewal")},
             generation=i.generation,
             to_text=str,
             from_text=UUID,

@@ -11,7 +11,7 @@ import pytest
 
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
-from cloud_integrations.domain.integration import AccountFacts, Integration, Phase, SealedCredential, State
+from cloud_integrations.domain.integration import AccountFacts, Integration, Phase, RenewalRule, SealedCredential, State
 from cloud_integrations.errors import IntegrationExistsError, IntegrationNotFoundError, StaleWriteError, UnstorableValueError
 from cloud_integrations.ports.store import (
     MAX_HOLDERS,
@@ -63,7 +63,7 @@ class IntegrationsContract(Contract):
             scopes=(),
             requested_scopes=(),
             expires_at=None,
-            renewable=False,
+            renewal_rule="keep",
             reconnect_before=None,
             account=AccountFacts(),
             variables={},
@@ -71,7 +71,7 @@ class IntegrationsContract(Contract):
             reason="a word",
             state=State.NEEDS_REAUTH,
         )
-        credential = SealedCredential(generation=1, key_id=SEALING_KEY, api_key=b"fake\x00key", api_secret=None)
+        credential = SealedCredential(generation=1, key_id=SEALING_KEY, presented=b"fake\x00key")
         blocking.apply(AddIntegration(facts=facts, credential=credential))
         found = blocking.find_integration(ACME, facts.id)
         assert (found.facts, found.credential, found.marks.due_at) == (facts, credential, None)
@@ -79,7 +79,7 @@ class IntegrationsContract(Contract):
 
     def test_a_long_token_is_kept_whole(self, blocking: BlockingStore) -> None:
         token = bytes(range(256)) * 192
-        credential = SealedCredential(generation=1, key_id=SEALING_KEY, access_token=token)
+        credential = replace(a_credential(), presented=token)
         facts = an_integration()
         blocking.apply(AddIntegration(facts=facts, credential=credential))
         assert blocking.find_integration(ACME, facts.id).credential == credential
@@ -95,25 +95,32 @@ class IntegrationsContract(Contract):
         assert caught.value.details == {"tenantId": ACME, "providerId": str(PROVIDER)}
         assert blocking.list_integrations(ACME) == (facts,)
 
-    @pytest.mark.parametrize(
-        ("auth_type", "credential"),
-        [
-            (AuthType.OAUTH2, SealedCredential(generation=1, key_id=SEALING_KEY, api_key=b"fake")),
-            (AuthType.OAUTH2, SealedCredential(generation=1, key_id=SEALING_KEY, refresh_token=b"fake")),
-            (AuthType.API_KEY, SealedCredential(generation=1, key_id=SEALING_KEY, access_token=b"fake")),
-            (AuthType.API_KEY, SealedCredential(generation=1, key_id=SEALING_KEY, api_key=b"fake", refresh_token=b"fake")),
-        ],
-    )
-    def test_a_credential_of_another_kind_cannot_be_kept(
-        self, blocking: BlockingStore, auth_type: AuthType, credential: SealedCredential
+    def test_a_slot_has_an_integration_of_its_own(self, blocking: BlockingStore, facts: Integration) -> None:
+        second = an_integration(slot="second")
+        blocking.apply(AddIntegration(facts=second, credential=a_credential(mark=b"second")))
+        assert {found.id for found in blocking.list_integrations(ACME)} == {facts.id, second.id}
+        assert blocking.find_credential(ACME, PROVIDER).integration_id == facts.id
+        assert blocking.find_credential(ACME, PROVIDER, slot="second").integration_id == second.id
+        assert blocking.find_credential(ACME, PROVIDER, slot="third") is None
+        with pytest.raises(IntegrationExistsError):
+            blocking.apply(AddIntegration(facts=an_integration(slot="second"), credential=a_credential()))
+
+    def test_a_new_credential_leaves_the_slot_as_it_is(self, blocking: BlockingStore, facts: Integration) -> None:
+        blocking.apply(ReplaceCredential(facts=replace(facts, slot="other"), credential=a_credential(2), expected_generation=1))
+        assert blocking.find_integration(ACME, facts.id).facts.slot == ""
+
+    @pytest.mark.parametrize(("rule", "renewal"), [("refresh", None), ("mint", None), ("keep", b"fake"), ("reconnect", b"fake")])
+    def test_a_credential_without_what_its_rule_renews_it_from_is_not_stored(
+        self, blocking: BlockingStore, rule: RenewalRule, renewal: bytes | None
     ) -> None:
+        credential = SealedCredential(generation=1, key_id=SEALING_KEY, presented=b"fake", renewal=renewal)
         with pytest.raises(UnstorableValueError):
-            blocking.apply(AddIntegration(facts=an_integration(auth_type=auth_type), credential=credential))
+            blocking.apply(AddIntegration(facts=an_integration(renewal_rule=rule), credential=credential))
         assert blocking.list_integrations(ACME) == ()
 
-    def test_a_credential_is_not_replaced_by_one_of_another_kind(self, blocking: BlockingStore, facts: Integration) -> None:
+    def test_a_credential_is_not_replaced_by_one_that_its_rule_cannot_renew(self, blocking: BlockingStore, facts: Integration) -> None:
         before = blocking.find_integration(ACME, facts.id)
-        strange = SealedCredential(generation=2, key_id=SEALING_KEY, api_key=b"fake")
+        strange = SealedCredential(generation=2, key_id=SEALING_KEY, presented=b"fake")
         blocking.apply(lease(facts))
         for change in (ReplaceCredential(facts=facts, credential=strange, expected_generation=1), renewed(facts, credential=strange)):
             with pytest.raises(UnstorableValueError):
@@ -222,7 +229,7 @@ class IntegrationsContract(Contract):
 
     def test_whoever_holds_a_token_is_found_by_its_fingerprint_in_any_tenant(self, blocking: BlockingStore, facts: Integration) -> None:
         other = an_integration(GLOBEX)
-        blocking.apply(AddIntegration(facts=other, credential=replace(a_credential(), refresh_fingerprint=None)))
+        blocking.apply(AddIntegration(facts=other, credential=replace(a_credential(), renewal_fingerprint=None)))
         both = {(ACME, facts.id), (GLOBEX, other.id)}
         assert self.holders(blocking, b"fakeaccess") == both
         assert self.holders(blocking, b"fakerefresh") == {(ACME, facts.id)}
@@ -234,7 +241,7 @@ class IntegrationsContract(Contract):
         assert self.holders(blocking, b"fakeaccess", ProviderId(uuid4())) == set()
 
     def test_a_row_without_fingerprints_holds_nothing_that_could_be_found(self, blocking: BlockingStore) -> None:
-        bare = replace(a_credential(), access_fingerprint=None, refresh_fingerprint=None, account_fingerprint=None)
+        bare = replace(a_credential(), presented_fingerprint=None, renewal_fingerprint=None, account_fingerprint=None)
         facts = an_integration()
         blocking.apply(AddIntegration(facts=facts, credential=bare))
         assert blocking.find_integration(ACME, facts.id).credential == bare

@@ -53,7 +53,7 @@ def an_integration(tenant_id: TenantId = ACME, provider_id: ProviderId = PROVIDE
         requested_scopes=("read", "write:ünïcode", "admin"),
         missing_scopes=("admin",),
         expires_at=START + timedelta(hours=1, microseconds=7),
-        renewable=True,
+        renewal_rule="refresh",
         reconnect_before=START + timedelta(days=180),
         account=AccountFacts(account_id="fake-account-1", label="Fake 'label'"),
         variables={"region": "eu", "quote": '"\\'},
@@ -68,10 +68,10 @@ def a_credential(generation: int = 1, mark: bytes = b"fake") -> SealedCredential
     return SealedCredential(
         generation=generation,
         key_id=SEALING_KEY,
-        access_token=mark + b"\x00\xff access",
-        refresh_token=mark + b"\x00\xff refresh",
-        access_fingerprint=a_fingerprint(mark + b"access"),
-        refresh_fingerprint=a_fingerprint(mark + b"refresh"),
+        presented=mark + b"\x00\xff access",
+        renewal=mark + b"\x00\xff refresh",
+        presented_fingerprint=a_fingerprint(mark + b"access"),
+        renewal_fingerprint=a_fingerprint(mark + b"refresh"),
         account_fingerprint=a_fingerprint(b"account"),
     )
 
@@ -139,15 +139,14 @@ def rotated(tenant_id: TenantId = ACME, **changes: Any) -> RotateKey:
 def row_of(facts: Integration) -> SealedRow:
     """Describe the sealed fields of an integration that holds `a_credential()`."""
     credential = a_credential()
-    assert credential.access_token is not None
-    assert credential.refresh_token is not None
+    assert credential.renewal is not None
     return SealedRow(
         table="ci_integration",
         tenant_id=facts.tenant_id,
         row=str(facts.id),
         generation=1,
         key_id=SEALING_KEY,
-        sealed={"access_token": credential.access_token, "refresh_token": credential.refresh_token},
+        sealed={"presented": credential.presented, "renewal": credential.renewal},
     )
 
 

@@ -30,6 +30,7 @@ def upgrade() -> None:
         sa.Column("tenant_id", here.text(255), nullable=False),
         sa.Column("integration_id", sa.Uuid, nullable=False),
         sa.Column("provider_id", sa.Uuid, nullable=False),
+        sa.Column("slot", here.text(64), nullable=False),
         sa.Column("name", here.text(50), nullable=False),
         sa.Column("auth_type", here.text(16), nullable=False),
         sa.Column("method_id", here.text(64), nullable=False),
@@ -48,14 +49,13 @@ def upgrade() -> None:
         sa.Column("account_id", long_text),
         sa.Column("account_label", long_text),
         sa.Column("variables", long_text, nullable=False),
+        sa.Column("renewal_rule", here.text(16), nullable=False),
         sa.Column("generation", sa.BigInteger, nullable=False),
         sa.Column("key_id", sa.Uuid, nullable=False),
-        sa.Column("access_token", _SEALED),
-        sa.Column("refresh_token", _SEALED),
-        sa.Column("api_key", _SEALED),
-        sa.Column("api_secret", _SEALED),
-        sa.Column("access_fingerprint", here.key_bytes(16)),
-        sa.Column("refresh_fingerprint", here.key_bytes(16)),
+        sa.Column("presented", _SEALED, nullable=False),
+        sa.Column("renewal", _SEALED),
+        sa.Column("presented_fingerprint", here.key_bytes(16)),
+        sa.Column("renewal_fingerprint", here.key_bytes(16)),
         sa.Column("account_fingerprint", here.key_bytes(16)),
         sa.Column("writer_lease", sa.BigInteger, nullable=False),
         sa.Column("lease_token", sa.BigInteger, nullable=False),
@@ -72,11 +72,10 @@ def upgrade() -> None:
         sa.Column("refreshed_at", sa.BigInteger),
         sa.Column("due_at", sa.BigInteger),
         sa.PrimaryKeyConstraint("tenant_id", "integration_id", name="ci_integration_pk"),
-        sa.UniqueConstraint("tenant_id", "provider_id", name="ci_integration_one_per_provider"),
+        sa.UniqueConstraint("tenant_id", "provider_id", "slot", name="ci_integration_one_per_slot"),
         sa.CheckConstraint(
-            "(auth_type = 'oauth2' AND access_token IS NOT NULL AND api_key IS NULL AND api_secret IS NULL)"
-            " OR (auth_type = 'apikey' AND api_key IS NOT NULL AND access_token IS NULL AND refresh_token IS NULL)",
-            name="ci_integration_one_credential",
+            "(renewal_rule IN ('refresh', 'mint') AND renewal IS NOT NULL) OR (renewal_rule IN ('keep', 'reconnect') AND renewal IS NULL)",
+            name="ci_integration_renewal_fits",
         ),
         if_not_exists=unless_there,
         **here.table_options,
@@ -89,9 +88,9 @@ def upgrade() -> None:
         **here.index_options("due_at IS NOT NULL"),
     )
     op.create_index("ci_integration_key", "ci_integration", ["key_id", "tenant_id"], if_not_exists=unless_there)
-    for token in ("access", "refresh", "account"):
-        columns = ["provider_id", f"{token}_fingerprint", "tenant_id"]
-        op.create_index(f"ci_integration_{token}", "ci_integration", columns, if_not_exists=unless_there)
+    for subject in ("presented", "renewal", "account"):
+        columns = ["provider_id", f"{subject}_fingerprint", "tenant_id"]
+        op.create_index(f"ci_integration_{subject}", "ci_integration", columns, if_not_exists=unless_there)
     for statement in here.tuning("ci_integration"):
         op.execute(statement)
     op.create_table(

@@ -73,7 +73,7 @@ class ResealingContract(Contract):
         found = blocking.list_sealed([(ACME, NEXT_KEY)], limit=10)
         assert sorted(found, key=_table) == sorted((after for _, after in anew), key=_table)
         credential = replace(
-            a_credential(), key_id=NEXT_KEY, access_token=b"anew\x00fake\x00\xff access", refresh_token=b"anew\x00fake\x00\xff refresh"
+            a_credential(), key_id=NEXT_KEY, presented=b"anew\x00fake\x00\xff access", renewal=b"anew\x00fake\x00\xff refresh"
         )
         assert blocking.find_integration(ACME, facts.id) == replace(before, credential=credential)
         assert blocking.find_pending(pending.state_hash) == replace(pending, key_id=NEXT_KEY, sealed_verifier=b"anew\x00fake\x00sealed")
@@ -81,17 +81,21 @@ class ResealingContract(Contract):
         assert claimed == replace(revocation, key_id=NEXT_KEY, sealed_token=b"anew\x00fake\x00token")
 
     def test_every_row_is_named_in_the_words_of_its_sealing_context(self, blocking: BlockingStore) -> None:
-        connected, bare = an_integration(), an_integration(auth_type=AuthType.API_KEY, provider_id=OTHER_PROVIDER)
-        key = SealedCredential(generation=1, key_id=SEALING_KEY, api_key=b"fake\x00key", api_secret=b"fake\x00secret")
+        connected, bare = an_integration(), an_integration(auth_type=AuthType.API_KEY, renewal_rule="keep", provider_id=OTHER_PROVIDER)
+        key = SealedCredential(generation=1, key_id=SEALING_KEY, presented=b"fake\x00key")
         pending, revocation = a_pending(), a_revocation()
         blocking.apply(AddIntegration(facts=connected, credential=a_credential()), AddIntegration(facts=bare, credential=key))
         # A later generation, and an empty field.
-        blocking.apply(ReplaceCredential(facts=connected, credential=replace(a_credential(2), refresh_token=None), expected_generation=1))
+        blocking.apply(
+            ReplaceCredential(
+                facts=replace(connected, renewal_rule="reconnect"), credential=replace(a_credential(2), renewal=None), expected_generation=1
+            )
+        )
         blocking.apply(AddPending(pending=pending), AddRevocation(revocation=revocation))
         found = {(row.table, row.row, row.generation): set(row.sealed) for row in blocking.list_sealed([(ACME, SEALING_KEY)], limit=10)}
         assert found == {
-            ("ci_integration", str(connected.id), 2): {"access_token"},
-            ("ci_integration", str(bare.id), 1): {"api_key", "api_secret"},
+            ("ci_integration", str(connected.id), 2): {"presented"},
+            ("ci_integration", str(bare.id), 1): {"presented"},
             ("ci_authorization", pending.state_hash.hex(), 0): {"verifier"},
             ("ci_revocation", str(revocation.id), 0): {"token"},
         }
@@ -129,7 +133,7 @@ class ResealingContract(Contract):
         before = blocking.find_integration(ACME, facts.id)
         row = row_of(facts)
         assert row in rows
-        for sealed in ({"access_token": b"fake"}, {**row.sealed, "api_key": b"fake"}, {}):
+        for sealed in ({"presented": b"fake"}, {**row.sealed, "api_key": b"fake"}, {}):
             blocking.apply(Reseal(rows=((row, replace(row, key_id=NEXT_KEY, sealed=sealed)),)))
         assert blocking.find_integration(ACME, facts.id) == before
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
-from cloud_integrations.domain.integration import DueIntegration, Integration, SealedCredential, State
+from cloud_integrations.domain.integration import DueIntegration, Integration, RenewalRule, SealedCredential, State
 from cloud_integrations.ports.store import AddIntegration, ReplaceCredential, SaveFacts
 from cloud_integrations.testing.clock import START, FixedClock
 from cloud_integrations.testing.contracts.store.base import BlockingStore, Contract, refused
@@ -124,8 +124,8 @@ class DueContract(Contract):
         assert blocking.find_integration(ACME, facts.id).marks.due_at == START + timedelta(minutes=48)
 
     def test_what_cannot_be_refreshed_is_not_due_when_switched_on(self, blocking: BlockingStore) -> None:
-        facts = an_integration(state=State.DISABLED)
-        blocking.apply(AddIntegration(facts=facts, credential=SealedCredential(generation=1, key_id=SEALING_KEY, access_token=b"fake")))
+        facts = an_integration(state=State.DISABLED, renewal_rule="reconnect")
+        blocking.apply(AddIntegration(facts=facts, credential=SealedCredential(generation=1, key_id=SEALING_KEY, presented=b"fake")))
         blocking.apply(SaveFacts(facts=replace(facts, state=State.ACTIVE), expected_state=State.DISABLED))
         assert blocking.find_integration(ACME, facts.id).marks.due_at is None
 
@@ -187,16 +187,18 @@ class DueContract(Contract):
         tenants = [TenantId(f"tenant-{number}") for number in range(6)]
         add_sealing_keys(blocking, *tenants)
         rows = [an_integration(tenant_id) for tenant_id in tenants]
-        without = replace(a_credential(), refresh_token=None, refresh_fingerprint=None)
+        without = replace(a_credential(), renewal=None, renewal_fingerprint=None)
         for row, state, reason in zip(
             rows,
             [State.NEEDS_REAUTH, State.NEEDS_REAUTH, State.NEEDS_REAUTH, State.DISABLED, State.RETRY, State.NEEDS_REAUTH],
             ["revoked", "refused_for_days", "revoked", None, None, "expired"],
             strict=True,
         ):
+            rule: RenewalRule = "reconnect" if reason == "expired" else "refresh"
             blocking.apply(
                 AddIntegration(
-                    facts=replace(row, state=state, reason=reason), credential=without if reason == "expired" else a_credential()
+                    facts=replace(row, state=state, reason=reason, renewal_rule=rule),
+                    credential=without if reason == "expired" else a_credential(),
                 )
             )
         wanted = [due(row) for row in rows[:3]]
