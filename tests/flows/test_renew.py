@@ -11,6 +11,7 @@ import pytest
 from cloud_integrations.domain.application import OAuthApplication
 from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.integration import Phase, State
+from cloud_integrations.domain.provider import Variable
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     AppMisconfiguredError,
@@ -701,7 +702,9 @@ async def test_a_tenants_variable_is_put_where_its_name_stands(world):
     method = entry.methods[0]
     placement = method.access_token.placement.model_copy(update={"template": "{site}:{value}"})
     access_token = method.access_token.model_copy(update={"placement": placement})
-    other = world.open(providers=[entry.model_copy(update={"methods": (method.model_copy(update={"access_token": access_token}),)})])
+    methods = (method.model_copy(update={"access_token": access_token}),)
+    site = Variable(name="site", pattern="[a-z-]+")
+    other = world.open(providers=[entry.model_copy(update={"methods": methods, "variables": (site,)})])
     sent = await other.credential(ACME, "simulated")
     assert sent.headers() == {"Authorization": f"Bearer acme-eu:{sent.value.reveal()}"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import importlib.util
 import inspect
 import sys
@@ -20,6 +21,7 @@ from cloud_integrations import (
     AesGcmCipher,
     AsyncIntegrationManager,
     AsyncMemoryStore,
+    AuthType,
     Catalogue,
     IntegrationManager,
     LocalKeyring,
@@ -28,10 +30,11 @@ from cloud_integrations import (
     RevocationOutcome,
     Settings,
     SqlAlchemyStore,
+    kinds,
 )
 from cloud_integrations.backends.sqlalchemy import databases, migrate
-from cloud_integrations.errors import ConfigurationError, IntegrationExistsError
-from cloud_integrations.oauth import HttpResponse, OAuthBackend
+from cloud_integrations.errors import ConfigurationError, IntegrationExistsError, InvalidCredentialsError, ValidationFailedError
+from cloud_integrations.oauth import HttpRequest, HttpResponse, OAuthBackend
 from cloud_integrations.testing import FixedClock, SimulatedProvider, SimulatedTransport
 from cloud_integrations.testing.contracts.oauth_backend import ACCESS, REFRESH, OAuthBackendContract
 
@@ -84,6 +87,44 @@ def test_a_database(add: Callable[[str], ModuleType], monkeypatch: pytest.Monkey
     monkeypatch.undo()
     with pytest.raises(ConfigurationError, match="supported are SQLite, PostgreSQL and MariaDB"):
         SqlAlchemyStore(engine)
+
+
+class PairServer:
+    """Asks for HTTP Basic with one pair."""
+
+    def send(self, request: HttpRequest, /, *, deadline: timedelta) -> HttpResponse:
+        basic = "Basic " + base64.b64encode(b"fake-user:fake-password").decode()
+        if deadline and request.headers.get("Authorization") == basic:
+            return HttpResponse(status=200, headers={}, body=b'{"id": "account-1"}')
+        return HttpResponse(status=401, headers={}, body=b"{}")
+
+    def close(self) -> None: ...
+
+
+def test_a_way_to_obtain_access(add: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kinds, "_KINDS", dict(kinds._KINDS))
+    added = add("a_kind")
+    with IntegrationManager(
+        store=MemoryStore(),
+        transport=PairServer(),
+        keys=LocalKeyring([LocalKeyring.generate_key("test")]),
+        cipher=AesGcmCipher(),
+        providers=Catalogue.of(added.PROVIDER),
+    ) as manager:
+        for pasted, error in (("fake-user", ValidationFailedError), ("fake-user:wrong", InvalidCredentialsError)):
+            with pytest.raises(error) as caught:
+                manager.add_api_key("acme", "acme", name="Added", api_key=pasted, actor=ACTOR)
+            assert "fake" not in str(caught.value)
+        added = manager.add_api_key("acme", "acme", name="Added", api_key="fake-user:fake-password", actor=ACTOR)
+        assert (added.account.account_id, added.auth_type, added.renewal_rule) == ("account-1", AuthType.API_KEY, "keep")
+        credential = manager.credential("acme", "acme")
+        assert (credential.basic(), credential.forms) == (("fake-user", "fake-password"), ("headers", "basic"))
+        assert manager.verify("acme", added.id, actor=ACTOR).outcome == "alive"
+        manager.keys.rotate()
+        assert manager.keys.reseal().changed == 1
+        assert manager.replace_api_key("acme", added.id, api_key="fake-user:fake-password", actor=ACTOR).account == added.account
+        assert manager.delete("acme", added.id, actor=ACTOR).api_key is RevocationOutcome.UNSUPPORTED
+        assert manager.audit.verify("acme").whole
 
 
 @pytest.mark.parametrize("awaits", [False, True], ids=["blocking", "awaiting"])

@@ -17,10 +17,13 @@ PUBLIC_MODULES = (
     "cloud_integrations.backends.sqlalchemy",
     "cloud_integrations.backends.sqlalchemy.databases",
     "cloud_integrations.errors",
+    "cloud_integrations.kinds",
     "cloud_integrations.oauth",
     "cloud_integrations.testing",
 )
-PINNED = pytest.mark.parametrize("module", ["cloud_integrations", "cloud_integrations.oauth", "cloud_integrations.testing"])
+PINNED = pytest.mark.parametrize(
+    "module", ["cloud_integrations", "cloud_integrations.kinds", "cloud_integrations.oauth", "cloud_integrations.testing"]
+)
 
 HEAVY = {
     *("alembic", "asyncio", "asyncpg", "authlib", "boto3", "fastapi", "httpx", "joserfc", "psycopg"),

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cloud_integrations import kinds
 from cloud_integrations.backends.sqlalchemy.databases import registered
 
 DISTRIBUTIONS = (".", "adapters/fastapi", "adapters/cli")
@@ -141,6 +142,25 @@ def test_only_the_room_of_databases_names_one(sources: list[Path], root: Path) -
         if file.is_relative_to(root / "src") and any(map(_names_a_database, ast.walk(ast.parse(file.read_text(encoding="utf-8")))))
     }
     assert found == {str((room / f"{name}.py").relative_to(root)) for name in ("__init__", "mariadb", "poolers", "postgresql", "sqlite")}
+
+
+def _asks_for_a_kind(node: ast.AST) -> bool:
+    match node:
+        case ast.Constant():
+            return node.value in kinds._KINDS
+        case ast.Compare():
+            return any("AuthType." in ast.unparse(side) for side in (node.left, *node.comparators))
+    return False
+
+
+def test_only_the_room_of_kinds_asks_which_kind_of_credential_it_is(sources: list[Path], root: Path) -> None:
+    found = {
+        file.relative_to(root / "src/cloud_integrations").parts[0]
+        for file in sources
+        if file.is_relative_to(root / "src") and any(map(_asks_for_a_kind, ast.walk(ast.parse(file.read_text(encoding="utf-8")))))
+    }
+    # The simulated provider is data of a provider.
+    assert found == {"kinds", "testing"}
 
 
 def test_every_package_says_that_it_is_typed(root: Path) -> None:

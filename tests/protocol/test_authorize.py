@@ -1,17 +1,17 @@
 from __future__ import annotations
 
-from typing import get_args
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from cloud_integrations.domain.provider import Method
+from cloud_integrations.domain.provider import Provider
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.errors import ValidationFailedError
+from cloud_integrations.errors import ConfigurationError, ValidationFailedError
 from cloud_integrations.protocol import exchange
 from cloud_integrations.protocol.authorize import build_authorization_url, check_redirect_uri
 from cloud_integrations.protocol.pkce import challenge, make_verifier
 from cloud_integrations.protocol.scopes import join_scopes, scopes_to_request
+from cloud_integrations.providers import Catalogue
 
 STATE = Secret("fake-state-" + "s" * 43)
 VERIFIER = make_verifier(bytes(range(32)))
@@ -45,7 +45,9 @@ def test_the_browser_carries_a_code_request_with_pkce(make_client):
 
 @pytest.mark.requirement("OAU-001")
 def test_there_is_no_way_to_ask_for_another_flow(make_client):
-    assert set(get_args(Method.model_fields["kind"].annotation)) == {"code", "key", "basic"}
+    for kind in ("implicit", "password", "token"):
+        with pytest.raises(ConfigurationError, match="must be one of grant_code, static"):
+            Catalogue.of(Provider.model_validate({"id": "acme", "name": "Acme", "methods": [{"id": "it", "kind": kind}]}))
     request = exchange.build_exchange(make_client(), code=Secret("fake-code"), redirect_uri=REDIRECT, verifier=VERIFIER)
     assert dict(parse_qsl(request.body.decode()))["grant_type"] == "authorization_code"
 

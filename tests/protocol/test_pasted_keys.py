@@ -16,8 +16,9 @@ from tests.tracebacks import shown_by
 from cloud_integrations.domain.provider import Input, Method, Placement, Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ValidationFailedError
+from cloud_integrations.kinds import input_methods
 from cloud_integrations.protocol.pasted_keys import ELSEWHERE, find_kinds, require_not_foreign
-from cloud_integrations.protocol.verification import find_key_method, normalise
+from cloud_integrations.protocol.verification import find_input_method, normalise
 from cloud_integrations.providers import Catalogue
 
 KEY = "fake-test-key-value"
@@ -88,7 +89,7 @@ def wrapped(text: bytes | str) -> list[str]:
 
 def one_key(**facts) -> Provider:
     placement = [{"in": "query", "name": "token", "prefix": ""}]
-    method = {"id": "key", "kind": "key", "inputs": [{"name": "token", "label": "API token", **facts}], "placement": placement}
+    method = {"id": "key", "kind": "static", "inputs": [{"name": "token", "label": "API token", **facts}], "placement": placement}
     return Provider.model_validate({"id": "acme", "name": "Acme", "methods": [method]})
 
 
@@ -235,7 +236,7 @@ def test_whatever_comes_is_cleaned_or_refused_without_repeating_it(text) -> None
 )
 def test_what_stands_around_a_pasted_key_goes(pasted) -> None:
     placement = (Placement(prefix="SSWS "), Placement(name="PRIVATE-TOKEN", prefix="", template="{value}"))
-    method = Method(id="key", kind="key", inputs=(Input(name="token"),), placement=placement)
+    method = Method(id="key", kind="static", inputs=(Input(name="token"),), placement=placement)
     assert normalise(method, {"token": pasted}) == {"token": Secret(KEY)}
 
 
@@ -266,8 +267,7 @@ def test_white_space_inside_a_key_refuses_it(pasted) -> None:
 def test_the_way_by_key_is_found_from_what_was_pasted() -> None:
     cloudflare = Catalogue.builtin().require("cloudflare")
     key = "cfat_" + "a" * 48
-    method = find_key_method(cloudflare, Secret(f"Bearer {key}"), variables={"account_id": "a" * 32})
-    assert method is not None
+    method = find_input_method(cloudflare, input_methods(cloudflare), Secret(f"Bearer {key}"), variables={"account_id": "a" * 32})
     assert method.id == "account_api_token"
 
 

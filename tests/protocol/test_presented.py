@@ -12,16 +12,16 @@ import pytest
 import requests
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 from requests.adapters import BaseAdapter
 
+from cloud_integrations import kinds
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.credential import Credential, Presented
 from cloud_integrations.domain.provider import Method, Placement, Provider
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.errors import CredentialFormError, ValidationFailedError
+from cloud_integrations.errors import ConfigurationError, CredentialFormError, ValidationFailedError
 from cloud_integrations.protocol.http import HttpRequest
-from cloud_integrations.protocol.verification import build_check, present
+from cloud_integrations.protocol.verification import build_check
 from cloud_integrations.providers import Catalogue
 
 URL = "https://api.acme.example/me?page=1"
@@ -44,13 +44,18 @@ PLACEMENTS = st.lists(
 )
 
 
+def present(method: Method, parts: dict[str, object], *, variables: dict[str, str]) -> Presented:
+    secrets = {name: part if isinstance(part, Secret) else Secret(str(part)) for name, part in parts.items()}
+    return kinds.present(method, secrets, variables=variables)
+
+
 def acme(placement: object) -> Provider:
     inputs = [{"name": "app_key"}, {"name": "app_secret", "required": False}]
     return Provider.model_validate(
         {
             "id": "acme",
             "name": "Acme",
-            "methods": [{"id": "key", "kind": "key", "inputs": inputs, "placement": placement}],
+            "methods": [{"id": "key", "kind": "static", "inputs": inputs, "placement": placement}],
             "variables": [{"name": name, "pattern": ".+", "required": False} for name in VARIABLES],
             "verifications": [{"url": URL}],
         }
@@ -191,23 +196,23 @@ def test_a_missing_part_is_named_instead_of_being_left_in_braces() -> None:
     ],
 )
 def test_a_placement_that_could_not_be_sent_is_no_provider_file(placement) -> None:
-    with pytest.raises(ValidationError):
-        acme(placement)
+    with pytest.raises(ConfigurationError, match=r"key( needs a |\.)placement"):
+        Catalogue.of(acme(placement))
 
 
 @pytest.mark.parametrize("template", ["{value}", "{file}", "a {file}"])
 def test_what_may_have_several_lines_goes_into_no_header(template) -> None:
     inputs = [{"name": "note", "secret": False}, {"name": "file", "multiline": True}]
-    method = {"id": "key", "kind": "key", "inputs": inputs, "placement": [{"template": template}]}
-    with pytest.raises(ValidationError, match="several lines"):
-        Provider.model_validate({"id": "acme", "name": "Acme", "methods": [method]})
+    method = {"id": "key", "kind": "static", "inputs": inputs, "placement": [{"template": template}]}
+    with pytest.raises(ConfigurationError, match="several lines"):
+        Catalogue.of(Provider.model_validate({"id": "acme", "name": "Acme", "methods": [method]}))
 
 
 def test_an_access_token_is_placed_by_what_its_provider_declares() -> None:
     endpoints = {"authorize_url": "https://a.example/authorize", "token_url": "https://a.example/token"}
-    method = {"id": "code", "kind": "code", **endpoints, "access_token": {"placement": {"template": "{missing}"}}}
-    with pytest.raises(ValidationError, match="missing"):
-        Provider.model_validate({"id": "acme", "name": "Acme", "methods": [method]})
+    method = {"id": "code", "kind": "grant_code", **endpoints, "access_token": {"placement": {"template": "{missing}"}}}
+    with pytest.raises(ConfigurationError, match="missing"):
+        Catalogue.of(Provider.model_validate({"id": "acme", "name": "Acme", "methods": [method]}))
 
 
 def test_nothing_of_it_is_shown(caplog) -> None:

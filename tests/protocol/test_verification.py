@@ -12,16 +12,16 @@ from cloud_integrations.domain.identifiers import provider_id
 from cloud_integrations.domain.provider import Input, Method, Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ValidationFailedError
+from cloud_integrations.kinds import input_methods, present
 from cloud_integrations.protocol.http import HttpResponse
 from cloud_integrations.protocol.verification import (
     CheckResult,
     build_check,
     find_check,
-    find_key_method,
+    find_input_method,
     hints,
     name_inputs,
     normalise,
-    present,
     read_check,
 )
 from cloud_integrations.providers import Catalogue
@@ -36,7 +36,7 @@ def provider(methods=None, checks=None, **fields) -> Provider:
         {
             "id": "acme",
             "name": "Acme",
-            "methods": methods or [{"id": name, "kind": "key", "inputs": [{"name": "token"}]} for name in ("key", "other")],
+            "methods": methods or [{"id": name, "kind": "static", "inputs": [{"name": "token"}]} for name in ("key", "other")],
             "verifications": checks if checks is not None else [{"url": "https://api.acme.example/me", "identity": ["json:id"]}],
             **fields,
         }
@@ -82,7 +82,7 @@ def test_white_space_and_quotes_around_a_pasted_key_go(pasted) -> None:
 
 
 def test_an_input_without_normalisation_keeps_its_text() -> None:
-    method = Method(id="key", kind="key", inputs=(Input(name="token", normalise=(), multiline=True),))
+    method = Method(id="key", kind="static", inputs=(Input(name="token", normalise=(), multiline=True),))
     assert normalise(method, {"token": ' "a" '}) == {"token": Secret(' "a" ')}
 
 
@@ -109,19 +109,21 @@ def test_what_no_request_could_carry_is_refused_without_repeating_it(inputs, fie
 
 
 def test_a_file_may_have_lines_and_an_optional_input_may_be_missing() -> None:
-    method = Method(id="key", kind="key", inputs=(Input(name="file", multiline=True), Input(name="note", required=False)))
+    method = Method(id="key", kind="static", inputs=(Input(name="file", multiline=True), Input(name="note", required=False)))
     assert normalise(method, {"file": "a\nb\n"}) == {"file": Secret("a\nb")}
 
 
 def test_a_hint_names_the_input_and_not_its_value() -> None:
-    method = Method(id="key", kind="key", inputs=(Input(name="token", patterns=("^tok_[a-z]+$",), label="API token"), Input(name="other")))
+    method = Method(
+        id="key", kind="static", inputs=(Input(name="token", patterns=("^tok_[a-z]+$",), label="API token"), Input(name="other"))
+    )
     assert hints(method, {"token": Secret(" 'tok_fake' ")}) == ()
     assert hints(method, {"token": KEY, "other": KEY}) == ("API token does not look like one of this provider",)
     assert hints(method, {}) == ()
 
 
 def test_key_and_secret_get_the_names_of_the_method() -> None:
-    pair = Method(id="key", kind="key", inputs=(Input(name="user", secret=False), Input(name="access"), Input(name="private")))
+    pair = Method(id="key", kind="static", inputs=(Input(name="user", secret=False), Input(name="access"), Input(name="private")))
     assert name_inputs(pair, key=Secret(KEY), secret=Secret(SECRET)) == {"access": Secret(KEY), "private": Secret(SECRET)}
     assert name_inputs(pair, key=Secret(KEY)) == {"access": Secret(KEY)}
     with pytest.raises(ValidationFailedError, match="secretKey is not used"):
@@ -160,7 +162,7 @@ def test_the_key_goes_where_the_provider_says_and_is_not_shown() -> None:
 def test_several_values_go_to_several_headers() -> None:
     method = {
         "id": "key",
-        "kind": "key",
+        "kind": "static",
         "inputs": [{"name": "token"}, {"name": "private"}],
         "placement": [
             {"name": "X-Key", "prefix": ""},
@@ -170,11 +172,11 @@ def test_several_values_go_to_several_headers() -> None:
         "headers": {"api": {"X-Version": "1"}},
     }
     acme = provider([method], variables=[{"name": "email", "pattern": "^.+$", "required": False}])
-    request = request_of(acme, {"token": Secret(KEY), "private": SECRET}, {"email": "a@acme.example"})
+    request = request_of(acme, {"token": Secret(KEY), "private": Secret(SECRET)}, {"email": "a@acme.example"})
     expected = {"X-Key": KEY, "X-Secret": SECRET, "X-User": "a@acme.example", "X-Version": "1", "Accept": "application/json"}
     assert request.headers == expected
     with pytest.raises(ValidationFailedError, match=r"credentials\.email is required"):
-        request_of(acme, {"token": Secret(KEY), "private": SECRET})
+        request_of(acme, {"token": Secret(KEY), "private": Secret(SECRET)})
 
 
 @pytest.mark.parametrize(
@@ -186,14 +188,14 @@ def test_several_values_go_to_several_headers() -> None:
     ],
 )
 def test_basic_authentication_takes_either_half(placement, header) -> None:
-    method = {"id": "key", "kind": "basic", "inputs": [{"name": "token"}, {"name": "private"}], "placement": placement}
+    method = {"id": "key", "kind": "static", "inputs": [{"name": "token"}, {"name": "private"}], "placement": placement}
     request = request_of(provider([method]), {"token": Secret("fake"), "private": Secret("test")})
     assert request.headers["Authorization"] == f"Basic {header}"
 
 
 @pytest.mark.parametrize(("url", "joined"), [("https://a.example/me", "?"), ("https://a.example/me?v=1", "&")])
 def test_a_key_goes_into_the_url_only_where_the_provider_wants_it(url, joined) -> None:
-    method = {"id": "key", "kind": "key", "inputs": [{"name": "token"}], "placement": [{"in": "query", "name": "key", "prefix": ""}]}
+    method = {"id": "key", "kind": "static", "inputs": [{"name": "token"}], "placement": [{"in": "query", "name": "key", "prefix": ""}]}
     request = request_of(provider([method], [{"url": url}]), {"token": Secret("fake&test")})
     assert request.url == f"{url}{joined}key=fake%26test"
     assert "Authorization" not in request.headers
@@ -214,7 +216,7 @@ def test_a_check_may_have_a_body_and_headers_of_its_own() -> None:
 
 
 def test_an_access_token_is_checked_the_same_way() -> None:
-    method = {"id": "oauth2", "kind": "code", "authorize_url": "https://a.example/authorize", "token_url": "https://a.example/token"}
+    method = {"id": "oauth2", "kind": "grant_code", "authorize_url": "https://a.example/authorize", "token_url": "https://a.example/token"}
     request = request_of(provider([method]), {"access_token": Secret(KEY)})
     assert request.headers["Authorization"] == f"Bearer {KEY}"
 
@@ -433,7 +435,7 @@ REQUESTS = [
 def test_each_provider_is_asked_its_own_way(*, slug, method_id, variables, line, header, prefix) -> None:
     real = Catalogue.builtin().require(slug)
     method = next(method for method in real.methods if method.id == method_id)
-    name = "access_token" if method.kind == "code" else method.inputs[0].name
+    name = "access_token" if method.kind == "grant_code" else method.inputs[0].name
     request = request_of(real, {name: Secret(KEY)}, variables, method)
     assert f"{request.method} {request.url}" == line
     assert request.headers[header] == prefix + KEY
@@ -560,7 +562,7 @@ def test_each_providers_answers_are_read_its_own_way(*, slug, method_id, status,
     assert check is not None
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     response = HttpResponse(status=status, headers=headers, body=content)
-    name = "access_token" if method.kind == "code" else method.inputs[0].name
+    name = "access_token" if method.kind == "grant_code" else method.inputs[0].name
     presented = presented_by(method, {name: Secret(AZURE_TOKEN if slug == "azure" else KEY)}, variables)
     result = read_check(real, method, check, response, presented=presented, variables=variables, now=NOW)
     assert (result.outcome, result.account.account_id, result.account.label) == (outcome, account, label)
@@ -577,13 +579,13 @@ def test_each_providers_answers_are_read_its_own_way(*, slug, method_id, status,
     ],
 )
 def test_the_kind_of_key_is_told_by_its_form(key, variables, method_id) -> None:
-    method = find_key_method(Catalogue.builtin().require("cloudflare"), Secret(key), variables=variables)
-    assert method is not None
+    cloudflare = Catalogue.builtin().require("cloudflare")
+    method = find_input_method(cloudflare, input_methods(cloudflare), Secret(key), variables=variables)
     assert method.id == method_id
 
 
 def test_a_provider_without_keys_has_no_way_by_key() -> None:
-    assert find_key_method(Catalogue.builtin().require("azure"), Secret(KEY), variables={}) is None
+    assert input_methods(Catalogue.builtin().require("azure")) == ()
 
 
 @pytest.mark.requirement("OAU-076")

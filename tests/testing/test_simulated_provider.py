@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, quote_plus, urlencode, urlsplit
 import pytest
 
 from cloud_integrations.domain.auth_type import AuthType
+from cloud_integrations.kinds import auth_types
 from cloud_integrations.providers.catalogue import Catalogue
 from cloud_integrations.testing import FixedClock, Misbehaviour, SeededEntropy, SimulatedProvider, token_id
 from cloud_integrations.testing.simulated_provider.misbehaviour import Delivery
@@ -641,7 +642,7 @@ def test_the_wall_clock_decides_unless_another_is_given():
 
 def test_a_provider_can_take_keys_beside_its_twin():
     both, by_key = SimulatedProvider(slug="github", takes_keys=True).catalogue_entries()
-    assert both.auth_types == (AuthType.OAUTH2, AuthType.API_KEY)
+    assert auth_types(both) == (AuthType.OAUTH2, AuthType.API_KEY)
     assert both.provider_id == Catalogue.builtin().require("github").provider_id
     assert by_key.id == "github_keys"
 
@@ -650,7 +651,7 @@ def test_the_catalogue_describes_the_provider_twice():
     provider = SimulatedProvider(slug="other", clock=FixedClock())
     by_code, by_key = provider.catalogue_entries("http://127.0.0.1:8080/")
     assert (by_code.id, by_key.id) == ("other", "other_keys")
-    assert (by_code.auth_types, by_key.auth_types) == ((AuthType.OAUTH2,), (AuthType.API_KEY,))
+    assert (auth_types(by_code), auth_types(by_key)) == ((AuthType.OAUTH2,), (AuthType.API_KEY,))
     assert by_code.methods[0].token_url == "http://127.0.0.1:8080/token"
     assert by_code.methods[0].issuer == provider.base_url == "http://127.0.0.1:8080"
     assert provider.application(redirect_uris=("https://a.example/cb",)).provider == "other"

@@ -77,7 +77,7 @@ def resolve_client(
     an application without a usable client authentication or issuer; `ProviderInactiveError` for a
     method that does not work by code.
     """
-    if method.kind != "code" or method.authorize_url is None or method.token_url is None:
+    if method.authorize_url is None or method.token_url is None:
         raise ProviderInactiveError(provider_id=str(provider.provider_id), problem="has no authorization code method of this name")
     filled = provider.fill_variables(_without_echoes(provider, application, variables), operator=application.variables)
     places = {**filled, "client_id": quote(application.client_id, safe="")}

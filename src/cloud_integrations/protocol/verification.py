@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.check import Outcome
 from cloud_integrations.domain.credential import Presented
 from cloud_integrations.domain.integration import AccountFacts
@@ -54,17 +53,16 @@ class CheckResult:
         return self.outcome in {"alive", "alive_but_denied"}
 
 
-def find_key_method(provider: Provider, key: Secret, /, *, variables: Mapping[str, str]) -> Method | None:
-    """Return the way by key that *key* looks made for, else the provider's first way by key, else None.
+def find_input_method(provider: Provider, methods: Sequence[Method], key: Secret, /, *, variables: Mapping[str, str]) -> Method:
+    """Return the one of *methods* that *key* looks made for, else the first.
 
     Providers with several kinds of key (Cloudflare) mark them by their form; a way whose check lacks a variable is passed over.
     """
-    ways = [method for method in provider.methods if method.auth_type is AuthType.API_KEY]
-    for method in ways:
+    for method in methods:
         main = _secret_inputs(method)[0]
         if main.looks_right(clean(key.reveal(), method, main)) and find_check(provider, method, variables=variables):
             return method
-    return ways[0] if ways else None
+    return methods[0]
 
 
 def name_inputs(method: Method, /, *, key: Secret, secret: Secret | None = None) -> dict[str, Secret]:
@@ -119,21 +117,6 @@ def find_check(provider: Provider, method: Method, /, *, variables: Mapping[str,
         if all(variables.get(name) for name in (*check.needs, *places(check.url))):
             return check
     return None
-
-
-def present(method: Method, inputs: Mapping[str, Secret | str], /, *, variables: Mapping[str, str]) -> Presented:
-    """Return a credential of *method* as its requests show it.
-
-    *inputs* are the method's own, as `normalise` gives them; for an OAuth2 method `{"access_token": …}`.
-    """
-    by_key = method.auth_type is AuthType.API_KEY
-    # The first secret is the key itself.
-    names = [given.name for given in sorted(method.inputs, key=lambda given: not given.secret)] if by_key else ["access_token"]
-    return Presented(
-        parts={name: Secret(_text(inputs[name])) for name in names if name in inputs},
-        placement=method.placements,
-        variables=variables,
-    )
 
 
 def build_check(

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from cloud_integrations.domain.identifiers import ProviderId, provider_id
 from cloud_integrations.domain.provider import STANDARD_BACKEND, Provider
 from cloud_integrations.errors import ConfigurationError, ProviderNotFoundError
+from cloud_integrations.kinds import check_provider
 from cloud_integrations.protocol.oauth_backend import OAuthBackend
 
 from .oauth_backends import check_backends, find_backends
@@ -50,6 +51,11 @@ class Catalogue:
         the entry points `cloud_integrations.oauth_backends` of the installed packages.  Raises `ConfigurationError` for one that
         cannot be found or does not fit.
         """
+        for provider in filter(None, entries.values()):
+            try:
+                check_provider(provider)
+            except ValueError as error:
+                raise ConfigurationError(setting=f"the provider {provider.id}", problem=str(error)) from None
         self._entries = MappingProxyType(dict(entries))
         # The built-in ones speak the standard.
         self._backends = find_backends([provider for provider in entries.values() if provider is not None], backends)
@@ -174,7 +180,8 @@ def _toml_files(path: Path) -> list[Path]:
 
 def _read(read_bytes: Callable[[], bytes], *, where: str) -> Provider:
     try:
-        return Provider.model_validate(tomllib.loads(read_bytes().decode("utf-8")))
+        provider = Provider.model_validate(tomllib.loads(read_bytes().decode("utf-8")))
+        check_provider(provider)
     except OSError:
         raise ConfigurationError(setting=where, problem="cannot be read") from None
     except UnicodeDecodeError:
@@ -187,3 +194,6 @@ def _read(read_bytes: Callable[[], bytes], *, where: str) -> Provider:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         field = ".".join(str(step) for step in first["loc"]) or "the provider"
         raise ConfigurationError(setting=f"{where}: {field}", problem=first["msg"].removeprefix("Value error, ")) from None
+    except ValueError as error:
+        raise ConfigurationError(setting=f"{where}: methods", problem=str(error)) from None
+    return provider

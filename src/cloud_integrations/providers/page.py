@@ -6,6 +6,7 @@ import sys
 from datetime import timedelta
 
 from cloud_integrations.domain.provider import STANDARD_BACKEND, Method, Provider, RefreshTokenFacts, Revoke
+from cloud_integrations.kinds import auth_type_of, auth_types, by_consent
 from cloud_integrations.providers.catalogue import Catalogue
 
 _HEAD = """# Providers
@@ -33,7 +34,7 @@ def build_page(catalogue: Catalogue, /) -> str:
     providers = catalogue.list_providers()
     rows = [
         f"| [{provider.name}](#{provider.name.lower().replace(' ', '-')}) | `{provider.id}` "
-        f"| {', '.join(provider.auth_types)} | `{provider.provider_id}` |"
+        f"| {', '.join(auth_types(provider))} | `{provider.provider_id}` |"
         for provider in providers
     ]
     return _HEAD + "\n".join(rows) + "\n\n" + "\n".join(_section(provider) for provider in providers)
@@ -72,7 +73,7 @@ def _section(provider: Provider) -> str:
 
 
 def _row(method: Method) -> str:
-    oauth = method.kind == "code"
+    oauth = by_consent(auth_type_of(method))
     pkce = {"off": "off", "s256": "S256", "required": "S256, required"}[method.pkce] if oauth else "–"
     client_auth = ", ".join(method.client_auth) if oauth else "–"
     renewal = _refresh(method.refresh_token) if oauth else "–"

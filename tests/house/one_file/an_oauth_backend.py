@@ -22,7 +22,7 @@ PROVIDER = Provider.model_validate(
 
     [[methods]]
     id = "oauth2"
-    kind = "code"
+    kind = "grant_code"
     authorize_url = "https://login.acme.example/authorize"
     token_url = "https://api.acme.example/tokens"
     client_auth = ["post"]

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import field_validator, model_validator
-
-from cloud_integrations.domain.auth_type import AuthType
+from pydantic import Field, field_validator, model_validator
 
 from .base import RESERVED_PARAMETERS, FileTable, check_pattern
 from .placement import Placement
@@ -19,7 +17,6 @@ from .variables import fill, places
 
 Accepted = Literal["private_key", "json"]
 """What an input can ask for that no API key looks like."""
-_OF_KEY_METHODS = {"id", "kind", "headers", "inputs", "placement", "revoke"}
 
 
 class Callback(FileTable):
@@ -152,12 +149,12 @@ class Method(FileTable):
 
     id: str
     """Stable for ever: it is stored with every integration."""
-    kind: Literal["code", "key", "basic"]
-    """`code`: OAuth 2.0 authorization code.  `key` and `basic`: secrets that the tenant enters, as one value or as a pair."""
+    kind: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
+    """How access is obtained: `grant_code` (OAuth 2.0 authorization code) or `static` (values that the tenant enters)."""
     authorize_url: str | None = None
-    """The authorization endpoint (`code`)."""
+    """The authorization endpoint (`grant_code`)."""
     token_url: str | None = None
-    """The token endpoint (`code`)."""
+    """The token endpoint (`grant_code`)."""
     refresh_url: str | None = None
     """Where refresh tokens are spent.  Left out: at `token_url`."""
     issuer: str | None = None
@@ -190,45 +187,11 @@ class Method(FileTable):
     refresh_token: RefreshTokenFacts = RefreshTokenFacts()
     """How refresh tokens behave."""
     inputs: tuple[Input, ...] = ()
-    """What the tenant enters (`key`, `basic`)."""
+    """What the tenant enters (`static`)."""
     placement: tuple[Placement, ...] = (Placement(),)
-    """Where the inputs go in a request (`key`, `basic`)."""
+    """Where the inputs go in a request (`static`)."""
     revoke: Revoke | None = None
     """How access is ended.  Left out: nobody knows."""
-
-    @property
-    def placements(self) -> tuple[Placement, ...]:
-        """Where the credential goes in a request, whichever kind it is."""
-        return self.placement if self.auth_type is AuthType.API_KEY else (self.access_token.placement,)
-
-    @property
-    def key_name(self) -> str:
-        """The name of the part that is the credential itself: the first secret input, or the access token."""
-        return next((given.name for given in self.inputs if given.secret), "access_token")
-
-    @property
-    def auth_type(self) -> AuthType:
-        """What the public API calls this way."""
-        return AuthType.OAUTH2 if self.kind == "code" else AuthType.API_KEY
-
-    @model_validator(mode="after")
-    def _has_what_its_kind_needs(self) -> Self:
-        if self.kind == "code" and not (self.authorize_url and self.token_url):
-            raise ValueError("a code method needs authorize_url and token_url")
-        if self.kind in {"key", "basic"} and not any(given.secret for given in self.inputs):
-            raise ValueError("a key method needs a secret input")
-        if not self.placement:
-            raise ValueError("a key method needs a placement")
-        foreign = {"inputs", "placement"} if self.kind == "code" else Method.model_fields.keys() - _OF_KEY_METHODS
-        if unread := sorted(name for name in foreign if getattr(self, name) != Method.model_fields[name].get_default()):
-            raise ValueError(f"a {self.kind} method has no {', '.join(unread)}")
-        if self.auth_type is AuthType.API_KEY:
-            # A key is sent and checked; no request of ours fetches or ends one.
-            if self.headers.keys() - {"api"}:
-                raise ValueError(f"headers of a {self.kind} method has no token")
-            if self.revoke is not None and self.revoke.url is not None:
-                raise ValueError(f"revoke of a {self.kind} method has no url")
-        return self
 
     @model_validator(mode="after")
     def _says_once_how_long_a_token_lives(self) -> Self:

@@ -8,7 +8,6 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.identifiers import ProviderId, provider_id
 from cloud_integrations.errors import ValidationFailedError
 
@@ -69,18 +68,6 @@ class Provider(FileTable):
     def provider_id(self) -> ProviderId:
         """The provider's UUID, made from its slug."""
         return provider_id(self.id)
-
-    @property
-    def auth_types(self) -> tuple[AuthType, ...]:
-        """The ways of the public API that work with this provider, in the order of its methods."""
-        return tuple(dict.fromkeys(method.auth_type for method in self.methods))
-
-    def find_method(self, auth_type: AuthType, /, *, method_id: str | None = None) -> Method | None:
-        """Return the named method, or the first that works by code (OAuth2) or by key (API key)."""
-        for method in self.methods:
-            if method.auth_type is auth_type and method_id in {None, method.id}:
-                return method
-        return None
 
     def method_named(self, method_id: str, /) -> Method | None:
         """Return the method with this id, or None."""
@@ -152,24 +139,6 @@ class Provider(FileTable):
         for method in self.methods:
             if unread := sorted(method.reply.map.keys() - known):
                 raise ValueError(f"{method.id}.reply.map names {', '.join(unread)}, which is not read from there")
-        return self
-
-    @model_validator(mode="after")
-    def _placements_can_be_filled(self) -> Self:
-        variables = {variable.name for variable in self.variables}
-        for method in self.methods:
-            inputs = {given.name: given for given in method.inputs}
-            for place in method.placements:
-                for name in places(place.template):
-                    if name not in variables | inputs.keys() | {"value"}:
-                        raise ValueError(f"{method.id}.placement uses {{{name}}}, which is no input of the method and no variable")
-                    # A line break inside a header's value would begin another header.
-                    shown = inputs.get(method.key_name if name == "value" else name)
-                    if place.in_ == "header" and shown is not None and shown.multiline:
-                        raise ValueError(f"{method.id}.placement puts {shown.name}, which may have several lines, into a header")
-            taken = [place.target for place in method.placements]
-            if len(set(taken)) != len(taken):
-                raise ValueError(f"{method.id}.placement puts two values into one place")
         return self
 
     @model_validator(mode="after")

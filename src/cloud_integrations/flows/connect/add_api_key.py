@@ -9,7 +9,6 @@ from uuid import UUID
 
 from cloud_integrations.domain.arguments import read_provider, read_secret, read_secret_or_none, read_variables
 from cloud_integrations.domain.audit import Caller
-from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.envelope import DataKey
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
 from cloud_integrations.domain.integration import AccountFacts, Integration, State, integration_name
@@ -27,15 +26,16 @@ from cloud_integrations.errors import (
     StorageUnavailableError,
     ValidationFailedError,
 )
-from cloud_integrations.flows.operate.applications import operator_variables, require_usable
+from cloud_integrations.flows.operate.applications import operator_variables, require_input_methods
 from cloud_integrations.flows.shared.auditing import record_failure, recorded, resource_of, tell, tell_of
 from cloud_integrations.flows.shared.sealing import apply_sealed, key_at_start, seal_parts
 from cloud_integrations.flows.shared.verification import check_credential, identify, is_other_account
 from cloud_integrations.flows.use.list_integrations import known_tenant, load
+from cloud_integrations.kinds import auth_type_of, by_consent, kind_of, present
 from cloud_integrations.ports.store import AddIntegration, Record, ReplaceCredential
 from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.pasted_keys import require_not_foreign
-from cloud_integrations.protocol.verification import find_key_method, hints, name_inputs, normalise, present
+from cloud_integrations.protocol.verification import find_input_method, hints, name_inputs, normalise
 
 _TRIES = 5
 
@@ -58,9 +58,9 @@ async def add_api_key(
     api_key, secret_key = _read_pair(api_key, secret_key)
     given = read_variables(variables)
     entry = wiring.providers.require(read_provider(provider))
-    usual = require_usable(wiring, entry, AuthType.API_KEY)
+    methods = require_input_methods(entry)
     filled = entry.fill_variables(given, operator=operator_variables(wiring, entry))
-    method = find_key_method(entry, api_key, variables=filled) or usual
+    method = find_input_method(entry, methods, api_key, variables=filled)
     key = read_key(wiring, entry, method, api_key, secret_key)
     _hint(wiring, tenant_id, entry, method, key)
     begun_under = await key_at_start(wiring, tenant_id)
@@ -85,7 +85,7 @@ async def add_api_key(
         tenant_id=tenant_id,
         provider_id=entry.provider_id,
         name=name,
-        auth_type=AuthType.API_KEY,
+        auth_type=auth_type_of(method),
         state_since=now,
         created_at=now,
         updated_at=now,
@@ -116,14 +116,14 @@ async def replace_api_key(
     tenant_id = await known_tenant(wiring, tenant)
     api_key, secret_key = _read_pair(api_key, secret_key)
     stored = await load(wiring, tenant_id, integration_id)
-    if stored.facts.auth_type is not AuthType.API_KEY:
+    if by_consent(stored.facts.auth_type):
         raise ValidationFailedError(field="credentials", problem="is not how this integration was connected")
     if stored.facts.state is State.DISABLED:
         raise IntegrationInactiveError(integration_id=str(stored.facts.id))
     entry = wiring.providers.require(stored.facts.provider_id)
-    usual = require_usable(wiring, entry, AuthType.API_KEY)
+    methods = require_input_methods(entry)
     filled = entry.fill_variables(stored.facts.variables, operator=operator_variables(wiring, entry))
-    method = find_key_method(entry, api_key, variables=filled) or usual
+    method = find_input_method(entry, methods, api_key, variables=filled)
     key = read_key(wiring, entry, method, api_key, secret_key)
     _hint(wiring, tenant_id, entry, method, key, integration_id=stored.facts.id)
     account, verified = await _accepted(
@@ -224,10 +224,10 @@ def read_key(wiring: Wiring, provider: Provider, method: Method, api_key: Secret
         for name in asked:
             if name in clean:
                 require_not_foreign(clean[name], provider, wiring.providers.list_providers(), field=f"credentials.{name}")
+        return kind_of(method).read_inputs(method, clean)
     except ValidationFailedError as error:
         name = error.field.removeprefix("credentials.")
         raise ValidationFailedError(field=shown.get(name, error.field), problem=error.problem) from None
-    return {name: clean[name] for name in asked if name in clean}
 
 
 def _hint(

@@ -8,13 +8,12 @@ from uuid import UUID
 
 from cloud_integrations.domain.arguments import LONGEST_URL, read_provider, read_secret, read_secret_or_none, read_text, read_variables
 from cloud_integrations.domain.audit import Caller
-from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
 from cloud_integrations.domain.integration import Integration, integration_name
 from cloud_integrations.domain.provider import Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import GrantRefusedError, IntegrationExistsError, ValidationFailedError
-from cloud_integrations.flows.operate.applications import callback_uri, client_of, require_usable
+from cloud_integrations.flows.operate.applications import callback_uri, client_of, require_consent_method
 from cloud_integrations.flows.shared.auditing import failures_recorded, record_denied, resource_of
 from cloud_integrations.flows.shared.sealing import key_at_start
 from cloud_integrations.flows.use.list_integrations import known_tenant
@@ -49,7 +48,7 @@ async def add_oauth_code(
     redirect_uri = read_text("redirectUri", redirect_uri, most=LONGEST_URL)
     filled = read_variables(variables)
     entry = wiring.providers.require(read_provider(provider))
-    method = require_usable(wiring, entry, AuthType.OAUTH2)
+    method = require_consent_method(wiring, entry)
     require_no_private_key(code, field="code")
     if len(code.reveal()) > MAX_CODE or not code.reveal().isascii() or not code.reveal().isprintable():
         raise ValidationFailedError(field="code", problem=f"must be 1 to {MAX_CODE} visible ASCII characters")

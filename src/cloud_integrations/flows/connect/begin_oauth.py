@@ -11,17 +11,17 @@ from uuid import UUID
 
 from cloud_integrations.domain.arguments import LONGEST_URL, read_actor, read_provider, read_scopes, read_secret, read_text, read_variables
 from cloud_integrations.domain.audit import Actor, Caller
-from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.envelope import DataKey
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
 from cloud_integrations.domain.integration import State, StoredIntegration, integration_name
 from cloud_integrations.domain.pending import Authorization, PendingAuthorization
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import IntegrationExistsError, IntegrationInactiveError, ValidationFailedError
-from cloud_integrations.flows.operate.applications import client_of, redirect_uri_of, require_usable
+from cloud_integrations.flows.operate.applications import client_of, redirect_uri_of, require_consent_method
 from cloud_integrations.flows.shared.auditing import backend_failures_told, recorded, resource_of
 from cloud_integrations.flows.shared.sealing import apply_sealed, index_key, seal
 from cloud_integrations.flows.use.list_integrations import known_tenant, load
+from cloud_integrations.kinds import by_consent
 from cloud_integrations.ports.store import AddPending
 from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.client import Client
@@ -50,7 +50,7 @@ async def begin_oauth(
     _check_return_to(return_to)
     filled = read_variables(variables)
     entry = wiring.providers.require(read_provider(provider))
-    method = require_usable(wiring, entry, AuthType.OAUTH2)
+    method = require_consent_method(wiring, entry)
     client = client_of(wiring, entry, method, filled)
     if await wiring.store.find_credential(tenant_id, entry.provider_id) is not None:
         raise IntegrationExistsError(tenant_id=tenant_id, provider_id=str(entry.provider_id))
@@ -76,12 +76,12 @@ async def begin_reconnect(
     asked = read_scopes(scopes)
     _check_return_to(return_to)
     stored = await load(wiring, tenant_id, integration_id)
-    if stored.facts.auth_type is not AuthType.OAUTH2:
+    if not by_consent(stored.facts.auth_type):
         raise ValidationFailedError(field="credentials", problem="are needed to reconnect an API key")
     if stored.facts.state is State.DISABLED:
         raise IntegrationInactiveError(integration_id=str(stored.facts.id))
     entry = wiring.providers.require(stored.facts.provider_id)
-    client = client_of(wiring, entry, require_usable(wiring, entry, AuthType.OAUTH2), stored.facts.variables)
+    client = client_of(wiring, entry, require_consent_method(wiring, entry), stored.facts.variables)
     wanted = asked or stored.facts.requested_scopes
     if client.method.scopes.on_reconnect == "union":
         wanted = tuple(dict.fromkeys((*stored.facts.scopes, *wanted)))

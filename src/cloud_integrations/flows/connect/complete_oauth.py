@@ -8,13 +8,12 @@ from uuid import UUID
 
 from cloud_integrations.domain.arguments import CallbackParameters, read_callback, read_id, read_secret_or_none
 from cloud_integrations.domain.audit import Caller
-from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.identifiers import ContextId
 from cloud_integrations.domain.integration import State, StoredIntegration
 from cloud_integrations.domain.pending import Connected, PendingAuthorization
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import GrantRefusedError, IntegrationExistsError, ProviderNotFoundError
-from cloud_integrations.flows.operate.applications import client_of, require_usable
+from cloud_integrations.flows.operate.applications import client_of, require_consent_method
 from cloud_integrations.flows.shared.auditing import backend_failures_told, failures_recorded, record_denied, resource_of
 from cloud_integrations.flows.shared.sealing import key_at_start, open_sealed
 from cloud_integrations.ports.wiring import Wiring
@@ -70,7 +69,7 @@ async def check_pending(wiring: Wiring, pending: PendingAuthorization, /) -> tup
     """
     try:
         provider = wiring.providers.require(pending.provider_id)
-        client = client_of(wiring, provider, require_usable(wiring, provider, AuthType.OAUTH2), pending.variables)
+        client = client_of(wiring, provider, require_consent_method(wiring, provider), pending.variables)
     except ProviderNotFoundError:
         raise GrantRefusedError(reason="provider_removed") from None
     if client.context_id != pending.context_id:

@@ -9,7 +9,6 @@ from typing import Final
 from uuid import UUID
 
 from cloud_integrations.domain.audit import Caller
-from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.credential import Grant
 from cloud_integrations.domain.envelope import DataKey
 from cloud_integrations.domain.freshness import due_at, reconnect_before
@@ -56,11 +55,11 @@ from cloud_integrations.flows.shared.sealing import (
     seal_grant,
 )
 from cloud_integrations.flows.shared.verification import check_credential, is_other_account
+from cloud_integrations.kinds import auth_type_of, present
 from cloud_integrations.ports.store import AddIntegration, AddRevocation, Change, ClosePending, ReplaceCredential
 from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.client import Client
 from cloud_integrations.protocol.error_text import clean_prose
-from cloud_integrations.protocol.verification import present
 
 _SAVE_TRIES = 5
 _KINDS: Final[tuple[Kind, ...]] = ("refresh", "access")
@@ -375,7 +374,7 @@ def _facts(
         tenant_id=wanted.tenant_id,
         provider_id=client.provider.provider_id,
         name=wanted.name,
-        auth_type=AuthType.OAUTH2,
+        auth_type=auth_type_of(client.method),
         state=State.ACTIVE,
         state_since=now,
         created_at=now,

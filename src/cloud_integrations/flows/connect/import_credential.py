@@ -8,7 +8,6 @@ from datetime import datetime
 
 from cloud_integrations.domain.arguments import read_flag, read_instance
 from cloud_integrations.domain.audit import Caller
-from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.credential import Grant, Presented
 from cloud_integrations.domain.envelope import DataKey
 from cloud_integrations.domain.freshness import due_at, reconnect_before
@@ -19,15 +18,16 @@ from cloud_integrations.domain.parts import Parts
 from cloud_integrations.domain.provider import Method, Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import IntegrationExistsError, InvalidCredentialsError, ProviderUnavailableError, ValidationFailedError
-from cloud_integrations.flows.operate.applications import client_of, operator_variables, require_usable
+from cloud_integrations.flows.operate.applications import client_of, operator_variables, require_consent_method, require_input_methods
 from cloud_integrations.flows.shared.auditing import recorded, resource_of, tell_of
 from cloud_integrations.flows.shared.sealing import apply_sealed, index_key, is_shared, key_at_start, seal_grant, seal_parts
 from cloud_integrations.flows.shared.verification import check_credential, identify
 from cloud_integrations.flows.use.list_integrations import known_tenant
+from cloud_integrations.kinds import by_consent, present
 from cloud_integrations.ports.store import AddIntegration
 from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.pasted_keys import require_no_private_key, require_not_foreign
-from cloud_integrations.protocol.verification import find_key_method, present
+from cloud_integrations.protocol.verification import find_input_method
 
 from .add_api_key import read_key
 
@@ -77,7 +77,7 @@ async def import_credential(
     provider = wiring.providers.require(given.provider)
     taken = (
         _take_key(wiring, tenant_id, provider, given)
-        if given.auth_type is AuthType.API_KEY
+        if not by_consent(given.auth_type)
         else _take_grant(wiring, tenant_id, provider, given)
     )
     begun_under = None if dry_run else await key_at_start(wiring, tenant_id)
@@ -129,13 +129,12 @@ async def _account(wiring: Wiring, taken: _Taken) -> AccountFacts | None:
 
 
 def _take_key(wiring: Wiring, tenant_id: TenantId, provider: Provider, given: ImportedCredential) -> _Taken:
-    usual = require_usable(wiring, provider, AuthType.API_KEY)
+    methods = require_input_methods(provider)
     filled = provider.fill_variables(given.variables, operator=operator_variables(wiring, provider))
     assert given.api_key is not None  # noqa: S101  # its kind says so
-    method = find_key_method(provider, given.api_key, variables=filled) or usual
+    method = find_input_method(provider, methods, given.api_key, variables=filled)
     facts = replace(
         _facts(wiring, tenant_id, provider, given),
-        auth_type=AuthType.API_KEY,
         method_id=method.id,
         variables=provider.tenant_variables(filled),
     )
@@ -149,7 +148,7 @@ def _take_key(wiring: Wiring, tenant_id: TenantId, provider: Provider, given: Im
 
 
 def _take_grant(wiring: Wiring, tenant_id: TenantId, provider: Provider, given: ImportedCredential) -> _Taken:
-    client = client_of(wiring, provider, require_usable(wiring, provider, AuthType.OAUTH2), given.variables)
+    client = client_of(wiring, provider, require_consent_method(wiring, provider), given.variables)
     now = wiring.clock.now()
     access_token = _token(wiring, provider, "accessToken", given.access_token)
     assert access_token is not None  # noqa: S101  # its kind says so
@@ -186,7 +185,7 @@ def _facts(wiring: Wiring, tenant_id: TenantId, provider: Provider, given: Impor
         tenant_id=tenant_id,
         provider_id=provider.provider_id,
         name=integration_name(given.name),
-        auth_type=AuthType.OAUTH2,
+        auth_type=given.auth_type,
         state_since=now,
         created_at=now,
         updated_at=now,

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 from cloud_integrations.domain.application import InputSummary, MethodSummary, OAuthApplication, ProviderSummary
-from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.identifiers import ContextId
 from cloud_integrations.domain.integration import Integration
 from cloud_integrations.domain.provider import Method, Provider
@@ -18,6 +17,7 @@ from cloud_integrations.errors import (
     ProviderNotFoundError,
     ValidationFailedError,
 )
+from cloud_integrations.kinds import auth_type_of, auth_types, by_consent, find_consent_method, input_methods
 from cloud_integrations.ports.catalogue import Providers
 from cloud_integrations.ports.wiring import Settings, Wiring
 from cloud_integrations.protocol.authorize import check_redirect_uri
@@ -45,7 +45,7 @@ def index_applications(
             raise ConfigurationError(setting=place, problem="names a provider that the catalogue does not have") from None
         if provider.id in indexed:
             raise ConfigurationError(setting=place, problem="is there twice")
-        method = provider.find_method(AuthType.OAUTH2, method_id=application.method_id)
+        method = find_consent_method(provider, application.method_id)
         if method is None:
             raise ConfigurationError(setting=place, problem="names a provider or method that does not work by authorization code")
         client_auth_of(method, application)
@@ -83,18 +83,34 @@ def list_providers(wiring: Wiring, /) -> tuple[ProviderSummary, ...]:
     return tuple(_summary(wiring, provider) for provider in wiring.providers.list_providers())
 
 
-def require_usable(wiring: Wiring, provider: Provider, auth_type: AuthType, /) -> Method:
-    """Return the method for *auth_type*, or raise `ProviderInactiveError` or `ValidationFailedError`."""
-    if not provider.active:
-        raise ProviderInactiveError(provider_id=str(provider.provider_id))
+def require_consent_method(wiring: Wiring, provider: Provider, /) -> Method:
+    """Return the method to which a person consents.  Raises `ProviderInactiveError` or `ValidationFailedError`."""
+    _require_active(provider)
     application = wiring.applications.get(provider.id)
-    method = provider.find_method(auth_type, method_id=application.method_id if application and auth_type is AuthType.OAUTH2 else None)
+    method = find_consent_method(provider, None if application is None else application.method_id)
     if method is None:
-        field = "credentials" if auth_type is AuthType.API_KEY else "code"
-        raise ValidationFailedError(field=field, problem=f"is not how this provider is connected (it supports {_supported(provider)})")
-    if auth_type is AuthType.OAUTH2 and application is None:
+        raise ValidationFailedError(field="code", problem=_not_how(provider))
+    if application is None:
         raise ProviderInactiveError(provider_id=str(provider.provider_id), problem="has no OAuth application configured here")
     return method
+
+
+def require_input_methods(provider: Provider, /) -> tuple[Method, ...]:
+    """Return the methods for which the tenant enters values.  Raises `ProviderInactiveError` or `ValidationFailedError`."""
+    _require_active(provider)
+    methods = input_methods(provider)
+    if not methods:
+        raise ValidationFailedError(field="credentials", problem=_not_how(provider))
+    return methods
+
+
+def _require_active(provider: Provider) -> None:
+    if not provider.active:
+        raise ProviderInactiveError(provider_id=str(provider.provider_id))
+
+
+def _not_how(provider: Provider) -> str:
+    return f"is not how this provider is connected (it supports {' and '.join(kind.value for kind in auth_types(provider))})"
 
 
 def client_of(wiring: Wiring, provider: Provider, method: Method, variables: Mapping[str, str], /) -> Client:
@@ -112,8 +128,8 @@ def granting_client(wiring: Wiring, facts: Integration, /) -> Client:
     provider_id = str(facts.provider_id)
     try:
         provider = wiring.providers.require(facts.provider_id)
-        method = require_usable(wiring, provider, AuthType.OAUTH2)
-        client = client_of(wiring, provider, provider.find_method(AuthType.OAUTH2, method_id=facts.method_id) or method, facts.variables)
+        method = require_consent_method(wiring, provider)
+        client = client_of(wiring, provider, find_consent_method(provider, facts.method_id) or method, facts.variables)
     except CloudIntegrationsError:
         raise AppMisconfiguredError(provider_id=provider_id, reason="no_usable_application") from None
     if client.context_id != facts.context_id:
@@ -151,7 +167,7 @@ def redirect_uri_of(wiring: Wiring, client: Client, /) -> str:
 def _summary(wiring: Wiring, provider: Provider) -> ProviderSummary:
     application = wiring.applications.get(provider.id)
     redirect_uri = None
-    if application is not None and (method := provider.find_method(AuthType.OAUTH2, method_id=application.method_id)) is not None:
+    if application is not None and (method := find_consent_method(provider, application.method_id)) is not None:
         try:
             redirect_uri = redirect_uri_of(wiring, client_of(wiring, provider, method, {}))
         except ValidationFailedError:
@@ -164,7 +180,7 @@ def _summary(wiring: Wiring, provider: Provider) -> ProviderSummary:
         name=provider.name,
         category=provider.category,
         active=provider.active,
-        auth_types=tuple(kind for kind in provider.auth_types if any(method.auth_type is kind for method in offered)),
+        auth_types=tuple(dict.fromkeys(map(auth_type_of, offered))),
         documentation=provider.documentation,
         redirect_uri=redirect_uri,
         methods=tuple(_method_summary(wiring, provider, method) for method in offered),
@@ -172,9 +188,9 @@ def _summary(wiring: Wiring, provider: Provider) -> ProviderSummary:
 
 
 def _is_offered(provider: Provider, method: Method, application: OAuthApplication | None) -> bool:
-    if method.auth_type is AuthType.API_KEY:
+    if not by_consent(auth_type_of(method)):
         return True
-    return application is not None and method is provider.find_method(AuthType.OAUTH2, method_id=application.method_id)
+    return application is not None and method is find_consent_method(provider, application.method_id)
 
 
 def _method_summary(wiring: Wiring, provider: Provider, method: Method) -> MethodSummary:
@@ -182,7 +198,7 @@ def _method_summary(wiring: Wiring, provider: Provider, method: Method) -> Metho
     arguments = dict(zip((given.name for given in method.inputs if given.secret), _ARGUMENTS, strict=False))
     return MethodSummary(
         id=method.id,
-        auth_type=method.auth_type,
+        auth_type=auth_type_of(method),
         inputs=tuple(
             InputSummary(
                 name=given.name,
@@ -196,10 +212,6 @@ def _method_summary(wiring: Wiring, provider: Provider, method: Method) -> Metho
         ),
         manual_url=None if method.revoke is None else method.revoke.find_manual_url(known_variables(wiring, provider, {})),
     )
-
-
-def _supported(provider: Provider) -> str:
-    return " and ".join(kind.value for kind in provider.auth_types)
 
 
 def _check_uri(setting: str, uri: str, *, loopback: bool) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from cloud_integrations.domain.arguments import read_count
 from cloud_integrations.domain.audit import Caller
-from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.removal import Revocation, RevocationOutcome, RevocationRun
 from cloud_integrations.errors import CloudIntegrationsError, DecryptError, ProviderInactiveError
 from cloud_integrations.flows.renew.refresh_due import MOST_AT_ONCE
 from cloud_integrations.flows.shared.revocation import REVOCATION_TABLE, Attempt, attempt_revocation, settle
 from cloud_integrations.flows.shared.sealing import open_sealed
 from cloud_integrations.flows.use.list_integrations import tell_damaged
+from cloud_integrations.kinds import find_consent_method
 from cloud_integrations.ports.store import DamagedRow
 from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.client import Client
@@ -61,7 +61,7 @@ async def _attempt(wiring: Wiring, entry: Revocation) -> Attempt:
 
 def _client(wiring: Wiring, entry: Revocation) -> Client:
     provider = wiring.providers.require(entry.provider_id)
-    method = provider.find_method(AuthType.OAUTH2, method_id=entry.method_id)
+    method = find_consent_method(provider, entry.method_id)
     if method is None or provider.id not in wiring.applications:
         raise ProviderInactiveError(provider_id=str(entry.provider_id))
     return client_of(wiring, provider, method, entry.variables)

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from cloud_integrations.domain.arguments import read_instance
 from cloud_integrations.domain.audit import Caller
-from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.credential import Credential
 from cloud_integrations.domain.freshness import Inactive, Reconnect, next_step
 from cloud_integrations.domain.identifiers import tenant_id as read_tenant_id
@@ -22,7 +21,7 @@ from .renew import renew
 async def force_refresh(wiring: Wiring, tenant: str, integration_id: UUID | str, /, *, caller: Caller) -> Integration:
     """Renew now, whatever life the token has left; where the provider said that the grant has ended, it is asked once more."""
     stored = await load(wiring, await known_tenant(wiring, tenant), integration_id)
-    if stored.facts.auth_type is not AuthType.OAUTH2:
+    if stored.facts.renewal_rule == "keep":
         raise ValidationFailedError(field="integrationId", problem="is an API key, which is not renewed")
     renewed = await renew(
         wiring,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.credential import Presented
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.domain.integration import AccountFacts
 from cloud_integrations.domain.provider import Method, Provider
 from cloud_integrations.domain.secret import Secret
+from cloud_integrations.kinds import auth_type_of, by_consent
 from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.verification import CheckResult, build_check, find_check, read_check
 
@@ -37,7 +37,7 @@ async def check_credential(
 
 async def identify(wiring: Wiring, tenant_id: TenantId, method: Method, account: AccountFacts, secret: Secret, /) -> AccountFacts:
     """Return *account*; a key whose provider does not say whose it is gets its keyed fingerprint as id."""
-    if account.account_id is not None or method.auth_type is AuthType.OAUTH2:
+    if account.account_id is not None or by_consent(auth_type_of(method)):
         return account
     return replace(account, account_id=await fingerprint(wiring, tenant_id, secret))
 

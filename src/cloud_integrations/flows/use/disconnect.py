@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from cloud_integrations.domain.audit import Caller, Outcome
-from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.integration import State, StoredIntegration
 from cloud_integrations.domain.removal import Removal, Revocation, RevocationOutcome
 from cloud_integrations.domain.secret import Secret
@@ -24,6 +23,7 @@ from cloud_integrations.flows.operate.applications import granting_client, known
 from cloud_integrations.flows.shared.auditing import recorded, resource_of, tell_of
 from cloud_integrations.flows.shared.revocation import ENDS_GRANT, Attempt, Kind, Source, choose, new_entries, revoke_now
 from cloud_integrations.flows.shared.sealing import active_key, forget_key, open_token
+from cloud_integrations.kinds import by_consent
 from cloud_integrations.ports.store import AddRevocation, ClosePending, DamagedRow, DelayRevocation, EraseIntegration
 from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.client import Client
@@ -130,7 +130,7 @@ def _client(wiring: Wiring, stored: StoredIntegration) -> Client | None:
 async def _plan(wiring: Wiring, stored: StoredIntegration) -> _Plan:
     """Open what is held and put it, sealed anew, on the list of tokens to revoke."""
     plan = _Plan()
-    if stored.facts.auth_type is not AuthType.OAUTH2:
+    if not by_consent(stored.facts.auth_type):
         return plan
     tokens = await _open_tokens(wiring, stored, plan)
     plan.client = _client(wiring, stored)
@@ -170,7 +170,7 @@ async def _open_tokens(wiring: Wiring, stored: StoredIntegration, plan: _Plan) -
 
 def _fate_of_key(stored: StoredIntegration) -> RevocationOutcome:
     """An API key goes on working at the provider, unless that has refused it; what is no key is skipped."""
-    works = stored.facts.auth_type is AuthType.API_KEY and stored.facts.state is not State.NEEDS_REAUTH
+    works = not by_consent(stored.facts.auth_type) and stored.facts.state is not State.NEEDS_REAUTH
     return RevocationOutcome.UNSUPPORTED if works else RevocationOutcome.SKIPPED
 
 

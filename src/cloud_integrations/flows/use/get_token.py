@@ -29,8 +29,8 @@ from cloud_integrations.flows.operate.applications import known_variables
 from cloud_integrations.flows.renew.renew import renew
 from cloud_integrations.flows.shared.auditing import first_today, recorded, resource_of, tell
 from cloud_integrations.flows.shared.sealing import open_parts
+from cloud_integrations.kinds import present
 from cloud_integrations.ports.wiring import Wiring
-from cloud_integrations.protocol.verification import present
 
 _PATIENCE_WITH_FALLBACK = timedelta(seconds=2)
 

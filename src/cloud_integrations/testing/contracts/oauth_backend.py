@@ -23,12 +23,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from cloud_integrations.domain.application import OAuthApplication
-from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.conformance import require_part
 from cloud_integrations.domain.outcome import Granted, Refused, TokenOutcome, UnreadMember
 from cloud_integrations.domain.provider import Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import GrantRefusedError
+from cloud_integrations.kinds import find_consent_method
 from cloud_integrations.protocol.authorize import CallbackAnswer
 from cloud_integrations.protocol.client import Client, resolve_client
 from cloud_integrations.protocol.guarded_backend import GuardedBackend
@@ -116,13 +116,13 @@ class OAuthBackendContract:
     def provider(self) -> Provider:
         """The provider's data; its first method by code is used."""
         host = "https://login.provider.example"
-        method = {"id": "code", "kind": "code", "authorize_url": f"{host}/authorize", "token_url": f"{host}/token"}
+        method = {"id": "code", "kind": "grant_code", "authorize_url": f"{host}/authorize", "token_url": f"{host}/token"}
         return Provider.model_validate({"id": "provider", "name": "Provider", "methods": [{**method, "revoke": {"url": f"{host}/revoke"}}]})
 
     @pytest.fixture
     def client(self, backend: OAuthBackend, provider: Provider) -> Client:
         """The client whose requests are built, with `CLIENT_SECRET`."""
-        method = provider.find_method(AuthType.OAUTH2)
+        method = find_consent_method(provider)
         assert method is not None
         application = OAuthApplication(provider=provider.id, client_id="client-1", client_secret=CLIENT_SECRET)
         return resolve_client(provider, method, application, {}, backend=backend)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cloud_integrations import AuthType, Integration, IntegrationManager, Provider, RevocationOutcome, Secret
 from cloud_integrations.errors import InvalidCredentialsError, ValidationFailedError
+from cloud_integrations.kinds import input_methods
 from cloud_integrations_cli import wiring
 from cloud_integrations_cli.exits import CommandLineError
 from cloud_integrations_cli.prompts import confirm, read_secret
@@ -255,7 +256,7 @@ def replace_key(
 
 def read_api_key(entry: Provider, /, *, file: Path | None, stdin: bool, secret_file: Path | None) -> tuple[Secret, Secret | None]:
     """Ask for what *entry* wants: a key, and its second half where there is one."""
-    method = entry.find_method(AuthType.API_KEY)
+    method = next(iter(input_methods(entry)), None)
     if method is None:
         raise ValidationFailedError(field="provider", problem="takes no API key; use `cloud-integrations connect`")
     secrets = [expected for expected in method.inputs if expected.secret]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cloud_integrations import IntegrationManager, MemoryStore
+from cloud_integrations.kinds import auth_types
 from cloud_integrations_cli import wiring
 from cloud_integrations_cli.render import Screen, provider_out
 from cloud_integrations_cli.settings import Configuration
@@ -44,7 +45,7 @@ def show(screen: Screen, configuration: Configuration, provider: str, /) -> None
         "Name": entry.name,
         "Category": entry.category,
         "Active": "yes" if summary.active else "no",
-        "Can connect by": ", ".join(kind.value for kind in entry.auth_types) or "–",
+        "Can connect by": ", ".join(kind.value for kind in auth_types(entry)) or "–",
         "Works here by": _ways(summary),
         "Redirect URI": summary.redirect_uri or _why_no_redirect_uri(entry, summary),
         "OAuth backend": "" if entry.backend == "standard" else entry.backend,
@@ -68,7 +69,7 @@ def show(screen: Screen, configuration: Configuration, provider: str, /) -> None
 def _asked(entry: Provider) -> dict[str, Any]:
     return {
         "backend": entry.backend,
-        "canConnectBy": [kind.value for kind in entry.auth_types],
+        "canConnectBy": [kind.value for kind in auth_types(entry)],
         "variables": [
             {
                 "name": variable.name,
@@ -87,7 +88,7 @@ def _ways(summary: ProviderSummary) -> str:
 
 
 def _why_no_redirect_uri(entry: Provider, summary: ProviderSummary) -> str:
-    if "oauth2" not in entry.auth_types:
+    if "oauth2" not in auth_types(entry):
         return ""
     return "depends on the tenant's variables" if "oauth2" in summary.auth_types else "add an [[applications]] entry for it to the settings"
 

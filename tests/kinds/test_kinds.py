@@ -1,0 +1,85 @@
+"""The ways to obtain access: what each asks of a provider file, and which parts its credentials have."""
+
+from __future__ import annotations
+
+import pytest
+
+from cloud_integrations import kinds
+from cloud_integrations.domain.auth_type import AuthType
+from cloud_integrations.domain.provider import Provider
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.errors import ConfigurationError
+from cloud_integrations.providers import Catalogue
+
+
+def code(**fields):
+    urls = {"authorize_url": "https://a.example/authorize", "token_url": "https://a.example/token"}
+    return {"id": "oauth2", "kind": "grant_code", **urls, **fields}
+
+
+def key(**fields):
+    return {"id": "key", "kind": "static", "inputs": [{"name": "token"}], **fields}
+
+
+def provider(*methods, **fields):
+    return Provider.model_validate({"id": "acme", "name": "Acme", "methods": methods, **fields})
+
+
+@pytest.mark.parametrize(
+    ("method", "says"),
+    [
+        (code(token_url=None), "oauth2 needs authorize_url and token_url"),
+        (code(authorize_url=None), "oauth2 needs authorize_url and token_url"),
+        (code(inputs=[{"name": "token"}]), "oauth2 has no inputs for this kind"),
+        (code(placement=[{"name": "X-Key"}]), "oauth2 has no placement for this kind"),
+        (code(access_token={"placement": {"template": "{missing}"}}), "oauth2.placement uses {missing}"),
+        ({"id": "key", "kind": "static"}, "key needs a secret input"),
+        ({"id": "key", "kind": "static", "inputs": [{"name": "user", "secret": False}]}, "key needs a secret input"),
+        (key(token_url="https://a.example/token", pkce="off"), "key has no pkce, token_url for this kind"),
+        (key(scopes={"default": ["read"]}), "key has no scopes for this kind"),
+        (key(revoke={"url": "https://a.example/"}), "key.revoke has no url for this kind"),
+        (key(headers={"token": {"Accept": "a/b"}}), "key.headers has no token for this kind"),
+        (key(placement=[]), "key needs a placement"),
+        (key(placement=[{"template": "{tokne}"}]), "key.placement uses {tokne}"),
+        (key(placement=[{}, {"name": "authorization"}]), "key.placement puts two values into one place"),
+        (key(inputs=[{"name": "file", "multiline": True}]), "key.placement puts file, which may have several lines, into a header"),
+        (code(kind="implicit"), "oauth2.kind must be one of grant_code, static"),
+    ],
+)
+def test_a_method_that_its_kind_cannot_use_is_refused_with_its_provider(method, says):
+    with pytest.raises(ConfigurationError) as caught:
+        Catalogue.of(provider(method))
+    assert str(caught.value).startswith("the provider acme ")
+    assert says in str(caught.value)
+
+
+def test_the_first_method_to_which_a_person_consents_is_found():
+    acme = provider(code(), code(id="other"), key(), key(id="pair"))
+    assert kinds.auth_types(acme) == (AuthType.OAUTH2, AuthType.API_KEY)
+    assert [kinds.auth_type_of(method) for method in acme.methods] == ["oauth2", "oauth2", "apikey", "apikey"]
+    for method_id, expected in [(None, "oauth2"), ("other", "other"), ("pair", None), ("nobody", None)]:
+        found = kinds.find_consent_method(acme, method_id)
+        assert (found and found.id) == expected
+    assert [method.id for method in kinds.input_methods(acme)] == ["key", "pair"]
+
+
+def test_the_parts_of_a_credential_have_the_providers_names_and_the_key_comes_first():
+    names = [{"name": "user", "secret": False}, {"name": "access"}, {"name": "private", "required": False}]
+    method = provider(key(inputs=names)).methods[0]
+    kind = kinds.kind_of(method)
+    assert kind.part_names(method) == ("access", "private", "user")
+    entered = {"user": Secret("fake-user"), "private": Secret("fake-private"), "access": Secret("fake-access")}
+    assert list(kind.read_inputs(method, entered)) == ["access", "private", "user"]
+    assert kinds.present(method, entered, variables={}).headers() == {"Authorization": "Bearer fake-access"}
+
+
+def test_a_grant_shows_its_access_token_where_its_provider_wants_it():
+    method = provider(code(access_token={"placement": {"name": "X-Token", "prefix": ""}})).methods[0]
+    assert kinds.kind_of(method).part_names(method) == ("access_token",)
+    shown = kinds.present(method, {"access_token": Secret("fake"), "refresh_token": Secret("fake-other")}, variables={})
+    assert shown.headers() == {"X-Token": "fake"}
+
+
+def test_a_kind_does_not_replace_another_of_its_name():
+    with pytest.raises(ValueError, match="there is a kind static already"):
+        kinds.register(kinds.kind_of(provider(key()).methods[0]))
