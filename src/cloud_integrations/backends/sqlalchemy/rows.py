@@ -101,6 +101,16 @@ class FewBytes(Bytes):
         return database_of(dialect).key_bytes(self.length)
 
 
+class ManyBytes(Bytes):
+    """Bytes of which there may be megabytes."""
+
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[bytes]:
+        """Return the type for this database."""
+        return database_of(dialect).many_bytes()
+
+
 class ByteText(TypeDecorator[str]):
     """Text that is compared byte by byte, also where the database's default ignores case and accents."""
 

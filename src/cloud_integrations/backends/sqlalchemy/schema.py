@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from .databases import registered
-from .rows import Bytes, ByteText, FewBytes, Id
+from .rows import Bytes, ByteText, FewBytes, Id, ManyBytes
 
 VERSION = "0001"
 """The newest migration; a test compares it with the scripts."""
@@ -68,8 +68,8 @@ integration = Table(
     # The sealed credential: objects of named parts.
     Column("generation", BigInteger, nullable=False),
     Column("key_id", Id, nullable=False),
-    Column("presented", _SEALED, nullable=False),
-    Column("renewal", _SEALED),
+    Column("presented", ManyBytes, nullable=False),
+    Column("renewal", ManyBytes),
     # Keyed hashes, in the open: which integrations hold the same token, or belong to the same account.
     Column("presented_fingerprint", FewBytes(16)),
     Column("renewal_fingerprint", FewBytes(16)),

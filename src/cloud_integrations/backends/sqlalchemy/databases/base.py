@@ -169,6 +169,10 @@ class Database:
         """Return the type of bytes that fit for a key."""
         return LargeBinary(length)
 
+    def many_bytes(self) -> TypeEngine[bytes]:
+        """Return the type of bytes of which there may be megabytes."""
+        return LargeBinary()
+
     def index_options(self, _condition: str, /) -> Mapping[str, Any]:
         """Return SQLAlchemy's keywords for an index on the rows for which *condition* holds; none where an index has all rows."""
         return {}

@@ -115,6 +115,9 @@ class MariaDB(Database):
     def key_bytes(self, length: int, /) -> TypeEngine[bytes]:
         return mysql.VARBINARY(length)  # a BLOB cannot be indexed
 
+    def many_bytes(self) -> TypeEngine[bytes]:
+        return mysql.MEDIUMBLOB()
+
 
 @cache
 def _leaving_what_is_there(table: Table) -> Insert:

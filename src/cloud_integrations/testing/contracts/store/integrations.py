@@ -77,9 +77,10 @@ class IntegrationsContract(Contract):
         assert (found.facts, found.credential, found.marks.due_at) == (facts, credential, None)
         assert blocking.find_credential(ACME, PROVIDER) == found.to_use
 
-    def test_a_long_token_is_kept_whole(self, blocking: BlockingStore) -> None:
-        token = bytes(range(256)) * 192
-        credential = replace(a_credential(), presented=token)
+    def test_long_parts_are_kept_whole(self, blocking: BlockingStore) -> None:
+        # Several inputs and tokens of the greatest length, whose every character takes six in JSON.
+        parts = bytes(range(256)) * 2400
+        credential = replace(a_credential(), presented=parts, renewal=parts)
         facts = an_integration()
         blocking.apply(AddIntegration(facts=facts, credential=credential))
         assert blocking.find_integration(ACME, facts.id).credential == credential
