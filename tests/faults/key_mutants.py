@@ -7,10 +7,9 @@ from .mutant import STORE, Mutant
 KEY_TABLE = "backends/sqlalchemy/tables/keys.py"
 MEMORY = "backends/memory/keys.py"
 SEALING = "flows/shared/sealing.py"
-REKEY = "tests/flows/test_rekey.py::"
 OUTAGES = "tests/flows/test_key_outages.py::"
 ERASE = "tests/flows/test_erase_tenant.py::"
-REMEMBERED = f"{REKEY}test_what_is_sealed_under_a_key_from_memory_is_refused_sealed_anew_and_stored"
+REMEMBERED = "tests/flows/test_rotate.py::test_what_is_sealed_under_a_key_from_memory_is_refused_sealed_anew_and_stored"
 
 MUTANTS = {
     "the database refuses what a replaced key sealed": Mutant(
@@ -36,7 +35,7 @@ MUTANTS = {
         file="backends/memory/sealed_rows.py",
         guard="    return row.table, row.tenant_id, row.row, row.generation, row.key_id\n",
         without="    return row.table, row.tenant_id, row.row, 0, row.tenant_id\n",
-        noticed_by=f"{REKEY}test_a_renewal_that_comes_between_is_not_overwritten",
+        noticed_by="tests/flows/test_reseal.py::test_a_renewal_that_comes_between_is_not_overwritten",
     ),
     "who is refused forgets the key": Mutant(
         file=SEALING,
@@ -54,7 +53,7 @@ MUTANTS = {
         file="flows/use/disconnect.py",
         guard="        except KeyRetiredError:\n            forget_key(wiring, tenant_id)\n",
         without="        except KeyRetiredError:\n            client = None\n",
-        noticed_by=f"{REKEY}test_a_token_for_the_outbox_is_put_there_under_the_new_key",
+        noticed_by="tests/flows/test_rotate.py::test_a_token_for_the_outbox_is_put_there_under_the_new_key",
     ),
     "a key lives on in an outage no longer than declared": Mutant(
         file=SEALING,
@@ -79,7 +78,7 @@ MUTANTS = {
         file=SEALING,
         guard="        if resealed is None or resealed == sealed:\n",
         without="        if place:\n",
-        noticed_by=f"{REKEY}test_who_read_a_row_before_its_key_was_replaced_and_destroyed_reads_it_again[blocking-token-1]",
+        noticed_by="tests/flows/test_rekey.py::test_who_read_a_row_before_its_key_was_replaced_and_destroyed_reads_it_again[blocking-token-1]",
     ),
     "a service that does not answer is left alone for a while": Mutant(
         file=SEALING,

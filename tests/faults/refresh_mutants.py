@@ -80,7 +80,7 @@ MUTANTS = {
         file="flows/renew/saving.py",
         guard="return came and attempt.behaviour.replay_kills_family is not True",
         without="return came",
-        noticed_by="tests/flows/test_renew_faults.py"
+        noticed_by="tests/flows/test_renew_held_up.py"
         "::test_late_tokens_take_a_row_back_only_where_the_successors_replay_has_left_them_alive",
     ),
     "a lease is its number and its attempt": Mutant(
@@ -93,38 +93,38 @@ MUTANTS = {
         file="flows/renew/saving.py",
         guard="found.marks.writer_lease == attempt.lease and await _is_ours(wiring, attempt, found, grant)",
         without="found.marks.writer_lease == attempt.lease",
-        noticed_by="tests/flows/test_renew_faults.py::test_a_lease_number_that_a_restored_store_gave_twice_is_not_taken_for_ones_own",
+        noticed_by="tests/flows/test_renew_held_up.py::test_a_lease_number_that_a_restored_store_gave_twice_is_not_taken_for_ones_own",
     ),
     "what is held is not given back": Mutant(
         file="flows/shared/revocation.py",
         guard="    if any(holder == tenant_id for holder, _ in holders):",
         without="    if holders:\n        return None\n    if any(holder == tenant_id for holder, _ in holders):",
-        noticed_by="tests/flows/test_giving_back.py::test_a_token_that_came_again_while_it_waited_is_left_alone",
+        noticed_by="tests/flows/test_shared_tokens.py::test_a_token_that_came_again_while_it_waited_is_left_alone",
     ),
     "a revocation of which nobody knows what it ends may end the grant": Mutant(
         file="domain/provider/methods.py",
         guard='return self.kills != "token"',
         without='return self.kills == "grant"',
-        noticed_by="tests/flows/test_giving_back.py"
+        noticed_by="tests/flows/test_replaced_tokens.py"
         "::test_where_nobody_knows_what_a_revocation_ends_the_replaced_tokens_wait_until_the_integration_goes",
     ),
     "a reconnect revokes what it replaced": Mutant(
         file="flows/connect/grants.py",
         guard="    if not old:\n        return _Replaced()",
         without="    if old:\n        return _Replaced()",
-        noticed_by="tests/flows/test_giving_back.py::test_a_reconnect_revokes_what_it_replaced",
+        noticed_by="tests/flows/test_replaced_tokens.py::test_a_reconnect_revokes_what_it_replaced",
     ),
     "the key of fingerprints is never replaced": Mutant(
         file="flows/operate/rekey.py",
         guard="if key.tenant_id == INDEX_SCOPE or key.state",
         without="if key.state",
-        noticed_by="tests/flows/test_giving_back.py::test_fingerprints_are_the_same_after_every_change_of_keys",
+        noticed_by="tests/flows/test_shared_tokens.py::test_fingerprints_are_the_same_after_every_change_of_keys",
     ),
     "a refusal is compared with the row": Mutant(
         file="flows/renew/settling.py",
         guard="if found is not None and found.credential.generation > attempt.stored.credential.generation:",
         without="if found is None:",
-        noticed_by="tests/flows/test_renew_faults.py::test_a_refusal_that_comes_late_is_not_told_even_where_nothing_can_be_written",
+        noticed_by="tests/flows/test_renew_late.py::test_a_refusal_that_comes_late_is_not_told_even_where_nothing_can_be_written",
     ),
     "who was held up does not send": Mutant(
         file="flows/renew/leases.py",
@@ -136,7 +136,7 @@ MUTANTS = {
         file="flows/renew/saving.py",
         guard="            if wiring.clock.monotonic() >= give_up:\n                raise\n            tell_of",
         without="            if wiring.clock.monotonic() >= 0:\n                raise\n            tell_of",
-        noticed_by="tests/flows/test_renew_faults.py::test_tokens_wait_in_memory_while_the_store_takes_nothing",
+        noticed_by="tests/flows/test_renew_store_faults.py::test_tokens_wait_in_memory_while_the_store_takes_nothing",
     ),
     "a punished replay waits for the access token's end": Mutant(
         file="domain/freshness.py",
@@ -172,13 +172,13 @@ MUTANTS = {
         file="domain/freshness.py",
         guard="in_doubt = ends_old_access and stored.renewable and",
         without="in_doubt = ends_old_access and not stored.renewable and",
-        noticed_by="tests/flows/test_refusals.py::test_a_token_that_a_lost_renewal_may_have_ended_is_not_handed_out",
+        noticed_by="tests/flows/test_renew_ends_access.py::test_a_token_that_a_lost_renewal_may_have_ended_is_not_handed_out",
     ),
     "time without an answer is no refusal": Mutant(
         file="domain/freshness.py",
         guard="return since if refused or marks.failed_at is None else min(since + (now - marks.failed_at), now)",
         without="return since",
-        noticed_by="tests/flows/test_refusals.py::test_an_outage_between_refusals_neither_counts_nor_hides_them",
+        noticed_by="tests/flows/test_refused_grants.py::test_an_outage_between_refusals_neither_counts_nor_hides_them",
     ),
     "work goes on when its caller leaves": Mutant(
         file=LOCKS,

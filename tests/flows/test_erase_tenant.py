@@ -28,9 +28,10 @@ from cloud_integrations.flows.shared.sealing import active_key, open_token
 from cloud_integrations.ports.store import AddIntegration, EraseTenant
 from cloud_integrations.testing import Misbehaviour
 
-from .conftest import ACME, ALICE, GLOBEX, Watched
+from .conftest import ACME, ALICE, GLOBEX
+from .renewals import put_around
 from .test_interrupted import WAYS, bound_code, callback, open_door, reconnect
-from .test_renew_faults import put_around
+from .watching import Watched
 
 
 def restore(world, keys):

@@ -19,7 +19,8 @@ from cloud_integrations.flows.shared.sealing import open_token
 from cloud_integrations.runtime.sync import run_inline
 from cloud_integrations.testing import Misbehaviour, token_id
 
-from .conftest import Interruption, World
+from .conftest import World
+from .watching import Interruption
 
 ACME = "acme"
 ALICE = Actor(id="alice")
@@ -354,7 +355,8 @@ async def test_what_spends_nothing_is_interrupted_at_any_step_and_can_be_done_ag
 SCRIPT = """
 import os, signal, sys
 sys.path.insert(0, {root!r})
-from tests.flows.conftest import ACME, Interruption, World
+from tests.flows.conftest import ACME, World
+from tests.flows.watching import Interruption
 from cloud_integrations.runtime.sync import run_inline
 
 world = World("blocking")

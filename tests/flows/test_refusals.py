@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
-from dataclasses import replace
 from datetime import timedelta
 from typing import get_args
-from urllib.parse import parse_qs
 
 import pytest
 
@@ -19,94 +16,16 @@ from cloud_integrations.errors import (
     AppMisconfiguredError,
     CloudIntegrationsError,
     GrantRefusedError,
-    IntegrationInactiveError,
-    ProviderNotFoundError,
     ProviderUnavailableError,
     ProviderUnreachableError,
     ReconnectRequiredError,
     StorageUnavailableError,
 )
 from cloud_integrations.flows.shared.sealing import open_token
-from cloud_integrations.ports.store import ReplaceCredential, SaveFacts
-from cloud_integrations.protocol.http import HttpResponse
 from cloud_integrations.runtime.breaker import LEAST_FAILURES
-from cloud_integrations.testing import Misbehaviour
 
-ACME, GLOBEX = "acme", "globex"
-A_DAY = timedelta(days=1)
-
-
-def said(body, status=400, content_type="application/json"):
-    """An answer of a token endpoint."""
-    sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return HttpResponse(status=status, headers={"content-type": content_type}, body=sent)
-
-
-class Answers:
-    """Stands before the provider: answers each refresh token as the test says, and lets everything else through."""
-
-    def __init__(self, world):
-        self._port = world.transport
-        self.of = {}
-        """By refresh token."""
-        self.exchange = None
-        self.asked = 0
-        self._seen: str | None = None
-        world.on_answer = self._look
-
-    def _look(self, _, response):
-        with suppress(ValueError):
-            self._seen = json.loads(response.body).get("refresh_token", self._seen)
-
-    def for_last(self, answer):
-        """Let the grant that was given last be answered so; None: as the provider pleases."""
-        self.of[self._seen] = answer
-        return self._seen
-
-    def _find(self, request):
-        form = parse_qs(request.body.decode())
-        if form.get("grant_type") == ["authorization_code"]:
-            return self.exchange
-        answer = self.of.get(form.get("refresh_token", [""])[0])
-        self.asked += answer is not None
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def send(self, request, *, deadline):
-        return self._find(request) or self._port.send(request, deadline=deadline)
-
-    def close(self):
-        return self._port.close()
-
-
-class AwaitedAnswers(Answers):
-    async def send(self, request, *, deadline):
-        return self._find(request) or await self._port.send(request, deadline=deadline)
-
-
-@pytest.fixture
-def answers(world):
-    found = (Answers if world.blocking else AwaitedAnswers)(world)
-    world.transport = found
-    world.door = world.open()
-    return found
-
-
-async def refused(world, answers, answer, tenant=ACME):
-    """Connect *tenant*, let its token end, and let every renewal of it be answered so."""
-    held = await world.connect(tenant)
-    token = answers.for_last(answer)
-    world.clock.advance(world.provider.access_lifetime)
-    return held, token
-
-
-async def ask(world, tenant=ACME, door=None):
-    try:
-        return await (door or world.door).credential(tenant, "simulated")
-    except CloudIntegrationsError as error:
-        return error
-
+from .answers import ask, refused, said
+from .conftest import ACME, GLOBEX
 
 DEAD = {
     "invalid_request": said({"error": "invalid_request"}),
@@ -357,210 +276,6 @@ async def test_a_firewalls_page_is_being_retried(world, answers, answer):
     assert (facts.health, facts.status, facts.reason) == (Health.RETRYING, Status.ACTIVE, "refused")
 
 
-# Days of refusals
-
-
-async def after_days(world, days, *, tenants=(ACME,)):
-    """Ask once a day, and return what the first of *tenants* got last."""
-    for _ in range(days):
-        got = [await ask(world, tenant) for tenant in tenants]
-        world.clock.advance(A_DAY)
-    return got[0]
-
-
-@pytest.mark.parametrize("answer", [said({"error": "invalid_token"}, 401), said(b"", 400), said({"error": "made_up"}, 200)])
-async def test_a_week_of_nothing_but_refusals_asks_for_a_reconnect(world, answers, answer):
-    held, _ = await refused(world, answers, answer)
-    assert isinstance(await after_days(world, 7), ProviderUnavailableError)
-    got = await ask(world)
-    assert (type(got), got.reason) == (ReconnectRequiredError, "refused_for_days")
-    assert world.row(held).facts.health is Health.RECONNECT_REQUIRED
-    asked = answers.asked
-    await after_days(world, 3)
-    assert answers.asked == asked
-
-
-async def test_an_operator_says_how_long_refusals_are_borne(world, answers):
-    await refused(world, answers, said(b"", 400))
-    world.door = world.open(settings=world.settings(refusal_limit=timedelta(days=2)))
-    assert isinstance(await after_days(world, 2), ProviderUnavailableError)
-    assert isinstance(await ask(world), ReconnectRequiredError)
-
-
-@pytest.mark.parametrize(
-    "answer", [said({}, 500), said(b"", 503), said({"error": "server_error"}, 400), said({}, 429), said(b"", 408), said(b"", 302)]
-)
-async def test_a_month_of_outage_asks_nobody_to_reconnect(world, answers, answer):
-    held, _ = await refused(world, answers, answer)
-    assert isinstance(await after_days(world, 30), ProviderUnavailableError)
-    assert world.row(held).facts.status is Status.ACTIVE
-
-
-async def test_an_outage_between_refusals_neither_counts_nor_hides_them(world, answers):
-    _, token = await refused(world, answers, said(b"", 400))
-    await after_days(world, 2)
-    answers.of[token] = said(b"", 503)
-    await after_days(world, 20)
-    answers.of[token] = said(b"", 400)
-    assert isinstance(await after_days(world, 4), ProviderUnavailableError)
-    assert isinstance(await after_days(world, 3), ReconnectRequiredError)
-
-
-async def test_a_success_ends_the_count_of_refusals(world, answers):
-    held, token = await refused(world, answers, said(b"", 400))
-    await after_days(world, 6)
-    answers.of[token] = None
-    assert (await ask(world)).warning is None
-    assert world.row(held).marks.refused_since is None
-    answers.for_last(said(b"", 400))
-    world.clock.advance(world.provider.access_lifetime)
-    assert isinstance(await after_days(world, 6), ProviderUnavailableError)
-
-
-async def test_while_nobody_of_the_application_is_renewed_it_is_not_the_tenants_fault(world, answers):
-    for tenant in (ACME, GLOBEX):
-        await refused(world, answers, said(b"", 400), tenant)
-    assert isinstance(await after_days(world, 30, tenants=(ACME, GLOBEX)), ProviderUnavailableError)
-
-
-@pytest.mark.parametrize("word", ["invalid_token", "invalid_client"])
-async def test_while_others_of_the_application_are_renewed_it_is_the_tenants(world, answers, word):
-    held, _ = await refused(world, answers, said({"error": word}, 401))
-    await world.connect(GLOBEX)
-    got = await after_days(world, 8, tenants=(ACME, GLOBEX))
-    assert (type(got), got.reason) == (ReconnectRequiredError, "refused_for_days")
-    assert world.row(held).facts.state is State.NEEDS_REAUTH
-
-
-async def test_a_refused_application_is_never_a_lonely_tenants_fault(world, answers):
-    held, _ = await refused(world, answers, said({"error": "invalid_client"}, 401))
-    assert isinstance(await after_days(world, 30), AppMisconfiguredError)
-    assert world.row(held).facts.status is Status.ACTIVE
-
-
-@pytest.mark.parametrize("word", ["consent_required", "login_required", "interaction_required", "account_selection_required"])
-async def test_a_grant_that_wants_its_user_back_asks_for_a_reconnect(world, answers, word):
-    held, _ = await refused(world, answers, said({"error": word}))
-    got = await ask(world)
-    assert (type(got), got.reason) == (ReconnectRequiredError, "interaction_required")
-    assert world.row(held).marks.last_error == word
-
-
-# A verdict that an operator doubts
-
-
-@pytest.mark.requirement("REF-11")
-async def test_an_operator_has_a_refused_grant_asked_once_more(world, answers):
-    held, token = await refused(world, answers, said({"error": "invalid_grant"}))
-    assert isinstance(await ask(world), ReconnectRequiredError)
-    for _ in range(2):
-        with pytest.raises(ReconnectRequiredError) as still:
-            await world.door.refresh(ACME, held.id)
-        assert still.value.reason == "revoked"
-    assert answers.asked == 3
-    answers.of[token] = None
-    # For callers the verdict stands.
-    assert isinstance(await ask(world), ReconnectRequiredError)
-    renewed = await world.door.refresh(ACME, held.id)
-    assert (renewed.state, renewed.health, renewed.reason) == (State.ACTIVE, Health.OK, None)
-    assert (await ask(world)).warning is None
-    assert world.row(held).marks.due_at is not None
-
-
-@pytest.mark.parametrize(
-    ("answer", "error"),
-    [
-        (said({}, 500), ProviderUnavailableError),
-        (said(b"", 400), ProviderUnavailableError),
-        (said({}, 429), ProviderUnavailableError),
-        (said({"error": "invalid_client"}, 401), AppMisconfiguredError),
-        (said({"error": "login_required"}), ReconnectRequiredError),
-    ],
-)
-async def test_a_question_that_brings_no_tokens_leaves_the_verdict_as_it_was(world, answers, answer, error):
-    held, token = await refused(world, answers, said({"error": "invalid_grant"}))
-    await ask(world)
-    before = world.row(held).facts
-    answers.of[token] = answer
-    with pytest.raises(error):
-        await world.door.refresh(ACME, held.id)
-    after = world.row(held)
-    assert (after.facts.state, after.facts.reason, after.facts.state_since) == (State.NEEDS_REAUTH, "revoked", before.state_since)
-    assert after.marks.due_at is None
-    assert isinstance(await ask(world), ReconnectRequiredError)
-
-
-async def test_what_was_switched_off_is_not_asked_for_again(world, answers):
-    held, token = await refused(world, answers, said({"error": "invalid_grant"}))
-    await ask(world)
-    await world.door.edit_integration(ACME, held.id, status="inactive")
-    answers.of[token] = None
-    with pytest.raises(IntegrationInactiveError):
-        await world.door.refresh(ACME, held.id)
-    run = await world.door.worker.refresh_refused("simulated")
-    assert run.claimed == 0
-    assert world.row(held).facts.state is State.DISABLED
-
-
-async def test_after_a_providers_incident_every_refused_grant_is_asked_for_again(world, answers):
-    tenants = [f"tenant-{number:03}" for number in range(130)]
-    tokens = {}
-    for tenant in tenants:
-        await world.connect(tenant)
-        tokens[tenant] = answers.for_last(said({"error": "invalid_grant"}))
-    world.clock.advance(world.provider.access_lifetime)
-    await world.door.worker.refresh_due(limit=200)
-    # The incident is over, for all but two.
-    for tenant in tenants[2:]:
-        answers.of[tokens[tenant]] = None
-    asked = []
-    run = await world.door.worker.refresh_refused("simulated", reason="revoked", progress=asked.append)
-    assert (run.claimed, run.renewed, run.reconnect_required) == (130, 128, 2)
-    assert asked == [100, 130]
-    assert (await ask(world, tenants[5])).warning is None
-    assert isinstance(await ask(world, tenants[0]), ReconnectRequiredError)
-    again = await world.door.worker.refresh_refused("simulated")
-    assert (again.claimed, again.reconnect_required) == (2, 2)
-    assert (await world.door.worker.refresh_refused("simulated", reason="rotation_lost")).claimed == 0
-    with pytest.raises(ProviderNotFoundError):
-        await world.door.worker.refresh_refused("nobody")
-
-
-@pytest.mark.parametrize("answer", [said({"error": "invalid_grant"}), said({"error": "invalid_client"}, 401), said(b"", 400)])
-async def test_a_refusal_that_comes_after_a_reconnect_says_nothing_of_the_new_grant(world, answers, answer):
-    held, _ = await refused(world, answers, answer)
-    find = answers._find
-
-    def reconnect_first(request):
-        # The row moves on while the answer is on its way.
-        row = world.row(held)
-        if row.credential.generation == 1 and b"grant_type=refresh_token" in request.body:
-            credential = replace(row.credential, generation=2)
-            world.rows.apply(ReplaceCredential(facts=row.facts, credential=credential, expected_generation=1))
-        return find(request)
-
-    answers._find = reconnect_first
-    got = await ask(world)
-    assert not isinstance(got, ReconnectRequiredError | AppMisconfiguredError | ProviderUnavailableError)
-    assert world.row(held).facts.state is State.ACTIVE
-
-
-async def test_a_verdict_that_somebody_else_wrote_first_is_told(world):
-    held = await world.connect()
-    world.clock.advance(world.provider.access_lifetime)
-
-    def give_up(name, _):
-        if name == "find_integration":
-            world.store.heal()
-            lost = replace(held, state=State.NEEDS_REAUTH, reason="rotation_lost")
-            world.rows.apply(SaveFacts(facts=lost, expected_state=State.ACTIVE))
-
-    world.store.before = give_up
-    got = await ask(world)
-    assert (type(got), got.reason) == (ReconnectRequiredError, "rotation_lost")
-    assert world.provider.refresh_count == 0
-
-
 # A code
 
 
@@ -599,11 +314,11 @@ async def test_what_is_not_the_codes_fault_is_not_said_to_be(world, answers, ans
         await world.connect()
 
 
-# What the provider said
-
-
 PROSE = "AADSTS700082: the \x1b[1mtoken\x1b[0m {} has expired"
 CLEAN = "AADSTS700082: the [1mtoken [0m [removed] has expired"
+
+
+# What the provider said
 
 
 @pytest.mark.requirement("OAU-023", "OAU-044", "OAU-045")
@@ -658,123 +373,3 @@ async def test_what_was_said_about_a_code_is_told_as_well(world, answers, word, 
     [fact] = [fact for fact in world.facts.told if fact.name == "authorization.failed"]
     about = {"tenant": ACME, "provider": "simulated", "provider_id": str(world.entries[0].provider_id)}
     assert fact.facts == {**about, "reason": caught.value.reason, "error_description": "no: [removed]"}
-
-
-# A renewal that ends the old access token
-
-
-def ends_old_access(world, **changes):
-    world.provider.rotation, world.provider.reuse, world.provider.ends_old_access = "always", "strict", True
-    for name, value in changes.items():
-        setattr(world.provider, name, value)
-    world.entries = list(world.provider.catalogue_entries())
-    world.door = world.open()
-
-
-@pytest.mark.requirement("REF-08")
-@pytest.mark.parametrize("what", [Misbehaviour.ERROR_AFTER, Misbehaviour.RESET_MID_BODY])
-async def test_a_token_that_a_lost_renewal_may_have_ended_is_not_handed_out(world, what):
-    ends_old_access(world)
-    held = await world.connect()
-    first = await world.door.credential(ACME, "simulated")
-    world.provider.misbehave(what, endpoint="refresh")
-    with pytest.raises(ProviderUnavailableError):
-        await world.door.refresh(ACME, held.id)
-    # Neither memory nor the row says that it works, though its time is not over.
-    assert world.clock.now() < first.expires_at - timedelta(minutes=30)
-    got = await ask(world)
-    assert isinstance(got, ProviderUnavailableError)
-    world.clock.advance(got.retry_after + timedelta(milliseconds=1))
-    # There is nothing to protect, so the one probe goes out at once and tells the truth.
-    got = await ask(world)
-    assert (type(got), got.reason) == (ReconnectRequiredError, "rotation_lost")
-
-
-@pytest.mark.parametrize("what", [Misbehaviour.ERROR_AFTER, Misbehaviour.ANSWER_LOST])
-async def test_who_loses_the_answer_is_not_given_the_old_token_either(world, what):
-    ends_old_access(world)
-    await world.connect()
-    world.clock.advance(world.provider.access_lifetime - timedelta(seconds=20))
-    world.provider.misbehave(what, endpoint="refresh")
-    assert isinstance(await ask(world), ProviderUnavailableError)
-
-
-async def test_a_renewal_that_was_not_acted_on_has_ended_no_token(world):
-    ends_old_access(world)
-    await world.connect()
-    world.clock.advance(world.provider.access_lifetime - timedelta(seconds=20))
-    world.provider.misbehave(Misbehaviour.RATE_LIMITED, endpoint="refresh")
-    assert (await ask(world)).warning == "refresh_failed"
-
-
-async def test_a_lost_request_that_the_provider_never_saw_is_made_good_by_the_probe(world):
-    ends_old_access(world)
-    held = await world.connect()
-    world.provider.misbehave(Misbehaviour.ERROR_BEFORE, endpoint="refresh")
-    with pytest.raises(ProviderUnavailableError) as lost:
-        await world.door.refresh(ACME, held.id)
-    world.clock.advance(lost.value.retry_after + timedelta(milliseconds=1))
-    assert (await ask(world)).generation == 2
-
-
-async def test_a_store_that_fails_says_nothing_against_the_old_token(world):
-    ends_old_access(world)
-    await world.connect()
-    world.clock.advance(world.provider.access_lifetime - timedelta(seconds=20))
-    reads = []
-
-    def hook(name, _):
-        if name == "find_integration" or (name == "find_credential" and reads):
-            raise StorageUnavailableError
-        reads.append(name)
-
-    world.store.before = hook
-    assert (await ask(world)).warning == "refresh_failed"
-
-
-# A lease that nobody needs any more
-
-
-@pytest.mark.requirement("REF-08")
-@pytest.mark.parametrize(
-    ("what", "over"),
-    [
-        (Misbehaviour.ERROR_BEFORE, True),
-        (Misbehaviour.RESET_MID_BODY, True),
-        (Misbehaviour.EMPTY_BODY, True),
-        (Misbehaviour.TIMEOUT_BEFORE, False),
-    ],
-)
-async def test_a_strict_holder_ends_its_lease_when_nothing_can_come_any_more(world, what, over):
-    world.provider.rotation, world.provider.reuse = "always", "strict"
-    world.entries = list(world.provider.catalogue_entries())
-    world.door = world.open()
-    held = await world.connect()
-    world.clock.advance(world.provider.access_lifetime)
-    world.provider.misbehave(what, endpoint="refresh")
-    got = await ask(world)
-    assert isinstance(got, ProviderUnavailableError)
-    row = world.row(held)
-    assert (row.marks.lease_until is None) is over
-    assert (got.retry_after < timedelta(seconds=2)) is over
-    assert row.facts.state is State.UNKNOWN
-    world.clock.advance(got.retry_after + timedelta(milliseconds=1))
-    # One probe, by whoever comes first.
-    got = await ask(world)
-    assert world.provider.refresh_count == 2 or isinstance(got, ReconnectRequiredError)
-
-
-async def test_a_strict_probe_still_waits_for_the_access_tokens_end(world):
-    world.provider.rotation, world.provider.reuse = "always", "strict"
-    world.entries = list(world.provider.catalogue_entries())
-    world.door = world.open()
-    held = await world.connect()
-    world.provider.misbehave(Misbehaviour.RESET_MID_BODY, endpoint="refresh")
-    with pytest.raises(ProviderUnavailableError):
-        await world.door.refresh(ACME, held.id)
-    assert world.row(held).marks.lease_until is None
-    with pytest.raises(ProviderUnavailableError) as kept:
-        await world.door.refresh(ACME, held.id)
-    assert kept.value.retry_after == held.expires_at - world.clock.now()
-    assert (await ask(world)).warning is None
-    assert world.provider.refresh_count == 1

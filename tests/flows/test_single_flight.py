@@ -23,7 +23,7 @@ from cloud_integrations.ports.wiring import Settings
 from cloud_integrations.providers.catalogue import Catalogue
 from cloud_integrations.testing import AsyncSimulatedTransport, SimulatedProvider, SimulatedTransport
 
-from .conftest import Interruption
+from .watching import Interruption
 
 ACME = "acme"
 ALICE = Actor(id="alice")
