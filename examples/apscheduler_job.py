@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from cloud_integrations import Actor, AesGcmCipher, AsyncIntegrationManager, AsyncSqlAlchemyStore, Catalogue, LocalKeyring, Settings
+from cloud_integrations import Actor, AsyncIntegrationManager, Catalogue, LocalKeyring, Settings
 from cloud_integrations.backends.sqlalchemy import migrate, sqlite_engine
 from cloud_integrations.testing import AsyncSimulatedTransport, FixedClock, SimulatedProvider
 
@@ -41,11 +41,10 @@ async def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         engine = sqlite_engine(Path(folder, "integrations.db"))
         migrate.upgrade(engine)
-        async with AsyncIntegrationManager(
-            store=AsyncSqlAlchemyStore(engine, clock=clock),
+        async with AsyncIntegrationManager.over(
+            engine,
             transport=AsyncSimulatedTransport(provider),
-            keys=LocalKeyring([LocalKeyring.generate_key("service")]),
-            cipher=AesGcmCipher(),
+            keys=LocalKeyring.generate_key("service"),
             providers=Catalogue.of(*provider.catalogue_entries()),
             applications=[provider.application()],
             settings=Settings(callback_url="https://app.example.com/api/v1/oauth/callback"),

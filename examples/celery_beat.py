@@ -20,13 +20,11 @@ from celery.signals import worker_process_init, worker_process_shutdown
 
 from cloud_integrations import (
     Actor,
-    AesGcmCipher,
     Catalogue,
     CloudIntegrationsError,
     IntegrationManager,
     LocalKeyring,
     Settings,
-    SqlAlchemyStore,
 )
 from cloud_integrations.backends.sqlalchemy import migrate, sqlite_engine
 from cloud_integrations.testing import FixedClock, SimulatedProvider, SimulatedTransport
@@ -51,11 +49,10 @@ app.conf.task_default_queue = "cloud-integrations"
 
 def build_manager() -> IntegrationManager:
     """Put the parts together; a real program takes `HttpxTransport`, its keyring file, and no clock."""
-    return IntegrationManager(
-        store=SqlAlchemyStore(engine, clock=clock),
+    return IntegrationManager.over(
+        engine,
         transport=SimulatedTransport(provider),
         keys=keyring,
-        cipher=AesGcmCipher(),
         providers=Catalogue.of(*provider.catalogue_entries()),
         applications=[provider.application()],
         settings=Settings(callback_url="https://app.example.com/api/v1/oauth/callback"),

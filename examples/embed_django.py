@@ -26,14 +26,12 @@ from django.views.decorators.http import require_GET, require_POST
 
 from cloud_integrations import (
     Actor,
-    AesGcmCipher,
     Catalogue,
     CloudIntegrationsError,
     IntegrationManager,
     LocalKeyring,
     Secret,
     Settings,
-    SqlAlchemyStore,
 )
 from cloud_integrations.backends.sqlalchemy import migrate, sqlite_engine
 from cloud_integrations.errors import http_status
@@ -64,11 +62,10 @@ folder = tempfile.TemporaryDirectory()
 engine = sqlite_engine(Path(folder.name, "integrations.db"))
 migrate.upgrade(engine)
 provider = SimulatedProvider()
-manager = IntegrationManager(
-    store=SqlAlchemyStore(engine, clock=provider.clock),
+manager = IntegrationManager.over(
+    engine,
     transport=SimulatedTransport(provider),
-    keys=LocalKeyring([LocalKeyring.generate_key("example")]),
-    cipher=AesGcmCipher(),
+    keys=LocalKeyring.generate_key("example"),
     providers=Catalogue.of(*provider.catalogue_entries()),
     applications=[provider.application()],
     settings=Settings(callback_url="https://app.example.com/connections/callback"),

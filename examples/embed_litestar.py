@@ -25,9 +25,7 @@ from litestar.testing import TestClient
 
 from cloud_integrations import (
     Actor,
-    AesGcmCipher,
     AsyncIntegrationManager,
-    AsyncSqlAlchemyStore,
     Catalogue,
     CloudIntegrationsError,
     LocalKeyring,
@@ -45,11 +43,10 @@ folder = tempfile.TemporaryDirectory()
 engine = sqlite_engine(Path(folder.name, "integrations.db"))
 migrate.upgrade(engine)
 provider = SimulatedProvider()
-manager = AsyncIntegrationManager(
-    store=AsyncSqlAlchemyStore(engine, clock=provider.clock),
+manager = AsyncIntegrationManager.over(
+    engine,
     transport=AsyncSimulatedTransport(provider),
-    keys=LocalKeyring([LocalKeyring.generate_key("example")]),
-    cipher=AesGcmCipher(),
+    keys=LocalKeyring.generate_key("example"),
     providers=Catalogue.of(*provider.catalogue_entries()),
     applications=[provider.application()],
     settings=Settings(callback_url="https://app.example.com/connections/callback"),

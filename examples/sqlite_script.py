@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from cloud_integrations import Actor, AesGcmCipher, Catalogue, IntegrationManager, LocalKeyring, SqlAlchemyStore
+from cloud_integrations import Actor, Catalogue, IntegrationManager, LocalKeyring
 from cloud_integrations.backends.sqlalchemy import migrate, sqlite_engine
 from cloud_integrations.errors import KeyringError
 from cloud_integrations.testing import SimulatedProvider, SimulatedTransport
@@ -19,11 +19,10 @@ def run(folder: Path, keyring: LocalKeyring) -> None:
     engine = sqlite_engine(folder / "integrations.db")
     migrate.upgrade(engine)
     try:
-        with IntegrationManager(
-            store=SqlAlchemyStore(engine),
+        with IntegrationManager.over(
+            engine,
             transport=SimulatedTransport(provider),
             keys=keyring,
-            cipher=AesGcmCipher(),
             providers=Catalogue.of(*provider.catalogue_entries()),
         ) as manager:
             if not manager.list_integrations("acme"):

@@ -17,7 +17,7 @@ GROUPS = {"": IntegrationManager, "keys.": Keys, "audit.": AuditLog, "worker.": 
 METHODS = {
     f"{group}{name}": method
     for group, of in GROUPS.items()
-    for name, method in inspect.getmembers(of, inspect.isfunction)
+    for name, method in inspect.getmembers(of, inspect.isroutine)
     if not name.startswith("_")
 }
 

@@ -37,6 +37,16 @@ from cloud_integrations.runtime.sync import (
     run_inline,
 )
 
+from .assembly import (
+    KeysOrText,
+    aes_gcm,
+    async_httpx_transport,
+    async_store_over,
+    builtin_providers,
+    httpx_transport,
+    key_service_of,
+    store_over,
+)
 from .audit import AsyncAuditLog, AuditLog
 from .connecting import AsyncConnecting, Connecting
 from .keys import AsyncKeys, Keys
@@ -44,6 +54,9 @@ from .parts import AsyncFlowRunner, FlowRunner, blocking_parts, require_parts, w
 from .worker import AsyncWorker, Worker
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
     from cloud_integrations.domain.credential import Credential
 
 
@@ -99,6 +112,46 @@ class IntegrationManager(Connecting):
         self.worker = Worker(self._runner)
         self._tokens_by_tenant = wiring.tokens.by_tenant
         self._monotonic = wiring.clock.monotonic
+
+    @classmethod
+    def over(
+        cls,
+        engine: Engine,
+        *,
+        keys: KeysOrText,
+        transport: Transport | None = None,
+        cipher: Cipher | None = None,
+        providers: Providers | None = None,
+        applications: Sequence[OAuthApplication] = (),
+        settings: Settings | None = None,
+        tenants: Tenants | None = None,
+        observer: Observer | None = None,
+        clock: Clock | None = None,
+        entropy: Entropy | None = None,
+        pause: Pause | None = None,
+    ) -> Self:
+        """Make a manager over SQLAlchemy's *engine*: with httpx, AES-GCM and the built-in providers, where no other part is given.
+
+        The engine stays the host's.  *keys* is a key service, or what a `LocalKeyring` is made of: an entry `kid:base64`, or a list of
+        them, the newest first.  Raises `ConfigurationError`, and `ImportError` that names a missing extra.
+        """
+        try:
+            return cls(
+                store=store_over(engine, clock),
+                transport=httpx_transport(clock) if transport is None else transport,
+                keys=key_service_of(keys),
+                cipher=aes_gcm() if cipher is None else cipher,
+                providers=builtin_providers() if providers is None else providers,
+                applications=applications,
+                settings=settings,
+                tenants=tenants,
+                observer=observer,
+                clock=clock,
+                entropy=entropy,
+                pause=pause,
+            )
+        finally:
+            del keys  # it may be text, which a traceback would show
 
     def __enter__(self) -> Self:
         self.start()
@@ -284,6 +337,47 @@ class AsyncIntegrationManager(AsyncConnecting):
         self.worker = AsyncWorker(self._runner)
         self._tokens_by_tenant = wiring.tokens.by_tenant
         self._monotonic = wiring.clock.monotonic
+
+    @classmethod
+    def over(
+        cls,
+        engine: AsyncEngine | Engine,
+        *,
+        keys: KeysOrText,
+        transport: AsyncTransport | None = None,
+        cipher: Cipher | None = None,
+        providers: Providers | None = None,
+        applications: Sequence[OAuthApplication] = (),
+        settings: Settings | None = None,
+        tenants: AsyncTenants | None = None,
+        observer: Observer | None = None,
+        clock: Clock | None = None,
+        entropy: Entropy | None = None,
+        pause: AsyncPause | None = None,
+    ) -> Self:
+        """Make a manager over SQLAlchemy's *engine*: with httpx, AES-GCM and the built-in providers, where no other part is given.
+
+        An `AsyncEngine` is awaited, an `Engine` works in threads; it stays the host's.  *keys* is a key service, or what a
+        `LocalKeyring` is made of: an entry `kid:base64`, or a list of them, the newest first.  Raises `ConfigurationError`, and
+        `ImportError` that names a missing extra.
+        """
+        try:
+            return cls(
+                store=async_store_over(engine, clock),
+                transport=async_httpx_transport(clock) if transport is None else transport,
+                keys=key_service_of(keys),
+                cipher=aes_gcm() if cipher is None else cipher,
+                providers=builtin_providers() if providers is None else providers,
+                applications=applications,
+                settings=settings,
+                tenants=tenants,
+                observer=observer,
+                clock=clock,
+                entropy=entropy,
+                pause=pause,
+            )
+        finally:
+            del keys  # it may be text, which a traceback would show
 
     async def __aenter__(self) -> Self:
         await self.start()
