@@ -36,12 +36,13 @@ def test_a_description_cannot_be_changed():
 
 # Migrations ask for these when they run: whoever changes one here writes a migration for the databases that have the old one.
 COLUMNS = {
-    "sqlite": ("VARCHAR(64)", "TEXT", "BLOB", {}, {"sqlite_where"}),
-    "postgresql": ("VARCHAR(64)", "TEXT", "BYTEA", {}, {"postgresql_where"}),
+    "sqlite": ("VARCHAR(64)", "TEXT", "BLOB", "BLOB", {}, {"sqlite_where"}),
+    "postgresql": ("VARCHAR(64)", "TEXT", "BYTEA", "BYTEA", {}, {"postgresql_where"}),
     "mariadb": (
         "VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin",
         "TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin",
         "VARBINARY(64)",
+        "MEDIUMBLOB",
         {"mysql_engine": "InnoDB", "mariadb_engine": "InnoDB"},
         set(),
     ),
@@ -52,8 +53,12 @@ COLUMNS = {
 def test_what_tables_were_made_with_is_written_down(name):
     dialect = sa.create_mock_engine(f"{name}://", None).dialect
     database = databases.database_of(dialect)
-    types = [kind.compile(dialect=dialect) for kind in (database.text(64), database.text(), database.key_bytes(64))]
-    assert (*types, database.table_options, database.index_options("due_at IS NOT NULL").keys()) == COLUMNS[name]
+    types = (database.text(64), database.text(), database.key_bytes(64), database.many_bytes())
+    assert (
+        *(kind.compile(dialect=dialect) for kind in types),
+        database.table_options,
+        database.index_options("due_at IS NOT NULL").keys(),
+    ) == COLUMNS[name]
 
 
 def test_a_statement_is_shown_without_a_database():
