@@ -17,7 +17,7 @@ documentation = "https://docs.acme.example/keys"
 
 [[methods]]
 id = "key"
-kind = "static"
+kind = "key"
 inputs = [{ name = "token", label = "API key", patterns = ["^fake-key-.+$"] }]
 
 [[verifications]]

@@ -31,7 +31,7 @@ from cloud_integrations.errors import ValidationFailedError
 def code(**fields) -> dict:
     return {
         "id": "oauth2",
-        "kind": "grant_code",
+        "kind": "code",
         "authorize_url": "https://a.example/authorize",
         "token_url": "https://a.example/token",
         **fields,
@@ -39,7 +39,7 @@ def code(**fields) -> dict:
 
 
 def key(**fields) -> dict:
-    return {"id": "key", "kind": "static", "inputs": [{"name": "token"}], **fields}
+    return {"id": "key", "kind": "key", "inputs": [{"name": "token"}], **fields}
 
 
 def provider(*methods: dict, **fields) -> Provider:

@@ -39,7 +39,7 @@ def pair_provider(world, **changes):
     url = world.provider.base_url
     method = Method(
         id="pair",
-        kind="static",
+        kind="key",
         inputs=(Input(name="app_key", patterns=("fake-key-.+",)), Input(name="app_secret", required=False)),
         placement=(
             Placement(name="X-Api-Key", prefix="", template="{app_key}"),

@@ -34,7 +34,7 @@ async def test_headers_hold_what_the_tenant_entered_beside_the_key(world):
     keys = world.entries[1]
     method = Method(
         id="key",
-        kind="static",
+        kind="key",
         inputs=(Input(name="key"),),
         placement=(Placement(name="X-Key", prefix=""), Placement(name="X-Email", prefix="", template="{email}")),
     )
@@ -52,7 +52,7 @@ async def test_the_check_and_the_token_have_one_placement(world):
     keys = world.entries[1]
     method = Method(
         id="key",
-        kind="static",
+        kind="key",
         inputs=(Input(name="app_key"),),
         placement=(
             Placement(template="{app_key}"),
@@ -76,7 +76,7 @@ async def test_the_check_and_the_token_have_one_placement(world):
 async def test_a_key_that_its_placement_would_send_without_a_part_is_not_stored(world):
     keys = world.entries[1]
     placement = (Placement(name="X-Key", prefix=""), Placement(name="X-Email", prefix="", template="{email}"))
-    method = Method(id="key", kind="static", inputs=(Input(name="key"),), placement=placement)
+    method = Method(id="key", kind="key", inputs=(Input(name="key"),), placement=placement)
     email = Variable(name="email", pattern=r"[^@]+@[^@]+", required=False)
     entry = keys.model_copy(update={"methods": (method,), "variables": (email,), "verifications": ()})
     door = world.open(providers=[entry], applications=[])

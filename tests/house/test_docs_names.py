@@ -244,8 +244,8 @@ def test_the_counts_of_providers_and_the_version_of_python_are_true() -> None:
 ABSENT: dict[str, Callable[[], bool]] = {
     "Not released yet": lambda: "(not released)" in TEXTS["CHANGELOG.md"],
     "Nothing is released yet": lambda: "(not released)" in TEXTS["CHANGELOG.md"],
-    "signed requests are not supported yet": lambda: _kinds() == {"grant_code", "static"},
-    "token exchange: not yet": lambda: _kinds() == {"grant_code", "static"},
+    "signed requests are not supported yet": lambda: _kinds() == {"code", "key"},
+    "token exchange: not yet": lambda: _kinds() == {"code", "key"},
     "Checkpoints are not signed": lambda: "signature" not in _fields("AuditHead"),
     "there is no export, yet": lambda: not any("export" in name for name in _methods()),
     "MySQL is not supported": lambda: "MySQL" in unsupported_mysql().message,
@@ -297,7 +297,7 @@ MISSING: dict[str, Callable[[], bool]] = {
     "Signed audit checkpoints, export, retention": lambda: (
         not any(word in name for name in _methods() for word in ("export", "retain", "sign"))
     ),
-    "Client credentials, JWT bearer, device code": lambda: _kinds() == {"grant_code", "static"},
+    "Client credentials, JWT bearer, device code": lambda: _kinds() == {"code", "key"},
     "Rate limits on incoming requests": lambda: not any("rate" in name for name in _fields("Settings")),
 }
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from cloud_integrations import kinds
 from cloud_integrations.backends.sqlalchemy.databases import registered
 
 DISTRIBUTIONS = (".", "adapters/fastapi", "adapters/cli")
@@ -146,10 +145,12 @@ def test_only_the_room_of_databases_names_one(sources: list[Path], root: Path) -
 
 def _asks_for_a_kind(node: ast.AST) -> bool:
     match node:
-        case ast.Constant():
-            return node.value in kinds._KINDS
         case ast.Compare():
-            return any("AuthType." in ast.unparse(side) for side in (node.left, *node.comparators))
+            sides = [ast.unparse(side) for side in (node.left, *node.comparators)]
+            asks = any(side.endswith(("method.kind", ".methods[0].kind")) for side in sides)
+            return asks or any("AuthType." in side for side in sides)
+        case ast.ImportFrom():
+            return (node.module or "").startswith("cloud_integrations.kinds.") and node.module != "cloud_integrations.kinds.kind"
     return False
 
 
@@ -159,8 +160,7 @@ def test_only_the_room_of_kinds_asks_which_kind_of_credential_it_is(sources: lis
         for file in sources
         if file.is_relative_to(root / "src") and any(map(_asks_for_a_kind, ast.walk(ast.parse(file.read_text(encoding="utf-8")))))
     }
-    # The simulated provider is data of a provider.
-    assert found == {"kinds", "testing"}
+    assert found == {"kinds"}
 
 
 def test_every_package_says_that_it_is_typed(root: Path) -> None:

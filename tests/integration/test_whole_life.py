@@ -78,7 +78,7 @@ def provider_of(server: AuthorizationServer) -> Provider:
         "methods": [
             {
                 "id": "code",
-                "kind": "grant_code",
+                "kind": "code",
                 "authorize_url": server.endpoints.authorization,
                 "token_url": server.endpoints.token,
                 "issuer": server.issuer,

@@ -14,11 +14,11 @@ from cloud_integrations.providers import Catalogue
 
 def code(**fields):
     urls = {"authorize_url": "https://a.example/authorize", "token_url": "https://a.example/token"}
-    return {"id": "oauth2", "kind": "grant_code", **urls, **fields}
+    return {"id": "oauth2", "kind": "code", **urls, **fields}
 
 
 def key(**fields):
-    return {"id": "key", "kind": "static", "inputs": [{"name": "token"}], **fields}
+    return {"id": "key", "kind": "key", "inputs": [{"name": "token"}], **fields}
 
 
 def provider(*methods, **fields):
@@ -33,8 +33,8 @@ def provider(*methods, **fields):
         (code(inputs=[{"name": "token"}]), "oauth2 has no inputs for this kind"),
         (code(placement=[{"name": "X-Key"}]), "oauth2 has no placement for this kind"),
         (code(access_token={"placement": {"template": "{missing}"}}), "oauth2.placement uses {missing}"),
-        ({"id": "key", "kind": "static"}, "key needs a secret input"),
-        ({"id": "key", "kind": "static", "inputs": [{"name": "user", "secret": False}]}, "key needs a secret input"),
+        ({"id": "key", "kind": "key"}, "key needs a secret input"),
+        ({"id": "key", "kind": "key", "inputs": [{"name": "user", "secret": False}]}, "key needs a secret input"),
         (key(token_url="https://a.example/token", pkce="off"), "key has no pkce, token_url for this kind"),
         (key(scopes={"default": ["read"]}), "key has no scopes for this kind"),
         (key(revoke={"url": "https://a.example/"}), "key.revoke has no url for this kind"),
@@ -43,7 +43,7 @@ def provider(*methods, **fields):
         (key(placement=[{"template": "{tokne}"}]), "key.placement uses {tokne}"),
         (key(placement=[{}, {"name": "authorization"}]), "key.placement puts two values into one place"),
         (key(inputs=[{"name": "file", "multiline": True}]), "key.placement puts file, which may have several lines, into a header"),
-        (code(kind="implicit"), "oauth2.kind must be one of grant_code, static"),
+        (code(kind="implicit"), "oauth2.kind must be one of code, key"),
     ],
 )
 def test_a_method_that_its_kind_cannot_use_is_refused_with_its_provider(method, says):
@@ -81,5 +81,5 @@ def test_a_grant_shows_its_access_token_where_its_provider_wants_it():
 
 
 def test_a_kind_does_not_replace_another_of_its_name():
-    with pytest.raises(ValueError, match="there is a kind static already"):
+    with pytest.raises(ValueError, match="there is a kind key already"):
         kinds.register(kinds.kind_of(provider(key()).methods[0]))

@@ -14,7 +14,7 @@ from cloud_integrations.protocol.client import resolve_client
 from cloud_integrations.protocol.http import HttpResponse
 from cloud_integrations.protocol.standard_backend import STANDARD
 
-OTHER = {"id": "other", "kind": "static", "inputs": [{"name": "token"}]}
+OTHER = {"id": "other", "kind": "key", "inputs": [{"name": "token"}]}
 """A second way, of which rules can speak."""
 
 
@@ -30,7 +30,7 @@ def make_client():
     def make(*, provider=None, application=None, variables=None, **method):
         facts = {
             "id": "code",
-            "kind": "grant_code",
+            "kind": "code",
             "authorize_url": "https://login.example.com/authorize",
             "token_url": "https://login.example.com/token",
             **method,

@@ -46,7 +46,7 @@ def test_the_browser_carries_a_code_request_with_pkce(make_client):
 @pytest.mark.requirement("OAU-001")
 def test_there_is_no_way_to_ask_for_another_flow(make_client):
     for kind in ("implicit", "password", "token"):
-        with pytest.raises(ConfigurationError, match="must be one of grant_code, static"):
+        with pytest.raises(ConfigurationError, match="must be one of code, key"):
             Catalogue.of(Provider.model_validate({"id": "acme", "name": "Acme", "methods": [{"id": "it", "kind": kind}]}))
     request = exchange.build_exchange(make_client(), code=Secret("fake-code"), redirect_uri=REDIRECT, verifier=VERIFIER)
     assert dict(parse_qsl(request.body.decode()))["grant_type"] == "authorization_code"

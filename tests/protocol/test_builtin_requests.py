@@ -31,7 +31,7 @@ CODES = [
     pytest.param(provider, method, id=f"{provider.id}-{method.id}")
     for provider in Catalogue.builtin().list_providers()
     for method in provider.methods
-    if method.kind == "grant_code"
+    if method.kind == "code"
 ]
 
 

@@ -152,7 +152,7 @@ def test_a_required_issuer_must_be_known(make_client):
 
 def test_a_method_without_codes_is_not_a_server():
     provider = Provider.model_validate(
-        {"id": "example", "name": "Example", "methods": [{"id": "key", "kind": "static", "inputs": [{"name": "api_key"}]}]}
+        {"id": "example", "name": "Example", "methods": [{"id": "key", "kind": "key", "inputs": [{"name": "api_key"}]}]}
     )
     with pytest.raises(ProviderInactiveError):
         resolve_client(provider, provider.methods[0], OAuthApplication(provider="example", client_id="client-1"), {}, backend=STANDARD)

@@ -89,7 +89,7 @@ def wrapped(text: bytes | str) -> list[str]:
 
 def one_key(**facts) -> Provider:
     placement = [{"in": "query", "name": "token", "prefix": ""}]
-    method = {"id": "key", "kind": "static", "inputs": [{"name": "token", "label": "API token", **facts}], "placement": placement}
+    method = {"id": "key", "kind": "key", "inputs": [{"name": "token", "label": "API token", **facts}], "placement": placement}
     return Provider.model_validate({"id": "acme", "name": "Acme", "methods": [method]})
 
 
@@ -236,7 +236,7 @@ def test_whatever_comes_is_cleaned_or_refused_without_repeating_it(text) -> None
 )
 def test_what_stands_around_a_pasted_key_goes(pasted) -> None:
     placement = (Placement(prefix="SSWS "), Placement(name="PRIVATE-TOKEN", prefix="", template="{value}"))
-    method = Method(id="key", kind="static", inputs=(Input(name="token"),), placement=placement)
+    method = Method(id="key", kind="key", inputs=(Input(name="token"),), placement=placement)
     assert normalise(method, {"token": pasted}) == {"token": Secret(KEY)}
 
 

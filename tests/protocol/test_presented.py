@@ -55,7 +55,7 @@ def acme(placement: object) -> Provider:
         {
             "id": "acme",
             "name": "Acme",
-            "methods": [{"id": "key", "kind": "static", "inputs": inputs, "placement": placement}],
+            "methods": [{"id": "key", "kind": "key", "inputs": inputs, "placement": placement}],
             "variables": [{"name": name, "pattern": ".+", "required": False} for name in VARIABLES],
             "verifications": [{"url": URL}],
         }
@@ -203,14 +203,14 @@ def test_a_placement_that_could_not_be_sent_is_no_provider_file(placement) -> No
 @pytest.mark.parametrize("template", ["{value}", "{file}", "a {file}"])
 def test_what_may_have_several_lines_goes_into_no_header(template) -> None:
     inputs = [{"name": "note", "secret": False}, {"name": "file", "multiline": True}]
-    method = {"id": "key", "kind": "static", "inputs": inputs, "placement": [{"template": template}]}
+    method = {"id": "key", "kind": "key", "inputs": inputs, "placement": [{"template": template}]}
     with pytest.raises(ConfigurationError, match="several lines"):
         Catalogue.of(Provider.model_validate({"id": "acme", "name": "Acme", "methods": [method]}))
 
 
 def test_an_access_token_is_placed_by_what_its_provider_declares() -> None:
     endpoints = {"authorize_url": "https://a.example/authorize", "token_url": "https://a.example/token"}
-    method = {"id": "code", "kind": "grant_code", **endpoints, "access_token": {"placement": {"template": "{missing}"}}}
+    method = {"id": "code", "kind": "code", **endpoints, "access_token": {"placement": {"template": "{missing}"}}}
     with pytest.raises(ConfigurationError, match="missing"):
         Catalogue.of(Provider.model_validate({"id": "acme", "name": "Acme", "methods": [method]}))
 

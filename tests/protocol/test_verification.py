@@ -36,7 +36,7 @@ def provider(methods=None, checks=None, **fields) -> Provider:
         {
             "id": "acme",
             "name": "Acme",
-            "methods": methods or [{"id": name, "kind": "static", "inputs": [{"name": "token"}]} for name in ("key", "other")],
+            "methods": methods or [{"id": name, "kind": "key", "inputs": [{"name": "token"}]} for name in ("key", "other")],
             "verifications": checks if checks is not None else [{"url": "https://api.acme.example/me", "identity": ["json:id"]}],
             **fields,
         }
@@ -82,7 +82,7 @@ def test_white_space_and_quotes_around_a_pasted_key_go(pasted) -> None:
 
 
 def test_an_input_without_normalisation_keeps_its_text() -> None:
-    method = Method(id="key", kind="static", inputs=(Input(name="token", normalise=(), multiline=True),))
+    method = Method(id="key", kind="key", inputs=(Input(name="token", normalise=(), multiline=True),))
     assert normalise(method, {"token": ' "a" '}) == {"token": Secret(' "a" ')}
 
 
@@ -109,21 +109,19 @@ def test_what_no_request_could_carry_is_refused_without_repeating_it(inputs, fie
 
 
 def test_a_file_may_have_lines_and_an_optional_input_may_be_missing() -> None:
-    method = Method(id="key", kind="static", inputs=(Input(name="file", multiline=True), Input(name="note", required=False)))
+    method = Method(id="key", kind="key", inputs=(Input(name="file", multiline=True), Input(name="note", required=False)))
     assert normalise(method, {"file": "a\nb\n"}) == {"file": Secret("a\nb")}
 
 
 def test_a_hint_names_the_input_and_not_its_value() -> None:
-    method = Method(
-        id="key", kind="static", inputs=(Input(name="token", patterns=("^tok_[a-z]+$",), label="API token"), Input(name="other"))
-    )
+    method = Method(id="key", kind="key", inputs=(Input(name="token", patterns=("^tok_[a-z]+$",), label="API token"), Input(name="other")))
     assert hints(method, {"token": Secret(" 'tok_fake' ")}) == ()
     assert hints(method, {"token": KEY, "other": KEY}) == ("API token does not look like one of this provider",)
     assert hints(method, {}) == ()
 
 
 def test_key_and_secret_get_the_names_of_the_method() -> None:
-    pair = Method(id="key", kind="static", inputs=(Input(name="user", secret=False), Input(name="access"), Input(name="private")))
+    pair = Method(id="key", kind="key", inputs=(Input(name="user", secret=False), Input(name="access"), Input(name="private")))
     assert name_inputs(pair, key=Secret(KEY), secret=Secret(SECRET)) == {"access": Secret(KEY), "private": Secret(SECRET)}
     assert name_inputs(pair, key=Secret(KEY)) == {"access": Secret(KEY)}
     with pytest.raises(ValidationFailedError, match="secretKey is not used"):
@@ -162,7 +160,7 @@ def test_the_key_goes_where_the_provider_says_and_is_not_shown() -> None:
 def test_several_values_go_to_several_headers() -> None:
     method = {
         "id": "key",
-        "kind": "static",
+        "kind": "key",
         "inputs": [{"name": "token"}, {"name": "private"}],
         "placement": [
             {"name": "X-Key", "prefix": ""},
@@ -188,14 +186,14 @@ def test_several_values_go_to_several_headers() -> None:
     ],
 )
 def test_basic_authentication_takes_either_half(placement, header) -> None:
-    method = {"id": "key", "kind": "static", "inputs": [{"name": "token"}, {"name": "private"}], "placement": placement}
+    method = {"id": "key", "kind": "key", "inputs": [{"name": "token"}, {"name": "private"}], "placement": placement}
     request = request_of(provider([method]), {"token": Secret("fake"), "private": Secret("test")})
     assert request.headers["Authorization"] == f"Basic {header}"
 
 
 @pytest.mark.parametrize(("url", "joined"), [("https://a.example/me", "?"), ("https://a.example/me?v=1", "&")])
 def test_a_key_goes_into_the_url_only_where_the_provider_wants_it(url, joined) -> None:
-    method = {"id": "key", "kind": "static", "inputs": [{"name": "token"}], "placement": [{"in": "query", "name": "key", "prefix": ""}]}
+    method = {"id": "key", "kind": "key", "inputs": [{"name": "token"}], "placement": [{"in": "query", "name": "key", "prefix": ""}]}
     request = request_of(provider([method], [{"url": url}]), {"token": Secret("fake&test")})
     assert request.url == f"{url}{joined}key=fake%26test"
     assert "Authorization" not in request.headers
@@ -216,7 +214,7 @@ def test_a_check_may_have_a_body_and_headers_of_its_own() -> None:
 
 
 def test_an_access_token_is_checked_the_same_way() -> None:
-    method = {"id": "oauth2", "kind": "grant_code", "authorize_url": "https://a.example/authorize", "token_url": "https://a.example/token"}
+    method = {"id": "oauth2", "kind": "code", "authorize_url": "https://a.example/authorize", "token_url": "https://a.example/token"}
     request = request_of(provider([method]), {"access_token": Secret(KEY)})
     assert request.headers["Authorization"] == f"Bearer {KEY}"
 
@@ -435,7 +433,7 @@ REQUESTS = [
 def test_each_provider_is_asked_its_own_way(*, slug, method_id, variables, line, header, prefix) -> None:
     real = Catalogue.builtin().require(slug)
     method = next(method for method in real.methods if method.id == method_id)
-    name = "access_token" if method.kind == "grant_code" else method.inputs[0].name
+    name = "access_token" if method.kind == "code" else method.inputs[0].name
     request = request_of(real, {name: Secret(KEY)}, variables, method)
     assert f"{request.method} {request.url}" == line
     assert request.headers[header] == prefix + KEY
@@ -562,7 +560,7 @@ def test_each_providers_answers_are_read_its_own_way(*, slug, method_id, status,
     assert check is not None
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     response = HttpResponse(status=status, headers=headers, body=content)
-    name = "access_token" if method.kind == "grant_code" else method.inputs[0].name
+    name = "access_token" if method.kind == "code" else method.inputs[0].name
     presented = presented_by(method, {name: Secret(AZURE_TOKEN if slug == "azure" else KEY)}, variables)
     result = read_check(real, method, check, response, presented=presented, variables=variables, now=NOW)
     assert (result.outcome, result.account.account_id, result.account.label) == (outcome, account, label)

@@ -202,7 +202,7 @@ def test_renewal_is_as_the_facts_say() -> None:
     found = {}
     for provider in Catalogue.builtin().list_providers():
         for method in provider.methods:
-            if method.kind == "grant_code":
+            if method.kind == "code":
                 facts = method.refresh_token
                 seconds = int(facts.grace.total_seconds())
                 found[provider.id, method.id] = (facts.rotates, facts.reuse_rule, seconds, method.pkce, method.client_auth[0])
@@ -244,7 +244,7 @@ def test_revocation_is_as_the_facts_say() -> None:
     found = {}
     for provider in Catalogue.builtin().list_providers():
         for method in provider.methods:
-            if method.kind == "grant_code" and method.revoke is not None:
+            if method.kind == "code" and method.revoke is not None:
                 revoke = method.revoke
                 request = (f"{revoke.method} {revoke.url}", revoke.auth, revoke.which, revoke.kills)
                 found[provider.id, method.id] = request if revoke.url else None
@@ -277,7 +277,7 @@ def test_ids_of_providers_are_the_same_for_ever() -> None:
 def test_each_providers_scopes_are_compared_its_own_way(
     slug: str, requested: list[str], granted: list[str], missing: tuple[str, ...]
 ) -> None:
-    method = next(method for method in _provider(slug).methods if method.kind == "grant_code")
+    method = next(method for method in _provider(slug).methods if method.kind == "code")
     assert method.scopes.missing(requested=requested, granted=granted) == missing
 
 

@@ -15,7 +15,7 @@ id = "acme"
 name = "Acme"
 [[methods]]
 id = "oauth2"
-kind = "grant_code"
+kind = "code"
 authorize_url = "https://login.acme.example/authorize"
 token_url = "https://login.acme.example/token"
 """
@@ -116,8 +116,8 @@ def test_switching_off_an_unknown_provider_is_an_error() -> None:
     [
         ("id = fake-hidden\n", r"acme\.toml is not TOML \(at line 1, column 6\)"),
         (ACME + "client_secret = 'fake-hidden'", r"acme\.toml: methods\.0\.client_secret Extra inputs"),
-        (ACME.replace('"grant_code"', '"fake-hidden"'), r"acme\.toml: methods\.0\.kind String should match"),
-        (ACME.replace('"grant_code"', '"fake_hidden"'), r"acme\.toml: methods oauth2\.kind must be one of grant_code, static"),
+        (ACME.replace('"code"', '"fake-hidden"'), r"acme\.toml: methods\.0\.kind String should match"),
+        (ACME.replace('"code"', '"fake_hidden"'), r"acme\.toml: methods oauth2\.kind must be one of code, key"),
         (
             ACME.replace("https://login.acme.example/token", "http://fake-hidden.example"),
             r"acme\.toml: the provider oauth2\.token_url must be an https",

@@ -58,7 +58,7 @@ class Lacking(StandardOAuthBackend):
 
 
 def provider(backend="acme", slug="acme"):
-    method = {"id": "code", "kind": "grant_code", "authorize_url": "https://acme.example/a", "token_url": "https://acme.example/t"}
+    method = {"id": "code", "kind": "code", "authorize_url": "https://acme.example/a", "token_url": "https://acme.example/t"}
     return Provider.model_validate({"id": slug, "name": "Acme", "backend": backend, "methods": [method]})
 
 

@@ -26,9 +26,9 @@ def test_the_page_is_printed_by_its_module() -> None:
 
 
 def test_a_provider_without_check_and_revocation_has_a_section() -> None:
-    plain = Method(id="oauth2", kind="grant_code", authorize_url="https://a.example/authorize", token_url="https://a.example/token")
+    plain = Method(id="oauth2", kind="code", authorize_url="https://a.example/authorize", token_url="https://a.example/token")
     page = build_page(Catalogue.of(Provider(id="plain", name="Plain", methods=(plain,))))
-    assert "| `oauth2` | grant_code | S256 | basic | rotates: unknown; an old one never works | – |" in page
+    assert "| `oauth2` | code | S256 | basic | rotates: unknown; an old one never works | – |" in page
 
 
 def test_a_provider_with_a_backend_of_its_own_says_so() -> None:

@@ -16,7 +16,7 @@ _NOT_OURS = ("inputs", "placement")
 class GrantCode:
     """The authorization code grant."""
 
-    name = "grant_code"
+    name = "code"
     auth_type = AuthType.OAUTH2
 
     def problems(self, method: Method, /) -> Iterator[str]:

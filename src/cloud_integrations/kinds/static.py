@@ -16,7 +16,7 @@ _OURS = {"id", "kind", "headers", "inputs", "placement", "revoke"}
 class Static:
     """Values that are shown as they were entered; no request of ours fetches or ends one."""
 
-    name = "static"
+    name = "key"
     auth_type = AuthType.API_KEY
 
     def problems(self, method: Method, /) -> Iterator[str]:

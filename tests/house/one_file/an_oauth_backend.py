@@ -22,7 +22,7 @@ PROVIDER = Provider.model_validate(
 
     [[methods]]
     id = "oauth2"
-    kind = "grant_code"
+    kind = "code"
     authorize_url = "https://login.acme.example/authorize"
     token_url = "https://api.acme.example/tokens"
     client_auth = ["post"]

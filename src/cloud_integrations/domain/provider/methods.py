@@ -150,11 +150,11 @@ class Method(FileTable):
     id: str
     """Stable for ever: it is stored with every integration."""
     kind: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
-    """How access is obtained: `grant_code` (OAuth 2.0 authorization code) or `static` (values that the tenant enters)."""
+    """How access is obtained: `code` (OAuth 2.0 authorization code) or `key` (values that the tenant enters)."""
     authorize_url: str | None = None
-    """The authorization endpoint (`grant_code`)."""
+    """The authorization endpoint (`code`)."""
     token_url: str | None = None
-    """The token endpoint (`grant_code`)."""
+    """The token endpoint (`code`)."""
     refresh_url: str | None = None
     """Where refresh tokens are spent.  Left out: at `token_url`."""
     issuer: str | None = None
@@ -187,9 +187,9 @@ class Method(FileTable):
     refresh_token: RefreshTokenFacts = RefreshTokenFacts()
     """How refresh tokens behave."""
     inputs: tuple[Input, ...] = ()
-    """What the tenant enters (`static`)."""
+    """What the tenant enters (`key`)."""
     placement: tuple[Placement, ...] = (Placement(),)
-    """Where the inputs go in a request (`static`)."""
+    """Where the inputs go in a request (`key`)."""
     revoke: Revoke | None = None
     """How access is ended.  Left out: nobody knows."""
 

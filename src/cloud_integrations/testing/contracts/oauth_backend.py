@@ -116,7 +116,7 @@ class OAuthBackendContract:
     def provider(self) -> Provider:
         """The provider's data; its first method by code is used."""
         host = "https://login.provider.example"
-        method = {"id": "code", "kind": "grant_code", "authorize_url": f"{host}/authorize", "token_url": f"{host}/token"}
+        method = {"id": "code", "kind": "code", "authorize_url": f"{host}/authorize", "token_url": f"{host}/token"}
         return Provider.model_validate({"id": "provider", "name": "Provider", "methods": [{**method, "revoke": {"url": f"{host}/revoke"}}]})
 
     @pytest.fixture

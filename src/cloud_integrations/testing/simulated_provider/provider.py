@@ -56,7 +56,7 @@ class SimulatedProvider(Endpoints, Oracle):
         )
         by_code = Method(
             id="code",
-            kind="grant_code",
+            kind="code",
             authorize_url=f"{url}/authorize",
             token_url=f"{url}/token",
             issuer=url,
@@ -73,7 +73,7 @@ class SimulatedProvider(Endpoints, Oracle):
             ),
             revoke=Revoke(url=f"{url}/revoke", kills=self.kills),
         )
-        by_key = Method(id="key", kind="static", inputs=(Input(name="key", label="API key", patterns=("fake-key-.+",)),))
+        by_key = Method(id="key", kind="key", inputs=(Input(name="key", label="API key", patterns=("fake-key-.+",)),))
         return (
             Provider(
                 id=self.slug,
