@@ -226,13 +226,13 @@ MUTANTS = {
         file="flows/connect/complete_oauth.py",
         guard="if browser_token is None or pending.browser_hash is None or not hmac.compare_digest(",
         without='if browser_token == "" or pending.browser_hash is not None and browser_token is not None and hmac.compare_digest(b"",',
-        noticed_by="tests/flows/test_complete_oauth.py::test_another_browser_cannot_finish_an_authorization",
+        noticed_by="tests/flows/test_callback_refused.py::test_another_browser_cannot_finish_an_authorization",
     ),
     "a callback belongs to the principal who began it": Mutant(
         file="flows/connect/complete_oauth.py",
         guard="if pending.actor != caller.actor:",
         without="if pending.actor is None:",
-        noticed_by="tests/flows/test_complete_oauth.py::test_another_principal_cannot_finish_or_use_up_an_authorization",
+        noticed_by="tests/flows/test_callback_refused.py::test_another_principal_cannot_finish_or_use_up_an_authorization",
     ),
     "a request goes to the client's own hosts": Mutant(
         file="protocol/backend_values.py",

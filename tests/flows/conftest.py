@@ -290,3 +290,8 @@ def answers(world):
     world.transport = found
     world.door = world.open()
     return found
+
+
+def changed_method(world, **changes):
+    method = world.entries[0].methods[0].model_copy(update=changes)
+    return world.open(providers=[world.entries[0].model_copy(update={"methods": (method,)}), world.entries[1]])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,20 +10,17 @@ import pytest
 from cloud_integrations.domain.audit import SYSTEM, Actor
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.errors import (
-    DecryptError,
     IntegrationInactiveError,
     IntegrationNotFoundError,
-    KeyringError,
     ProviderNotFoundError,
     ReconnectRequiredError,
-    StaleWriteError,
     StorageUnavailableError,
     ValidationFailedError,
 )
 from cloud_integrations.testing import Misbehaviour
 
-ACME = "acme"
-ALICE = Actor(id="alice")
+from .conftest import ACME, ALICE
+
 BOB = Actor(id="bob")
 
 
@@ -342,90 +338,6 @@ async def test_the_row_is_written_before_the_secret_is_handed_out(world, door):
 
 
 # A row that was tampered with
-
-
-async def test_a_row_without_its_credential_is_refused(world, door):
-    held = await world.connect()
-    row = world.row(held)
-    world.rows._tables.integrations[ACME, held.id] = replace(row, credential=replace(row.credential, presented=b""))
-    with pytest.raises(DecryptError):
-        await door.credential(ACME, "simulated")
-
-
-@pytest.mark.requirement("ISO-08", "ENC-02")
-@pytest.mark.parametrize("field", ["presented", "renewal"])
-async def test_a_ciphertext_of_another_tenant_does_not_open(world, field):
-    door = world.open(settings=world.settings(token_cache=timedelta()))
-    acme, globex = await world.connect(door=door), await world.connect("globex", door=door)
-    stolen = getattr(world.row(globex).credential, field)
-    row = world.row(acme)
-    world.rows._tables.integrations[ACME, acme.id] = replace(row, credential=replace(row.credential, **{field: stolen}))
-    if field == "renewal":
-        world.pass_(hours=2)
-    with pytest.raises(DecryptError):
-        await door.credential(ACME, "simulated")
-    assert not [event for event in world.events() if event.action == "credential.used"]
-
-
-async def test_a_shredded_key_opens_nothing(world):
-    await world.add_key()
-    world.rows._tables.keys.clear()
-    with pytest.raises(DecryptError):
-        await world.open().credential(ACME, "simulated_keys")
-
-
-async def test_a_data_key_is_remembered_for_a_minute(world):
-    door = world.open(settings=world.settings(token_cache=timedelta()))
-    await world.add_key(door=door)
-    await door.credential(ACME, "simulated_keys")
-    before = world.store.count("find_key")
-    await door.credential(ACME, "simulated_keys")
-    assert world.store.count("find_key") == before
-    world.pass_(minutes=1)
-    await door.credential(ACME, "simulated_keys")
-    assert world.store.count("find_key") == before + 1
-
-
-async def test_of_two_workers_that_make_a_tenants_first_key_one_is_right(world):
-    doors = [world.open() for _ in range(8)]
-    for door in doors:
-        await door.start()
-    keys = [world.provider.issue_api_key() for _ in doors]
-    calls = [
-        lambda door=door, key=key, number=number: door.manager.add_api_key(
-            ACME if number else "globex", "simulated_keys", name="Key", api_key=key
-        )
-        for number, (door, key) in enumerate(zip(doors, keys, strict=True))
-    ]
-    await doors[0].all_at_once(*calls)
-    assert len([key for key in world.rows._tables.keys.values() if key.tenant_id == ACME]) == 1
-    assert (await world.open().credential(ACME, "simulated_keys")).value in keys
-
-
-async def test_a_first_key_that_somebody_else_made_is_taken(world):
-    first = world.open()
-    second = world.open()
-    await second.start()
-    world.store.calls.clear()
-    done = []
-
-    def somebody_is_faster(name, args):
-        if name == "apply" and not done and "AddKey" in {type(change).__name__ for change in args}:
-            done.append(args[0])
-            rows = world.rows
-            rows.apply(args[0])
-
-    world.store.before = somebody_is_faster
-    await second.add_api_key(ACME, "simulated_keys", name="Key", api_key=world.provider.valid_api_key)
-    assert len(world.rows._tables.keys) == 1
-    assert (await first.credential(ACME, "simulated_keys")).value == world.provider.valid_api_key
-
-
-async def test_a_first_key_that_is_refused_and_not_there_is_said(world, door):
-    await door.start()
-    world.store.fail(1, error=StaleWriteError)
-    with pytest.raises(KeyringError):
-        await world.add_key()
 
 
 async def test_many_uses_at_once_are_recorded_once(world, door):

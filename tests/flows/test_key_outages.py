@@ -14,47 +14,11 @@ from cloud_integrations.flows.shared.sealing import INDEX_SCOPE
 from cloud_integrations.testing import Misbehaviour
 
 from .conftest import ACME, ALICE, GLOBEX
+from .key_service import Service
 
 FRESH = 300
 GRACE = 900
 CALLERS = 50
-
-
-class Service:
-    """A key service that may wait; it counts what it is asked for, and raises what it is told to."""
-
-    waits = True
-
-    def __init__(self, keys, /):
-        self._keys = keys
-        self.trouble = None
-        self.hold = None
-        """Called before every answer."""
-        self.asked = Counter()
-        """How many times each data key was to be unwrapped."""
-        self.wraps = 0
-
-    def keks(self):
-        return self._keys.keks()
-
-    def primary(self, tenant_id, /):
-        return self._keys.primary(tenant_id)
-
-    def wrap(self, data_key, /, *, tenant_id, key_id, version):
-        self.wraps += 1
-        self._answer()
-        return self._keys.wrap(data_key, tenant_id=tenant_id, key_id=key_id, version=version)
-
-    def unwrap(self, wrapped, /):
-        self.asked[wrapped.tenant_id] += 1
-        self._answer()
-        return self._keys.unwrap(wrapped)
-
-    def _answer(self):
-        if self.hold is not None:
-            self.hold()
-        if self.trouble is not None:
-            raise self.trouble
 
 
 @pytest.fixture
@@ -197,9 +161,6 @@ async def test_an_outage_that_begins_while_the_request_is_out_loses_no_token(wor
     assert world.row(held).credential.generation == 2
 
 
-# No storm
-
-
 async def storm(door, tenants=(ACME,)):
     """Fifty callers at once, as tasks or as threads."""
     return await door.all_at_once(
@@ -209,6 +170,9 @@ async def storm(door, tenants=(ACME,)):
 
 def kinds(outcomes):
     return Counter(type(outcome).__name__ for outcome in outcomes)
+
+
+# No storm
 
 
 @pytest.mark.requirement("ENC-15")

@@ -41,7 +41,7 @@ from cloud_integrations.testing import (
 )
 
 from .conftest import rewire
-from .test_refresh_simulation import Flights, Pause, Scheduler, _pass
+from .scheduling import Flights, Pause, Scheduler, _pass
 
 TENANTS = ("acme", "globex")
 ACTORS = [Actor(id="ada"), Actor(id="grace")]
