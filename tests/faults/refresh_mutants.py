@@ -213,7 +213,7 @@ MUTANTS = {
     "after a 5xx nothing is sure": Mutant(
         file="protocol/token_answer.py",
         guard='        return Unknown("server_error", over=status not in _GATEWAY)\n',
-        without='        return Refused("refused")\n',
+        without='        return Refused("invalid_grant")\n',
         noticed_by="tests/flows/test_renew.py::test_a_token_that_lives_is_handed_out_with_a_warning",
     ),
     "a sealed value opens in its own context alone": Mutant(
