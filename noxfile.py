@@ -24,6 +24,15 @@ DISTRIBUTIONS = (".", "adapters/fastapi", "adapters/cli")
 REPORTS = Path(".cache/requirements")
 # Without those that install a server for themselves.
 EVERYTHING = ("--ignore=tests/integration",)
+OF_SQLALCHEMY = (
+    "sqlalchemy_fence",
+    "sqlalchemy_migrations",
+    "sqlalchemy_schema",
+    "sqlalchemy_store",
+    "sqlalchemy_transactions",
+    "host_engines",
+    "foreign_errors",
+)
 # Versions must be seven days old, so that a stolen release has time to be noticed.
 LOCKING = (
     "--quiet --universal --exclude-newer P7D --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header"
@@ -85,7 +94,7 @@ def sqlalchemy_2_0(session: nox.Session) -> None:
     session.env["CI"] = "true"
     on_both_cores(
         session,
-        *(f"tests/backends/test_{name}.py" for name in ("sqlalchemy_store", "sqlalchemy_migrations", "host_engines", "foreign_errors")),
+        *(f"tests/backends/test_{name}.py" for name in OF_SQLALCHEMY),
         # The contract once for each database and each kind of engine.
         *("-m", "not slow", "-k", "not (Behind or InMemory or TestOnPostgresql) or PostgresqlAwaited"),
     )
@@ -95,14 +104,14 @@ def sqlalchemy_2_0(session: nox.Session) -> None:
 def httpx(session: nox.Session) -> None:
     """Run the transport where httpx is installed and httpx2 is not."""
     install(session, "httpx")
-    on_both_cores(session, "tests/backends/test_httpx_transport.py")
+    on_both_cores(session, "tests/backends/httpx_transport")
 
 
 @nox.session
 def httpx2(session: nox.Session) -> None:
     """Run the transport where httpx2 is installed and httpx is not."""
     install(session, "httpx2")
-    on_both_cores(session, "tests/backends/test_httpx_transport.py")
+    on_both_cores(session, "tests/backends/httpx_transport")
 
 
 @nox.session

@@ -9,8 +9,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import Engine, event
 
-from cloud_integrations.backends.sqlalchemy import migrate, schema, sqlite_engine
+from cloud_integrations.backends.sqlalchemy import SqlAlchemyStore, migrate, schema, sqlite_engine
 from cloud_integrations.backends.sqlalchemy.clock import CLOCK_OPTION
+from cloud_integrations.testing.contracts.store import ACME, GLOBEX, add_sealing_keys
 
 TENANT_TABLES = "ci_integration|ci_authorization|ci_key|ci_key_floor|ci_revocation|ci_audit|ci_audit_head"
 _READS_OR_CHANGES = re.compile(rf"\b(?:FROM|UPDATE)\s+(?:{TENANT_TABLES})\b", re.IGNORECASE)
@@ -128,3 +129,15 @@ def engine(request):
 def server(request):
     """A database with a network between."""
     return request.getfixturevalue(request.param)
+
+
+def opened(engine):
+    """Return a store whose tenants have a data key."""
+    store = SqlAlchemyStore(engine)
+    add_sealing_keys(store, ACME, GLOBEX)
+    return store
+
+
+@pytest.fixture
+def store(engine):
+    return opened(engine)

@@ -3,195 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import warnings
-from contextlib import contextmanager, suppress
 from datetime import timedelta
-from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from cloud_integrations.backends.aes_gcm import AesGcmCipher
-from cloud_integrations.backends.keys.local import LocalKeyring
 from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, schema
 from cloud_integrations.backends.sqlalchemy.rows import Rows, count, pairs, words
-from cloud_integrations.domain.audit import Actor
-from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.domain.pending import MAX_PENDING
-from cloud_integrations.errors import CloudIntegrationsError, DamagedRowError, ProviderUnreachableError, StorageUnavailableError
-from cloud_integrations.manager import IntegrationManager
+from cloud_integrations.errors import CloudIntegrationsError, DamagedRowError, StorageUnavailableError
 from cloud_integrations.ports.store import AddPending, DamagedRow
-from cloud_integrations.ports.wiring import Settings
-from cloud_integrations.providers.catalogue import Catalogue
-from cloud_integrations.testing import AdvancingPause, FixedClock, SimulatedProvider, SimulatedTransport
+from cloud_integrations.testing import FixedClock
 from cloud_integrations.testing.clock import START
 from cloud_integrations.testing.contracts.store import INSTANT, a_pending, add_sealing_keys
 
-ALICE = Actor(id="alice")
-ACME, GLOBEX = TenantId("acme"), TenantId("globex")
-LIMIT = 100
-NO_TEXT = "CAST(x'ff' AS TEXT)"
-"""Bytes that SQLite calls text, in its words."""
+from .edited_house import ACME, ALICE, LIMIT, NO_TEXT, House
+
 VALUES = [
     NO_TEXT,
     None, "", "x", '["a", 1]', '{"a": 1}', "[" * 20_000, "\U0001f511",
     0, -1, 2**63 - 1, -(2**63), 253_402_300_799_999_999, 3.5,
     b"", b"\xff" * 16, b"\xff" * 200,
 ]  # fmt: skip
-
-
-class House:
-    """A database in which something stands in every table, and all that reads it."""
-
-    def __init__(self, engine):
-        self.engine = engine
-        self.clock = FixedClock()
-        self.provider = SimulatedProvider(clock=self.clock)
-        self.keyring = LocalKeyring([LocalKeyring.generate_key("test")])
-        self.told = []
-        self.offline = False
-        self.store = SqlAlchemyStore(engine, clock=self.clock)
-        manager = self.open()
-        self.oauth = self.connect(manager, ACME)
-        self.key = manager.add_api_key(
-            ACME, f"{self.provider.slug}_keys", name="Key of Acme", api_key=self.provider.valid_api_key, actor=ALICE
-        )
-        gone = self.connect(manager, GLOBEX)
-        self.offline = True
-        manager.delete(GLOBEX, gone.id, actor=ALICE)
-        self.begun = manager.begin_oauth(GLOBEX, self.provider.slug, name="Files of Globex", actor=ALICE)
-        manager.keys.refuse(GLOBEX, below=1, actor=ALICE)
-        self.key_id = self.store.find_active_key(ACME).key_id
-        self.clock.advance(timedelta(minutes=2))
-        with engine.begin() as connection:
-            self.tables = [table for table in schema.metadata.sorted_tables if table.name != schema.VERSION_TABLE]
-            self.rows = {table.name: connection.exec_driver_sql(f"SELECT * FROM {table.name}").all() for table in self.tables}
-
-    def tell(self, fact, /):
-        self.told.append(fact)
-
-    def open(self):
-        """A process of its own, which remembers nothing."""
-
-        def before_send(_request):
-            if self.offline:
-                raise ProviderUnreachableError(provider_id="simulated")
-
-        return IntegrationManager(
-            store=self.store,
-            transport=SimulatedTransport(self.provider, before_send=before_send),
-            keys=self.keyring,
-            cipher=AesGcmCipher(),
-            providers=Catalogue.of(*self.provider.catalogue_entries()),
-            applications=[self.provider.application()],
-            settings=Settings(callback_url="https://app.example/cb"),
-            observer=self,
-            clock=self.clock,
-            pause=AdvancingPause(self.clock),
-        )
-
-    def connect(self, manager, tenant):
-        begun = manager.begin_oauth(tenant, self.provider.slug, name="Files of theirs", actor=ALICE)
-        params = parse_qsl(urlsplit(self.provider.sign_in(begun.url)).query)
-        return manager.complete_oauth(begun.context_id, params, browser_token=begun.browser_token, actor=ALICE).integration
-
-    @contextmanager
-    def edited(self, column, value):
-        """Write *value* into *column* of every row; False where the database refuses it. Afterwards all is as it was."""
-        parameter = {"sqlite": "?"}.get(self.engine.dialect.name, "%s")
-        try:
-            with self.engine.begin() as connection, warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                written, values = (NO_TEXT, ()) if value is NO_TEXT else (parameter, (value,))
-                connection.exec_driver_sql(f"UPDATE {column.table.name} SET {column.name} = {written}", values)
-        except (sa.exc.DBAPIError, OverflowError):
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            self.restore()
-
-    def restore(self):
-        """Write all rows again as they were."""
-        parameter = {"sqlite": "?"}.get(self.engine.dialect.name, "%s")
-        with self.engine.begin() as connection:
-            for table in reversed(self.tables):
-                connection.exec_driver_sql(f"DELETE FROM {table.name}")
-            for table in self.tables:
-                rows = self.rows[table.name]
-                if rows:
-                    places = ", ".join([parameter] * len(rows[0]))
-                    names = ", ".join(rows[0]._fields)
-                    statement = f"INSERT INTO {table.name} ({names}) VALUES ({places})"
-                    connection.exec_driver_sql(statement, [tuple(row) for row in rows])
-
-    def looking_at(self, name):
-        """Return the numbers of the reads that ask for rows of a table; to the others it is the same what stands there."""
-        asked = []
-
-        def listen(_connection, _cursor, statement, _parameters, _context, _many):
-            asked.append(statement)
-
-        numbers = set()
-        sa.event.listen(self.engine, "before_cursor_execute", listen)
-        for _ in range(2):  # the second time, the provider knows that its refresh token was spent
-            for number, read in enumerate(self.reads()):
-                asked.clear()
-                with suppress(CloudIntegrationsError):
-                    read()
-                if any(name in statement for statement in asked):
-                    numbers.add(number)
-            self.restore()
-        sa.event.remove(self.engine, "before_cursor_execute", listen)
-        return numbers
-
-    def reads(self):
-        """Everything that reads rows, each by a manager that remembers nothing."""
-        manager, store, slug = self.open(), self.store, self.provider.slug
-        provider, key_id = self.oauth.provider_id, self.key_id
-        yield store.report
-        yield lambda: store.find_integration(ACME, self.oauth.id)
-        yield lambda: store.find_credential(ACME, provider)
-        yield lambda: store.list_integrations(ACME)
-        yield lambda: store.find_key(ACME, key_id)
-        yield lambda: store.find_keys([ACME, GLOBEX])
-        yield lambda: store.find_active_key(ACME)
-        yield lambda: store.last_key_version(ACME)
-        yield lambda: store.list_keys(limit=LIMIT)
-        yield lambda: store.list_replaced_keys(limit=LIMIT)
-        yield lambda: store.list_returned_keys(limit=LIMIT)
-        yield lambda: store.list_destroyed_keys(ACME)
-        yield lambda: store.list_sealed([(ACME, key_id)], limit=LIMIT)
-        yield store.list_key_usage
-        yield lambda: store.list_key_usage(tenant_id=ACME)
-        yield store.list_key_checks
-        yield store.list_kek_ids
-        yield lambda: store.list_audit(ACME)
-        yield lambda: store.list_revocations(GLOBEX, provider_id=provider, limit=LIMIT)
-        yield manager.start
-        yield lambda: manager.list_integrations(ACME)
-        yield lambda: manager.get_integration(ACME, self.oauth.id)
-        yield lambda: manager.credential(ACME, slug, actor=ALICE)
-        yield lambda: manager.credential(ACME, f"{slug}_keys", actor=ALICE)
-        yield lambda: manager.audit.list(ACME, actor=ALICE)
-        yield lambda: manager.audit.verify(ACME)
-        yield manager.keys.report
-        yield lambda: manager.keys.report(tenant_id=GLOBEX)
-        yield lambda: manager.edit_integration(ACME, self.oauth.id, name="Another name", actor=ALICE)
-        yield lambda: manager.refresh(ACME, self.oauth.id, actor=ALICE)
-        yield manager.worker.refresh_due
-        yield manager.worker.retry_revocations
-        yield lambda: manager.begin_oauth(GLOBEX, slug, name="Files of Globex", actor=ALICE)
-        yield lambda: manager.find_authorization(self.begun.state, actor=ALICE)
-        yield lambda: manager.complete_oauth(
-            self.begun.context_id,
-            [("state", self.begun.state.reveal()), ("code", "fake")],
-            browser_token=self.begun.browser_token,
-            actor=ALICE,
-        )
-        yield lambda: manager.delete(ACME, self.oauth.id, actor=ALICE)
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import sqlalchemy as sa
 
 from cloud_integrations.domain.integration import State
 
-from .conftest import DATABASES, MODES, SERVERS, until
+from .conftest import DATABASES, MODES, SERVERS
+from .processes import until
 
 pytestmark = pytest.mark.slow  # each starts processes
 

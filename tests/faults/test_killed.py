@@ -6,7 +6,8 @@ import pytest
 
 from cloud_integrations.domain.integration import State
 
-from .conftest import DATABASES, MODES, until
+from .conftest import DATABASES, MODES
+from .processes import until
 
 pytestmark = pytest.mark.slow  # each starts processes
 

@@ -9,7 +9,8 @@ import pytest
 from cloud_integrations.domain.integration import State
 from cloud_integrations.testing import Misbehaviour
 
-from .conftest import DATABASES, LEASE, PATIENCE
+from .conftest import DATABASES, LEASE
+from .processes import PATIENCE
 
 ALL_CALLERS = 200
 

@@ -37,7 +37,8 @@ from cloud_integrations.testing import (
     SimulatedTransport,
 )
 
-from .conftest import FULL, PATIENCE, until
+from .conftest import FULL
+from .processes import PATIENCE, until
 
 MANY = 10_000
 SETTINGS = Settings(callback_url="https://app.example/oauth/callback", use_window=None)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from cloud_integrations.domain.application import OAuthApplication
+from cloud_integrations.domain.outcome import Unknown
 from cloud_integrations.domain.provider import Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.protocol.client import resolve_client
+from cloud_integrations.protocol.exchange import read_grant
 from cloud_integrations.protocol.http import HttpResponse
+from cloud_integrations.protocol.refresh import read_renewal
 from cloud_integrations.protocol.standard_backend import STANDARD
 
 OTHER = {"id": "other", "kind": "key", "inputs": [{"name": "token"}]}
@@ -63,3 +66,25 @@ def tokens():
         return {name: value for name, value in {**usual, **members}.items() if value is not ...}
 
     return make
+
+
+UNUSABLE = Unknown("unusable_body")
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def read(make_client, now):
+    """Return a function that reads an answer to an exchange; further arguments configure the provider."""
+
+    def read(response, /, *, client=None, requested_scopes=("read", "write")):
+        return read_grant(client or make_client(), response, requested_scopes=requested_scopes, now=now)
+
+    return read
+
+
+@pytest.fixture
+def renew(make_client, now):
+    def renew(response, /, *, client=None):
+        return read_renewal(client or make_client(), response, now=now)
+
+    return renew

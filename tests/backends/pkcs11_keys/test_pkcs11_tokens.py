@@ -1,203 +1,25 @@
+"""Keys and tokens that will not do, what goes wrong while it runs, and that nothing is shown."""
+
 from __future__ import annotations
 
 import logging
 import os
-import shutil
 import subprocess
 import sys
 import threading
 from dataclasses import replace
-from pathlib import Path
 
 import pkcs11
 import pytest
-from tests.backends.named_keys import NamedKeysContract, wrap
+from tests.backends.named_keys import wrap
 from tests.tracebacks import shown_by, shown_by_copies
 
 from cloud_integrations.backends.keys import pkcs11 as pkcs11_keys
-from cloud_integrations.backends.keys.pkcs11 import Pkcs11Keys
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ConfigurationError, DecryptError, KeyringError, KeyServiceUnavailableError, SealingError
 from cloud_integrations.testing.contracts.key_service import DATA_KEY, KEY_ID, wrap_for_test
 
-PIN = "fake-pin-canary"
-CANARIES = [PIN, DATA_KEY.decode(), DATA_KEY.hex()]
-URI = "pkcs11:token=main;object=ci;type=secret-key"
-OLD = "pkcs11:token=main;object=old;type=secret-key"
-STRANGE = "pkcs11:token=main;object=strange;type=secret-key"
-
-
-def shows_a_canary(shown):
-    return any(canary in str(shown) for canary in CANARIES)
-
-
-class SoftHsm:
-    """SoftHSM with tokens of this test process alone; the library reads its configuration once in a process."""
-
-    def __init__(self, library, folder):
-        self.library = library
-        self.tokens = folder / "tokens"
-        self.away = folder / "away"
-        self.tokens.mkdir()
-        self.configuration = folder / "softhsm2.conf"
-        self.configuration.write_text(f"directories.tokendir = {self.tokens}\nobjectstore.backend = file\nlog.level = ERROR\n")
-
-    def make_token(self, label):
-        command = ["softhsm2-util", "--init-token", "--free", "--label", label, "--pin", PIN, "--so-pin", "fake-so-pin"]
-        subprocess.run(command, check=True, capture_output=True, env=os.environ | {"SOFTHSM2_CONF": str(self.configuration)})
-
-    def make_key(self, label, *, token="main", bits=256, id_=None, **attributes):
-        kept = {"SENSITIVE": True, "EXTRACTABLE": False} | attributes
-        template = {pkcs11.Attribute[name]: value for name, value in kept.items()}
-        library = pkcs11.lib(str(self.library))
-        library.reinitialize()
-        with library.get_token(token_label=token).open(rw=True, user_pin=PIN) as session:
-            session.generate_key(pkcs11.KeyType.AES, bits, label=label, id=id_, store=True, template=template)
-
-    def remove(self):
-        self.tokens.rename(self.away)
-        self.tokens.mkdir()
-
-    def put_back(self):
-        self.tokens.rmdir()
-        self.away.rename(self.tokens)
-
-
-def softhsm_library():
-    """Where the library is: `CI_TEST_SOFTHSM` says so, else where systems put it."""
-    folders = [
-        "/usr/lib/softhsm",
-        "/usr/lib64/softhsm",
-        "/usr/lib/pkcs11",
-        "/usr/lib64/pkcs11",
-        "/usr/local/lib/softhsm",
-        "/opt/homebrew/lib/softhsm",
-    ]
-    named = os.environ.get("CI_TEST_SOFTHSM")
-    places = [Path(named)] if named else [Path(folder, "libsofthsm2.so") for folder in folders]
-    found = [place for place in places if place.exists()]
-    if found and shutil.which("softhsm2-util"):
-        return found[0]
-    if os.environ.get("CI"):
-        pytest.fail("SoftHSM is not installed (Debian: softhsm2)", pytrace=False)
-    pytest.skip("SoftHSM is not installed; on Debian: apt-get install softhsm2 (CI_TEST_SOFTHSM names the library where it is elsewhere)")
-
-
-@pytest.fixture(scope="module")
-def hsm(tmp_path_factory):
-    hsm = SoftHsm(softhsm_library(), tmp_path_factory.mktemp("softhsm"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SOFTHSM2_CONF", str(hsm.configuration))
-        hsm.make_token("main")
-        for label in ("ci", "old", "strange"):
-            hsm.make_key(label)
-        yield hsm
-        pkcs11_keys._modules.clear()
-        pkcs11.unload(str(hsm.library))
-
-
-@pytest.fixture
-def make(hsm):
-    def make(*uris, **options):
-        return Pkcs11Keys(*(uris or (URI,)), **({"library": hsm.library, "pin": Secret(PIN)} | options))
-
-    pkcs11_keys._modules.clear()
-    pkcs11.lib(str(hsm.library)).reinitialize()  # no login is left over
-    return make
-
-
-@pytest.fixture
-def keys(make):
-    return make()
-
-
-@pytest.mark.requirement("ENC-09", "ENC-19")
-class TestContract(NamedKeysContract):
-    own, strange = URI, STRANGE
-
-
-def test_it_waits_and_names_its_keys(make):
-    keys = make(URI, OLD)
-    assert keys.waits
-    assert [ref.kek_uri for ref in keys.keks()] == [URI, OLD]
-    assert keys.primary("acme").kek_uri == URI
-
-
-@pytest.mark.requirement("ENC-03")
-def test_no_bit_and_no_length_may_differ(keys):
-    row = wrap_for_test(keys)
-    assert len(row.wrapped) == 60
-    for position in range(60):
-        changed = bytearray(row.wrapped)
-        changed[position] ^= 0x80
-        with pytest.raises(DecryptError):
-            keys.unwrap(replace(row, wrapped=bytes(changed)))
-    for length in (12, 59):
-        with pytest.raises(DecryptError):
-            keys.unwrap(replace(row, wrapped=row.wrapped[:length]))
-    assert keys.unwrap(row) == DATA_KEY
-
-
-def test_a_row_whose_tenant_is_no_text_does_not_unwrap(keys):
-    with pytest.raises(DecryptError):
-        keys.unwrap(replace(wrap_for_test(keys), tenant_id="\ud800"))
-
-
-# The URI
-
-
-@pytest.mark.parametrize(
-    ("given", "known"),
-    [
-        ("pkcs11:object=ci;token=main", URI),
-        ("pkcs11:type=secret-key;token=%6Dain;object=ci", URI),
-        ("pkcs11:token=The token;object=k/1", "pkcs11:token=The%20token;object=k%2F1;type=secret-key"),
-        ("pkcs11:id=%01%ab;object=ü;serial=1;token=t", "pkcs11:token=t;serial=1;object=%C3%BC;id=%01%AB;type=secret-key"),
-    ],
-)
-def test_a_key_is_known_in_one_spelling(given, known):
-    assert [ref.kek_uri for ref in Pkcs11Keys(given, library="none.so", pin=Secret(PIN)).keks()] == [known]
-
-
-@pytest.mark.requirement("ENC-18")
-@pytest.mark.parametrize(
-    "uri",
-    [
-        "",
-        "pkcs11:",
-        "local:ci",
-        "pkcs11:token=main",
-        "pkcs11:object=ci",
-        "pkcs11:token=;object=ci",
-        "pkcs11:token=main;object",
-        "pkcs11:token=main;token=main;object=ci",
-        "pkcs11:token=main;object=ci;type=private",
-        "pkcs11:token=main;object=ci;slot-id=1",
-        "pkcs11:token=main;object=%ff",
-        "pkcs11:token=main;object=\ud800",
-        f"pkcs11:token=main;object=ci?pin-value={PIN}",
-        f"pkcs11:token=main;object=ci;pin-value={PIN}",
-        "pkcs11:token=main;object=ci?module-path=/usr/lib/x.so",
-    ],
-)
-def test_another_uri_is_refused_by_its_position_and_not_shown(uri):
-    with pytest.raises(ConfigurationError, match="uri 2 is not pkcs11:token") as caught:
-        Pkcs11Keys(URI, uri, library="none.so", pin=Secret(PIN))
-    assert "__init__ {" in shown_by(caught.value)
-    assert not shows_a_canary(shown_by(caught.value))
-
-
-def test_a_key_is_named_once():
-    with pytest.raises(ConfigurationError, match="uri 3 names a key again"):
-        Pkcs11Keys(URI, OLD, "pkcs11:object=ci;token=main", library="none.so", pin=Secret(PIN))
-
-
-def test_a_serial_number_and_an_id_lead_to_the_key(hsm, make):
-    hsm.make_key("named", id_=b"\x01\xab")
-    serial = pkcs11.lib(str(hsm.library)).get_token(token_label="main").serial.decode()
-    keys = make(f"pkcs11:serial={serial};id=%01%AB")
-    assert keys.unwrap(wrap_for_test(keys)) == DATA_KEY
-
+from .conftest import OLD, PIN, STRANGE, URI, shows_a_canary
 
 # Keys and tokens that will not do
 
