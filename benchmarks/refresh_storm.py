@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +25,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from bench.mariadb import throwaway_mariadb
 from bench.postgresql import NoServerError, throwaway_database
-from bench.storm import CALLERS, Storm, Task, Told, in_threads
+from bench.storm import CALLERS, Result, Storm, Task, in_threads
 from bench.storm_peers import PEERS, is_installed
 from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
@@ -178,27 +178,6 @@ def _begin(name: str, task: Task) -> tuple[Any, Any]:
 
 
 # One run
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """One storm."""
-
-    requests: int
-    told: list[Told]
-    alive: bool
-    hanging: int
-    """How many processes have callers that did not come back."""
-
-    @property
-    def failed(self) -> int:
-        """How many callers got an error."""
-        return sum(told.error is not None for told in self.told)
-
-    @property
-    def p95(self) -> float:
-        """The wait that one caller in twenty exceeds, in milliseconds."""
-        return statistics.quantiles([told.seconds for told in self.told], n=20)[18] * 1000
 
 
 class Stage:

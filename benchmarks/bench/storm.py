@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
 import threading
 import time
 from collections.abc import Callable
@@ -35,6 +36,27 @@ class Told:
 
     error: str | None
     seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One storm."""
+
+    requests: int
+    told: list[Told]
+    alive: bool
+    hanging: int
+    """How many processes have callers that did not come back."""
+
+    @property
+    def failed(self) -> int:
+        """How many callers got an error."""
+        return sum(told.error is not None for told in self.told)
+
+    @property
+    def p95(self) -> float:
+        """The wait that one caller in twenty exceeds, in milliseconds."""
+        return statistics.quantiles([told.seconds for told in self.told], n=20)[18] * 1000
 
 
 Storm = Callable[[], tuple[list[Told], str]]
