@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import subprocess
-import sys
 from contextlib import contextmanager
-from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
@@ -114,6 +111,7 @@ def failures(world):
 
 
 # A caller is interrupted: the work goes on
+
 
 uncovered = pytest.mark.no_cover
 """A signal that raises while coverage holds its lock leaves it taken, and every thread waits for it."""
@@ -353,55 +351,3 @@ async def test_what_spends_nothing_is_interrupted_at_any_step_and_can_be_done_ag
         assert (await door.audit.verify(ACME)).whole
         number += 1
     assert number >= 4
-
-
-# The interpreter's end, and a fork
-
-SCRIPT = """
-import os, signal, sys
-sys.path.insert(0, {root!r})
-from tests.flows.conftest import ACME, World
-from tests.flows.watching import Interruption
-from cloud_integrations.runtime.sync import run_inline
-
-world = World("blocking")
-begun = run_inline(world.begin())
-params = world.approve(begun)
-interruption = Interruption(KeyboardInterrupt)
-
-def interrupt(_request, _response):
-    world.on_answer = None
-    interruption.strike()
-
-world.on_answer = interrupt
-
-def stored(name, _):
-    if name == "apply" and world.rows.list_integrations(ACME):
-        os.write(1, b"stored")
-
-world.store.after = stored
-try:
-    with interruption:
-        run_inline(world.come_back(begun, params))
-except KeyboardInterrupt:
-    pass
-{then}
-interruption.leave()
-"""
-
-
-def run_script(then=""):
-    root = Path(__file__).parents[2]
-    text = SCRIPT.format(root=str(root), then=then)
-    return subprocess.run([sys.executable, "-c", text], capture_output=True, timeout=300, cwd=root, check=False)
-
-
-def test_the_interpreter_does_not_end_before_the_grant_is_stored():
-    ended = run_script()
-    assert (ended.returncode, ended.stdout) == (0, b"stored"), ended.stderr.decode()
-
-
-def test_a_child_that_was_forked_meanwhile_closes_its_manager_and_waits_for_nobody():
-    then = "if os.fork() == 0:\n    signal.alarm(20); world.door.manager.close(); os.write(1, b'child '); os._exit(0)\nos.wait()"
-    ended = run_script(then)
-    assert (ended.returncode, ended.stdout) == (0, b"child stored"), ended.stderr.decode()

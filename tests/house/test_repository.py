@@ -17,6 +17,14 @@ LOCKS = ("demo", "dev", "drivers", "examples", "httpx", "httpx2", "lowest", "nox
 # With its extras: the pip that Python 3.11 brings takes `coverage==…` for no answer to `coverage[toml]`.
 LOCKED = r"([\w.-]+)(?:\[[\w,-]+\])?=="
 
+MOST_LINES = 400
+# Files with more lines than that, each for its reason.
+LONG_FILES = {
+    "src/cloud_integrations/errors.py": "one tree, drawn at its top; beside each class stands what its reader is told",
+    "src/cloud_integrations/manager/integrations.py": "both managers side by side, each method with its whole text",
+    "tests/protocol/test_token_answer_shapes.py": "one table of 300 cases",
+}
+
 # Written so that no pattern matches its own text.
 PLACES = re.compile(
     r"/wor[k]/|/roo[t]/|/(?:home|Users)/[a-z][\w-]*/|/opt/[p]ypi|/opt/[w]heels|(?:test\.)?pypi\.org|pythonhosted\.org|npmjs\.(?:org|com)|yarnpkg\.com"
@@ -112,6 +120,14 @@ def test_the_search_for_secrets_finds_them(prefix: str) -> None:
 
 def test_every_module_says_what_it_is(sources: list[Path], root: Path) -> None:
     assert [str(file.relative_to(root)) for file in sources if not ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))] == []
+
+
+def test_no_file_has_more_lines_than_one_subject_takes(root: Path) -> None:
+    rooms = ("src", "adapters", "tests", "tools", "benchmarks", "examples")
+    files = [root / "noxfile.py", *(file for room in rooms for file in sorted((root / room).rglob("*.py")))]
+    lines = {str(file.relative_to(root)): len(file.read_text(encoding="utf-8").splitlines()) for file in files}
+    # A file that has become short enough is no exception any more.
+    assert {name for name, count in lines.items() if count > MOST_LINES} == set(LONG_FILES)
 
 
 def test_no_module_is_a_thing_looking_for_its_name(sources: list[Path], root: Path) -> None:
