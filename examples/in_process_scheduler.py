@@ -1,11 +1,10 @@
-"""Renew tokens beside a program's own work: a schedule in its event loop, and no process of its own."""
+"""Renew tokens beside a program's own work: the worker in its event loop, and no process of its own."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from urllib.parse import parse_qsl, urlsplit
 
@@ -15,38 +14,33 @@ from cloud_integrations import (
     AsyncIntegrationManager,
     AsyncMemoryStore,
     Catalogue,
-    CloudIntegrationsError,
     LocalKeyring,
+    RenewalRun,
+    RevocationRun,
+    RoundFailed,
     Settings,
 )
 from cloud_integrations.testing import AsyncSimulatedTransport, FixedClock, SimulatedProvider
 
-BATCH = 100
 GRACE = Actor(id="grace")
 
 
 @asynccontextmanager
 async def renewing(manager: AsyncIntegrationManager, *, every: float) -> AsyncIterator[None]:
     """Renew what is due while the block runs, about *every* so many seconds."""
-
-    async def rounds() -> None:
-        while True:
-            try:
-                while (await manager.worker.refresh_due(limit=BATCH)).claimed == BATCH:
-                    pass
-                await manager.worker.retry_revocations()
-            except CloudIntegrationsError as error:
-                print(f"  this round did not work: {error}")
-            await asyncio.sleep(every * random.uniform(0.8, 1.2))  # noqa: S311  # spreads load, keeps no secret
-
-    task = asyncio.create_task(rounds())
+    stop = asyncio.Event()
+    task = asyncio.create_task(manager.worker.run(stop, interval=every, on_round=tell))
     try:
         yield
     finally:
-        # A request that is out goes on; closing the manager waits for it.
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        stop.set()
+        await task
+
+
+def tell(done: RenewalRun | RevocationRun | RoundFailed) -> None:
+    """Say what could not be done; it is tried again."""
+    if isinstance(done, RoundFailed):
+        print(f"  this round did not work: {done.error}")
 
 
 async def main() -> None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from cloud_integrations.domain.provider import Provider
     from cloud_integrations.domain.rekeying import Erasure, KeyReport, KeyUsage, RekeyFailure, RekeyRun
     from cloud_integrations.domain.removal import Removal, RevocationOutcome, RevocationRun
-    from cloud_integrations.domain.renewal import RenewalRun
+    from cloud_integrations.domain.renewal import RenewalRun, RoundFailed
     from cloud_integrations.domain.secret import Secret
     from cloud_integrations.errors import CloudIntegrationsError
     from cloud_integrations.manager import AsyncIntegrationManager, IntegrationManager
@@ -90,6 +90,7 @@ if TYPE_CHECKING:
         "RenewalRun",
         "RevocationOutcome",
         "RevocationRun",
+        "RoundFailed",
         "Secret",
         "Settings",
         "SqlAlchemyStore",
@@ -146,6 +147,7 @@ _HOMES = {
     "RenewalRun": "domain.renewal",
     "RevocationOutcome": "domain.removal",
     "RevocationRun": "domain.removal",
+    "RoundFailed": "domain.renewal",
     "Secret": "domain.secret",
     "Settings": "ports.wiring",
     "SqlAlchemyStore": "backends.sqlalchemy.store",

@@ -73,7 +73,7 @@ def test_an_integration_has_no_field_for_a_secret() -> None:
 
 def test_every_audit_action_and_fact_is_listed(api: str) -> None:
     flows = "\n".join(path.read_text(encoding="utf-8") for path in FLOWS.rglob("*.py"))
-    rooms = "integration|authorization|credential|token|audit|revocation|key_format|key|storage|tenant"
+    rooms = "integration|authorization|credential|token|audit|revocation|key_format|key|storage|tenant|worker"
     used = set(re.findall(rf'"((?:{rooms})\.[a-z_]+)"', flows))
     listed = api.partition("## Audit actions")[2].partition("## Errors")[0]
     methods = {f"audit.{name}" for name in vars(AuditLog)}

@@ -21,7 +21,8 @@ import httpx
 import pytest
 import sqlalchemy
 
-from cloud_integrations import Actor, RenewalRun
+from cloud_integrations import Actor, RenewalRun, RoundFailed
+from cloud_integrations.errors import StorageUnavailableError
 from cloud_integrations.testing import Misbehaviour, SimulatedProvider
 from cloud_integrations_cli import wiring
 from cloud_integrations_cli.actions import worker
@@ -271,16 +272,16 @@ def test_asked_to_stop_it_lets_a_renewal_end_and_begins_no_other(home, provider,
 
 @pytest.mark.requirement("REF-10")
 async def test_a_round_that_takes_too_long_is_left_and_what_was_sent_is_still_stored(home, provider, monkeypatch, held):
-    monkeypatch.setattr(worker, "_GRACE", 0)
+    monkeypatch.setattr("cloud_integrations.runtime.repetition.GRACE", 0)
     await asyncio.to_thread(connect, home, provider, 1)
     configuration = load(home / "cloud-integrations.toml")
+    report, stop = worker.Report(Screen(Output.JSON)), asyncio.Event()
     async with wiring.unstarted_async_manager(configuration) as manager:
-        ours = worker.Worker(manager, Screen(Output.JSON), worker.Pace(batch=10, interval=30))
-        working = asyncio.create_task(ours.run())
+        working = asyncio.create_task(manager.worker.run(stop, limit=10, on_round=report.tell))
         await asyncio.to_thread(wait_for_a_request, provider)
-        ours.stopping.set()
+        stop.set()
         await working
-        assert (ours.totals.rounds, ours.totals.renewed) == (0, 0)
+        assert (report.totals.rounds, report.totals.renewed) == (0, 0)
         held.set()
     make_due(home)
     async with wiring.open_async_manager(configuration) as manager:
@@ -317,6 +318,16 @@ def test_a_worker_without_a_round_for_three_intervals_is_stale():
     assert (status, body["status"], body["lastRound"]) == (503, "stale", None)
     totals.add_renewals(RenewalRun())
     assert totals.as_health(interval=30)[0] == 200
+
+
+def test_trouble_is_told_with_the_name_of_the_database_and_the_pause(capsys):
+    report = worker.Report(Screen(), database="integrations.db")
+    report.tell(RoundFailed(error=StorageUnavailableError(), retry_in=timedelta(seconds=2)))
+    report.tell_stopped()
+    first, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("integrations.db ")
+    assert first.endswith("once more in 2.0 s")
+    assert last == "stopped; nothing to do"
 
 
 def test_a_database_that_is_away_is_told_and_waited_for(home, provider, working):
@@ -358,9 +369,9 @@ def test_a_missing_schema_is_told_at_once(home, run):
 
 
 def test_a_store_that_failed_in_between_has_its_exit_code(home, run, monkeypatch):
-    async def failing(self, *, limit):
-        return RenewalRun(claimed=1, failed=1)
+    async def failing(self, stop, *, on_round, **_):
+        on_round(RenewalRun(claimed=1, failed=1))
 
-    monkeypatch.setattr("cloud_integrations.manager.worker.AsyncWorker.refresh_due", failing)
+    monkeypatch.setattr("cloud_integrations.manager.worker.AsyncWorker.run", failing)
     ran = run("worker", "--once", "-o", "json")
     assert (ran.code, ran.data()["failed"]) == (7, 1)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .operate.prepare import prepare, report
     from .operate.rekey import destroy_keys, key_report, refuse_keys, reseal, rewrap_keys, rotate_keys
     from .operate.retry_revocations import retry_revocations
+    from .operate.run_worker import run_worker
     from .renew.force_refresh import force_refresh, replace_refused
     from .renew.refresh_due import refresh_due
     from .renew.refresh_refused import refresh_refused
@@ -62,6 +63,7 @@ _HOMES = {
     "retry_revocations": "operate.retry_revocations",
     "rewrap_keys": "operate.rekey",
     "rotate_keys": "operate.rekey",
+    "run_worker": "operate.run_worker",
     "verify": "use.verify",
     "verify_audit": "operate.audit_trail",
 }
@@ -100,6 +102,7 @@ __all__ = [
     "retry_revocations",
     "rewrap_keys",
     "rotate_keys",
+    "run_worker",
     "verify",
     "verify_audit",
 ]

@@ -25,6 +25,7 @@ FactName = Literal[
     "storage.damaged_row",
     "tenant.erased",
     "token.left_behind",
+    "worker.round_failed",
 ]
 
 
@@ -61,6 +62,7 @@ FACT_KEYS: Final[Mapping[FactName, FactKeys]] = MappingProxyType({
     "storage.damaged_row": _keys("table", "row", sometimes=("tenant",)),
     "tenant.erased": _keys("tenant"),
     "token.left_behind": _keys(*_INTEGRATION, "token", "reason"),
+    "worker.round_failed": _keys("code"),
 })  # fmt: skip
 """Every fact that is told, with its keys; `docs/reference/facts.md` says when, and what the values are."""
 

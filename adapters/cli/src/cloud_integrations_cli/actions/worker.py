@@ -1,16 +1,15 @@
-"""`worker`: tokens are renewed before they end, in rounds, until it is asked to stop."""
+"""`worker`: the library's worker, until a signal; what it does is told, and shown by a health endpoint."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 import signal
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any
 
 import typer
 from starlette.applications import Starlette
@@ -18,8 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from cloud_integrations import AsyncIntegrationManager, CloudIntegrationsError, RenewalRun, RevocationRun
-from cloud_integrations.errors import SetupError
+from cloud_integrations import RenewalRun, RevocationRun, RoundFailed
 from cloud_integrations_cli import wiring
 from cloud_integrations_cli.engines import database_name
 from cloud_integrations_cli.exits import STORAGE, sentence
@@ -27,13 +25,8 @@ from cloud_integrations_cli.listening import Listening, bind
 from cloud_integrations_cli.render import Screen, run_out, timestamp
 from cloud_integrations_cli.settings import Configuration
 
-_GRACE = 5.0
-"""Seconds that a round has to end by itself, so that it is counted; then only what is already asking a provider goes on."""
-_FIRST_BACKOFF = 1.0
 _STALE_AFTER = 3
 """Intervals without a round after which the worker no longer says that it is well."""
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -105,92 +98,35 @@ class Pace:
     interval: float
 
 
-class Worker:
-    """Rounds over what is due, for as long as nobody asks it to stop."""
+class Report:
+    """Tells what the worker does, round by round, and adds it up."""
 
-    def __init__(self, manager: AsyncIntegrationManager, screen: Screen, pace: Pace, /, *, database: str = "the storage") -> None:
-        """Take the parts; *database* is what the database is called when it cannot be used."""
-        self._database = database
+    def __init__(self, screen: Screen, /, *, database: str = "the storage") -> None:
+        """Take the screen; *database* is what the database is called when it cannot be used."""
         self.totals = Totals()
-        self.stopping = asyncio.Event()
-        self._manager = manager
         self._screen = screen
-        self._pace = pace
+        self._database = database
 
-    async def run(self) -> None:
-        """Renew and revoke side by side, so that a provider that is slow to revoke holds up no renewal."""
-        ways = [asyncio.create_task(self._repeat(way)) for way in (self.renew, self.revoke)]
-        try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_EXCEPTION)
-        finally:
-            self.stopping.set()
-            ended = await asyncio.gather(*ways, return_exceptions=True)
-        for end in ended:
-            if isinstance(end, BaseException):
-                raise end
-        self._tell("stopped", f"stopped; {_words(self.totals.as_document())}", self.totals.as_document())
+    def tell(self, done: RenewalRun | RevocationRun | RoundFailed) -> None:
+        """Tell of a round that did something, or was not made."""
+        match done:
+            case RenewalRun():
+                self.totals.add_renewals(done)
+                if done.claimed:
+                    self._tell("round", _words(_counts(done)), {_camel(name): count for name, count in _counts(done).items()})
+            case RevocationRun():
+                self.totals.add_revocations(done)
+                if done.revoked or done.delayed or done.abandoned:
+                    self._tell("revocations", f"revocations: {_words(run_out(done))}", run_out(done))
+            case RoundFailed():
+                message = sentence(done.error).replace("the storage", self._database)
+                line = f"{message}; once more in {done.retry_in.total_seconds():.1f} s"
+                self._tell("trouble", line, {"code": done.error.code, "message": message})
 
-    async def run_once(self) -> None:
-        """Renew until nothing is due, then make one round over the revocations."""
-        while not self.stopping.is_set() and await self.renew():
-            pass
-        if not self.stopping.is_set():
-            await self.revoke()
-
-    async def renew(self) -> bool:
-        """Make one round of renewals; true: more may be due."""
-        run = await self._unless_stopped(self._manager.worker.refresh_due(limit=self._pace.batch))
-        if run is None:
-            return False
-        self.totals.add_renewals(run)
-        if run.claimed:
-            self._tell("round", _words(_counts(run)), {_camel(name): count for name, count in _counts(run).items()})
-        return run.claimed == self._pace.batch
-
-    async def revoke(self) -> bool:
-        """Make one round over the tokens that are to be revoked, and sweep; the next one is for the next interval."""
-        run = await self._unless_stopped(self._manager.worker.retry_revocations(limit=self._pace.batch))
-        if run is not None:
-            self.totals.add_revocations(run)
-            if run.revoked or run.delayed or run.abandoned:
-                self._tell("revocations", f"revocations: {_words(run_out(run))}", run_out(run))
-        return False
-
-    async def _repeat(self, way: Callable[[], Awaitable[bool]]) -> None:
-        backoff = _FIRST_BACKOFF
-        while not self.stopping.is_set():
-            try:
-                more = await way()
-            except SetupError:
-                raise
-            except CloudIntegrationsError as error:
-                wait = _around(min(backoff, self._pace.interval))
-                backoff *= 2
-                message = sentence(error).replace("the storage", self._database)
-                self._tell("trouble", f"{message}; once more in {wait:.1f} s", {"code": error.code, "message": message})
-                await self._sleep(wait)
-            else:
-                backoff = _FIRST_BACKOFF
-                if not more:
-                    await self._sleep(_around(self._pace.interval))
-
-    async def _unless_stopped(self, work: Awaitable[T]) -> T | None:
-        """Return what *work* returns; None: it was asked to stop and did not end in time."""
-        task, stop = asyncio.ensure_future(work), asyncio.ensure_future(self.stopping.wait())
-        try:
-            await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
-                await asyncio.wait((task,), timeout=_GRACE)
-            return task.result() if task.done() else None
-        finally:
-            # What already asks a provider goes on in a task of its own, which closing the manager waits for.
-            for future in (task, stop):
-                future.cancel()
-            await asyncio.gather(task, stop, return_exceptions=True)
-
-    async def _sleep(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self.stopping.wait(), seconds)
+    def tell_stopped(self) -> None:
+        """Tell the sum of all."""
+        counts = self.totals.as_document()
+        self._tell("stopped", f"stopped; {_words(counts)}", counts)
 
     def _tell(self, event: str, line: str, facts: dict[str, Any]) -> None:
         self._screen.progress({"event": event, **facts}, line)
@@ -218,25 +154,26 @@ def run(
 
 
 async def _run(screen: Screen, configuration: Configuration, pace: Pace, health: tuple[str, int] | None) -> Totals:
+    report = Report(screen, database=database_name(configuration))
     # Not started yet: a database that is away for a moment is no reason to end.
     async with wiring.unstarted_async_manager(configuration) as manager:
-        worker = Worker(manager, screen, pace, database=database_name(configuration))
-        with_health = _serving(worker.totals, screen, pace, health) if health else _ready(screen, None)
-        async with _until_signal(worker.stopping), with_health:
-            await worker.run()
-    return worker.totals
+        with_health = _serving(report.totals, screen, pace, health) if health else _ready(screen, None)
+        async with _until_signal() as stop, with_health:
+            await manager.worker.run(stop, limit=pace.batch, interval=pace.interval, on_round=report.tell)
+            report.tell_stopped()
+    return report.totals
 
 
 async def _run_once(screen: Screen, configuration: Configuration, pace: Pace) -> Totals:
-    async with wiring.open_async_manager(configuration) as manager:
-        worker = Worker(manager, screen, pace, database=database_name(configuration))
-        async with _until_signal(worker.stopping):
-            await worker.run_once()
-    return worker.totals
+    report = Report(screen)
+    async with wiring.open_async_manager(configuration) as manager, _until_signal() as stop:
+        await manager.worker.run(stop, limit=pace.batch, once=True, on_round=report.tell)
+    return report.totals
 
 
 @asynccontextmanager
-async def _until_signal(stopping: asyncio.Event) -> AsyncGenerator[None]:
+async def _until_signal() -> AsyncGenerator[asyncio.Event]:
+    stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     numbers = (signal.SIGTERM, signal.SIGINT)
 
@@ -249,7 +186,7 @@ async def _until_signal(stopping: asyncio.Event) -> AsyncGenerator[None]:
     for number in numbers:
         loop.add_signal_handler(number, stop)
     try:
-        yield
+        yield stopping
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
@@ -285,11 +222,6 @@ async def _serving(totals: Totals, screen: Screen, pace: Pace, health: tuple[str
 def _counts(run: RenewalRun) -> dict[str, int]:
     names = ("claimed", "renewed", "postponed", "reconnect_required", "gone", "failed")
     return {name: getattr(run, name) for name in names}
-
-
-def _around(seconds: float) -> float:
-    # ± 20 %, so that workers that began together drift apart.
-    return seconds * random.uniform(0.8, 1.2)  # noqa: S311  # spreads load, keeps no secret
 
 
 def _camel(name: str) -> str:

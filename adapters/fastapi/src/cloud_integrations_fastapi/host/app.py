@@ -8,14 +8,14 @@ import hmac
 import logging
 import secrets
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from fastapi import FastAPI, Request, Response
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
 
-from cloud_integrations import Actor, AsyncIntegrationManager, CloudIntegrationsError
+from cloud_integrations import Actor, AsyncIntegrationManager, CloudIntegrationsError, RenewalRun, RevocationRun, RoundFailed
 from cloud_integrations_fastapi import Denied, Permission, create_router, result_text
 
 from . import pages
@@ -56,27 +56,22 @@ class _Host:
     @asynccontextmanager
     async def lifespan(self, _app: FastAPI) -> AsyncGenerator[None]:
         """Retry revocations beside the requests, and keep what was loaded out of the garbage collector's way."""
-        retrying = asyncio.create_task(self._retry_revocations())
+        stop = asyncio.Event()
+        retrying = asyncio.create_task(self._retry_revocations(stop))
         gc.collect()
         gc.freeze()
         try:
             yield
         finally:
             gc.unfreeze()
-            retrying.cancel()
-            with suppress(asyncio.CancelledError):
-                await retrying
+            stop.set()
+            await retrying
 
-    async def _retry_revocations(self) -> None:
-        while True:
-            await asyncio.sleep(RETRY_EVERY)
-            try:
-                run = await self._manager.worker.retry_revocations()
-            except CloudIntegrationsError as error:
-                _log.warning("revocations could not be retried: %s", error.message)
-            else:
-                if run.revoked or run.abandoned:
-                    _log.info("revocations: %d done, %d given up, %d waiting", run.revoked, run.abandoned, run.waiting)
+    async def _retry_revocations(self, stop: asyncio.Event) -> None:
+        try:
+            await self._manager.worker.run(stop, interval=RETRY_EVERY, renew=False, on_round=_log_round)
+        except CloudIntegrationsError as error:
+            _log.warning("revocations are not retried any more: %s", error.message)
 
     async def authorize(self, request: Request, permission: Permission, tenant_id: str | None) -> Actor | Denied | None:
         """Say who asks, and whether they may."""
@@ -189,6 +184,16 @@ class _Host:
     def _set(self, response: Response, name: str, value: str, *, seconds: int) -> None:
         # Lax, so that the cookie is there when a provider sends the browser back.
         response.set_cookie(name, value, max_age=seconds, path="/", secure=self.secure, httponly=True, samesite="lax")
+
+
+def _log_round(done: RenewalRun | RevocationRun | RoundFailed) -> None:
+    match done:
+        case RoundFailed():
+            _log.warning("revocations could not be retried: %s", done.error.message)
+        case RevocationRun() if done.revoked or done.abandoned:
+            _log.info("revocations: %d done, %d given up, %d waiting", done.revoked, done.abandoned, done.waiting)
+        case _:
+            pass
 
 
 def _is_same_origin(request: Request) -> bool:
