@@ -129,7 +129,7 @@ def _ours(task: Task) -> Storm:
 
 def _read_one_row(task: Task) -> Storm:
     engine = _engine(task.database)
-    statement = text("SELECT state, expires_at, access_token FROM ci_integration WHERE tenant_id = :tenant")
+    statement = text("SELECT state, expires_at, presented FROM ci_integration WHERE tenant_id = :tenant")
 
     def read() -> None:
         with engine.connect() as connection:

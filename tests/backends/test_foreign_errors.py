@@ -202,9 +202,7 @@ def engine(request, tmp_path):
 
 def adding(**changes):
     credential = a_credential()
-    return AddIntegration(
-        facts=an_integration(**changes), credential=type(credential)(**{**fields_of(credential), "access_token": PARAMETER})
-    )
+    return AddIntegration(facts=an_integration(**changes), credential=type(credential)(**{**fields_of(credential), "presented": PARAMETER}))
 
 
 def fields_of(value):

@@ -192,11 +192,11 @@ def read_flag(field: str, value: object, /) -> bool:
     return value
 
 
-def read_progress(value: object, /) -> Progress | None:
-    """Return the function that is told how far a run has come; None: there is none."""
+def read_listener(field: str, value: Callable[[T], None] | None, /) -> Callable[[T], None] | None:
+    """Return the function that is told how far some work has come; None: there is none."""
     if value is not None and not callable(value):
-        raise ValidationFailedError(field="progress", problem="must be a function of one number")
-    return cast("Progress | None", value)
+        raise ValidationFailedError(field=field, problem="must be a function of one argument")
+    return value
 
 
 def read_instance(field: str, value: object, kind: type[T], /) -> T:

@@ -9,7 +9,7 @@ from threading import Event
 from uuid import UUID
 
 from cloud_integrations import flows
-from cloud_integrations.domain.arguments import read_caller
+from cloud_integrations.domain.arguments import read_caller, read_instance
 from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.removal import RevocationRun
 from cloud_integrations.domain.renewal import RenewalRun, WorkerRound
@@ -41,7 +41,7 @@ class Worker(Part):
         In the calling thread; set the event from another one, or from a signal handler.  The round that is under way when it is set
         is the last one.  Raises `SetupError`, which no time heals.
         """
-        repetition = ThreadRepetition(stop, self._wiring.pause, self._wiring.clock)
+        repetition = ThreadRepetition(read_instance("stop", stop, Event), self._wiring.pause, self._wiring.clock)
         run_inline(flows.run_worker(self._wiring, repetition, limit=limit, interval=interval, once=once, renew=renew, on_round=on_round))
 
     def refresh_due(self, *, limit: int = 100) -> RenewalRun:
@@ -102,7 +102,7 @@ class AsyncWorker(AsyncPart):
         Renewals and revocations go on side by side.  After the stop, a round has 5 s to end, so that it is told; then only
         requests that are out already go on, and closing the manager waits for them.  Raises `SetupError`, which no time heals.
         """
-        repetition = TaskRepetition(stop, self._wiring.pause)
+        repetition = TaskRepetition(read_instance("stop", stop, AsyncEvent), self._wiring.pause)
         await flows.run_worker(self._wiring, repetition, limit=limit, interval=interval, once=once, renew=renew, on_round=on_round)
 
     async def refresh_due(self, *, limit: int = 100) -> RenewalRun:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
-from cloud_integrations.domain.arguments import Progress, read_count, read_moment, read_progress, read_share
+from cloud_integrations.domain.arguments import Progress, read_count, read_listener, read_moment, read_share
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.envelope import KeyState, WrappedKey
 from cloud_integrations.domain.identifiers import TenantId
@@ -123,7 +123,7 @@ async def reseal(wiring: Wiring, /, *, share: float, progress: Progress | None) 
     A row that a refresh writes meanwhile is left to it: that is sealed under the active key anyway.
     """
     share = read_share("share", share, least=_LEAST_SHARE)
-    progress = read_progress(progress)
+    progress = read_listener("progress", progress)
     changed = 0
     failures: dict[TenantId, str] = {}
     services = _Services(wiring)
@@ -191,7 +191,7 @@ async def _each_key(
     wiring: Wiring, tenant_id: TenantId | None, work: Callable[[WrappedKey], Awaitable[bool]], progress: Progress | None
 ) -> RekeyRun:
     """Do *work* on every data key there is; one tenant's trouble does not end the run for the others."""
-    progress = read_progress(progress)
+    progress = read_listener("progress", progress)
     changed = 0
     failures: dict[TenantId, str] = {}
     services = _Services(wiring)

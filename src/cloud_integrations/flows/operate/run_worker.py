@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from cloud_integrations.domain.arguments import read_count, read_duration, read_flag
+from cloud_integrations.domain.arguments import read_count, read_duration, read_flag, read_listener
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.renewal import RoundFailed, WorkerRound
 from cloud_integrations.errors import CloudIntegrationsError, SetupError
@@ -34,7 +34,7 @@ async def run_worker(
     on_round: Callable[[WorkerRound], None] | None,
 ) -> None:
     """Make rounds; with *once* until nothing is due, and then one over the revocations."""
-    rounds = _Rounds(wiring, read_count("limit", limit, most=MOST_AT_ONCE), on_round)
+    rounds = _Rounds(wiring, read_count("limit", limit, most=MOST_AT_ONCE), read_listener("onRound", on_round))
     idle = read_duration("interval", interval).total_seconds()
     steps = (rounds.renew, rounds.revoke) if read_flag("renew", renew) else (rounds.revoke,)
     if read_flag("once", once):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from uuid import UUID
 
-from cloud_integrations.domain.arguments import Progress, read_progress, read_provider, read_text_or_none
+from cloud_integrations.domain.arguments import Progress, read_listener, read_provider, read_text_or_none
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.integration import DueIntegration
 from cloud_integrations.domain.renewal import RenewalRun
@@ -23,7 +23,7 @@ async def refresh_refused(
 
     Each is asked for once; what the provider refuses again stays as it was.
     """
-    progress = read_progress(progress)
+    progress = read_listener("progress", progress)
     reason = read_text_or_none("reason", reason)
     provider_id = wiring.providers.require(read_provider(provider)).provider_id
     counts: Counter[str] = Counter()
