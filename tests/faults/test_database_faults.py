@@ -134,5 +134,5 @@ def test_a_lease_that_was_lost_while_its_request_was_out_ends_in_what_the_provid
         else:
             assert second["generation"] == 2
             assert second["token"] == late["token"]
-        assert stage.provider.is_alive(stage.stored_secret("refresh_token"))
+        assert stage.provider.is_alive(stage.stored_secret("refresh"))
     assert stage.manager.audit.verify(stage.tenant).whole

@@ -59,7 +59,7 @@ def test_who_was_held_up_while_sending_takes_what_the_successor_stored_and_marks
     assert second["token"] == late["token"]
     assert len(stage.refreshes) == 2
     assert stage.row.facts.state is State.ACTIVE
-    assert stage.provider.is_alive(stage.stored_secret("refresh_token")) == (mode != "family")
+    assert stage.provider.is_alive(stage.stored_secret("refresh")) == (mode != "family")
     stage.check_invariants(late=1)
     if mode == "family":
         # The replay has ended the grant; it comes to light at the next refresh, not later.
