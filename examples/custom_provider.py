@@ -7,7 +7,6 @@ from pathlib import Path
 
 from cloud_integrations import AesGcmCipher, Catalogue, IntegrationManager, LocalKeyring, MemoryStore
 from cloud_integrations.errors import InvalidCredentialsError
-from cloud_integrations.kinds import auth_types
 from cloud_integrations.testing import SimulatedProvider, SimulatedTransport
 
 # The simulated provider lives at this address; yours has its own.
@@ -42,7 +41,7 @@ with IntegrationManager(
     providers=catalogue,
 ) as manager:
     acme = next(summary for summary in manager.list_providers() if summary.slug == "acme_cloud")
-    print(f"the catalogue   has {len(catalogue)} providers; {acme.name} connects by {', '.join(auth_types(acme))}")
+    print(f"the catalogue   has {len(catalogue)} providers; {acme.name} connects by {', '.join(acme.auth_types)}")
 
     try:
         manager.add_api_key("acme", "acme_cloud", name="Acme Cloud", api_key=provider.invalid_api_key)
