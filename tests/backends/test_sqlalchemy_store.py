@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import sqlite3
 import traceback
 from dataclasses import replace
@@ -14,7 +15,18 @@ from sqlalchemy.pool import NullPool
 from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, schema, sqlite_engine
 from cloud_integrations.domain.integration import State
 from cloud_integrations.errors import IntegrationNotFoundError, StorageUnavailableError
-from cloud_integrations.ports.store import AddIntegration, AddKey, AddRevocation, Record, Reseal, RewrapKey, RotateKey, SaveFacts
+from cloud_integrations.ports.store import (
+    AddIntegration,
+    AddKey,
+    AddRevocation,
+    AsyncStore,
+    Record,
+    Reseal,
+    RewrapKey,
+    RotateKey,
+    SaveFacts,
+    Store,
+)
 from cloud_integrations.testing.contracts.store import (
     ACME,
     GLOBEX,
@@ -326,3 +338,13 @@ class TestTheTenantWatch:
         assert store.find_credential(ACME, PROVIDER) is not None
         with pytest.raises(IntegrationNotFoundError):
             store.apply(SaveFacts(facts=an_integration(), expected_state=State.ACTIVE))
+
+
+@pytest.mark.parametrize(("store", "port"), [(SqlAlchemyStore, Store), (AsyncSqlAlchemyStore, AsyncStore)])
+def test_each_method_shows_the_parameters_of_its_port_and_says_what_it_does(store, port):
+    for name, asked in inspect.getmembers(port, inspect.isfunction):
+        if not name.startswith("_"):
+            method = getattr(store, name)
+            assert (method.__name__, inspect.signature(method)) == (name, inspect.signature(asked))
+            assert inspect.iscoroutinefunction(method) == inspect.iscoroutinefunction(asked)
+            assert method.__doc__

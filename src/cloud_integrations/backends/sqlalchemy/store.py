@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
-from uuid import UUID
+import inspect
+from collections.abc import Callable
+from datetime import timedelta
+from functools import update_wrapper
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Engine
 
-from cloud_integrations.domain.audit import AuditHead, AuditRecord
-from cloud_integrations.domain.envelope import KeyCheck, WrappedKey
-from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
-from cloud_integrations.domain.integration import DueIntegration, Integration, StoredCredential, StoredIntegration
-from cloud_integrations.domain.pending import PendingAuthorization
-from cloud_integrations.domain.rekeying import KeyUsage, SealedRow
-from cloud_integrations.domain.removal import Revocation
+from cloud_integrations.domain.integration import DueIntegration
 from cloud_integrations.errors import ConfigurationError, SchemaError
 from cloud_integrations.ports.clock import Clock, require_clock
-from cloud_integrations.ports.store import Change, DamagedRow, StoreReport
+from cloud_integrations.ports.store import DamagedRow, StoreReport
 
 from . import schema, unit_of_work
 from .databases import ConnectionGuard, names_of, require_driver
 from .engine import require_blocking
-from .execution import AwaitedEngine, BlockingEngine, ThreadedEngine
+from .execution import AwaitedEngine, BlockingEngine, Operation, ThreadedEngine
 from .tables import audit, integrations, outbox, pending, refresh, sealed
 from .tables import keys as key_table
 from .version import find_version
@@ -31,6 +27,20 @@ from .version import find_version
 if TYPE_CHECKING:
     # A blocking host shall not pay for importing it, nor need greenlet.
     from sqlalchemy.ext.asyncio import AsyncEngine
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+# A function for each store, and not one descriptor for both: pyright looks through no descriptor where it compares a store with its port.
+def _method(call: Callable[..., Any], operation: Callable[..., Any]) -> Callable[..., Any]:
+    """Give *call* the name, the docstring and the parameters of *operation*."""
+    signature = inspect.signature(operation)
+    connection, *others = signature.parameters.values()
+    update_wrapper(call, operation)
+    itself = connection.replace(name="self", annotation=inspect.Parameter.empty)
+    vars(call)["__signature__"] = signature.replace(parameters=[itself, *others])
+    return call
 
 
 class SqlAlchemyStore:
@@ -59,139 +69,54 @@ class SqlAlchemyStore:
         version = self._engine.read(find_version)
         return _report(*names_of(self._dialect), version, guard=self._engine.guard)
 
-    def apply(self, *changes: Change) -> None:
-        """Make all *changes* in one transaction, or none and raise what the refused change says."""
-        self._engine.write(unit_of_work.apply, changes)
-
-    def find_integration(self, tenant_id: TenantId, integration_id: IntegrationId, /) -> StoredIntegration | None:
-        """Return the tenant's integration, or None."""
-        return self._engine.read(integrations.find_integration, tenant_id, integration_id)
-
-    def find_credential(self, tenant_id: TenantId, provider_id: ProviderId, /, *, slot: str = "") -> StoredCredential | None:
-        """Return what handing out the tenant's credential with this provider takes, or None."""
-        return self._engine.read(integrations.find_credential, tenant_id, provider_id, slot=slot)
-
-    def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration | DamagedRow, ...]:
-        """Return the tenant's integrations, oldest first; at most one per provider."""
-        return self._engine.read(integrations.list_integrations, tenant_id)
-
-    def find_pending(self, state_hash: bytes, /) -> PendingAuthorization | None:
-        """Return an authorization that is neither consumed nor expired, or None."""
-        return self._engine.read(pending.find_pending, state_hash)
-
-    def take_pending(self, state_hash: bytes, /) -> PendingAuthorization | None:
-        """Consume an authorization; None if there is none, or somebody was first."""
-        return self._engine.write(pending.take_pending, state_hash)
-
-    def sweep_pending(self, *, limit: int) -> int:
-        """Delete up to *limit* expired authorizations of all tenants; return how many."""
-        return self._engine.write(pending.sweep_pending, limit=limit)
-
-    def has_pending(self, tenant_id: TenantId, provider_id: ProviderId, /) -> bool:
-        """Whether an authorization of this tenant with this provider is open."""
-        return self._engine.read(pending.has_pending, tenant_id, provider_id)
-
-    def find_key(self, tenant_id: TenantId, key_id: UUID, /) -> WrappedKey | None:
-        """Return this data key of the tenant, or None."""
-        return self._engine.read(key_table.find_key, tenant_id, key_id)
-
-    def find_keys(self, tenant_ids: Collection[TenantId], /) -> tuple[WrappedKey, ...]:
-        """Return every data key of these tenants that is not destroyed, refused or erased."""
-        return self._engine.read(key_table.find_keys, tenant_ids)
-
-    def find_active_key(self, tenant_id: TenantId, /) -> WrappedKey | None:
-        """Return the data key that new values of the tenant are sealed with, or None."""
-        return self._engine.read(key_table.find_active_key, tenant_id)
-
-    def last_key_version(self, tenant_id: TenantId, /) -> int:
-        """Return the highest version of a data key that the tenant has or ever had."""
-        return self._engine.read(key_table.last_key_version, tenant_id)
-
-    def list_keys(
-        self, *, tenant_id: TenantId | None = None, after: tuple[TenantId, int] | None = None, limit: int
-    ) -> tuple[WrappedKey, ...]:
-        """Return data keys that are not destroyed, ordered by tenant and version."""
-        return self._engine.read(key_table.list_keys, tenant_id=tenant_id, after=after, limit=limit)
-
-    def list_replaced_keys(self, *, after: UUID | None = None, limit: int) -> tuple[WrappedKey, ...]:
-        """Return data keys that only open and still seal a row, ordered by id."""
-        return self._engine.read(key_table.list_replaced_keys, after=after, limit=limit)
-
-    def list_sealed(self, keys: Collection[tuple[TenantId, UUID]], /, *, limit: int) -> tuple[SealedRow, ...]:
-        """Return rows of any table that are sealed under these data keys."""
-        return self._engine.read(sealed.list_sealed, keys, limit=limit)
-
-    def list_key_usage(self, *, tenant_id: TenantId | None = None) -> tuple[KeyUsage, ...]:
-        """Count data keys and the rows they seal."""
-        return self._engine.read(sealed.list_key_usage, tenant_id=tenant_id)
-
-    def list_returned_keys(self, *, limit: int) -> tuple[WrappedKey, ...]:
-        """Return data keys that were erased with their tenant and are there again."""
-        return self._engine.read(key_table.list_returned_keys, limit=limit)
-
-    def list_destroyed_keys(self, tenant_id: TenantId, /) -> tuple[UUID, ...]:
-        """Return the ids of the tenant's data keys that were destroyed."""
-        return self._engine.read(key_table.list_destroyed_keys, tenant_id)
-
-    def list_key_checks(self) -> tuple[KeyCheck, ...]:
-        """Return the check values of every key-encryption key ever used."""
-        return self._engine.read(key_table.list_key_checks)
-
-    def list_kek_ids(self) -> tuple[bytes, ...]:
-        """Return the ids of the key-encryption keys that wrap a data key which is not destroyed."""
-        return self._engine.read(key_table.list_kek_ids)
-
-    def claim_revocations(self, *, limit: int, hold: timedelta) -> tuple[Revocation | DamagedRow, ...]:
-        """Return entries of the outbox whose time has come, oldest first, and hold them."""
-        return self._engine.write(outbox.claim_revocations, limit=limit, hold=hold)
-
-    def count_revocations(self) -> int:
-        """Return how many tokens wait to be revoked."""
-        return self._engine.read(outbox.count_revocations)
-
-    def list_revocations(
-        self, tenant_id: TenantId, /, *, provider_id: ProviderId | None = None, limit: int
-    ) -> tuple[Revocation | DamagedRow, ...]:
-        """Return entries of the outbox for tokens of this tenant (from one provider), the oldest first."""
-        return self._engine.read(outbox.list_revocations, tenant_id, provider_id=provider_id, limit=limit)
-
-    def find_holders(self, provider_id: ProviderId, fingerprint: bytes, /) -> tuple[tuple[TenantId, IntegrationId], ...]:
-        """Return which integrations have this fingerprint as that of a token or of their account."""
-        return self._engine.read(integrations.find_holders, provider_id, fingerprint)
-
-    def others_renewed(
-        self, provider_id: ProviderId, context_id: ContextId | None, /, *, since: datetime, but: IntegrationId
-    ) -> bool | None:
-        """Say how all other integrations of an OAuth application did since then."""
-        return self._engine.read(refresh.others_renewed, provider_id, context_id, since=since, but=but)
-
-    def list_unrenewed(
-        self, provider_id: ProviderId, /, *, reason: str | None = None, after: tuple[TenantId, IntegrationId] | None = None, limit: int
-    ) -> tuple[DueIntegration, ...]:
-        """Return integrations that are in state needs_reauth and hold a refresh token, ordered by tenant and id."""
-        return self._engine.read(refresh.list_unrenewed, provider_id, reason=reason, after=after, limit=limit)
-
     def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration | DamagedRow, ...]:
         """Return the integrations that have been due for longest, in no order, and hold them."""
         return self._engine.write(refresh.claim_due, self._front, limit=limit, hold=hold)
 
-    def count_due(self) -> int:
-        """Return how many integrations are due and claimed by nobody; `MAX_COUNTED` means that or more."""
-        return self._engine.read(refresh.count_due)
+    @staticmethod
+    def _read(operation: Operation[P, T], /) -> Callable[Concatenate[SqlAlchemyStore, P], T]:
+        def call(self: SqlAlchemyStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            return self._engine.read(operation, *args, **kwargs)
 
-    def list_audit(self, tenant_id: TenantId, /, *, after: int | None = None, limit: int = 200) -> tuple[AuditRecord, ...]:
-        """Return the tenant's events with a number above *after*, in order."""
-        return self._engine.read(audit.list_audit, tenant_id, after=after, limit=limit)
+        return _method(call, operation)
 
-    def list_audit_newest(
-        self, tenant_id: TenantId, /, *, resource: str | None = None, before: int | None = None, limit: int = 200
-    ) -> tuple[AuditRecord, ...]:
-        """Return the newest events of one resource, newest first, with a number below *before*."""
-        return self._engine.read(audit.list_audit_newest, tenant_id, resource=resource, before=before, limit=limit)
+    @staticmethod
+    def _write(operation: Operation[P, T], /) -> Callable[Concatenate[SqlAlchemyStore, P], T]:
+        def call(self: SqlAlchemyStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            return self._engine.write(operation, *args, **kwargs)
 
-    def find_audit_head(self, tenant_id: TenantId, /) -> AuditHead | None:
-        """Return the end of the tenant's chain, or None where nothing happened yet."""
-        return self._engine.read(audit.find_audit_head, tenant_id)
+        return _method(call, operation)
+
+    apply = _write(unit_of_work.apply)
+    find_integration = _read(integrations.find_integration)
+    find_credential = _read(integrations.find_credential)
+    list_integrations = _read(integrations.list_integrations)
+    find_holders = _read(integrations.find_holders)
+    others_renewed = _read(refresh.others_renewed)
+    list_unrenewed = _read(refresh.list_unrenewed)
+    count_due = _read(refresh.count_due)
+    find_pending = _read(pending.find_pending)
+    take_pending = _write(pending.take_pending)
+    sweep_pending = _write(pending.sweep_pending)
+    has_pending = _read(pending.has_pending)
+    find_key = _read(key_table.find_key)
+    find_keys = _read(key_table.find_keys)
+    find_active_key = _read(key_table.find_active_key)
+    last_key_version = _read(key_table.last_key_version)
+    list_keys = _read(key_table.list_keys)
+    list_replaced_keys = _read(key_table.list_replaced_keys)
+    list_returned_keys = _read(key_table.list_returned_keys)
+    list_destroyed_keys = _read(key_table.list_destroyed_keys)
+    list_key_checks = _read(key_table.list_key_checks)
+    list_kek_ids = _read(key_table.list_kek_ids)
+    list_sealed = _read(sealed.list_sealed)
+    list_key_usage = _read(sealed.list_key_usage)
+    claim_revocations = _write(outbox.claim_revocations)
+    count_revocations = _read(outbox.count_revocations)
+    list_revocations = _read(outbox.list_revocations)
+    list_audit = _read(audit.list_audit)
+    list_audit_newest = _read(audit.list_audit_newest)
+    find_audit_head = _read(audit.find_audit_head)
 
 
 class AsyncSqlAlchemyStore:
@@ -225,139 +150,54 @@ class AsyncSqlAlchemyStore:
         version = await self._engine.read(find_version)
         return _report(*names_of(self._dialect), version, guard=self._engine.guard)
 
-    async def apply(self, *changes: Change) -> None:
-        """Make all *changes* in one transaction, or none and raise what the refused change says."""
-        await self._engine.write(unit_of_work.apply, changes)
-
-    async def find_integration(self, tenant_id: TenantId, integration_id: IntegrationId, /) -> StoredIntegration | None:
-        """Return the tenant's integration, or None."""
-        return await self._engine.read(integrations.find_integration, tenant_id, integration_id)
-
-    async def find_credential(self, tenant_id: TenantId, provider_id: ProviderId, /, *, slot: str = "") -> StoredCredential | None:
-        """Return what handing out the tenant's credential with this provider takes, or None."""
-        return await self._engine.read(integrations.find_credential, tenant_id, provider_id, slot=slot)
-
-    async def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration | DamagedRow, ...]:
-        """Return the tenant's integrations, oldest first; at most one per provider."""
-        return await self._engine.read(integrations.list_integrations, tenant_id)
-
-    async def find_pending(self, state_hash: bytes, /) -> PendingAuthorization | None:
-        """Return an authorization that is neither consumed nor expired, or None."""
-        return await self._engine.read(pending.find_pending, state_hash)
-
-    async def take_pending(self, state_hash: bytes, /) -> PendingAuthorization | None:
-        """Consume an authorization; None if there is none, or somebody was first."""
-        return await self._engine.write(pending.take_pending, state_hash)
-
-    async def sweep_pending(self, *, limit: int) -> int:
-        """Delete up to *limit* expired authorizations of all tenants; return how many."""
-        return await self._engine.write(pending.sweep_pending, limit=limit)
-
-    async def has_pending(self, tenant_id: TenantId, provider_id: ProviderId, /) -> bool:
-        """Whether an authorization of this tenant with this provider is open."""
-        return await self._engine.read(pending.has_pending, tenant_id, provider_id)
-
-    async def find_key(self, tenant_id: TenantId, key_id: UUID, /) -> WrappedKey | None:
-        """Return this data key of the tenant, or None."""
-        return await self._engine.read(key_table.find_key, tenant_id, key_id)
-
-    async def find_keys(self, tenant_ids: Collection[TenantId], /) -> tuple[WrappedKey, ...]:
-        """See `SqlAlchemyStore.find_keys`."""
-        return await self._engine.read(key_table.find_keys, tenant_ids)
-
-    async def find_active_key(self, tenant_id: TenantId, /) -> WrappedKey | None:
-        """Return the data key that new values of the tenant are sealed with, or None."""
-        return await self._engine.read(key_table.find_active_key, tenant_id)
-
-    async def last_key_version(self, tenant_id: TenantId, /) -> int:
-        """See `SqlAlchemyStore.last_key_version`."""
-        return await self._engine.read(key_table.last_key_version, tenant_id)
-
-    async def list_keys(
-        self, *, tenant_id: TenantId | None = None, after: tuple[TenantId, int] | None = None, limit: int
-    ) -> tuple[WrappedKey, ...]:
-        """See `SqlAlchemyStore.list_keys`."""
-        return await self._engine.read(key_table.list_keys, tenant_id=tenant_id, after=after, limit=limit)
-
-    async def list_replaced_keys(self, *, after: UUID | None = None, limit: int) -> tuple[WrappedKey, ...]:
-        """See `SqlAlchemyStore.list_replaced_keys`."""
-        return await self._engine.read(key_table.list_replaced_keys, after=after, limit=limit)
-
-    async def list_sealed(self, keys: Collection[tuple[TenantId, UUID]], /, *, limit: int) -> tuple[SealedRow, ...]:
-        """See `SqlAlchemyStore.list_sealed`."""
-        return await self._engine.read(sealed.list_sealed, keys, limit=limit)
-
-    async def list_key_usage(self, *, tenant_id: TenantId | None = None) -> tuple[KeyUsage, ...]:
-        """See `SqlAlchemyStore.list_key_usage`."""
-        return await self._engine.read(sealed.list_key_usage, tenant_id=tenant_id)
-
-    async def list_returned_keys(self, *, limit: int) -> tuple[WrappedKey, ...]:
-        """See `SqlAlchemyStore.list_returned_keys`."""
-        return await self._engine.read(key_table.list_returned_keys, limit=limit)
-
-    async def list_destroyed_keys(self, tenant_id: TenantId, /) -> tuple[UUID, ...]:
-        """See `SqlAlchemyStore.list_destroyed_keys`."""
-        return await self._engine.read(key_table.list_destroyed_keys, tenant_id)
-
-    async def list_key_checks(self) -> tuple[KeyCheck, ...]:
-        """Return the check values of every key-encryption key ever used."""
-        return await self._engine.read(key_table.list_key_checks)
-
-    async def list_kek_ids(self) -> tuple[bytes, ...]:
-        """Return the ids of the key-encryption keys that wrap a data key which is not destroyed."""
-        return await self._engine.read(key_table.list_kek_ids)
-
-    async def claim_revocations(self, *, limit: int, hold: timedelta) -> tuple[Revocation | DamagedRow, ...]:
-        """Return entries of the outbox whose time has come, oldest first, and hold them."""
-        return await self._engine.write(outbox.claim_revocations, limit=limit, hold=hold)
-
-    async def count_revocations(self) -> int:
-        """Return how many tokens wait to be revoked."""
-        return await self._engine.read(outbox.count_revocations)
-
-    async def list_revocations(
-        self, tenant_id: TenantId, /, *, provider_id: ProviderId | None = None, limit: int
-    ) -> tuple[Revocation | DamagedRow, ...]:
-        """Return entries of the outbox for tokens of this tenant (from one provider), the oldest first."""
-        return await self._engine.read(outbox.list_revocations, tenant_id, provider_id=provider_id, limit=limit)
-
-    async def find_holders(self, provider_id: ProviderId, fingerprint: bytes, /) -> tuple[tuple[TenantId, IntegrationId], ...]:
-        """Return which integrations have this fingerprint as that of a token or of their account."""
-        return await self._engine.read(integrations.find_holders, provider_id, fingerprint)
-
-    async def others_renewed(
-        self, provider_id: ProviderId, context_id: ContextId | None, /, *, since: datetime, but: IntegrationId
-    ) -> bool | None:
-        """Say how all other integrations of an OAuth application did since then."""
-        return await self._engine.read(refresh.others_renewed, provider_id, context_id, since=since, but=but)
-
-    async def list_unrenewed(
-        self, provider_id: ProviderId, /, *, reason: str | None = None, after: tuple[TenantId, IntegrationId] | None = None, limit: int
-    ) -> tuple[DueIntegration, ...]:
-        """Return integrations that are in state needs_reauth and hold a refresh token, ordered by tenant and id."""
-        return await self._engine.read(refresh.list_unrenewed, provider_id, reason=reason, after=after, limit=limit)
-
     async def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration | DamagedRow, ...]:
         """Return the integrations that have been due for longest, in no order, and hold them."""
         return await self._engine.write(refresh.claim_due, self._front, limit=limit, hold=hold)
 
-    async def count_due(self) -> int:
-        """Return how many integrations are due and claimed by nobody; `MAX_COUNTED` means that or more."""
-        return await self._engine.read(refresh.count_due)
+    @staticmethod
+    def _read(operation: Operation[P, T], /) -> Callable[Concatenate[AsyncSqlAlchemyStore, P], CoroutineType[Any, Any, T]]:
+        async def call(self: AsyncSqlAlchemyStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            return await self._engine.read(operation, *args, **kwargs)
 
-    async def list_audit(self, tenant_id: TenantId, /, *, after: int | None = None, limit: int = 200) -> tuple[AuditRecord, ...]:
-        """Return the tenant's events with a number above *after*, in order."""
-        return await self._engine.read(audit.list_audit, tenant_id, after=after, limit=limit)
+        return _method(call, operation)
 
-    async def list_audit_newest(
-        self, tenant_id: TenantId, /, *, resource: str | None = None, before: int | None = None, limit: int = 200
-    ) -> tuple[AuditRecord, ...]:
-        """Return the newest events of one resource, newest first, with a number below *before*."""
-        return await self._engine.read(audit.list_audit_newest, tenant_id, resource=resource, before=before, limit=limit)
+    @staticmethod
+    def _write(operation: Operation[P, T], /) -> Callable[Concatenate[AsyncSqlAlchemyStore, P], CoroutineType[Any, Any, T]]:
+        async def call(self: AsyncSqlAlchemyStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            return await self._engine.write(operation, *args, **kwargs)
 
-    async def find_audit_head(self, tenant_id: TenantId, /) -> AuditHead | None:
-        """Return the end of the tenant's chain, or None where nothing happened yet."""
-        return await self._engine.read(audit.find_audit_head, tenant_id)
+        return _method(call, operation)
+
+    apply = _write(unit_of_work.apply)
+    find_integration = _read(integrations.find_integration)
+    find_credential = _read(integrations.find_credential)
+    list_integrations = _read(integrations.list_integrations)
+    find_holders = _read(integrations.find_holders)
+    others_renewed = _read(refresh.others_renewed)
+    list_unrenewed = _read(refresh.list_unrenewed)
+    count_due = _read(refresh.count_due)
+    find_pending = _read(pending.find_pending)
+    take_pending = _write(pending.take_pending)
+    sweep_pending = _write(pending.sweep_pending)
+    has_pending = _read(pending.has_pending)
+    find_key = _read(key_table.find_key)
+    find_keys = _read(key_table.find_keys)
+    find_active_key = _read(key_table.find_active_key)
+    last_key_version = _read(key_table.last_key_version)
+    list_keys = _read(key_table.list_keys)
+    list_replaced_keys = _read(key_table.list_replaced_keys)
+    list_returned_keys = _read(key_table.list_returned_keys)
+    list_destroyed_keys = _read(key_table.list_destroyed_keys)
+    list_key_checks = _read(key_table.list_key_checks)
+    list_kek_ids = _read(key_table.list_kek_ids)
+    list_sealed = _read(sealed.list_sealed)
+    list_key_usage = _read(sealed.list_key_usage)
+    claim_revocations = _write(outbox.claim_revocations)
+    count_revocations = _read(outbox.count_revocations)
+    list_revocations = _read(outbox.list_revocations)
+    list_audit = _read(audit.list_audit)
+    list_audit_newest = _read(audit.list_audit_newest)
+    find_audit_head = _read(audit.find_audit_head)
 
 
 def _require_version(found: str | None) -> None:

@@ -5,8 +5,6 @@ Nothing here begins or ends a transaction.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from sqlalchemy import Connection
 
 from cloud_integrations.ports.store import Change, Record
@@ -15,9 +13,10 @@ from .tables import audit
 from .tables.handlers import HANDLERS
 
 
-def apply(connection: Connection, changes: Sequence[Change]) -> None:
-    """Make *changes* in the transaction that is open, or raise what the refused one says; events are written last."""
+def apply(connection: Connection, *changes: Change) -> None:
+    """Make all *changes* in one transaction, or none and raise what the refused change says."""
     for change in changes:
         if not isinstance(change, Record):
             HANDLERS[type(change)](connection, change)
+    # Events come last: a chain is locked for as short as can be.
     audit.append_events(connection, [change.event for change in changes if isinstance(change, Record)])

@@ -62,7 +62,7 @@ _ADD_EVENT_AND_MOVE_HEAD = _ADD_EVENT.values({column.name: bindparam(f"event_{co
 )
 
 
-def list_audit(connection: Connection, tenant_id: TenantId, *, after: int | None, limit: int) -> tuple[AuditRecord, ...]:
+def list_audit(connection: Connection, tenant_id: TenantId, /, *, after: int | None = None, limit: int = 200) -> tuple[AuditRecord, ...]:
     """Return the tenant's events with a number above *after*, in order."""
     if after is None:
         return _records(connection.execute(_LIST_AUDIT, {"if_tenant": tenant_id, "count": limit}))
@@ -70,16 +70,16 @@ def list_audit(connection: Connection, tenant_id: TenantId, *, after: int | None
 
 
 def list_audit_newest(
-    connection: Connection, tenant_id: TenantId, *, resource: str | None, before: int | None, limit: int
+    connection: Connection, tenant_id: TenantId, /, *, resource: str | None = None, before: int | None = None, limit: int = 200
 ) -> tuple[AuditRecord, ...]:
-    """Return the tenant's newest events (of one resource), newest first, with a number below *before*."""
+    """Return the newest events of one resource, newest first, with a number below *before*."""
     where: dict[str, Any] = {"if_tenant": tenant_id, "if_before": _NO_SEQ_IS_ABOVE if before is None else before, "count": limit}
     if resource is None:
         return _records(connection.execute(_NEWEST, where))
     return _records(connection.execute(_NEWEST_OF_RESOURCE, {**where, "if_resource": resource}))
 
 
-def find_audit_head(connection: Connection, tenant_id: TenantId) -> AuditHead | None:
+def find_audit_head(connection: Connection, tenant_id: TenantId, /) -> AuditHead | None:
     """Return the end of the tenant's chain, or None where nothing happened yet."""
     row = connection.execute(_FIND_HEAD, {"if_tenant": tenant_id}).first()
     return _HEAD_ROWS.one(row)

@@ -84,13 +84,13 @@ _REPLACE_CREDENTIAL = (
 _ERASE_INTEGRATION = delete(schema.integration).where(THIS, AT_GENERATION)
 
 
-def find_integration(connection: Connection, tenant_id: TenantId, integration_id: IntegrationId) -> StoredIntegration | None:
+def find_integration(connection: Connection, tenant_id: TenantId, integration_id: IntegrationId, /) -> StoredIntegration | None:
     """Return the tenant's integration, or None."""
     row = connection.execute(_FIND_INTEGRATION, {"if_tenant": tenant_id, "if_id": integration_id, "clock": given_time(connection)}).first()
     return _STORED_ROWS.one(row)
 
 
-def find_credential(connection: Connection, tenant_id: TenantId, provider_id: ProviderId, *, slot: str) -> StoredCredential | None:
+def find_credential(connection: Connection, tenant_id: TenantId, provider_id: ProviderId, /, *, slot: str = "") -> StoredCredential | None:
     """Return what handing out the tenant's credential with this provider takes, or None."""
     row = connection.execute(_FIND_CREDENTIAL, {"if_tenant": tenant_id, "if_provider": provider_id, "if_slot": slot}).first()
     found = _CREDENTIAL_ROWS.one(row)
@@ -98,13 +98,13 @@ def find_credential(connection: Connection, tenant_id: TenantId, provider_id: Pr
     return None if found is None else StoredCredential(tenant_id=tenant_id, provider_id=provider_id, **found)
 
 
-def find_holders(connection: Connection, provider_id: ProviderId, fingerprint: bytes) -> tuple[tuple[TenantId, IntegrationId], ...]:
+def find_holders(connection: Connection, provider_id: ProviderId, fingerprint: bytes, /) -> tuple[tuple[TenantId, IntegrationId], ...]:
     """Return which integrations have this fingerprint as that of a token or of their account."""
     return _HOLDER_ROWS.all(connection.execute(_FIND_HOLDERS, {"if_provider": provider_id, "if_fingerprint": fingerprint}))
 
 
-def list_integrations(connection: Connection, tenant_id: TenantId) -> tuple[Integration | DamagedRow, ...]:
-    """Return the tenant's integrations, oldest first."""
+def list_integrations(connection: Connection, tenant_id: TenantId, /) -> tuple[Integration | DamagedRow, ...]:
+    """Return the tenant's integrations, oldest first; at most one per provider."""
     return _FACTS_ROWS.each(connection.execute(_LIST_INTEGRATIONS, {"if_tenant": tenant_id}).all())
 
 

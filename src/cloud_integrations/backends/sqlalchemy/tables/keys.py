@@ -114,31 +114,31 @@ _DROP_PENDING = delete(schema.authorization).where(a.tenant_id == bindparam("if_
 _DROP_REVOCATIONS = delete(schema.revocation).where(r.tenant_id == bindparam("if_tenant"))
 
 
-def find_key(connection: Connection, tenant_id: TenantId, key_id: UUID) -> WrappedKey | None:
-    """Return this data key of the tenant, unless it is destroyed, refused or erased."""
+def find_key(connection: Connection, tenant_id: TenantId, key_id: UUID, /) -> WrappedKey | None:
+    """Return this data key of the tenant, or None if there is none, or it is destroyed, refused or erased."""
     row = connection.execute(_FIND_KEY, {"if_tenant": tenant_id, "if_key": key_id}).first()
     return KEY_ROWS.one(row)
 
 
-def find_keys(connection: Connection, tenant_ids: Collection[TenantId]) -> tuple[WrappedKey, ...]:
+def find_keys(connection: Connection, tenant_ids: Collection[TenantId], /) -> tuple[WrappedKey, ...]:
     """Return every data key of these tenants that is not destroyed, refused or erased."""
     return KEY_ROWS.all(connection.execute(_FIND_KEYS, {"if_tenants": list(tenant_ids)}))
 
 
-def find_active_key(connection: Connection, tenant_id: TenantId) -> WrappedKey | None:
+def find_active_key(connection: Connection, tenant_id: TenantId, /) -> WrappedKey | None:
     """Return the data key that new values of the tenant are sealed with, or None."""
     row = connection.execute(_FIND_ACTIVE_KEY, {"if_tenant": tenant_id}).first()
     return KEY_ROWS.one(row)
 
 
-def last_key_version(connection: Connection, tenant_id: TenantId) -> int:
-    """Return the highest version that the tenant has or ever had."""
+def last_key_version(connection: Connection, tenant_id: TenantId, /) -> int:
+    """Return the highest version of a data key that the tenant has or ever had."""
     last = _version(connection, _LAST_VERSION, tenant_id)
     return max(last, _erased_version(connection, tenant_id))
 
 
 def list_keys(
-    connection: Connection, *, tenant_id: TenantId | None, after: tuple[TenantId, int] | None, limit: int
+    connection: Connection, *, tenant_id: TenantId | None = None, after: tuple[TenantId, int] | None = None, limit: int
 ) -> tuple[WrappedKey, ...]:
     """Return data keys that are not destroyed, ordered by tenant and version."""
     statement = _LIST_KEYS if tenant_id is None else _LIST_KEYS_OF_TENANT
@@ -149,7 +149,7 @@ def list_keys(
     return KEY_ROWS.all(connection.execute(statement, parameters))
 
 
-def list_replaced_keys(connection: Connection, *, after: UUID | None, limit: int) -> tuple[WrappedKey, ...]:
+def list_replaced_keys(connection: Connection, *, after: UUID | None = None, limit: int) -> tuple[WrappedKey, ...]:
     """Return data keys that only open and still seal a row, ordered by id."""
     if after is None:
         rows = connection.execute(_LIST_REPLACED, {"count": limit})
@@ -163,18 +163,18 @@ def list_returned_keys(connection: Connection, *, limit: int) -> tuple[WrappedKe
     return KEY_ROWS.all(connection.execute(_LIST_RETURNED, {"count": limit}))
 
 
-def list_destroyed_keys(connection: Connection, tenant_id: TenantId) -> tuple[UUID, ...]:
+def list_destroyed_keys(connection: Connection, tenant_id: TenantId, /) -> tuple[UUID, ...]:
     """Return the ids of the tenant's data keys that were destroyed, the oldest first."""
     return _DESTROYED_ROWS.all(connection.execute(_LIST_DESTROYED, {"if_tenant": tenant_id}))
 
 
 def list_key_checks(connection: Connection) -> tuple[KeyCheck, ...]:
-    """Return the canaries of every wrapping key ever used."""
+    """Return the check values of every key-encryption key ever used."""
     return _CHECK_ROWS.all(connection.execute(_LIST_KEY_CHECKS))
 
 
 def list_kek_ids(connection: Connection) -> tuple[bytes, ...]:
-    """Return the ids of the wrapping keys that wrap a data key which is not destroyed."""
+    """Return the ids of the key-encryption keys that wrap a data key which is not destroyed."""
     return tuple(sorted(_KEK_ROWS.all(connection.execute(_LIST_KEK_IDS))))
 
 

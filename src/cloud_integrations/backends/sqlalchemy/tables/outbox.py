@@ -60,7 +60,7 @@ _COUNT_REVOCATIONS = select(func.count()).select_from(schema.revocation)
 
 
 def claim_revocations(connection: Connection, *, limit: int, hold: timedelta) -> tuple[Revocation | DamagedRow, ...]:
-    """Return entries whose time has come, oldest first, and move their time forward, out of everybody's sight."""
+    """Return entries of the outbox whose time has come, oldest first, and hold them."""
     rows = connection.execute(_DUE_REVOCATIONS, {"count": limit, "clock": given_time(connection)}).all()
     # What cannot be named cannot be held: it stays due, and is told each time.
     to_hold = [
@@ -83,7 +83,7 @@ def count_revocations(connection: Connection) -> int:
 
 
 def list_revocations(
-    connection: Connection, tenant_id: TenantId, *, provider_id: ProviderId | None, limit: int
+    connection: Connection, tenant_id: TenantId, /, *, provider_id: ProviderId | None = None, limit: int
 ) -> tuple[Revocation | DamagedRow, ...]:
     """Return entries of the outbox for tokens of this tenant (from one provider), the oldest first."""
     if provider_id is None:

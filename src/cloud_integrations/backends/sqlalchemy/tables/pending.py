@@ -75,13 +75,13 @@ _EXPIRED = (
 _SWEEP_PENDING = delete(schema.authorization).where(_a.state_hash.in_(bindparam("if_hashes", expanding=True)))
 
 
-def find_pending(connection: Connection, state_hash: bytes) -> PendingAuthorization | None:
+def find_pending(connection: Connection, state_hash: bytes, /) -> PendingAuthorization | None:
     """Return an authorization that is neither consumed nor expired, or None."""
     row = connection.execute(_FIND_PENDING, {"if_hash": state_hash, "clock": given_time(connection)}).first()
     return _PENDING_ROWS.one(row)
 
 
-def take_pending(connection: Connection, state_hash: bytes) -> PendingAuthorization | None:
+def take_pending(connection: Connection, state_hash: bytes, /) -> PendingAuthorization | None:
     """Consume an authorization; None if there is none, or somebody was first."""
     if connection.execute(_TAKE_PENDING, {"if_hash": state_hash, "clock": given_time(connection)}).rowcount != 1:
         return None
@@ -98,7 +98,7 @@ def sweep_pending(connection: Connection, *, limit: int) -> int:
     return len(hashes)
 
 
-def has_pending(connection: Connection, tenant_id: TenantId, provider_id: ProviderId) -> bool:
+def has_pending(connection: Connection, tenant_id: TenantId, provider_id: ProviderId, /) -> bool:
     """Whether an authorization of this tenant with this provider is open."""
     return bool(
         connection.execute(_HAS_PENDING, {"if_tenant": tenant_id, "if_provider": provider_id, "clock": given_time(connection)}).scalar_one()

@@ -86,7 +86,7 @@ _SETTLE_AND_KEEP_LEASE = _SETTLE.values(attempts=_i.attempts + bindparam("set_co
 
 
 def others_renewed(
-    connection: Connection, provider_id: ProviderId, context_id: ContextId | None, *, since: datetime, but: IntegrationId
+    connection: Connection, provider_id: ProviderId, context_id: ContextId | None, /, *, since: datetime, but: IntegrationId
 ) -> bool | None:
     """Say how all other integrations of an OAuth application did since then."""
     where: dict[str, Any] = {"if_provider": provider_id, "if_id": but, "if_since": micros(since)}
@@ -101,7 +101,13 @@ def others_renewed(
 
 
 def list_unrenewed(
-    connection: Connection, provider_id: ProviderId, *, reason: str | None, after: tuple[TenantId, IntegrationId] | None, limit: int
+    connection: Connection,
+    provider_id: ProviderId,
+    /,
+    *,
+    reason: str | None = None,
+    after: tuple[TenantId, IntegrationId] | None = None,
+    limit: int,
 ) -> tuple[DueIntegration, ...]:
     """Return integrations that are in state needs_reauth and hold a refresh token, ordered by tenant and id."""
     statement, named = _LIST_UNRENEWED, {"if_provider": provider_id, "count": limit}
@@ -294,5 +300,5 @@ def _claim_since(connection: Connection, since: int, *, limit: int, hold: timede
 
 
 def count_due(connection: Connection) -> int:
-    """Return how many integrations are due and claimed by nobody, and not more than `MAX_COUNTED`."""
+    """Return how many integrations are due and claimed by nobody; `MAX_COUNTED` means that or more."""
     return int(connection.execute(_COUNT_DUE, {"clock": given_time(connection)}).scalar_one())

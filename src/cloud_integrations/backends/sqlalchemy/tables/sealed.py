@@ -100,7 +100,7 @@ _SEALED = {
 _LISTINGS = {name: sealed.listing for name, sealed in _SEALED.items()}
 
 
-def list_sealed(connection: Connection, keys: Collection[tuple[TenantId, UUID]], *, limit: int) -> tuple[SealedRow, ...]:
+def list_sealed(connection: Connection, keys: Collection[tuple[TenantId, UUID]], /, *, limit: int) -> tuple[SealedRow, ...]:
     """Return rows of any table that are sealed under these data keys."""
     found: list[SealedRow] = []
     wanted = {"if_keys": list(keys), "if_key_ids": [key_id for _, key_id in keys]}
@@ -159,8 +159,8 @@ _COUNT_ROWS_OF_TENANT = [
 _KEYS_OF_TENANT = select(*KEY).where(OF_TENANT, NOT_DESTROYED).order_by(k.version)
 
 
-def list_key_usage(connection: Connection, *, tenant_id: TenantId | None) -> tuple[KeyUsage, ...]:
-    """Count data keys and rows by wrapping key and state, or each data key's rows of one tenant."""
+def list_key_usage(connection: Connection, *, tenant_id: TenantId | None = None) -> tuple[KeyUsage, ...]:
+    """Count data keys and rows by key-encryption key and state, or each data key's rows of one tenant."""
     if tenant_id is None:
         by_kek: Counter[tuple[str, str]] = Counter()
         for statement in _COUNT_ROWS:
