@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import threading
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects.mysql.base import MySQLDialect
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, migrate
+from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, execution, migrate
 from cloud_integrations.backends.sqlalchemy.db_errors import code_of
 from cloud_integrations.domain.integration import State
 from cloud_integrations.errors import ConfigurationError, StaleWriteError, UnstorableValueError
@@ -301,3 +304,58 @@ def test_a_host_that_commits_each_statement_and_skips_rollbacks_gets_all_or_noth
     assert SqlAlchemyStore(engine).list_integrations(ACME) == ()
     assert len(SqlAlchemyStore(engine).list_audit(ACME)) == 1
     host.dispose()
+
+
+# An awaited store over a blocking engine
+
+
+@pytest.fixture
+def slow(sqlite):
+    """A store whose reads wait in the database until `go_on` is set; `arrived` says that one does."""
+    store, arrived, go_on = AsyncSqlAlchemyStore(sqlite), threading.Event(), threading.Event()
+
+    def wait(*_):
+        arrived.set()
+        go_on.wait(60)
+
+    sa.event.listen(sqlite, "before_cursor_execute", wait)
+    yield SimpleNamespace(engine=sqlite, store=store, arrived=arrived, go_on=go_on)
+    go_on.set()
+    sa.event.remove(sqlite, "before_cursor_execute", wait)
+
+
+async def begin_reading(slow):
+    """Return a task whose thread is in the database."""
+    task = asyncio.create_task(slow.store.list_integrations(ACME))
+    await asyncio.to_thread(slow.arrived.wait, 60)
+    return task
+
+
+async def test_a_cancelled_operation_gives_its_connection_back_before_its_caller_goes_on(slow):
+    task = await begin_reading(slow)
+    task.cancel()
+    await asyncio.sleep(0)
+    slow.go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert slow.engine.pool.checkedout() == 0
+
+
+async def test_a_database_that_hangs_does_not_keep_whoever_was_cancelled(slow, monkeypatch):
+    monkeypatch.setattr(execution, "_GRACE", 0.01)
+    task = await begin_reading(slow)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert slow.engine.pool.checkedout() == 1
+
+
+async def test_an_operation_that_fails_after_its_caller_was_cancelled_logs_nothing(slow, caplog):
+    task = await begin_reading(slow)
+    sa.event.listen(slow.engine, "after_cursor_execute", lambda *_: 1 / 0, once=True)
+    task.cancel()
+    slow.go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    gc.collect()
+    assert caplog.records == []

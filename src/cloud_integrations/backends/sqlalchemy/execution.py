@@ -32,6 +32,8 @@ Operation = Callable[Concatenate[Connection, P], T]
 
 _THREADS = 16
 """Threads for a blocking engine behind the awaited store; about as many as its pool has connections."""
+_GRACE = 5.0
+"""Seconds that a cancelled caller waits for its thread: no longer, because the database may hang."""
 
 
 class BlockingEngine:
@@ -106,14 +108,20 @@ class ThreadedEngine:
         # Not the loop's own executor: whatever else is queued there would keep tokens waiting.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="cloud-integrations-store")
 
-    def read(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
-        return self._in_thread(lambda: self._engine.read(operation, *args, **kwargs))
+    async def read(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._in_thread(lambda: self._engine.read(operation, *args, **kwargs))
 
-    def write(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
-        return self._in_thread(lambda: self._engine.write(operation, *args, **kwargs))
+    async def write(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._in_thread(lambda: self._engine.write(operation, *args, **kwargs))
 
-    def _in_thread(self, call: Callable[[], T]) -> Awaitable[T]:
-        return asyncio.get_running_loop().run_in_executor(self._threads, call)
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        work = asyncio.get_running_loop().run_in_executor(self._threads, call)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            # Its connection returns to the pool first: a host that disposes of its engine next closes only what is in there.
+            await asyncio.wait((work,), timeout=_GRACE)
+            raise
 
 
 class _Retries:
