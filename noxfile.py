@@ -67,7 +67,7 @@ def tests(session: nox.Session) -> None:
     on_both_cores(session, "--quick")
 
 
-@nox.session
+@nox.session(python="3.11", download_python="never")
 def coverage(session: nox.Session) -> None:
     """Run all tests but the slow ones, on every database, and hold the bars of coverage; a service that is missing is a failure."""
     install(session)
