@@ -51,8 +51,8 @@ MUTANTS = {
     ),
     "a removal that is refused forgets the key": Mutant(
         file="flows/use/disconnect.py",
-        guard="        except KeyRetiredError:\n            forget_key(wiring, tenant_id)\n",
-        without="        except KeyRetiredError:\n            client = None\n",
+        guard="        forget_key(wiring, tenant_id)\n        raise StaleWriteError from None\n",
+        without="        plan.client = None\n",
         noticed_by="tests/flows/test_rotate.py::test_a_token_for_the_outbox_is_put_there_under_the_new_key",
     ),
     "a key lives on in an outage no longer than declared": Mutant(

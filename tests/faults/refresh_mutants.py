@@ -67,7 +67,7 @@ MUTANTS = {
     "a switch does not forget a loss": Mutant(
         file="flows/use/edit_integration.py",
         guard="    if is_unresolved(stored):\n",
-        without="    if held is None:\n",
+        without="    if stored is None:\n",
         noticed_by="tests/flows/test_edit_and_verify.py::test_off_and_on_again_does_not_forget_that_an_answer_was_lost",
     ),
     "tokens that a replay has killed heal nothing": Mutant(

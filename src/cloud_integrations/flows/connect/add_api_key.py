@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from uuid import UUID
 
 from cloud_integrations.domain.arguments import read_provider, read_secret, read_secret_or_none, read_variables
@@ -22,13 +21,13 @@ from cloud_integrations.errors import (
     IntegrationInactiveError,
     InvalidCredentialsError,
     ProviderUnavailableError,
-    StaleWriteError,
     StorageUnavailableError,
     ValidationFailedError,
 )
 from cloud_integrations.flows.operate.applications import operator_variables, require_input_methods
 from cloud_integrations.flows.shared.auditing import record_failure, recorded, resource_of, tell, tell_of
 from cloud_integrations.flows.shared.sealing import apply_sealed, key_at_start, seal_parts
+from cloud_integrations.flows.shared.stale_writes import again
 from cloud_integrations.flows.shared.verification import check_credential, identify, is_other_account
 from cloud_integrations.flows.use.list_integrations import known_tenant, load
 from cloud_integrations.kinds import auth_type_of, by_consent, kind_of, present
@@ -36,8 +35,6 @@ from cloud_integrations.ports.store import AddIntegration, Record, ReplaceCreden
 from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.pasted_keys import require_not_foreign
 from cloud_integrations.protocol.verification import find_input_method, hints, name_inputs, normalise
-
-_TRIES = 5
 
 
 async def add_api_key(
@@ -153,25 +150,22 @@ async def replace_api_key(
         account_changed=str(changed).lower(),
     )
 
-    def changes(facts: Integration, generation: int, data_key: DataKey) -> tuple[ReplaceCredential, Record]:
-        credential = seal_parts(wiring, data_key, facts.id, key, generation=generation + 1)
-        return ReplaceCredential(facts=facts, credential=credential, expected_generation=generation), record
+    async def write() -> Integration:
+        found = await load(wiring, tenant_id, integration_id)
+        if found.facts.state is State.DISABLED:
+            raise IntegrationInactiveError(integration_id=str(found.facts.id))
+        facts = replace(found.facts, state=State.ACTIVE, state_since=now, reason=None, updated_at=now, account=account, method_id=method.id)
+        generation = found.credential.generation
 
-    for _ in range(_TRIES):
-        facts = replace(
-            stored.facts, state=State.ACTIVE, state_since=now, reason=None, updated_at=now, account=account, method_id=method.id
-        )
-        try:
-            await apply_sealed(wiring, tenant_id, partial(changes, facts, stored.credential.generation))
-        except StaleWriteError:
-            # Another key was entered at the same moment, and this one is the newest word; or somebody switched it off.
-            stored = await load(wiring, tenant_id, integration_id)
-            if stored.facts.state is State.DISABLED:
-                raise IntegrationInactiveError(integration_id=str(stored.facts.id)) from None
-        else:
-            break
-    else:
-        raise StorageUnavailableError("the integration kept changing")
+        def changes(data_key: DataKey) -> tuple[ReplaceCredential, Record]:
+            credential = seal_parts(wiring, data_key, facts.id, key, generation=generation + 1)
+            return ReplaceCredential(facts=facts, credential=credential, expected_generation=generation), record
+
+        await apply_sealed(wiring, tenant_id, changes)
+        return facts
+
+    # Where another key was entered at the same moment, this one is the newest word.
+    facts = await again(write, subject="integration")
     wiring.tokens.drop(tenant_id)
     tell_of(wiring, "integration.reconnected", facts)
     if changed:

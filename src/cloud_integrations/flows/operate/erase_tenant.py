@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from cloud_integrations.domain.arguments import read_ids
 from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.envelope import WrappedKey
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.domain.rekeying import Erasure
 from cloud_integrations.domain.removal import Removal, RevocationOutcome
-from cloud_integrations.errors import DamagedRowError, IntegrationNotFoundError, StaleWriteError, StorageUnavailableError
+from cloud_integrations.errors import DamagedRowError, IntegrationNotFoundError
 from cloud_integrations.flows.shared.auditing import recorded
 from cloud_integrations.flows.shared.sealing import forget_keys, fresh_time
+from cloud_integrations.flows.shared.stale_writes import again
 from cloud_integrations.flows.use.disconnect import disconnect
 from cloud_integrations.flows.use.list_integrations import known_tenant
 from cloud_integrations.ports.observer import Fact
@@ -23,7 +25,6 @@ from cloud_integrations.ports.wiring import Wiring
 
 from .retry_revocations import retry
 
-_TRIES = 5
 _ALL = 1_000_000
 
 
@@ -36,27 +37,25 @@ async def erase_tenant(wiring: Wiring, tenant: str, /, *, caller: Caller) -> Era
     that ends before it could keep its own.
     """
     tenant_id = await known_tenant(wiring, tenant)
-    earlier = await wiring.store.list_revocations(tenant_id, limit=_ALL)
+    earlier = [*await wiring.store.list_revocations(tenant_id, limit=_ALL)]
     removed: list[Removal] = []
     outbox: Counter[str] = Counter()
-    for _ in range(_TRIES):
-        removed += await _disconnect_all(wiring, tenant_id, caller)
+
+    async def erase() -> tuple[datetime, tuple[WrappedKey, ...]]:
+        removed.extend(await _disconnect_all(wiring, tenant_id, caller))
         # Some of them waited for these integrations to go.
         outbox.update(["delayed" if isinstance(entry, DamagedRow) else await retry(wiring, entry, caller) for entry in earlier])
-        earlier = ()
+        earlier.clear()
         keys = await wiring.store.list_keys(tenant_id=tenant_id, limit=_ALL)
         now = wiring.clock.now()
-        try:
-            await wiring.store.apply(
-                EraseTenant(tenant_id=tenant_id, erased_at=now),
-                recorded(wiring, tenant_id, caller, "tenant.erased", f"tenant:{tenant_id}", keys=str(len(keys))),
-            )
-        except StaleWriteError:
-            # Something was connected meanwhile.
-            continue
-        break
-    else:
-        raise StorageUnavailableError("the tenant kept connecting")
+        await wiring.store.apply(
+            EraseTenant(tenant_id=tenant_id, erased_at=now),
+            recorded(wiring, tenant_id, caller, "tenant.erased", f"tenant:{tenant_id}", keys=str(len(keys))),
+        )
+        return now, keys
+
+    # Where something was connected meanwhile, it goes too.
+    now, keys = await again(erase, subject="tenant")
     forget_keys(wiring, tenant_id, [key.key_id for key in keys])
     wiring.tokens.drop(tenant_id)
     wiring.observer.tell(Fact(name="tenant.erased", facts={"tenant": tenant_id}))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from cloud_integrations.domain.audit import Caller, Outcome
+from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.domain.integration import State, StoredIntegration
 from cloud_integrations.domain.removal import Removal, Revocation, RevocationOutcome
 from cloud_integrations.domain.secret import Secret
@@ -17,12 +18,12 @@ from cloud_integrations.errors import (
     KeyringError,
     ProviderNotFoundError,
     StaleWriteError,
-    StorageUnavailableError,
 )
 from cloud_integrations.flows.operate.applications import granting_client, known_variables
 from cloud_integrations.flows.shared.auditing import recorded, resource_of, tell_of
 from cloud_integrations.flows.shared.revocation import ENDS_GRANT, Attempt, Kind, Source, choose, new_entries, revoke_now
 from cloud_integrations.flows.shared.sealing import active_key, forget_key, open_token
+from cloud_integrations.flows.shared.stale_writes import again
 from cloud_integrations.kinds import by_consent
 from cloud_integrations.ports.store import AddRevocation, ClosePending, DamagedRow, DelayRevocation, EraseIntegration
 from cloud_integrations.ports.wiring import Wiring
@@ -30,20 +31,25 @@ from cloud_integrations.protocol.client import Client
 
 from .list_integrations import known_tenant, load
 
-_TRIES = 5
 _MOST_EARLIER = 100
 _UNSUPPORTED = Attempt(outcome=RevocationOutcome.UNSUPPORTED)
 
 
 @dataclass(slots=True, kw_only=True)
 class _Plan:
-    """What becomes of each token, and which are to be revoked."""
+    """What becomes of each token and key, and which tokens are to be revoked."""
 
+    stored: StoredIntegration
+    api_key: RevocationOutcome
+    manual_url: str | None
+    """Where to withdraw by hand what we cannot revoke."""
     attempts: dict[Kind, Attempt] = field(default_factory=dict)
     """By kind; left out: never held."""
     client: Client | None = None
     to_revoke: list[tuple[Revocation, Secret]] = field(default_factory=list)
     go_along: list[Kind] = field(default_factory=list)
+    earlier: int = 0
+    """How many revocations at this provider wait already."""
 
     def of(self, kind: Kind) -> Attempt:
         return self.attempts.get(kind, Attempt(outcome=RevocationOutcome.SKIPPED))
@@ -56,38 +62,8 @@ async def disconnect(wiring: Wiring, tenant: str, integration_id: UUID | str, /,
     provider that is down leaves the secret here or the grant forgotten.
     """
     tenant_id = await known_tenant(wiring, tenant)
-    for _ in range(_TRIES):
-        stored = await load(wiring, tenant_id, integration_id)
-        plan = await _plan(wiring, stored)
-        api_key, by_hand = _fate_of_key(stored), _manual_url(wiring, stored)
-        earlier = await wiring.store.list_revocations(tenant_id, provider_id=stored.facts.provider_id, limit=_MOST_EARLIER)
-        try:
-            await wiring.store.apply(
-                # What seals comes first: everybody locks the key before the rows.
-                *(AddRevocation(revocation=entry) for entry, _ in plan.to_revoke),
-                EraseIntegration(tenant_id=tenant_id, integration_id=stored.facts.id, expected_generation=stored.credential.generation),
-                ClosePending(tenant_id=tenant_id, provider_id=stored.facts.provider_id),
-                *_released(wiring, earlier),
-                recorded(
-                    wiring,
-                    tenant_id,
-                    caller,
-                    "integration.removed",
-                    resource_of(stored.facts.id),
-                    outcome=Outcome.SUCCESS,
-                    earlier=str(len(earlier)),
-                    **_told_of_key(api_key, by_hand),
-                ),
-            )
-        except StaleWriteError:
-            # A refresh wrote a newer credential: that one is to be revoked.
-            continue
-        except KeyRetiredError:
-            forget_key(wiring, tenant_id)
-            continue
-        break
-    else:
-        raise StorageUnavailableError("the integration kept changing")
+    # Where a refresh wrote a newer credential, that one is to be revoked.
+    plan = await again(lambda: _erase(wiring, tenant_id, integration_id, caller), subject="integration")
     wiring.tokens.drop(tenant_id)
     if plan.client is not None:
         tried = await revoke_now(wiring, plan.client, plan.to_revoke, caller)
@@ -96,18 +72,47 @@ async def disconnect(wiring: Wiring, tenant: str, integration_id: UUID | str, /,
             Attempt(outcome=RevocationOutcome.SKIPPED) if first.outcome is RevocationOutcome.REVOKED else first for first in tried.values()
         ][:1]
         plan.attempts |= {**tried, **{kind: first for kind in plan.go_along for first in along}}
-    tell_of(wiring, "integration.removed", stored.facts)
+    tell_of(wiring, "integration.removed", plan.stored.facts)
     refresh, access = plan.of("refresh"), plan.of("access")
     return Removal(
-        integration_id=stored.facts.id,
+        integration_id=plan.stored.facts.id,
         refresh_token=refresh.outcome,
         access_token=access.outcome,
-        api_key=api_key,
+        api_key=plan.api_key,
         refresh_reason=refresh.reason if refresh.outcome is RevocationOutcome.SKIPPED else None,
         access_reason=access.reason if access.outcome is RevocationOutcome.SKIPPED else None,
-        waiting=len(earlier),
-        manual_url=by_hand if RevocationOutcome.UNSUPPORTED in {refresh.outcome, access.outcome, api_key} else None,
+        waiting=plan.earlier,
+        manual_url=plan.manual_url if RevocationOutcome.UNSUPPORTED in {refresh.outcome, access.outcome, plan.api_key} else None,
     )
+
+
+async def _erase(wiring: Wiring, tenant_id: TenantId, integration_id: UUID | str, caller: Caller) -> _Plan:
+    stored = await load(wiring, tenant_id, integration_id)
+    plan = await _plan(wiring, stored)
+    earlier = await wiring.store.list_revocations(tenant_id, provider_id=stored.facts.provider_id, limit=_MOST_EARLIER)
+    plan.earlier = len(earlier)
+    try:
+        await wiring.store.apply(
+            # What seals comes first: everybody locks the key before the rows.
+            *(AddRevocation(revocation=entry) for entry, _ in plan.to_revoke),
+            EraseIntegration(tenant_id=tenant_id, integration_id=stored.facts.id, expected_generation=stored.credential.generation),
+            ClosePending(tenant_id=tenant_id, provider_id=stored.facts.provider_id),
+            *_released(wiring, earlier),
+            recorded(
+                wiring,
+                tenant_id,
+                caller,
+                "integration.removed",
+                resource_of(stored.facts.id),
+                outcome=Outcome.SUCCESS,
+                earlier=str(plan.earlier),
+                **_told_of_key(plan.api_key, plan.manual_url),
+            ),
+        )
+    except KeyRetiredError:
+        forget_key(wiring, tenant_id)
+        raise StaleWriteError from None
+    return plan
 
 
 def _released(wiring: Wiring, earlier: Sequence[Revocation | DamagedRow]) -> list[DelayRevocation]:
@@ -129,7 +134,7 @@ def _client(wiring: Wiring, stored: StoredIntegration) -> Client | None:
 
 async def _plan(wiring: Wiring, stored: StoredIntegration) -> _Plan:
     """Open what is held and put it, sealed anew, on the list of tokens to revoke."""
-    plan = _Plan()
+    plan = _Plan(stored=stored, api_key=_fate_of_key(stored), manual_url=_manual_url(wiring, stored))
     if not by_consent(stored.facts.auth_type):
         return plan
     tokens = await _open_tokens(wiring, stored, plan)

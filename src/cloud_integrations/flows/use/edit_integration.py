@@ -8,14 +8,14 @@ from uuid import UUID
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.freshness import is_unresolved
 from cloud_integrations.domain.integration import APPLICATION_REASONS, Integration, State, Status, StoredIntegration, integration_name
-from cloud_integrations.errors import ReconnectRequiredError, StaleWriteError, StorageUnavailableError, ValidationFailedError
+from cloud_integrations.errors import ReconnectRequiredError, ValidationFailedError
 from cloud_integrations.flows.shared.auditing import recorded, resource_of
+from cloud_integrations.flows.shared.stale_writes import again
 from cloud_integrations.ports.store import SaveFacts
 from cloud_integrations.ports.wiring import Wiring
 
 from .list_integrations import known_tenant, load
 
-_TRIES = 5
 SWITCHED_OFF = "switched_off"
 
 
@@ -30,25 +30,24 @@ async def edit_integration(
         name = integration_name(name)
     if status is not None and status not in tuple(Status):
         raise ValidationFailedError(field="status", problem="must be active or inactive")
-    for _ in range(_TRIES):
+
+    async def edit() -> Integration:
         stored = await load(wiring, tenant_id, integration_id)
         facts = _edited(wiring, stored, name=name, status=status)
         changed = [field for field in ("name", "state") if getattr(facts, field) != getattr(stored.facts, field)]
         if not changed:
             return stored.facts.as_of(wiring.clock.now())
-        try:
-            await wiring.store.apply(
-                SaveFacts(facts=facts, expected_state=stored.facts.state),
-                recorded(wiring, tenant_id, caller, _action(stored.facts, facts), resource_of(facts.id), fields=",".join(changed)),
-            )
-        except StaleWriteError:
-            # A refresh changed its state meanwhile: decide again on what is there now.
-            continue
+        await wiring.store.apply(
+            SaveFacts(facts=facts, expected_state=stored.facts.state),
+            recorded(wiring, tenant_id, caller, _action(stored.facts, facts), resource_of(facts.id), fields=",".join(changed)),
+        )
         wiring.tokens.drop(tenant_id)
         if status == Status.ACTIVE and facts.state is State.NEEDS_REAUTH:
             raise ReconnectRequiredError(integration_id=str(facts.id), reason=facts.reason or "revoked")
         return facts.as_of(wiring.clock.now())
-    raise StorageUnavailableError("the integration kept changing")
+
+    # Where a refresh changed its state meanwhile, decide again on what is there now.
+    return await again(edit, subject="integration")
 
 
 def _edited(wiring: Wiring, stored: StoredIntegration, *, name: str | None, status: str | None) -> Integration:
