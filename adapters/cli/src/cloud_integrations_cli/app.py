@@ -61,7 +61,7 @@ def _root(
         typer.Option(
             "--log-level",
             metavar="|".join(_LEVELS),
-            help="How much of the library's log appears on stderr.",
+            help="The lowest level of log lines on stderr.",
             callback=one_of(*_LEVELS),
             autocompletion=complete(*_LEVELS),
         ),

@@ -30,18 +30,18 @@ INTERRUPTED = 130
 
 MEANINGS = {
     OK: "it worked",
-    INTERNAL: "a mistake in this program",
-    USAGE: "the command line was not understood, or names no command",
+    INTERNAL: "an error in this program",
+    USAGE: "no command, or a wrong command, argument or option",
     NOT_FOUND: "no such tenant, provider or integration",
-    VALIDATION: "a value has not the form it should have",
+    VALIDATION: "a value is not valid",
     CREDENTIALS: "the provider refused the credential, or the tenant must reconnect",
-    PROVIDER: "the provider does not answer, or a renewal is under way: try later",
-    STORAGE: "the database or the key service cannot be used right now: try later",
+    PROVIDER: "the provider does not answer, or a refresh is under way: try later",
+    STORAGE: "the database or the key service does not answer: try later",
     SETUP: "settings, keys, schema or an OAuth application are wrong",
-    CONFLICT: "it exists already, is switched off, or somebody else was faster",
+    CONFLICT: "it exists already, is disabled, or was changed meanwhile",
     FORBIDDEN: "not allowed",
     AUDIT: "the audit chain is broken",
-    INTERRUPTED: "interrupted, or answered with no",
+    INTERRUPTED: "interrupted, or a question was answered with no",
 }
 
 _CODES = {

@@ -55,14 +55,14 @@ Fields = Annotated[
     str | None,
     typer.Option("--fields", metavar="NAMES", help="Only these fields, by their names in JSON: id,health.state."),
 ]
-Tenant = Annotated[str, typer.Option("--tenant", "-t", metavar="ID", help="Whose integrations.", show_default=False)]
-Which = Annotated[str, typer.Argument(metavar="INTEGRATION", help="Its id, or the slug of its provider.")]
-ProviderName = Annotated[str, typer.Argument(metavar="PROVIDER", help="Slug or UUID.", autocompletion=_complete_provider)]
-OneTenant = Annotated[str | None, typer.Option("--tenant", "-t", metavar="ID", help="Only this tenant's.", show_default="all")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+Tenant = Annotated[str, typer.Option("--tenant", "-t", metavar="ID", help="The tenant's id.", show_default=False)]
+Which = Annotated[str, typer.Argument(metavar="INTEGRATION", help="The integration's id, or its provider's slug.")]
+ProviderName = Annotated[str, typer.Argument(metavar="PROVIDER", help="The provider's slug or UUID.", autocompletion=_complete_provider)]
+OneTenant = Annotated[str | None, typer.Option("--tenant", "-t", metavar="ID", help="Only this tenant.", show_default="all")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Variables = Annotated[
-    list[str] | None, typer.Option("--variable", metavar="NAME=VALUE", help="What the provider's addresses need; may be repeated.")
+    list[str] | None, typer.Option("--variable", metavar="NAME=VALUE", help="A value that the provider's addresses need; may be repeated.")
 ]
 Scopes = Annotated[list[str] | None, typer.Option("--scope", metavar="SCOPE", help="Ask for this scope; may be repeated.")]
 ApiKeyFile = Annotated[Path | None, typer.Option("--api-key-file", metavar="FILE", help="Read the key from a file.")]
@@ -82,7 +82,7 @@ CallbackPort = Annotated[
         show_default=False,
     ),
 ]
-Paste = Annotated[bool, typer.Option("--paste", help="Do not wait for the callback: paste the address where the browser ended.")]
+Paste = Annotated[bool, typer.Option("--paste", help="Do not wait for the callback; paste the browser's final address.")]
 Wait = Annotated[int, typer.Option("--wait", metavar="SECONDS", min=1, help="How long to wait for the callback.")]
 
 

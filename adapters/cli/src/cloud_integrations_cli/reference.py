@@ -14,16 +14,16 @@ from .exits import MEANINGS
 
 _HEAD = """# Command line
 
-What `cloud-integrations --help` says of every command, printed by `python -m cloud_integrations_cli.reference`.
+The help of every command, printed by `python -m cloud_integrations_cli.reference`.
 
 Data goes to stdout; progress, questions and errors go to stderr. With `--output json`, before or after the command, data has the shapes
-of the HTTP API, and often more, and an error is the last line of stderr. Where a command lists, `--fields` chooses what of it. A table
-is cut to the terminal's width but for its first column, and is whole in a pipe. `NO_COLOR` is heeded, and there are no colours where no
-terminal is.
-What the encoding of the output does not have is written in ASCII: `\\xfc` for ü, `+` and `x` for the signs of `doctor`.
+of the HTTP API, often with more fields, and an error is the last line of stderr. In commands that list, `--fields` chooses the fields.
+A table is cut to the terminal's width, except its first column; in a pipe it is complete. Colours need a terminal, and `NO_COLOR` turns
+them off.
+Characters that the output's encoding lacks are written in ASCII: `\\xfc` for ü, `+` and `x` for the signs of `doctor`.
 A call without a command shows the help on stderr and ends with exit code 2. `--config` and `--log-level` go before the command.
-Who acts is recorded as `cli:` and the user's name on this computer (`LOGNAME` gives another, where many share one).
-Secrets are asked for without echo, or read from a file or from standard input: no option takes one.
+The audit log names the actor `cli:` and the user's name on this computer (set `LOGNAME` where several people share one).
+Secrets are asked for without echo, or read from a file or from standard input; no option takes one.
 `cloud-integrations --install-completion` completes commands, options and providers in your shell.
 
 [Run the server](../how-to/run-the-server.md) shows the settings and `serve`.

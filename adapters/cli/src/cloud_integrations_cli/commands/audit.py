@@ -19,10 +19,10 @@ def list_(
     *,
     tenant: Tenant,
     integration: Annotated[
-        str | None, typer.Option("--integration", metavar="INTEGRATION", help="Only this one: its id, or the slug of its provider.")
+        str | None, typer.Option("--integration", metavar="INTEGRATION", help="Only this integration: its id, or its provider's slug.")
     ] = None,
     before: Annotated[int | None, typer.Option("--before", metavar="NUMBER", min=1, help="Only events below this number.")] = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="COUNT", min=1, max=200, help="How many.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", metavar="COUNT", min=1, max=200, help="The number of events.")] = 50,
     fields: Fields = None,
     output: Output = None,
 ) -> None:
@@ -38,12 +38,12 @@ def verify(
     *,
     tenant: Tenant,
     checkpoint: Annotated[
-        str | None, typer.Option("--checkpoint", metavar="NUMBER:HASH", help="The end of an earlier report, to find a chain cut back.")
+        str | None, typer.Option("--checkpoint", metavar="NUMBER:HASH", help="The end of an earlier report; finds a chain that was cut.")
     ] = None,
     output: Output = None,
 ) -> None:
-    """Check that a tenant's events are whole.
+    """Check that a tenant's audit log is complete.
 
-    Says whether anything was changed, removed, added or moved. Ends with exit code 11 when something was.
+    Finds events that were changed, removed, added or moved. Ends with exit code 11 if there are any.
     """
     actions.audit.verify(open_screen(ctx, output), read_settings(ctx), tenant, checkpoint=checkpoint)

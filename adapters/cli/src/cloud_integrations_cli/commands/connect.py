@@ -31,7 +31,9 @@ def connect(
     provider: ProviderName,
     *,
     tenant: Tenant,
-    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="What to call it.", show_default="the provider's name")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="The integration's name.", show_default="the provider's name")
+    ] = None,
     scope: Scopes = None,
     variable: Variables = None,
     no_browser: NoBrowser = False,
@@ -42,8 +44,8 @@ def connect(
 ) -> None:
     """Connect a provider by OAuth2, in a browser.
 
-    The callback is received here where the configured callback address is on this computer; otherwise paste the address where the
-    browser ended.
+    If the configured callback address is on this computer, the callback is received here; otherwise paste the browser's final
+    address.
     """
     actions.connect.connect(
         open_screen(ctx, output),

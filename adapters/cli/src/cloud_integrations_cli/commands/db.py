@@ -31,13 +31,11 @@ def sql(
     ctx: typer.Context,
     dialect: Annotated[
         str,
-        typer.Argument(
-            metavar="|".join(_DIALECTS), help="Which database.", callback=one_of(*_DIALECTS), autocompletion=complete(*_DIALECTS)
-        ),
+        typer.Argument(metavar="|".join(_DIALECTS), help="The database.", callback=one_of(*_DIALECTS), autocompletion=complete(*_DIALECTS)),
     ] = "postgresql",
 ) -> None:
     """Print the migrations as SQL.
 
-    For those who run it by hand.
+    For databases whose schema is changed by hand.
     """
     actions.db.sql(open_screen(ctx, None), dialect)

@@ -13,7 +13,7 @@ app = new_command()
 
 @app.command()
 def doctor(ctx: typer.Context, output: Output = None) -> None:
-    """Check everything, and say what to do.
+    """Check the installation, and say what to mend.
 
     Looks at settings, keys, schema, providers, applications, waiting revocations and clocks. Ends with exit code 8 when
     something is wrong.

@@ -19,22 +19,27 @@ def import_(
     ctx: typer.Context,
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="JSON Lines; - for standard input.")] = None,
     *,
-    query: Annotated[str | None, typer.Option("--query", metavar="SQL", help="Take the rows of this query instead.")] = None,
+    query: Annotated[str | None, typer.Option("--query", metavar="SQL", help="Import the rows of this query instead.")] = None,
     database_url_file: Annotated[
         Path | None,
-        typer.Option("--database-url-file", metavar="FILE", help="Where the query runs.", show_default="the database of the settings"),
+        typer.Option(
+            "--database-url-file",
+            metavar="FILE",
+            help="A file with the URL of the database for the query.",
+            show_default="the database of the settings",
+        ),
     ] = None,
     fernet_key_file: Annotated[
-        Path | None, typer.Option("--fernet-key-file", metavar="FILE", help="Open the secrets with these Fernet keys, one a line.")
+        Path | None, typer.Option("--fernet-key-file", metavar="FILE", help="Decrypt the secrets with these Fernet keys, one per line.")
     ] = None,
-    verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Ask the provider whether each works.")] = True,
+    verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Check each credential with its provider.")] = True,
     dry_run: DryRun = False,
     output: Output = None,
 ) -> None:
-    """Take over credentials that an application already holds.
+    """Import credentials that an application already holds.
 
     Each line or row has tenantId, provider, name, and either accessToken, refreshToken, expiresAt, scopes, or apiKey, secretKey.
-    What is there already is left as it is, so it can be run again.
+    An integration that exists is left as it is, so the command can be repeated.
     """
     actions.import_.run(
         open_screen(ctx, output),

@@ -17,7 +17,7 @@ app = new_command()
 @app.command()
 def init(
     ctx: typer.Context,
-    folder: Annotated[Path, typer.Argument(help="Where to write.", show_default="this folder")] = Path(),
+    folder: Annotated[Path, typer.Argument(help="The folder to write to.", show_default="this folder")] = Path(),
     output: Output = None,
 ) -> None:
     """Write settings, a key and a SQLite database.

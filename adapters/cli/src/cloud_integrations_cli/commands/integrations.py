@@ -39,7 +39,7 @@ def list_(ctx: typer.Context, *, tenant: Tenant, fields: Fields = None, output: 
 
 @app.command()
 def show(ctx: typer.Context, integration: Which, *, tenant: Tenant, output: Output = None) -> None:
-    """Show one integration and how it is doing."""
+    """Show one integration and its health."""
     actions.integrations.show(open_screen(ctx, output), read_settings(ctx), tenant, integration)
 
 
@@ -49,7 +49,9 @@ def add(
     provider: ProviderName,
     *,
     tenant: Tenant,
-    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="What to call it.", show_default="the provider's name")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="The integration's name.", show_default="the provider's name")
+    ] = None,
     variable: Variables = None,
     api_key_file: ApiKeyFile = None,
     api_key_stdin: ApiKeyStdin = False,
@@ -58,8 +60,8 @@ def add(
 ) -> None:
     """Connect a provider with an API key.
 
-    It is asked for without echo, or read from a file or standard input. The provider is asked first
-    whether the key works. No option takes the key itself.
+    The key is asked for without echo, or read from a file or standard input; no option takes it. It is
+    stored only if the provider accepts it.
     """
     actions.integrations.add(
         open_screen(ctx, output),
@@ -84,7 +86,7 @@ def verify(ctx: typer.Context, integration: Which, *, tenant: Tenant, output: Ou
 def refresh(ctx: typer.Context, integration: Which, *, tenant: Tenant, output: Output = None) -> None:
     """Renew the access token now.
 
-    Where the provider said that the grant has ended, it is asked once more, and a success makes the integration active again.
+    Works also where the provider has said that the grant ended: if it answers with tokens now, the integration is active again.
     """
     actions.integrations.refresh(open_screen(ctx, output), read_settings(ctx), tenant, integration)
 
@@ -95,13 +97,14 @@ def refresh_refused(
     provider: ProviderName,
     *,
     reason: Annotated[
-        str | None, typer.Option("--reason", metavar="WORD", help="Only those that must reconnect for this reason: revoked, for instance.")
+        str | None,
+        typer.Option("--reason", metavar="WORD", help="Only integrations that must reconnect for this reason, for example revoked."),
     ] = None,
     output: Output = None,
 ) -> None:
-    """Ask again for all that a provider has refused.
+    """Refresh all integrations that a provider has refused.
 
-    For after an incident in which it said of grants that they had ended. What it refuses again stays as it is.
+    Use it after an incident at the provider. An integration that is refused again stays as it is.
     """
     actions.integrations.refresh_refused(open_screen(ctx, output), read_settings(ctx), provider, reason=reason)
 
@@ -110,12 +113,12 @@ def refresh_refused(
 def rename(
     ctx: typer.Context,
     integration: Which,
-    name: Annotated[str, typer.Argument(help="3 to 50 characters.")],
+    name: Annotated[str, typer.Argument(help="The new name, 3 to 50 characters.")],
     *,
     tenant: Tenant,
     output: Output = None,
 ) -> None:
-    """Give an integration another name."""
+    """Rename an integration."""
     actions.integrations.edit(open_screen(ctx, output), read_settings(ctx), tenant, integration, name=name)
 
 
@@ -123,7 +126,7 @@ def rename(
 def disable(ctx: typer.Context, integration: Which, *, tenant: Tenant, output: Output = None) -> None:
     """Switch an integration off.
 
-    Its credential is kept and not handed out.
+    The credential stays stored, and is not handed out.
     """
     actions.integrations.edit(open_screen(ctx, output), read_settings(ctx), tenant, integration, status="inactive")
 
@@ -150,9 +153,9 @@ def reconnect(
     secret_key_file: SecretKeyFile = None,
     output: Output = None,
 ) -> None:
-    """Connect again; id and name stay.
+    """Replace the credential of an integration.
 
-    By browser, or with a new API key.
+    In a browser, or with a new API key. Its id and name stay.
     """
     actions.connect.reconnect(
         open_screen(ctx, output),
@@ -171,6 +174,6 @@ def reconnect(
 def delete(ctx: typer.Context, integration: Which, *, tenant: Tenant, yes: Yes = False, output: Output = None) -> None:
     """Delete an integration and revoke its tokens.
 
-    Says what became of each token at the provider; what could not be revoked is tried again.
+    Shows for each token whether the provider revoked it. Failed revocations are retried.
     """
     actions.integrations.delete(open_screen(ctx, output), read_settings(ctx), tenant, integration, yes=yes)

@@ -20,15 +20,18 @@ app = new_noun("keys")
 def generate(
     ctx: typer.Context,
     *,
-    kid: Annotated[str | None, typer.Option("--kid", metavar="NAME", help="Its name, for ever.", show_default="made from the date")] = None,
-    file: Annotated[Path | None, typer.Option("--file", metavar="FILE", help="Put it in front of this keyring file.")] = None,
-    standby: Annotated[bool, typer.Option("--standby", help="Put it behind the others: it only unwraps until it is promoted.")] = False,
+    kid: Annotated[
+        str | None,
+        typer.Option("--kid", metavar="NAME", help="The key's name; it cannot be changed later.", show_default="made from the date"),
+    ] = None,
+    file: Annotated[Path | None, typer.Option("--file", metavar="FILE", help="Add the key to this keyring file, as the first.")] = None,
+    standby: Annotated[bool, typer.Option("--standby", help="Add the key as the last: it only unwraps until it is promoted.")] = False,
     output: Output = None,
 ) -> None:
     """Make a key.
 
-    It is printed, or put in front of a keyring file, where it becomes the primary. With --standby it only unwraps at first, so that every
-    process can be given it before one of them uses it.
+    The key is printed, or added to a keyring file as its primary. With --standby it only unwraps at first, so that every process can
+    have it before one of them wraps with it.
     """
     actions.keys.generate(open_screen(ctx, output), kid=kid, file=file, standby=standby)
 
@@ -41,7 +44,7 @@ def promote(
     file: Annotated[Path, typer.Option("--file", metavar="FILE", help="The keyring file.")],
     output: Output = None,
 ) -> None:
-    """Put a key in front: it wraps from now on."""
+    """Make a key the primary: it wraps from now on."""
     actions.keys.promote(open_screen(ctx, output), kid, file=file)
 
 
@@ -62,17 +65,17 @@ def rotate(
     ctx: typer.Context,
     *,
     tenant: OneTenant = None,
-    data_keys: Annotated[bool, typer.Option("--data-keys", help="Make new data keys, instead of wrapping them anew.")] = False,
+    data_keys: Annotated[bool, typer.Option("--data-keys", help="Make new data keys instead of wrapping the old ones again.")] = False,
     before: Annotated[
-        str | None, typer.Option("--before", metavar="TIME", help="Only data keys made before (ISO 8601).", show_default="now")
+        str | None, typer.Option("--before", metavar="TIME", help="Only data keys made before this time (ISO 8601).", show_default="now")
     ] = None,
     dry_run: DryRun = False,
     output: Output = None,
 ) -> None:
-    """Wrap all data keys anew, or replace them.
+    """Wrap all data keys again, or replace them.
 
     Without --data-keys, every data key is wrapped with the primary wrapping key; with it, each tenant gets a new one.
-    Nothing has to stop for it. It may be interrupted and begun again, on any number of machines.
+    Nothing has to stop meanwhile. It can be interrupted and started again, on any number of machines.
     """
     actions.keys.rotate(
         open_screen(ctx, output), read_settings(ctx), tenant=tenant, data_keys=data_keys, before=_time(before), dry_run=dry_run
@@ -90,16 +93,16 @@ def reseal(
             metavar="DAYS",
             min=1,
             max=36_500,
-            help="First destroy data keys that were replaced so long ago and seal nothing.",
+            help="First destroy unused data keys that were replaced this many days ago.",
         ),
     ] = None,
-    share: Annotated[float, typer.Option("--share", min=0.01, max=1, help="Work for this part of the time, and pause for the rest.")] = 1,
+    share: Annotated[float, typer.Option("--share", min=0.01, max=1, help="Work for this fraction of the time, pause for the rest.")] = 1,
     dry_run: DryRun = False,
     output: Output = None,
 ) -> None:
-    """Seal anew what older data keys have sealed.
+    """Seal again what replaced data keys have sealed.
 
-    Choose --destroy-after by how long backups are kept: an older one can then no longer be opened.
+    Set --destroy-after to the time that you keep backups: older backups can then no longer be opened.
     """
     actions.keys.reseal(open_screen(ctx, output), read_settings(ctx), destroy_after=destroy_after, share=share, dry_run=dry_run)
 
@@ -107,7 +110,7 @@ def reseal(
 @app.command()
 def move(
     ctx: typer.Context,
-    uri: Annotated[str, typer.Argument(metavar="URI", help="The wrapping key that is first in the settings now.")],
+    uri: Annotated[str, typer.Argument(metavar="URI", help="The URI of the new wrapping key, which is already the first in the settings.")],
     *,
     dry_run: DryRun = False,
     output: Output = None,
@@ -121,13 +124,13 @@ def refuse(
     ctx: typer.Context,
     *,
     tenant: Tenant,
-    below: Annotated[int, typer.Option("--below", metavar="VERSION", min=1, help="Data keys below this version; 1 takes it back.")],
+    below: Annotated[int, typer.Option("--below", metavar="VERSION", min=1, help="Refuse data keys below this version; 1 refuses none.")],
     yes: Yes = False,
     output: Output = None,
 ) -> None:
     """Refuse what a tenant's older data keys have sealed.
 
-    For the case that one of them may be known to somebody. Other processes follow when their memory of a key ends.
+    Use it when one of them may have leaked. Other processes follow when their cached keys expire.
     """
     actions.keys.refuse(open_screen(ctx, output), read_settings(ctx), tenant, below=below, yes=yes)
 

@@ -13,7 +13,7 @@ app = new_noun("providers")
 
 @app.command("list")
 def list_(ctx: typer.Context, fields: Fields = None, output: Output = None) -> None:
-    """List all providers, and what works with them here."""
+    """List all providers, and what is configured for them."""
     actions.providers.list_all(open_screen(ctx, output, fields), read_settings(ctx))
 
 
@@ -21,6 +21,6 @@ def list_(ctx: typer.Context, fields: Fields = None, output: Output = None) -> N
 def show(ctx: typer.Context, provider: ProviderName, output: Output = None) -> None:
     """Show one provider.
 
-    Its ways, what it asks for, and the redirect URI to register.
+    With its methods, their inputs, and the redirect URI to register.
     """
     actions.providers.show(open_screen(ctx, output), read_settings(ctx), provider)

@@ -15,18 +15,18 @@ app = new_noun("revocations")
 
 @app.command()
 def count(ctx: typer.Context, output: Output = None) -> None:
-    """Say how many wait."""
+    """Count the tokens that wait to be revoked."""
     actions.revocations.count(open_screen(ctx, output), read_settings(ctx))
 
 
 @app.command()
 def retry(
     ctx: typer.Context,
-    limit: Annotated[int, typer.Option("--limit", metavar="COUNT", min=1, max=1000, help="How many at most.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", metavar="COUNT", min=1, max=1000, help="The most tokens to revoke.")] = 100,
     output: Output = None,
 ) -> None:
-    """Try those again whose time has come.
+    """Retry the revocations that are due.
 
-    Run it now and then, or use `serve` or `worker`, which do.
+    Run it regularly, or run `serve` or `worker`, which do the same.
     """
     actions.revocations.retry(open_screen(ctx, output), read_settings(ctx), limit=limit)

@@ -26,7 +26,7 @@ def serve(
 ) -> None:
     """Serve the HTTP API and a page for browsers.
 
-    Runs until it is interrupted. With --demo --output json, one line of JSON on stdout says where everything is as soon as it is ready.
+    Runs until it is interrupted. With --demo --output json, one line of JSON on stdout gives all addresses as soon as it is ready.
     """
     screen = open_screen(ctx, output)
     if demo:

@@ -25,7 +25,7 @@ def erase(
 ) -> None:
     """Revoke everything and destroy the keys.
 
-    Every integration of the tenant is removed and revoked, then its data keys are overwritten. Nothing brings them back.
+    Revokes and deletes every integration of the tenant, then overwrites its data keys. This cannot be undone.
     """
     actions.tenants.erase(open_screen(ctx, output), read_settings(ctx), tenant, yes=yes, receipt=receipt)
 
@@ -36,8 +36,8 @@ def verify_erasure(
     receipt: Annotated[Path, typer.Argument(metavar="RECEIPT", help="The file that `tenants erase --receipt` wrote.")],
     output: Output = None,
 ) -> None:
-    """Look for what a backup brought back.
+    """Check that an erased tenant is still erased.
 
-    Says whether a restored backup has brought back what was erased.
+    Finds keys of the tenant that a restored backup has brought back.
     """
     actions.tenants.verify_erasure(open_screen(ctx, output), read_settings(ctx), receipt)

@@ -19,15 +19,16 @@ def token(
     provider: ProviderName,
     *,
     tenant: Tenant,
-    reveal: Annotated[bool, typer.Option("--reveal", help="Print the secret on stdout; asks first.")] = False,
+    reveal: Annotated[bool, typer.Option("--reveal", help="Print the secret to stdout, after a question.")] = False,
     yes: Yes = False,
     min_ttl: Annotated[
-        float | None, typer.Option("--min-ttl", metavar="SECONDS", min=0, help="The life it must still have.", show_default=False)
+        float | None,
+        typer.Option("--min-ttl", metavar="SECONDS", min=0, help="How long the credential must still be valid.", show_default=False),
     ] = None,
     output: Output = None,
 ) -> None:
     """Get a credential that works.
 
-    It is renewed if need be, and printed only with --reveal. Every use is recorded in the audit under your name.
+    Renews it if necessary, and prints it only with --reveal. Every use is in the audit log, with your name.
     """
     actions.token.get(open_screen(ctx, output), read_settings(ctx), tenant, provider, reveal=reveal, yes=yes, min_ttl=min_ttl)

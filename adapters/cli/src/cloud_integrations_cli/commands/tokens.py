@@ -17,16 +17,18 @@ app = new_noun("tokens")
 def generate(
     ctx: typer.Context,
     *,
-    actor: Annotated[str, typer.Option("--actor", metavar="TYPE:ID", help="Who it stands for, as the audit names them.")],
-    tenant: Annotated[list[str], typer.Option("--tenant", "-t", metavar="ID", help="For this tenant; may be repeated; '*' for all.")],
+    actor: Annotated[str, typer.Option("--actor", metavar="TYPE:ID", help="The actor that the audit log shows for this token.")],
+    tenant: Annotated[list[str], typer.Option("--tenant", "-t", metavar="ID", help="Allow this tenant; may be repeated; '*' allows all.")],
     permission: Annotated[
         list[str] | None,
-        typer.Option("--permission", metavar="NAME", help="May be repeated. Left out: all but use and reveal.", show_default=False),
+        typer.Option(
+            "--permission", metavar="NAME", help="Allow this; may be repeated. Left out: all but use and reveal.", show_default=False
+        ),
     ] = None,
     output: Output = None,
 ) -> None:
-    """Make a bearer token, shown this once.
+    """Make a bearer token for the HTTP API.
 
-    The settings keep its SHA-256 alone; the entry for them is printed, too.
+    The token is shown only once. The settings hold its SHA-256; the entry to add to them is printed too.
     """
     actions.tokens.generate(open_screen(ctx, output), actor=actor, tenants=tenant, permissions=permission)

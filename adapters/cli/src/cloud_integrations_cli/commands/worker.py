@@ -19,10 +19,12 @@ def worker(
     ctx: typer.Context,
     *,
     once: Annotated[bool, typer.Option("--once", help="Work until nothing is due, print the counts, and end.")] = False,
-    batch: Annotated[int, typer.Option("--batch", metavar="COUNT", min=1, max=1000, help="How many a round claims.")] = 100,
+    batch: Annotated[int, typer.Option("--batch", metavar="COUNT", min=1, max=1000, help="The most tokens that one round renews.")] = 100,
     interval: Annotated[
         float,
-        typer.Option("--interval", metavar="SECONDS", min=1, max=3600, help="How often to look while nothing is due, give or take 20 %."),
+        typer.Option(
+            "--interval", metavar="SECONDS", min=1, max=3600, help="The time between two rounds while nothing is due, give or take 20 %."
+        ),
     ] = 30,
     health_port: Annotated[
         int | None,
@@ -35,14 +37,16 @@ def worker(
             show_default=False,
         ),
     ] = None,
-    health_host: Annotated[str, typer.Option("--health-host", metavar="ADDRESS", help="Where the health endpoint listens.")] = "127.0.0.1",
+    health_host: Annotated[
+        str, typer.Option("--health-host", metavar="ADDRESS", help="The address that the health endpoint listens on.")
+    ] = "127.0.0.1",
     output: Output = None,
 ) -> None:
     """Renew tokens before they end.
 
-    Makes rounds over what is due, and over the revocations that wait, until it is interrupted; then what is under way ends, and nothing
-    new begins. Any number of workers may run on one database. What it does is told on stderr, as lines of JSON with --output json. With
-    --once the counts go to stdout, and the exit code is 7 when the database failed in between.
+    Renews tokens that are due and retries revocations until it is interrupted; then it ends what it has begun. Any number of workers
+    may share one database. Progress goes to stderr, as lines of JSON with --output json. With --once the counts go to stdout, and the
+    exit code is 7 if the database failed in between.
     """
     if once and health_port is not None:
         raise CommandLineError("--once ends soon and has no --health-port")
