@@ -30,7 +30,6 @@ from bench.postgresql import NoServerError, throwaway_database
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event, func, literal_column, select, text, true, update
 
 from cloud_integrations import (
-    Actor,
     AesGcmCipher,
     AsyncIntegrationManager,
     AsyncSqlAlchemyStore,
@@ -149,11 +148,11 @@ def _connect(provider: SimulatedProvider, keyring: LocalKeyring, engine: Engine,
         providers=Catalogue.of(*provider.catalogue_entries()),
         applications=[provider.application()],
         settings=SETTINGS,
-    ) as manager:
+    ).acting_as("alice") as manager:
         for number in range(count):
-            begun = manager.begin_oauth(f"real-{number}", provider.slug, name="Production", actor=Actor(id="alice"))
+            begun = manager.begin_oauth(f"real-{number}", provider.slug, name="Production")
             params = parse_qsl(urlsplit(provider.sign_in(begun.url)).query)
-            manager.complete_oauth(begun.context_id, params, browser_token=begun.browser_token, actor=Actor(id="alice"))
+            manager.complete_oauth(begun.context_id, params, browser_token=begun.browser_token)
 
 
 def _copy_rows(connection: Connection, count: int, *, due: datetime) -> None:

@@ -30,7 +30,7 @@ from bench.storm_peers import PEERS, is_installed
 from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
 from cloud_integrations import (
-    Actor,
+    SYSTEM,
     AesGcmCipher,
     Catalogue,
     IntegrationManager,
@@ -113,7 +113,7 @@ def _manager(task: Task, line: Any = None) -> IntegrationManager:
             lease=timedelta(seconds=task.lease),
             deadline=timedelta(seconds=task.deadline),
         ),
-    )
+    ).acting_as(SYSTEM)
 
 
 def _ours(task: Task) -> Storm:
@@ -220,13 +220,13 @@ class Stage:
             providers=Catalogue.of(*self.provider.catalogue_entries()),
             applications=[self.provider.application()],
             settings=Settings(callback_url="https://app.example.com/oauth/callback"),
-        )
+        ).acting_as("alice")
         with self._engine.begin() as connection:
             for table in ("integration", "audit", "audit_head", "key", "key_check"):
                 connection.exec_driver_sql(f"DELETE FROM ci_{table}")  # noqa: S608  # names from the line above
-        begun = self.manager.begin_oauth(TENANT, self.provider.slug, name="Production", actor=Actor(id="alice"))
+        begun = self.manager.begin_oauth(TENANT, self.provider.slug, name="Production")
         params = parse_qsl(urlsplit(self.provider.sign_in(begun.url)).query)
-        self.manager.complete_oauth(begun.context_id, params, browser_token=begun.browser_token, actor=Actor(id="alice"))
+        self.manager.complete_oauth(begun.context_id, params, browser_token=begun.browser_token)
 
     def _end_access(self) -> None:
         with self._engine.begin() as connection:

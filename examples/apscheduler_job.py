@@ -11,13 +11,12 @@ from urllib.parse import parse_qsl, urlsplit
 from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from cloud_integrations import Actor, AsyncIntegrationManager, Catalogue, LocalKeyring, Settings
+from cloud_integrations import AsyncIntegrationManager, Catalogue, LocalKeyring, Settings
 from cloud_integrations.backends.sqlalchemy import migrate, sqlite_engine
 from cloud_integrations.testing import AsyncSimulatedTransport, FixedClock, SimulatedProvider
 
 EVERY = 0.2
 """Seconds; a real program looks every 30."""
-GRACE = Actor(id="grace")
 
 
 def say_error(event: JobExecutionEvent) -> None:
@@ -50,9 +49,10 @@ async def main() -> None:
             settings=Settings(callback_url="https://app.example.com/api/v1/oauth/callback"),
             clock=clock,
         ) as manager:
-            begun = await manager.begin_oauth("acme", "simulated", name="Cloud account", actor=GRACE)
+            grace = manager.acting_as("grace")
+            begun = await grace.begin_oauth("acme", "simulated", name="Cloud account")
             came_back = parse_qsl(urlsplit(provider.sign_in(begun.url)).query)
-            await manager.complete_oauth(begun.context_id, came_back, browser_token=begun.browser_token, actor=GRACE)
+            await grace.complete_oauth(begun.context_id, came_back, browser_token=begun.browser_token)
 
             scheduler = schedule(manager)
             scheduler.start()

@@ -6,11 +6,9 @@ import asyncio
 from datetime import timedelta
 from urllib.parse import parse_qsl, urlsplit
 
-from cloud_integrations import Actor, AesGcmCipher, AsyncIntegrationManager, AsyncMemoryStore, Catalogue, LocalKeyring, Settings
+from cloud_integrations import AesGcmCipher, AsyncIntegrationManager, AsyncMemoryStore, Catalogue, LocalKeyring, Settings
 from cloud_integrations.errors import ProviderUnavailableError, ReconnectRequiredError
 from cloud_integrations.testing import AsyncSimulatedTransport, FixedClock, Misbehaviour, SimulatedProvider
-
-GRACE = Actor(id="grace")
 
 
 def build(clock: FixedClock, provider: SimulatedProvider) -> AsyncIntegrationManager:
@@ -29,9 +27,10 @@ def build(clock: FixedClock, provider: SimulatedProvider) -> AsyncIntegrationMan
 
 async def connect(manager: AsyncIntegrationManager, provider: SimulatedProvider, tenant_id: str) -> None:
     """Connect a tenant, with the simulated person in front of the browser."""
-    begun = await manager.begin_oauth(tenant_id, "simulated", name="Cloud account", actor=GRACE)
+    grace = manager.acting_as("grace")
+    begun = await grace.begin_oauth(tenant_id, "simulated", name="Cloud account")
     came_back = parse_qsl(urlsplit(provider.sign_in(begun.url)).query)
-    await manager.complete_oauth(begun.context_id, came_back, browser_token=begun.browser_token, actor=GRACE)
+    await grace.complete_oauth(begun.context_id, came_back, browser_token=begun.browser_token)
 
 
 async def handle(manager: AsyncIntegrationManager, tenant_id: str) -> str:

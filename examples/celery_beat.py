@@ -32,7 +32,7 @@ from cloud_integrations.testing import FixedClock, SimulatedProvider, SimulatedT
 BATCH = 100
 EVERY = 0.2
 """Seconds; a real program looks every 30."""
-GRACE = Actor(id="grace")
+REPORTS = Actor(type="service", id="reports")
 
 # The product: a manager for each worker process, and a task.
 
@@ -96,7 +96,7 @@ def make_report(self: Task[..., str], tenant_id: str) -> str:
     Errors are settled here, because Celery's JSON turns a raised one into a plain `Exception`.
     """
     try:
-        token = Process.manager.credential(tenant_id, "simulated", actor=Actor(type="service", id="reports"))
+        token = Process.manager.acting_as(REPORTS).credential(tenant_id, "simulated")
     except CloudIntegrationsError as error:
         if not error.retryable:
             return error.code  # somebody must act: the tenant, who connects again, or the operator
@@ -108,10 +108,10 @@ def make_report(self: Task[..., str], tenant_id: str) -> str:
 # The demonstration: a tenant connects, and an hour passes.
 
 migrate.upgrade(engine)
-with build_manager() as web:
-    begun = web.begin_oauth("acme", "simulated", name="Cloud account", actor=GRACE)
+with build_manager().acting_as("grace") as web:
+    begun = web.begin_oauth("acme", "simulated", name="Cloud account")
     came_back = parse_qsl(urlsplit(provider.sign_in(begun.url)).query)
-    web.complete_oauth(begun.context_id, came_back, browser_token=begun.browser_token, actor=GRACE)
+    web.complete_oauth(begun.context_id, came_back, browser_token=begun.browser_token)
 
     with start_worker(app, pool="solo", perform_ping_check=False):
         beat = EmbeddedService(app, thread=True, scheduler_cls="celery.beat:Scheduler")

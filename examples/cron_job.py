@@ -7,7 +7,6 @@ from datetime import timedelta
 from urllib.parse import parse_qsl, urlsplit
 
 from cloud_integrations import (
-    Actor,
     AesGcmCipher,
     Catalogue,
     CloudIntegrationsError,
@@ -19,7 +18,6 @@ from cloud_integrations import (
 from cloud_integrations.testing import FixedClock, SimulatedProvider, SimulatedTransport
 
 BATCH = 100
-GRACE = Actor(id="grace")
 
 
 def run_pass(manager: IntegrationManager) -> int:
@@ -54,9 +52,10 @@ with IntegrationManager(
     clock=clock,
 ) as manager:
     for tenant in ("acme", "globex"):
-        begun = manager.begin_oauth(tenant, "simulated", name="Cloud account", actor=GRACE)
+        grace = manager.acting_as("grace")
+        begun = grace.begin_oauth(tenant, "simulated", name="Cloud account")
         came_back = parse_qsl(urlsplit(provider.sign_in(begun.url)).query)
-        manager.complete_oauth(begun.context_id, came_back, browser_token=begun.browser_token, actor=GRACE)
+        grace.complete_oauth(begun.context_id, came_back, browser_token=begun.browser_token)
 
     print("a minute later")
     clock.advance(timedelta(minutes=1))

@@ -39,7 +39,7 @@ with IntegrationManager(
     keys=LocalKeyring([LocalKeyring.generate_key("example")]),
     cipher=AesGcmCipher(),
     providers=catalogue,
-) as manager:
+).acting_as("ada") as manager:
     acme = next(summary for summary in manager.list_providers() if summary.slug == "acme_cloud")
     print(f"the catalogue   has {len(catalogue)} providers; {acme.name} connects by {', '.join(acme.auth_types)}")
 

@@ -25,7 +25,6 @@ from django.urls import path
 from django.views.decorators.http import require_GET, require_POST
 
 from cloud_integrations import (
-    Actor,
     Catalogue,
     CloudIntegrationsError,
     IntegrationManager,
@@ -108,12 +107,12 @@ def sign_in(request: HttpRequest, person: str) -> HttpResponse:
     return JsonResponse({"person": person})
 
 
-def who(request: HttpRequest) -> tuple[str, Actor]:
-    """Return the tenant and the actor; both come from the session, never from the request."""
+def who(request: HttpRequest) -> tuple[str, IntegrationManager]:
+    """Return the tenant, and the manager as this person uses it; both come from the session, never from the request."""
     person = request.session.get("person")
     if person not in COMPANIES:
         raise PermissionDenied
-    return COMPANIES[person], Actor(id=person)
+    return COMPANIES[person], manager.acting_as(person)
 
 
 def cookie_of(state: str) -> str:
@@ -124,8 +123,8 @@ def cookie_of(state: str) -> str:
 @require_POST
 def connect(request: HttpRequest, slug: str) -> HttpResponse:
     """Send the browser to the provider, and keep in it what the callback must bring."""
-    tenant, actor = who(request)
-    begun = manager.begin_oauth(tenant, slug, name=f"{slug} of {tenant}", return_to="/connections", actor=actor)
+    tenant, acting = who(request)
+    begun = acting.begin_oauth(tenant, slug, name=f"{slug} of {tenant}", return_to="/connections")
     answer = HttpResponseRedirect(begun.url)
     cookie = cookie_of(begun.state.reveal())
     answer.set_cookie(cookie, begun.browser_token.reveal(), max_age=600, secure=True, httponly=True, samesite="Lax")
@@ -135,11 +134,11 @@ def connect(request: HttpRequest, slug: str) -> HttpResponse:
 @require_GET
 def callback(request: HttpRequest, context_id: UUID) -> HttpResponse:
     """Finish; then go on to another page, so that neither code nor state stays in the address bar."""
-    _, actor = who(request)
+    _, acting = who(request)
     cookie = cookie_of(request.GET.get("state", ""))
     kept = request.COOKIES.get(cookie)
     params = [(name, value) for name, values in request.GET.lists() for value in values]
-    connected = manager.complete_oauth(context_id, params, browser_token=None if kept is None else Secret(kept), actor=actor)
+    connected = acting.complete_oauth(context_id, params, browser_token=None if kept is None else Secret(kept))
     answer = HttpResponseRedirect(connected.return_to or "/connections")
     answer.set_cookie(cookie, "", max_age=0, secure=True, httponly=True, samesite="Lax")
     return answer
@@ -156,8 +155,8 @@ def connections(request: HttpRequest) -> HttpResponse:
 @require_POST
 def report(request: HttpRequest) -> HttpResponse:
     """Use the credential: renewed first if it is about to end."""
-    tenant, actor = who(request)
-    token = manager.credential(tenant, "simulated", actor=actor)
+    tenant, acting = who(request)
+    token = acting.credential(tenant, "simulated")
     answer = provider.handle("GET", "/me", headers=token.headers())  # where a real project calls the provider's API
     return JsonResponse({"status": answer.status})
 
@@ -165,8 +164,8 @@ def report(request: HttpRequest) -> HttpResponse:
 @require_POST
 def disconnect(request: HttpRequest, integration_id: UUID) -> HttpResponse:
     """Erase it, and revoke its tokens at the provider."""
-    tenant, actor = who(request)
-    removal = manager.delete(tenant, integration_id, actor=actor)
+    tenant, acting = who(request)
+    removal = acting.delete(tenant, integration_id)
     return JsonResponse({"refresh_token": removal.refresh_token.value, "access_token": removal.access_token.value})
 
 

@@ -16,7 +16,6 @@ from uuid import UUID
 from flask import Flask, Response, abort, redirect, request, session
 
 from cloud_integrations import (
-    Actor,
     Catalogue,
     CloudIntegrationsError,
     IntegrationManager,
@@ -61,12 +60,12 @@ def sign_in(person: str) -> dict[str, str]:
     return {"person": person}
 
 
-def who() -> tuple[str, Actor]:
-    """Return the tenant and the actor; both come from the session, never from the request."""
+def who() -> tuple[str, IntegrationManager]:
+    """Return the tenant, and the manager as this person uses it; both come from the session, never from the request."""
     person = session.get("person")
     if person not in COMPANIES:
         abort(401)
-    return COMPANIES[person], Actor(id=person)
+    return COMPANIES[person], manager.acting_as(person)
 
 
 # What it adds: five routes and what an error looks like.
@@ -80,8 +79,8 @@ def cookie_of(state: str) -> str:
 @app.post("/connections/<slug>")
 def connect(slug: str) -> Response:
     """Send the browser to the provider, and keep in it what the callback must bring."""
-    tenant, actor = who()
-    begun = manager.begin_oauth(tenant, slug, name=f"{slug} of {tenant}", return_to="/connections", actor=actor)
+    tenant, acting = who()
+    begun = acting.begin_oauth(tenant, slug, name=f"{slug} of {tenant}", return_to="/connections")
     answer = redirect(begun.url, 303)
     cookie = cookie_of(begun.state.reveal())
     answer.set_cookie(cookie, begun.browser_token.reveal(), max_age=600, secure=True, httponly=True, samesite="Lax")
@@ -91,11 +90,11 @@ def connect(slug: str) -> Response:
 @app.get("/connections/callback/<uuid:context_id>")
 def callback(context_id: UUID) -> Response:
     """Finish; then go on to another page, so that neither code nor state stays in the address bar."""
-    _, actor = who()
+    _, acting = who()
     cookie = cookie_of(request.args.get("state", ""))
     kept = request.cookies.get(cookie)
-    connected = manager.complete_oauth(
-        context_id, list(request.args.items(multi=True)), browser_token=None if kept is None else Secret(kept), actor=actor
+    connected = acting.complete_oauth(
+        context_id, list(request.args.items(multi=True)), browser_token=None if kept is None else Secret(kept)
     )
     answer = redirect(connected.return_to or "/connections", 303)
     answer.delete_cookie(cookie, secure=True, httponly=True, samesite="Lax")
@@ -113,8 +112,8 @@ def connections() -> dict[str, Any]:
 @app.post("/reports")
 def report() -> dict[str, int]:
     """Use the credential: renewed first if it is about to end."""
-    tenant, actor = who()
-    token = manager.credential(tenant, "simulated", actor=actor)
+    tenant, acting = who()
+    token = acting.credential(tenant, "simulated")
     answer = provider.handle("GET", "/me", headers=token.headers())  # where a real application calls the provider's API
     return {"status": answer.status}
 
@@ -122,8 +121,8 @@ def report() -> dict[str, int]:
 @app.delete("/connections/<uuid:integration_id>")
 def disconnect(integration_id: UUID) -> dict[str, str]:
     """Erase it, and revoke its tokens at the provider."""
-    tenant, actor = who()
-    removal = manager.delete(tenant, integration_id, actor=actor)
+    tenant, acting = who()
+    removal = acting.delete(tenant, integration_id)
     return {"refresh_token": removal.refresh_token.value, "access_token": removal.access_token.value}
 
 

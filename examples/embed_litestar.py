@@ -24,7 +24,6 @@ from litestar.response import Redirect
 from litestar.testing import TestClient
 
 from cloud_integrations import (
-    Actor,
     AsyncIntegrationManager,
     Catalogue,
     CloudIntegrationsError,
@@ -67,12 +66,12 @@ async def sign_in(request: Request[Any, Any, Any], person: str) -> dict[str, str
     return {"person": person}
 
 
-def who(request: Request[Any, Any, Any]) -> tuple[str, Actor]:
-    """Return the tenant and the actor; both come from the session, never from the request."""
+def who(request: Request[Any, Any, Any]) -> tuple[str, AsyncIntegrationManager]:
+    """Return the tenant, and the manager as this person uses it; both come from the session, never from the request."""
     person = request.session.get("person")
     if person not in COMPANIES:
         raise NotAuthorizedException
-    return COMPANIES[person], Actor(id=person)
+    return COMPANIES[person], manager.acting_as(person)
 
 
 # What it adds: five routes and what an error looks like.
@@ -87,8 +86,8 @@ def cookie_of(state: str, token: str, *, lifetime: int) -> Cookie:
 @post("/connections/{slug:str}")
 async def connect(request: Request[Any, Any, Any], slug: str) -> Response[Any]:
     """Send the browser to the provider, and keep in it what the callback must bring."""
-    tenant, actor = who(request)
-    begun = await manager.begin_oauth(tenant, slug, name=f"{slug} of {tenant}", return_to="/connections", actor=actor)
+    tenant, acting = who(request)
+    begun = await acting.begin_oauth(tenant, slug, name=f"{slug} of {tenant}", return_to="/connections")
     cookie = cookie_of(begun.state.reveal(), begun.browser_token.reveal(), lifetime=600)
     return Redirect(begun.url, status_code=303, cookies=[cookie])
 
@@ -96,11 +95,11 @@ async def connect(request: Request[Any, Any, Any], slug: str) -> Response[Any]:
 @get("/connections/callback/{context_id:uuid}")
 async def callback(request: Request[Any, Any, Any], context_id: UUID) -> Response[Any]:
     """Finish; then go on to another page, so that neither code nor state stays in the address bar."""
-    _, actor = who(request)
+    _, acting = who(request)
     used = cookie_of(request.query_params.get("state", ""), "", lifetime=0)
     kept = request.cookies.get(used.key)
-    connected = await manager.complete_oauth(
-        context_id, request.query_params.multi_items(), browser_token=None if kept is None else Secret(kept), actor=actor
+    connected = await acting.complete_oauth(
+        context_id, request.query_params.multi_items(), browser_token=None if kept is None else Secret(kept)
     )
     return Redirect(connected.return_to or "/connections", status_code=303, cookies=[used])
 
@@ -116,8 +115,8 @@ async def connections(request: Request[Any, Any, Any]) -> dict[str, Any]:
 @post("/reports")
 async def report(request: Request[Any, Any, Any]) -> dict[str, int]:
     """Use the credential: renewed first if it is about to end."""
-    tenant, actor = who(request)
-    token = await manager.credential(tenant, "simulated", actor=actor)
+    tenant, acting = who(request)
+    token = await acting.credential(tenant, "simulated")
     answer = provider.handle("GET", "/me", headers=token.headers())  # where a real application calls the provider's API
     return {"status": answer.status}
 
@@ -125,8 +124,8 @@ async def report(request: Request[Any, Any, Any]) -> dict[str, int]:
 @delete("/connections/{integration_id:uuid}", status_code=200)
 async def disconnect(request: Request[Any, Any, Any], integration_id: UUID) -> dict[str, str]:
     """Erase it, and revoke its tokens at the provider."""
-    tenant, actor = who(request)
-    removal = await manager.delete(tenant, integration_id, actor=actor)
+    tenant, acting = who(request)
+    removal = await acting.delete(tenant, integration_id)
     return {"refresh_token": removal.refresh_token.value, "access_token": removal.access_token.value}
 
 

@@ -94,7 +94,7 @@ async def show_profile(user: Annotated[User, Depends(require_user)]) -> dict[str
 @app.post("/reports")
 async def make_report(user: Annotated[User, Depends(require_user)]) -> dict[str, str]:
     """Use the company's credential: renewed first when it is about to end."""
-    token = await manager.credential(user.company, "simulated", actor=Actor(id=user.id))
+    token = await manager.acting_as(user.id).credential(user.company, "simulated")
     answer = provider.handle("GET", "/me", headers=token.headers())  # where a real application calls the provider's API
     return {"status": str(answer.status)}
 
@@ -120,7 +120,7 @@ async def main() -> None:
         browser.cookies.set("session", "fake-session-2")
         refused = await browser.delete(f"/api/v1/tenants/acme/integrations/{integrations[0]['id']}")
         print("rita may not delete it:", refused.status_code, refused.json()["error"]["code"])
-        newest = await manager.audit.list("acme", limit=1)
+        newest = await manager.acting_as("ada").audit.list("acme", limit=1)
         assert newest[0].event.outcome == "denied"
 
 

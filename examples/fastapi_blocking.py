@@ -43,7 +43,7 @@ app.include_router(create_router(manager, authorize=authorize, prefix="/internal
 @app.post("/jobs/{tenant_id}")
 def run_job(tenant_id: str) -> dict[str, bool]:
     """Use the tenant's key in an endpoint that blocks."""
-    token = manager.credential(tenant_id, "simulated_keys", actor=Actor(type="service", id="jobs"))
+    token = manager.acting_as(Actor(type="service", id="jobs")).credential(tenant_id, "simulated_keys")
     return {"works": provider.is_alive(token.value)}
 
 

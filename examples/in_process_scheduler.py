@@ -9,7 +9,6 @@ from datetime import timedelta
 from urllib.parse import parse_qsl, urlsplit
 
 from cloud_integrations import (
-    Actor,
     AesGcmCipher,
     AsyncIntegrationManager,
     AsyncMemoryStore,
@@ -21,8 +20,6 @@ from cloud_integrations import (
     Settings,
 )
 from cloud_integrations.testing import AsyncSimulatedTransport, FixedClock, SimulatedProvider
-
-GRACE = Actor(id="grace")
 
 
 @asynccontextmanager
@@ -57,9 +54,10 @@ async def main() -> None:
         settings=Settings(callback_url="https://app.example.com/api/v1/oauth/callback"),
         clock=clock,
     ) as manager:
-        begun = await manager.begin_oauth("acme", "simulated", name="Cloud account", actor=GRACE)
+        grace = manager.acting_as("grace")
+        begun = await grace.begin_oauth("acme", "simulated", name="Cloud account")
         came_back = parse_qsl(urlsplit(provider.sign_in(begun.url)).query)
-        await manager.complete_oauth(begun.context_id, came_back, browser_token=begun.browser_token, actor=GRACE)
+        await grace.complete_oauth(begun.context_id, came_back, browser_token=begun.browser_token)
 
         # A real program looks every 30 seconds; this one has its own clock, and no time.
         async with renewing(manager, every=0.01):

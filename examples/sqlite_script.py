@@ -24,11 +24,11 @@ def run(folder: Path, keyring: LocalKeyring) -> None:
             transport=SimulatedTransport(provider),
             keys=keyring,
             providers=Catalogue.of(*provider.catalogue_entries()),
-        ) as manager:
+        ).acting_as(CRON) as manager:
             if not manager.list_integrations("acme"):
-                manager.add_api_key("acme", "simulated_keys", name="Reports", api_key=provider.valid_api_key, actor=CRON)
+                manager.add_api_key("acme", "simulated_keys", name="Reports", api_key=provider.valid_api_key)
                 print("  connected, and the key is sealed in the file")
-            token = manager.credential("acme", "simulated_keys", actor=CRON)
+            token = manager.credential("acme", "simulated_keys")
             assert token.value == provider.valid_api_key
             print(f"  a credential that works, sent as {', '.join(token.headers())}; audit events: {manager.audit.verify('acme').checked}")
     finally:

@@ -55,13 +55,15 @@ class Host:
 
     def connect(self, manager: IntegrationManager, /) -> None:
         """Go through an authorization, as a person with a browser does."""
-        begun = manager.begin_oauth(TENANT, self.oauth.id, name="Production", actor=ACTOR)
-        manager.complete_oauth(begun.context_id, self._consent(begun), browser_token=begun.browser_token, actor=ACTOR)
+        acting = manager.acting_as(ACTOR)
+        begun = acting.begin_oauth(TENANT, self.oauth.id, name="Production")
+        acting.complete_oauth(begun.context_id, self._consent(begun), browser_token=begun.browser_token)
 
     async def connect_async(self, manager: AsyncIntegrationManager, /) -> None:
         """Do the same through the awaiting door."""
-        begun = await manager.begin_oauth(TENANT, self.oauth.id, name="Production", actor=ACTOR)
-        await manager.complete_oauth(begun.context_id, self._consent(begun), browser_token=begun.browser_token, actor=ACTOR)
+        acting = manager.acting_as(ACTOR)
+        begun = await acting.begin_oauth(TENANT, self.oauth.id, name="Production")
+        await acting.complete_oauth(begun.context_id, self._consent(begun), browser_token=begun.browser_token)
 
     def _consent(self, begun: Authorization) -> list[tuple[str, str]]:
         return parse_qsl(urlsplit(self.provider.sign_in(begun.url)).query)

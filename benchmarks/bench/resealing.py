@@ -14,7 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import URL, Engine, create_engine, make_url, select
 
-from cloud_integrations import Actor, AesGcmCipher, Catalogue, IntegrationManager, LocalKeyring, Secret, Settings, SqlAlchemyStore
+from cloud_integrations import AesGcmCipher, Catalogue, IntegrationManager, LocalKeyring, Secret, Settings, SqlAlchemyStore
 from cloud_integrations.backends.sqlalchemy import migrate, schema, sqlite_engine
 from cloud_integrations.domain.envelope import KeyState, SealingContext, WrappedKey
 from cloud_integrations.domain.identifiers import TenantId, uuid7
@@ -160,10 +160,10 @@ class Table:
             providers=Catalogue.of(*provider.catalogue_entries()),
             applications=[provider.application()],
             settings=SETTINGS,
-        )
-        begun = manager.begin_oauth("first", provider.slug, name="Production", actor=Actor(id="alice"))
+        ).acting_as("alice")
+        begun = manager.begin_oauth("first", provider.slug, name="Production")
         params = parse_qsl(urlsplit(provider.sign_in(begun.url)).query)
-        manager.complete_oauth(begun.context_id, params, browser_token=begun.browser_token, actor=Actor(id="alice"))
+        manager.complete_oauth(begun.context_id, params, browser_token=begun.browser_token)
         with self.engine.begin() as connection:
             row = connection.execute(select(schema.integration)).mappings().one()
             for table in (schema.integration, schema.authorization, schema.key):

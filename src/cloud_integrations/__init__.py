@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cloud_integrations.backends.sqlalchemy.store import AsyncSqlAlchemyStore, SqlAlchemyStore
     from cloud_integrations.backends.transport.httpx_transport import AsyncHttpxTransport, HttpxTransport
     from cloud_integrations.domain.application import InputSummary, MethodSummary, OAuthApplication, ProviderSummary
-    from cloud_integrations.domain.audit import Actor, AuditEvent, AuditHead, AuditRecord, AuditReport, Outcome
+    from cloud_integrations.domain.audit import SYSTEM, Actor, AuditEvent, AuditHead, AuditRecord, AuditReport, Outcome
     from cloud_integrations.domain.auth_type import AuthType
     from cloud_integrations.domain.check import CheckReport
     from cloud_integrations.domain.credential import Credential
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from cloud_integrations.providers.catalogue import Catalogue
 
     __all__ = [
+        "SYSTEM",
         "AccountFacts",
         "Actor",
         "AesGcmCipher",
@@ -99,6 +100,7 @@ if TYPE_CHECKING:
     ]
 
 _HOMES = {
+    "SYSTEM": "domain.audit",
     "AccountFacts": "domain.integration",
     "Actor": "domain.audit",
     "AesGcmCipher": "backends.aes_gcm",

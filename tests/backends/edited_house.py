@@ -40,14 +40,12 @@ class House:
         self.store = SqlAlchemyStore(engine, clock=self.clock)
         manager = self.open()
         self.oauth = self.connect(manager, ACME)
-        self.key = manager.add_api_key(
-            ACME, f"{self.provider.slug}_keys", name="Key of Acme", api_key=self.provider.valid_api_key, actor=ALICE
-        )
+        self.key = manager.add_api_key(ACME, f"{self.provider.slug}_keys", name="Key of Acme", api_key=self.provider.valid_api_key)
         gone = self.connect(manager, GLOBEX)
         self.offline = True
-        manager.delete(GLOBEX, gone.id, actor=ALICE)
-        self.begun = manager.begin_oauth(GLOBEX, self.provider.slug, name="Files of Globex", actor=ALICE)
-        manager.keys.refuse(GLOBEX, below=1, actor=ALICE)
+        manager.delete(GLOBEX, gone.id)
+        self.begun = manager.begin_oauth(GLOBEX, self.provider.slug, name="Files of Globex")
+        manager.keys.refuse(GLOBEX, below=1)
         self.key_id = self.store.find_active_key(ACME).key_id
         self.clock.advance(timedelta(minutes=2))
         with engine.begin() as connection:
@@ -75,12 +73,12 @@ class House:
             observer=self,
             clock=self.clock,
             pause=AdvancingPause(self.clock),
-        )
+        ).acting_as(ALICE)
 
     def connect(self, manager, tenant):
-        begun = manager.begin_oauth(tenant, self.provider.slug, name="Files of theirs", actor=ALICE)
+        begun = manager.begin_oauth(tenant, self.provider.slug, name="Files of theirs")
         params = parse_qsl(urlsplit(self.provider.sign_in(begun.url)).query)
-        return manager.complete_oauth(begun.context_id, params, browser_token=begun.browser_token, actor=ALICE).integration
+        return manager.complete_oauth(begun.context_id, params, browser_token=begun.browser_token).integration
 
     @contextmanager
     def edited(self, column, value):
@@ -159,22 +157,19 @@ class House:
         yield manager.start
         yield lambda: manager.list_integrations(ACME)
         yield lambda: manager.get_integration(ACME, self.oauth.id)
-        yield lambda: manager.credential(ACME, slug, actor=ALICE)
-        yield lambda: manager.credential(ACME, f"{slug}_keys", actor=ALICE)
-        yield lambda: manager.audit.list(ACME, actor=ALICE)
+        yield lambda: manager.credential(ACME, slug)
+        yield lambda: manager.credential(ACME, f"{slug}_keys")
+        yield lambda: manager.audit.list(ACME)
         yield lambda: manager.audit.verify(ACME)
         yield manager.keys.report
         yield lambda: manager.keys.report(tenant_id=GLOBEX)
-        yield lambda: manager.edit_integration(ACME, self.oauth.id, name="Another name", actor=ALICE)
-        yield lambda: manager.refresh(ACME, self.oauth.id, actor=ALICE)
+        yield lambda: manager.edit_integration(ACME, self.oauth.id, name="Another name")
+        yield lambda: manager.refresh(ACME, self.oauth.id)
         yield manager.worker.refresh_due
         yield manager.worker.retry_revocations
-        yield lambda: manager.begin_oauth(GLOBEX, slug, name="Files of Globex", actor=ALICE)
-        yield lambda: manager.find_authorization(self.begun.state, actor=ALICE)
+        yield lambda: manager.begin_oauth(GLOBEX, slug, name="Files of Globex")
+        yield lambda: manager.find_authorization(self.begun.state)
         yield lambda: manager.complete_oauth(
-            self.begun.context_id,
-            [("state", self.begun.state.reveal()), ("code", "fake")],
-            browser_token=self.begun.browser_token,
-            actor=ALICE,
+            self.begun.context_id, [("state", self.begun.state.reveal()), ("code", "fake")], browser_token=self.begun.browser_token
         )
-        yield lambda: manager.delete(ACME, self.oauth.id, actor=ALICE)
+        yield lambda: manager.delete(ACME, self.oauth.id)

@@ -301,7 +301,7 @@ def test_a_whole_life_and_a_move_from_local_keys_to_kms_and_back(aws, make_key):
             keys=keys,
             cipher=AesGcmCipher(),
             providers=Catalogue.of(*provider.catalogue_entries()),
-        )
+        ).acting_as("ada")
 
     with open_manager(local) as manager:
         manager.add_api_key("acme", "simulated_keys", name="A key", api_key=provider.valid_api_key)

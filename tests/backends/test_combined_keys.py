@@ -109,7 +109,7 @@ def test_a_tenant_moves_to_its_own_key_and_switches_everything_off():
             keys=keys,
             cipher=AesGcmCipher(),
             providers=Catalogue.of(*provider.catalogue_entries()),
-        )
+        ).acting_as("ada")
 
     for tenant in ("acme", "globex"):
         open_manager(common).add_api_key(tenant, "simulated_keys", name="A key", api_key=provider.valid_api_key)

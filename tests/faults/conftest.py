@@ -164,10 +164,10 @@ class Stage:
             providers=Catalogue.of(*self.provider.catalogue_entries()),
             applications=[self.provider.application()],
             settings=Settings(callback_url="https://app.example/oauth/callback"),
-        )
-        begun = self.manager.begin_oauth(self.tenant, self.provider.slug, name="Files", actor=_ACTOR)
+        ).acting_as(_ACTOR)
+        begun = self.manager.begin_oauth(self.tenant, self.provider.slug, name="Files")
         params = parse_qsl(urlsplit(self.provider.sign_in(begun.url)).query)
-        self.held = self.manager.complete_oauth(begun.context_id, params, browser_token=begun.browser_token, actor=_ACTOR).integration
+        self.held = self.manager.complete_oauth(begun.context_id, params, browser_token=begun.browser_token).integration
         self.first_refresh_token = [request for request in self.provider.requests if request.endpoint == "exchange"][-1].issued[1]
         self.look()
         return self

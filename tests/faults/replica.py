@@ -29,6 +29,7 @@ from cloud_integrations.backends.keys.local import LocalKeyring
 from cloud_integrations.backends.sqlalchemy import SqlAlchemyStore, sqlite_engine
 from cloud_integrations.backends.transport.httpx_transport import HttpxTransport
 from cloud_integrations.domain.application import OAuthApplication
+from cloud_integrations.domain.audit import SYSTEM
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import CloudIntegrationsError
 from cloud_integrations.manager import IntegrationManager
@@ -202,7 +203,7 @@ def open_manager(order, fault, wire, clock):
             **{name: timedelta(seconds=seconds) for name, seconds in order["settings"].items()},
         ),
         clock=clock,
-    )
+    ).acting_as(SYSTEM)
 
 
 def outcome(call):

@@ -64,17 +64,17 @@ class Installation:
             providers=Catalogue.of(*self.provider.catalogue_entries()),
             applications=[self.provider.application()],
             settings=Settings(callback_url=CALLBACK_URL, token_cache=timedelta(), use_window=None),
-        )
+        ).acting_as(ALICE)
 
     def connect(self, *tenants):
         """Give each tenant a grant and a key under the old wrapping key, and leave one authorization open."""
         manager = self.manager(self.old)
         for tenant in tenants:
-            begun = manager.begin_oauth(tenant, self.provider.slug, name="Files", actor=ALICE)
+            begun = manager.begin_oauth(tenant, self.provider.slug, name="Files")
             params = parse_qsl(urlsplit(self.provider.sign_in(begun.url)).query)
-            self.held[tenant] = manager.complete_oauth(begun.context_id, params, browser_token=begun.browser_token, actor=ALICE).integration
+            self.held[tenant] = manager.complete_oauth(begun.context_id, params, browser_token=begun.browser_token).integration
             manager.add_api_key(tenant, f"{self.provider.slug}_keys", name="Key", api_key=self.provider.valid_api_key)
-        return manager.begin_reconnect(tenants[0], self.held[tenants[0]].id, actor=ALICE)
+        return manager.begin_reconnect(tenants[0], self.held[tenants[0]].id)
 
     def replica(self, job, *keyring, count=1, **order):
         application = self.provider.application()
@@ -249,9 +249,7 @@ def test_a_rotation_killed_at_every_call_of_its_store_and_repeated_ends_the_same
             assert installation.outdated == 0
             installation.check_all_opens(installation.new)
             params = parse_qsl(urlsplit(installation.provider.sign_in(begun.url)).query)
-            completed = installation.manager(installation.new).complete_oauth(
-                begun.context_id, params, browser_token=begun.browser_token, actor=ALICE
-            )
+            completed = installation.manager(installation.new).complete_oauth(begun.context_id, params, browser_token=begun.browser_token)
             assert completed.integration.tenant_id == "acme"
             if survived:
                 assert again["changed"] == {"rotated": 0, "rewrapped": 0, "resealed": 0}

@@ -13,7 +13,7 @@ import pytest
 from cloud_integrations.backends.aes_gcm import AesGcmCipher
 from cloud_integrations.backends.keys.local import LocalKeyring
 from cloud_integrations.backends.memory.store import AsyncMemoryStore, MemoryStore
-from cloud_integrations.domain.audit import Actor
+from cloud_integrations.domain.audit import SYSTEM
 from cloud_integrations.domain.credential import Grant
 from cloud_integrations.domain.freshness import due_at
 from cloud_integrations.domain.identifiers import IntegrationId, uuid7
@@ -52,18 +52,18 @@ class Crowd:
         self.provider = SimulatedProvider(clock=self.clock, entropy=SeededEntropy("crowd"))
         self.rows = MemoryStore(self.clock)
         self.keyring = LocalKeyring([LocalKeyring.generate_key("test")])
-        self.manager = self._open(IntegrationManager, self.rows, SimulatedTransport(self.provider), self.keyring, AdvancingPause)
+        self.manager = self._open(IntegrationManager, self.rows, SimulatedTransport(self.provider), self.keyring, AdvancingPause).acting_as(
+            SYSTEM
+        )
         awaited = AsyncMemoryStore(self.clock)
         awaited._store = self.rows
         self.awaiting = self._open(
             AsyncIntegrationManager, awaited, AsyncSimulatedTransport(self.provider), self.keyring, AsyncAdvancingPause
         )
         self.tenants = [f"tenant-{number}" for number in range(count)]
-        begun = self.manager.begin_oauth(self.tenants[0], self.provider.slug, name="Files", actor=Actor(id="alice"))
+        begun = self.manager.begin_oauth(self.tenants[0], self.provider.slug, name="Files")
         params = parse_qsl(urlsplit(self.provider.sign_in(begun.url)).query)
-        self.first = self.manager.complete_oauth(
-            begun.context_id, params, browser_token=begun.browser_token, actor=Actor(id="alice")
-        ).integration
+        self.first = self.manager.complete_oauth(begun.context_id, params, browser_token=begun.browser_token).integration
         for tenant in self.tenants[1:]:
             self._add(tenant)
 

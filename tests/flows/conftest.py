@@ -22,7 +22,7 @@ import pytest
 from cloud_integrations.backends.aes_gcm import AesGcmCipher
 from cloud_integrations.backends.keys.local import LocalKeyring
 from cloud_integrations.backends.memory.store import AsyncMemoryStore, MemoryStore
-from cloud_integrations.domain.audit import Actor
+from cloud_integrations.domain.audit import SYSTEM, Actor
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.manager import AsyncIntegrationManager, IntegrationManager
 from cloud_integrations.ports.wiring import Settings
@@ -49,25 +49,34 @@ OWN_REDIRECT_URI = "https://app.example/connected"
 
 
 class Door:
-    """One manager, awaited whichever kind it is."""
+    """One manager, awaited whichever kind it is; *actor* and *request_id* of a call say who acts, left out: the system."""
 
-    def __init__(self, manager, /):
+    def __init__(self, manager, /, group=""):
         self.manager = manager
+        self._group = group
 
     def __getattr__(self, name):
-        method = getattr(self.manager, name)
-        if not callable(method):
-            return Door(method)
+        path = self._group + name
+        if not callable(attrgetter(path)(self.manager)):
+            return Door(self.manager, f"{path}.")
 
         async def call(*args, **named):
-            result = method(*args, **named)
+            result = self._bound(path, *args, **named)()
             return await result if inspect.isawaitable(result) else result
 
         return call
 
+    def acting_as(self, actor=SYSTEM, *, request_id=None):
+        """The manager itself, as *actor* uses it."""
+        return self.manager.acting_as(actor, request_id=request_id)
+
     async def together(self, times, name, /, *args, **named):
         """Make the same call *times* over at once, in threads or in tasks, and return results and errors."""
-        return await self.all_at_once(*[partial(attrgetter(name)(self.manager), *args, **named)] * times)
+        return await self.all_at_once(*[self._bound(name, *args, **named)] * times)
+
+    def _bound(self, path, /, *args, **named):
+        view = self.acting_as(named.pop("actor", SYSTEM), request_id=named.pop("request_id", None))
+        return partial(attrgetter(path)(view), *args, **named)
 
     async def all_at_once(self, *calls):
         if isinstance(self.manager, AsyncIntegrationManager):

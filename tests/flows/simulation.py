@@ -131,7 +131,7 @@ class World:
         )
         rewire(manager, single_flight=Flights(self, number))
         manager._runner._ready = True
-        return manager
+        return manager.acting_as(ALICE)
 
     def _transport(self) -> Any:
         world = self
@@ -184,17 +184,17 @@ class World:
 
     async def connect(self) -> Any:
         manager = self.replicas[0]
-        begun = await manager.begin_oauth(ACME, "simulated", name="Files of Acme", actor=ALICE)
+        begun = await manager.begin_oauth(ACME, "simulated", name="Files of Acme")
         return await self._come_back(manager, begun)
 
     async def _come_back(self, manager: AsyncIntegrationManager, begun: Any) -> Any:
         params = parse_qsl(urlsplit(self.provider.sign_in(begun.url)).query)
-        done = await manager.complete_oauth(begun.context_id, params, browser_token=begun.browser_token, actor=ALICE)
+        done = await manager.complete_oauth(begun.context_id, params, browser_token=begun.browser_token)
         return done.integration
 
     async def _reconnect(self, manager: AsyncIntegrationManager) -> None:
         self.touched = self.regranted = True
-        await self._come_back(manager, await manager.begin_reconnect(ACME, self.integration.id, actor=ALICE))
+        await self._come_back(manager, await manager.begin_reconnect(ACME, self.integration.id))
 
     async def _token(self, manager: AsyncIntegrationManager) -> None:
         self.seen.append(await manager.credential(ACME, "simulated"))

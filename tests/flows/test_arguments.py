@@ -46,6 +46,7 @@ WRONG = {
     "browser_token": [value for value in SECRETS if value],
     "variables": ["fake", ["fake"], {"region": 5}, {5: "fake"}, {"region": None}],
     "actor": [
+        None,
         5,
         b"fake-bytes",
         {"id": "fake"},
@@ -175,15 +176,6 @@ def test_every_argument_can_be_given_by_its_name():
     assert [name for name, parameter in PARAMETERS if parameter.kind is parameter.POSITIONAL_ONLY] == []
 
 
-@pytest.mark.parametrize(
-    "method", [name for name, parameter in PARAMETERS if parameter.name == "actor" and parameter.default is parameter.empty]
-)
-async def test_where_an_actor_is_asked_for_none_is_no_actor(door, method):
-    with pytest.raises(ValidationFailedError) as caught:
-        await attrgetter(method)(door)(**_arguments(method, actor=None))
-    assert caught.value.field == "actor"
-
-
 async def test_ids_may_be_text_and_secrets_and_actors_too(world, door):
     begun = await door.begin_oauth(
         tenant_id=ACME, provider="simulated", name="Files of Acme", actor="alice", scopes="files:read files:write"
@@ -222,7 +214,7 @@ async def test_a_life_in_seconds_is_the_life_that_a_token_must_still_have(world,
 async def test_a_remembered_token_is_not_given_for_arguments_that_are_wrong(world, door):
     await world.connect()
     await door.credential(ACME, "simulated")
-    for wrong in ({"tenant_id": ["acme"]}, {"provider": ["simulated"]}, {"scopes": 0}, {"request_id": 5}):
+    for wrong in ({"tenant_id": ["acme"]}, {"provider": ["simulated"]}, {"scopes": 0}):
         with pytest.raises(ValidationFailedError):
             await door.credential(**{"tenant_id": ACME, "provider": "simulated", **wrong})
 

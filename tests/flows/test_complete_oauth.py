@@ -218,8 +218,8 @@ async def test_a_grant_for_a_provider_that_was_connected_during_the_exchange_is_
     answers = [world.approve(first), world.approve(second)]
     outcomes = await door.all_at_once(
         *[
-            lambda begun=begun, params=params: door.manager.complete_oauth(
-                begun.context_id, params, browser_token=begun.browser_token, actor=ALICE
+            lambda begun=begun, params=params: door.acting_as(ALICE).complete_oauth(
+                begun.context_id, params, browser_token=begun.browser_token
             )
             for begun, params in zip((first, second), answers, strict=True)
         ]

@@ -62,7 +62,7 @@ async def test_a_manager_that_was_used_before_a_fork_works_in_the_child(world):
     if child == 0:
         code = 1
         try:
-            manager = world.door.manager
+            manager = world.door.acting_as()
             assert manager.credential(ACME, "simulated").integration_id == held.id
             assert manager.refresh(ACME, held.id).id == held.id
             assert manager.credential(ACME, "simulated").generation == 2

@@ -290,7 +290,7 @@ async def test_several_that_erase_one_tenant_at_once_do_no_harm(world, door):
     await world.add_key()
     await world.connect(GLOBEX)
     doors = [world.open() for _ in range(3)]
-    receipts = await door.all_at_once(*[lambda each=each: each.manager.erase_tenant(ACME) for each in doors])
+    receipts = await door.all_at_once(*[lambda each=each: each.acting_as().erase_tenant(ACME) for each in doors])
     assert all(not isinstance(receipt, Exception) for receipt in receipts), receipts
     assert sum(receipt.integrations for receipt in receipts) == 2
     assert living(world) == ()

@@ -244,7 +244,7 @@ async def test_a_change_ends_what_memory_knows(world, door, change):
             with pytest.raises(ReconnectRequiredError):
                 await door.verify(ACME, held.id)
     before = reads(world)
-    for actor in (None, ALICE):
+    for actor in (SYSTEM, ALICE):
         closed = {"remove": IntegrationNotFoundError, "inactive": IntegrationInactiveError, "verify_dead": ReconnectRequiredError}
         with pytest.raises(closed[change]) if change in closed else nullcontext():
             await door.credential(ACME, "simulated", actor=actor)

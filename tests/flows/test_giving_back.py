@@ -136,7 +136,7 @@ async def test_a_reconnect_that_is_answered_after_a_switch_off_ends_nothing_that
         repeat_tokens(world.provider)
     held = await world.connect()
     begun = await door.begin_reconnect(ACME, held.id, actor=ALICE)
-    at_answer(world, "/token", lambda: door.manager.edit_integration(ACME, held.id, status="inactive"))
+    at_answer(world, "/token", lambda: door.acting_as().edit_integration(ACME, held.id, status="inactive"))
     with pytest.raises(GrantRefusedError):
         await world.come_back(begun)
     assert await honoured(world)
@@ -155,7 +155,7 @@ async def test_what_a_renewal_brings_during_a_switch_off_is_kept_for_when_it_is_
     world.pass_(hours=2)
     if repeats:
         world.provider.misbehave(Misbehaviour.REFRESH_TOKEN_SAME, endpoint="refresh")
-    at_answer(world, "/token", lambda: door.manager.edit_integration(ACME, held.id, status="inactive"))
+    at_answer(world, "/token", lambda: door.acting_as().edit_integration(ACME, held.id, status="inactive"))
     with pytest.raises(IntegrationInactiveError):
         await door.credential(ACME, "simulated")
     row = world.row(held)
@@ -173,7 +173,7 @@ async def test_a_dead_grant_that_is_healed_during_a_switch_off_works_when_it_is_
     held = await world.connect()
     dead = replace(world.row(held).facts, state=State.NEEDS_REAUTH, reason="revoked")
     world.rows.apply(SaveFacts(facts=dead, expected_state=State.ACTIVE))
-    at_answer(world, "/token", lambda: door.manager.edit_integration(ACME, held.id, status="inactive"))
+    at_answer(world, "/token", lambda: door.acting_as().edit_integration(ACME, held.id, status="inactive"))
     with pytest.raises(IntegrationInactiveError):
         await door.refresh(ACME, held.id)
     assert (world.row(held).facts.state, world.row(held).facts.reason) == (State.DISABLED, "switched_off")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from contextlib import contextmanager
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -16,7 +15,7 @@ from cloud_integrations.flows.shared.sealing import open_token
 from cloud_integrations.runtime.sync import run_inline
 from cloud_integrations.testing import Misbehaviour, token_id
 
-from .conftest import World
+from .conftest import World, rewire
 from .watching import Interruption
 
 ACME = "acme"
@@ -271,12 +270,12 @@ class InlineFlights:
         return await work()
 
 
-async def test_work_that_nobody_runs_any_more_is_dropped_without_a_word(monkeypatch):
+async def test_work_that_nobody_runs_any_more_is_dropped_without_a_word():
     world = World("awaiting")
     begun = await world.begin()
     params = world.approve(begun)
-    monkeypatch.setattr(world.door.manager, "_wiring", dataclasses.replace(world.door.manager._wiring, single_flight=InlineFlights()))
-    work = world.door.manager.complete_oauth(begun.context_id, params, browser_token=begun.browser_token, actor=ALICE)
+    rewire(world.door.manager, single_flight=InlineFlights())
+    work = world.door.acting_as(ALICE).complete_oauth(begun.context_id, params, browser_token=begun.browser_token)
     while world.provider.count("exchange") == 0 or not world.sent[-1].url.endswith("/me"):
         work.send(None)
     # As the interpreter does with a coroutine whose loop has gone.

@@ -51,7 +51,7 @@ class Keys(RuleBasedStateMachine):
 
     def _start(self, order):
         ring = LocalKeyring([KEKS[number] for number in order])
-        return self.world.open(keyring=ring, settings=self.world.settings(token_cache=timedelta(), use_window=None)).manager
+        return self.world.open(keyring=ring, settings=self.world.settings(token_cache=timedelta(), use_window=None)).acting_as()
 
     def _of(self, tenant):
         return self.known.setdefault(tenant, Known())

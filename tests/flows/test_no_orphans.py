@@ -181,6 +181,7 @@ class Crowd:
 
     def clear(self, manager):
         """Remove everything, and work off the outbox: nothing lives on."""
+        manager = manager.acting_as(ACTORS[0])
         self.provider.behave()
         for tenant in TENANTS:
             for facts in self.rows.list_integrations(tenant):
@@ -197,10 +198,10 @@ class Crowd:
 
 
 async def act(manager, crowd, rng, deed, tenant):
-    actor = rng.choice(ACTORS)
+    manager = manager.acting_as(rng.choice(ACTORS))
     if deed == "connect":
-        begun = await manager.begin_oauth(tenant, "simulated", name="Files", actor=actor)
-        await manager.complete_oauth(begun.context_id, crowd.comes_back(begun), browser_token=begun.browser_token, actor=actor)
+        begun = await manager.begin_oauth(tenant, "simulated", name="Files")
+        await manager.complete_oauth(begun.context_id, crowd.comes_back(begun), browser_token=begun.browser_token)
     elif deed == "retry":
         await manager.worker.retry_revocations(limit=3)
     elif deed == "token":
@@ -208,8 +209,8 @@ async def act(manager, crowd, rng, deed, tenant):
     else:
         for facts in await manager.list_integrations(tenant):
             if deed == "reconnect":
-                begun = await manager.begin_reconnect(tenant, facts.id, actor=actor)
-                await manager.complete_oauth(begun.context_id, crowd.comes_back(begun), browser_token=begun.browser_token, actor=actor)
+                begun = await manager.begin_reconnect(tenant, facts.id)
+                await manager.complete_oauth(begun.context_id, crowd.comes_back(begun), browser_token=begun.browser_token)
             elif deed == "remove":
                 await manager.delete(tenant, facts.id)
             elif deed == "refresh":
@@ -320,6 +321,9 @@ class _Awaited:
 
     def __init__(self, manager):
         self._manager = manager
+
+    def acting_as(self, actor):
+        return _Awaited(self._manager.acting_as(actor))
 
     def __getattr__(self, name):
         method = getattr(self._manager, name)

@@ -60,7 +60,7 @@ async def test_of_two_workers_that_make_a_tenants_first_key_one_is_right(world):
         await door.start()
     keys = [world.provider.issue_api_key() for _ in doors]
     calls = [
-        lambda door=door, key=key, number=number: door.manager.add_api_key(
+        lambda door=door, key=key, number=number: door.acting_as().add_api_key(
             ACME if number else "globex", "simulated_keys", name="Key", api_key=key
         )
         for number, (door, key) in enumerate(zip(doors, keys, strict=True))

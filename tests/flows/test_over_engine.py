@@ -74,7 +74,7 @@ async def test_an_engine_of_either_colour_is_enough_for_the_awaiting_manager(req
 async def test_keys_are_a_service_or_the_entries_of_a_keyring(engine, keys):
     provider = SimulatedProvider()
     with IntegrationManager.over(engine, keys=SERVICE, **parts_of(provider, SimulatedTransport(provider))) as first:
-        first.add_api_key("acme", "simulated_keys", name="Build server", api_key=provider.valid_api_key, actor="ada")
+        first.acting_as("ada").add_api_key("acme", "simulated_keys", name="Build server", api_key=provider.valid_api_key)
     with IntegrationManager.over(engine, keys=keys, **parts_of(provider, SimulatedTransport(provider))) as manager:
         assert manager.credential("acme", "simulated_keys").value == provider.valid_api_key
     async with AsyncIntegrationManager.over(engine, keys=keys, **parts_of(provider, AsyncSimulatedTransport(provider))) as manager:

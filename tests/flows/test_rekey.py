@@ -146,7 +146,7 @@ def sweep(world):
         settings=world.settings(),
         clock=world.clock,
         entropy=world.entropy,
-    )
+    ).acting_as(ALICE)
     assert process.keys.reseal().changed
     assert process.keys.destroy(retired_before=world.clock.now() - timedelta(minutes=5)).changed
 
@@ -217,7 +217,7 @@ async def test_a_key_that_another_process_destroys_first_is_no_error(world, door
     world.pass_(minutes=10)
     cutoff = world.clock.now() - timedelta(minutes=5)
     doors = [world.open() for _ in range(3)]
-    runs = await door.all_at_once(*[lambda each=each: each.manager.keys.destroy(retired_before=cutoff) for each in doors])
+    runs = await door.all_at_once(*[lambda each=each: each.acting_as().keys.destroy(retired_before=cutoff) for each in doors])
     assert sorted(run.changed for run in runs) == [0, 0, 1]
     assert [event.action for event in world.events()].count("key.destroyed") == 1
 

@@ -290,7 +290,7 @@ async def test_who_was_held_up_before_the_lease_repeats_no_request_whose_answer_
             world.store.heal()
             world.provider.misbehave(Misbehaviour.HTML_PAGE, endpoint="refresh")
             with pytest.raises(ProviderUnavailableError) as caught:
-                other.manager.refresh(ACME, connected.id, actor=ALICE)
+                other.acting_as(ALICE).refresh(ACME, connected.id)
             lost.append(caught.value)
 
     world.store.before = another_asks

@@ -99,7 +99,7 @@ async def test_another_tenants_key_is_not_replaced(world, door):
 async def test_of_two_keys_entered_at_once_the_last_word_stays(world, door):
     held = await world.add_key()
     keys = [world.provider.issue_api_key() for _ in range(3)]
-    calls = [lambda key=key: door.manager.replace_api_key(ACME, held.id, api_key=key) for key in keys]
+    calls = [lambda key=key: door.acting_as().replace_api_key(ACME, held.id, api_key=key) for key in keys]
     outcomes = await door.all_at_once(*calls)
     assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     assert world.row(held).credential.generation == 4

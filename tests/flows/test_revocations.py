@@ -74,7 +74,7 @@ async def test_workers_never_take_the_same_entry(world, door):
     before = world.provider.count("revoke")
     world.pass_(minutes=1)
     workers = [world.open() for _ in range(8)]
-    runs = await door.all_at_once(*[worker.manager.worker.retry_revocations for worker in workers])
+    runs = await door.all_at_once(*[worker.acting_as().worker.retry_revocations for worker in workers])
     assert sum(run.revoked for run in runs) == 4
     assert world.provider.count("revoke") - before == 4
 

@@ -72,7 +72,7 @@ async def test_two_that_rotate_at_once_make_one_new_key(world):
         await world.add_key(tenant)
     cutoff = world.clock.now()
     doors = [world.open() for _ in range(4)]
-    runs = await world.door.all_at_once(*[lambda door=door: door.manager.keys.rotate(created_before=cutoff) for door in doors])
+    runs = await world.door.all_at_once(*[lambda door=door: door.acting_as().keys.rotate(created_before=cutoff) for door in doors])
     assert sum(run.changed for run in runs) == len(tenants)
     assert all(run.failures == () for run in runs)
     for tenant in tenants:

@@ -54,7 +54,7 @@ async def test_of_two_tenants_who_remove_a_shared_token_at_once_the_last_revokes
     def other_goes_first(name, args):
         if name == "apply" and any(isinstance(change, EraseIntegration) for change in args):
             world.store.after = None
-            world.removed = door.manager.delete(GLOBEX, two.id)
+            world.removed = door.acting_as().delete(GLOBEX, two.id)
 
     # Both rows are gone before either looks for a holder.
     world.store.after = other_goes_first

@@ -98,10 +98,10 @@ class Installation:
         }
 
     def connect_and_expire(self):
-        with self.blocking() as manager:
-            begun = manager.begin_oauth(ACME, "simulated", name="Files of Acme", actor=ALICE)
+        with self.blocking().acting_as(ALICE) as manager:
+            begun = manager.begin_oauth(ACME, "simulated", name="Files of Acme")
             params = parse_qsl(urlsplit(self.provider.sign_in(begun.url)).query)
-            held = manager.complete_oauth(begun.context_id, params, browser_token=begun.browser_token, actor=ALICE).integration
+            held = manager.complete_oauth(begun.context_id, params, browser_token=begun.browser_token).integration
         self.clock.shift += self.provider.access_lifetime
         return held
 

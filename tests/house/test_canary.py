@@ -51,7 +51,8 @@ class Door:
 
     async def __call__(self, name: str, /, *given: Any, **named: Any) -> Any:
         """Return what the method returns, or the error it raised."""
-        method: Callable[..., Any] = attrgetter(name)(self._manager)
+        acting: Any = self._manager.acting_as(GRACE, request_id="req-1")
+        method: Callable[..., Any] = attrgetter(name)(acting)
         try:
             if isinstance(self._manager, AsyncIntegrationManager):
                 answer = await method(*given, **named)
@@ -67,28 +68,28 @@ class Door:
         return answer
 
     async def connect(self, provider: SimulatedProvider, tenant: str, begin: Any = None) -> Any:
-        begun = begin or await self("begin_oauth", tenant, "simulated", name="Cloud account", actor=GRACE, request_id="req-1")
+        begun = begin or await self("begin_oauth", tenant, "simulated", name="Cloud account")
         try:
             back = await asyncio.to_thread(provider.sign_in, begun.url)
         except ValueError:  # the provider showed something else than its page
             return None
         answer = parse_qsl(urlsplit(back).query)
-        done = await self("complete_oauth", begun.context_id, answer, browser_token=begun.browser_token, actor=GRACE)
+        done = await self("complete_oauth", begun.context_id, answer, browser_token=begun.browser_token)
         return getattr(done, "integration", None)
 
 
 async def live(call: Door, provider: Watched) -> None:
     """Do everything that the manager can do."""
     held = await call.connect(provider, "acme")
-    token = await call("credential", "acme", "simulated", actor=GRACE)
-    await call("replace_refused", "acme", token, actor=GRACE)
+    token = await call("credential", "acme", "simulated")
+    await call("replace_refused", "acme", token)
     for name in ("get_integration", "refresh", "verify"):
         await call(name, "acme", held.id)
-    again = await call("begin_reconnect", "acme", held.id, actor=GRACE)
+    again = await call("begin_reconnect", "acme", held.id)
     await call.connect(provider, "acme", again)
     halves = {"api_key": provider.valid_api_key, "secret_key": provider.second_half}
-    key = await call("add_api_key", "acme", "simulated_keys", name="By key", actor=GRACE, **halves)
-    await call("credential", "acme", "simulated_keys", actor=GRACE)
+    key = await call("add_api_key", "acme", "simulated_keys", name="By key", **halves)
+    await call("credential", "acme", "simulated_keys")
     await call("verify", "acme", key.id)
     await call("add_api_key", "globex", "simulated_keys", name="By key", api_key=provider.invalid_api_key, secret_key=provider.second_half)
     # A secret in the place of something else: a name, a tenant, an id of a request.
@@ -96,15 +97,13 @@ async def live(call: Door, provider: Watched) -> None:
     call.canaries.add("pasted key", pasted)
     await call("add_api_key", "globex", pasted, name=pasted, **halves)
     await call("add_api_key", pasted + "\n", "simulated_keys", name=pasted + "\n", **halves)
-    await call("begin_oauth", "globex", "simulated", name="Cloud account", scopes=[pasted + '"'], return_to="//" + pasted, actor=GRACE)
+    await call("begin_oauth", "globex", "simulated", name="Cloud account", scopes=[pasted + '"'], return_to="//" + pasted)
     await call("replace_api_key", "acme", key.id, api_key=provider.issue_api_key(), secret_key=provider.second_half)
-    begun = await call("begin_oauth", "globex", "simulated", name="Cloud account", actor=GRACE)
+    begun = await call("begin_oauth", "globex", "simulated", name="Cloud account")
     back = parse_qsl(urlsplit(await asyncio.to_thread(provider.sign_in, begun.url)).query)
     for answer in ([*back, ("code", "twice")], [*back, ("access_token", token.value.reveal())], [("state", "fake-state")], back):
-        await call("complete_oauth", begun.context_id, answer, browser_token=Secret("fake-browser-token"), actor=GRACE)
-    await call(
-        "add_oauth_code", "globex", "simulated", name="Cloud account", code=Secret("fake code\n"), redirect_uri="nonsense", actor=GRACE
-    )
+        await call("complete_oauth", begun.context_id, answer, browser_token=Secret("fake-browser-token"))
+    await call("add_oauth_code", "globex", "simulated", name="Cloud account", code=Secret("fake code\n"), redirect_uri="nonsense")
 
 
 async def suffer(call: Door, provider: Watched) -> None:

@@ -156,7 +156,7 @@ async def test_no_secret_leaves_the_host(tmp_path, monkeypatch):
             host.should_exit = True
             await serving
             found.put_files("files", tmp_path)
-            for record in await manager.audit.list("acme", limit=200):
+            for record in await manager.acting_as(GRACE).audit.list("acme", limit=200):
                 found.put("audit", repr(record))
         engine.dispose()
     assert {"bearer token", "session", "browser token", "state", "code", "access token"} <= set(canaries.counts)

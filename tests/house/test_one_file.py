@@ -70,17 +70,17 @@ def test_a_database(add: Callable[[str], ModuleType], monkeypatch: pytest.Monkey
         keys=LocalKeyring([LocalKeyring.generate_key("test")]),
         cipher=AesGcmCipher(),
         providers=Catalogue.of(*provider.catalogue_entries()),
-    ) as manager:
+    ).acting_as(ACTOR) as manager:
 
         def connect() -> None:
-            manager.add_api_key("acme", "simulated_keys", name="Added", api_key=provider.valid_api_key, actor=ACTOR)
+            manager.add_api_key("acme", "simulated_keys", name="Added", api_key=provider.valid_api_key)
 
         connect()
         with pytest.raises(IntegrationExistsError):
             connect()
         [integration] = manager.list_integrations("acme")
         assert manager.credential("acme", "simulated_keys").value == provider.valid_api_key
-        manager.delete("acme", integration.id, actor=ACTOR)
+        manager.delete("acme", integration.id)
         assert manager.list_integrations("acme") == ()
         assert manager.audit.verify("acme").whole
     engine.dispose()
@@ -110,20 +110,20 @@ def test_a_way_to_obtain_access(add: Callable[[str], ModuleType], monkeypatch: p
         keys=LocalKeyring([LocalKeyring.generate_key("test")]),
         cipher=AesGcmCipher(),
         providers=Catalogue.of(added.PROVIDER),
-    ) as manager:
+    ).acting_as(ACTOR) as manager:
         for pasted, error in (("fake-user", ValidationFailedError), ("fake-user:wrong", InvalidCredentialsError)):
             with pytest.raises(error) as caught:
-                manager.add_api_key("acme", "acme", name="Added", api_key=pasted, actor=ACTOR)
+                manager.add_api_key("acme", "acme", name="Added", api_key=pasted)
             assert "fake" not in str(caught.value)
-        added = manager.add_api_key("acme", "acme", name="Added", api_key="fake-user:fake-password", actor=ACTOR)
+        added = manager.add_api_key("acme", "acme", name="Added", api_key="fake-user:fake-password")
         assert (added.account.account_id, added.auth_type, added.renewal_rule) == ("account-1", AuthType.API_KEY, "keep")
         credential = manager.credential("acme", "acme")
         assert (credential.basic(), credential.forms) == (("fake-user", "fake-password"), ("headers", "basic"))
-        assert manager.verify("acme", added.id, actor=ACTOR).outcome == "alive"
+        assert manager.verify("acme", added.id).outcome == "alive"
         manager.keys.rotate()
         assert manager.keys.reseal().changed == 1
-        assert manager.replace_api_key("acme", added.id, api_key="fake-user:fake-password", actor=ACTOR).account == added.account
-        assert manager.delete("acme", added.id, actor=ACTOR).api_key is RevocationOutcome.UNSUPPORTED
+        assert manager.replace_api_key("acme", added.id, api_key="fake-user:fake-password").account == added.account
+        assert manager.delete("acme", added.id).api_key is RevocationOutcome.UNSUPPORTED
         assert manager.audit.verify("acme").whole
 
 
@@ -139,23 +139,24 @@ def test_an_oauth_backend(add: Callable[[str], ModuleType], *, awaits: bool) -> 
         "settings": Settings(callback_url="https://app.example/callback"),
         "clock": clock,
     }
-    manager: Any = (
+    made: Any = (
         AsyncIntegrationManager(store=AsyncMemoryStore(clock), transport=acme.AsyncAcmeTransport(server), **parts)
         if awaits
         else IntegrationManager(store=MemoryStore(clock), transport=acme.AcmeTransport(server), **parts)
     )
+    manager = made.acting_as(ACTOR)
     with asyncio.Runner() as runner:
 
         def do(result: Any) -> Any:
             return runner.run(result) if inspect.iscoroutine(result) else result
 
-        begun = do(manager.begin_oauth("acme", "acme", name="Added", actor=ACTOR))
+        begun = do(manager.begin_oauth("acme", "acme", name="Added"))
         came = server.sign_in(begun.url)
-        connected = do(manager.complete_oauth(begun.context_id, came, browser_token=begun.browser_token, actor=ACTOR))
+        connected = do(manager.complete_oauth(begun.context_id, came, browser_token=begun.browser_token))
         assert do(manager.credential("acme", "acme")).value.reveal() == "fake-access-key-1"
         clock.advance(timedelta(hours=2))
         assert do(manager.credential("acme", "acme")).value.reveal() == "fake-access-key-2"
-        removal = do(manager.delete("acme", connected.integration.id, actor=ACTOR))
+        removal = do(manager.delete("acme", connected.integration.id))
         assert removal.refresh_token is removal.access_token is RevocationOutcome.REVOKED
         assert do(manager.audit.verify("acme")).whole
         do(manager.close())

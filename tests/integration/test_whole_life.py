@@ -317,7 +317,7 @@ def test_a_spent_refresh_token_is_refused_by_the_server(product: Product, server
 
 
 def _refresh(product: Product, integration_id: str) -> str:
-    product.desk.refresh(TENANT, UUID(integration_id), actor=Actor(id="ada"))
+    product.desk.acting_as("ada").refresh(TENANT, UUID(integration_id))
     return str(product.credential()["value"])
 
 

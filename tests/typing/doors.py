@@ -6,6 +6,7 @@ from typing import assert_type
 from uuid import UUID
 
 from cloud_integrations import (
+    SYSTEM,
     AsyncIntegrationManager,
     Credential,
     ImportedCredential,
@@ -27,6 +28,7 @@ def blocking(manager: IntegrationManager, integration_id: UUID) -> None:
 async def awaiting(manager: AsyncIntegrationManager, integration_id: UUID) -> None:
     async with manager as entered:
         assert_type(entered, AsyncIntegrationManager)
+    assert_type(manager.acting_as(SYSTEM), AsyncIntegrationManager)
     assert_type(await manager.list_integrations("acme"), tuple[Integration, ...])
     assert_type(await manager.get_integration("acme", integration_id), Integration)
     assert_type(await manager.credential("acme", "github"), Credential)
@@ -39,8 +41,10 @@ def secrets(secret: Secret) -> None:
 def texts(manager: IntegrationManager, params: dict[str, str]) -> None:
     OAuthApplication(provider="github", client_id="client-1", client_secret="fake-secret", redirect_uris=["https://app.example/x"])
     credential = ImportedCredential(provider="github", name="Files of Acme", access_token="fake-token", scopes=["read"])
-    manager.import_credential(tenant_id="acme", credential=credential, actor="ada")
-    manager.add_api_key("acme", "github", name="Key of Acme", api_key="fake-key", actor="ada")
-    manager.complete_oauth("0197f3a0-0000-7000-8000-000000000000", params, browser_token="fake-token", actor="ada")
+    acting = manager.acting_as("ada", request_id="r-1")
+    assert_type(acting, IntegrationManager)
+    acting.import_credential(tenant_id="acme", credential=credential)
+    acting.add_api_key("acme", "github", name="Key of Acme", api_key="fake-key")
+    acting.complete_oauth("0197f3a0-0000-7000-8000-000000000000", params, browser_token="fake-token")
     manager.get_integration(tenant_id="acme", integration_id="0197f3a0-0000-7000-8000-000000000000")
     manager.credential("acme", "github", min_ttl=60)

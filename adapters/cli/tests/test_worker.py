@@ -21,7 +21,7 @@ import httpx
 import pytest
 import sqlalchemy
 
-from cloud_integrations import Actor, RenewalRun, RoundFailed
+from cloud_integrations import RenewalRun, RoundFailed
 from cloud_integrations.errors import StorageUnavailableError
 from cloud_integrations.testing import Misbehaviour, SimulatedProvider
 from cloud_integrations_cli import wiring
@@ -48,12 +48,13 @@ COUNTS = [
 
 def connect(home: Path, provider: SimulatedProvider, count: int, *, due: bool = True) -> None:
     """Connect tenants by OAuth2; *due* moves the time of their renewal into the past."""
-    with wiring.open_manager(load(home / "cloud-integrations.toml")) as manager:
+    with wiring.open_manager(load(home / "cloud-integrations.toml")) as opened:
+        manager = opened.acting_as("grace")
         for number in range(count):
             tenant = f"tenant-{number}"
-            begun = manager.begin_oauth(tenant, "simulated", name="Cloud account", actor=Actor(id="grace"))
+            begun = manager.begin_oauth(tenant, "simulated", name="Cloud account")
             answer = parse_qsl(urlsplit(provider.sign_in(begun.url)).query)
-            manager.complete_oauth(begun.context_id, answer, browser_token=begun.browser_token, actor=Actor(id="grace"))
+            manager.complete_oauth(begun.context_id, answer, browser_token=begun.browser_token)
     if due:
         make_due(home)
 

@@ -14,6 +14,7 @@ from fastapi import FastAPI, HTTPException, Request
 from pydantic import BaseModel
 
 from cloud_integrations import (
+    SYSTEM,
     Actor,
     AesGcmCipher,
     AsyncIntegrationManager,
@@ -122,7 +123,7 @@ class Api:
 
     async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Call the manager behind the router, whichever it is."""
-        result = attrgetter(method)(self.manager)(*args, **kwargs)
+        result = attrgetter(method)(self.manager.acting_as(SYSTEM))(*args, **kwargs)
         return await result if isinstance(self.manager, AsyncIntegrationManager) and method != "list_providers" else result
 
     async def connect_key(self, tenant: str = "acme", name: str = "alice") -> dict[str, Any]:

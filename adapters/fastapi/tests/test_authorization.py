@@ -113,7 +113,7 @@ async def test_a_denial_that_cannot_be_recorded_is_still_a_denial(api, monkeypat
     def broken(*args, **kwargs):
         raise StorageUnavailableError
 
-    monkeypatch.setattr(api.manager.audit, "record_denied", broken)
+    monkeypatch.setattr(type(api.manager.audit), "record_denied", broken)
     with caplog.at_level(logging.ERROR, "cloud_integrations.http"):
         async with api.client("rita") as client:
             assert (await client.delete(f"{INTEGRATIONS}/{uuid4()}")).status_code == 403

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from cloud_integrations.errors import ValidationFailedError
 
-from .audit import SYSTEM, Actor, AuditHead, Caller
+from .audit import Actor, AuditHead, Caller
 from .identifiers import IntegrationId
 from .secret import Secret
 
@@ -104,8 +104,8 @@ def read_actor(value: object, /) -> Actor:
 
 
 def read_caller(actor: object, request_id: object, /) -> Caller:
-    """Return who acts under which request id; None: the library itself, under none."""
-    acting = SYSTEM if actor is None else read_actor(actor)
+    """Return who acts, and under which request id; None: under none."""
+    acting = read_actor(actor)
     if isinstance(request_id, UUID):
         request_id = str(request_id)
     return Caller(actor=acting, request_id=read_text_or_none("requestId", request_id))

@@ -34,6 +34,7 @@ class Actor:
 
 
 SYSTEM = Actor(type="system", id="cloud-integrations")
+"""The library itself, and what the application has it do without anybody: scheduled work."""
 
 
 class Outcome(StrEnum):

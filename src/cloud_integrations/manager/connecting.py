@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from cloud_integrations import flows
-from cloud_integrations.domain.arguments import CallbackParameters, read_actor, read_caller
-from cloud_integrations.domain.audit import Actor
+from cloud_integrations.domain.arguments import CallbackParameters
 from cloud_integrations.domain.importing import ImportedCredential
 from cloud_integrations.domain.integration import Integration
 from cloud_integrations.domain.pending import Authorization, Connected, PendingAuthorization
@@ -28,8 +27,6 @@ class Connecting(Part):
         api_key: Secret | str,
         secret_key: Secret | str | None = None,
         variables: Mapping[str, str] | None = None,
-        actor: Actor | str | None = None,
-        request_id: str | UUID | None = None,
     ) -> Integration:
         """Check a key with the provider and store it sealed.
 
@@ -46,7 +43,7 @@ class Connecting(Part):
                 api_key=api_key,
                 secret_key=secret_key,
                 variables=variables,
-                caller=read_caller(actor, request_id),
+                caller=self._acting(),
             )
         )
 
@@ -57,17 +54,13 @@ class Connecting(Part):
         *,
         api_key: Secret | str,
         secret_key: Secret | str | None = None,
-        actor: Actor | str | None = None,
-        request_id: str | UUID | None = None,
     ) -> Integration:
         """Check a new key with the provider and put it in the place of the old one; id and name stay.
 
         Raises as `add_api_key`, and `IntegrationNotFoundError` or `IntegrationInactiveError`.
         """
         return self._run(
-            flows.replace_api_key(
-                self._wiring, tenant_id, integration_id, api_key=api_key, secret_key=secret_key, caller=read_caller(actor, request_id)
-            )
+            flows.replace_api_key(self._wiring, tenant_id, integration_id, api_key=api_key, secret_key=secret_key, caller=self._acting())
         )
 
     def import_credential(
@@ -77,8 +70,6 @@ class Connecting(Part):
         *,
         verify: bool = True,
         dry_run: bool = False,
-        actor: Actor | str | None = None,
-        request_id: str | UUID | None = None,
     ) -> Integration:
         """Take over a credential that the application already holds; return what is stored, or would be (*dry_run*).
 
@@ -87,9 +78,7 @@ class Connecting(Part):
         `InvalidCredentialsError` or `ProviderUnavailableError`.
         """
         return self._run(
-            flows.import_credential(
-                self._wiring, tenant_id, credential, verify=verify, dry_run=dry_run, caller=read_caller(actor, request_id)
-            )
+            flows.import_credential(self._wiring, tenant_id, credential, verify=verify, dry_run=dry_run, caller=self._acting())
         )
 
     def begin_oauth(
@@ -101,8 +90,6 @@ class Connecting(Part):
         scopes: Sequence[str] = (),
         return_to: str | None = None,
         variables: Mapping[str, str] | None = None,
-        actor: Actor | str | None = None,
-        request_id: str | UUID | None = None,
     ) -> Authorization:
         """Begin an authorization code flow with PKCE (RFC 6749 §4.1, RFC 7636); open the URL it gives in the actor's browser.
 
@@ -118,7 +105,7 @@ class Connecting(Part):
                 scopes=scopes,
                 return_to=return_to,
                 variables=variables,
-                caller=read_caller(actor, request_id),
+                caller=self._acting(),
             )
         )
 
@@ -129,8 +116,6 @@ class Connecting(Part):
         *,
         scopes: Sequence[str] = (),
         return_to: str | None = None,
-        actor: Actor | str | None = None,
-        request_id: str | UUID | None = None,
     ) -> Authorization:
         """Begin an authorization for an existing OAuth2 integration; the held credential stays until the new one is stored.
 
@@ -138,14 +123,12 @@ class Connecting(Part):
         `ValidationFailedError` (an API key has no authorization).
         """
         return self._run(
-            flows.begin_reconnect(
-                self._wiring, tenant_id, integration_id, scopes=scopes, return_to=return_to, caller=read_caller(actor, request_id)
-            )
+            flows.begin_reconnect(self._wiring, tenant_id, integration_id, scopes=scopes, return_to=return_to, caller=self._acting())
         )
 
-    def find_authorization(self, state: Secret | str, *, actor: Actor | str) -> PendingAuthorization | None:
-        """Return the open authorization with this state, if *actor* began it; None otherwise."""
-        return self._run(flows.find_authorization(self._wiring, state, actor=actor))
+    def find_authorization(self, state: Secret | str) -> PendingAuthorization | None:
+        """Return the open authorization with this state, if the actor began it; None otherwise."""
+        return self._run(flows.find_authorization(self._wiring, state, caller=self._acting()))
 
     def complete_oauth(
         self,
@@ -153,20 +136,14 @@ class Connecting(Part):
         params: CallbackParameters,
         *,
         browser_token: Secret | str | None,
-        actor: Actor | str,
-        request_id: str | UUID | None = None,
     ) -> Connected:
         """Finish an authorization with what the provider brought to the callback: its query parameters, in order.
 
-        *actor* must be the one who began it, *browser_token* the value kept in that browser, *context_id* the last part of the
+        The actor must be the one who began it, *browser_token* the value kept in that browser, *context_id* the last part of the
         callback's path; all is checked before the provider is asked for tokens (RFC 9700 §4.7, RFC 9207).
         Raises `GrantRefusedError`, `IntegrationExistsError`, `ProviderUnavailableError` or `AppMisconfiguredError`.
         """
-        return self._run(
-            flows.complete_oauth(
-                self._wiring, context_id, params, browser_token=browser_token, caller=read_caller(read_actor(actor), request_id)
-            )
-        )
+        return self._run(flows.complete_oauth(self._wiring, context_id, params, browser_token=browser_token, caller=self._acting()))
 
     def add_oauth_code(
         self,
@@ -178,12 +155,10 @@ class Connecting(Part):
         redirect_uri: str,
         state: Secret | str | None = None,
         variables: Mapping[str, str] | None = None,
-        actor: Actor | str,
-        request_id: str | UUID | None = None,
     ) -> Integration:
         """Finish an authorization whose code the host's own front end received.
 
-        With *state* it must be one that *actor* began here.  Without, the code is unbound: accepted only with an allowed redirect
+        With *state* it must be one that the actor began here.  Without, the code is unbound: accepted only with an allowed redirect
         URI and while nothing is pending for this tenant and provider, never with `Settings.require_state`, and audited as unbound.
         Raises as `complete_oauth`, and `ValidationFailedError`.
         """
@@ -197,7 +172,7 @@ class Connecting(Part):
                 redirect_uri=redirect_uri,
                 state=state,
                 variables=variables,
-                caller=read_caller(read_actor(actor), request_id),
+                caller=self._acting(),
             )
         )
 
@@ -214,8 +189,6 @@ class AsyncConnecting(AsyncPart):
         api_key: Secret | str,
         secret_key: Secret | str | None = None,
         variables: Mapping[str, str] | None = None,
-        actor: Actor | str | None = None,
-        request_id: str | UUID | None = None,
     ) -> Integration:
         """Check a key with the provider and store it sealed."""
         return await self._run(
@@ -227,7 +200,7 @@ class AsyncConnecting(AsyncPart):
                 api_key=api_key,
                 secret_key=secret_key,
                 variables=variables,
-                caller=read_caller(actor, request_id),
+                caller=self._acting(),
             )
         )
 
@@ -238,14 +211,10 @@ class AsyncConnecting(AsyncPart):
         *,
         api_key: Secret | str,
         secret_key: Secret | str | None = None,
-        actor: Actor | str | None = None,
-        request_id: str | UUID | None = None,
     ) -> Integration:
         """Check a new key with the provider and put it in the place of the old one; id and name stay."""
         return await self._run(
-            flows.replace_api_key(
-                self._wiring, tenant_id, integration_id, api_key=api_key, secret_key=secret_key, caller=read_caller(actor, request_id)
-            )
+            flows.replace_api_key(self._wiring, tenant_id, integration_id, api_key=api_key, secret_key=secret_key, caller=self._acting())
         )
 
     async def import_credential(
@@ -255,8 +224,6 @@ class AsyncConnecting(AsyncPart):
         *,
         verify: bool = True,
         dry_run: bool = False,
-        actor: Actor | str | None = None,
-        request_id: str | UUID | None = None,
     ) -> Integration:
         """Take over a credential that the application already holds; return what is stored, or would be (*dry_run*).
 
@@ -265,9 +232,7 @@ class AsyncConnecting(AsyncPart):
         `InvalidCredentialsError` or `ProviderUnavailableError`.
         """
         return await self._run(
-            flows.import_credential(
-                self._wiring, tenant_id, credential, verify=verify, dry_run=dry_run, caller=read_caller(actor, request_id)
-            )
+            flows.import_credential(self._wiring, tenant_id, credential, verify=verify, dry_run=dry_run, caller=self._acting())
         )
 
     async def begin_oauth(
@@ -279,8 +244,6 @@ class AsyncConnecting(AsyncPart):
         scopes: Sequence[str] = (),
         return_to: str | None = None,
         variables: Mapping[str, str] | None = None,
-        actor: Actor | str | None = None,
-        request_id: str | UUID | None = None,
     ) -> Authorization:
         """Begin an authorization code flow with PKCE (RFC 6749 §4.1, RFC 7636); open the URL it gives in the actor's browser."""
         return await self._run(
@@ -292,7 +255,7 @@ class AsyncConnecting(AsyncPart):
                 scopes=scopes,
                 return_to=return_to,
                 variables=variables,
-                caller=read_caller(actor, request_id),
+                caller=self._acting(),
             )
         )
 
@@ -303,19 +266,15 @@ class AsyncConnecting(AsyncPart):
         *,
         scopes: Sequence[str] = (),
         return_to: str | None = None,
-        actor: Actor | str | None = None,
-        request_id: str | UUID | None = None,
     ) -> Authorization:
         """Begin an authorization for an existing OAuth2 integration; the held credential stays until the new one is stored."""
         return await self._run(
-            flows.begin_reconnect(
-                self._wiring, tenant_id, integration_id, scopes=scopes, return_to=return_to, caller=read_caller(actor, request_id)
-            )
+            flows.begin_reconnect(self._wiring, tenant_id, integration_id, scopes=scopes, return_to=return_to, caller=self._acting())
         )
 
-    async def find_authorization(self, state: Secret | str, *, actor: Actor | str) -> PendingAuthorization | None:
-        """Return the open authorization with this state, if *actor* began it; None otherwise."""
-        return await self._run(flows.find_authorization(self._wiring, state, actor=actor))
+    async def find_authorization(self, state: Secret | str) -> PendingAuthorization | None:
+        """Return the open authorization with this state, if the actor began it; None otherwise."""
+        return await self._run(flows.find_authorization(self._wiring, state, caller=self._acting()))
 
     async def complete_oauth(
         self,
@@ -323,15 +282,9 @@ class AsyncConnecting(AsyncPart):
         params: CallbackParameters,
         *,
         browser_token: Secret | str | None,
-        actor: Actor | str,
-        request_id: str | UUID | None = None,
     ) -> Connected:
         """Finish an authorization with what the provider brought to the callback: its query parameters, in order."""
-        return await self._run(
-            flows.complete_oauth(
-                self._wiring, context_id, params, browser_token=browser_token, caller=read_caller(read_actor(actor), request_id)
-            )
-        )
+        return await self._run(flows.complete_oauth(self._wiring, context_id, params, browser_token=browser_token, caller=self._acting()))
 
     async def add_oauth_code(
         self,
@@ -343,8 +296,6 @@ class AsyncConnecting(AsyncPart):
         redirect_uri: str,
         state: Secret | str | None = None,
         variables: Mapping[str, str] | None = None,
-        actor: Actor | str,
-        request_id: str | UUID | None = None,
     ) -> Integration:
         """Finish an authorization whose code the host's own front end received."""
         return await self._run(
@@ -357,6 +308,6 @@ class AsyncConnecting(AsyncPart):
                 redirect_uri=redirect_uri,
                 state=state,
                 variables=variables,
-                caller=read_caller(read_actor(actor), request_id),
+                caller=self._acting(),
             )
         )

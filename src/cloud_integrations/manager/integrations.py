@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from copy import copy
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 from uuid import UUID
@@ -11,11 +11,7 @@ from uuid import UUID
 from cloud_integrations import flows
 from cloud_integrations.domain.application import OAuthApplication, ProviderSummary
 from cloud_integrations.domain.arguments import read_caller
-from cloud_integrations.domain.audit import Actor
-from cloud_integrations.domain.check import CheckReport
-from cloud_integrations.domain.integration import Integration
-from cloud_integrations.domain.rekeying import Erasure
-from cloud_integrations.domain.removal import Removal
+from cloud_integrations.domain.audit import Actor, Caller
 from cloud_integrations.ports.catalogue import Providers
 from cloud_integrations.ports.cipher import Cipher
 from cloud_integrations.ports.clock import AsyncPause, Clock, Entropy, Pause
@@ -51,16 +47,15 @@ from .audit import AsyncAuditLog, AuditLog
 from .connecting import AsyncConnecting, Connecting
 from .keys import AsyncKeys, Keys
 from .parts import AsyncFlowRunner, FlowRunner, blocking_parts, require_parts, wire
+from .using import AsyncUsing, Using
 from .worker import AsyncWorker, Worker
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from cloud_integrations.domain.credential import Credential
 
-
-class IntegrationManager(Connecting):
+class IntegrationManager(Connecting, Using):
     """The blocking door: keeps tenants' access to providers and hands out credentials that work.
 
     Keeps no thread and no event loop.  Only work that spends something at a provider (a refresh, the exchange of a code) has a
@@ -105,13 +100,14 @@ class IntegrationManager(Connecting):
             clock=clock,
             entropy=entropy,
         )
-        self._runner = FlowRunner(wiring)
-        super().__init__(self._runner)
-        self.keys = Keys(self._runner)
-        self.audit = AuditLog(self._runner)
-        self.worker = Worker(self._runner)
-        self._tokens_by_tenant = wiring.tokens.by_tenant
-        self._monotonic = wiring.clock.monotonic
+        self._bind(FlowRunner(wiring), None)
+
+    def _bind(self, runner: FlowRunner, caller: Caller | None) -> None:
+        super().__init__(runner, caller)
+        self._runner = runner
+        self.keys = Keys(runner, caller)
+        self.audit = AuditLog(runner, caller)
+        self.worker = Worker(runner, caller)
 
     @classmethod
     def over(
@@ -153,6 +149,17 @@ class IntegrationManager(Connecting):
         finally:
             del keys  # it may be text, which a traceback would show
 
+    def acting_as(self, actor: Actor | str, *, request_id: str | UUID | None = None) -> Self:
+        """Return this manager as *actor* uses it: all its methods, those of its groups too, act and are recorded in their name.
+
+        *actor* is an `Actor`, a user's id as text, or `SYSTEM` for what the application does by itself; *request_id* is recorded
+        beside it (1 to 255 printable characters).  Make one for each request: it is cheap, and shares caches and connections.
+        Closing it closes the manager itself.  Raises `ValidationFailedError`.
+        """
+        view = copy(self)
+        view._bind(self._runner, read_caller(actor, request_id))  # noqa: SLF001  # a copy of this very object
+        return view
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -183,110 +190,8 @@ class IntegrationManager(Connecting):
         """Return every provider, and what works with it in this installation."""
         return flows.list_providers(self._wiring)
 
-    def list_integrations(self, tenant_id: str) -> tuple[Integration, ...]:
-        """Return the tenant's integrations, oldest first; at most one per provider.
 
-        Raises `TenantNotFoundError`.
-        """
-        return self._run(flows.list_integrations(self._wiring, tenant_id))
-
-    def get_integration(self, tenant_id: str, integration_id: UUID | str) -> Integration:
-        """Return one integration, or raise `IntegrationNotFoundError` (also when it is another tenant's)."""
-        return self._run(flows.get_integration(self._wiring, tenant_id, integration_id))
-
-    def credential(
-        self,
-        tenant_id: str,
-        provider: str | UUID,
-        *,
-        min_ttl: timedelta | float | None = None,
-        scopes: Sequence[str] = (),
-        actor: Actor | str | None = None,
-        request_id: str | UUID | None = None,
-    ) -> Credential:
-        """Return a credential that works, for this tenant and provider (slug or UUID).
-
-        From memory, else from one row, else after a refresh (RFC 6749 §6) that every caller in every process shares.  *min_ttl* is
-        the life it must still have; *scopes* are compared with those granted (`missing_scopes`).  While a token still works, a
-        provider's outage only adds a `warning`.  Raises `IntegrationNotFoundError`, `ReconnectRequiredError`,
-        `IntegrationInactiveError`, `RefreshInProgressError`, `ProviderUnavailableError` or `AppMisconfiguredError`.
-        """
-        if actor is None and min_ttl is None and scopes == () and request_id is None and isinstance(tenant_id, str):
-            # The way most calls go, so it is kept short: no lock, no await, no call but the clock's.
-            tenant_tokens = self._tokens_by_tenant.get(tenant_id)
-            if tenant_tokens is not None and isinstance(provider, str | UUID):
-                entry = tenant_tokens.get(provider)
-                if entry is not None and entry[0] > self._monotonic():
-                    return entry[1]
-        return self._run(
-            flows.get_token(self._wiring, tenant_id, provider, min_ttl=min_ttl, scopes=scopes, caller=read_caller(actor, request_id))
-        )
-
-    def replace_refused(
-        self, tenant_id: str, token: Credential, *, actor: Actor | str | None = None, request_id: str | UUID | None = None
-    ) -> Credential:
-        """Return another credential in the place of one that the provider refused (RFC 6750 §3.1 `invalid_token`).
-
-        Renews at most once for each generation of the credential, whoever asks.  Raises as `credential`.
-        """
-        return self._run(flows.replace_refused(self._wiring, tenant_id, token, caller=read_caller(actor, request_id)))
-
-    def verify(
-        self, tenant_id: str, integration_id: UUID | str, *, actor: Actor | str | None = None, request_id: str | UUID | None = None
-    ) -> CheckReport:
-        """Ask the provider whether the held credential works, by its cheapest read-only request.
-
-        Raises as `credential`, and `ProviderInactiveError` where its provider is not in the catalogue any more.
-        """
-        return self._run(flows.verify(self._wiring, tenant_id, integration_id, caller=read_caller(actor, request_id)))
-
-    def refresh(
-        self, tenant_id: str, integration_id: UUID | str, *, actor: Actor | str | None = None, request_id: str | UUID | None = None
-    ) -> Integration:
-        """Renew the access token now, whatever life it has left.
-
-        Raises `ValidationFailedError` where nothing can be renewed, else as `credential`.
-        """
-        return self._run(flows.force_refresh(self._wiring, tenant_id, integration_id, caller=read_caller(actor, request_id)))
-
-    def edit_integration(
-        self,
-        tenant_id: str,
-        integration_id: UUID | str,
-        *,
-        name: str | None = None,
-        status: str | None = None,
-        actor: Actor | str | None = None,
-        request_id: str | UUID | None = None,
-    ) -> Integration:
-        """Rename an integration, or switch it off (`inactive`) or on again (`active`).
-
-        Raises `IntegrationNotFoundError`, `ValidationFailedError`, or `ReconnectRequiredError` when it cannot be switched on because
-        the tenant must reconnect.
-        """
-        return self._run(
-            flows.edit_integration(self._wiring, tenant_id, integration_id, name=name, status=status, caller=read_caller(actor, request_id))
-        )
-
-    def delete(
-        self, tenant_id: str, integration_id: UUID | str, *, actor: Actor | str | None = None, request_id: str | UUID | None = None
-    ) -> Removal:
-        """Delete the integration and revoke its tokens at the provider (RFC 7009 or its own request).
-
-        The local secret is gone whatever the provider does; what could not be revoked is kept sealed and retried.
-        Raises `IntegrationNotFoundError`.
-        """
-        return self._run(flows.disconnect(self._wiring, tenant_id, integration_id, caller=read_caller(actor, request_id)))
-
-    def erase_tenant(self, tenant_id: str, *, actor: Actor | str | None = None, request_id: str | UUID | None = None) -> Erasure:
-        """Remove and revoke everything of a tenant and destroy its data keys; the audit log stays.
-
-        Returns the receipt.  Tokens that a provider does not take back at once are given up and counted there.
-        """
-        return self._run(flows.erase_tenant(self._wiring, tenant_id, caller=read_caller(actor, request_id)))
-
-
-class AsyncIntegrationManager(AsyncConnecting):
+class AsyncIntegrationManager(AsyncConnecting, AsyncUsing):
     """The awaiting door: keeps tenants' access to providers and hands out credentials that work.
 
     Work that must not be lost runs in tasks of its own; use it from one event loop or several.
@@ -330,13 +235,14 @@ class AsyncIntegrationManager(AsyncConnecting):
             clock=clock,
             entropy=entropy,
         )
-        self._runner = AsyncFlowRunner(wiring)
-        super().__init__(self._runner)
-        self.keys = AsyncKeys(self._runner)
-        self.audit = AsyncAuditLog(self._runner)
-        self.worker = AsyncWorker(self._runner)
-        self._tokens_by_tenant = wiring.tokens.by_tenant
-        self._monotonic = wiring.clock.monotonic
+        self._bind(AsyncFlowRunner(wiring), None)
+
+    def _bind(self, runner: AsyncFlowRunner, caller: Caller | None) -> None:
+        super().__init__(runner, caller)
+        self._runner = runner
+        self.keys = AsyncKeys(runner, caller)
+        self.audit = AsyncAuditLog(runner, caller)
+        self.worker = AsyncWorker(runner, caller)
 
     @classmethod
     def over(
@@ -379,6 +285,17 @@ class AsyncIntegrationManager(AsyncConnecting):
         finally:
             del keys  # it may be text, which a traceback would show
 
+    def acting_as(self, actor: Actor | str, *, request_id: str | UUID | None = None) -> Self:
+        """Return this manager as *actor* uses it: all its methods, those of its groups too, act and are recorded in their name.
+
+        *actor* is an `Actor`, a user's id as text, or `SYSTEM` for what the application does by itself; *request_id* is recorded
+        beside it (1 to 255 printable characters).  Make one for each request: it is cheap, and shares caches and connections.
+        Closing it closes the manager itself.  Raises `ValidationFailedError`.
+        """
+        view = copy(self)
+        view._bind(self._runner, read_caller(actor, request_id))  # noqa: SLF001  # a copy of this very object
+        return view
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self
@@ -404,79 +321,3 @@ class AsyncIntegrationManager(AsyncConnecting):
     def list_providers(self) -> tuple[ProviderSummary, ...]:
         """Return every provider, and what works with it in this installation."""
         return flows.list_providers(self._wiring)
-
-    async def list_integrations(self, tenant_id: str) -> tuple[Integration, ...]:
-        """Return the tenant's integrations, oldest first; at most one per provider."""
-        return await self._run(flows.list_integrations(self._wiring, tenant_id))
-
-    async def get_integration(self, tenant_id: str, integration_id: UUID | str) -> Integration:
-        """Return one integration, or raise `IntegrationNotFoundError` (also when it is another tenant's)."""
-        return await self._run(flows.get_integration(self._wiring, tenant_id, integration_id))
-
-    async def credential(
-        self,
-        tenant_id: str,
-        provider: str | UUID,
-        *,
-        min_ttl: timedelta | float | None = None,
-        scopes: Sequence[str] = (),
-        actor: Actor | str | None = None,
-        request_id: str | UUID | None = None,
-    ) -> Credential:
-        """Return a credential that works, for this tenant and provider (slug or UUID)."""
-        if actor is None and min_ttl is None and scopes == () and request_id is None and isinstance(tenant_id, str):
-            # The way most calls go, so it is kept short: no lock, no await, no call but the clock's.
-            tenant_tokens = self._tokens_by_tenant.get(tenant_id)
-            if tenant_tokens is not None and isinstance(provider, str | UUID):
-                entry = tenant_tokens.get(provider)
-                if entry is not None and entry[0] > self._monotonic():
-                    return entry[1]
-        return await self._run(
-            flows.get_token(self._wiring, tenant_id, provider, min_ttl=min_ttl, scopes=scopes, caller=read_caller(actor, request_id))
-        )
-
-    async def replace_refused(
-        self, tenant_id: str, token: Credential, *, actor: Actor | str | None = None, request_id: str | UUID | None = None
-    ) -> Credential:
-        """Return another credential in the place of one that the provider refused (RFC 6750 §3.1 `invalid_token`)."""
-        return await self._run(flows.replace_refused(self._wiring, tenant_id, token, caller=read_caller(actor, request_id)))
-
-    async def verify(
-        self, tenant_id: str, integration_id: UUID | str, *, actor: Actor | str | None = None, request_id: str | UUID | None = None
-    ) -> CheckReport:
-        """Ask the provider whether the held credential works, by its cheapest read-only request."""
-        return await self._run(flows.verify(self._wiring, tenant_id, integration_id, caller=read_caller(actor, request_id)))
-
-    async def refresh(
-        self, tenant_id: str, integration_id: UUID | str, *, actor: Actor | str | None = None, request_id: str | UUID | None = None
-    ) -> Integration:
-        """Renew the access token now, whatever life it has left."""
-        return await self._run(flows.force_refresh(self._wiring, tenant_id, integration_id, caller=read_caller(actor, request_id)))
-
-    async def edit_integration(
-        self,
-        tenant_id: str,
-        integration_id: UUID | str,
-        *,
-        name: str | None = None,
-        status: str | None = None,
-        actor: Actor | str | None = None,
-        request_id: str | UUID | None = None,
-    ) -> Integration:
-        """Rename an integration, or switch it off (`inactive`) or on again (`active`)."""
-        return await self._run(
-            flows.edit_integration(self._wiring, tenant_id, integration_id, name=name, status=status, caller=read_caller(actor, request_id))
-        )
-
-    async def delete(
-        self, tenant_id: str, integration_id: UUID | str, *, actor: Actor | str | None = None, request_id: str | UUID | None = None
-    ) -> Removal:
-        """Delete the integration and revoke its tokens at the provider (RFC 7009 or its own request)."""
-        return await self._run(flows.disconnect(self._wiring, tenant_id, integration_id, caller=read_caller(actor, request_id)))
-
-    async def erase_tenant(self, tenant_id: str, *, actor: Actor | str | None = None, request_id: str | UUID | None = None) -> Erasure:
-        """Remove and revoke everything of a tenant and destroy its data keys; the audit log stays.
-
-        Returns the receipt.  Tokens that a provider does not take back at once are given up and counted there.
-        """
-        return await self._run(flows.erase_tenant(self._wiring, tenant_id, caller=read_caller(actor, request_id)))

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 from cloud_integrations import flows
 from cloud_integrations.domain.application import OAuthApplication
+from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.conformance import require_part
-from cloud_integrations.errors import ConfigurationError
+from cloud_integrations.errors import ConfigurationError, ValidationFailedError
 from cloud_integrations.ports.catalogue import Providers
 from cloud_integrations.ports.cipher import Cipher
 from cloud_integrations.ports.clock import AsyncPause, Clock, Entropy, require_clock
@@ -149,23 +150,44 @@ class AsyncFlowRunner:
         return await flow
 
 
-class Part:
+class _Acting:
+    """Who acts in a group of methods, and under which request id."""
+
+    _caller: Caller | None
+    """As `acting_as` was told; None: nobody was named."""
+
+    def _acting(self) -> Caller:
+        """Return who acts.  Raises `ValidationFailedError` where nobody was named: what a person does must not be recorded as ours."""
+        if self._caller is None:
+            raise ValidationFailedError(
+                field="actor", problem="must be named: call this on manager.acting_as(actor), with an Actor, a user's id, or SYSTEM"
+            )
+        return self._caller
+
+    def _acting_or_system(self) -> Caller:
+        """Return who acts; where nobody was named, the library itself.  For what also runs without anybody."""
+        return Caller() if self._caller is None else self._caller
+
+
+class Part(_Acting):
     """A group of the blocking manager's methods."""
 
-    def __init__(self, runner: FlowRunner, /) -> None:
+    def __init__(self, runner: FlowRunner, caller: Caller | None = None, /) -> None:
         self._wiring = runner.wiring
         self._run = runner.run
+        self._caller = caller
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._wiring.store!r})"
 
 
-class AsyncPart:
+class AsyncPart(_Acting):
     """A group of the awaiting manager's methods."""
 
-    def __init__(self, runner: AsyncFlowRunner, /) -> None:
+    def __init__(self, runner: AsyncFlowRunner, caller: Caller | None = None, /) -> None:
         self._wiring = runner.wiring
         self._run = runner.run
+        self._caller = caller
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._wiring.store!r})"

@@ -9,8 +9,7 @@ from threading import Event
 from uuid import UUID
 
 from cloud_integrations import flows
-from cloud_integrations.domain.arguments import read_caller, read_instance
-from cloud_integrations.domain.audit import Actor
+from cloud_integrations.domain.arguments import read_instance
 from cloud_integrations.domain.removal import RevocationRun
 from cloud_integrations.domain.renewal import RenewalRun, WorkerRound
 from cloud_integrations.runtime.repetition import TaskRepetition, ThreadRepetition
@@ -42,14 +41,25 @@ class Worker(Part):
         is the last one.  Raises `SetupError`, which no time heals.
         """
         repetition = ThreadRepetition(read_instance("stop", stop, Event), self._wiring.pause, self._wiring.clock)
-        run_inline(flows.run_worker(self._wiring, repetition, limit=limit, interval=interval, once=once, renew=renew, on_round=on_round))
+        run_inline(
+            flows.run_worker(
+                self._wiring,
+                repetition,
+                limit=limit,
+                interval=interval,
+                once=once,
+                renew=renew,
+                on_round=on_round,
+                caller=self._acting_or_system(),
+            )
+        )
 
     def refresh_due(self, *, limit: int = 100) -> RenewalRun:
         """Renew up to *limit* tokens whose time has come; call it now and then, from any number of processes.
 
         The database says whose turn it is, so no token is renewed twice.  Needs no worker of ours: any scheduler will do.
         """
-        return self._run(flows.refresh_due(self._wiring, limit=limit))
+        return self._run(flows.refresh_due(self._wiring, limit=limit, caller=self._acting_or_system()))
 
     def refresh_refused(
         self,
@@ -57,8 +67,6 @@ class Worker(Part):
         *,
         reason: str | None = None,
         progress: Callable[[int], None] | None = None,
-        actor: Actor | str | None = None,
-        request_id: str | UUID | None = None,
     ) -> RenewalRun:
         """Ask *provider* once more for every integration, of all tenants, that must reconnect (for *reason*), and return the counts.
 
@@ -66,18 +74,14 @@ class Worker(Part):
         again; the others stay as they are, and so does what is switched off.  *progress* is told how many were asked for.
         Raises `ProviderNotFoundError`.
         """
-        return self._run(
-            flows.refresh_refused(self._wiring, provider, reason=reason, caller=read_caller(actor, request_id), progress=progress)
-        )
+        return self._run(flows.refresh_refused(self._wiring, provider, reason=reason, caller=self._acting(), progress=progress))
 
-    def retry_revocations(
-        self, *, limit: int = 100, actor: Actor | str | None = None, request_id: str | UUID | None = None
-    ) -> RevocationRun:
+    def retry_revocations(self, *, limit: int = 100) -> RevocationRun:
         """Try again to revoke tokens whose provider did not take it, and delete authorizations that expired, of all tenants.
 
-        Call it now and then, from any number of processes.  *actor* is the person who asks for it; left out, the system does.
+        Call it now and then, from any number of processes.
         """
-        return self._run(flows.retry_revocations(self._wiring, limit=limit, caller=read_caller(actor, request_id)))
+        return self._run(flows.retry_revocations(self._wiring, limit=limit, caller=self._acting_or_system()))
 
 
 class AsyncWorker(AsyncPart):
@@ -103,11 +107,20 @@ class AsyncWorker(AsyncPart):
         requests that are out already go on, and closing the manager waits for them.  Raises `SetupError`, which no time heals.
         """
         repetition = TaskRepetition(read_instance("stop", stop, AsyncEvent), self._wiring.pause)
-        await flows.run_worker(self._wiring, repetition, limit=limit, interval=interval, once=once, renew=renew, on_round=on_round)
+        await flows.run_worker(
+            self._wiring,
+            repetition,
+            limit=limit,
+            interval=interval,
+            once=once,
+            renew=renew,
+            on_round=on_round,
+            caller=self._acting_or_system(),
+        )
 
     async def refresh_due(self, *, limit: int = 100) -> RenewalRun:
         """Renew up to *limit* tokens whose time has come; call it now and then, from any number of processes."""
-        return await self._run(flows.refresh_due(self._wiring, limit=limit))
+        return await self._run(flows.refresh_due(self._wiring, limit=limit, caller=self._acting_or_system()))
 
     async def refresh_refused(
         self,
@@ -115,8 +128,6 @@ class AsyncWorker(AsyncPart):
         *,
         reason: str | None = None,
         progress: Callable[[int], None] | None = None,
-        actor: Actor | str | None = None,
-        request_id: str | UUID | None = None,
     ) -> RenewalRun:
         """Ask *provider* once more for every integration, of all tenants, that must reconnect (for *reason*), and return the counts.
 
@@ -124,15 +135,11 @@ class AsyncWorker(AsyncPart):
         again; the others stay as they are, and so does what is switched off.  *progress* is told how many were asked for.
         Raises `ProviderNotFoundError`.
         """
-        return await self._run(
-            flows.refresh_refused(self._wiring, provider, reason=reason, caller=read_caller(actor, request_id), progress=progress)
-        )
+        return await self._run(flows.refresh_refused(self._wiring, provider, reason=reason, caller=self._acting(), progress=progress))
 
-    async def retry_revocations(
-        self, *, limit: int = 100, actor: Actor | str | None = None, request_id: str | UUID | None = None
-    ) -> RevocationRun:
+    async def retry_revocations(self, *, limit: int = 100) -> RevocationRun:
         """Try again to revoke tokens whose provider did not take it, and delete authorizations that expired, of all tenants.
 
-        Call it now and then, from any number of processes.  *actor* is the person who asks for it; left out, the system does.
+        Call it now and then, from any number of processes.
         """
-        return await self._run(flows.retry_revocations(self._wiring, limit=limit, caller=read_caller(actor, request_id)))
+        return await self._run(flows.retry_revocations(self._wiring, limit=limit, caller=self._acting_or_system()))

@@ -48,7 +48,7 @@ def find_provider(configuration: Configuration, text: str | UUID, /) -> Provider
 def open_manager(
     configuration: Configuration, /, *, callback_url: str | None = None, applications: Sequence[OAuthApplication] | None = None
 ) -> Generator[IntegrationManager]:
-    """Give the blocking manager, started, and put everything away afterwards."""
+    """Give the blocking manager, started, as whoever types uses it, and put everything away afterwards."""
     # Loaded here: a database and an HTTP client are more than half of what a short command costs.
     from cloud_integrations import AesGcmCipher, IntegrationManager, SqlAlchemyStore  # noqa: PLC0415
 
@@ -69,7 +69,7 @@ def open_manager(
             settings=configuration.library_settings(callback_url=callback_url),
         ) as manager,
     ):
-        yield manager
+        yield manager.acting_as(cli_actor())
 
 
 @asynccontextmanager

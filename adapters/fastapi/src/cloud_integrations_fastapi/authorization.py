@@ -93,7 +93,8 @@ class Gate:
         resource = "integrations" if named is None else f"integration:{read_id(named)}"
         action = f"integration.{permission}"
         try:
-            await self._manager.audit.record_denied(tenant_id, action=action, resource=resource, actor=actor, request_id=request_id)
+            acting = self._manager.acting_as(actor, request_id=request_id)
+            await acting.audit.record_denied(tenant_id, action=action, resource=resource)
         except (TenantNotFoundError, ValidationFailedError):
             pass  # There is no such log; and who may not ask learns nothing of tenants.
         except CloudIntegrationsError as error:

@@ -14,7 +14,7 @@ from fastapi.security.base import SecurityBase
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
-from cloud_integrations import AsyncIntegrationManager, Authorization, Integration, IntegrationManager, Secret
+from cloud_integrations import Actor, AsyncIntegrationManager, Authorization, Integration, IntegrationManager, Secret
 from cloud_integrations.errors import IntegrationNotFoundError
 
 from .answers import AuditOut, AuthorizationOut, CheckOut, Done, IntegrationDetailOut, IntegrationOut, Many, One, ProviderOut, TokenOut
@@ -127,8 +127,11 @@ def _add(
 class _Threaded:
     """The blocking manager, each call in a thread of the pool, so that the event loop stays free."""
 
-    def __init__(self, manager: object, /) -> None:
+    def __init__(self, manager: Any, /) -> None:
         self._manager = manager
+
+    def acting_as(self, actor: Actor, *, request_id: str) -> _Threaded:
+        return _Threaded(self._manager.acting_as(actor, request_id=request_id))
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._manager, name)
@@ -157,29 +160,25 @@ class _Endpoints:
 
         A key is checked with the provider before anything is stored.
         """
-        call = Call.of(request)
+        acting = self._acting(request)
         body = await read_body(request, CreateIntegration)
         if body.credentials is not None:
-            integration = await self._manager.add_api_key(
+            integration = await acting.add_api_key(
                 tenant_id,
                 body.provider_id,
                 name=body.name,
                 api_key=body.credentials.api_key,
                 secret_key=body.credentials.secret_key,
-                actor=call.actor,
-                request_id=call.request_id,
             )
         else:
             code, redirect_uri = body.by_code()
-            integration = await self._manager.add_oauth_code(
+            integration = await acting.add_oauth_code(
                 tenant_id,
                 body.provider_id,
                 name=body.name,
                 code=code,
                 redirect_uri=redirect_uri,
                 state=body.state,
-                actor=call.actor,
-                request_id=call.request_id,
             )
         return _integration(integration, status=201)
 
@@ -190,80 +189,68 @@ class _Endpoints:
 
     async def edit_integration(self, request: Request, tenant_id: TenantPath, integration_id: IntegrationPath) -> Response:
         """Rename an integration, or switch it off (`inactive`) or on again (`active`)."""
-        call = Call.of(request)
+        acting = self._acting(request)
         body = await read_body(request, EditIntegration)
-        return _integration(
-            await self._manager.edit_integration(
-                tenant_id, read_id(integration_id), name=body.name, status=body.status, actor=call.actor, request_id=call.request_id
-            )
-        )
+        return _integration(await acting.edit_integration(tenant_id, read_id(integration_id), name=body.name, status=body.status))
 
     async def delete_integration(self, request: Request, tenant_id: TenantPath, integration_id: IntegrationPath) -> Response:
         """Delete an integration, its secrets, and its grant at the provider.
 
         What the provider could not revoke now is kept sealed and retried.
         """
-        call = Call.of(request)
-        await self._manager.delete(tenant_id, read_id(integration_id), actor=call.actor, request_id=call.request_id)
+        acting = self._acting(request)
+        await acting.delete(tenant_id, read_id(integration_id))
         return _json(Done())
 
     async def reconnect(self, request: Request, tenant_id: TenantPath, integration_id: IntegrationPath) -> Response:
         """Renew a consent (OAuth2: answers with the URL to open) or replace an API key; id and name stay."""
-        call = Call.of(request)
+        acting = self._acting(request)
         body = await read_body(request, Reconnect)
         if body.credentials is not None:
             return _integration(
-                await self._manager.replace_api_key(
+                await acting.replace_api_key(
                     tenant_id,
                     read_id(integration_id),
                     api_key=body.credentials.api_key,
                     secret_key=body.credentials.secret_key,
-                    actor=call.actor,
-                    request_id=call.request_id,
                 )
             )
         held = await self._manager.get_integration(tenant_id, read_id(integration_id))
         self._check_host(request, held.provider_id)
-        begun = await self._manager.begin_reconnect(
+        begun = await acting.begin_reconnect(
             tenant_id,
             read_id(integration_id),
             scopes=body.scopes,
             return_to=body.return_to,
-            actor=call.actor,
-            request_id=call.request_id,
         )
         flow = Flow(tenant_id=tenant_id, provider_id=held.provider_id, granted=granted_mark(held))
         return self._begun(request, begun, flow, status=200)
 
     async def verify(self, request: Request, tenant_id: TenantPath, integration_id: IntegrationPath) -> Response:
         """Ask the provider whether the held credential works."""
-        call = Call.of(request)
-        report = await self._manager.verify(tenant_id, read_id(integration_id), actor=call.actor, request_id=call.request_id)
+        acting = self._acting(request)
+        report = await acting.verify(tenant_id, read_id(integration_id))
         return _json(One[CheckOut](data=CheckOut.of(report)))
 
     async def list_audit(
         self, request: Request, tenant_id: TenantPath, integration_id: EverPath, before: Before = None, limit: Limit = 100
     ) -> Response:
         """List what happened to an integration, newest first; it can be asked after the integration is gone, too."""
-        call = Call.of(request)
-        records = await self._manager.audit.list(
-            tenant_id, integration_id=read_id(integration_id), before=before, limit=limit, actor=call.actor, request_id=call.request_id
-        )
+        acting = self._acting(request)
+        records = await acting.audit.list(tenant_id, integration_id=read_id(integration_id), before=before, limit=limit)
         return _json(Many[AuditOut](data=tuple(map(AuditOut.of, records))))
 
     async def begin_authorization(self, request: Request, tenant_id: TenantPath) -> Response:
         """Begin an OAuth2 connection: open the URL of the answer in the same browser within ten minutes."""
-        call = Call.of(request)
+        acting = self._acting(request)
         body = await read_body(request, BeginAuthorization)
         self._check_host(request, body.provider_id)
-        begun = await self._manager.begin_oauth(
+        begun = await acting.begin_oauth(
             tenant_id,
             body.provider_id,
             name=body.name,
             scopes=body.scopes,
             return_to=body.return_to,
-            actor=call.actor,
-            request_id=call.request_id,
         )
         return self._begun(request, begun, Flow(tenant_id=tenant_id, provider_id=body.provider_id, granted=NEVER), status=201)
 
@@ -281,10 +268,10 @@ class _Endpoints:
         return await self._complete(request, context_id, await read_form(request))
 
     async def _complete(self, request: Request, context_id: str, params: list[tuple[str, str]]) -> Response:
-        call = Call.of(request)
+        call, acting = Call.of(request), self._acting(request)
         state = Secret(next((value for name, value in params if name == "state"), ""))
         flow = self._cookies.find(request, state, actor=call.actor)
-        pending = await self._manager.find_authorization(state, actor=call.actor) if state else None
+        pending = await acting.find_authorization(state) if state else None
         # To a path that is nobody's callback no provider sends a browser.
         return_to = pending.return_to if pending is not None and is_id(context_id) else None
         self._landing.note(request, Visit(return_to=return_to, flow=flow))
@@ -293,9 +280,7 @@ class _Endpoints:
             await self._gate.admit(request, Permission.CONNECT, pending.tenant_id, request_id=call.request_id)
             browser_token = None if flow is None else flow.token
         # Without an authorization of this actor there is no browser token, so the manager refuses, and records it.
-        connected = await self._manager.complete_oauth(
-            read_id(context_id), params, browser_token=browser_token, actor=call.actor, request_id=call.request_id
-        )
+        connected = await acting.complete_oauth(read_id(context_id), params, browser_token=browser_token)
         response = self._landing.arrived(request, connected, request_id=call.request_id) or _integration(connected.integration)
         if flow is not None:
             self._cookies.end(request, response, state, flow, actor=call.actor)
@@ -329,13 +314,18 @@ class _Endpoints:
 
     async def reveal_token(self, request: Request, tenant_id: TenantPath, integration_id: IntegrationPath) -> Response:
         """Hand out a credential that works, in the open; every call is recorded."""
-        call = Call.of(request)
+        acting = self._acting(request)
         asked = read_id(integration_id)
         held = await self._manager.get_integration(tenant_id, asked)
-        token = await self._manager.credential(tenant_id, held.provider_id, actor=call.actor, request_id=call.request_id)
+        token = await acting.credential(tenant_id, held.provider_id)
         if token.integration_id != asked:  # deleted and connected anew in between
             raise IntegrationNotFoundError
         return _json(One[TokenOut](data=TokenOut.of(token)))
+
+    def _acting(self, request: Request) -> AsyncIntegrationManager:
+        """Return the manager as whoever calls uses it."""
+        call = Call.of(request)
+        return self._manager.acting_as(call.actor, request_id=call.request_id)
 
     def _check_host(self, request: Request, provider_id: UUID) -> None:
         check_host(request, next((known.redirect_uri for known in self._manager.list_providers() if known.id == provider_id), None))

@@ -9,8 +9,8 @@ from dataclasses import replace
 from urllib.parse import unquote
 from uuid import UUID
 
-from cloud_integrations.domain.arguments import LONGEST_URL, read_actor, read_provider, read_scopes, read_secret, read_text, read_variables
-from cloud_integrations.domain.audit import Actor, Caller
+from cloud_integrations.domain.arguments import LONGEST_URL, read_provider, read_scopes, read_secret, read_text, read_variables
+from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.envelope import DataKey
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
 from cloud_integrations.domain.integration import State, StoredIntegration, integration_name
@@ -98,11 +98,10 @@ async def begin_reconnect(
     )
 
 
-async def find_authorization(wiring: Wiring, state: Secret | str, /, *, actor: Actor | str) -> PendingAuthorization | None:
-    """Return the open authorization with this state if *actor* began it."""
-    acting = read_actor(actor)
+async def find_authorization(wiring: Wiring, state: Secret | str, /, *, caller: Caller) -> PendingAuthorization | None:
+    """Return the open authorization with this state if the caller began it."""
     pending = await wiring.store.find_pending(hash_of(read_secret("state", state)))
-    return pending if pending is not None and pending.actor == acting else None
+    return pending if pending is not None and pending.actor == caller.actor else None
 
 
 def hash_of(secret: Secret, /) -> bytes:

@@ -32,9 +32,10 @@ async def run_worker(
     once: bool,
     renew: bool,
     on_round: Callable[[WorkerRound], None] | None,
+    caller: Caller,
 ) -> None:
     """Make rounds; with *once* until nothing is due, and then one over the revocations."""
-    rounds = _Rounds(wiring, read_count("limit", limit, most=MOST_AT_ONCE), read_listener("onRound", on_round))
+    rounds = _Rounds(wiring, read_count("limit", limit, most=MOST_AT_ONCE), read_listener("onRound", on_round), caller)
     idle = read_duration("interval", interval).total_seconds()
     steps = (rounds.renew, rounds.revoke) if read_flag("renew", renew) else (rounds.revoke,)
     if read_flag("once", once):
@@ -48,23 +49,24 @@ async def run_worker(
 class _Rounds:
     """Steps that make one round each and tell it."""
 
-    def __init__(self, wiring: Wiring, limit: int, on_round: Callable[[WorkerRound], None] | None) -> None:
+    def __init__(self, wiring: Wiring, limit: int, on_round: Callable[[WorkerRound], None] | None, caller: Caller) -> None:
         self.wiring = wiring
         self._limit = limit
         self._on_round = on_round
+        self._caller = caller
         self._ready = False
 
     async def renew(self) -> float | None:
         """Renew what is due.  A round that was full is followed by the next at once."""
         await self._prepare()
-        run = await refresh_due(self.wiring, limit=self._limit)
+        run = await refresh_due(self.wiring, limit=self._limit, caller=self._caller)
         self.tell(run)
         return 0.0 if run.claimed == self._limit else None
 
     async def revoke(self) -> float | None:
         """Revoke what waits, and sweep; the next round is for the next interval."""
         await self._prepare()
-        self.tell(await retry_revocations(self.wiring, limit=self._limit, caller=Caller()))
+        self.tell(await retry_revocations(self.wiring, limit=self._limit, caller=self._caller))
         return None
 
     def tell(self, done: WorkerRound) -> None:

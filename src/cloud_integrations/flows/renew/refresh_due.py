@@ -32,7 +32,7 @@ MOST_AT_ONCE = 10_000
 _PATIENCE = timedelta(seconds=1)
 
 
-async def refresh_due(wiring: Wiring, /, *, limit: int) -> RenewalRun:
+async def refresh_due(wiring: Wiring, /, *, limit: int, caller: Caller) -> RenewalRun:
     """Claim up to *limit* integrations whose time has come and renew them; any number of processes may do so at once.
 
     A tenant has one integration per provider at the most, so no tenant can crowd out another.
@@ -46,7 +46,7 @@ async def refresh_due(wiring: Wiring, /, *, limit: int) -> RenewalRun:
             tell_damaged(wiring, row)
 
     async def one(due: DueIntegration) -> None:
-        counts[await renew_one(wiring, due, caller=Caller())] += 1
+        counts[await renew_one(wiring, due, caller=caller)] += 1
 
     await wiring.concurrency.for_each(claimed, one, key=lambda due: due.provider_id, at_once=AT_ONCE)
     return counted(counts)

@@ -59,9 +59,7 @@ def connect(
     given = read_variables(variables)
     with _ready(screen, configuration, way) as (manager, listener):
         entry = wiring.find_provider(configuration, provider)
-        begun = manager.begin_oauth(
-            tenant, entry.id, name=name or entry.name, scopes=tuple(scopes), variables=given, actor=wiring.cli_actor()
-        )
+        begun = manager.begin_oauth(tenant, entry.id, name=name or entry.name, scopes=tuple(scopes), variables=given)
         connected = _finish(screen, manager, listener, begun, way)
         screen.note("connected")
         _say_shared(screen, connected)
@@ -96,7 +94,7 @@ def reconnect(
             )
             return
     with _ready(screen, configuration, way) as (manager, listener):
-        begun = manager.begin_reconnect(tenant, integration.id, scopes=tuple(scopes), actor=wiring.cli_actor())
+        begun = manager.begin_reconnect(tenant, integration.id, scopes=tuple(scopes))
         connected = _finish(screen, manager, listener, begun, way)
         screen.note("reconnected" + (", and it is another account than before" if connected.account_changed else ""))
         _say_shared(screen, connected)
@@ -136,7 +134,7 @@ def _finish(screen: Screen, manager: IntegrationManager, listener: Listener | No
     screen.note("continue in the browser" if opened else f"open this address in a browser:\n\n{begun.url}\n")
     params = _pasted() if listener is None else listener.wait(way.wait)
     try:
-        connected = manager.complete_oauth(begun.context_id, params, browser_token=begun.browser_token, actor=wiring.cli_actor())
+        connected = manager.complete_oauth(begun.context_id, params, browser_token=begun.browser_token)
     except BaseException:
         if listener is not None:
             listener.answer(connected=False)

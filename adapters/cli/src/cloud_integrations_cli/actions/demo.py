@@ -90,25 +90,26 @@ async def _tell(story: Story, host: DemoHost, browser: httpx.AsyncClient) -> Non
         story.say(f"{each['id']}   {each['authType']:<7} {each['status']:<8} {each['name']}")
 
     story.step("Use it: the backend asks for a token that works, and renews it")
-    before = await host.manager.credential(DEMO_TENANT, host.oauth_slug, actor=_ACTOR)
+    manager = host.manager.acting_as(_ACTOR)
+    before = await manager.credential(DEMO_TENANT, host.oauth_slug)
     story.say(f"token {token_id(before.value)}   (the name of a token here; its text is not shown)")
-    await host.manager.refresh(DEMO_TENANT, before.integration_id, actor=_ACTOR)
-    after = await host.manager.credential(DEMO_TENANT, host.oauth_slug, actor=_ACTOR)
+    await manager.refresh(DEMO_TENANT, before.integration_id)
+    after = await manager.credential(DEMO_TENANT, host.oauth_slug)
     story.say(f"token {token_id(after.value)}   after one refresh; the provider rotated the refresh token, too")
-    burst = await asyncio.gather(*(host.manager.credential(DEMO_TENANT, host.oauth_slug, actor=_ACTOR) for _ in range(50)))
+    burst = await asyncio.gather(*(manager.credential(DEMO_TENANT, host.oauth_slug) for _ in range(50)))
     story.good(f"{len(burst)} callers at once got it; the provider saw {host.provider.refresh_count} refresh in all")
 
     _show_database(story, host.database, [after.value, host.provider.valid_api_key])
 
     story.step("Check the audit")
-    for record in reversed(await host.manager.audit.list(DEMO_TENANT, actor=_ACTOR)):
+    for record in reversed(await manager.audit.list(DEMO_TENANT)):
         event = record.event
         story.say(f"{record.seq:>3}  {event.actor!s:<10} {event.action:<26} {event.outcome.value:<8} {event.reason or ''}".rstrip())
-    report = await host.manager.audit.verify(DEMO_TENANT)
+    report = await manager.audit.verify(DEMO_TENANT)
     story.good(f"{report.checked} events, each holding the hash of the one before: {'whole' if report.whole else 'BROKEN'}")
 
     story.step("Delete both, and revoke at the provider")
-    removal = await host.manager.delete(DEMO_TENANT, after.integration_id, actor=_ACTOR)
+    removal = await manager.delete(DEMO_TENANT, after.integration_id)
     story.say(f"{oauth}: refresh token {removal.refresh_token.value}, access token {removal.access_token.value}")
     dead = not host.provider.is_alive(after.value)
     story.good(f"the provider itself says that the token is {'dead' if dead else 'STILL ALIVE'}")

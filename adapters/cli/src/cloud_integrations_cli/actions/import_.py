@@ -136,7 +136,7 @@ def _take(manager: IntegrationManager, row: Row | _UnreadableError, decrypt: Dec
         if isinstance(row, _UnreadableError):
             raise row
         line = _read(row, decrypt)
-        manager.import_credential(line.tenant_id, line.credential(), verify=verify, dry_run=dry_run, actor=wiring.cli_actor())
+        manager.import_credential(line.tenant_id, line.credential(), verify=verify, dry_run=dry_run)
     except _UnreadableError as error:
         return "failed", str(error)
     except (SetupError, StorageUnavailableError):

@@ -123,13 +123,7 @@ def add(
         api_key, secret_key = read_api_key(entry, file=api_key_file, stdin=api_key_stdin, secret_file=secret_key_file)
         screen.note(f"asking {entry.name} whether the key works …")
         integration = manager.add_api_key(
-            tenant,
-            entry.id,
-            name=name or entry.name,
-            api_key=api_key,
-            secret_key=secret_key,
-            variables=given,
-            actor=wiring.cli_actor(),
+            tenant, entry.id, name=name or entry.name, api_key=api_key, secret_key=secret_key, variables=given
         )
         screen.note("connected")
         show_integration(screen, manager, integration)
@@ -139,7 +133,7 @@ def verify(screen: Screen, configuration: Configuration, tenant: str, which: str
     """Ask the provider whether the credential works; raises `InvalidCredentialsError` when it does not."""
     with wiring.open_manager(configuration) as manager:
         integration = manager.get_integration(tenant, wiring.find_integration_id(manager, tenant, which))
-        report = manager.verify(tenant, integration.id, actor=wiring.cli_actor())
+        report = manager.verify(tenant, integration.id)
     if screen.as_json:
         screen.json({"data": check_out(report)})
     else:
@@ -158,7 +152,7 @@ def verify(screen: Screen, configuration: Configuration, tenant: str, which: str
 def refresh(screen: Screen, configuration: Configuration, tenant: str, which: str, /) -> None:
     """Renew the access token now."""
     with wiring.open_manager(configuration) as manager:
-        renewed = manager.refresh(tenant, wiring.find_integration_id(manager, tenant, which), actor=wiring.cli_actor())
+        renewed = manager.refresh(tenant, wiring.find_integration_id(manager, tenant, which))
         screen.note("renewed")
         show_integration(screen, manager, renewed)
 
@@ -167,10 +161,7 @@ def refresh_refused(screen: Screen, configuration: Configuration, provider: str,
     """Ask a provider once more for every integration that must reconnect."""
     with wiring.open_manager(configuration) as manager:
         run = manager.worker.refresh_refused(
-            wiring.find_provider(configuration, provider).id,
-            reason=reason,
-            progress=lambda asked: screen.note(f"{asked} asked for …"),
-            actor=wiring.cli_actor(),
+            wiring.find_provider(configuration, provider).id, reason=reason, progress=lambda asked: screen.note(f"{asked} asked for …")
         )
     if screen.as_json:
         screen.json({"data": renewal_run_out(run)})
@@ -192,7 +183,7 @@ def edit(
     """Switch an integration on or off, or rename it."""
     with wiring.open_manager(configuration) as manager:
         found = wiring.find_integration_id(manager, tenant, which)
-        edited = manager.edit_integration(tenant, found, status=status, name=name, actor=wiring.cli_actor())
+        edited = manager.edit_integration(tenant, found, status=status, name=name)
         show_integration(screen, manager, edited)
 
 
@@ -202,7 +193,7 @@ def delete(screen: Screen, configuration: Configuration, tenant: str, which: str
         integration = manager.get_integration(tenant, wiring.find_integration_id(manager, tenant, which))
         what = "? Its key goes on working at the provider" if integration.auth_type is AuthType.API_KEY else " and revoke its tokens?"
         confirm(f"Delete {integration.name} ({integration.id}) of {tenant}{what}", yes=yes)
-        removal = manager.delete(tenant, integration.id, actor=wiring.cli_actor())
+        removal = manager.delete(tenant, integration.id)
     if screen.as_json:
         screen.json(removal_out(removal))
         return
@@ -247,9 +238,7 @@ def replace_key(
     """Put a new API key in the place of the old one."""
     entry = wiring.find_provider(configuration, integration.provider_id)
     api_key, secret_key = read_api_key(entry, file=api_key_file, stdin=api_key_stdin, secret_file=secret_key_file)
-    replaced = manager.replace_api_key(
-        integration.tenant_id, integration.id, api_key=api_key, secret_key=secret_key, actor=wiring.cli_actor()
-    )
+    replaced = manager.replace_api_key(integration.tenant_id, integration.id, api_key=api_key, secret_key=secret_key)
     screen.note("reconnected")
     show_integration(screen, manager, replaced)
 

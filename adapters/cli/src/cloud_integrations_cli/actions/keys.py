@@ -131,12 +131,11 @@ def rotate(
         cutoff = before or datetime.now(UTC)
         if data_keys:
             screen.note(f"if this is interrupted, go on with --before {timestamp(cutoff)}")
-        actor = wiring.cli_actor()
         with _bar(screen, "data keys", total) as progress:
             run = (
-                manager.keys.rotate(tenant_id=tenant, created_before=cutoff, progress=progress, actor=actor)
+                manager.keys.rotate(tenant_id=tenant, created_before=cutoff, progress=progress)
                 if data_keys
-                else manager.keys.rewrap(tenant_id=tenant, progress=progress, actor=actor)
+                else manager.keys.rewrap(tenant_id=tenant, progress=progress)
             )
         _finish(screen, run, manager.keys.report(tenant_id=tenant), "replaced" if data_keys else "wrapped anew")
 
@@ -164,7 +163,7 @@ def reseal(screen: Screen, configuration: Configuration, /, *, destroy_after: in
             # First: a key whose rows this very run seals anew is left for the next, since somebody may be reading one of them.
             retired_before = datetime.now(UTC) - timedelta(days=destroy_after)
             with _bar(screen, "data keys", sum(usage.keys for usage in report.usage)) as progress:
-                destroyed = manager.keys.destroy(retired_before=retired_before, progress=progress, actor=wiring.cli_actor())
+                destroyed = manager.keys.destroy(retired_before=retired_before, progress=progress)
             screen.note(f"{_many(destroyed.changed, 'old data key')} destroyed")
         with _bar(screen, "rows", report.outdated) as progress:
             run = manager.keys.reseal(share=share, progress=progress)
@@ -179,7 +178,7 @@ def refuse(screen: Screen, configuration: Configuration, tenant: str, /, *, belo
         lost = sum(each.rows for each in usage if (each.version or 0) < below)
         if 1 < below <= max([each.version or 0 for each in usage], default=1):
             confirm(f"{_many(lost, 'row')} will not open any more until this is taken back with --below 1. Go on?", yes=yes)
-        manager.keys.refuse(tenant, below=below, actor=wiring.cli_actor())
+        manager.keys.refuse(tenant, below=below)
     screen.note(f"data keys of {tenant} below version {below} are refused" if below > 1 else f"no data key of {tenant} is refused any more")
     if screen.as_json:
         screen.json({"success": True})

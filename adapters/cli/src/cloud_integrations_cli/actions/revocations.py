@@ -12,7 +12,7 @@ from cloud_integrations_cli.settings import Configuration
 def retry(screen: Screen, configuration: Configuration, /, *, limit: int) -> None:
     """Try again to revoke what could not be revoked."""
     with wiring.open_manager(configuration) as manager:
-        run = manager.worker.retry_revocations(limit=limit, actor=wiring.cli_actor())
+        run = manager.worker.retry_revocations(limit=limit)
     if screen.as_json:
         screen.json({"data": run_out(run)})
     else:

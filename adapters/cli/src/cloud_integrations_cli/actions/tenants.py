@@ -30,7 +30,7 @@ def erase(screen: Screen, configuration: Configuration, tenant: str, /, *, yes: 
         if receipt is not None:
             write_private(receipt, "")
         try:
-            erasure = manager.erase_tenant(tenant, actor=wiring.cli_actor())
+            erasure = manager.erase_tenant(tenant)
         except BaseException:
             if receipt is not None:
                 receipt.unlink()

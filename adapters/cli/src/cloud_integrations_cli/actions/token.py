@@ -29,9 +29,7 @@ def get(
         entry = wiring.find_provider(configuration, provider)
         if reveal:
             confirm(f"Print the secret of {entry.name} for tenant {tenant}? It is recorded in the audit.", yes=yes)
-        held = manager.credential(
-            tenant, entry.id, min_ttl=None if min_ttl is None else timedelta(seconds=min_ttl), actor=wiring.cli_actor()
-        )
+        held = manager.credential(tenant, entry.id, min_ttl=None if min_ttl is None else timedelta(seconds=min_ttl))
     if reveal and not screen.as_json and not all(can_be_written(secret.reveal()) for secret in (held.value, held.secret) if secret):
         raise CommandLineError("the secret has characters that this output's encoding does not have; --output json shows it in ASCII")
     if held.warning:
