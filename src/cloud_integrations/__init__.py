@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cloud_integrations.domain.auth_type import AuthType
     from cloud_integrations.domain.check import CheckReport
     from cloud_integrations.domain.credential import Credential
+    from cloud_integrations.domain.events import Fact
     from cloud_integrations.domain.importing import ImportedCredential
     from cloud_integrations.domain.integration import AccountFacts, Health, Integration, Status
     from cloud_integrations.domain.pending import Authorization, Connected, PendingAuthorization
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from cloud_integrations.domain.secret import Secret
     from cloud_integrations.errors import CloudIntegrationsError
     from cloud_integrations.manager import AsyncIntegrationManager, IntegrationManager
-    from cloud_integrations.ports.observer import Fact, Observer
+    from cloud_integrations.ports.observer import Observer
     from cloud_integrations.ports.wiring import Settings
     from cloud_integrations.providers.catalogue import Catalogue
 
@@ -123,7 +124,7 @@ _HOMES = {
     "Connected": "domain.pending",
     "Credential": "domain.credential",
     "Erasure": "domain.rekeying",
-    "Fact": "ports.observer",
+    "Fact": "domain.events",
     "GcpKmsKeys": "backends.keys.gcp_kms",
     "Health": "domain.integration",
     "HttpxTransport": "backends.transport.httpx_transport",

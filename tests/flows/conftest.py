@@ -38,7 +38,7 @@ from cloud_integrations.testing import (
 )
 
 from .answers import Answers, AwaitedAnswers
-from .watching import Observed, Watched
+from .watching import Observed, Watched, check_recorded
 
 ACME = "acme"
 GLOBEX = "globex"
@@ -271,6 +271,7 @@ def world(request):
     world = World(request.param)
     yield world
     world.facts.check(world.secrets)
+    check_recorded(world.changes())
 
 
 @pytest.fixture
@@ -284,6 +285,7 @@ def awaiting_world():
     world = World("awaiting")
     yield world
     world.facts.check(world.secrets)
+    check_recorded(world.changes())
 
 
 @pytest.fixture

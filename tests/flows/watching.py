@@ -7,8 +7,10 @@ import inspect
 import signal
 import threading
 
+from cloud_integrations.domain.audit import Outcome
+from cloud_integrations.domain.events import DETAILS, EVENTS, FACT_KEYS
 from cloud_integrations.errors import StorageUnavailableError
-from cloud_integrations.ports.observer import FACT_KEYS
+from cloud_integrations.ports.store import Record
 
 
 class Interruption:
@@ -137,3 +139,17 @@ class Observed:
             assert keys.always <= fact.facts.keys() <= keys.always | keys.sometimes, fact
             assert all(isinstance(value, str) and value for value in fact.facts.values()), fact
             assert not [secret for secret in secrets if secret and secret in "\n".join(fact.facts.values())], fact.name
+
+
+def check_recorded(units, /):
+    """Every record among these units of work is that of an event of the list, with the details that are documented, as text."""
+    ours = {(kind.action, kind.outcome) for kind in EVENTS.values() if kind.action is not None}
+    for event in (change.event for changes in units for change in changes if isinstance(change, Record)):
+        if event.outcome is Outcome.DENIED and event.action not in DETAILS:
+            # What a host refused is in its own words.
+            assert event.details.keys() == {"covers"}, event
+            continue
+        assert (event.action, event.outcome) in ours, event
+        details = DETAILS[event.action]
+        assert details.always <= event.details.keys() <= details.always | details.sometimes, event
+        assert all(isinstance(value, str) and value for value in event.details.values()), event

@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import re
 import runpy
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_args
@@ -15,11 +16,11 @@ import pytest
 import cloud_integrations
 from cloud_integrations import CloudIntegrationsError, Settings, errors, testing
 from cloud_integrations.domain import check, envelope
+from cloud_integrations.domain.events import DETAILS, EVENTS, FACT_KEYS, Keys
 from cloud_integrations.domain.integration import HEALTH, Health, Integration, State, Status
 from cloud_integrations.domain.removal import RevocationOutcome
 from cloud_integrations.errors import http_status
 from cloud_integrations.manager.audit import AuditLog
-from cloud_integrations.ports.observer import FACT_KEYS, FactName
 from cloud_integrations_fastapi.errors import problem_of
 
 FLOWS = Path(inspect.getfile(cloud_integrations)).parent / "flows"
@@ -72,33 +73,33 @@ def test_an_integration_has_no_field_for_a_secret() -> None:
 
 
 def test_every_audit_action_and_fact_is_listed(api: str) -> None:
-    flows = "\n".join(path.read_text(encoding="utf-8") for path in FLOWS.rglob("*.py"))
-    rooms = "integration|authorization|credential|token|audit|revocation|key_format|key|storage|tenant|worker"
-    used = set(re.findall(rf'"((?:{rooms})\.[a-z_]+)"', flows))
     listed = api.partition("## Audit actions")[2].partition("## Errors")[0]
     methods = {f"audit.{name}" for name in vars(AuditLog)}
-    assert used == set(re.findall(r"`([a-z_]+\.[a-z_]+)`", listed)) - methods | FACT_KEYS.keys()
+    assert set(re.findall(r"`([a-z_]+\.[a-z_]+)`", listed)) - methods == DETAILS.keys()
 
 
-def test_the_table_of_facts_is_the_one_in_code(docs: Path) -> None:
-    page = (docs / "reference/facts.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize(("page", "table"), [("facts", FACT_KEYS), ("audit", DETAILS)])
+def test_the_tables_of_facts_and_of_actions_are_the_ones_in_code(docs: Path, page: str, table: Mapping[str, Keys]) -> None:
+    page = (docs / f"reference/{page}.md").read_text(encoding="utf-8")
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if re.match(r"\| `[a-z_]+\.", line)]
     words = re.compile(r"`([a-z_]+)`")
     written = {name.strip("`"): (set(words.findall(keys)), set(words.findall(more))) for name, _, keys, more in rows}
-    assert written == {name: (set(keys.always), set(keys.sometimes)) for name, keys in FACT_KEYS.items()}
+    assert written == {name: (set(keys.always), set(keys.sometimes)) for name, keys in table.items()}
     explained = set(words.findall("".join(line.split("|")[1] for line in page.splitlines() if re.match(r"\| `[a-z_]+`", line))))
-    assert explained == {key for keys in FACT_KEYS.values() for key in keys.always | keys.sometimes}
+    assert explained == {key for keys in table.values() for key in keys.always | keys.sometimes}
 
 
-def test_the_names_of_facts_are_a_closed_list() -> None:
-    assert list(FACT_KEYS) == list(get_args(FactName)) == sorted(FACT_KEYS)
-
-
-def test_each_fact_is_told_by_a_flow() -> None:
+def test_each_event_happens_in_a_flow_and_no_other_does() -> None:
     flows = "\n".join(path.read_text(encoding="utf-8") for path in FLOWS.rglob("*.py"))
-    told = re.findall(r'\b(?:tell|tell_of)\(\s*wiring, "([a-z_.]+)"|Fact\(name="([a-z_.]+)"', flows)
-    either = re.findall(r'tell_of\(wiring, "([a-z_.]+)" if [^,]* else "([a-z_.]+)"', flows)
-    assert {name for pair in (*told, *either) for name in pair if name} == set(FACT_KEYS)
+    rooms = "|".join(sorted({name.partition(".")[0] for name in EVENTS}))
+    assert set(re.findall(rf'"((?:{rooms})\.[a-z_]+)"', flows)) == EVENTS.keys()
+
+
+def test_what_is_recorded_and_told_is_made_in_one_file() -> None:
+    made = re.compile(r"\b(AuditEvent|Record|Fact)\(|observer\.tell\(")
+    assert [str(path.relative_to(FLOWS)) for path in FLOWS.rglob("*.py") if made.search(path.read_text(encoding="utf-8"))] == [
+        "shared/events.py"
+    ]
 
 
 def _example(kind: type[CloudIntegrationsError]) -> CloudIntegrationsError:

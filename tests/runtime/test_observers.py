@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from cloud_integrations.ports.observer import Fact
+from cloud_integrations.domain.events import Fact
 from cloud_integrations.runtime.observers import GuardedObserver, LoggingObserver
 
 FACT = Fact(name="integration.connected", facts={"provider": "simulated"})

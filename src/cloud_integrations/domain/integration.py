@@ -166,6 +166,11 @@ class Integration(Serialisable):
         return ADVICE[self.health]
 
 
+def is_recovery(before: Integration, after: Integration, /) -> bool:
+    """Whether what was stored as *after* works again: it was not switched off before, and its health was not `ok` and is now."""
+    return before.as_of(after.updated_at).health not in {Health.OK, Health.DISABLED} and after.health is Health.OK
+
+
 class Phase(StrEnum):
     """Where a refresh attempt stands."""
 

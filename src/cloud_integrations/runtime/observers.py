@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from cloud_integrations.ports.observer import Fact, Observer
+from cloud_integrations.domain.events import Fact
+from cloud_integrations.ports.observer import Observer
 
 _log = logging.getLogger("cloud_integrations")
 

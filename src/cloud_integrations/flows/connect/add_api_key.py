@@ -9,6 +9,7 @@ from uuid import UUID
 from cloud_integrations.domain.arguments import read_provider, read_secret, read_secret_or_none, read_variables
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.envelope import DataKey
+from cloud_integrations.domain.events import Event, RecordedName, Subject
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
 from cloud_integrations.domain.integration import AccountFacts, Integration, State, integration_name
 from cloud_integrations.domain.parts import Parts
@@ -25,13 +26,13 @@ from cloud_integrations.errors import (
     ValidationFailedError,
 )
 from cloud_integrations.flows.operate.applications import operator_variables, require_input_methods
-from cloud_integrations.flows.shared.auditing import record_failure, recorded, resource_of, tell, tell_of
+from cloud_integrations.flows.shared.events import happened, record_failure, recovery, tell_of
 from cloud_integrations.flows.shared.sealing import apply_sealed, key_at_start, seal_parts
 from cloud_integrations.flows.shared.stale_writes import again
 from cloud_integrations.flows.shared.verification import check_credential, identify, is_other_account
 from cloud_integrations.flows.use.list_integrations import known_tenant, load
 from cloud_integrations.kinds import auth_type_of, by_consent, kind_of, present
-from cloud_integrations.ports.store import AddIntegration, Record, ReplaceCredential
+from cloud_integrations.ports.store import AddIntegration, Change, ReplaceCredential
 from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.pasted_keys import require_not_foreign
 from cloud_integrations.protocol.verification import find_input_method, hints, name_inputs, normalise
@@ -66,16 +67,9 @@ async def add_api_key(
         raise IntegrationExistsError(tenant_id=tenant_id, provider_id=str(entry.provider_id))
     now = wiring.clock.now()
     integration_id = IntegrationId(uuid7(now, wiring.entropy.bytes(10)))
+    subject = Subject(tenant_id=tenant_id, provider_id=entry.provider_id, integration_id=integration_id)
     account, verified = await _accepted(
-        wiring,
-        tenant_id,
-        entry,
-        method=method,
-        key=key,
-        variables=filled,
-        action="integration.connected",
-        integration_id=integration_id,
-        caller=caller,
+        wiring, entry, method=method, key=key, variables=filled, failure="integration.not_connected", subject=subject, caller=caller
     )
     facts = Integration(
         id=integration_id,
@@ -90,19 +84,16 @@ async def add_api_key(
         variables=entry.tenant_variables(filled),
         method_id=method.id,
     )
-    record = recorded(
-        wiring, tenant_id, caller, "integration.connected", resource_of(integration_id), provider=entry.id, verified=str(verified).lower()
-    )
+    event = happened(wiring, "integration.connected", subject, caller, provider=entry.id, verified=str(verified).lower())
     await apply_sealed(
         wiring,
         tenant_id,
         lambda data_key: (
             AddIntegration(facts=facts, credential=seal_parts(wiring, data_key, integration_id, key, generation=1)),
-            record,
+            event,
         ),
         begun_under=begun_under,
     )
-    tell_of(wiring, "integration.connected", facts)
     return facts
 
 
@@ -123,32 +114,20 @@ async def replace_api_key(
     method = find_input_method(entry, methods, api_key, variables=filled)
     key = read_key(wiring, entry, method, api_key, secret_key)
     _hint(wiring, tenant_id, entry, method, key, integration_id=stored.facts.id)
+    subject = Subject.of(stored.facts)
     account, verified = await _accepted(
-        wiring,
-        tenant_id,
-        entry,
-        method=method,
-        key=key,
-        variables=filled,
-        action="integration.reconnected",
-        integration_id=stored.facts.id,
-        caller=caller,
+        wiring, entry, method=method, key=key, variables=filled, failure="integration.not_reconnected", subject=subject, caller=caller
     )
     changed = is_other_account(stored.facts.account, account)
     if changed and wiring.settings.pin_accounts:
         error = GrantRefusedError(reason="other_account")
-        await record_failure(wiring, tenant_id, caller, "integration.reconnected", resource_of(stored.facts.id), error=error)
+        await record_failure(wiring, "integration.not_reconnected", subject, caller, error=error)
         raise error
     now = wiring.clock.now()
-    record = recorded(
-        wiring,
-        tenant_id,
-        caller,
-        "integration.reconnected",
-        resource_of(stored.facts.id),
-        verified=str(verified).lower(),
-        account_changed=str(changed).lower(),
-    )
+    said = {"verified": str(verified).lower(), "account_changed": str(changed).lower()}
+    events = [happened(wiring, "integration.reconnected", subject, caller, **said)]
+    if changed:
+        events.append(happened(wiring, "integration.account_changed", subject, caller))
 
     async def write() -> Integration:
         found = await load(wiring, tenant_id, integration_id)
@@ -157,9 +136,10 @@ async def replace_api_key(
         facts = replace(found.facts, state=State.ACTIVE, state_since=now, reason=None, updated_at=now, account=account, method_id=method.id)
         generation = found.credential.generation
 
-        def changes(data_key: DataKey) -> tuple[ReplaceCredential, Record]:
+        def changes(data_key: DataKey) -> list[Change | Event]:
             credential = seal_parts(wiring, data_key, facts.id, key, generation=generation + 1)
-            return ReplaceCredential(facts=facts, credential=credential, expected_generation=generation), record
+            replacement = ReplaceCredential(facts=facts, credential=credential, expected_generation=generation)
+            return [replacement, *events, *recovery(wiring, found.facts, facts, caller)]
 
         await apply_sealed(wiring, tenant_id, changes)
         return facts
@@ -167,9 +147,6 @@ async def replace_api_key(
     # Where another key was entered at the same moment, this one is the newest word.
     facts = await again(write, subject="integration")
     wiring.tokens.drop(tenant_id)
-    tell_of(wiring, "integration.reconnected", facts)
-    if changed:
-        tell_of(wiring, "integration.account_changed", facts)
     return facts
 
 
@@ -179,15 +156,14 @@ def _read_pair(api_key: Secret | str, secret_key: Secret | str | None) -> tuple[
 
 async def _accepted(
     wiring: Wiring,
-    tenant_id: TenantId,
     provider: Provider,
     /,
     *,
     method: Method,
     key: Parts,
     variables: Mapping[str, str],
-    action: str,
-    integration_id: IntegrationId,
+    failure: RecordedName,
+    subject: Subject,
     caller: Caller,
 ) -> tuple[AccountFacts, bool]:
     """Return whose key it is and whether the provider was asked; raise, and record, if it is not accepted."""
@@ -200,10 +176,10 @@ async def _accepted(
     except StorageUnavailableError:
         raise
     except CloudIntegrationsError as error:
-        await record_failure(wiring, tenant_id, caller, action, resource_of(integration_id), error=error, provider=provider.id)
+        await record_failure(wiring, failure, subject, caller, error=error, provider=provider.id)
         raise
     account = result.account if result is not None else AccountFacts()
-    return await identify(wiring, tenant_id, method, account, next(iter(key.values()))), result is not None
+    return await identify(wiring, subject.tenant_id, method, account, next(iter(key.values()))), result is not None
 
 
 def read_key(wiring: Wiring, provider: Provider, method: Method, api_key: Secret, secret_key: Secret | None) -> Parts:
@@ -225,7 +201,8 @@ def read_key(wiring: Wiring, provider: Provider, method: Method, api_key: Secret
 
 
 def _hint(
-    wiring: Wiring, tenant_id: TenantId, provider: Provider, method: Method, key: Parts, *, integration_id: UUID | None = None
+    wiring: Wiring, tenant_id: TenantId, provider: Provider, method: Method, key: Parts, *, integration_id: IntegrationId | None = None
 ) -> None:
     for hint in hints(method, key):
-        tell(wiring, "key_format.unusual", tenant_id, provider.provider_id, integration_id, hint=hint)
+        subject = Subject(tenant_id=tenant_id, provider_id=provider.provider_id, integration_id=integration_id)
+        tell_of(wiring, "key_format.unusual", subject, hint=hint)

@@ -8,13 +8,14 @@ from uuid import UUID
 
 from cloud_integrations.domain.arguments import LONGEST_URL, read_provider, read_secret, read_secret_or_none, read_text, read_variables
 from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.events import Subject
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
 from cloud_integrations.domain.integration import Integration, integration_name
 from cloud_integrations.domain.provider import Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import GrantRefusedError, IntegrationExistsError, ValidationFailedError
 from cloud_integrations.flows.operate.applications import callback_uri, client_of, require_consent_method
-from cloud_integrations.flows.shared.auditing import failures_recorded, record_denied, resource_of
+from cloud_integrations.flows.shared.events import failures_recorded, record_denied
 from cloud_integrations.flows.shared.sealing import key_at_start
 from cloud_integrations.flows.use.list_integrations import known_tenant
 from cloud_integrations.ports.wiring import Wiring
@@ -23,7 +24,7 @@ from cloud_integrations.protocol.pasted_keys import require_no_private_key
 from cloud_integrations.protocol.scopes import scopes_to_request
 
 from .begin_oauth import hash_of
-from .complete_oauth import check_pending, finish, take_own
+from .complete_oauth import check_pending, finish, subject_of, take_own
 from .grants import NewGrant, connect
 
 
@@ -63,9 +64,10 @@ async def add_oauth_code(
     if await wiring.store.find_credential(tenant_id, entry.provider_id) is not None:
         raise IntegrationExistsError(tenant_id=tenant_id, provider_id=str(entry.provider_id))
     integration_id = IntegrationId(uuid7(wiring.clock.now(), wiring.entropy.bytes(10)))
+    subject = Subject(tenant_id=tenant_id, provider_id=entry.provider_id, integration_id=integration_id)
 
     async def work() -> Integration:
-        async with failures_recorded(wiring, tenant_id, caller, "integration.connected", resource_of(integration_id), bound="false"):
+        async with failures_recorded(wiring, "integration.not_connected", subject, caller, bound="false"):
             if await wiring.store.has_pending(tenant_id, entry.provider_id):
                 raise GrantRefusedError(reason="authorization_pending")
             wanted = NewGrant(
@@ -89,19 +91,18 @@ async def _bound(
     pending = await wiring.store.find_pending(hash_of(state))
     if pending is None:
         raise GrantRefusedError(reason="state_not_valid")
+    subject = subject_of(pending)
     foreign = (pending.actor, pending.tenant_id, pending.provider_id) != (caller.actor, tenant_id, provider.provider_id)
     if foreign or pending.reconnects_generation is not None:
-        resource = resource_of(pending.integration_id)
-        await record_denied(wiring, pending.tenant_id, caller, "authorization.completed", resource, reason="session_mismatch")
+        await record_denied(wiring, "authorization.denied", subject, caller, reason="session_mismatch")
         raise GrantRefusedError(reason="state_not_valid")
     if pending.redirect_uri != redirect_uri:
         raise ValidationFailedError(field="redirectUri", problem="is not the one that the authorization began with")
-    resource = resource_of(pending.integration_id)
 
     async def work() -> Integration:
         begun_under = await key_at_start(wiring, tenant_id)
         taken = await take_own(wiring, pending)
-        async with failures_recorded(wiring, tenant_id, caller, "authorization.completed", resource):
+        async with failures_recorded(wiring, "authorization.not_completed", subject, caller):
             client, stored = await check_pending(wiring, taken)
             named = replace(taken, name=name)
             return (await finish(wiring, named, client, stored, code=code, begun_under=begun_under, caller=caller)).integration

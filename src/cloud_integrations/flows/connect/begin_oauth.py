@@ -12,13 +12,14 @@ from uuid import UUID
 from cloud_integrations.domain.arguments import LONGEST_URL, read_provider, read_scopes, read_secret, read_text, read_variables
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.envelope import DataKey
+from cloud_integrations.domain.events import EventName, Subject
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
 from cloud_integrations.domain.integration import State, StoredIntegration, integration_name
 from cloud_integrations.domain.pending import Authorization, PendingAuthorization
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import IntegrationExistsError, IntegrationInactiveError, ValidationFailedError
 from cloud_integrations.flows.operate.applications import client_of, redirect_uri_of, require_consent_method
-from cloud_integrations.flows.shared.auditing import backend_failures_told, recorded, resource_of
+from cloud_integrations.flows.shared.events import apply, backend_failures_told, happened
 from cloud_integrations.flows.shared.sealing import apply_sealed, index_key, seal
 from cloud_integrations.flows.use.list_integrations import known_tenant, load
 from cloud_integrations.kinds import by_consent
@@ -128,7 +129,8 @@ async def _begin(
     state = _random_text(wiring)
     browser_token = _random_text(wiring)
     verifier = make_verifier(wiring.entropy.bytes(32)) if client.uses_pkce else None
-    with backend_failures_told(wiring, tenant_id, client, None if reconnects is None else integration_id):
+    subject = Subject(tenant_id=tenant_id, provider_id=client.provider.provider_id, integration_id=integration_id)
+    with backend_failures_told(wiring, replace(subject, integration_id=None if reconnects is None else integration_id)):
         url = client.backend.build_authorize(client, state=state, redirect_uri=redirect_uri, scopes=asked, verifier=verifier)
     now = wiring.clock.now()
     state_hash = hash_of(state)
@@ -151,12 +153,12 @@ async def _begin(
         created_at=now,
         expires_at=now + wiring.settings.pending_lifetime,
     )
-    action = "authorization.begun" if reconnects is None else "authorization.reconnect_begun"
-    record = recorded(wiring, tenant_id, caller, action, resource_of(integration_id), provider=client.provider.id)
+    begun: EventName = "authorization.begun" if reconnects is None else "authorization.reconnect_begun"
+    event = happened(wiring, begun, subject, caller, provider=client.provider.id)
     if verifier is None:
-        await wiring.store.apply(AddPending(pending=pending), record)
+        await apply(wiring, AddPending(pending=pending), event)
     else:
-        await apply_sealed(wiring, tenant_id, lambda key: (AddPending(pending=_with_verifier(wiring, key, pending, verifier)), record))
+        await apply_sealed(wiring, tenant_id, lambda key: (AddPending(pending=_with_verifier(wiring, key, pending, verifier)), event))
     return Authorization(
         url=url,
         state=state,

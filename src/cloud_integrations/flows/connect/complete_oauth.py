@@ -8,13 +8,14 @@ from uuid import UUID
 
 from cloud_integrations.domain.arguments import CallbackParameters, read_callback, read_id, read_secret_or_none
 from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.events import Subject
 from cloud_integrations.domain.identifiers import ContextId
 from cloud_integrations.domain.integration import State, StoredIntegration
 from cloud_integrations.domain.pending import Connected, PendingAuthorization
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import GrantRefusedError, IntegrationExistsError, ProviderNotFoundError
 from cloud_integrations.flows.operate.applications import client_of, require_consent_method
-from cloud_integrations.flows.shared.auditing import backend_failures_told, failures_recorded, record_denied, resource_of
+from cloud_integrations.flows.shared.events import backend_failures_told, failures_recorded, record_denied
 from cloud_integrations.flows.shared.sealing import key_at_start, open_sealed
 from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.authorize import find_state
@@ -35,15 +36,15 @@ async def complete_oauth(
     # An empty one is what some browser brought: refused, and recorded, as none is.
     kept = read_secret_or_none("browserToken", browser_token or None)
     own = await _find_own(wiring, ContextId(read_id("contextId", context_id)), pairs, browser_token=kept, caller=caller)
-    resource = resource_of(own.integration_id)
+    subject = subject_of(own)
 
     async def work() -> Connected:
         begun_under = await key_at_start(wiring, own.tenant_id)
         pending = await take_own(wiring, own)
         # From here on the state is spent, whatever comes (RFC 9700 §4.2.4).
-        async with failures_recorded(wiring, pending.tenant_id, caller, "authorization.completed", resource):
+        async with failures_recorded(wiring, "authorization.not_completed", subject, caller):
             client, stored = await check_pending(wiring, pending)
-            with backend_failures_told(wiring, pending.tenant_id, client, None if stored is None else pending.integration_id):
+            with backend_failures_told(wiring, replace(subject, integration_id=None if stored is None else pending.integration_id)):
                 answer = client.backend.read_callback(client, pairs, issuer=pending.issuer)
             if answer.code is None:
                 raise GrantRefusedError(reason=answer.error or "code_missing")
@@ -52,6 +53,11 @@ async def complete_oauth(
             return await finish(wiring, pending, client, stored, code=answer.code, begun_under=begun_under, caller=caller)
 
     return await wiring.single_flight.shield(work)
+
+
+def subject_of(pending: PendingAuthorization, /) -> Subject:
+    """Return what events say that an authorization is about."""
+    return Subject(tenant_id=pending.tenant_id, provider_id=pending.provider_id, integration_id=pending.integration_id)
 
 
 async def take_own(wiring: Wiring, pending: PendingAuthorization, /) -> PendingAuthorization:
@@ -134,8 +140,7 @@ async def _find_own(
     foreign = _mismatch(pending, context_id, browser_token, caller)
     if foreign is not None:
         # The owner's authorization stays open: nobody else can use it up.
-        resource = resource_of(pending.integration_id)
-        await record_denied(wiring, pending.tenant_id, caller, "authorization.completed", resource, reason=foreign)
+        await record_denied(wiring, "authorization.denied", subject_of(pending), caller, reason=foreign)
         raise refusal
     return pending
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.credential import Grant
 from cloud_integrations.domain.envelope import DataKey
+from cloud_integrations.domain.events import Event, Subject
 from cloud_integrations.domain.freshness import due_at, reconnect_before
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId
 from cloud_integrations.domain.integration import AccountFacts, Integration, State, StoredIntegration
@@ -33,7 +34,7 @@ from cloud_integrations.errors import (
     TenantNotFoundError,
 )
 from cloud_integrations.flows.operate.applications import granting_client
-from cloud_integrations.flows.shared.auditing import backend_failures_told, recorded, resource_of, tell, tell_of, tell_unread
+from cloud_integrations.flows.shared.events import backend_failures_told, happened, recovery, tell, tell_of, tell_unread
 from cloud_integrations.flows.shared.revocation import (
     ENDS_GRANT,
     Kind,
@@ -80,6 +81,11 @@ class NewGrant:
     bound: bool = True
     """False: the code came without a state that was begun here."""
 
+    @property
+    def subject(self) -> Subject:
+        """What events say that it is about."""
+        return Subject(tenant_id=self.tenant_id, provider_id=self.client.provider.provider_id, integration_id=self.integration_id)
+
 
 async def connect(
     wiring: Wiring, wanted: NewGrant, /, *, code: Secret, redirect_uri: str, verifier: Secret | None, caller: Caller
@@ -103,8 +109,8 @@ async def _spend_code(
     # Fetched before the code is spent: a keyring that fails now must not cost the grant.
     await active_key(wiring, wanted.tenant_id)
     await index_key(wiring)
-    reconnects = wanted.integration_id if wanted.reconnects is not None else None
-    with backend_failures_told(wiring, wanted.tenant_id, client, reconnects):
+    subject = wanted.subject if wanted.reconnects is not None else replace(wanted.subject, integration_id=None)
+    with backend_failures_told(wiring, subject):
         request = client.backend.build_exchange(client, code=code, redirect_uri=redirect_uri, verifier=verifier)
     response = await wiring.transport.send(request, deadline=wiring.settings.deadline)
     provider_id = str(client.provider.provider_id)
@@ -127,8 +133,7 @@ async def _spend_code(
         tell_unread(wiring, wanted.tenant_id, wanted.integration_id, client, outcome.unread)
         return outcome.grant
     said = clean_prose(outcome.said, request=request, secrets=(code, verifier, client.application.client_secret, *received))
-    about = (wanted.tenant_id, client.provider.provider_id, reconnects)
-    tell(wiring, "authorization.failed", *about, reason=outcome.reason, error_description=said)
+    tell_of(wiring, "authorization.failed", subject, reason=outcome.reason, error_description=said)
     match outcome:
         case Refused(reason) | Rejected(reason):
             raise GrantRefusedError(reason=reason, error_description=said)
@@ -159,11 +164,6 @@ async def _store_grant(wiring: Wiring, wanted: NewGrant, grant: Grant, /, *, cal
         await give_back(wiring, await _source(wiring, wanted, grant, account), tokens_of(grant), caller=caller)
         raise
     wiring.tokens.drop(wanted.tenant_id)
-    tell_of(wiring, "integration.connected" if stored is None else "integration.reconnected", saved.facts)
-    if changed:
-        tell_of(wiring, "integration.account_changed", saved.facts)
-    if saved.shared:
-        tell_of(wiring, "credential.shared", saved.facts)
     if saved.replaced is not None:
         await revoke_now(wiring, saved.replaced.client, saved.to_revoke, caller)
     return Connected(integration=saved.facts, account_changed=changed, shared=saved.shared)
@@ -223,10 +223,11 @@ class _Replaced:
 
 async def _save(wiring: Wiring, wanted: NewGrant, grant: Grant, account: AccountFacts, *, changed: bool, caller: Caller) -> _Saved:
     stored = wanted.reconnects
+    events: list[Event] = []
     # The code is spent, so a passing trouble of the store is worth a few tries before the grant is given up.
     for attempt in range(_SAVE_TRIES):
         try:
-            return await _write(wiring, wanted, grant, account, stored, changed=changed, caller=caller)
+            return await _write(wiring, wanted, grant, account, stored, events=events, changed=changed, caller=caller)
         except (StaleWriteError, IntegrationNotFoundError, TenantNotFoundError):
             # A refresh or another reconnect was faster; this consent is the newest word, unless the user closed the integration,
             # or the tenant was erased.
@@ -238,6 +239,7 @@ async def _save(wiring: Wiring, wanted: NewGrant, grant: Grant, account: Account
             if found is None:
                 raise
             # An earlier try did commit, though its answer was lost.
+            tell(wiring, *events)
             return _Saved(facts=found.facts)
         except StorageUnavailableError:
             if attempt == _SAVE_TRIES - 1:
@@ -253,10 +255,11 @@ async def _write(
     account: AccountFacts,
     stored: StoredIntegration | None,
     *,
+    events: list[Event],
     changed: bool,
     caller: Caller,
 ) -> _Saved:
-    """Store the grant, and in the same transaction put what it replaces into the outbox."""
+    """Store the grant, and in the same transaction put what it replaces into the outbox; leave in *events* what is told of it."""
     index = await index_key(wiring)
     kept = await _kept(wiring, wanted, grant, account, stored)
     facts = _facts(wanted, grant, account, wiring, kept_from=stored if kept is not None else None)
@@ -264,27 +267,30 @@ async def _write(
     due = _due_at(wiring, wanted, grant, facts)
     replaced = _Replaced() if stored is None else await _replaced(wiring, stored, grant, account)
     shared = await is_shared(wiring, index, facts, grant)
-    record = recorded(
-        wiring,
-        wanted.tenant_id,
-        caller,
-        "integration.connected" if stored is None else "integration.reconnected",
-        resource_of(wanted.integration_id),
-        provider=wanted.client.provider.id,
-        bound=str(wanted.bound).lower(),
-        account_changed=str(changed).lower(),
-        replaced=replaced.said,
-        shared=str(shared).lower(),
-    )
+    said = {
+        "provider": wanted.client.provider.id,
+        "bound": str(wanted.bound).lower(),
+        "account_changed": str(changed).lower(),
+        "replaced": replaced.said,
+        "shared": str(shared).lower(),
+    }
+    subject = wanted.subject
+    events[:] = [happened(wiring, "integration.connected" if stored is None else "integration.reconnected", subject, caller, **said)]
+    if stored is not None:
+        events += recovery(wiring, stored.facts, facts, caller)
+    if changed:
+        events.append(happened(wiring, "integration.account_changed", subject, caller))
+    if shared:
+        events.append(happened(wiring, "credential.shared", subject, caller))
     entries: list[Revocation] = []
 
-    def changes(key: DataKey) -> list[Change]:
+    def changes(key: DataKey) -> list[Change | Event]:
         entries[:] = [] if replaced.source is None else new_entries(wiring, key, replaced.source, replaced.tokens)
         return [
             *(AddRevocation(revocation=entry) for entry in entries),
             _stored(wiring, key, index, facts, grant, stored=stored, due=due),
             ClosePending(tenant_id=wanted.tenant_id, provider_id=facts.provider_id),
-            record,
+            *events,
         ]
 
     await apply_sealed(wiring, wanted.tenant_id, changes, begun_under=wanted.begun_under)

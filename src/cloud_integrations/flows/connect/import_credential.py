@@ -10,6 +10,7 @@ from cloud_integrations.domain.arguments import read_flag, read_instance
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.credential import Grant, Presented
 from cloud_integrations.domain.envelope import DataKey
+from cloud_integrations.domain.events import Subject
 from cloud_integrations.domain.freshness import due_at, reconnect_before
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
 from cloud_integrations.domain.importing import ImportedCredential
@@ -19,7 +20,7 @@ from cloud_integrations.domain.provider import Method, Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import IntegrationExistsError, InvalidCredentialsError, ProviderUnavailableError, ValidationFailedError
 from cloud_integrations.flows.operate.applications import client_of, operator_variables, require_consent_method, require_input_methods
-from cloud_integrations.flows.shared.auditing import recorded, resource_of, tell_of
+from cloud_integrations.flows.shared.events import happened
 from cloud_integrations.flows.shared.sealing import apply_sealed, index_key, is_shared, key_at_start, seal_grant, seal_parts
 from cloud_integrations.flows.shared.verification import check_credential, identify
 from cloud_integrations.flows.use.list_integrations import known_tenant
@@ -90,25 +91,16 @@ async def import_credential(
     facts = replace(taken.facts, account=owner)
     index = await index_key(wiring)
     shared = isinstance(taken.stored, Grant) and await is_shared(wiring, index, facts, taken.stored)
-    record = recorded(
-        wiring,
-        tenant_id,
-        caller,
-        "integration.imported",
-        resource_of(facts.id),
-        provider=provider.id,
-        verified=str(account is not None).lower(),
-        shared=str(shared).lower(),
-    )
+    said = {"provider": provider.id, "verified": str(account is not None).lower(), "shared": str(shared).lower()}
+    events = [happened(wiring, "integration.imported", Subject.of(facts), caller, **said)]
+    if shared:
+        events.append(happened(wiring, "credential.shared", Subject.of(facts), caller))
     await apply_sealed(
         wiring,
         tenant_id,
-        lambda key: (AddIntegration(facts=facts, credential=taken.sealed(wiring, key, index, facts), due_at=taken.due), record),
+        lambda key: (AddIntegration(facts=facts, credential=taken.sealed(wiring, key, index, facts), due_at=taken.due), *events),
         begun_under=begun_under,
     )
-    tell_of(wiring, "integration.connected", facts)
-    if shared:
-        tell_of(wiring, "credential.shared", facts)
     return facts
 
 

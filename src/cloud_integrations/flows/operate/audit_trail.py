@@ -6,10 +6,11 @@ from uuid import UUID
 
 from cloud_integrations.domain.arguments import read_checkpoint, read_count, read_integration_id, read_text
 from cloud_integrations.domain.audit import AuditHead, AuditRecord, AuditReport, Caller, ChainCheck
+from cloud_integrations.domain.events import Subject
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.errors import DamagedRowError, ValidationFailedError
-from cloud_integrations.flows.shared import auditing
-from cloud_integrations.flows.shared.auditing import recorded, resource_of
+from cloud_integrations.flows.shared import events
+from cloud_integrations.flows.shared.events import apply, happened
 from cloud_integrations.flows.use.list_integrations import known_tenant, tell_damaged
 from cloud_integrations.ports.store import DamagedRow
 from cloud_integrations.ports.wiring import Wiring
@@ -27,10 +28,13 @@ async def list_audit(
     tenant_id = await known_tenant(wiring, tenant)
     limit = read_count("limit", limit, most=MAX_PAGE)
     before = None if before is None else read_count("before", before)
-    resource = None if integration_id is None else resource_of(read_integration_id(integration_id))
+    subject = Subject(tenant_id=tenant_id, other="audit")
+    if integration_id is not None:
+        subject = Subject(tenant_id=tenant_id, integration_id=read_integration_id(integration_id))
+    resource = None if integration_id is None else subject.resource
     found = await wiring.store.list_audit_newest(tenant_id, resource=resource, before=before, limit=limit)
     try:
-        await wiring.store.apply(recorded(wiring, tenant_id, caller, "audit.read", resource or "audit"))
+        await apply(wiring, happened(wiring, "audit.read", subject, caller))
     except DamagedRowError as error:
         tell_damaged(wiring, DamagedRow(table=error.table, row=error.row, tenant_id=tenant_id))
     return found
@@ -72,4 +76,5 @@ async def record_denied(wiring: Wiring, tenant: str, /, *, action: str, resource
     action, resource = read_text("action", action, most=64), read_text("resource", resource, most=200)
     if not action.isascii():
         raise ValidationFailedError(field="action", problem="must be ASCII")
-    await auditing.record_denied(wiring, tenant_id, caller, action, resource, reason="forbidden")
+    subject = Subject(tenant_id=tenant_id, other=resource)
+    await events.record_denied(wiring, "access.denied", subject, caller, reason="forbidden", action=action)

@@ -10,16 +10,16 @@ from uuid import UUID
 from cloud_integrations.domain.arguments import read_ids
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.envelope import WrappedKey
+from cloud_integrations.domain.events import Subject
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.domain.rekeying import Erasure
 from cloud_integrations.domain.removal import Removal, RevocationOutcome
 from cloud_integrations.errors import DamagedRowError, IntegrationNotFoundError
-from cloud_integrations.flows.shared.auditing import recorded
+from cloud_integrations.flows.shared.events import apply, happened
 from cloud_integrations.flows.shared.sealing import forget_keys, fresh_time
 from cloud_integrations.flows.shared.stale_writes import again
 from cloud_integrations.flows.use.disconnect import disconnect
 from cloud_integrations.flows.use.list_integrations import known_tenant
-from cloud_integrations.ports.observer import Fact
 from cloud_integrations.ports.store import DamagedRow, EraseTenant
 from cloud_integrations.ports.wiring import Wiring
 
@@ -48,17 +48,14 @@ async def erase_tenant(wiring: Wiring, tenant: str, /, *, caller: Caller) -> Era
         earlier.clear()
         keys = await wiring.store.list_keys(tenant_id=tenant_id, limit=_ALL)
         now = wiring.clock.now()
-        await wiring.store.apply(
-            EraseTenant(tenant_id=tenant_id, erased_at=now),
-            recorded(wiring, tenant_id, caller, "tenant.erased", f"tenant:{tenant_id}", keys=str(len(keys))),
-        )
+        erased = happened(wiring, "tenant.erased", Subject(tenant_id=tenant_id), caller, keys=str(len(keys)))
+        await apply(wiring, EraseTenant(tenant_id=tenant_id, erased_at=now), erased)
         return now, keys
 
     # Where something was connected meanwhile, it goes too.
     now, keys = await again(erase, subject="tenant")
     forget_keys(wiring, tenant_id, [key.key_id for key in keys])
     wiring.tokens.drop(tenant_id)
-    wiring.observer.tell(Fact(name="tenant.erased", facts={"tenant": tenant_id}))
     head = await wiring.store.find_audit_head(tenant_id)
     assert head is not None  # noqa: S101  # the erasure itself stands there
     outcomes = Counter(outcome for removal in removed for outcome in (removal.refresh_token, removal.access_token, removal.api_key))

@@ -16,6 +16,7 @@ from uuid import UUID
 from cloud_integrations.domain.arguments import Progress, read_count, read_listener, read_moment, read_share
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.envelope import KeyState, WrappedKey
+from cloud_integrations.domain.events import Subject
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.domain.rekeying import KeyReport, RekeyFailure, RekeyRun, SealedRow
 from cloud_integrations.errors import (
@@ -27,7 +28,7 @@ from cloud_integrations.errors import (
     StaleWriteError,
     ValidationFailedError,
 )
-from cloud_integrations.flows.shared.auditing import recorded
+from cloud_integrations.flows.shared.events import apply, happened
 from cloud_integrations.flows.shared.sealing import INDEX_SCOPE, active_key, forget_key, forget_keys, keep_key, key_of, new_key, reseal_row
 from cloud_integrations.flows.use.list_integrations import known_tenant
 from cloud_integrations.ports.store import DestroyKey, RefuseKeys, Reseal, RewrapKey, RotateKey
@@ -84,8 +85,8 @@ async def rotate_keys(
             return False
         owner = TenantId(key.tenant_id)
         made = await new_key(wiring, owner, version=await wiring.store.last_key_version(owner) + 1)
-        record = recorded(wiring, owner, caller, "key.rotated", _resource_of(made), version=str(made.version), kek=made.kek_uri)
-        await wiring.store.apply(RotateKey(key=made, replaces=key.key_id), record)
+        event = happened(wiring, "key.rotated", _subject(made), caller, version=str(made.version), kek=made.kek_uri)
+        await apply(wiring, RotateKey(key=made, replaces=key.key_id), event)
         forget_key(wiring, owner)
         return True
 
@@ -99,7 +100,6 @@ async def rewrap_keys(wiring: Wiring, /, *, tenant: str | None, caller: Caller, 
     async def rewrap(key: WrappedKey) -> bool:
         if not _is_misplaced(wiring, key):
             return False
-        owner = TenantId(key.tenant_id)
         data_key = b""
         try:
             data_key = await wiring.keys.unwrap(key)
@@ -108,10 +108,8 @@ async def rewrap_keys(wiring: Wiring, /, *, tenant: str | None, caller: Caller, 
             # A traceback may be shown with the local variables of its frames.
             data_key = b""
         change = RewrapKey(before=key, kek_uri=kek.kek_uri, kek_key_id=kek.kek_key_id, wrapped=wrapped)
-        record = recorded(
-            wiring, owner, caller, "key.rewrapped", _resource_of(key), version=str(key.version), old_kek=key.kek_uri, kek=kek.kek_uri
-        )
-        await wiring.store.apply(change, record)
+        said = {"version": str(key.version), "old_kek": key.kek_uri, "kek": kek.kek_uri}
+        await apply(wiring, change, happened(wiring, "key.rewrapped", _subject(key), caller, **said))
         return True
 
     return await _each_key(wiring, tenant_id, rewrap, progress)
@@ -149,7 +147,7 @@ async def destroy_keys(wiring: Wiring, /, *, retired_before: datetime, caller: C
         owner = TenantId(key.tenant_id)
         change = DestroyKey(tenant_id=owner, key_id=key.key_id, destroyed_at=wiring.clock.now())
         try:
-            await wiring.store.apply(change, recorded(wiring, owner, caller, "key.destroyed", _resource_of(key), version=str(key.version)))
+            await apply(wiring, change, happened(wiring, "key.destroyed", _subject(key), caller, version=str(key.version)))
         except StaleWriteError:
             # It still seals something.
             return False
@@ -171,16 +169,16 @@ async def refuse_keys(wiring: Wiring, tenant: str, /, *, below: int, caller: Cal
     highest = 1 if active is None else active.version
     if read_count("below", below) > highest:
         raise ValidationFailedError(field="below", problem=f"must be 1 to {highest}, the version of the active key: rotate first")
-    record = recorded(wiring, tenant_id, caller, "key.refused", f"tenant:{tenant_id}", below=str(below))
-    await wiring.store.apply(RefuseKeys(tenant_id=tenant_id, min_version=below), record)
+    event = happened(wiring, "key.refused", Subject(tenant_id=tenant_id), caller, below=str(below))
+    await apply(wiring, RefuseKeys(tenant_id=tenant_id, min_version=below), event)
     # The lowest versions come first, so these are all that are refused.
     keys = await wiring.store.list_keys(tenant_id=tenant_id, limit=below)
     forget_keys(wiring, tenant_id, [key.key_id for key in keys])
     wiring.tokens.drop(tenant_id)
 
 
-def _resource_of(key: WrappedKey) -> str:
-    return f"key:{key.key_id}"
+def _subject(key: WrappedKey) -> Subject:
+    return Subject(tenant_id=TenantId(key.tenant_id), other=f"key:{key.key_id}")
 
 
 def _is_misplaced(wiring: Wiring, key: WrappedKey) -> bool:

@@ -10,7 +10,7 @@ from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.renewal import RoundFailed, WorkerRound
 from cloud_integrations.errors import CloudIntegrationsError, SetupError
 from cloud_integrations.flows.renew.refresh_due import MOST_AT_ONCE, refresh_due
-from cloud_integrations.ports.observer import Fact
+from cloud_integrations.flows.shared.events import tell_of
 from cloud_integrations.ports.repetition import Repetition, Step
 from cloud_integrations.ports.wiring import Wiring
 
@@ -72,7 +72,7 @@ class _Rounds:
     def tell(self, done: WorkerRound) -> None:
         """Tell the caller, and the observer of trouble."""
         if isinstance(done, RoundFailed):
-            self.wiring.observer.tell(Fact(name="worker.round_failed", facts={"code": done.error.code}))
+            tell_of(self.wiring, "worker.round_failed", None, code=done.error.code)
         if self._on_round is not None:
             self._on_round(done)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from cloud_integrations.domain.audit import Caller, Outcome
+from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.events import EventName, Subject
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId
 from cloud_integrations.domain.integration import Integration, StoredIntegration
 from cloud_integrations.domain.provider import RefreshTokenFacts
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import StorageUnavailableError
-from cloud_integrations.flows.shared.auditing import recorded, resource_of, tell_of
+from cloud_integrations.flows.shared.events import apply, happened, tell_of
 from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.client import Client
 from cloud_integrations.protocol.http import HttpRequest
@@ -50,6 +51,8 @@ class RenewalAttempt:
     """It follows at once on one that brought a refresh token alone."""
     alone: bool = False
     """It brought a refresh token alone: the access token stays as it is."""
+    alone_because: str | None = None
+    """Why it brought no access token; None also where a reconnect's access token stays."""
     caller: Caller
     asks_again: bool
 
@@ -74,15 +77,14 @@ class RenewalAttempt:
         return self.client.method.refresh_token
 
 
-async def record_outcome(wiring: Wiring, facts: Integration, caller: Caller, attempt_id: str, outcome: Outcome, *, reason: str) -> None:
+async def record_end(wiring: Wiring, facts: Integration, caller: Caller, attempt_id: str, *, reason: str, is_unknown: bool = False) -> None:
     """Record how an attempt ended that changes nothing in the row."""
-    resource = resource_of(facts.id)
-    record = recorded(wiring, facts.tenant_id, caller, "credential.refresh", resource, outcome=outcome, reason=reason, attempt=attempt_id)
+    name: EventName = "credential.refresh_unsettled" if is_unknown else "credential.not_refreshed"
     try:
-        await wiring.store.apply(record)
+        await apply(wiring, happened(wiring, name, Subject.of(facts), caller, reason=reason, attempt=attempt_id))
     except StorageUnavailableError:
         # An intent without an outcome reads as unknown.
-        tell_of(wiring, "credential.unpersisted", facts)
+        tell_of(wiring, "credential.unpersisted", Subject.of(facts))
 
 
 def store_now(wiring: Wiring, attempt: RenewalAttempt) -> datetime:

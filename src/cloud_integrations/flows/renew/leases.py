@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import timedelta
 
-from cloud_integrations.domain.audit import Caller, Outcome
+from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.events import Subject
 from cloud_integrations.domain.freshness import attempt_wait, is_unresolved, lease_and_deadline, takeover_delay
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
 from cloud_integrations.domain.integration import APPLICATION_REASONS, State, StoredIntegration
@@ -24,9 +25,9 @@ from cloud_integrations.errors import (
     ValidationFailedError,
 )
 from cloud_integrations.flows.operate.applications import granting_client, redirect_uri_of
-from cloud_integrations.flows.renew.attempt import RenewalAttempt, RenewalRequest, record_outcome, store_now
+from cloud_integrations.flows.renew.attempt import RenewalAttempt, RenewalRequest, record_end, store_now
 from cloud_integrations.flows.renew.settling import let_go, settle_attempt
-from cloud_integrations.flows.shared.auditing import recorded, resource_of, tell_of
+from cloud_integrations.flows.shared.events import apply, happened, tell_of
 from cloud_integrations.flows.shared.sealing import active_key, index_key, open_token
 from cloud_integrations.ports.store import MarkSent, TakeLease
 from cloud_integrations.ports.wiring import Wiring
@@ -117,7 +118,7 @@ async def begin(wiring: Wiring, stored: StoredIntegration, wanted: RenewalReques
         )
     except StaleWriteError:
         # Held up for so long that there is no time to send, or the user was faster.
-        await record_outcome(wiring, attempt.stored.facts, attempt.caller, attempt.attempt_id, Outcome.FAILURE, reason="not_sent")
+        await record_end(wiring, attempt.stored.facts, attempt.caller, attempt.attempt_id, reason="not_sent")
         return None
     if wiring.clock.monotonic() > send_until:
         # Held up since: the lease could end before the answer is there, and somebody else may be asking by then.
@@ -158,7 +159,8 @@ async def _build_request(wiring: Wiring, stored: StoredIntegration, client: Clie
     except OAuthBackendError as error:
         reason = error.reason
         await _mark_unasked(wiring, stored, caller, state=State.RETRY, reason=reason, error=reason, due_in=MISCONFIGURED_REST)
-        tell_of(wiring, "credential.refresh_failed", stored.facts, reason=reason, error_description=error.error_description)
+        said = error.error_description
+        tell_of(wiring, "credential.refresh_broken_off", Subject.of(stored.facts), reason=reason, error_description=said)
         raise
 
 
@@ -183,7 +185,8 @@ async def _mark_unasked(
     wait = None if marks.next_attempt_at is None else marks.next_attempt_at - stored.read_at
     settled = Settlement(state=state, reason=reason, error=error, verdict="unavailable", refused=False, wait=wait, due_in=due_in)
     with suppress(StaleWriteError, StorageUnavailableError):
-        await wiring.store.apply(
+        await apply(
+            wiring,
             TakeLease(
                 tenant_id=facts.tenant_id,
                 integration_id=facts.id,
@@ -203,7 +206,7 @@ async def _mark_unasked(
                 store_now=stored.read_at,
                 is_counted=False,
             ),
-            recorded(wiring, facts.tenant_id, caller, "credential.refresh", resource_of(facts.id), outcome=Outcome.FAILURE, reason=reason),
+            happened(wiring, "credential.not_refreshed", Subject.of(facts), caller, reason=reason),
         )
 
 
@@ -215,7 +218,8 @@ async def take_lease(
     try:
         # Where nobody knows whether it was committed, the row says so.
         with suppress(CommitUnknownError):
-            await wiring.store.apply(
+            await apply(
+                wiring,
                 TakeLease(
                     tenant_id=facts.tenant_id,
                     integration_id=facts.id,
@@ -226,15 +230,7 @@ async def take_lease(
                     takeover_delay=takeover_delay,
                     asks_again=wanted.asks_again,
                 ),
-                recorded(
-                    wiring,
-                    facts.tenant_id,
-                    wanted.caller,
-                    "credential.refresh",
-                    resource_of(facts.id),
-                    outcome=Outcome.STARTED,
-                    attempt=attempt_id,
-                ),
+                happened(wiring, "credential.refresh_started", Subject.of(facts), wanted.caller, attempt=attempt_id),
             )
     except StaleWriteError:
         return None
@@ -244,5 +240,5 @@ async def take_lease(
     if leased.marks.attempt_id == attempt_id and leased.credential.generation == stored.credential.generation:
         return leased
     # Held up for longer than the lease: somebody else has gone on.
-    await record_outcome(wiring, facts, wanted.caller, attempt_id, Outcome.FAILURE, reason="not_sent")
+    await record_end(wiring, facts, wanted.caller, attempt_id, reason="not_sent")
     return None

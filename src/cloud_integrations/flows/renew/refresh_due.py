@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from cloud_integrations.domain.arguments import read_count
 from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.events import Subject
 from cloud_integrations.domain.integration import DueIntegration
 from cloud_integrations.domain.renewal import RenewalRun
 from cloud_integrations.errors import (
@@ -16,7 +17,7 @@ from cloud_integrations.errors import (
     ProviderUnavailableError,
     ReconnectRequiredError,
 )
-from cloud_integrations.flows.shared.auditing import tell
+from cloud_integrations.flows.shared.events import tell_of
 from cloud_integrations.flows.use.list_integrations import tell_damaged
 from cloud_integrations.ports.store import DamagedRow
 from cloud_integrations.ports.wiring import Wiring
@@ -86,7 +87,7 @@ async def renew_one(wiring: Wiring, due: DueIntegration, /, *, caller: Caller, a
         return "postponed"
     except Exception as error:  # noqa: BLE001  # one integration's trouble must not end the round of the others
         # Usually the store's or the keyring's: the row comes back when its hold is over.
-        about = (due.tenant_id, due.provider_id, due.integration_id)
-        tell(wiring, "credential.refresh_failed", *about, reason=type(error).__name__)
+        subject = Subject(tenant_id=due.tenant_id, provider_id=due.provider_id, integration_id=due.integration_id)
+        tell_of(wiring, "credential.refresh_broken_off", subject, reason=type(error).__name__)
         return "failed"
     return "renewed"

@@ -27,7 +27,7 @@ from cloud_integrations.flows.renew.attempt import RenewalAttempt, RenewalReques
 from cloud_integrations.flows.renew.leases import begin, is_over, load_renewable
 from cloud_integrations.flows.renew.saving import save, save_refresh_token
 from cloud_integrations.flows.renew.settling import settle
-from cloud_integrations.flows.shared.auditing import tell_unread
+from cloud_integrations.flows.shared.events import tell_unread
 from cloud_integrations.flows.shared.sealing import open_token
 from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.error_text import clean_prose

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 
 from cloud_integrations.domain.audit import Outcome
 from cloud_integrations.domain.credential import Grant
+from cloud_integrations.domain.events import Event, EventName, Subject
 from cloud_integrations.domain.freshness import due_at, reconnect_before
 from cloud_integrations.domain.identifiers import uuid7
-from cloud_integrations.domain.integration import Phase, State, StoredIntegration
+from cloud_integrations.domain.integration import Health, Integration, Phase, State, StoredIntegration
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     CommitUnknownError,
@@ -20,10 +21,10 @@ from cloud_integrations.errors import (
     ReconnectRequiredError,
     StaleWriteError,
 )
-from cloud_integrations.flows.renew.attempt import RenewalAttempt, RenewalRequest, record_outcome, store_now
+from cloud_integrations.flows.renew.attempt import RenewalAttempt, RenewalRequest, record_end, store_now
 from cloud_integrations.flows.renew.leases import is_over, take_lease
 from cloud_integrations.flows.renew.settling import state_since
-from cloud_integrations.flows.shared.auditing import first_today, recorded, resource_of, tell_of, tell_unread
+from cloud_integrations.flows.shared.events import apply, first_today, happened, recovery, tell, tell_of, tell_unread
 from cloud_integrations.flows.shared.revocation import Source, Tokens, give_back, tokens_of
 from cloud_integrations.flows.shared.sealing import active_key, forget_key, index_key, open_token, seal_grant
 from cloud_integrations.flows.use.edit_integration import SWITCHED_OFF
@@ -41,14 +42,15 @@ async def save(wiring: Wiring, attempt: RenewalAttempt, grant: Grant) -> StoredI
     stored = attempt.stored
     give_up = attempt.read_at + wiring.settings.persist_limit.total_seconds()
     wait = 0.05
+    events: list[Event] = []
     while True:
         try:
-            written = await _write(wiring, attempt, stored, grant)
+            written = await _write(wiring, attempt, stored, grant, events)
             if written is not None:
                 break
             # Refused, or nobody knows whether it was committed: the row says which.
             found = await wiring.store.find_integration(attempt.tenant_id, attempt.integration_id)
-            written = await _written_by_others(wiring, attempt, found, grant)
+            written = await _written_by_others(wiring, attempt, found, grant, events)
             if written is not None:
                 break
             assert found is not None  # noqa: S101  # `_written_by_others` has looked
@@ -59,12 +61,10 @@ async def save(wiring: Wiring, attempt: RenewalAttempt, grant: Grant) -> StoredI
             # The tokens are known to nobody else: whatever keeps them from being stored, they wait here until it is over.
             if wiring.clock.monotonic() >= give_up:
                 raise
-            tell_of(wiring, "credential.unpersisted", attempt.stored.facts)
+            tell_of(wiring, "credential.unpersisted", Subject.of(attempt.stored.facts))
             await wiring.pause.pause(wait)
             wait = min(wait * 2, 5.0)
     wiring.tokens.drop(attempt.tenant_id)
-    if not attempt.alone:
-        tell_of(wiring, "credential.refreshed", written.facts)
     _forecast(wiring, written)
     if written.facts.state is State.DISABLED:
         raise IntegrationInactiveError(integration_id=str(attempt.integration_id))
@@ -82,10 +82,9 @@ async def save_refresh_token(
     tell_unread(wiring, attempt.tenant_id, attempt.integration_id, attempt.client, ("access_token",))
     access_token = await open_token(wiring, attempt.stored, "access")
     assert access_token is not None  # noqa: S101  # every grant has one
-    alone = replace(attempt, alone=True)
+    alone = replace(attempt, alone=True, alone_because=reason)
     grant = Grant(access_token=access_token, refresh_token=refresh_token, refresh_expires_at=refresh_expires_at)
     written = await save(wiring, alone, grant)
-    tell_of(wiring, "credential.refresh_failed", attempt.stored.facts, reason=reason)
     if attempt.follows and is_over(wiring, written):
         raise ProviderUnavailableError(provider_id=str(attempt.stored.facts.provider_id), reason=reason, retry_after=_NO_ACCESS_REST)
 
@@ -94,11 +93,11 @@ def _forecast(wiring: Wiring, stored: StoredIntegration) -> None:
     """Tell, once a day, that the tenant must soon reconnect, because renewing does not move the end."""
     end = stored.facts.reconnect_before
     if end is not None and end - wiring.clock.now() <= _WARN_BEFORE and first_today(wiring, "forecast", stored.facts.id):
-        tell_of(wiring, "credential.reconnect_soon", stored.facts, before=end.isoformat())
+        tell_of(wiring, "credential.reconnect_soon", Subject.of(stored.facts), before=end.isoformat())
 
 
 async def _written_by_others(
-    wiring: Wiring, attempt: RenewalAttempt, found: StoredIntegration | None, grant: Grant
+    wiring: Wiring, attempt: RenewalAttempt, found: StoredIntegration | None, grant: Grant, events: list[Event]
 ) -> StoredIntegration | None:
     """Return the row if a newer word than ours stands in it (or our own, whose commit's answer was lost); None to write again.
 
@@ -108,11 +107,13 @@ async def _written_by_others(
         if found.facts.state is not State.NEEDS_REAUTH or _takes_back(attempt, grant) or found.marks.attempt_id == attempt.attempt_id:
             return None
         # A later attempt was refused: what it sent has ended the grant, or the refresh token is still the one that was refused.
-        await record_outcome(wiring, attempt.stored.facts, attempt.caller, attempt.attempt_id, Outcome.FAILURE, reason="superseded")
+        await record_end(wiring, attempt.stored.facts, attempt.caller, attempt.attempt_id, reason="superseded")
         raise ReconnectRequiredError(integration_id=str(attempt.integration_id), reason=found.facts.reason or "revoked")
     ours = found is not None and found.marks.writer_lease == attempt.lease and await _is_ours(wiring, attempt, found, grant)
     # What was stored, and its commit not known of, is not dropped here: whoever wrote or removed the row since has dealt with it.
-    if not ours and not await _is_recorded(wiring, attempt):
+    if ours or await _is_recorded(wiring, attempt):
+        tell(wiring, *events)
+    else:
         # Of the same grant, they are left alone: a revocation could end it (RFC 7009 §2.1).
         if found is None or found.facts.granted_at != attempt.stored.facts.granted_at:
             succeeded = None if found is None else await _succeed_kept(wiring, attempt, found, grant)
@@ -120,7 +121,7 @@ async def _written_by_others(
                 await _give_back(wiring, attempt, grant)
             found = succeeded or found
         reason = "closed_meanwhile" if found is None else "superseded"
-        await record_outcome(wiring, attempt.stored.facts, attempt.caller, attempt.attempt_id, Outcome.FAILURE, reason=reason)
+        await record_end(wiring, attempt.stored.facts, attempt.caller, attempt.attempt_id, reason=reason)
     if found is None:
         raise IntegrationNotFoundError
     return found
@@ -134,7 +135,7 @@ def _takes_back(attempt: RenewalAttempt, grant: Grant) -> bool:
 
 async def _is_recorded(wiring: Wiring, attempt: RenewalAttempt) -> bool:
     """Whether the audit log holds how this attempt ended, which is written with the tokens."""
-    newest = await wiring.store.list_audit_newest(attempt.tenant_id, resource=resource_of(attempt.integration_id))
+    newest = await wiring.store.list_audit_newest(attempt.tenant_id, resource=Subject.of(attempt.stored.facts).resource)
     ends = [record.event for record in newest if record.event.outcome is not Outcome.STARTED]
     return any(event.details.get("attempt") == attempt.attempt_id for event in ends)
 
@@ -182,8 +183,13 @@ async def _is_ours(wiring: Wiring, attempt: RenewalAttempt, found: StoredIntegra
     return stored == (grant.refresh_token if attempt.alone else grant.access_token)
 
 
-async def _write(wiring: Wiring, attempt: RenewalAttempt, stored: StoredIntegration, grant: Grant) -> StoredIntegration | None:
-    """Write the new tokens over *held*; None if the row is no longer so, or the commit's outcome is unknown."""
+async def _write(
+    wiring: Wiring, attempt: RenewalAttempt, stored: StoredIntegration, grant: Grant, events: list[Event]
+) -> StoredIntegration | None:
+    """Write the new tokens over *stored*; None if the row is no longer so, or the commit's outcome is unknown.
+
+    What is told of it is left in *events*.
+    """
     now = wiring.clock.now()
     generation = stored.credential.generation + 1
     moved = stored.credential.generation != attempt.stored.credential.generation
@@ -218,8 +224,10 @@ async def _write(wiring: Wiring, attempt: RenewalAttempt, stored: StoredIntegrat
     if attempt.alone and attempt.follows:
         # Twice in a row: asking on and on would bring no more.
         next_attempt_at = due = store_now(wiring, attempt) + _NO_ACCESS_REST
+    events[:] = _events(wiring, attempt, stored, facts, rotated=grant.refresh_token is not None)
     try:
-        await wiring.store.apply(
+        await apply(
+            wiring,
             SaveRenewal(
                 facts=facts,
                 credential=credential,
@@ -230,17 +238,7 @@ async def _write(wiring: Wiring, attempt: RenewalAttempt, stored: StoredIntegrat
                 due_at=due,
                 next_attempt_at=next_attempt_at,
             ),
-            recorded(
-                wiring,
-                attempt.tenant_id,
-                attempt.caller,
-                "credential.refresh",
-                resource_of(attempt.integration_id),
-                outcome=Outcome.FAILURE if attempt.alone else Outcome.SUCCESS,
-                reason=_NO_ACCESS if attempt.alone else None,
-                attempt=attempt.attempt_id,
-                rotated=str(grant.refresh_token is not None).lower(),
-            ),
+            *events,
         )
     except (StaleWriteError, IntegrationNotFoundError, CommitUnknownError):
         return None
@@ -263,6 +261,15 @@ async def _write(wiring: Wiring, attempt: RenewalAttempt, stored: StoredIntegrat
     return StoredIntegration(facts=facts, credential=credential, marks=marks, read_at=stored.read_at)
 
 
+def _events(wiring: Wiring, attempt: RenewalAttempt, stored: StoredIntegration, facts: Integration, *, rotated: bool) -> list[Event]:
+    subject, caller = Subject.of(facts), attempt.caller
+    said = {"attempt": attempt.attempt_id, "rotated": str(rotated).lower()}
+    if not attempt.alone:
+        return [happened(wiring, "credential.refreshed", subject, caller, **said), *recovery(wiring, stored.facts, facts, caller)]
+    name: EventName = "credential.not_refreshed" if attempt.alone_because is None else "credential.refresh_failed"
+    return [happened(wiring, name, subject, caller, error=_NO_ACCESS, reason=attempt.alone_because, **said)]
+
+
 def _state_with_tokens(attempt: RenewalAttempt, stored: StoredIntegration, grant: Grant) -> tuple[State, str | None]:
     """Return what an integration is that has new tokens, and the reason."""
     if stored.facts.state is State.DISABLED:
@@ -270,7 +277,9 @@ def _state_with_tokens(attempt: RenewalAttempt, stored: StoredIntegration, grant
         # replay has ended the grant since.
         heals = _takes_back(attempt, grant) or stored.marks.attempt_id == attempt.attempt_id
         return State.DISABLED, SWITCHED_OFF if heals else stored.facts.reason
-    return (State.RETRY, _NO_ACCESS) if attempt.alone and attempt.follows else (State.ACTIVE, None)
+    # One that did not work is not said to work again before an access token came.
+    is_retried = attempt.alone and (attempt.follows or stored.facts.health is not Health.OK)
+    return (State.RETRY, _NO_ACCESS) if is_retried else (State.ACTIVE, None)
 
 
 async def _with_held_access_token(wiring: Wiring, attempt: RenewalAttempt, stored: StoredIntegration, grant: Grant) -> Grant:

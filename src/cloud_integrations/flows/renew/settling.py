@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from cloud_integrations.domain.audit import Outcome
+from cloud_integrations.domain.events import EventName, Subject
 from cloud_integrations.domain.freshness import refused_since
 from cloud_integrations.domain.integration import Integration, State, StoredIntegration
 from cloud_integrations.domain.outcome import Misconfigured, Refused, Rejected, TokenFailure
@@ -13,13 +13,14 @@ from cloud_integrations.domain.settlement import Attempted, Settlement, settleme
 from cloud_integrations.errors import (
     AppMisconfiguredError,
     CloudIntegrationsError,
+    CommitUnknownError,
     ProviderUnavailableError,
     ReconnectRequiredError,
     StaleWriteError,
     StorageUnavailableError,
 )
-from cloud_integrations.flows.renew.attempt import RenewalAttempt, record_outcome, store_now
-from cloud_integrations.flows.shared.auditing import recorded, resource_of, tell_of
+from cloud_integrations.flows.renew.attempt import RenewalAttempt, record_end, store_now
+from cloud_integrations.flows.shared.events import apply, happened, tell, tell_of
 from cloud_integrations.ports.store import SettleAttempt
 from cloud_integrations.ports.wiring import Wiring
 
@@ -33,18 +34,15 @@ async def settle(wiring: Wiring, attempt: RenewalAttempt, failure: TokenFailure,
         # Look again first, for a sibling may have been faster.
         found = await wiring.store.find_integration(attempt.tenant_id, attempt.integration_id)
         if found is not None and found.credential.generation > attempt.stored.credential.generation:
-            await record_outcome(wiring, attempt.stored.facts, attempt.caller, attempt.attempt_id, Outcome.FAILURE, reason=failure.reason)
+            await record_end(wiring, attempt.stored.facts, attempt.caller, attempt.attempt_id, reason=failure.reason)
             return found
     if isinstance(failure, Misconfigured):
         wiring.breaker.refuse(attempt.client.context_id, failure.reason, by=attempt.tenant_id)
     settled = settlement(failure, await _attempted(wiring, attempt, failure))
-    if not await _write(wiring, attempt, settled):
+    if not await _write(wiring, attempt, settled, _event(settled), said=said):
         return None
     if settled.verdict == "reconnect":
         wiring.tokens.drop(attempt.tenant_id)
-        tell_of(wiring, "credential.reconnect_required", attempt.stored.facts, reason=settled.reason, error_description=said)
-    else:
-        tell_of(wiring, "credential.refresh_failed", attempt.stored.facts, reason=settled.error, error_description=said)
     raise _error(attempt, settled, said)
 
 
@@ -64,7 +62,14 @@ async def let_go(wiring: Wiring, attempt: RenewalAttempt, *, next_at: datetime |
             wait=None if next_at is None or is_over else next_at - now,
             due_in=None if due_at is None or is_over else due_at - now,
         ),
+        "credential.not_refreshed",
     )
+
+
+def _event(settled: Settlement) -> EventName:
+    if settled.verdict == "reconnect":
+        return "credential.refused"
+    return "credential.refresh_unknown" if settled.is_unknown else "credential.refresh_failed"
 
 
 def settle_attempt(
@@ -123,9 +128,9 @@ async def _attempted(wiring: Wiring, attempt: RenewalAttempt, failure: TokenFail
     return replace(known, others_renewed=others)
 
 
-async def _write(wiring: Wiring, attempt: RenewalAttempt, settled: Settlement) -> bool:
+async def _write(wiring: Wiring, attempt: RenewalAttempt, settled: Settlement, name: EventName, *, said: str | None = None) -> bool:
     """Write and record it; False if somebody with a newer lease, or the user, has written since."""
-    outcome = Outcome.UNKNOWN if settled.is_unknown else Outcome.FAILURE
+    facts = attempt.stored.facts
     change = settle_attempt(
         attempt.stored,
         settled,
@@ -134,25 +139,21 @@ async def _write(wiring: Wiring, attempt: RenewalAttempt, settled: Settlement) -
         now=wiring.clock.now(),
         store_now=store_now(wiring, attempt),
     )
-    resource = resource_of(attempt.integration_id)
-    record = recorded(
-        wiring,
-        attempt.tenant_id,
-        attempt.caller,
-        "credential.refresh",
-        resource,
-        outcome=outcome,
-        reason=settled.error,
-        attempt=attempt.attempt_id,
-    )
+    reason = settled.reason if settled.verdict == "reconnect" else settled.error
+    more = {"error": settled.error, "error_description": said, "attempt": attempt.attempt_id}
+    event = happened(wiring, name, Subject.of(facts), attempt.caller, reason=reason, **more)
     try:
-        await wiring.store.apply(change, record)
+        await apply(wiring, change, event)
     except StaleWriteError:
-        await record_outcome(wiring, attempt.stored.facts, attempt.caller, attempt.attempt_id, outcome, reason=settled.error)
+        await record_end(wiring, facts, attempt.caller, attempt.attempt_id, reason=settled.error, is_unknown=settled.is_unknown)
         return False
+    except CommitUnknownError:
+        # If it was committed, whoever comes next finds it settled and has nothing to tell.
+        tell(wiring, event)
+        tell_of(wiring, "credential.unpersisted", Subject.of(facts))
     except StorageUnavailableError:
-        # The lease and the mark in the row say the same to whoever comes next.
-        tell_of(wiring, "credential.unpersisted", attempt.stored.facts)
+        # The lease and the mark in the row say the same to whoever comes next, and so does the provider.
+        tell_of(wiring, "credential.unpersisted", Subject.of(facts))
     return True
 
 

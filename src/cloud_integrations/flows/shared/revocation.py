@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from cloud_integrations.domain.audit import Caller, Outcome
+from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.credential import Grant
 from cloud_integrations.domain.envelope import DataKey
+from cloud_integrations.domain.events import Event, RecordedName, Subject
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
 from cloud_integrations.domain.integration import StoredIntegration
 from cloud_integrations.domain.removal import Revocation, RevocationOutcome
@@ -27,13 +28,13 @@ from cloud_integrations.errors import (
     ProviderUnavailableError,
     StorageUnavailableError,
 )
-from cloud_integrations.ports.store import AddRevocation, Change, DelayRevocation, FinishRevocation, Record
+from cloud_integrations.ports.store import AddRevocation, Change, DelayRevocation, FinishRevocation
 from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.client import Client
 from cloud_integrations.protocol.http import find_json_object
 from cloud_integrations.protocol.rate_limit import read_wait
 
-from .auditing import recorded, resource_of, tell
+from .events import apply, happened, tell_of
 from .sealing import apply_sealed, index_key, seal, token_fingerprint
 
 Kind = Literal["refresh", "access"]
@@ -84,6 +85,11 @@ class Source:
             variables=stored.facts.variables,
             account_fingerprint=stored.credential.account_fingerprint,
         )
+
+    @property
+    def subject(self) -> Subject:
+        """What events say that they are about."""
+        return Subject(tenant_id=self.tenant_id, provider_id=self.client.provider.provider_id, integration_id=self.integration_id)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -155,9 +161,12 @@ async def give_back(wiring: Wiring, source: Source, tokens: Tokens, /, *, caller
     choice = choose(source.client, tokens)
     entries: list[Revocation] = []
 
-    def changes(key: DataKey) -> list[Change]:
+    def changes(key: DataKey) -> list[Change | Event]:
         entries[:] = new_entries(wiring, key, source, choice.tokens)
-        unsupported = [_abandoned(wiring, source.tenant_id, source.integration_id, kind, caller) for kind in choice.unsupported]
+        # What cannot be given back lives until it ends by itself.
+        unsupported = [
+            happened(wiring, "token.abandoned", source.subject, caller, token=kind, reason="unsupported") for kind in choice.unsupported
+        ]
         return [*(AddRevocation(revocation=entry) for entry in entries), *unsupported]
 
     try:
@@ -175,8 +184,7 @@ async def _give_back_unwritten(wiring: Wiring, source: Source, tokens: Tokens) -
             wiring, source.client, tenant_id=source.tenant_id, account=source.account_fingerprint, kind=kind, token=token
         )
         if attempt.waits or attempt.outcome in {RevocationOutcome.FAILED, RevocationOutcome.UNSUPPORTED}:
-            about = (source.tenant_id, source.client.provider.provider_id, source.integration_id)
-            tell(wiring, "token.left_behind", *about, token=kind, reason=attempt.reason or "failed")
+            tell_of(wiring, "token.left_behind", source.subject, token=kind, reason=attempt.reason or "failed")
 
 
 async def revoke_now(
@@ -191,7 +199,8 @@ async def revoke_now(
             await settle(wiring, entry, attempt, caller=caller, at_once=True)
         except StorageUnavailableError:
             # The entry is still in the outbox: it will be looked at, and recorded, once more.
-            _tell_delay(wiring, entry, attempt)
+            said = attempt.error_description
+            tell_of(wiring, "revocation.unrecorded", _subject(entry), token=entry.kind, error_description=said)
     return attempts
 
 
@@ -208,40 +217,37 @@ async def settle(
     Raises `StorageUnavailableError`.
     """
     finish = FinishRevocation(tenant_id=entry.tenant_id, revocation_id=entry.id)
-    resource = resource_of(entry.integration_id)
     now = wiring.clock.now()
+
+    def event(name: RecordedName) -> Event:
+        said = attempt.error_description
+        return happened(wiring, name, _subject(entry), caller, token=entry.kind, reason=attempt.reason, error_description=said)
+
     if attempt.outcome is RevocationOutcome.REVOKED:
-        await wiring.store.apply(finish, recorded(wiring, entry.tenant_id, caller, "token.revoked", resource, token=entry.kind))
+        await apply(wiring, finish, event("token.revoked"))
         return "revoked"
     if attempt.outcome in {RevocationOutcome.SHARED, RevocationOutcome.SKIPPED}:
-        kept = recorded(wiring, entry.tenant_id, caller, "token.kept", resource, reason=attempt.reason, token=entry.kind)
+        kept = event("token.kept")
         if not attempt.waits:
-            await wiring.store.apply(finish, kept)
+            await apply(wiring, finish, kept)
             return "kept"
         # One record is enough, however often it is looked at.
         news = [kept] if entry.last_error != attempt.reason else []
-        await wiring.store.apply(_delayed(entry, attempt, now + _LOOK_AGAIN), *news)
+        await apply(wiring, _delayed(entry, attempt, now + _LOOK_AGAIN), *news)
         return "delayed"
     # What had to wait for its integration to go has not been tried before.
     is_old = now - entry.created_at > KEEP_TRYING and entry.last_error != ENDS_GRANT
     if attempt.outcome is RevocationOutcome.UNSUPPORTED or is_old:
-        record = recorded(
-            wiring, entry.tenant_id, caller, "token.abandoned", resource, outcome=Outcome.FAILURE, reason=attempt.reason, token=entry.kind
-        )
-        await wiring.store.apply(finish, record)
+        await apply(wiring, finish, event("token.abandoned"))
         return "abandoned"
     asked = attempt.retry_after or timedelta()
     if at_once:
-        _tell_delay(wiring, entry, attempt)
-        failed = recorded(
-            wiring, entry.tenant_id, caller, "token.revoked", resource, outcome=Outcome.FAILURE, reason=attempt.reason, token=entry.kind
-        )
         # It is due when its first holder, this process, must have come back.
         later = [_delayed(entry, attempt, now + asked)] if asked > wiring.settings.lease else []
-        await wiring.store.apply(*later, failed)
+        await apply(wiring, *later, event("token.not_revoked"))
         return "delayed"
     backoff = min(timedelta(seconds=30) * 2 ** min(entry.attempts, 8), _BACKOFF_CAP) * (0.75 + wiring.entropy.fraction() / 2)
-    await wiring.store.apply(_delayed(entry, attempt, now + max(backoff, asked)))
+    await apply(wiring, _delayed(entry, attempt, now + max(backoff, asked)))
     return "delayed"
 
 
@@ -302,20 +308,5 @@ def _delayed(entry: Revocation, attempt: Attempt, until: datetime) -> DelayRevoc
     return DelayRevocation(tenant_id=entry.tenant_id, revocation_id=entry.id, next_attempt_at=until, error=attempt.reason or "failed")
 
 
-def _abandoned(wiring: Wiring, tenant_id: TenantId, integration_id: IntegrationId, kind: Kind, caller: Caller) -> Record:
-    """Record that a token which will not be kept cannot be given back: it lives until it ends by itself."""
-    return recorded(
-        wiring,
-        tenant_id,
-        caller,
-        "token.abandoned",
-        resource_of(integration_id),
-        outcome=Outcome.FAILURE,
-        reason="unsupported",
-        token=kind,
-    )
-
-
-def _tell_delay(wiring: Wiring, entry: Revocation, attempt: Attempt) -> None:
-    about = (entry.tenant_id, entry.provider_id, entry.integration_id)
-    tell(wiring, "revocation.delayed", *about, token=entry.kind, error_description=attempt.error_description)
+def _subject(entry: Revocation) -> Subject:
+    return Subject(tenant_id=entry.tenant_id, provider_id=entry.provider_id, integration_id=entry.integration_id)

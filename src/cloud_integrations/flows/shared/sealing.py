@@ -12,6 +12,7 @@ from uuid import UUID
 
 from cloud_integrations.domain.credential import Grant
 from cloud_integrations.domain.envelope import SUITE_AES_256_GCM, DataKey, KeyState, SealingContext, WrappedKey
+from cloud_integrations.domain.events import Event
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId, uuid7
 from cloud_integrations.domain.integration import Integration, SealedCredential, StoredIntegration
 from cloud_integrations.domain.parts import Parts, pack, unpack
@@ -28,6 +29,8 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.ports.store import AddKey, Change
 from cloud_integrations.ports.wiring import Wiring
+
+from .events import apply
 
 INTEGRATION_TABLE: Final = "ci_integration"
 Column = Literal["presented", "renewal"]
@@ -99,7 +102,7 @@ async def key_at_start(wiring: Wiring, tenant_id: TenantId, /) -> UUID:
 
 
 async def apply_sealed(
-    wiring: Wiring, tenant_id: TenantId, changes: Callable[[DataKey], Sequence[Change]], /, *, begun_under: UUID | None = None
+    wiring: Wiring, tenant_id: TenantId, changes: Callable[[DataKey], Sequence[Change | Event]], /, *, begun_under: UUID | None = None
 ) -> None:
     """Make *changes*, which seal with the tenant's active key; once more with the new key where it was replaced meanwhile.
 
@@ -111,7 +114,7 @@ async def apply_sealed(
         if begun_under not in {None, key.key_id} and begun_under in await wiring.store.list_destroyed_keys(tenant_id):
             raise TenantNotFoundError(tenant_id=tenant_id)
         try:
-            return await wiring.store.apply(*changes(key))
+            return await apply(wiring, *changes(key))
         except KeyRetiredError:
             forget_key(wiring, tenant_id)
     raise StorageUnavailableError("the data key kept changing")

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from cloud_integrations.domain.audit import Caller, Outcome
+from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.events import Subject
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.domain.integration import State, StoredIntegration
 from cloud_integrations.domain.removal import Removal, Revocation, RevocationOutcome
@@ -20,7 +21,7 @@ from cloud_integrations.errors import (
     StaleWriteError,
 )
 from cloud_integrations.flows.operate.applications import granting_client, known_variables
-from cloud_integrations.flows.shared.auditing import recorded, resource_of, tell_of
+from cloud_integrations.flows.shared.events import apply, happened
 from cloud_integrations.flows.shared.revocation import ENDS_GRANT, Attempt, Kind, Source, choose, new_entries, revoke_now
 from cloud_integrations.flows.shared.sealing import active_key, forget_key, open_token
 from cloud_integrations.flows.shared.stale_writes import again
@@ -72,7 +73,6 @@ async def disconnect(wiring: Wiring, tenant: str, integration_id: UUID | str, /,
             Attempt(outcome=RevocationOutcome.SKIPPED) if first.outcome is RevocationOutcome.REVOKED else first for first in tried.values()
         ][:1]
         plan.attempts |= {**tried, **{kind: first for kind in plan.go_along for first in along}}
-    tell_of(wiring, "integration.removed", plan.stored.facts)
     refresh, access = plan.of("refresh"), plan.of("access")
     return Removal(
         integration_id=plan.stored.facts.id,
@@ -92,21 +92,20 @@ async def _erase(wiring: Wiring, tenant_id: TenantId, integration_id: UUID | str
     earlier = await wiring.store.list_revocations(tenant_id, provider_id=stored.facts.provider_id, limit=_MOST_EARLIER)
     plan.earlier = len(earlier)
     try:
-        await wiring.store.apply(
+        await apply(
+            wiring,
             # What seals comes first: everybody locks the key before the rows.
             *(AddRevocation(revocation=entry) for entry, _ in plan.to_revoke),
             EraseIntegration(tenant_id=tenant_id, integration_id=stored.facts.id, expected_generation=stored.credential.generation),
             ClosePending(tenant_id=tenant_id, provider_id=stored.facts.provider_id),
             *_released(wiring, earlier),
-            recorded(
+            happened(
                 wiring,
-                tenant_id,
-                caller,
                 "integration.removed",
-                resource_of(stored.facts.id),
-                outcome=Outcome.SUCCESS,
+                Subject.of(stored.facts),
+                caller,
                 earlier=str(plan.earlier),
-                **_told_of_key(plan.api_key, plan.manual_url),
+                **_said_of_key(plan.api_key, plan.manual_url),
             ),
         )
     except KeyRetiredError:
@@ -179,7 +178,7 @@ def _fate_of_key(stored: StoredIntegration) -> RevocationOutcome:
     return RevocationOutcome.UNSUPPORTED if works else RevocationOutcome.SKIPPED
 
 
-def _told_of_key(api_key: RevocationOutcome, manual_url: str | None) -> dict[str, str]:
+def _said_of_key(api_key: RevocationOutcome, manual_url: str | None) -> dict[str, str]:
     """Say for the audit log that a key goes on working, and where it can be withdrawn."""
     if api_key is not RevocationOutcome.UNSUPPORTED:
         return {}

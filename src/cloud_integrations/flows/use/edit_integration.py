@@ -6,10 +6,11 @@ from dataclasses import replace
 from uuid import UUID
 
 from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.events import EventName, Subject
 from cloud_integrations.domain.freshness import is_unresolved
 from cloud_integrations.domain.integration import APPLICATION_REASONS, Integration, State, Status, StoredIntegration, integration_name
 from cloud_integrations.errors import ReconnectRequiredError, ValidationFailedError
-from cloud_integrations.flows.shared.auditing import recorded, resource_of
+from cloud_integrations.flows.shared.events import apply, happened
 from cloud_integrations.flows.shared.stale_writes import again
 from cloud_integrations.ports.store import SaveFacts
 from cloud_integrations.ports.wiring import Wiring
@@ -37,10 +38,8 @@ async def edit_integration(
         changed = [field for field in ("name", "state") if getattr(facts, field) != getattr(stored.facts, field)]
         if not changed:
             return stored.facts.as_of(wiring.clock.now())
-        await wiring.store.apply(
-            SaveFacts(facts=facts, expected_state=stored.facts.state),
-            recorded(wiring, tenant_id, caller, _action(stored.facts, facts), resource_of(facts.id), fields=",".join(changed)),
-        )
+        event = happened(wiring, _event(stored.facts, facts), Subject.of(facts), caller, fields=",".join(changed))
+        await apply(wiring, SaveFacts(facts=facts, expected_state=stored.facts.state), event)
         wiring.tokens.drop(tenant_id)
         if status == Status.ACTIVE and facts.state is State.NEEDS_REAUTH:
             raise ReconnectRequiredError(integration_id=str(facts.id), reason=facts.reason or "revoked")
@@ -79,7 +78,7 @@ def _as_it_was(stored: StoredIntegration) -> tuple[State, str | None]:
     return State.ACTIVE, None
 
 
-def _action(before: Integration, after: Integration) -> str:
+def _event(before: Integration, after: Integration) -> EventName:
     if before.state is after.state:
         return "integration.renamed"
     return "integration.disabled" if after.state is State.DISABLED else "integration.enabled"

@@ -10,6 +10,7 @@ from uuid import UUID
 from cloud_integrations.domain.arguments import read_duration, read_provider, read_scopes
 from cloud_integrations.domain.audit import SYSTEM, Caller
 from cloud_integrations.domain.credential import Credential, Presented
+from cloud_integrations.domain.events import Subject
 from cloud_integrations.domain.freshness import Inactive, Reconnect, Use, next_step
 from cloud_integrations.domain.identifiers import tenant_id as read_tenant_id
 from cloud_integrations.domain.integration import StoredCredential
@@ -27,7 +28,7 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.flows.operate.applications import known_variables
 from cloud_integrations.flows.renew.renew import renew
-from cloud_integrations.flows.shared.auditing import first_today, recorded, resource_of, tell
+from cloud_integrations.flows.shared.events import apply, first_today, happened, tell_of
 from cloud_integrations.flows.shared.sealing import open_parts
 from cloud_integrations.kinds import present
 from cloud_integrations.ports.wiring import Wiring
@@ -125,7 +126,11 @@ async def fresh(wiring: Wiring, stored: StoredCredential, *, min_ttl: timedelta,
 def _tell_ended(wiring: Wiring, stored: StoredCredential, reason: str) -> None:
     """Tell, once a day, of an access token that ended without a renewal: no row says so, thus nothing else has told it."""
     if stored.state.is_refreshed and first_today(wiring, "ended", stored.integration_id):
-        tell(wiring, "credential.reconnect_required", stored.tenant_id, stored.provider_id, stored.integration_id, reason=reason)
+        tell_of(wiring, "credential.ended", _subject(stored), reason=reason)
+
+
+def _subject(stored: StoredCredential) -> Subject:
+    return Subject(tenant_id=stored.tenant_id, provider_id=stored.provider_id, integration_id=stored.integration_id)
 
 
 def _ends_old_access(wiring: Wiring, stored: StoredCredential) -> bool:
@@ -154,7 +159,7 @@ async def record_use(wiring: Wiring, stored: StoredCredential, caller: Caller) -
     key = (stored.tenant_id, stored.integration_id, caller.actor.type, caller.actor.id)
 
     async def record() -> float:
-        await wiring.store.apply(recorded(wiring, stored.tenant_id, caller, "credential.used", resource_of(stored.integration_id)))
+        await apply(wiring, happened(wiring, "credential.used", _subject(stored), caller))
         ends = wiring.clock.monotonic() + window.total_seconds()
         wiring.uses.put(key, ends, seconds=window.total_seconds())
         return ends

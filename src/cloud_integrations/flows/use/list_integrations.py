@@ -8,7 +8,7 @@ from cloud_integrations.domain.arguments import read_integration_id
 from cloud_integrations.domain.identifiers import TenantId, tenant_id
 from cloud_integrations.domain.integration import Integration, StoredIntegration
 from cloud_integrations.errors import IntegrationNotFoundError
-from cloud_integrations.ports.observer import Fact
+from cloud_integrations.flows.shared.events import tell_of
 from cloud_integrations.ports.store import DamagedRow
 from cloud_integrations.ports.wiring import Wiring
 
@@ -25,8 +25,7 @@ async def list_integrations(wiring: Wiring, tenant: str, /) -> tuple[Integration
 
 def tell_damaged(wiring: Wiring, row: DamagedRow, /) -> None:
     """Tell the observer of a row that somebody has edited, so that it cannot be read."""
-    tenant = {} if row.tenant_id is None else {"tenant": row.tenant_id}
-    wiring.observer.tell(Fact(name="storage.damaged_row", facts={"table": row.table, "row": row.row, **tenant}))
+    tell_of(wiring, "storage.damaged_row", None, table=row.table, row=row.row, tenant=row.tenant_id)
 
 
 async def get_integration(wiring: Wiring, tenant: str, integration_id: UUID | str, /) -> Integration:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import UUID
 
-from cloud_integrations.domain.audit import Caller, Outcome
+from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.check import CheckReport
+from cloud_integrations.domain.events import Subject
 from cloud_integrations.domain.integration import AccountFacts, State, StoredIntegration
 from cloud_integrations.domain.provider import Method, Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ProviderInactiveError, StaleWriteError
 from cloud_integrations.flows.operate.applications import operator_variables
 from cloud_integrations.flows.renew.renew import renew
-from cloud_integrations.flows.shared.auditing import recorded, resource_of, tell_of
+from cloud_integrations.flows.shared.events import apply, happened
 from cloud_integrations.flows.shared.verification import check_credential, identify, is_other_account
 from cloud_integrations.ports.store import SaveFacts
 from cloud_integrations.ports.wiring import Wiring
@@ -64,28 +65,26 @@ async def _conclude(
     account = AccountFacts() if result is None else await identify(wiring, facts.tenant_id, method, result.account, value)
     changed = is_other_account(facts.account, account)
     outcome = "unknown" if result is None else result.outcome
-    record = recorded(
+    said = {"error": outcome, "account_changed": str(changed).lower()}
+    event = happened(
         wiring,
-        facts.tenant_id,
+        "integration.verified" if result is not None and result.accepted else "integration.not_verified",
+        Subject.of(facts),
         caller,
-        "integration.verified",
-        resource_of(facts.id),
-        outcome=Outcome.SUCCESS if result is not None and result.accepted else Outcome.FAILURE,
-        reason=outcome,
-        account_changed=str(changed).lower(),
+        **said,
     )
     if outcome == "dead" and facts.state is not State.NEEDS_REAUTH:
         closed = replace(facts, state=State.NEEDS_REAUTH, state_since=now, reason="refused", updated_at=now)
+        refused = happened(wiring, "integration.refused", Subject.of(facts), caller, reason="refused", **said)
         try:
-            await wiring.store.apply(SaveFacts(facts=closed, expected_state=facts.state), record)
+            await apply(wiring, SaveFacts(facts=closed, expected_state=facts.state), refused)
         except StaleWriteError:
             # It was reconnected or switched off meanwhile, so this answer is about the past.
-            await wiring.store.apply(record)
+            await apply(wiring, event)
         else:
             wiring.tokens.drop(facts.tenant_id)
-            tell_of(wiring, "credential.reconnect_required", closed, reason="refused")
     else:
-        await wiring.store.apply(record)
+        await apply(wiring, event)
     return CheckReport(
         integration_id=facts.id,
         outcome=outcome,

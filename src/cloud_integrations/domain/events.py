@@ -1,0 +1,347 @@
+"""Everything that happens: one closed list of events, and what each is to the audit log and to the observer.
+
+A flow names an event once.  The audit log and the observer get what this list says, so neither is forgotten and they say the same.
+
+To add an event from outside, hand an `EventKind` to `register` before it happens; `manager.audit.record` says that it did:
+
+    register(EventKind(name="report.exported", action="report.exported", details=Keys.of("rows"), fact="report.exported"))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final, Literal
+
+from cloud_integrations.domain.audit import AuditEvent, Outcome
+from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
+from cloud_integrations.domain.integration import Integration
+
+__all__ = ["DETAILS", "EVENTS", "FACT_KEYS", "EventKind", "Fact", "Keys", "register"]
+
+RecordedName = Literal[
+    "access.denied",
+    "audit.read",
+    "authorization.begun",
+    "authorization.denied",
+    "authorization.not_completed",
+    "authorization.reconnect_begun",
+    "credential.not_refreshed",
+    "credential.recovered",
+    "credential.refresh_failed",
+    "credential.refresh_started",
+    "credential.refresh_unknown",
+    "credential.refresh_unsettled",
+    "credential.refreshed",
+    "credential.refused",
+    "credential.used",
+    "integration.connected",
+    "integration.disabled",
+    "integration.enabled",
+    "integration.imported",
+    "integration.not_connected",
+    "integration.not_reconnected",
+    "integration.not_verified",
+    "integration.reconnected",
+    "integration.refused",
+    "integration.removed",
+    "integration.renamed",
+    "integration.verified",
+    "key.destroyed",
+    "key.refused",
+    "key.rewrapped",
+    "key.rotated",
+    "tenant.erased",
+    "token.abandoned",
+    "token.kept",
+    "token.not_revoked",
+    "token.revoked",
+]
+"""Events that the audit log holds."""
+UnrecordedName = Literal[
+    "authorization.failed",
+    "credential.answer_unread",
+    "credential.ended",
+    "credential.reconnect_soon",
+    "credential.refresh_broken_off",
+    "credential.shared",
+    "credential.unpersisted",
+    "integration.account_changed",
+    "key_format.unusual",
+    "revocation.unrecorded",
+    "storage.damaged_row",
+    "token.left_behind",
+    "worker.round_failed",
+]
+"""Events that the observer alone is told."""
+EventName = Literal[RecordedName, UnrecordedName]
+
+Action = Literal[
+    "audit.read",
+    "authorization.begun",
+    "authorization.completed",
+    "authorization.reconnect_begun",
+    "credential.recovered",
+    "credential.refresh",
+    "credential.used",
+    "integration.connected",
+    "integration.disabled",
+    "integration.enabled",
+    "integration.imported",
+    "integration.reconnected",
+    "integration.removed",
+    "integration.renamed",
+    "integration.verified",
+    "key.destroyed",
+    "key.refused",
+    "key.rewrapped",
+    "key.rotated",
+    "tenant.erased",
+    "token.abandoned",
+    "token.kept",
+    "token.revoked",
+]
+FactName = Literal[
+    "authorization.failed",
+    "credential.answer_unread",
+    "credential.reconnect_required",
+    "credential.reconnect_soon",
+    "credential.recovered",
+    "credential.refresh_failed",
+    "credential.refreshed",
+    "credential.shared",
+    "credential.unpersisted",
+    "integration.account_changed",
+    "integration.connected",
+    "integration.reconnected",
+    "integration.removed",
+    "key_format.unusual",
+    "revocation.delayed",
+    "storage.damaged_row",
+    "tenant.erased",
+    "token.left_behind",
+    "worker.round_failed",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """What is said under one name: keys that are always there, and keys that are there sometimes."""
+
+    always: frozenset[str] = frozenset()
+    sometimes: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, *always: str, sometimes: tuple[str, ...] = ()) -> Keys:
+        """Return these keys."""
+        return cls(always=frozenset(always), sometimes=frozenset(sometimes))
+
+    def pick(self, facts: Mapping[str, str], /) -> dict[str, str]:
+        """Return those of *facts* that are listed here, in their order."""
+        return {name: value for name, value in facts.items() if name in self.always or name in self.sometimes}
+
+
+DETAILS: Final[Mapping[Action, Keys]] = MappingProxyType({
+    "audit.read": Keys(),
+    "authorization.begun": Keys.of("provider"),
+    "authorization.completed": Keys.of(sometimes=("covers",)),
+    "authorization.reconnect_begun": Keys.of("provider"),
+    "credential.recovered": Keys.of("since", "was"),
+    "credential.refresh": Keys.of(sometimes=("attempt", "rotated")),
+    "credential.used": Keys(),
+    "integration.connected": Keys.of(sometimes=("account_changed", "bound", "provider", "replaced", "shared", "verified")),
+    "integration.disabled": Keys.of("fields"),
+    "integration.enabled": Keys.of("fields"),
+    "integration.imported": Keys.of("provider", "shared", "verified"),
+    "integration.reconnected": Keys.of(sometimes=("account_changed", "bound", "provider", "replaced", "shared", "verified")),
+    "integration.removed": Keys.of("earlier", sometimes=("api_key", "manual_url")),
+    "integration.renamed": Keys.of("fields"),
+    "integration.verified": Keys.of("account_changed"),
+    "key.destroyed": Keys.of("version"),
+    "key.refused": Keys.of("below"),
+    "key.rewrapped": Keys.of("kek", "old_kek", "version"),
+    "key.rotated": Keys.of("kek", "version"),
+    "tenant.erased": Keys.of("keys"),
+    "token.abandoned": Keys.of("token"),
+    "token.kept": Keys.of("token"),
+    "token.revoked": Keys.of("token"),
+})  # fmt: skip
+"""Every action of the audit log, with its details; `docs/reference/audit.md` says when, and what the values are."""
+
+_PROVIDER = ("tenant", "provider", "provider_id")
+_INTEGRATION = (*_PROVIDER, "integration")
+
+FACT_KEYS: Final[Mapping[FactName, Keys]] = MappingProxyType({
+    "authorization.failed": Keys.of(*_PROVIDER, "reason", sometimes=("integration", "error_description")),
+    "credential.answer_unread": Keys.of(*_INTEGRATION, "members"),
+    "credential.reconnect_required": Keys.of(*_INTEGRATION, "reason", sometimes=("error_description",)),
+    "credential.reconnect_soon": Keys.of(*_INTEGRATION, "before"),
+    "credential.recovered": Keys.of(*_INTEGRATION, "since", "was"),
+    "credential.refresh_failed": Keys.of(*_INTEGRATION, "reason", sometimes=("error_description",)),
+    "credential.refreshed": Keys.of(*_INTEGRATION),
+    "credential.shared": Keys.of(*_INTEGRATION),
+    "credential.unpersisted": Keys.of(*_INTEGRATION),
+    "integration.account_changed": Keys.of(*_INTEGRATION),
+    "integration.connected": Keys.of(*_INTEGRATION),
+    "integration.reconnected": Keys.of(*_INTEGRATION),
+    "integration.removed": Keys.of(*_INTEGRATION),
+    "key_format.unusual": Keys.of(*_PROVIDER, "hint", sometimes=("integration",)),
+    "revocation.delayed": Keys.of(*_INTEGRATION, "token", sometimes=("error_description",)),
+    "storage.damaged_row": Keys.of("table", "row", sometimes=("tenant",)),
+    "tenant.erased": Keys.of("tenant"),
+    "token.left_behind": Keys.of(*_INTEGRATION, "token", "reason"),
+    "worker.round_failed": Keys.of("code"),
+})  # fmt: skip
+"""Every fact that is told, with its keys; `docs/reference/facts.md` says when, and what the values are."""
+
+ITS_OWN: Final = "*"
+"""The action of `access.denied`: the one that was denied, in the host's words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventKind:
+    """One kind of event, and its two projections.
+
+    `action` names it in the audit log, with `outcome` and the `details` that stand there (None: it is not recorded).  `fact` names it to
+    the observer, with the `keys` of `Fact.facts` (None: it is not told).
+    """
+
+    name: str
+    action: str | None = None
+    outcome: Outcome = Outcome.SUCCESS
+    details: Keys = Keys()
+    fact: str | None = None
+    keys: Keys = Keys()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """Something that happened, without secrets: a name from a closed list, and what `FACT_KEYS` lists for it, as text.
+
+    Whatever is about an integration has `tenant`, `integration` (its id), `provider` (the slug, or the id of a provider that the
+    catalogue does not have) and `provider_id`.  Where a provider said why it refused, `error_description` repeats it: at most 512
+    printable characters without the secrets that were sent, for the operator alone.
+    """
+
+    name: str
+    """A `FactName`, or the fact of an event that was registered."""
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened, as the audit log and the observer get it."""
+
+    audit: AuditEvent | None = None
+    fact: Fact | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What an event is about."""
+
+    tenant_id: TenantId
+    provider_id: ProviderId | None = None
+    integration_id: IntegrationId | None = None
+    other: str | None = None
+    """How the audit log names what is no integration."""
+
+    @classmethod
+    def of(cls, facts: Integration, /) -> Subject:
+        """Return an integration as the subject."""
+        return cls(tenant_id=facts.tenant_id, provider_id=facts.provider_id, integration_id=facts.id)
+
+    @property
+    def resource(self) -> str:
+        """How the audit log names it."""
+        if self.other is not None:
+            return self.other
+        return f"tenant:{self.tenant_id}" if self.integration_id is None else f"integration:{self.integration_id}"
+
+
+def _event(
+    name: EventName, *, action: Action | None = None, outcome: Outcome = Outcome.SUCCESS, fact: FactName | None = None
+) -> tuple[EventName, EventKind]:
+    details = Keys() if action is None else DETAILS[action]
+    keys = Keys() if fact is None else FACT_KEYS[fact]
+    return name, EventKind(name=name, action=action, outcome=outcome, details=details, fact=fact, keys=keys)
+
+
+EVENTS: Final[Mapping[EventName, EventKind]] = MappingProxyType(dict((
+    # The host's word stands where an action of ours would.
+    ("access.denied", EventKind(name="access.denied", action=ITS_OWN, outcome=Outcome.DENIED, details=Keys.of("covers"))),
+    _event("audit.read", action="audit.read"),
+    _event("authorization.begun", action="authorization.begun"),
+    _event("authorization.denied", action="authorization.completed", outcome=Outcome.DENIED),
+    _event("authorization.not_completed", action="authorization.completed", outcome=Outcome.FAILURE),
+    _event("authorization.reconnect_begun", action="authorization.reconnect_begun"),
+    _event("credential.not_refreshed", action="credential.refresh", outcome=Outcome.FAILURE),
+    _event("credential.recovered", action="credential.recovered", fact="credential.recovered"),
+    _event("credential.refresh_failed", action="credential.refresh", outcome=Outcome.FAILURE, fact="credential.refresh_failed"),
+    _event("credential.refresh_started", action="credential.refresh", outcome=Outcome.STARTED),
+    _event("credential.refresh_unknown", action="credential.refresh", outcome=Outcome.UNKNOWN, fact="credential.refresh_failed"),
+    _event("credential.refresh_unsettled", action="credential.refresh", outcome=Outcome.UNKNOWN),
+    _event("credential.refreshed", action="credential.refresh", fact="credential.refreshed"),
+    _event("credential.refused", action="credential.refresh", outcome=Outcome.FAILURE, fact="credential.reconnect_required"),
+    _event("credential.used", action="credential.used"),
+    _event("integration.connected", action="integration.connected", fact="integration.connected"),
+    _event("integration.disabled", action="integration.disabled"),
+    _event("integration.enabled", action="integration.enabled"),
+    _event("integration.imported", action="integration.imported", fact="integration.connected"),
+    _event("integration.not_connected", action="integration.connected", outcome=Outcome.FAILURE),
+    _event("integration.not_reconnected", action="integration.reconnected", outcome=Outcome.FAILURE),
+    _event("integration.not_verified", action="integration.verified", outcome=Outcome.FAILURE),
+    _event("integration.reconnected", action="integration.reconnected", fact="integration.reconnected"),
+    _event("integration.refused", action="integration.verified", outcome=Outcome.FAILURE, fact="credential.reconnect_required"),
+    _event("integration.removed", action="integration.removed", fact="integration.removed"),
+    _event("integration.renamed", action="integration.renamed"),
+    _event("integration.verified", action="integration.verified"),
+    _event("key.destroyed", action="key.destroyed"),
+    _event("key.refused", action="key.refused"),
+    _event("key.rewrapped", action="key.rewrapped"),
+    _event("key.rotated", action="key.rotated"),
+    _event("tenant.erased", action="tenant.erased", fact="tenant.erased"),
+    _event("token.abandoned", action="token.abandoned", outcome=Outcome.FAILURE),
+    _event("token.kept", action="token.kept"),
+    _event("token.not_revoked", action="token.revoked", outcome=Outcome.FAILURE, fact="revocation.delayed"),
+    _event("token.revoked", action="token.revoked"),
+    _event("authorization.failed", fact="authorization.failed"),
+    _event("credential.answer_unread", fact="credential.answer_unread"),
+    _event("credential.ended", fact="credential.reconnect_required"),
+    _event("credential.reconnect_soon", fact="credential.reconnect_soon"),
+    _event("credential.refresh_broken_off", fact="credential.refresh_failed"),
+    _event("credential.shared", fact="credential.shared"),
+    _event("credential.unpersisted", fact="credential.unpersisted"),
+    _event("integration.account_changed", fact="integration.account_changed"),
+    _event("key_format.unusual", fact="key_format.unusual"),
+    _event("revocation.unrecorded", fact="revocation.delayed"),
+    _event("storage.damaged_row", fact="storage.damaged_row"),
+    _event("token.left_behind", fact="token.left_behind"),
+    _event("worker.round_failed", fact="worker.round_failed"),
+)))  # fmt: skip
+"""Every event of the library."""
+
+_REGISTERED: dict[str, EventKind] = {}
+
+
+def register(kind: EventKind, /) -> None:
+    """Add a kind of event, for the whole process; before it happens for the first time.
+
+    Raises `ValueError` where it is neither recorded nor told, or where its name, its action or its fact is taken.
+    """
+    if kind.action is None and kind.fact is None:
+        raise ValueError(f"the event {kind.name} is neither recorded nor told")
+    for what, name, taken in (
+        ("an event", kind.name, {*EVENTS, *_REGISTERED}),
+        ("an action", kind.action, {ITS_OWN, *DETAILS, *(other.action for other in _REGISTERED.values())}),
+        ("a fact", kind.fact, {*FACT_KEYS, *(other.fact for other in _REGISTERED.values())}),
+    ):
+        if name is not None and name in taken:
+            raise ValueError(f"there is {what} {name} already")
+    _REGISTERED[kind.name] = kind
+
+
+def find_registered(name: str, /) -> EventKind | None:
+    """Return the kind of event that somebody registered under *name*; None: nobody did."""
+    return _REGISTERED.get(name)
