@@ -74,6 +74,39 @@ async def test_every_method_of_a_view_acts_as_its_actor_under_its_request_id(wor
     assert {(event.actor, event.request_id) for event in world.events()} == {(ALICE, str(UUID(int=7)))}
 
 
+async def test_what_one_call_names_goes_before_what_the_view_does(world, door):
+    acting = door.manager.acting_as(ALICE, request_id="r-1")
+    for named, actor, request_id in (
+        ({"actor": "grace"}, "grace", "r-1"),
+        ({"request_id": "r-2"}, ALICE.id, "r-2"),
+        ({"actor": Actor(id="grace"), "request_id": UUID(int=7)}, "grace", str(UUID(int=7))),
+        ({}, ALICE.id, "r-1"),
+    ):
+        await _awaited(acting.audit.list(ACME, **named))
+        assert (world.last_event().actor.id, world.last_event().request_id) == (actor, request_id)
+
+
+async def test_one_call_may_name_who_acts_without_a_view(world, door):
+    manager = door.manager
+    held = await _awaited(
+        manager.add_api_key(ACME, "simulated_keys", name="Key of Acme", api_key=world.provider.valid_api_key, actor=ALICE, request_id="r-1")
+    )
+    assert (world.last_event().actor, world.last_event().request_id) == (ALICE, "r-1")
+    await _awaited(manager.credential(ACME, "simulated_keys", request_id="r-2"))
+    assert (world.last_event().actor, world.last_event().request_id) == (SYSTEM, "r-2")
+    with pytest.raises(ValidationFailedError) as caught:
+        await _awaited(manager.delete(ACME, held.id, request_id="r-3"))
+    assert caught.value.field == "actor"
+
+
+async def test_a_credential_from_memory_is_recorded_for_whoever_a_call_names(world, door):
+    await world.connect()
+    for _ in range(2):
+        await _awaited(door.manager.credential(ACME, "simulated"))
+    await _awaited(door.manager.credential(ACME, "simulated", actor="grace"))
+    assert world.last_event().actor == Actor(id="grace")
+
+
 async def test_a_view_changes_neither_the_manager_nor_another_view(world, door):
     alice = door.manager.acting_as("alice")
     mallory = alice.acting_as("mallory", request_id="r-1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from cloud_integrations import flows
-from cloud_integrations.domain.audit import AuditHead, AuditRecord, AuditReport
+from cloud_integrations.domain.audit import Actor, AuditHead, AuditRecord, AuditReport
 
 from .parts import AsyncPart, Part
 
@@ -20,10 +20,14 @@ class AuditLog(Part):
         integration_id: UUID | str | None = None,
         before: int | None = None,
         limit: int = 100,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> tuple[AuditRecord, ...]:
         """Return the tenant's newest events, newest first, below number *before*; at most *limit* (up to 200)."""
         return self._run(
-            flows.list_audit(self._wiring, tenant_id, integration_id=integration_id, before=before, limit=limit, caller=self._acting())
+            flows.list_audit(
+                self._wiring, tenant_id, integration_id=integration_id, before=before, limit=limit, caller=self._acting(actor, request_id)
+            )
         )
 
     def verify(self, tenant_id: str, *, checkpoint: AuditHead | None = None) -> AuditReport:
@@ -33,14 +37,22 @@ class AuditLog(Part):
         """
         return self._run(flows.verify_audit(self._wiring, tenant_id, checkpoint=checkpoint))
 
-    def record_denied(self, tenant_id: str, *, action: str, resource: str) -> None:
+    def record_denied(
+        self,
+        tenant_id: str,
+        *,
+        action: str,
+        resource: str,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
+    ) -> None:
         """Record that the host refused the actor an action; *action* and *resource* are short printable text.
 
         Repetitions are not written again: within a minute, one row per attempt, 5 rows per actor and 50 per tenant, for each process.
         Where the manager was given no `tenants`, a tenant without any event stays without one.
         Raises `TenantNotFoundError` or `ValidationFailedError`.
         """
-        self._run(flows.record_denied(self._wiring, tenant_id, action=action, resource=resource, caller=self._acting()))
+        self._run(flows.record_denied(self._wiring, tenant_id, action=action, resource=resource, caller=self._acting(actor, request_id)))
 
 
 class AsyncAuditLog(AsyncPart):
@@ -53,21 +65,35 @@ class AsyncAuditLog(AsyncPart):
         integration_id: UUID | str | None = None,
         before: int | None = None,
         limit: int = 100,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> tuple[AuditRecord, ...]:
         """Return the tenant's newest events, newest first, below number *before*; at most *limit* (up to 200)."""
         return await self._run(
-            flows.list_audit(self._wiring, tenant_id, integration_id=integration_id, before=before, limit=limit, caller=self._acting())
+            flows.list_audit(
+                self._wiring, tenant_id, integration_id=integration_id, before=before, limit=limit, caller=self._acting(actor, request_id)
+            )
         )
 
     async def verify(self, tenant_id: str, *, checkpoint: AuditHead | None = None) -> AuditReport:
         """Walk the tenant's audit chain and say whether anything was changed, removed, added or moved."""
         return await self._run(flows.verify_audit(self._wiring, tenant_id, checkpoint=checkpoint))
 
-    async def record_denied(self, tenant_id: str, *, action: str, resource: str) -> None:
+    async def record_denied(
+        self,
+        tenant_id: str,
+        *,
+        action: str,
+        resource: str,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
+    ) -> None:
         """Record that the host refused the actor an action; *action* and *resource* are short printable text.
 
         Repetitions are not written again: within a minute, one row per attempt, 5 rows per actor and 50 per tenant, for each process.
         Where the manager was given no `tenants`, a tenant without any event stays without one.
         Raises `TenantNotFoundError` or `ValidationFailedError`.
         """
-        await self._run(flows.record_denied(self._wiring, tenant_id, action=action, resource=resource, caller=self._acting()))
+        await self._run(
+            flows.record_denied(self._wiring, tenant_id, action=action, resource=resource, caller=self._acting(actor, request_id))
+        )

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from cloud_integrations import flows
 from cloud_integrations.domain.arguments import CallbackParameters
+from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.importing import ImportedCredential
 from cloud_integrations.domain.integration import Integration
 from cloud_integrations.domain.pending import Authorization, Connected, PendingAuthorization
@@ -27,6 +28,8 @@ class Connecting(Part):
         api_key: Secret | str,
         secret_key: Secret | str | None = None,
         variables: Mapping[str, str] | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Integration:
         """Check a key with the provider and store it sealed.
 
@@ -43,7 +46,7 @@ class Connecting(Part):
                 api_key=api_key,
                 secret_key=secret_key,
                 variables=variables,
-                caller=self._acting(),
+                caller=self._acting(actor, request_id),
             )
         )
 
@@ -54,13 +57,17 @@ class Connecting(Part):
         *,
         api_key: Secret | str,
         secret_key: Secret | str | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Integration:
         """Check a new key with the provider and put it in the place of the old one; id and name stay.
 
         Raises as `add_api_key`, and `IntegrationNotFoundError` or `IntegrationInactiveError`.
         """
         return self._run(
-            flows.replace_api_key(self._wiring, tenant_id, integration_id, api_key=api_key, secret_key=secret_key, caller=self._acting())
+            flows.replace_api_key(
+                self._wiring, tenant_id, integration_id, api_key=api_key, secret_key=secret_key, caller=self._acting(actor, request_id)
+            )
         )
 
     def import_credential(
@@ -70,6 +77,8 @@ class Connecting(Part):
         *,
         verify: bool = True,
         dry_run: bool = False,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Integration:
         """Take over a credential that the application already holds; return what is stored, or would be (*dry_run*).
 
@@ -78,7 +87,9 @@ class Connecting(Part):
         `InvalidCredentialsError` or `ProviderUnavailableError`.
         """
         return self._run(
-            flows.import_credential(self._wiring, tenant_id, credential, verify=verify, dry_run=dry_run, caller=self._acting())
+            flows.import_credential(
+                self._wiring, tenant_id, credential, verify=verify, dry_run=dry_run, caller=self._acting(actor, request_id)
+            )
         )
 
     def begin_oauth(
@@ -90,6 +101,8 @@ class Connecting(Part):
         scopes: Sequence[str] = (),
         return_to: str | None = None,
         variables: Mapping[str, str] | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Authorization:
         """Begin an authorization code flow with PKCE (RFC 6749 §4.1, RFC 7636); open the URL it gives in the actor's browser.
 
@@ -105,7 +118,7 @@ class Connecting(Part):
                 scopes=scopes,
                 return_to=return_to,
                 variables=variables,
-                caller=self._acting(),
+                caller=self._acting(actor, request_id),
             )
         )
 
@@ -116,6 +129,8 @@ class Connecting(Part):
         *,
         scopes: Sequence[str] = (),
         return_to: str | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Authorization:
         """Begin an authorization for an existing OAuth2 integration; the held credential stays until the new one is stored.
 
@@ -123,12 +138,20 @@ class Connecting(Part):
         `ValidationFailedError` (an API key has no authorization).
         """
         return self._run(
-            flows.begin_reconnect(self._wiring, tenant_id, integration_id, scopes=scopes, return_to=return_to, caller=self._acting())
+            flows.begin_reconnect(
+                self._wiring, tenant_id, integration_id, scopes=scopes, return_to=return_to, caller=self._acting(actor, request_id)
+            )
         )
 
-    def find_authorization(self, state: Secret | str) -> PendingAuthorization | None:
+    def find_authorization(
+        self,
+        state: Secret | str,
+        *,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
+    ) -> PendingAuthorization | None:
         """Return the open authorization with this state, if the actor began it; None otherwise."""
-        return self._run(flows.find_authorization(self._wiring, state, caller=self._acting()))
+        return self._run(flows.find_authorization(self._wiring, state, caller=self._acting(actor, request_id)))
 
     def complete_oauth(
         self,
@@ -136,6 +159,8 @@ class Connecting(Part):
         params: CallbackParameters,
         *,
         browser_token: Secret | str | None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Connected:
         """Finish an authorization with what the provider brought to the callback: its query parameters, in order.
 
@@ -143,7 +168,9 @@ class Connecting(Part):
         callback's path; all is checked before the provider is asked for tokens (RFC 9700 §4.7, RFC 9207).
         Raises `GrantRefusedError`, `IntegrationExistsError`, `ProviderUnavailableError` or `AppMisconfiguredError`.
         """
-        return self._run(flows.complete_oauth(self._wiring, context_id, params, browser_token=browser_token, caller=self._acting()))
+        return self._run(
+            flows.complete_oauth(self._wiring, context_id, params, browser_token=browser_token, caller=self._acting(actor, request_id))
+        )
 
     def add_oauth_code(
         self,
@@ -155,6 +182,8 @@ class Connecting(Part):
         redirect_uri: str,
         state: Secret | str | None = None,
         variables: Mapping[str, str] | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Integration:
         """Finish an authorization whose code the host's own front end received.
 
@@ -172,7 +201,7 @@ class Connecting(Part):
                 redirect_uri=redirect_uri,
                 state=state,
                 variables=variables,
-                caller=self._acting(),
+                caller=self._acting(actor, request_id),
             )
         )
 
@@ -189,6 +218,8 @@ class AsyncConnecting(AsyncPart):
         api_key: Secret | str,
         secret_key: Secret | str | None = None,
         variables: Mapping[str, str] | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Integration:
         """Check a key with the provider and store it sealed."""
         return await self._run(
@@ -200,7 +231,7 @@ class AsyncConnecting(AsyncPart):
                 api_key=api_key,
                 secret_key=secret_key,
                 variables=variables,
-                caller=self._acting(),
+                caller=self._acting(actor, request_id),
             )
         )
 
@@ -211,10 +242,14 @@ class AsyncConnecting(AsyncPart):
         *,
         api_key: Secret | str,
         secret_key: Secret | str | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Integration:
         """Check a new key with the provider and put it in the place of the old one; id and name stay."""
         return await self._run(
-            flows.replace_api_key(self._wiring, tenant_id, integration_id, api_key=api_key, secret_key=secret_key, caller=self._acting())
+            flows.replace_api_key(
+                self._wiring, tenant_id, integration_id, api_key=api_key, secret_key=secret_key, caller=self._acting(actor, request_id)
+            )
         )
 
     async def import_credential(
@@ -224,6 +259,8 @@ class AsyncConnecting(AsyncPart):
         *,
         verify: bool = True,
         dry_run: bool = False,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Integration:
         """Take over a credential that the application already holds; return what is stored, or would be (*dry_run*).
 
@@ -232,7 +269,9 @@ class AsyncConnecting(AsyncPart):
         `InvalidCredentialsError` or `ProviderUnavailableError`.
         """
         return await self._run(
-            flows.import_credential(self._wiring, tenant_id, credential, verify=verify, dry_run=dry_run, caller=self._acting())
+            flows.import_credential(
+                self._wiring, tenant_id, credential, verify=verify, dry_run=dry_run, caller=self._acting(actor, request_id)
+            )
         )
 
     async def begin_oauth(
@@ -244,6 +283,8 @@ class AsyncConnecting(AsyncPart):
         scopes: Sequence[str] = (),
         return_to: str | None = None,
         variables: Mapping[str, str] | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Authorization:
         """Begin an authorization code flow with PKCE (RFC 6749 §4.1, RFC 7636); open the URL it gives in the actor's browser."""
         return await self._run(
@@ -255,7 +296,7 @@ class AsyncConnecting(AsyncPart):
                 scopes=scopes,
                 return_to=return_to,
                 variables=variables,
-                caller=self._acting(),
+                caller=self._acting(actor, request_id),
             )
         )
 
@@ -266,15 +307,25 @@ class AsyncConnecting(AsyncPart):
         *,
         scopes: Sequence[str] = (),
         return_to: str | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Authorization:
         """Begin an authorization for an existing OAuth2 integration; the held credential stays until the new one is stored."""
         return await self._run(
-            flows.begin_reconnect(self._wiring, tenant_id, integration_id, scopes=scopes, return_to=return_to, caller=self._acting())
+            flows.begin_reconnect(
+                self._wiring, tenant_id, integration_id, scopes=scopes, return_to=return_to, caller=self._acting(actor, request_id)
+            )
         )
 
-    async def find_authorization(self, state: Secret | str) -> PendingAuthorization | None:
+    async def find_authorization(
+        self,
+        state: Secret | str,
+        *,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
+    ) -> PendingAuthorization | None:
         """Return the open authorization with this state, if the actor began it; None otherwise."""
-        return await self._run(flows.find_authorization(self._wiring, state, caller=self._acting()))
+        return await self._run(flows.find_authorization(self._wiring, state, caller=self._acting(actor, request_id)))
 
     async def complete_oauth(
         self,
@@ -282,9 +333,13 @@ class AsyncConnecting(AsyncPart):
         params: CallbackParameters,
         *,
         browser_token: Secret | str | None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Connected:
         """Finish an authorization with what the provider brought to the callback: its query parameters, in order."""
-        return await self._run(flows.complete_oauth(self._wiring, context_id, params, browser_token=browser_token, caller=self._acting()))
+        return await self._run(
+            flows.complete_oauth(self._wiring, context_id, params, browser_token=browser_token, caller=self._acting(actor, request_id))
+        )
 
     async def add_oauth_code(
         self,
@@ -296,6 +351,8 @@ class AsyncConnecting(AsyncPart):
         redirect_uri: str,
         state: Secret | str | None = None,
         variables: Mapping[str, str] | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Integration:
         """Finish an authorization whose code the host's own front end received."""
         return await self._run(
@@ -308,6 +365,6 @@ class AsyncConnecting(AsyncPart):
                 redirect_uri=redirect_uri,
                 state=state,
                 variables=variables,
-                caller=self._acting(),
+                caller=self._acting(actor, request_id),
             )
         )

@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from cloud_integrations import flows
+from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.rekeying import KeyReport, RekeyRun
 
 from .parts import AsyncPart, Part
@@ -25,6 +26,8 @@ class Keys(Part):
         tenant_id: str | None = None,
         created_before: datetime | None = None,
         progress: Callable[[int], None] | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> RekeyRun:
         """Give every tenant, or one, whose data key is older than *created_before* (None: now) a new one.
 
@@ -37,7 +40,7 @@ class Keys(Part):
                 self._wiring,
                 tenant=tenant_id,
                 created_before=created_before,
-                caller=self._acting(),
+                caller=self._acting(actor, request_id),
                 progress=progress,
             )
         )
@@ -47,13 +50,15 @@ class Keys(Part):
         *,
         tenant_id: str | None = None,
         progress: Callable[[int], None] | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> RekeyRun:
         """Wrap every data key with the wrapping key that is the primary now, wherever it was wrapped before.
 
         This rotates the wrapping key, and moves from one key service to another; no sealed value is touched.
         May be interrupted and repeated.
         """
-        return self._run(flows.rewrap_keys(self._wiring, tenant=tenant_id, caller=self._acting(), progress=progress))
+        return self._run(flows.rewrap_keys(self._wiring, tenant=tenant_id, caller=self._acting(actor, request_id), progress=progress))
 
     def reseal(self, *, share: float = 1.0, progress: Callable[[int], None] | None = None) -> RekeyRun:
         """Seal anew every row that is sealed under a data key that was replaced.
@@ -69,19 +74,30 @@ class Keys(Part):
         *,
         retired_before: datetime,
         progress: Callable[[int], None] | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> RekeyRun:
         """Overwrite data keys that were replaced before *retired_before* and seal nothing any more.
 
         A backup from before can then no longer be opened.  Raises `ValidationFailedError` for a time less than five minutes ago.
         """
-        return self._run(flows.destroy_keys(self._wiring, retired_before=retired_before, caller=self._acting(), progress=progress))
+        return self._run(
+            flows.destroy_keys(self._wiring, retired_before=retired_before, caller=self._acting(actor, request_id), progress=progress)
+        )
 
-    def refuse(self, tenant_id: str, *, below: int) -> None:
+    def refuse(
+        self,
+        tenant_id: str,
+        *,
+        below: int,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
+    ) -> None:
         """Refuse what the tenant's data keys below version *below* have sealed: for the case that one of them may be known to somebody.
 
         Other processes follow within `Settings.data_key_cache`.  `below=1` takes it back.  Raises `ValidationFailedError`.
         """
-        self._run(flows.refuse_keys(self._wiring, tenant_id, below=below, caller=self._acting()))
+        self._run(flows.refuse_keys(self._wiring, tenant_id, below=below, caller=self._acting(actor, request_id)))
 
     def find_returned(self, tenant_id: str, key_ids: Collection[UUID | str]) -> tuple[UUID, ...]:
         """Return which of the data keys that an erasure destroyed are there again, because a backup was restored."""
@@ -101,6 +117,8 @@ class AsyncKeys(AsyncPart):
         tenant_id: str | None = None,
         created_before: datetime | None = None,
         progress: Callable[[int], None] | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> RekeyRun:
         """Give every tenant, or one, whose data key is older than *created_before* (None: now) a new one.
 
@@ -113,7 +131,7 @@ class AsyncKeys(AsyncPart):
                 self._wiring,
                 tenant=tenant_id,
                 created_before=created_before,
-                caller=self._acting(),
+                caller=self._acting(actor, request_id),
                 progress=progress,
             )
         )
@@ -123,13 +141,15 @@ class AsyncKeys(AsyncPart):
         *,
         tenant_id: str | None = None,
         progress: Callable[[int], None] | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> RekeyRun:
         """Wrap every data key with the wrapping key that is the primary now, wherever it was wrapped before.
 
         This rotates the wrapping key, and moves from one key service to another; no sealed value is touched.
         May be interrupted and repeated.
         """
-        return await self._run(flows.rewrap_keys(self._wiring, tenant=tenant_id, caller=self._acting(), progress=progress))
+        return await self._run(flows.rewrap_keys(self._wiring, tenant=tenant_id, caller=self._acting(actor, request_id), progress=progress))
 
     async def reseal(self, *, share: float = 1.0, progress: Callable[[int], None] | None = None) -> RekeyRun:
         """Seal anew every row that is sealed under a data key that was replaced.
@@ -145,19 +165,30 @@ class AsyncKeys(AsyncPart):
         *,
         retired_before: datetime,
         progress: Callable[[int], None] | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> RekeyRun:
         """Overwrite data keys that were replaced before *retired_before* and seal nothing any more.
 
         A backup from before can then no longer be opened.  Raises `ValidationFailedError` for a time less than five minutes ago.
         """
-        return await self._run(flows.destroy_keys(self._wiring, retired_before=retired_before, caller=self._acting(), progress=progress))
+        return await self._run(
+            flows.destroy_keys(self._wiring, retired_before=retired_before, caller=self._acting(actor, request_id), progress=progress)
+        )
 
-    async def refuse(self, tenant_id: str, *, below: int) -> None:
+    async def refuse(
+        self,
+        tenant_id: str,
+        *,
+        below: int,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
+    ) -> None:
         """Refuse what the tenant's data keys below version *below* have sealed: for the case that one of them may be known to somebody.
 
         Other processes follow within `Settings.data_key_cache`.  `below=1` takes it back.  Raises `ValidationFailedError`.
         """
-        await self._run(flows.refuse_keys(self._wiring, tenant_id, below=below, caller=self._acting()))
+        await self._run(flows.refuse_keys(self._wiring, tenant_id, below=below, caller=self._acting(actor, request_id)))
 
     async def find_returned(self, tenant_id: str, key_ids: Collection[UUID | str]) -> tuple[UUID, ...]:
         """Return which of the data keys that an erasure destroyed are there again, because a backup was restored."""

@@ -6,10 +6,12 @@ import os
 import socket
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
+from uuid import UUID
 
 from cloud_integrations import flows
 from cloud_integrations.domain.application import OAuthApplication
-from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.arguments import read_caller
+from cloud_integrations.domain.audit import SYSTEM, Actor, Caller
 from cloud_integrations.domain.conformance import require_part
 from cloud_integrations.errors import ConfigurationError, ValidationFailedError
 from cloud_integrations.ports.catalogue import Providers
@@ -156,17 +158,28 @@ class _Acting:
     _caller: Caller | None
     """As `acting_as` was told; None: nobody was named."""
 
-    def _acting(self) -> Caller:
+    def _acting(self, actor: Actor | str | None, request_id: str | UUID | None, /) -> Caller:
         """Return who acts.  Raises `ValidationFailedError` where nobody was named: what a person does must not be recorded as ours."""
-        if self._caller is None:
+        caller = self._named(actor, request_id)
+        if caller is None:
             raise ValidationFailedError(
-                field="actor", problem="must be named: call this on manager.acting_as(actor), with an Actor, a user's id, or SYSTEM"
+                field="actor",
+                problem="must be named: give actor=, or call this on manager.acting_as(actor), with an Actor, a user's id, or SYSTEM",
             )
-        return self._caller
+        return caller
 
-    def _acting_or_system(self) -> Caller:
+    def _acting_or_system(self, actor: Actor | str | None, request_id: str | UUID | None, /) -> Caller:
         """Return who acts; where nobody was named, the library itself.  For what also runs without anybody."""
-        return Caller() if self._caller is None else self._caller
+        return self._named(actor, request_id) or read_caller(SYSTEM, request_id)
+
+    def _named(self, actor: Actor | str | None, request_id: str | UUID | None, /) -> Caller | None:
+        """Return who is named for one call, and where a part is left out, the part that was bound; None: nobody."""
+        bound = self._caller
+        if actor is None and request_id is None:
+            return bound
+        if actor is None:
+            return None if bound is None else read_caller(bound.actor, request_id)
+        return read_caller(actor, bound.request_id if request_id is None and bound is not None else request_id)
 
 
 class Part(_Acting):

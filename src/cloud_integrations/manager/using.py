@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from cloud_integrations import flows
-from cloud_integrations.domain.audit import SYSTEM, Caller
+from cloud_integrations.domain.audit import SYSTEM, Actor, Caller
 from cloud_integrations.domain.check import CheckReport
 from cloud_integrations.domain.integration import Integration
 from cloud_integrations.domain.rekeying import Erasure
@@ -49,6 +49,8 @@ class Using(Part):
         *,
         min_ttl: timedelta | float | None = None,
         scopes: Sequence[str] = (),
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Credential:
         """Return a credential that works, for this tenant and provider (slug or UUID).
 
@@ -58,7 +60,7 @@ class Using(Part):
         Raises `IntegrationNotFoundError`, `ReconnectRequiredError`, `IntegrationInactiveError`, `RefreshInProgressError`,
         `ProviderUnavailableError` or `AppMisconfiguredError`.
         """
-        if self._as_system and min_ttl is None and scopes == () and isinstance(tenant_id, str):
+        if self._as_system and actor is None and request_id is None and min_ttl is None and scopes == () and isinstance(tenant_id, str):
             # The way most calls go, so it is kept short: no lock, no await, no call but the clock's.
             tenant_tokens = self._tokens_by_tenant.get(tenant_id)
             if tenant_tokens is not None and isinstance(provider, str | UUID):
@@ -66,29 +68,52 @@ class Using(Part):
                 if entry is not None and entry[0] > self._monotonic():
                     return entry[1]
         return self._run(
-            flows.get_token(self._wiring, tenant_id, provider, min_ttl=min_ttl, scopes=scopes, caller=self._acting_or_system())
+            flows.get_token(
+                self._wiring, tenant_id, provider, min_ttl=min_ttl, scopes=scopes, caller=self._acting_or_system(actor, request_id)
+            )
         )
 
-    def replace_refused(self, tenant_id: str, token: Credential) -> Credential:
+    def replace_refused(
+        self,
+        tenant_id: str,
+        token: Credential,
+        *,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
+    ) -> Credential:
         """Return another credential in the place of one that the provider refused (RFC 6750 §3.1 `invalid_token`).
 
         Renews at most once for each generation of the credential, whoever asks.  Raises as `credential`.
         """
-        return self._run(flows.replace_refused(self._wiring, tenant_id, token, caller=self._acting_or_system()))
+        return self._run(flows.replace_refused(self._wiring, tenant_id, token, caller=self._acting_or_system(actor, request_id)))
 
-    def verify(self, tenant_id: str, integration_id: UUID | str) -> CheckReport:
+    def verify(
+        self,
+        tenant_id: str,
+        integration_id: UUID | str,
+        *,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
+    ) -> CheckReport:
         """Ask the provider whether the held credential works, by its cheapest read-only request.
 
         Raises as `credential`, and `ProviderInactiveError` where its provider is not in the catalogue any more.
         """
-        return self._run(flows.verify(self._wiring, tenant_id, integration_id, caller=self._acting()))
+        return self._run(flows.verify(self._wiring, tenant_id, integration_id, caller=self._acting(actor, request_id)))
 
-    def refresh(self, tenant_id: str, integration_id: UUID | str) -> Integration:
+    def refresh(
+        self,
+        tenant_id: str,
+        integration_id: UUID | str,
+        *,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
+    ) -> Integration:
         """Renew the access token now, whatever life it has left.
 
         Raises `ValidationFailedError` where nothing can be renewed, else as `credential`.
         """
-        return self._run(flows.force_refresh(self._wiring, tenant_id, integration_id, caller=self._acting()))
+        return self._run(flows.force_refresh(self._wiring, tenant_id, integration_id, caller=self._acting(actor, request_id)))
 
     def edit_integration(
         self,
@@ -97,28 +122,47 @@ class Using(Part):
         *,
         name: str | None = None,
         status: str | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Integration:
         """Rename an integration, or switch it off (`inactive`) or on again (`active`).
 
         Raises `IntegrationNotFoundError`, `ValidationFailedError`, or `ReconnectRequiredError` when it cannot be switched on because
         the tenant must reconnect.
         """
-        return self._run(flows.edit_integration(self._wiring, tenant_id, integration_id, name=name, status=status, caller=self._acting()))
+        return self._run(
+            flows.edit_integration(
+                self._wiring, tenant_id, integration_id, name=name, status=status, caller=self._acting(actor, request_id)
+            )
+        )
 
-    def delete(self, tenant_id: str, integration_id: UUID | str) -> Removal:
+    def delete(
+        self,
+        tenant_id: str,
+        integration_id: UUID | str,
+        *,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
+    ) -> Removal:
         """Delete the integration and revoke its tokens at the provider (RFC 7009 or its own request).
 
         The local secret is gone whatever the provider does; what could not be revoked is kept sealed and retried.
         Raises `IntegrationNotFoundError`.
         """
-        return self._run(flows.disconnect(self._wiring, tenant_id, integration_id, caller=self._acting()))
+        return self._run(flows.disconnect(self._wiring, tenant_id, integration_id, caller=self._acting(actor, request_id)))
 
-    def erase_tenant(self, tenant_id: str) -> Erasure:
+    def erase_tenant(
+        self,
+        tenant_id: str,
+        *,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
+    ) -> Erasure:
         """Remove and revoke everything of a tenant and destroy its data keys; the audit log stays.
 
         Returns the receipt.  Tokens that a provider does not take back at once are given up and counted there.
         """
-        return self._run(flows.erase_tenant(self._wiring, tenant_id, caller=self._acting()))
+        return self._run(flows.erase_tenant(self._wiring, tenant_id, caller=self._acting(actor, request_id)))
 
 
 class AsyncUsing(AsyncPart):
@@ -145,9 +189,11 @@ class AsyncUsing(AsyncPart):
         *,
         min_ttl: timedelta | float | None = None,
         scopes: Sequence[str] = (),
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Credential:
         """Return a credential that works, for this tenant and provider (slug or UUID)."""
-        if self._as_system and min_ttl is None and scopes == () and isinstance(tenant_id, str):
+        if self._as_system and actor is None and request_id is None and min_ttl is None and scopes == () and isinstance(tenant_id, str):
             # The way most calls go, so it is kept short: no lock, no await, no call but the clock's.
             tenant_tokens = self._tokens_by_tenant.get(tenant_id)
             if tenant_tokens is not None and isinstance(provider, str | UUID):
@@ -155,20 +201,43 @@ class AsyncUsing(AsyncPart):
                 if entry is not None and entry[0] > self._monotonic():
                     return entry[1]
         return await self._run(
-            flows.get_token(self._wiring, tenant_id, provider, min_ttl=min_ttl, scopes=scopes, caller=self._acting_or_system())
+            flows.get_token(
+                self._wiring, tenant_id, provider, min_ttl=min_ttl, scopes=scopes, caller=self._acting_or_system(actor, request_id)
+            )
         )
 
-    async def replace_refused(self, tenant_id: str, token: Credential) -> Credential:
+    async def replace_refused(
+        self,
+        tenant_id: str,
+        token: Credential,
+        *,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
+    ) -> Credential:
         """Return another credential in the place of one that the provider refused (RFC 6750 §3.1 `invalid_token`)."""
-        return await self._run(flows.replace_refused(self._wiring, tenant_id, token, caller=self._acting_or_system()))
+        return await self._run(flows.replace_refused(self._wiring, tenant_id, token, caller=self._acting_or_system(actor, request_id)))
 
-    async def verify(self, tenant_id: str, integration_id: UUID | str) -> CheckReport:
+    async def verify(
+        self,
+        tenant_id: str,
+        integration_id: UUID | str,
+        *,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
+    ) -> CheckReport:
         """Ask the provider whether the held credential works, by its cheapest read-only request."""
-        return await self._run(flows.verify(self._wiring, tenant_id, integration_id, caller=self._acting()))
+        return await self._run(flows.verify(self._wiring, tenant_id, integration_id, caller=self._acting(actor, request_id)))
 
-    async def refresh(self, tenant_id: str, integration_id: UUID | str) -> Integration:
+    async def refresh(
+        self,
+        tenant_id: str,
+        integration_id: UUID | str,
+        *,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
+    ) -> Integration:
         """Renew the access token now, whatever life it has left."""
-        return await self._run(flows.force_refresh(self._wiring, tenant_id, integration_id, caller=self._acting()))
+        return await self._run(flows.force_refresh(self._wiring, tenant_id, integration_id, caller=self._acting(actor, request_id)))
 
     async def edit_integration(
         self,
@@ -177,19 +246,36 @@ class AsyncUsing(AsyncPart):
         *,
         name: str | None = None,
         status: str | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> Integration:
         """Rename an integration, or switch it off (`inactive`) or on again (`active`)."""
         return await self._run(
-            flows.edit_integration(self._wiring, tenant_id, integration_id, name=name, status=status, caller=self._acting())
+            flows.edit_integration(
+                self._wiring, tenant_id, integration_id, name=name, status=status, caller=self._acting(actor, request_id)
+            )
         )
 
-    async def delete(self, tenant_id: str, integration_id: UUID | str) -> Removal:
+    async def delete(
+        self,
+        tenant_id: str,
+        integration_id: UUID | str,
+        *,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
+    ) -> Removal:
         """Delete the integration and revoke its tokens at the provider (RFC 7009 or its own request)."""
-        return await self._run(flows.disconnect(self._wiring, tenant_id, integration_id, caller=self._acting()))
+        return await self._run(flows.disconnect(self._wiring, tenant_id, integration_id, caller=self._acting(actor, request_id)))
 
-    async def erase_tenant(self, tenant_id: str) -> Erasure:
+    async def erase_tenant(
+        self,
+        tenant_id: str,
+        *,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
+    ) -> Erasure:
         """Remove and revoke everything of a tenant and destroy its data keys; the audit log stays.
 
         Returns the receipt.  Tokens that a provider does not take back at once are given up and counted there.
         """
-        return await self._run(flows.erase_tenant(self._wiring, tenant_id, caller=self._acting()))
+        return await self._run(flows.erase_tenant(self._wiring, tenant_id, caller=self._acting(actor, request_id)))

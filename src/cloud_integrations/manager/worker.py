@@ -10,6 +10,7 @@ from uuid import UUID
 
 from cloud_integrations import flows
 from cloud_integrations.domain.arguments import read_instance
+from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.removal import RevocationRun
 from cloud_integrations.domain.renewal import RenewalRun, WorkerRound
 from cloud_integrations.runtime.repetition import TaskRepetition, ThreadRepetition
@@ -30,6 +31,8 @@ class Worker(Part):
         once: bool = False,
         renew: bool = True,
         on_round: Callable[[WorkerRound], None] | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> None:
         """Call `refresh_due` and `retry_revocations` again and again, until *stop* is set; in any number of processes.
 
@@ -50,16 +53,22 @@ class Worker(Part):
                 once=once,
                 renew=renew,
                 on_round=on_round,
-                caller=self._acting_or_system(),
+                caller=self._acting_or_system(actor, request_id),
             )
         )
 
-    def refresh_due(self, *, limit: int = 100) -> RenewalRun:
+    def refresh_due(
+        self,
+        *,
+        limit: int = 100,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
+    ) -> RenewalRun:
         """Renew up to *limit* tokens whose time has come; call it now and then, from any number of processes.
 
         The database says whose turn it is, so no token is renewed twice.  Needs no worker of ours: any scheduler will do.
         """
-        return self._run(flows.refresh_due(self._wiring, limit=limit, caller=self._acting_or_system()))
+        return self._run(flows.refresh_due(self._wiring, limit=limit, caller=self._acting_or_system(actor, request_id)))
 
     def refresh_refused(
         self,
@@ -67,6 +76,8 @@ class Worker(Part):
         *,
         reason: str | None = None,
         progress: Callable[[int], None] | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> RenewalRun:
         """Ask *provider* once more for every integration, of all tenants, that must reconnect (for *reason*), and return the counts.
 
@@ -74,14 +85,22 @@ class Worker(Part):
         again; the others stay as they are, and so does what is switched off.  *progress* is told how many were asked for.
         Raises `ProviderNotFoundError`.
         """
-        return self._run(flows.refresh_refused(self._wiring, provider, reason=reason, caller=self._acting(), progress=progress))
+        return self._run(
+            flows.refresh_refused(self._wiring, provider, reason=reason, caller=self._acting(actor, request_id), progress=progress)
+        )
 
-    def retry_revocations(self, *, limit: int = 100) -> RevocationRun:
+    def retry_revocations(
+        self,
+        *,
+        limit: int = 100,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
+    ) -> RevocationRun:
         """Try again to revoke tokens whose provider did not take it, and delete authorizations that expired, of all tenants.
 
         Call it now and then, from any number of processes.
         """
-        return self._run(flows.retry_revocations(self._wiring, limit=limit, caller=self._acting_or_system()))
+        return self._run(flows.retry_revocations(self._wiring, limit=limit, caller=self._acting_or_system(actor, request_id)))
 
 
 class AsyncWorker(AsyncPart):
@@ -96,6 +115,8 @@ class AsyncWorker(AsyncPart):
         once: bool = False,
         renew: bool = True,
         on_round: Callable[[WorkerRound], None] | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> None:
         """Call `refresh_due` and `retry_revocations` again and again, until *stop* is set; in any number of processes.
 
@@ -115,12 +136,18 @@ class AsyncWorker(AsyncPart):
             once=once,
             renew=renew,
             on_round=on_round,
-            caller=self._acting_or_system(),
+            caller=self._acting_or_system(actor, request_id),
         )
 
-    async def refresh_due(self, *, limit: int = 100) -> RenewalRun:
+    async def refresh_due(
+        self,
+        *,
+        limit: int = 100,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
+    ) -> RenewalRun:
         """Renew up to *limit* tokens whose time has come; call it now and then, from any number of processes."""
-        return await self._run(flows.refresh_due(self._wiring, limit=limit, caller=self._acting_or_system()))
+        return await self._run(flows.refresh_due(self._wiring, limit=limit, caller=self._acting_or_system(actor, request_id)))
 
     async def refresh_refused(
         self,
@@ -128,6 +155,8 @@ class AsyncWorker(AsyncPart):
         *,
         reason: str | None = None,
         progress: Callable[[int], None] | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
     ) -> RenewalRun:
         """Ask *provider* once more for every integration, of all tenants, that must reconnect (for *reason*), and return the counts.
 
@@ -135,11 +164,19 @@ class AsyncWorker(AsyncPart):
         again; the others stay as they are, and so does what is switched off.  *progress* is told how many were asked for.
         Raises `ProviderNotFoundError`.
         """
-        return await self._run(flows.refresh_refused(self._wiring, provider, reason=reason, caller=self._acting(), progress=progress))
+        return await self._run(
+            flows.refresh_refused(self._wiring, provider, reason=reason, caller=self._acting(actor, request_id), progress=progress)
+        )
 
-    async def retry_revocations(self, *, limit: int = 100) -> RevocationRun:
+    async def retry_revocations(
+        self,
+        *,
+        limit: int = 100,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
+    ) -> RevocationRun:
         """Try again to revoke tokens whose provider did not take it, and delete authorizations that expired, of all tenants.
 
         Call it now and then, from any number of processes.
         """
-        return await self._run(flows.retry_revocations(self._wiring, limit=limit, caller=self._acting_or_system()))
+        return await self._run(flows.retry_revocations(self._wiring, limit=limit, caller=self._acting_or_system(actor, request_id)))
