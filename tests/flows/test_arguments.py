@@ -45,6 +45,8 @@ WRONG = {
     "state": SECRETS,
     "browser_token": [value for value in SECRETS if value],
     "variables": ["fake", ["fake"], {"region": 5}, {5: "fake"}, {"region": None}],
+    "event": [*TEXTS, None],
+    "facts": ["fake", ["fake"], {"rows": 5}, {5: "fake"}, {"rows": None}, {"rows": ""}, {"rows": HALF}, {"fake\n": "rows"}],
     "actor": [
         None,
         5,
@@ -113,6 +115,7 @@ RIGHT = {
     "key_ids": (),
     "action": "integration.list",
     "resource": "integrations",
+    "event": "report.exported",
     "credential": ImportedCredential(provider="simulated", name="Files of Acme", access_token="fake-token"),
 }
 METHODS = runpy.run_path(str(Path(__file__).parents[2] / "tools/api_page.py"))["METHODS"]

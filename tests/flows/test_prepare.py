@@ -140,6 +140,7 @@ CALLS = {
     "remove": lambda door, held: door.delete("nobody", held.id),
     "audit": lambda door, held: door.audit.list("nobody"),
     "verify audit": lambda door, held: door.audit.verify("nobody"),
+    "record": lambda door, held: door.audit.record("nobody", event="report.exported", actor=ALICE),
     "deny": lambda door, held: door.audit.record_denied("nobody", action="x", resource="y", actor=ALICE),
 }
 

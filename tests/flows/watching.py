@@ -7,6 +7,7 @@ import inspect
 import signal
 import threading
 
+from cloud_integrations.domain import events
 from cloud_integrations.domain.audit import Outcome
 from cloud_integrations.domain.events import DETAILS, EVENTS, FACT_KEYS
 from cloud_integrations.errors import StorageUnavailableError
@@ -135,7 +136,7 @@ class Observed:
     def check(self, secrets, /):
         """Every fact has the keys that are documented, as text, and none repeats a secret."""
         for fact in self.told:
-            keys = FACT_KEYS[fact.name]
+            keys = {**FACT_KEYS, **{kind.fact: kind.keys for kind in events._REGISTERED.values()}}[fact.name]
             assert keys.always <= fact.facts.keys() <= keys.always | keys.sometimes, fact
             assert all(isinstance(value, str) and value for value in fact.facts.values()), fact
             assert not [secret for secret in secrets if secret and secret in "\n".join(fact.facts.values())], fact.name
@@ -143,13 +144,14 @@ class Observed:
 
 def check_recorded(units, /):
     """Every record among these units of work is that of an event of the list, with the details that are documented, as text."""
-    ours = {(kind.action, kind.outcome) for kind in EVENTS.values() if kind.action is not None}
+    kinds = [*EVENTS.values(), *events._REGISTERED.values()]
+    details_of = {**DETAILS, **{kind.action: kind.details for kind in events._REGISTERED.values()}}
     for event in (change.event for changes in units for change in changes if isinstance(change, Record)):
-        if event.outcome is Outcome.DENIED and event.action not in DETAILS:
+        if event.outcome is Outcome.DENIED and event.action not in details_of:
             # What a host refused is in its own words.
             assert event.details.keys() == {"covers"}, event
             continue
-        assert (event.action, event.outcome) in ours, event
-        details = DETAILS[event.action]
+        assert (event.action, event.outcome) in {(kind.action, kind.outcome) for kind in kinds}, event
+        details = details_of[event.action]
         assert details.always <= event.details.keys() <= details.always | details.sometimes, event
         assert all(isinstance(value, str) and value for value in event.details.values()), event

@@ -23,9 +23,11 @@ from cloud_integrations import (
     AsyncMemoryStore,
     AuthType,
     Catalogue,
+    Fact,
     IntegrationManager,
     LocalKeyring,
     MemoryStore,
+    Outcome,
     Provider,
     RevocationOutcome,
     Settings,
@@ -33,6 +35,7 @@ from cloud_integrations import (
     kinds,
 )
 from cloud_integrations.backends.sqlalchemy import databases, migrate
+from cloud_integrations.domain import events
 from cloud_integrations.errors import ConfigurationError, IntegrationExistsError, InvalidCredentialsError, ValidationFailedError
 from cloud_integrations.oauth import HttpRequest, HttpResponse, OAuthBackend
 from cloud_integrations.testing import FixedClock, SimulatedProvider, SimulatedTransport
@@ -124,6 +127,39 @@ def test_a_way_to_obtain_access(add: Callable[[str], ModuleType], monkeypatch: p
         assert manager.keys.reseal().changed == 1
         assert manager.replace_api_key("acme", added.id, api_key="fake-user:fake-password").account == added.account
         assert manager.delete("acme", added.id).api_key is RevocationOutcome.UNSUPPORTED
+        assert manager.audit.verify("acme").whole
+
+
+class Told:
+    """An observer that remembers."""
+
+    def __init__(self) -> None:
+        self.facts: list[Fact] = []
+
+    def tell(self, fact: Fact, /) -> None:
+        self.facts.append(fact)
+
+
+def test_an_event(add: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "_REGISTERED", {})
+    provider, told = SimulatedProvider(), Told()
+    with IntegrationManager(
+        store=MemoryStore(),
+        transport=SimulatedTransport(provider),
+        keys=LocalKeyring([LocalKeyring.generate_key("test")]),
+        cipher=AesGcmCipher(),
+        providers=Catalogue.of(*provider.catalogue_entries()),
+        observer=told,
+    ).acting_as(ACTOR, request_id="r-1") as manager:
+        integration = manager.add_api_key("acme", "simulated_keys", name="Added", api_key=provider.valid_api_key)
+        with pytest.raises(ValidationFailedError):
+            manager.audit.record("acme", event="report.exported", integration_id=integration.id, facts={"rows": "12"})
+        add("an_event").export_report(manager, "acme", str(integration.id))
+        event = manager.audit.list("acme", integration_id=integration.id)[0].event
+        assert (event.action, event.outcome, event.actor, event.request_id) == ("report.exported", Outcome.SUCCESS, ACTOR, "r-1")
+        assert event.details == {"rows": "12", "format": "csv"}
+        about = {"tenant": "acme", "provider": "simulated_keys", "integration": str(integration.id), "rows": "12"}
+        assert told.facts[-1] == Fact(name="report.exported", facts=about)
         assert manager.audit.verify("acme").whole
 
 

@@ -144,6 +144,15 @@ def read_variables(value: object, /) -> dict[str, str]:
     return dict(value)
 
 
+def read_facts(field: str, value: object, /) -> dict[str, str]:
+    """Return facts by name, each as `read_text` does; None: there are none."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ValidationFailedError(field=field, problem="must be a mapping of names to text")
+    return {read_text(field, name): read_text(field, fact) for name, fact in value.items()}
+
+
 def read_moment(field: str, value: object, /) -> datetime:
     """Return an aware time, in UTC."""
     if not isinstance(value, datetime) or value.utcoffset() is None:

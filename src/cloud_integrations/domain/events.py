@@ -4,7 +4,7 @@ A flow names an event once.  The audit log and the observer get what this list s
 
 To add an event from outside, hand an `EventKind` to `register` before it happens; `manager.audit.record` says that it did:
 
-    register(EventKind(name="report.exported", action="report.exported", details=Keys.of("rows"), fact="report.exported"))
+    register(EventKind(name="report.exported", action="report.exported", details=Keys.of("rows")))
 """
 
 from __future__ import annotations
@@ -213,6 +213,16 @@ class EventKind:
     details: Keys = Keys()
     fact: str | None = None
     keys: Keys = Keys()
+
+    @property
+    def needed(self) -> frozenset[str]:
+        """The names of what is always said of it."""
+        return self.details.always | self.keys.always
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all that is said of it."""
+        return self.needed | self.details.sometimes | self.keys.sometimes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

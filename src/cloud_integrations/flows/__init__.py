@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .connect.complete_oauth import complete_oauth
     from .connect.import_credential import import_credential
     from .operate.applications import index_applications, list_providers
-    from .operate.audit_trail import list_audit, record_denied, verify_audit
+    from .operate.audit_trail import list_audit, record_denied, record_event, verify_audit
     from .operate.erase_tenant import erase_tenant, find_returned
     from .operate.prepare import prepare, report
     from .operate.rekey import destroy_keys, key_report, refuse_keys, reseal, rewrap_keys, rotate_keys
@@ -53,6 +53,7 @@ _HOMES = {
     "list_providers": "operate.applications",
     "prepare": "operate.prepare",
     "record_denied": "operate.audit_trail",
+    "record_event": "operate.audit_trail",
     "refresh_due": "renew.refresh_due",
     "refresh_refused": "renew.refresh_refused",
     "refuse_keys": "operate.rekey",
@@ -92,6 +93,7 @@ __all__ = [
     "load",
     "prepare",
     "record_denied",
+    "record_event",
     "refresh_due",
     "refresh_refused",
     "refuse_keys",

@@ -1,7 +1,8 @@
-"""The audit log: read it, prove it, and record what the host refused."""
+"""The audit log: read it, prove it, and record what the host did and refused."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from cloud_integrations import flows
@@ -36,6 +37,25 @@ class AuditLog(Part):
         The head of an earlier report, kept elsewhere, given as *checkpoint* also finds a chain that was cut back.
         """
         return self._run(flows.verify_audit(self._wiring, tenant_id, checkpoint=checkpoint))
+
+    def record(
+        self,
+        tenant_id: str,
+        *,
+        event: str,
+        integration_id: UUID | str | None = None,
+        facts: Mapping[str, str] | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
+    ) -> None:
+        """Record and tell that *event*, a kind that was handed to `domain.events.register`, happened in the tenant, or to an integration.
+
+        *facts* are names and short printable text, as the kind lists them, never secret values; what is known of tenant and
+        integration (`tenant`, `provider`, `provider_id`, `integration`) is added.
+        Raises `TenantNotFoundError`, `IntegrationNotFoundError` or `ValidationFailedError`.
+        """
+        caller = self._acting(actor, request_id)
+        self._run(flows.record_event(self._wiring, tenant_id, event, integration_id=integration_id, facts=facts, caller=caller))
 
     def record_denied(
         self,
@@ -78,6 +98,25 @@ class AsyncAuditLog(AsyncPart):
     async def verify(self, tenant_id: str, *, checkpoint: AuditHead | None = None) -> AuditReport:
         """Walk the tenant's audit chain and say whether anything was changed, removed, added or moved."""
         return await self._run(flows.verify_audit(self._wiring, tenant_id, checkpoint=checkpoint))
+
+    async def record(
+        self,
+        tenant_id: str,
+        *,
+        event: str,
+        integration_id: UUID | str | None = None,
+        facts: Mapping[str, str] | None = None,
+        actor: Actor | str | None = None,
+        request_id: str | UUID | None = None,
+    ) -> None:
+        """Record and tell that *event*, a kind that was handed to `domain.events.register`, happened in the tenant, or to an integration.
+
+        *facts* are names and short printable text, as the kind lists them, never secret values; what is known of tenant and
+        integration (`tenant`, `provider`, `provider_id`, `integration`) is added.
+        Raises `TenantNotFoundError`, `IntegrationNotFoundError` or `ValidationFailedError`.
+        """
+        caller = self._acting(actor, request_id)
+        await self._run(flows.record_event(self._wiring, tenant_id, event, integration_id=integration_id, facts=facts, caller=caller))
 
     async def record_denied(
         self,

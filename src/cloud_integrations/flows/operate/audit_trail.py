@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from uuid import UUID
 
-from cloud_integrations.domain.arguments import read_checkpoint, read_count, read_integration_id, read_text
+from cloud_integrations.domain.arguments import read_checkpoint, read_count, read_facts, read_integration_id, read_text
 from cloud_integrations.domain.audit import AuditHead, AuditRecord, AuditReport, Caller, ChainCheck
-from cloud_integrations.domain.events import Subject
+from cloud_integrations.domain.events import Subject, find_registered
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.errors import DamagedRowError, ValidationFailedError
 from cloud_integrations.flows.shared import events
-from cloud_integrations.flows.shared.events import apply, happened
-from cloud_integrations.flows.use.list_integrations import known_tenant, tell_damaged
+from cloud_integrations.flows.shared.events import about, apply, event_of, happened, tell
+from cloud_integrations.flows.use.list_integrations import known_tenant, load, tell_damaged
 from cloud_integrations.ports.store import DamagedRow
 from cloud_integrations.ports.wiring import Wiring
 
@@ -78,3 +79,27 @@ async def record_denied(wiring: Wiring, tenant: str, /, *, action: str, resource
         raise ValidationFailedError(field="action", problem="must be ASCII")
     subject = Subject(tenant_id=tenant_id, other=resource)
     await events.record_denied(wiring, "access.denied", subject, caller, reason="forbidden", action=action)
+
+
+async def record_event(
+    wiring: Wiring, tenant: str, event: str, /, *, integration_id: UUID | str | None, facts: Mapping[str, str] | None, caller: Caller
+) -> None:
+    """Record and tell, as its kind says, an event that the host has registered."""
+    tenant_id = await known_tenant(wiring, tenant)
+    event, said = read_text("event", event), read_facts("facts", facts)
+    subject = Subject(tenant_id=tenant_id)
+    if integration_id is not None:
+        subject = Subject.of((await load(wiring, tenant_id, integration_id)).facts)
+    kind = find_registered(event)
+    if kind is None:
+        raise ValidationFailedError(field="event", problem="is not one that was registered")
+    known = about(wiring, subject)
+    if unlisted := sorted(said.keys() - (kind.names - known.keys())):
+        raise ValidationFailedError(field="facts", problem=f"have {unlisted[0]}, which is not for the caller to say of this event")
+    if missing := sorted(kind.needed - said.keys() - known.keys()):
+        raise ValidationFailedError(field="facts", problem=f"need {missing[0]}, which this event always has")
+    happening = event_of(wiring, kind, subject, caller, {**known, **said})
+    if happening.audit is None:
+        tell(wiring, happening)
+    else:
+        await apply(wiring, happening)

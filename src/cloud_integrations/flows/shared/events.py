@@ -46,24 +46,25 @@ def event_of(wiring: Wiring, kind: EventKind, subject: Subject | None, caller: C
             details=kind.details.pick(facts),
         )
     if kind.fact is not None:
-        fact = Fact(name=kind.fact, facts=kind.keys.pick({**_about(wiring, subject), **facts}))
+        fact = Fact(name=kind.fact, facts=kind.keys.pick({**about(wiring, subject), **facts}))
     return Event(audit=audit, fact=fact)
 
 
-def _about(wiring: Wiring, subject: Subject | None) -> dict[str, str]:
+def about(wiring: Wiring, subject: Subject | None, /) -> dict[str, str]:
+    """Return what facts say of their subject; nothing where there is none."""
     if subject is None:
         return {}
-    about: dict[str, str] = {"tenant": subject.tenant_id}
+    said: dict[str, str] = {"tenant": subject.tenant_id}
     if subject.provider_id is not None:
         try:
             provider = wiring.providers.require(subject.provider_id).id
         except CloudIntegrationsError:
             # It was taken out of the catalogue; what is stored still names it.
             provider = str(subject.provider_id)
-        about |= {"provider": provider, "provider_id": str(subject.provider_id)}
+        said |= {"provider": provider, "provider_id": str(subject.provider_id)}
     if subject.integration_id is not None:
-        about["integration"] = str(subject.integration_id)
-    return about
+        said["integration"] = str(subject.integration_id)
+    return said
 
 
 async def apply(wiring: Wiring, /, *changes: Change | Event) -> None:
