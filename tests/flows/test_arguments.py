@@ -36,7 +36,7 @@ NUMBERS = [0, -1, True, 1.5, "10", 2**63, float("nan")]
 WRONG = {
     "tenant_id": [*TEXTS, None, uuid4()],
     "provider": [5, None, b"fake-bytes", ["fake"]],
-    "integration_id": IDS,
+    "integration": [5, None, b"fake-bytes", ["fake"]],
     "context_id": [*IDS, None],
     "name": [*TEXTS, "f" * 51],
     "api_key": [*SECRETS, None],
@@ -100,7 +100,7 @@ WRONG = {
 RIGHT = {
     "tenant_id": ACME,
     "provider": "simulated",
-    "integration_id": UUID(int=1),
+    "integration": UUID(int=1),
     "context_id": UUID(int=1),
     "name": "Files of Acme",
     "api_key": "fake-key",
@@ -156,8 +156,8 @@ async def test_what_no_method_takes_is_refused_by_its_name_over_every_store(worl
     right = _arguments(method)
     if method == "replace_refused":
         right["token"] = token
-    if "integration_id" in right:
-        right["integration_id"] = held.id
+    if "integration" in right:
+        right["integration"] = held.id
     if method == "edit_integration":
         right["name"] = "New name"
     if method == "worker.run":
@@ -193,7 +193,7 @@ async def test_ids_may_be_text_and_secrets_and_actors_too(world, door):
     assert (await door.edit_integration(ACME, text, status="inactive", actor="alice")).status == "inactive"
     assert (await door.edit_integration(ACME, text, status="active", actor=ALICE)).status == "active"
     assert (await door.credential(ACME, str(connected.integration.provider_id), min_ttl=30, actor="alice")).expires_at is not None
-    records = await door.audit.list(ACME, integration_id=text.upper(), request_id=UUID(int=7))
+    records = await door.audit.list(ACME, integration=text.upper(), request_id=UUID(int=7))
     assert {record.event.resource for record in records} == {f"integration:{text}"}
     assert {str(record.event.actor) for record in records} == {"user:alice", str(SYSTEM)}
     assert world.last_event().request_id == str(UUID(int=7))
@@ -217,9 +217,9 @@ async def test_a_life_in_seconds_is_the_life_that_a_token_must_still_have(world,
 async def test_a_remembered_token_is_not_given_for_arguments_that_are_wrong(world, door):
     await world.connect()
     await door.credential(ACME, "simulated")
-    for wrong in ({"tenant_id": ["acme"]}, {"provider": ["simulated"]}, {"scopes": 0}):
+    for wrong in ({"tenant_id": ["acme"]}, {"integration": ["simulated"]}, {"scopes": 0}):
         with pytest.raises(ValidationFailedError):
-            await door.credential(**{"tenant_id": ACME, "provider": "simulated", **wrong})
+            await door.credential(**{"tenant_id": ACME, "integration": "simulated", **wrong})
 
 
 async def test_text_that_names_no_provider_finds_none(door):

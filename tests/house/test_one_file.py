@@ -153,9 +153,9 @@ def test_an_event(add: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPa
     ).acting_as(ACTOR, request_id="r-1") as manager:
         integration = manager.add_api_key("acme", "simulated_keys", name="Added", api_key=provider.valid_api_key)
         with pytest.raises(ValidationFailedError):
-            manager.audit.record("acme", event="report.exported", integration_id=integration.id, facts={"rows": "12"})
+            manager.audit.record("acme", event="report.exported", integration=integration.id, facts={"rows": "12"})
         add("an_event").export_report(manager, "acme", str(integration.id))
-        event = manager.audit.list("acme", integration_id=integration.id)[0].event
+        event = manager.audit.list("acme", integration=integration.id)[0].event
         assert (event.action, event.outcome, event.actor, event.request_id) == ("report.exported", Outcome.SUCCESS, ACTOR, "r-1")
         assert event.details == {"rows": "12", "format": "csv"}
         about = {"tenant": "acme", "provider": "simulated_keys", "integration": str(integration.id), "rows": "12"}

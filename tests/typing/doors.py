@@ -46,5 +46,5 @@ def texts(manager: IntegrationManager, params: dict[str, str]) -> None:
     acting.import_credential(tenant_id="acme", credential=credential)
     acting.add_api_key("acme", "github", name="Key of Acme", api_key="fake-key")
     acting.complete_oauth("0197f3a0-0000-7000-8000-000000000000", params, browser_token="fake-token")
-    manager.get_integration(tenant_id="acme", integration_id="0197f3a0-0000-7000-8000-000000000000")
+    manager.get_integration(tenant_id="acme", integration="0197f3a0-0000-7000-8000-000000000000")
     manager.credential("acme", "github", min_ttl=60)

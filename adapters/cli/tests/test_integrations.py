@@ -236,3 +236,16 @@ def test_no_secret_appears_in_any_output_or_log(run, home, provider, key_file, c
     seen += caplog.text
     assert "simulated" in seen
     assert [canary[:12] for canary in canaries if canary in seen] == []
+
+
+def test_an_integration_is_named_by_its_id_or_by_its_providers_slug_or_uuid(run, home, provider):
+    run("integrations", "add", "simulated_keys", *T, "--api-key-stdin", given=provider.valid_api_key.reveal())
+    found = run("integrations", "show", "simulated_keys", *T, *JSON).data()
+    for name in (found["id"], "simulated_keys", found["providerId"]):
+        assert run("integrations", "show", name, *T, *JSON).data()["id"] == found["id"]
+        assert run("integrations", "rename", name, "Another name", *T, *JSON).data()["id"] == found["id"]
+        assert run("token", name, *T, *JSON).data()["integrationId"] == found["id"]
+        assert run("audit", "list", *T, "--integration", name, *JSON).data()
+    assert run("token", found["id"], *T, "--reveal", "--yes").out.strip() == provider.valid_api_key.reveal()
+    nowhere = run("token", "simulated_key", *T)
+    assert (nowhere.code, "did you mean simulated_keys" in nowhere.err) == (3, True)

@@ -63,8 +63,8 @@ def test_no_message_names_a_field_of_the_http_api(capsys, field, problem):
     [
         ("tenantId", "connect", "--tenant"),
         ("providerId", "connect", "PROVIDER"),
-        ("provider", "token", "PROVIDER"),
-        ("integrationId", "integrations show", "INTEGRATION"),
+        ("integration", "token", "INTEGRATION"),
+        ("integration", "integrations show", "INTEGRATION"),
         ("name", "connect", "--name"),
         ("name", "integrations rename", "NAME"),
         ("scopes", "connect", "--scope"),

@@ -229,3 +229,18 @@ async def test_a_credential_of_a_later_integration_is_not_handed_out(make_api, m
     async with api.client() as client:
         refused = await client.post(f"{INTEGRATIONS}/{integration['id']}/token")
     assert (refused.status_code, refused.json()["error"]["code"]) == (404, "integration/not-found")
+
+
+async def test_a_providers_id_in_a_path_names_no_integration(api, alice):
+    made = await api.connect_key()
+    one = f"{INTEGRATIONS}/{api.keys.provider_id}"
+    answers = [
+        await alice.get(one),
+        await alice.patch(one, json={"name": "Another name"}),
+        await alice.post(f"{one}/verify"),
+        await alice.post(f"{one}/reconnect", json={"credentials": {"apiKey": api.provider.valid_api_key.reveal()}}),
+        await alice.delete(one),
+    ]
+    assert {(answer.status_code, answer.json()["error"]["code"]) for answer in answers} == {(404, "integration/not-found")}
+    assert (await alice.get(f"{one}/audit")).json() == {"data": []}
+    assert [found["id"] for found in (await alice.get(INTEGRATIONS)).json()["data"]] == [made["id"]]

@@ -17,7 +17,6 @@ from uuid import UUID
 from cloud_integrations.errors import ValidationFailedError
 
 from .audit import Actor, AuditHead, Caller
-from .identifiers import IntegrationId
 from .secret import Secret
 
 LONGEST_ACTOR_TYPE = 32
@@ -63,21 +62,29 @@ def read_texts(field: str, value: object, /, *, most: int = LONGEST_TEXT) -> tup
 
 def read_id(field: str, value: object, /) -> UUID:
     """Return a UUID that was given as such, or as text (RFC 9562 §4)."""
-    if isinstance(value, UUID):
-        return value
-    if not isinstance(value, str) or not _UUID.fullmatch(value):
+    found = find_id(value)
+    if found is None:
         raise ValidationFailedError(field=field, problem="must be a UUID")
-    return UUID(value)
-
-
-def read_integration_id(value: object, /) -> IntegrationId:
-    """Return the id of an integration, given as a UUID or as text."""
-    return IntegrationId(read_id("integrationId", value))
+    return found
 
 
 def read_ids(field: str, value: object, /) -> tuple[UUID, ...]:
     """Return several UUIDs, each given as such or as text."""
     return tuple(read_id(field, item) for item in _items(field, value, of="UUIDs"))
+
+
+def find_id(value: object, /) -> UUID | None:
+    """Return the UUID that *value* is, as such or as text; None: it is something else."""
+    if isinstance(value, str) and _UUID.fullmatch(value):
+        return UUID(value)
+    return value if isinstance(value, UUID) else None
+
+
+def read_integration(value: object, /) -> str | UUID:
+    """Return what names one integration: its id, or its provider's slug or UUID; the catalogue says which of them it is."""
+    if not isinstance(value, str | UUID):
+        raise ValidationFailedError(field="integration", problem="must be an integration's id, or its provider's slug or UUID")
+    return value
 
 
 def read_provider(value: object, /) -> str | UUID:

@@ -18,7 +18,7 @@ class AuditLog(Part):
         self,
         tenant_id: str,
         *,
-        integration_id: UUID | str | None = None,
+        integration: UUID | str | None = None,
         before: int | None = None,
         limit: int = 100,
         actor: Actor | str | None = None,
@@ -27,7 +27,7 @@ class AuditLog(Part):
         """Return the tenant's newest events, newest first, below number *before*; at most *limit* (up to 200)."""
         return self._run(
             flows.list_audit(
-                self._wiring, tenant_id, integration_id=integration_id, before=before, limit=limit, caller=self._acting(actor, request_id)
+                self._wiring, tenant_id, integration=integration, before=before, limit=limit, caller=self._acting(actor, request_id)
             )
         )
 
@@ -43,7 +43,7 @@ class AuditLog(Part):
         tenant_id: str,
         *,
         event: str,
-        integration_id: UUID | str | None = None,
+        integration: UUID | str | None = None,
         facts: Mapping[str, str] | None = None,
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
@@ -55,7 +55,7 @@ class AuditLog(Part):
         Raises `TenantNotFoundError`, `IntegrationNotFoundError` or `ValidationFailedError`.
         """
         caller = self._acting(actor, request_id)
-        self._run(flows.record_event(self._wiring, tenant_id, event, integration_id=integration_id, facts=facts, caller=caller))
+        self._run(flows.record_event(self._wiring, tenant_id, event, integration=integration, facts=facts, caller=caller))
 
     def record_denied(
         self,
@@ -82,7 +82,7 @@ class AsyncAuditLog(AsyncPart):
         self,
         tenant_id: str,
         *,
-        integration_id: UUID | str | None = None,
+        integration: UUID | str | None = None,
         before: int | None = None,
         limit: int = 100,
         actor: Actor | str | None = None,
@@ -91,7 +91,7 @@ class AsyncAuditLog(AsyncPart):
         """Return the tenant's newest events, newest first, below number *before*; at most *limit* (up to 200)."""
         return await self._run(
             flows.list_audit(
-                self._wiring, tenant_id, integration_id=integration_id, before=before, limit=limit, caller=self._acting(actor, request_id)
+                self._wiring, tenant_id, integration=integration, before=before, limit=limit, caller=self._acting(actor, request_id)
             )
         )
 
@@ -104,7 +104,7 @@ class AsyncAuditLog(AsyncPart):
         tenant_id: str,
         *,
         event: str,
-        integration_id: UUID | str | None = None,
+        integration: UUID | str | None = None,
         facts: Mapping[str, str] | None = None,
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
@@ -116,7 +116,7 @@ class AsyncAuditLog(AsyncPart):
         Raises `TenantNotFoundError`, `IntegrationNotFoundError` or `ValidationFailedError`.
         """
         caller = self._acting(actor, request_id)
-        await self._run(flows.record_event(self._wiring, tenant_id, event, integration_id=integration_id, facts=facts, caller=caller))
+        await self._run(flows.record_event(self._wiring, tenant_id, event, integration=integration, facts=facts, caller=caller))
 
     async def record_denied(
         self,

@@ -53,7 +53,7 @@ class Connecting(Part):
     def replace_api_key(
         self,
         tenant_id: str,
-        integration_id: UUID | str,
+        integration: UUID | str,
         *,
         api_key: Secret | str,
         secret_key: Secret | str | None = None,
@@ -66,7 +66,7 @@ class Connecting(Part):
         """
         return self._run(
             flows.replace_api_key(
-                self._wiring, tenant_id, integration_id, api_key=api_key, secret_key=secret_key, caller=self._acting(actor, request_id)
+                self._wiring, tenant_id, integration, api_key=api_key, secret_key=secret_key, caller=self._acting(actor, request_id)
             )
         )
 
@@ -125,7 +125,7 @@ class Connecting(Part):
     def begin_reconnect(
         self,
         tenant_id: str,
-        integration_id: UUID | str,
+        integration: UUID | str,
         *,
         scopes: Sequence[str] = (),
         return_to: str | None = None,
@@ -139,7 +139,7 @@ class Connecting(Part):
         """
         return self._run(
             flows.begin_reconnect(
-                self._wiring, tenant_id, integration_id, scopes=scopes, return_to=return_to, caller=self._acting(actor, request_id)
+                self._wiring, tenant_id, integration, scopes=scopes, return_to=return_to, caller=self._acting(actor, request_id)
             )
         )
 
@@ -238,7 +238,7 @@ class AsyncConnecting(AsyncPart):
     async def replace_api_key(
         self,
         tenant_id: str,
-        integration_id: UUID | str,
+        integration: UUID | str,
         *,
         api_key: Secret | str,
         secret_key: Secret | str | None = None,
@@ -248,7 +248,7 @@ class AsyncConnecting(AsyncPart):
         """Check a new key with the provider and put it in the place of the old one; id and name stay."""
         return await self._run(
             flows.replace_api_key(
-                self._wiring, tenant_id, integration_id, api_key=api_key, secret_key=secret_key, caller=self._acting(actor, request_id)
+                self._wiring, tenant_id, integration, api_key=api_key, secret_key=secret_key, caller=self._acting(actor, request_id)
             )
         )
 
@@ -303,7 +303,7 @@ class AsyncConnecting(AsyncPart):
     async def begin_reconnect(
         self,
         tenant_id: str,
-        integration_id: UUID | str,
+        integration: UUID | str,
         *,
         scopes: Sequence[str] = (),
         return_to: str | None = None,
@@ -313,7 +313,7 @@ class AsyncConnecting(AsyncPart):
         """Begin an authorization for an existing OAuth2 integration; the held credential stays until the new one is stored."""
         return await self._run(
             flows.begin_reconnect(
-                self._wiring, tenant_id, integration_id, scopes=scopes, return_to=return_to, caller=self._acting(actor, request_id)
+                self._wiring, tenant_id, integration, scopes=scopes, return_to=return_to, caller=self._acting(actor, request_id)
             )
         )
 

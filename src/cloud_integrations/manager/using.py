@@ -38,21 +38,24 @@ class Using(Part):
         """
         return self._run(flows.list_integrations(self._wiring, tenant_id))
 
-    def get_integration(self, tenant_id: str, integration_id: UUID | str) -> Integration:
-        """Return one integration, or raise `IntegrationNotFoundError` (also when it is another tenant's)."""
-        return self._run(flows.get_integration(self._wiring, tenant_id, integration_id))
+    def get_integration(self, tenant_id: str, integration: UUID | str) -> Integration:
+        """Return one integration, named by its id, or by its provider's slug or UUID, as in every method that means one.
+
+        Raises `IntegrationNotFoundError`, also when it is another tenant's.
+        """
+        return self._run(flows.get_integration(self._wiring, tenant_id, integration))
 
     def credential(
         self,
         tenant_id: str,
-        provider: str | UUID,
+        integration: UUID | str,
         *,
         min_ttl: timedelta | float | None = None,
         scopes: Sequence[str] = (),
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Credential:
-        """Return a credential that works, for this tenant and provider (slug or UUID).
+        """Return a credential that works, for this tenant; *integration* is a provider's slug or UUID, or an integration's id.
 
         From memory, else from one row, else after a refresh (RFC 6749 §6) that every caller in every process shares.  *min_ttl* is
         the life it must still have; *scopes* are compared with those granted (`missing_scopes`).  While a token still works, a
@@ -63,13 +66,13 @@ class Using(Part):
         if self._as_system and actor is None and request_id is None and min_ttl is None and scopes == () and isinstance(tenant_id, str):
             # The way most calls go, so it is kept short: no lock, no await, no call but the clock's.
             tenant_tokens = self._tokens_by_tenant.get(tenant_id)
-            if tenant_tokens is not None and isinstance(provider, str | UUID):
-                entry = tenant_tokens.get(provider)
+            if tenant_tokens is not None and isinstance(integration, str | UUID):
+                entry = tenant_tokens.get(integration)
                 if entry is not None and entry[0] > self._monotonic():
                     return entry[1]
         return self._run(
             flows.get_token(
-                self._wiring, tenant_id, provider, min_ttl=min_ttl, scopes=scopes, caller=self._acting_or_system(actor, request_id)
+                self._wiring, tenant_id, integration, min_ttl=min_ttl, scopes=scopes, caller=self._acting_or_system(actor, request_id)
             )
         )
 
@@ -90,7 +93,7 @@ class Using(Part):
     def verify(
         self,
         tenant_id: str,
-        integration_id: UUID | str,
+        integration: UUID | str,
         *,
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
@@ -99,12 +102,12 @@ class Using(Part):
 
         Raises as `credential`, and `ProviderInactiveError` where its provider is not in the catalogue any more.
         """
-        return self._run(flows.verify(self._wiring, tenant_id, integration_id, caller=self._acting(actor, request_id)))
+        return self._run(flows.verify(self._wiring, tenant_id, integration, caller=self._acting(actor, request_id)))
 
     def refresh(
         self,
         tenant_id: str,
-        integration_id: UUID | str,
+        integration: UUID | str,
         *,
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
@@ -113,12 +116,12 @@ class Using(Part):
 
         Raises `ValidationFailedError` where nothing can be renewed, else as `credential`.
         """
-        return self._run(flows.force_refresh(self._wiring, tenant_id, integration_id, caller=self._acting(actor, request_id)))
+        return self._run(flows.force_refresh(self._wiring, tenant_id, integration, caller=self._acting(actor, request_id)))
 
     def edit_integration(
         self,
         tenant_id: str,
-        integration_id: UUID | str,
+        integration: UUID | str,
         *,
         name: str | None = None,
         status: str | None = None,
@@ -131,15 +134,13 @@ class Using(Part):
         the tenant must reconnect.
         """
         return self._run(
-            flows.edit_integration(
-                self._wiring, tenant_id, integration_id, name=name, status=status, caller=self._acting(actor, request_id)
-            )
+            flows.edit_integration(self._wiring, tenant_id, integration, name=name, status=status, caller=self._acting(actor, request_id))
         )
 
     def delete(
         self,
         tenant_id: str,
-        integration_id: UUID | str,
+        integration: UUID | str,
         *,
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
@@ -149,7 +150,7 @@ class Using(Part):
         The local secret is gone whatever the provider does; what could not be revoked is kept sealed and retried.
         Raises `IntegrationNotFoundError`.
         """
-        return self._run(flows.disconnect(self._wiring, tenant_id, integration_id, caller=self._acting(actor, request_id)))
+        return self._run(flows.disconnect(self._wiring, tenant_id, integration, caller=self._acting(actor, request_id)))
 
     def erase_tenant(
         self,
@@ -178,31 +179,31 @@ class AsyncUsing(AsyncPart):
         """Return the tenant's integrations, oldest first; at most one per provider."""
         return await self._run(flows.list_integrations(self._wiring, tenant_id))
 
-    async def get_integration(self, tenant_id: str, integration_id: UUID | str) -> Integration:
-        """Return one integration, or raise `IntegrationNotFoundError` (also when it is another tenant's)."""
-        return await self._run(flows.get_integration(self._wiring, tenant_id, integration_id))
+    async def get_integration(self, tenant_id: str, integration: UUID | str) -> Integration:
+        """Return one integration, named by its id, or by its provider's slug or UUID, as in every method that means one."""
+        return await self._run(flows.get_integration(self._wiring, tenant_id, integration))
 
     async def credential(
         self,
         tenant_id: str,
-        provider: str | UUID,
+        integration: UUID | str,
         *,
         min_ttl: timedelta | float | None = None,
         scopes: Sequence[str] = (),
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Credential:
-        """Return a credential that works, for this tenant and provider (slug or UUID)."""
+        """Return a credential that works, for this tenant; *integration* is a provider's slug or UUID, or an integration's id."""
         if self._as_system and actor is None and request_id is None and min_ttl is None and scopes == () and isinstance(tenant_id, str):
             # The way most calls go, so it is kept short: no lock, no await, no call but the clock's.
             tenant_tokens = self._tokens_by_tenant.get(tenant_id)
-            if tenant_tokens is not None and isinstance(provider, str | UUID):
-                entry = tenant_tokens.get(provider)
+            if tenant_tokens is not None and isinstance(integration, str | UUID):
+                entry = tenant_tokens.get(integration)
                 if entry is not None and entry[0] > self._monotonic():
                     return entry[1]
         return await self._run(
             flows.get_token(
-                self._wiring, tenant_id, provider, min_ttl=min_ttl, scopes=scopes, caller=self._acting_or_system(actor, request_id)
+                self._wiring, tenant_id, integration, min_ttl=min_ttl, scopes=scopes, caller=self._acting_or_system(actor, request_id)
             )
         )
 
@@ -220,29 +221,29 @@ class AsyncUsing(AsyncPart):
     async def verify(
         self,
         tenant_id: str,
-        integration_id: UUID | str,
+        integration: UUID | str,
         *,
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> CheckReport:
         """Ask the provider whether the held credential works, by its cheapest read-only request."""
-        return await self._run(flows.verify(self._wiring, tenant_id, integration_id, caller=self._acting(actor, request_id)))
+        return await self._run(flows.verify(self._wiring, tenant_id, integration, caller=self._acting(actor, request_id)))
 
     async def refresh(
         self,
         tenant_id: str,
-        integration_id: UUID | str,
+        integration: UUID | str,
         *,
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Integration:
         """Renew the access token now, whatever life it has left."""
-        return await self._run(flows.force_refresh(self._wiring, tenant_id, integration_id, caller=self._acting(actor, request_id)))
+        return await self._run(flows.force_refresh(self._wiring, tenant_id, integration, caller=self._acting(actor, request_id)))
 
     async def edit_integration(
         self,
         tenant_id: str,
-        integration_id: UUID | str,
+        integration: UUID | str,
         *,
         name: str | None = None,
         status: str | None = None,
@@ -251,21 +252,19 @@ class AsyncUsing(AsyncPart):
     ) -> Integration:
         """Rename an integration, or switch it off (`inactive`) or on again (`active`)."""
         return await self._run(
-            flows.edit_integration(
-                self._wiring, tenant_id, integration_id, name=name, status=status, caller=self._acting(actor, request_id)
-            )
+            flows.edit_integration(self._wiring, tenant_id, integration, name=name, status=status, caller=self._acting(actor, request_id))
         )
 
     async def delete(
         self,
         tenant_id: str,
-        integration_id: UUID | str,
+        integration: UUID | str,
         *,
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Removal:
         """Delete the integration and revoke its tokens at the provider (RFC 7009 or its own request)."""
-        return await self._run(flows.disconnect(self._wiring, tenant_id, integration_id, caller=self._acting(actor, request_id)))
+        return await self._run(flows.disconnect(self._wiring, tenant_id, integration, caller=self._acting(actor, request_id)))
 
     async def erase_tenant(
         self,

@@ -18,4 +18,4 @@ register(
 
 def export_report(manager: IntegrationManager, tenant_id: str, integration_id: str) -> None:
     """Make a report, and say so."""
-    manager.audit.record(tenant_id, event="report.exported", integration_id=integration_id, facts={"rows": "12", "format": "csv"})
+    manager.audit.record(tenant_id, event="report.exported", integration=integration_id, facts={"rows": "12", "format": "csv"})

@@ -56,7 +56,10 @@ Fields = Annotated[
     typer.Option("--fields", metavar="NAMES", help="Only these fields, by their names in JSON: id,health.state."),
 ]
 Tenant = Annotated[str, typer.Option("--tenant", "-t", metavar="ID", help="The tenant's id.", show_default=False)]
-Which = Annotated[str, typer.Argument(metavar="INTEGRATION", help="The integration's id, or its provider's slug.")]
+Which = Annotated[
+    str,
+    typer.Argument(metavar="INTEGRATION", help="The integration's id, or its provider's slug or UUID.", autocompletion=_complete_provider),
+]
 ProviderName = Annotated[str, typer.Argument(metavar="PROVIDER", help="The provider's slug or UUID.", autocompletion=_complete_provider)]
 OneTenant = Annotated[str | None, typer.Option("--tenant", "-t", metavar="ID", help="Only this tenant.", show_default="all")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]

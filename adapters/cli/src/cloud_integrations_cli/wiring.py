@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from cloud_integrations import Actor, Catalogue
-from cloud_integrations.errors import IntegrationNotFoundError, ProviderNotFoundError, ValidationFailedError
+from cloud_integrations.errors import ProviderNotFoundError
 
 from .settings import Configuration
 
@@ -123,20 +123,3 @@ def read_id(text: str, /) -> UUID | None:
         return UUID(text)
     except ValueError:
         return None
-
-
-def find_integration_id(manager: IntegrationManager, tenant: str, text: str, /) -> UUID:
-    """Return the id that *text* is, or the tenant's integration with the provider that *text* names.
-
-    Raises `ValidationFailedError` when it can be neither, `ProviderNotFoundError` or `IntegrationNotFoundError`.
-    """
-    found = read_id(text)
-    if found is not None:
-        return found
-    provider = next((summary for summary in manager.list_providers() if summary.slug == text), None)
-    if provider is None:
-        raise ValidationFailedError(field="integration", problem="must be an integration's id, or the slug of its provider")
-    for integration in manager.list_integrations(tenant):
-        if integration.provider_id == provider.id:
-            return integration.id
-    raise IntegrationNotFoundError

@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 _PARAMETERS = {
-    "integrationId": "integration",
     "providerId": "provider",
     "retiredBefore": "destroy_after",
     "scopes": "scope",
@@ -20,7 +19,6 @@ _PLAIN = {
     "body": "the request",
     "code": "the code in the callback's address",
     "credentials": "the API key",
-    "integrationId": "the integration",
     "providerId": "the provider",
     "query": "the query of the callback's address",
     "retiredBefore": "the time of the replacement",

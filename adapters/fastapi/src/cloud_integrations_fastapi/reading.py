@@ -19,6 +19,8 @@ QUERY_LIMIT = 8 * 1024
 DEPTH_LIMIT = 32
 FORM_LIMIT = 16 * 1024
 FIELD_LIMIT = 20
+PROVIDER_ID_VERSION = 5
+"""Of every provider's UUID (RFC 9562 §5.5), and of no integration's."""
 FORM = "application/x-www-form-urlencoded"
 
 B = TypeVar("B", bound=BaseModel)
@@ -78,6 +80,15 @@ def read_id(text: str, /) -> UUID:
     So an id that is malformed and one that does not exist go the same way to the same answer.
     """
     return UUID(text) if is_id(text) else uuid4()
+
+
+def read_integration_id(text: str, /) -> UUID:
+    """Return the id of an integration in a path, as `read_id` does.
+
+    To the manager a provider's id names the tenant's integration with it.  In a path it names nothing: an address is one integration's.
+    """
+    found = read_id(text)
+    return uuid4() if found.version == PROVIDER_ID_VERSION else found
 
 
 def is_id(text: str, /) -> bool:

@@ -24,7 +24,7 @@ from .browser import NEVER, BrowserCookies, Flow, check_host, granted_mark
 from .landing import RESULT, Landing, Visit
 from .openapi import describe
 from .pages import Pages, StandardPages
-from .reading import is_id, read_body, read_form, read_id
+from .reading import is_id, read_body, read_form, read_id, read_integration_id
 from .results import Note, ResultCode
 from .route import Call, GuardedRoute
 
@@ -184,14 +184,16 @@ class _Endpoints:
 
     async def get_integration(self, tenant_id: TenantPath, integration_id: IntegrationPath) -> Response:
         """Show an integration, how it is doing, and what to do about it."""
-        found = await self._manager.get_integration(tenant_id, read_id(integration_id))
+        found = await self._manager.get_integration(tenant_id, read_integration_id(integration_id))
         return _json(One[IntegrationDetailOut](data=IntegrationDetailOut.of(found)))
 
     async def edit_integration(self, request: Request, tenant_id: TenantPath, integration_id: IntegrationPath) -> Response:
         """Rename an integration, or switch it off (`inactive`) or on again (`active`)."""
         acting = self._acting(request)
         body = await read_body(request, EditIntegration)
-        return _integration(await acting.edit_integration(tenant_id, read_id(integration_id), name=body.name, status=body.status))
+        return _integration(
+            await acting.edit_integration(tenant_id, read_integration_id(integration_id), name=body.name, status=body.status)
+        )
 
     async def delete_integration(self, request: Request, tenant_id: TenantPath, integration_id: IntegrationPath) -> Response:
         """Delete an integration, its secrets, and its grant at the provider.
@@ -199,7 +201,7 @@ class _Endpoints:
         What the provider could not revoke now is kept sealed and retried.
         """
         acting = self._acting(request)
-        await acting.delete(tenant_id, read_id(integration_id))
+        await acting.delete(tenant_id, read_integration_id(integration_id))
         return _json(Done())
 
     async def reconnect(self, request: Request, tenant_id: TenantPath, integration_id: IntegrationPath) -> Response:
@@ -210,16 +212,16 @@ class _Endpoints:
             return _integration(
                 await acting.replace_api_key(
                     tenant_id,
-                    read_id(integration_id),
+                    read_integration_id(integration_id),
                     api_key=body.credentials.api_key,
                     secret_key=body.credentials.secret_key,
                 )
             )
-        held = await self._manager.get_integration(tenant_id, read_id(integration_id))
+        held = await self._manager.get_integration(tenant_id, read_integration_id(integration_id))
         self._check_host(request, held.provider_id)
         begun = await acting.begin_reconnect(
             tenant_id,
-            read_id(integration_id),
+            read_integration_id(integration_id),
             scopes=body.scopes,
             return_to=body.return_to,
         )
@@ -229,7 +231,7 @@ class _Endpoints:
     async def verify(self, request: Request, tenant_id: TenantPath, integration_id: IntegrationPath) -> Response:
         """Ask the provider whether the held credential works."""
         acting = self._acting(request)
-        report = await acting.verify(tenant_id, read_id(integration_id))
+        report = await acting.verify(tenant_id, read_integration_id(integration_id))
         return _json(One[CheckOut](data=CheckOut.of(report)))
 
     async def list_audit(
@@ -237,7 +239,7 @@ class _Endpoints:
     ) -> Response:
         """List what happened to an integration, newest first; it can be asked after the integration is gone, too."""
         acting = self._acting(request)
-        records = await acting.audit.list(tenant_id, integration_id=read_id(integration_id), before=before, limit=limit)
+        records = await acting.audit.list(tenant_id, integration=read_integration_id(integration_id), before=before, limit=limit)
         return _json(Many[AuditOut](data=tuple(map(AuditOut.of, records))))
 
     async def begin_authorization(self, request: Request, tenant_id: TenantPath) -> Response:
@@ -315,7 +317,7 @@ class _Endpoints:
     async def reveal_token(self, request: Request, tenant_id: TenantPath, integration_id: IntegrationPath) -> Response:
         """Hand out a credential that works, in the open; every call is recorded."""
         acting = self._acting(request)
-        asked = read_id(integration_id)
+        asked = read_integration_id(integration_id)
         held = await self._manager.get_integration(tenant_id, asked)
         token = await acting.credential(tenant_id, held.provider_id)
         if token.integration_id != asked:  # deleted and connected anew in between

@@ -30,7 +30,7 @@ from cloud_integrations.flows.shared.events import happened, record_failure, rec
 from cloud_integrations.flows.shared.sealing import apply_sealed, key_at_start, seal_parts
 from cloud_integrations.flows.shared.stale_writes import again
 from cloud_integrations.flows.shared.verification import check_credential, identify, is_other_account
-from cloud_integrations.flows.use.list_integrations import known_tenant, load
+from cloud_integrations.flows.use.list_integrations import known_tenant, load, load_named
 from cloud_integrations.kinds import auth_type_of, by_consent, kind_of, present
 from cloud_integrations.ports.store import AddIntegration, Change, ReplaceCredential
 from cloud_integrations.ports.wiring import Wiring
@@ -98,12 +98,12 @@ async def add_api_key(
 
 
 async def replace_api_key(
-    wiring: Wiring, tenant: str, integration_id: UUID | str, /, *, api_key: Secret | str, secret_key: Secret | str | None, caller: Caller
+    wiring: Wiring, tenant: str, integration: UUID | str, /, *, api_key: Secret | str, secret_key: Secret | str | None, caller: Caller
 ) -> Integration:
     """Put a new key in the place of the old one, which stays until the new one is stored."""
     tenant_id = await known_tenant(wiring, tenant)
     api_key, secret_key = _read_pair(api_key, secret_key)
-    stored = await load(wiring, tenant_id, integration_id)
+    stored = await load_named(wiring, tenant_id, integration)
     if by_consent(stored.facts.auth_type):
         raise ValidationFailedError(field="credentials", problem="is not how this integration was connected")
     if stored.facts.state is State.DISABLED:
@@ -130,7 +130,7 @@ async def replace_api_key(
         events.append(happened(wiring, "integration.account_changed", subject, caller))
 
     async def write() -> Integration:
-        found = await load(wiring, tenant_id, integration_id)
+        found = await load(wiring, tenant_id, stored.facts.id)
         if found.facts.state is State.DISABLED:
             raise IntegrationInactiveError(integration_id=str(found.facts.id))
         facts = replace(found.facts, state=State.ACTIVE, state_since=now, reason=None, updated_at=now, account=account, method_id=method.id)

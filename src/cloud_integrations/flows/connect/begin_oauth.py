@@ -21,7 +21,7 @@ from cloud_integrations.errors import IntegrationExistsError, IntegrationInactiv
 from cloud_integrations.flows.operate.applications import client_of, redirect_uri_of, require_consent_method
 from cloud_integrations.flows.shared.events import apply, backend_failures_told, happened
 from cloud_integrations.flows.shared.sealing import apply_sealed, index_key, seal
-from cloud_integrations.flows.use.list_integrations import known_tenant, load
+from cloud_integrations.flows.use.list_integrations import known_tenant, load_named
 from cloud_integrations.kinds import by_consent
 from cloud_integrations.ports.store import AddPending
 from cloud_integrations.ports.wiring import Wiring
@@ -70,13 +70,13 @@ async def begin_oauth(
 
 
 async def begin_reconnect(
-    wiring: Wiring, tenant: str, integration_id: UUID | str, /, *, scopes: Sequence[str], return_to: str | None, caller: Caller
+    wiring: Wiring, tenant: str, integration: UUID | str, /, *, scopes: Sequence[str], return_to: str | None, caller: Caller
 ) -> Authorization:
     """Begin to renew a tenant's consent; what is held stays until the new grant is stored."""
     tenant_id = await known_tenant(wiring, tenant)
     asked = read_scopes(scopes)
     _check_return_to(return_to)
-    stored = await load(wiring, tenant_id, integration_id)
+    stored = await load_named(wiring, tenant_id, integration)
     if not by_consent(stored.facts.auth_type):
         raise ValidationFailedError(field="credentials", problem="are needed to reconnect an API key")
     if stored.facts.state is State.DISABLED:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from uuid import UUID
 
-from cloud_integrations.domain.arguments import read_checkpoint, read_count, read_facts, read_integration_id, read_text
+from cloud_integrations.domain.arguments import read_checkpoint, read_count, read_facts, read_text
 from cloud_integrations.domain.audit import AuditHead, AuditRecord, AuditReport, Caller, ChainCheck
 from cloud_integrations.domain.events import Subject, find_registered
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.errors import DamagedRowError, ValidationFailedError
 from cloud_integrations.flows.shared import events
 from cloud_integrations.flows.shared.events import about, apply, event_of, happened, tell
-from cloud_integrations.flows.use.list_integrations import known_tenant, load, tell_damaged
+from cloud_integrations.flows.use.list_integrations import find_named, known_tenant, load_named, tell_damaged
 from cloud_integrations.ports.store import DamagedRow
 from cloud_integrations.ports.wiring import Wiring
 
@@ -20,7 +20,7 @@ MAX_PAGE = 200
 
 
 async def list_audit(
-    wiring: Wiring, tenant: str, /, *, integration_id: UUID | str | None, before: int | None, limit: int, caller: Caller
+    wiring: Wiring, tenant: str, /, *, integration: UUID | str | None, before: int | None, limit: int, caller: Caller
 ) -> tuple[AuditRecord, ...]:
     """Return the newest events first; reading them is an event too (AUD-13).
 
@@ -30,9 +30,9 @@ async def list_audit(
     limit = read_count("limit", limit, most=MAX_PAGE)
     before = None if before is None else read_count("before", before)
     subject = Subject(tenant_id=tenant_id, other="audit")
-    if integration_id is not None:
-        subject = Subject(tenant_id=tenant_id, integration_id=read_integration_id(integration_id))
-    resource = None if integration_id is None else subject.resource
+    if integration is not None:
+        subject = Subject(tenant_id=tenant_id, integration_id=await find_named(wiring, tenant_id, integration))
+    resource = None if integration is None else subject.resource
     found = await wiring.store.list_audit_newest(tenant_id, resource=resource, before=before, limit=limit)
     try:
         await apply(wiring, happened(wiring, "audit.read", subject, caller))
@@ -82,14 +82,14 @@ async def record_denied(wiring: Wiring, tenant: str, /, *, action: str, resource
 
 
 async def record_event(
-    wiring: Wiring, tenant: str, event: str, /, *, integration_id: UUID | str | None, facts: Mapping[str, str] | None, caller: Caller
+    wiring: Wiring, tenant: str, event: str, /, *, integration: UUID | str | None, facts: Mapping[str, str] | None, caller: Caller
 ) -> None:
     """Record and tell, as its kind says, an event that the host has registered."""
     tenant_id = await known_tenant(wiring, tenant)
     event, said = read_text("event", event), read_facts("facts", facts)
     subject = Subject(tenant_id=tenant_id)
-    if integration_id is not None:
-        subject = Subject.of((await load(wiring, tenant_id, integration_id)).facts)
+    if integration is not None:
+        subject = Subject.of((await load_named(wiring, tenant_id, integration)).facts)
     kind = find_registered(event)
     if kind is None:
         raise ValidationFailedError(field="event", problem="is not one that was registered")

@@ -12,17 +12,17 @@ from cloud_integrations.domain.identifiers import tenant_id as read_tenant_id
 from cloud_integrations.domain.integration import Integration, State
 from cloud_integrations.errors import IntegrationInactiveError, ReconnectRequiredError, ValidationFailedError
 from cloud_integrations.flows.use.get_token import opened, record_use
-from cloud_integrations.flows.use.list_integrations import known_tenant, load
+from cloud_integrations.flows.use.list_integrations import known_tenant, load, load_named
 from cloud_integrations.ports.wiring import Wiring
 
 from .renew import renew
 
 
-async def force_refresh(wiring: Wiring, tenant: str, integration_id: UUID | str, /, *, caller: Caller) -> Integration:
+async def force_refresh(wiring: Wiring, tenant: str, integration: UUID | str, /, *, caller: Caller) -> Integration:
     """Renew now, whatever life the token has left; where the provider said that the grant has ended, it is asked once more."""
-    stored = await load(wiring, await known_tenant(wiring, tenant), integration_id)
+    stored = await load_named(wiring, await known_tenant(wiring, tenant), integration)
     if stored.facts.renewal_rule == "keep":
-        raise ValidationFailedError(field="integrationId", problem="is an API key, which is not renewed")
+        raise ValidationFailedError(field="integration", problem="is an API key, which is not renewed")
     renewed = await renew(
         wiring,
         stored.facts.tenant_id,

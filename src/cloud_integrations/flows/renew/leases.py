@@ -52,7 +52,7 @@ async def load_renewable(wiring: Wiring, tenant_id: TenantId, integration_id: In
     if stored.facts.state is State.NEEDS_REAUTH and not (asks_again and stored.facts.renewable):
         raise ReconnectRequiredError(integration_id=str(integration_id), reason=stored.facts.reason or "revoked")
     if not stored.facts.renewable:
-        raise ValidationFailedError(field="integrationId", problem="has nothing to renew: the provider gave no refresh token")
+        raise ValidationFailedError(field="integration", problem="has nothing to renew: the provider gave no refresh token")
     return stored
 
 

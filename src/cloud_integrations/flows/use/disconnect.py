@@ -8,7 +8,7 @@ from uuid import UUID
 
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.events import Subject
-from cloud_integrations.domain.identifiers import TenantId
+from cloud_integrations.domain.identifiers import IntegrationId, TenantId
 from cloud_integrations.domain.integration import State, StoredIntegration
 from cloud_integrations.domain.removal import Removal, Revocation, RevocationOutcome
 from cloud_integrations.domain.secret import Secret
@@ -30,7 +30,7 @@ from cloud_integrations.ports.store import AddRevocation, ClosePending, DamagedR
 from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.client import Client
 
-from .list_integrations import known_tenant, load
+from .list_integrations import find_named, known_tenant, load
 
 _MOST_EARLIER = 100
 _UNSUPPORTED = Attempt(outcome=RevocationOutcome.UNSUPPORTED)
@@ -56,13 +56,14 @@ class _Plan:
         return self.attempts.get(kind, Attempt(outcome=RevocationOutcome.SKIPPED))
 
 
-async def disconnect(wiring: Wiring, tenant: str, integration_id: UUID | str, /, *, caller: Caller) -> Removal:
+async def disconnect(wiring: Wiring, tenant: str, integration: UUID | str, /, *, caller: Caller) -> Removal:
     """Erase the integration, then revoke its tokens, and say truthfully what became of each.
 
     The row goes and the tokens enter the outbox in one transaction, so that neither a crash nor a
     provider that is down leaves the secret here or the grant forgotten.
     """
     tenant_id = await known_tenant(wiring, tenant)
+    integration_id = await find_named(wiring, tenant_id, integration)
     # Where a refresh wrote a newer credential, that one is to be revoked.
     plan = await again(lambda: _erase(wiring, tenant_id, integration_id, caller), subject="integration")
     wiring.tokens.drop(tenant_id)
@@ -86,7 +87,7 @@ async def disconnect(wiring: Wiring, tenant: str, integration_id: UUID | str, /,
     )
 
 
-async def _erase(wiring: Wiring, tenant_id: TenantId, integration_id: UUID | str, caller: Caller) -> _Plan:
+async def _erase(wiring: Wiring, tenant_id: TenantId, integration_id: IntegrationId, caller: Caller) -> _Plan:
     stored = await load(wiring, tenant_id, integration_id)
     plan = await _plan(wiring, stored)
     earlier = await wiring.store.list_revocations(tenant_id, provider_id=stored.facts.provider_id, limit=_MOST_EARLIER)

@@ -15,13 +15,13 @@ from cloud_integrations.flows.shared.stale_writes import again
 from cloud_integrations.ports.store import SaveFacts
 from cloud_integrations.ports.wiring import Wiring
 
-from .list_integrations import known_tenant, load
+from .list_integrations import find_named, known_tenant, load
 
 SWITCHED_OFF = "switched_off"
 
 
 async def edit_integration(
-    wiring: Wiring, tenant: str, integration_id: UUID | str, /, *, name: str | None, status: str | None, caller: Caller
+    wiring: Wiring, tenant: str, integration: UUID | str, /, *, name: str | None, status: str | None, caller: Caller
 ) -> Integration:
     """Change what may be changed by hand."""
     tenant_id = await known_tenant(wiring, tenant)
@@ -31,6 +31,7 @@ async def edit_integration(
         name = integration_name(name)
     if status is not None and status not in tuple(Status):
         raise ValidationFailedError(field="status", problem="must be active or inactive")
+    integration_id = await find_named(wiring, tenant_id, integration)
 
     async def edit() -> Integration:
         stored = await load(wiring, tenant_id, integration_id)

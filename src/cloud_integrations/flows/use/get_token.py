@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-from cloud_integrations.domain.arguments import read_duration, read_provider, read_scopes
+from cloud_integrations.domain.arguments import find_id, read_duration, read_integration, read_scopes
 from cloud_integrations.domain.audit import SYSTEM, Caller
 from cloud_integrations.domain.credential import Credential, Presented
 from cloud_integrations.domain.events import Subject
 from cloud_integrations.domain.freshness import Inactive, Reconnect, Use, next_step
+from cloud_integrations.domain.identifiers import IntegrationId, TenantId
 from cloud_integrations.domain.identifiers import tenant_id as read_tenant_id
 from cloud_integrations.domain.integration import StoredCredential
 from cloud_integrations.domain.parts import Parts
@@ -37,22 +39,21 @@ _PATIENCE_WITH_FALLBACK = timedelta(seconds=2)
 
 
 async def get_token(
-    wiring: Wiring, tenant: str, provider: str | UUID, /, *, min_ttl: timedelta | float | None, scopes: Sequence[str], caller: Caller
+    wiring: Wiring, tenant: str, integration: UUID | str, /, *, min_ttl: timedelta | float | None, scopes: Sequence[str], caller: Caller
 ) -> Credential:
     """Return a credential that works."""
     tenant_id = read_tenant_id(tenant)
-    key = _cache_key(read_provider(provider), caller)
+    name = read_integration(integration)
+    key = _cache_key(name, caller)
     wanted_life = wiring.settings.min_ttl if min_ttl is None else read_duration("minTtl", min_ttl)
     wanted_scopes = read_scopes(scopes)
     usual = min_ttl is None and not wanted_scopes
     if usual and (known := wiring.tokens.find(tenant_id, key)) is not None:
         return known
-    entry = wiring.providers.require(provider)
+    place, read = _row_of(wiring, tenant_id, name)
     tenant_tokens = wiring.tokens.for_tenant(tenant_id)
     # When a token ends, all who use it come at once: they share a read, which begins after each of them has asked.
-    stored = await wiring.single_flight.share_afresh(
-        ("read", tenant_id, entry.provider_id), lambda: wiring.store.find_credential(tenant_id, entry.provider_id)
-    )
+    stored = await wiring.single_flight.share_afresh(("read", tenant_id, place), read)
     if stored is None:
         raise IntegrationNotFoundError
     stored, warning = await fresh(wiring, stored, min_ttl=wanted_life, caller=caller)
@@ -64,6 +65,26 @@ async def get_token(
     if usual and warning is None and (seconds := min(_cacheable(wiring, token), recorded_for)) > 0:
         wiring.tokens.put(tenant_tokens, key, token, seconds=seconds)
     return token
+
+
+def _row_of(
+    wiring: Wiring, tenant_id: TenantId, name: UUID | str
+) -> tuple[UUID, Callable[[], Coroutine[Any, Any, StoredCredential | None]]]:
+    """Return the id of what *name* names, a provider or an integration, and how its row is read."""
+    try:
+        provider_id = wiring.providers.require(name).provider_id
+    except ProviderNotFoundError:
+        found = find_id(name)
+        if found is None:
+            raise
+        integration_id = IntegrationId(found)
+
+        async def by_id() -> StoredCredential | None:
+            stored = await wiring.store.find_integration(tenant_id, integration_id)
+            return None if stored is None else stored.to_use
+
+        return integration_id, by_id
+    return provider_id, lambda: wiring.store.find_credential(tenant_id, provider_id)
 
 
 async def opened(
@@ -179,8 +200,8 @@ def _cacheable(wiring: Wiring, token: Credential) -> float:
     return seconds
 
 
-def _cache_key(provider: str | UUID, caller: Caller) -> Hashable:
-    return provider if caller.actor is SYSTEM else (provider, caller.actor.type, caller.actor.id)
+def _cache_key(name: str | UUID, caller: Caller) -> Hashable:
+    return name if caller.actor is SYSTEM else (name, caller.actor.type, caller.actor.id)
 
 
 def _rules(wiring: Wiring, stored: StoredCredential, parts: Parts) -> tuple[Scopes, Presented]:

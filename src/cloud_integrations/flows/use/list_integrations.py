@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from cloud_integrations.domain.arguments import read_integration_id
-from cloud_integrations.domain.identifiers import TenantId, tenant_id
+from cloud_integrations.domain.arguments import find_id, read_integration
+from cloud_integrations.domain.identifiers import IntegrationId, TenantId, tenant_id
 from cloud_integrations.domain.integration import Integration, StoredIntegration
-from cloud_integrations.errors import IntegrationNotFoundError
+from cloud_integrations.errors import IntegrationNotFoundError, ProviderNotFoundError, ValidationFailedError
 from cloud_integrations.flows.shared.events import tell_of
 from cloud_integrations.ports.store import DamagedRow
 from cloud_integrations.ports.wiring import Wiring
@@ -28,9 +28,9 @@ def tell_damaged(wiring: Wiring, row: DamagedRow, /) -> None:
     tell_of(wiring, "storage.damaged_row", None, table=row.table, row=row.row, tenant=row.tenant_id)
 
 
-async def get_integration(wiring: Wiring, tenant: str, integration_id: UUID | str, /) -> Integration:
+async def get_integration(wiring: Wiring, tenant: str, integration: UUID | str, /) -> Integration:
     """Return one integration, or raise `IntegrationNotFoundError`."""
-    return (await load(wiring, await known_tenant(wiring, tenant), integration_id)).facts.as_of(wiring.clock.now())
+    return (await load_named(wiring, await known_tenant(wiring, tenant), integration)).facts.as_of(wiring.clock.now())
 
 
 async def known_tenant(wiring: Wiring, text: str, /) -> TenantId:
@@ -41,9 +41,34 @@ async def known_tenant(wiring: Wiring, text: str, /) -> TenantId:
     return tenant
 
 
-async def load(wiring: Wiring, tenant: TenantId, integration_id: UUID | str, /) -> StoredIntegration:
+async def find_named(wiring: Wiring, tenant: TenantId, integration: UUID | str, /) -> IntegrationId:
+    """Return the id of the integration that is meant by its id, or by its provider's slug or UUID.
+
+    Raises `ValidationFailedError` for text that is neither, `IntegrationNotFoundError` where the tenant has none with this provider.
+    """
+    try:
+        provider = wiring.providers.require(read_integration(integration))
+    except ProviderNotFoundError:
+        integration_id = find_id(integration)
+        if integration_id is None:
+            raise ValidationFailedError(
+                field="integration", problem="must be an integration's id, or its provider's slug or UUID"
+            ) from None
+        return IntegrationId(integration_id)
+    stored = await wiring.store.find_credential(tenant, provider.provider_id)
+    if stored is None:
+        raise IntegrationNotFoundError
+    return stored.integration_id
+
+
+async def load_named(wiring: Wiring, tenant: TenantId, integration: UUID | str, /) -> StoredIntegration:
+    """Return the stored integration that is meant.  Raises as `find_named`."""
+    return await load(wiring, tenant, await find_named(wiring, tenant, integration))
+
+
+async def load(wiring: Wiring, tenant: TenantId, integration_id: IntegrationId, /) -> StoredIntegration:
     """Return the stored integration, or raise `IntegrationNotFoundError`."""
-    stored = await wiring.store.find_integration(tenant, read_integration_id(integration_id))
+    stored = await wiring.store.find_integration(tenant, integration_id)
     if stored is None:
         raise IntegrationNotFoundError
     return stored

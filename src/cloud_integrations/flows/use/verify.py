@@ -21,20 +21,20 @@ from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.verification import CheckResult
 
 from .get_token import fresh, opened
-from .list_integrations import known_tenant, load
+from .list_integrations import known_tenant, load, load_named
 
 
-async def verify(wiring: Wiring, tenant: str, integration_id: UUID | str, /, *, caller: Caller) -> CheckReport:
+async def verify(wiring: Wiring, tenant: str, integration: UUID | str, /, *, caller: Caller) -> CheckReport:
     """Check the credential with the provider; one that it refuses for good needs a reconnect."""
     tenant_id = await known_tenant(wiring, tenant)
-    stored = await load(wiring, tenant_id, integration_id)
+    stored = await load_named(wiring, tenant_id, integration)
     provider = wiring.providers.require(stored.facts.provider_id)
     method = provider.method_named(stored.facts.method_id)
     if method is None:
         raise ProviderInactiveError(provider_id=str(stored.facts.provider_id), problem="has no such method any more")
     usable, _ = await fresh(wiring, stored.to_use, min_ttl=wiring.settings.min_ttl, caller=caller)
     if usable.generation != stored.credential.generation:
-        stored = await load(wiring, tenant_id, integration_id)
+        stored = await load(wiring, tenant_id, stored.facts.id)
     result, value = await _check(wiring, stored, provider, method)
     if result is not None and result.outcome == "dead" and stored.facts.renewable:
         # An access token can end before its time (RFC 6750 §3.1); the refresh token decides.

@@ -54,8 +54,7 @@ def list_events(
     """Show a tenant's newest events."""
     with wiring.open_manager(configuration) as manager:
         # An integration that was deleted keeps its history, so its id need not exist.
-        which = None if integration is None else wiring.find_integration_id(manager, tenant, integration)
-        records = manager.audit.list(tenant, integration_id=which, before=before, limit=limit)
+        records = manager.audit.list(tenant, integration=integration, before=before, limit=limit)
     screen.show(_LISTING, [record_out(record) for record in records])
 
 

@@ -81,7 +81,7 @@ def reconnect(
 ) -> None:
     """Connect an integration again: in a browser, or with a new API key."""
     with wiring.open_manager(configuration) as manager:
-        integration = manager.get_integration(tenant, wiring.find_integration_id(manager, tenant, which))
+        integration = manager.get_integration(tenant, which)
         if integration.auth_type is AuthType.API_KEY:
             replace_key(
                 screen,

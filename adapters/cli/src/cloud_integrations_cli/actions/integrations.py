@@ -71,7 +71,7 @@ def list_all(screen: Screen, configuration: Configuration, tenant: str, /) -> No
 def show(screen: Screen, configuration: Configuration, tenant: str, which: str, /) -> None:
     """Show one integration."""
     with wiring.open_manager(configuration) as manager:
-        integration = manager.get_integration(tenant, wiring.find_integration_id(manager, tenant, which))
+        integration = manager.get_integration(tenant, which)
         show_integration(screen, manager, integration)
 
 
@@ -132,7 +132,7 @@ def add(
 def verify(screen: Screen, configuration: Configuration, tenant: str, which: str, /) -> None:
     """Ask the provider whether the credential works; raises `InvalidCredentialsError` when it does not."""
     with wiring.open_manager(configuration) as manager:
-        integration = manager.get_integration(tenant, wiring.find_integration_id(manager, tenant, which))
+        integration = manager.get_integration(tenant, which)
         report = manager.verify(tenant, integration.id)
     if screen.as_json:
         screen.json({"data": check_out(report)})
@@ -152,7 +152,7 @@ def verify(screen: Screen, configuration: Configuration, tenant: str, which: str
 def refresh(screen: Screen, configuration: Configuration, tenant: str, which: str, /) -> None:
     """Renew the access token now."""
     with wiring.open_manager(configuration) as manager:
-        renewed = manager.refresh(tenant, wiring.find_integration_id(manager, tenant, which))
+        renewed = manager.refresh(tenant, which)
         screen.note("renewed")
         show_integration(screen, manager, renewed)
 
@@ -182,15 +182,14 @@ def edit(
 ) -> None:
     """Switch an integration on or off, or rename it."""
     with wiring.open_manager(configuration) as manager:
-        found = wiring.find_integration_id(manager, tenant, which)
-        edited = manager.edit_integration(tenant, found, status=status, name=name)
+        edited = manager.edit_integration(tenant, which, status=status, name=name)
         show_integration(screen, manager, edited)
 
 
 def delete(screen: Screen, configuration: Configuration, tenant: str, which: str, /, *, yes: bool) -> None:
     """Delete an integration, and say what became of each token."""
     with wiring.open_manager(configuration) as manager:
-        integration = manager.get_integration(tenant, wiring.find_integration_id(manager, tenant, which))
+        integration = manager.get_integration(tenant, which)
         what = "? Its key goes on working at the provider" if integration.auth_type is AuthType.API_KEY else " and revoke its tokens?"
         confirm(f"Delete {integration.name} ({integration.id}) of {tenant}{what}", yes=yes)
         removal = manager.delete(tenant, integration.id)

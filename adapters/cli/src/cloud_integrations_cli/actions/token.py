@@ -17,7 +17,7 @@ def get(
     screen: Screen,
     configuration: Configuration,
     tenant: str,
-    provider: str,
+    which: str,
     /,
     *,
     reveal: bool,
@@ -26,10 +26,11 @@ def get(
 ) -> None:
     """Make sure that a credential works; with *reveal* print it."""
     with wiring.open_manager(configuration) as manager:
-        entry = wiring.find_provider(configuration, provider)
+        named = wiring.read_id(which) or wiring.find_provider(configuration, which).id
         if reveal:
+            entry = wiring.find_provider(configuration, manager.get_integration(tenant, named).provider_id)
             confirm(f"Print the secret of {entry.name} for tenant {tenant}? It is recorded in the audit.", yes=yes)
-        held = manager.credential(tenant, entry.id, min_ttl=None if min_ttl is None else timedelta(seconds=min_ttl))
+        held = manager.credential(tenant, named, min_ttl=None if min_ttl is None else timedelta(seconds=min_ttl))
     if reveal and not screen.as_json and not all(can_be_written(secret.reveal()) for secret in (held.value, held.secret) if secret):
         raise CommandLineError("the secret has characters that this output's encoding does not have; --output json shows it in ASCII")
     if held.warning:

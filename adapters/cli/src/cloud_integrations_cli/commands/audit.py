@@ -19,7 +19,8 @@ def list_(
     *,
     tenant: Tenant,
     integration: Annotated[
-        str | None, typer.Option("--integration", metavar="INTEGRATION", help="Only this integration: its id, or its provider's slug.")
+        str | None,
+        typer.Option("--integration", metavar="INTEGRATION", help="Only this integration: its id, or its provider's slug or UUID."),
     ] = None,
     before: Annotated[int | None, typer.Option("--before", metavar="NUMBER", min=1, help="Only events below this number.")] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="COUNT", min=1, max=200, help="The number of events.")] = 50,

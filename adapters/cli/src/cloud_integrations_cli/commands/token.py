@@ -8,7 +8,7 @@ import typer
 
 from cloud_integrations_cli import actions
 from cloud_integrations_cli.groups import new_command
-from cloud_integrations_cli.options import Output, ProviderName, Tenant, Yes, open_screen, read_settings
+from cloud_integrations_cli.options import Output, Tenant, Which, Yes, open_screen, read_settings
 
 app = new_command()
 
@@ -16,7 +16,7 @@ app = new_command()
 @app.command()
 def token(
     ctx: typer.Context,
-    provider: ProviderName,
+    integration: Which,
     *,
     tenant: Tenant,
     reveal: Annotated[bool, typer.Option("--reveal", help="Print the secret to stdout, after a question.")] = False,
@@ -31,4 +31,4 @@ def token(
 
     Renews it if necessary, and prints it only with --reveal. Every use is in the audit log, with your name.
     """
-    actions.token.get(open_screen(ctx, output), read_settings(ctx), tenant, provider, reveal=reveal, yes=yes, min_ttl=min_ttl)
+    actions.token.get(open_screen(ctx, output), read_settings(ctx), tenant, integration, reveal=reveal, yes=yes, min_ttl=min_ttl)
