@@ -49,8 +49,8 @@ from cloud_integrations.testing import FixedClock, Misbehaviour, ProviderServer,
 
 TENANT = "acme"
 LATENCY = timedelta(milliseconds=50)
-OURS = "IntegrationManager.token"
-DEADLY = "IntegrationManager.token, to be killed"
+OURS = "IntegrationManager.credential"
+DEADLY = "IntegrationManager.credential, to be killed"
 ONE_ROW = "floor: read one row"
 ONE_WAIT = "floor: wait while one sleeps"
 PATIENCE = 120.0

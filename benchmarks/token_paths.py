@@ -29,8 +29,8 @@ from cloud_integrations import SYSTEM, AsyncMemoryStore, AsyncSqlAlchemyStore, M
 from cloud_integrations.backends.sqlalchemy import migrate, sqlite_engine
 
 _PROVIDER = uuid4()
-_BLOCKING = "IntegrationManager.token"
-_AWAITING = "await AsyncIntegrationManager.token"
+_BLOCKING = "IntegrationManager.credential"
+_AWAITING = "await AsyncIntegrationManager.credential"
 _ORM = "SQLAlchemy ORM, session per call"
 
 
