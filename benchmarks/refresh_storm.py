@@ -42,7 +42,6 @@ from cloud_integrations import (
 )
 from cloud_integrations.backends.sqlalchemy import migrate, sqlite_engine
 from cloud_integrations.backends.transport.httpx_transport import HttpxTransport
-from cloud_integrations.flows.shared.sealing import open_token
 from cloud_integrations.protocol.http import HttpRequest, HttpResponse
 from cloud_integrations.runtime.sync import run_inline
 from cloud_integrations.testing import FixedClock, Misbehaviour, ProviderServer, SimulatedProvider, SimulatedTransport
@@ -240,7 +239,7 @@ class Stage:
         (integration,) = self.manager.list_integrations(TENANT)
         row = run_inline(wiring.store.find_integration(integration.tenant_id, integration.id))
         assert row is not None
-        token = run_inline(open_token(wiring, row, "refresh"))
+        token = run_inline(wiring.sealer.open_token(row, "refresh"))
         assert token is not None
         return token
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from cloud_integrations.errors import CloudIntegrationsError
     from cloud_integrations.manager import AsyncIntegrationManager, IntegrationManager
     from cloud_integrations.ports.observer import Observer
-    from cloud_integrations.ports.wiring import Settings
+    from cloud_integrations.ports.settings import Settings
     from cloud_integrations.providers.catalogue import Catalogue
 
     __all__ = [
@@ -152,7 +152,7 @@ _HOMES = {
     "RevocationRun": "domain.removal",
     "RoundFailed": "domain.renewal",
     "Secret": "domain.secret",
-    "Settings": "ports.wiring",
+    "Settings": "ports.settings",
     "SqlAlchemyStore": "backends.sqlalchemy.store",
     "Status": "domain.integration",
     "VaultTransitKeys": "backends.keys.vault_transit",

@@ -16,7 +16,7 @@ from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.errors import CloudIntegrationsError, ProviderUnreachableError
 from cloud_integrations.manager import IntegrationManager
-from cloud_integrations.ports.wiring import Settings
+from cloud_integrations.ports.settings import Settings
 from cloud_integrations.providers.catalogue import Catalogue
 from cloud_integrations.testing import AdvancingPause, FixedClock, SimulatedProvider, SimulatedTransport
 

@@ -20,9 +20,8 @@ from cloud_integrations.backends.sqlalchemy import SqlAlchemyStore, migrate, sql
 from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.integration import State
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.flows.shared.sealing import open_token
 from cloud_integrations.manager import IntegrationManager
-from cloud_integrations.ports.wiring import Settings
+from cloud_integrations.ports.settings import Settings
 from cloud_integrations.providers.catalogue import Catalogue
 from cloud_integrations.runtime.sync import run_inline
 from cloud_integrations.testing import FixedClock, ProviderServer, SimulatedProvider, SimulatedTransport, token_id
@@ -252,7 +251,7 @@ class Stage:
         return row
 
     def stored_secret(self, field):
-        return run_inline(open_token(self.manager._wiring, self.row, field))
+        return run_inline(self.manager._wiring.sealer.open_token(self.row, field))
 
     def look(self):
         """Remember which refresh token is stored, for I2."""

@@ -7,6 +7,7 @@ from .mutant import STORE, Mutant
 KEY_TABLE = "backends/sqlalchemy/tables/keys.py"
 MEMORY = "backends/memory/keys.py"
 SEALING = "flows/shared/sealing.py"
+DATA_KEYS = "flows/shared/data_keys.py"
 OUTAGES = "tests/flows/test_key_outages.py::"
 ERASE = "tests/flows/test_erase_tenant.py::"
 REMEMBERED = "tests/flows/test_rotate.py::test_what_is_sealed_under_a_key_from_memory_is_refused_sealed_anew_and_stored"
@@ -38,63 +39,63 @@ MUTANTS = {
         noticed_by="tests/flows/test_reseal.py::test_a_renewal_that_comes_between_is_not_overwritten",
     ),
     "who is refused forgets the key": Mutant(
-        file=SEALING,
-        guard="        except KeyRetiredError:\n            forget_key(wiring, tenant_id)\n",
+        file="flows/shared/stale_writes.py",
+        guard="        except KeyRetiredError:\n            wiring.data_keys.forget(tenant_id)\n",
         without="        except KeyRetiredError:\n            continue\n",
         noticed_by=f"{REMEMBERED}[blocking-an API key]",
     ),
     "a renewal that is refused forgets the key": Mutant(
         file="flows/renew/saving.py",
-        guard="    except KeyRetiredError:\n        forget_key(wiring, attempt.tenant_id)\n",
+        guard="    except KeyRetiredError:\n        wiring.data_keys.forget(attempt.tenant_id)\n",
         without="    except KeyRetiredError:\n        raise\n",
         noticed_by=f"{REMEMBERED}[blocking-a renewal]",
     ),
     "a removal that is refused forgets the key": Mutant(
         file="flows/use/disconnect.py",
-        guard="        forget_key(wiring, tenant_id)\n        raise StaleWriteError from None\n",
+        guard="        wiring.data_keys.forget(tenant_id)\n        raise StaleWriteError from None\n",
         without="        plan.client = None\n",
         noticed_by="tests/flows/test_rotate.py::test_a_token_for_the_outbox_is_put_there_under_the_new_key",
     ),
     "a key lives on in an outage no longer than declared": Mutant(
-        file=SEALING,
-        guard="    if kept.key is None or kept.ends <= wiring.clock.monotonic():\n",
-        without="    if kept.key is None:\n",
+        file=DATA_KEYS,
+        guard="        if kept.key is None or kept.ends <= self._clock.monotonic():\n",
+        without="        if kept.key is None:\n",
         noticed_by=f"{OUTAGES}test_who_was_here_lately_goes_on_for_the_declared_time_and_not_longer",
     ),
     "an answer that takes a key away ends it": Mutant(
-        file=SEALING,
-        guard="            wiring.data_keys.drop(place)\n            raise\n    if",
-        without="            raise\n    if",
+        file=DATA_KEYS,
+        guard="                self.drop(*place)\n                raise\n        if",
+        without="                raise\n        if",
         noticed_by=f"{OUTAGES}test_a_tenant_that_takes_our_permission_away_switches_us_off",
     ),
     "the store is asked whether a key still is": Mutant(
-        file=SEALING,
-        guard="    if wrapped is None:\n        # Destroyed",
-        without="    kept = wiring.data_keys.find((tenant_id, key_id))\n"
-        "    if wrapped is None and kept is not None:\n        return kept.key\n    if wrapped is None:\n        # Destroyed",
+        file=DATA_KEYS,
+        guard="        if wrapped is None:\n            # Destroyed",
+        without="        kept = self._memory.find((tenant_id, key_id))\n        if wrapped is None and kept is not None:\n"
+        "            return kept.key\n        if wrapped is None:\n            # Destroyed",
         noticed_by=f"{OUTAGES}test_a_key_that_was_taken_away_does_not_live_on_in_an_outage",
     ),
     "a row whose key is gone is read once more": Mutant(
         file=SEALING,
-        guard="        if resealed is None or resealed == sealed:\n",
-        without="        if place:\n",
+        guard="            if resealed is None or resealed == sealed:\n",
+        without="            if place:\n",
         noticed_by="tests/flows/test_rekey.py::test_who_read_a_row_before_its_key_was_replaced_and_destroyed_reads_it_again[blocking-token-1]",
     ),
     "a service that does not answer is left alone for a while": Mutant(
-        file=SEALING,
-        guard="    if kept is None or kept.ask_after <= wiring.clock.monotonic():\n",
-        without="    if kept is None or kept.ask_after >= 0:\n",
+        file=DATA_KEYS,
+        guard="        if kept is None or kept.ask_after <= self._clock.monotonic():\n",
+        without="        if kept is None or kept.ask_after >= 0:\n",
         noticed_by=f"{OUTAGES}test_in_an_outage_the_service_is_asked_once_in_two_seconds_for_each_key",
     ),
     "an answer is shared by all who want the key": Mutant(
-        file=SEALING,
-        guard="    key = _fresh(wiring, place)\n    if key is not None:\n        return key\n    kept:",
-        without="    kept:",
+        file=DATA_KEYS,
+        guard="        key = self._fresh(place)\n        if key is not None:\n            return key\n        kept:",
+        without="        kept:",
         noticed_by=f"{OUTAGES}test_sealing_and_opening_share_the_one_answer",
     ),
     "erasing one tenant leaves the others in memory": Mutant(
         file="flows/operate/erase_tenant.py",
-        guard="    forget_keys(wiring, tenant_id, [key.key_id for key in keys])\n",
+        guard="    wiring.data_keys.forget(tenant_id, [key.key_id for key in keys])\n",
         without="    wiring.data_keys.clear()\n",
         noticed_by=f"{ERASE}test_other_tenants_notice_nothing",
     ),

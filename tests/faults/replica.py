@@ -33,7 +33,7 @@ from cloud_integrations.domain.audit import SYSTEM
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import CloudIntegrationsError
 from cloud_integrations.manager import IntegrationManager
-from cloud_integrations.ports.wiring import Settings
+from cloud_integrations.ports.settings import Settings
 from cloud_integrations.providers.catalogue import Catalogue
 from cloud_integrations.runtime.clock import SystemClock
 from cloud_integrations.testing import SimulatedProvider, token_id

@@ -14,9 +14,8 @@ from cloud_integrations.backends.sqlalchemy import SqlAlchemyStore, schema, sqli
 from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.envelope import KeyState
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.flows.shared.sealing import open_token
 from cloud_integrations.manager import IntegrationManager
-from cloud_integrations.ports.wiring import Settings
+from cloud_integrations.ports.settings import Settings
 from cloud_integrations.providers.catalogue import Catalogue
 from cloud_integrations.runtime.sync import run_inline
 from cloud_integrations.testing import ProviderServer, SimulatedProvider, SimulatedTransport
@@ -140,7 +139,7 @@ class Installation:
         manager.start()
         for tenant, facts in self.held.items():
             row = self.store.find_integration(tenant, facts.id)
-            refresh_token = run_inline(open_token(manager._wiring, row, "refresh"))
+            refresh_token = run_inline(manager._wiring.sealer.open_token(row, "refresh"))
             assert self.provider.is_newest(refresh_token), "a renewal was overwritten"
             assert self.provider.is_alive(manager.credential(tenant, self.provider.slug).value)
             assert manager.credential(tenant, f"{self.provider.slug}_keys").value.reveal() == self.provider.valid_api_key.reveal()

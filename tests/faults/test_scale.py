@@ -19,10 +19,9 @@ from cloud_integrations.domain.freshness import due_at
 from cloud_integrations.domain.identifiers import IntegrationId, uuid7
 from cloud_integrations.domain.integration import State
 from cloud_integrations.errors import AppMisconfiguredError
-from cloud_integrations.flows.shared.sealing import active_key, index_key, seal_grant
 from cloud_integrations.manager import AsyncIntegrationManager, IntegrationManager
+from cloud_integrations.ports.settings import Settings
 from cloud_integrations.ports.store import AddIntegration
-from cloud_integrations.ports.wiring import Settings
 from cloud_integrations.providers.catalogue import Catalogue
 from cloud_integrations.runtime.single_flight import TaskSingleFlight, ThreadSingleFlight, _Flight
 from cloud_integrations.runtime.sync import run_inline
@@ -85,8 +84,8 @@ class Crowd:
         wiring, issued = self.manager._wiring, self.provider.issue_grant()
         facts = replace(self.first, id=IntegrationId(uuid7(self.clock.now(), wiring.entropy.bytes(10))), tenant_id=tenant)
         grant = Grant(access_token=issued.access, refresh_token=issued.refresh, expires_at=facts.expires_at, scopes=facts.scopes)
-        key, index = run_inline(active_key(wiring, tenant)), run_inline(index_key(wiring))
-        credential = seal_grant(wiring, key, index, facts, grant, generation=1)
+        key, index = run_inline(wiring.data_keys.active(tenant)), run_inline(wiring.data_keys.index())
+        credential = wiring.sealer.seal_grant(key, index, facts, grant, generation=1)
         self.rows.apply(AddIntegration(facts=facts, credential=credential, due_at=facts.expires_at - timedelta(minutes=10)))
 
 
@@ -186,7 +185,7 @@ def test_refreshes_leave_no_growth_in_maps_and_caches():
     wiring, times = crowd.manager._wiring, 100_000 if FULL else 2_000
 
     def sizes():
-        parts = (wiring.single_flight, wiring.tokens, wiring.data_keys, wiring.uses, wiring.breaker)
+        parts = (wiring.single_flight, wiring.tokens, wiring.key_memory, wiring.uses, wiring.breaker)
         return [len(held) for part in parts for held in vars(part).values() if isinstance(held, dict)]
 
     def refresh(count):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 
 from cloud_integrations.flows.shared.revocation import REVOCATION_TABLE
-from cloud_integrations.flows.shared.sealing import open_sealed, open_token
 from cloud_integrations.runtime.sync import run_inline
 from cloud_integrations.testing import token_id
 
@@ -30,7 +29,7 @@ async def held_tokens(world):
     wiring = world.door.manager._wiring
     found = set()
     for row in list(world.rows._tables.integrations.values()):
-        found |= {token_id(token) for name in ("access", "refresh") if (token := await open_token(wiring, row, name))}
+        found |= {token_id(token) for name in ("access", "refresh") if (token := await wiring.sealer.open_token(row, name))}
     return found
 
 
@@ -38,7 +37,7 @@ async def waiting_tokens(world):
     """The ids of all tokens in the outbox."""
     wiring = world.door.manager._wiring
     return {
-        token_id(await open_sealed(wiring, entry.tenant_id, entry.sealed_token, table=REVOCATION_TABLE, row=str(entry.id), field="token"))
+        token_id(await wiring.sealer.open(entry.tenant_id, entry.sealed_token, table=REVOCATION_TABLE, row=str(entry.id), field="token"))
         for entry in list(world.rows._tables.revocations.values())
     }
 

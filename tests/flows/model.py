@@ -24,7 +24,6 @@ from cloud_integrations.errors import (
     RefreshInProgressError,
 )
 from cloud_integrations.flows.shared.revocation import KEEP_TRYING
-from cloud_integrations.flows.shared.sealing import open_parts, open_token
 from cloud_integrations.flows.use.edit_integration import SWITCHED_OFF
 from cloud_integrations.testing import Misbehaviour
 
@@ -207,8 +206,7 @@ class Model(RuleBasedStateMachine):
     def stored(self, which, kind):
         if which == KEYS:
             row = self.row(KEYS)
-            flow = open_parts(
-                self.world.door.manager._wiring,
+            flow = self.world.door.manager._wiring.sealer.open_parts(
                 ACME,
                 row.facts.id,
                 row.credential.presented,
@@ -220,7 +218,7 @@ class Model(RuleBasedStateMachine):
 
     def opened(self, integration_id, name):
         row = self.world.rows.find_integration(ACME, integration_id)
-        return self.loop.run_until_complete(open_token(self.world.door.manager._wiring, row, name))
+        return self.loop.run_until_complete(self.world.door.manager._wiring.sealer.open_token(row, name))
 
     def awaits(self, where):
         """Whether the provider will go wrong there."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import UUID
 
-from cloud_integrations.flows.shared.sealing import active_key
 from cloud_integrations.ports.store import RotateKey
 from cloud_integrations.testing import Misbehaviour
 
@@ -72,7 +71,7 @@ class OtherKeys:
 
 async def rotate_behind(world, other):
     """Let *other* know the active key, and somebody else replace it."""
-    await active_key(other.manager._wiring, GLOBEX)
+    await other.manager._wiring.data_keys.active(GLOBEX)
     await world.door.keys.rotate(tenant_id=GLOBEX)
 
 

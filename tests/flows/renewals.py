@@ -7,7 +7,6 @@ from datetime import timedelta
 
 from cloud_integrations.domain.integration import State
 from cloud_integrations.errors import CloudIntegrationsError, ReconnectRequiredError
-from cloud_integrations.flows.shared.sealing import open_token
 from cloud_integrations.ports.store import MarkSent, SaveRenewal, TakeLease
 
 from .conftest import ACME, rewire
@@ -107,7 +106,7 @@ async def expired(world, **named):
 async def stored(world, held, field="refresh"):
     """Open what the row holds, with a door that nothing stands around."""
     row = world.row(held)
-    flow = open_token(world.open().manager._wiring, row, field)
+    flow = world.open().manager._wiring.sealer.open_token(row, field)
     if not world.blocking:
         return await flow
     try:

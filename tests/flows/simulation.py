@@ -22,9 +22,8 @@ from cloud_integrations.errors import (
     ReconnectRequiredError,
     RefreshInProgressError,
 )
-from cloud_integrations.flows.shared.sealing import open_token
 from cloud_integrations.manager import AsyncIntegrationManager
-from cloud_integrations.ports.wiring import Settings
+from cloud_integrations.ports.settings import Settings
 from cloud_integrations.providers.catalogue import Catalogue
 from cloud_integrations.testing import AsyncSimulatedTransport, FixedClock, Misbehaviour, SeededEntropy, SimulatedProvider, token_id
 
@@ -278,7 +277,7 @@ class World:
         return row is not None and row.facts.state is State.NEEDS_REAUTH
 
     def stored(self, name: str) -> Any:
-        flow = open_token(replace(self.replicas[0]._wiring, store=Direct(self.rows), single_flight=Alone()), self.held(), name)
+        flow = replace(self.replicas[0]._wiring, store=Direct(self.rows), single_flight=Alone()).sealer.open_token(self.held(), name)
         try:
             flow.send(None)
         except StopIteration as done:

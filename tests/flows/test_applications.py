@@ -11,7 +11,7 @@ from cloud_integrations.domain.application import OAuthApplication
 from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.provider import Variable
 from cloud_integrations.errors import AppMisconfiguredError, ConfigurationError
-from cloud_integrations.ports.wiring import Settings
+from cloud_integrations.ports.settings import Settings
 
 ACME = "acme"
 ALICE = Actor(id="alice")

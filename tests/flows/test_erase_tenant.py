@@ -21,7 +21,6 @@ from cloud_integrations.errors import (
     KeyServiceUnavailableError,
     StorageUnavailableError,
 )
-from cloud_integrations.flows.shared.sealing import active_key, open_token
 from cloud_integrations.ports.store import AddIntegration, EraseTenant
 from cloud_integrations.testing import Misbehaviour
 
@@ -58,7 +57,7 @@ class FailingKeys:
 @pytest.mark.requirement("ENC-14")
 async def test_everything_of_an_erased_tenant_is_gone_and_its_access_has_ended(world, door):
     oauth, key = await world.connect(), await world.add_key()
-    tokens = [await open_token(door.manager._wiring, world.row(oauth), name) for name in ("access", "refresh")]
+    tokens = [await door.manager._wiring.sealer.open_token(world.row(oauth), name) for name in ("access", "refresh")]
     await door.delete(ACME, oauth.id)
     oauth = await world.connect()
     begun = await door.begin_reconnect(ACME, oauth.id, actor=ALICE)
@@ -109,7 +108,7 @@ async def test_other_tenants_notice_nothing(world, door):
     assert len(world.events(GLOBEX)) == events
     assert world.provider.is_alive((await world.open().credential(GLOBEX, "simulated")).value)
     # What this process remembers of them stays, for an outage of the key service may come at any time.
-    places = set(door.manager._wiring.data_keys._entries)
+    places = set(door.manager._wiring.key_memory._entries)
     assert (GLOBEX, world.rows.find_active_key(GLOBEX).key_id) in places
     assert not any(place == ACME or place[0] == ACME for place in places)
 
@@ -129,7 +128,7 @@ async def test_erasing_twice_is_no_error(world, door):
 async def test_a_tenant_that_comes_back_has_a_key_of_a_higher_version(world, door):
     await world.connect()
     other = world.open()
-    await active_key(other.manager._wiring, ACME)
+    await other.manager._wiring.data_keys.active(ACME)
     await door.erase_tenant(ACME)
     held = await world.connect(door=other)
     assert world.provider.is_alive((await world.open().credential(ACME, "simulated")).value)

@@ -9,7 +9,6 @@ import pytest
 from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, migrate, sqlite_engine
 from cloud_integrations.domain.importing import ImportedCredential
 from cloud_integrations.errors import CloudIntegrationsError
-from cloud_integrations.flows.shared.sealing import active_key
 
 from .conftest import ACME, ALICE
 from .renewals import put_around
@@ -80,7 +79,7 @@ async def test_what_is_under_way_when_its_tenant_is_erased_is_stored_nowhere_and
     # Before it knows the tenant's key it has not begun, and would be the beginning of a new life.
     number, steps = 1, [...] * 2
     while number < len(steps):
-        await active_key(world.open().manager._wiring, ACME)
+        await world.open().manager._wiring.data_keys.active(ACME)
         call, door = await way(world), open_door(world)
         await door.start()
         steps = at_step(door, number, lambda: world.open().erase_tenant(ACME))

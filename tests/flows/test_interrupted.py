@@ -11,7 +11,6 @@ import pytest
 from cloud_integrations.domain.audit import Actor, Outcome
 from cloud_integrations.domain.integration import State
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.flows.shared.sealing import open_token
 from cloud_integrations.runtime.sync import run_inline
 from cloud_integrations.testing import Misbehaviour, token_id
 
@@ -101,7 +100,7 @@ async def stored(world, door):
     found = []
     for facts in world.rows.list_integrations(ACME):
         held = world.row(facts)
-        found += [await open_token(door.manager._wiring, held, name) for name in ("access", "refresh")]
+        found += [await door.manager._wiring.sealer.open_token(held, name) for name in ("access", "refresh")]
     return {token_id(token) for token in found if token is not None}
 
 

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from cloud_integrations.errors import DecryptError, KeyringError, KeyServiceUnavailableError, StorageUnavailableError
-from cloud_integrations.flows.shared.sealing import INDEX_SCOPE
+from cloud_integrations.flows.shared.data_keys import INDEX_SCOPE
 from cloud_integrations.testing import Misbehaviour
 
 from .conftest import ACME, ALICE, GLOBEX
@@ -246,7 +246,7 @@ async def test_sealing_and_opening_share_the_one_answer(world, service):
 
 @pytest.mark.requirement("ENC-15")
 async def test_an_outage_makes_no_key_leave_the_memory(world, service, door):
-    memory = door.manager._wiring.data_keys
+    memory = door.manager._wiring.key_memory
     service.trouble = KeyServiceUnavailableError()
     world.pass_(seconds=FRESH)
     before = len(memory._entries)

@@ -24,9 +24,8 @@ from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.integration import State
 from cloud_integrations.errors import CloudIntegrationsError
 from cloud_integrations.flows.shared.revocation import REVOCATION_TABLE
-from cloud_integrations.flows.shared.sealing import open_sealed, open_token
 from cloud_integrations.manager import AsyncIntegrationManager, IntegrationManager
-from cloud_integrations.ports.wiring import Settings
+from cloud_integrations.ports.settings import Settings
 from cloud_integrations.providers.catalogue import Catalogue
 from cloud_integrations.runtime.sync import run_inline
 from cloud_integrations.testing import (
@@ -157,13 +156,13 @@ class Crowd:
         for tenant in TENANTS:
             for facts in self.rows.list_integrations(tenant):
                 row = self.rows.find_integration(tenant, facts.id)
-                opened = {name: run_inline(open_token(wiring, row, name)) for name in ("access", "refresh")}
+                opened = {name: run_inline(wiring.sealer.open_token(row, name)) for name in ("access", "refresh")}
                 held |= {token_id(token) for token in opened.values()}
                 if facts.state is not State.NEEDS_REAUTH:
                     assert self.provider.is_alive(opened["refresh"]), f"{self.said}: what {tenant} holds was ended"
             for entry in self.rows.list_revocations(tenant, limit=1_000):
                 place = {"table": REVOCATION_TABLE, "row": str(entry.id), "field": "token"}
-                waiting.add(token_id(run_inline(open_sealed(wiring, entry.tenant_id, entry.sealed_token, **place))))
+                waiting.add(token_id(run_inline(wiring.sealer.open(entry.tenant_id, entry.sealed_token, **place))))
         living = self.living_grants()
         orphans = [ids for ids in living if not ids & (held | waiting)]
         assert orphans == [], f"{self.said}: of {len(living)} living grants {len(orphans)} are neither held nor wait to be revoked"

@@ -285,7 +285,7 @@ async def test_refusing_one_tenants_keys_leaves_the_others_in_memory(world, door
     await door.keys.refuse(ACME, below=2)
     world.store.calls.clear()
     key = world.rows.find_active_key(GLOBEX)
-    assert (GLOBEX, key.key_id) in door.manager._wiring.data_keys._entries
+    assert (GLOBEX, key.key_id) in door.manager._wiring.key_memory._entries
 
 
 def _shown(value):
@@ -301,7 +301,7 @@ async def test_no_step_shows_a_key_or_a_secret(world, door):
     new = LocalKeyring.generate_key("new")
     moving = world.open(keyring=OtherKeys(LocalKeyring([new]), world.keyring))
     runs = [await moving.keys.rotate(actor=ALICE), await moving.keys.rewrap(actor=ALICE), await moving.keys.reseal()]
-    keys = [kept.key.key for _, kept in moving.manager._wiring.data_keys._entries.values() if getattr(kept, "key", None) is not None]
+    keys = [kept.key.key for _, kept in moving.manager._wiring.key_memory._entries.values() if getattr(kept, "key", None) is not None]
     assert len(keys) >= 2
     world.pass_(minutes=10)
     runs.append(await moving.keys.destroy(retired_before=world.clock.now() - timedelta(minutes=5), actor=ALICE))

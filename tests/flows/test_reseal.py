@@ -274,6 +274,6 @@ async def test_resealing_leaves_no_replaced_key_in_memory(world, door):
     await door.keys.rotate()
     await door.keys.reseal()
     replaced = {key.key_id for key in world.rows._tables.keys.values() if key.state is not KeyState.ACTIVE}
-    remembered = {place[1] for place in door.manager._wiring.data_keys._entries if isinstance(place, tuple)}
+    remembered = {place[1] for place in door.manager._wiring.key_memory._entries if isinstance(place, tuple)}
     assert remembered
     assert not remembered & replaced

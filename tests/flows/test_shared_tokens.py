@@ -12,7 +12,7 @@ from cloud_integrations.domain.identifiers import tenant_id
 from cloud_integrations.domain.importing import ImportedCredential
 from cloud_integrations.domain.removal import RevocationOutcome
 from cloud_integrations.errors import ValidationFailedError
-from cloud_integrations.flows.shared.sealing import INDEX_SCOPE
+from cloud_integrations.flows.shared.data_keys import INDEX_SCOPE
 from cloud_integrations.ports.store import DamagedRow, EraseIntegration
 from cloud_integrations.testing import Misbehaviour
 

@@ -19,7 +19,7 @@ from cloud_integrations.backends.memory.store import AsyncMemoryStore, MemorySto
 from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, migrate, schema, sqlite_engine
 from cloud_integrations.domain.audit import Actor
 from cloud_integrations.manager import AsyncIntegrationManager, IntegrationManager
-from cloud_integrations.ports.wiring import Settings
+from cloud_integrations.ports.settings import Settings
 from cloud_integrations.providers.catalogue import Catalogue
 from cloud_integrations.testing import AsyncSimulatedTransport, SimulatedProvider, SimulatedTransport
 

@@ -20,7 +20,7 @@ from cloud_integrations.domain.application import OAuthApplication
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ConfigurationError
 from cloud_integrations.manager import AsyncIntegrationManager, IntegrationManager
-from cloud_integrations.ports.wiring import Settings
+from cloud_integrations.ports.settings import Settings
 from cloud_integrations.providers.catalogue import Catalogue
 from cloud_integrations.runtime.clock import AsyncSystemPause, SystemPause
 from cloud_integrations.testing import FixedClock

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .renew.force_refresh import force_refresh, replace_refused
     from .renew.refresh_due import refresh_due
     from .renew.refresh_refused import refresh_refused
+    from .shared.wiring import Wiring
     from .use.disconnect import disconnect
     from .use.edit_integration import edit_integration
     from .use.get_token import get_token
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from .use.verify import verify
 
 _HOMES = {
+    "Wiring": "shared.wiring",
     "add_api_key": "connect.add_api_key",
     "add_oauth_code": "connect.add_oauth_code",
     "begin_oauth": "connect.begin_oauth",
@@ -70,6 +72,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Wiring",
     "add_api_key",
     "add_oauth_code",
     "begin_oauth",

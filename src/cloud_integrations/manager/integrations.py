@@ -17,10 +17,10 @@ from cloud_integrations.ports.cipher import Cipher
 from cloud_integrations.ports.clock import AsyncPause, Clock, Entropy, Pause
 from cloud_integrations.ports.key_service import KeyService
 from cloud_integrations.ports.observer import Observer
+from cloud_integrations.ports.settings import Settings
 from cloud_integrations.ports.store import AsyncStore, Store, StoreReport
 from cloud_integrations.ports.tenants import AsyncTenants, Tenants
 from cloud_integrations.ports.transport import AsyncTransport, Transport
-from cloud_integrations.ports.wiring import Settings
 from cloud_integrations.runtime.clock import AsyncSystemPause, SystemPause
 from cloud_integrations.runtime.concurrency import InlineConcurrency, TaskConcurrency
 from cloud_integrations.runtime.single_flight import TaskSingleFlight, ThreadSingleFlight

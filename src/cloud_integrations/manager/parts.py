@@ -20,11 +20,11 @@ from cloud_integrations.ports.clock import AsyncPause, Clock, Entropy, require_c
 from cloud_integrations.ports.concurrency import Concurrency
 from cloud_integrations.ports.key_service import AsyncKeyService, KeyService
 from cloud_integrations.ports.observer import Observer
+from cloud_integrations.ports.settings import Settings
 from cloud_integrations.ports.single_flight import SingleFlight
 from cloud_integrations.ports.store import AsyncStore
 from cloud_integrations.ports.tenants import AsyncTenants
 from cloud_integrations.ports.transport import AsyncTransport
-from cloud_integrations.ports.wiring import Settings, Wiring
 from cloud_integrations.runtime.breaker import WindowBreaker
 from cloud_integrations.runtime.caches import DenialWindows, TenantTokenCache, TtlCache
 from cloud_integrations.runtime.clock import SystemClock, SystemEntropy
@@ -72,7 +72,7 @@ def wire(
     observer: Observer | None,
     clock: Clock | None,
     entropy: Entropy | None,
-) -> Wiring:
+) -> flows.Wiring:
     """Put the parts of a manager together.  Raises `ConfigurationError` for settings that contradict each other."""
     require_clock(clock)
     if settings is not None and not isinstance(settings, Settings):
@@ -82,7 +82,7 @@ def wire(
     clock = SystemClock() if clock is None else clock
     entropy = SystemEntropy() if entropy is None else entropy
     settings = Settings() if settings is None else settings
-    return Wiring(
+    return flows.Wiring(
         store=store,
         transport=transport,
         keys=keys,
@@ -95,7 +95,7 @@ def wire(
         single_flight=single_flight,
         concurrency=concurrency,
         observer=GuardedObserver(LoggingObserver() if observer is None else observer),
-        data_keys=TtlCache(clock, limit=10_000),
+        key_memory=TtlCache(clock, limit=10_000),
         tokens=TenantTokenCache(clock),
         uses=TtlCache(clock, limit=100_000),
         denials=DenialWindows(clock),
@@ -109,7 +109,7 @@ def wire(
 class FlowRunner:
     """Runs flows for the blocking manager; the first one checks the schema and the keys before it."""
 
-    def __init__(self, wiring: Wiring, /) -> None:
+    def __init__(self, wiring: flows.Wiring, /) -> None:
         self.wiring = wiring
         self._ready = False
 
@@ -132,7 +132,7 @@ class FlowRunner:
 class AsyncFlowRunner:
     """Runs flows for the awaiting manager; the first one checks the schema and the keys before it."""
 
-    def __init__(self, wiring: Wiring, /) -> None:
+    def __init__(self, wiring: flows.Wiring, /) -> None:
         self.wiring = wiring
         self._ready = False
 

@@ -58,7 +58,7 @@ def ci_manager(ci_clock: FixedClock, ci_provider: SimulatedProvider) -> Iterator
     from cloud_integrations.backends.keys.local import LocalKeyring  # noqa: PLC0415
     from cloud_integrations.backends.memory.store import MemoryStore  # noqa: PLC0415
     from cloud_integrations.manager import IntegrationManager  # noqa: PLC0415
-    from cloud_integrations.ports.wiring import Settings  # noqa: PLC0415
+    from cloud_integrations.ports.settings import Settings  # noqa: PLC0415
     from cloud_integrations.providers.catalogue import Catalogue  # noqa: PLC0415
     from cloud_integrations.testing.simulated_provider.transport import SimulatedTransport  # noqa: PLC0415
 
@@ -85,7 +85,7 @@ def ci_async_manager(ci_clock: FixedClock, ci_provider: SimulatedProvider) -> As
     from cloud_integrations.backends.keys.local import LocalKeyring  # noqa: PLC0415
     from cloud_integrations.backends.memory.store import AsyncMemoryStore  # noqa: PLC0415
     from cloud_integrations.manager import AsyncIntegrationManager  # noqa: PLC0415
-    from cloud_integrations.ports.wiring import Settings  # noqa: PLC0415
+    from cloud_integrations.ports.settings import Settings  # noqa: PLC0415
     from cloud_integrations.providers.catalogue import Catalogue  # noqa: PLC0415
     from cloud_integrations.testing.simulated_provider.transport import AsyncSimulatedTransport  # noqa: PLC0415
 

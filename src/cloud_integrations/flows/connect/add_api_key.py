@@ -27,13 +27,12 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.flows.operate.applications import operator_variables, require_input_methods
 from cloud_integrations.flows.shared.events import happened, record_failure, recovery, tell_of
-from cloud_integrations.flows.shared.sealing import apply_sealed, key_at_start, seal_parts
-from cloud_integrations.flows.shared.stale_writes import again
+from cloud_integrations.flows.shared.stale_writes import again, apply_sealed
 from cloud_integrations.flows.shared.verification import check_credential, identify, is_other_account
+from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.flows.use.list_integrations import known_tenant, load, load_named
 from cloud_integrations.kinds import auth_type_of, by_consent, kind_of, present
 from cloud_integrations.ports.store import AddIntegration, Change, ReplaceCredential
-from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.pasted_keys import require_not_foreign
 from cloud_integrations.protocol.verification import find_input_method, hints, name_inputs, normalise
 
@@ -61,7 +60,7 @@ async def add_api_key(
     method = find_input_method(entry, methods, api_key, variables=filled)
     key = read_key(wiring, entry, method, api_key, secret_key)
     _hint(wiring, tenant_id, entry, method, key)
-    begun_under = await key_at_start(wiring, tenant_id)
+    begun_under = await wiring.data_keys.id_at_start(tenant_id)
     # Asked before the provider is, so that a second attempt sends no key anywhere; the store decides.
     if await wiring.store.find_credential(tenant_id, entry.provider_id) is not None:
         raise IntegrationExistsError(tenant_id=tenant_id, provider_id=str(entry.provider_id))
@@ -89,7 +88,7 @@ async def add_api_key(
         wiring,
         tenant_id,
         lambda data_key: (
-            AddIntegration(facts=facts, credential=seal_parts(wiring, data_key, integration_id, key, generation=1)),
+            AddIntegration(facts=facts, credential=wiring.sealer.seal_parts(data_key, integration_id, key, generation=1)),
             event,
         ),
         begun_under=begun_under,
@@ -137,7 +136,7 @@ async def replace_api_key(
         generation = found.credential.generation
 
         def changes(data_key: DataKey) -> list[Change | Event]:
-            credential = seal_parts(wiring, data_key, facts.id, key, generation=generation + 1)
+            credential = wiring.sealer.seal_parts(data_key, facts.id, key, generation=generation + 1)
             replacement = ReplaceCredential(facts=facts, credential=credential, expected_generation=generation)
             return [replacement, *events, *recovery(wiring, found.facts, facts, caller)]
 

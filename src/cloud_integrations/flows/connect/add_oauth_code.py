@@ -16,9 +16,8 @@ from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import GrantRefusedError, IntegrationExistsError, ValidationFailedError
 from cloud_integrations.flows.operate.applications import callback_uri, client_of, require_consent_method
 from cloud_integrations.flows.shared.events import failures_recorded, record_denied
-from cloud_integrations.flows.shared.sealing import key_at_start
+from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.flows.use.list_integrations import known_tenant
-from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.authorize import MAX_CODE
 from cloud_integrations.protocol.pasted_keys import require_no_private_key
 from cloud_integrations.protocol.scopes import scopes_to_request
@@ -60,7 +59,7 @@ async def add_oauth_code(
     client = client_of(wiring, entry, method, filled)
     if redirect_uri not in {*client.application.redirect_uris, callback_uri(wiring, client.context_id)}:
         raise ValidationFailedError(field="redirectUri", problem="is not one that is configured for this provider")
-    begun_under = await key_at_start(wiring, tenant_id)
+    begun_under = await wiring.data_keys.id_at_start(tenant_id)
     if await wiring.store.find_credential(tenant_id, entry.provider_id) is not None:
         raise IntegrationExistsError(tenant_id=tenant_id, provider_id=str(entry.provider_id))
     integration_id = IntegrationId(uuid7(wiring.clock.now(), wiring.entropy.bytes(10)))
@@ -100,7 +99,7 @@ async def _bound(
         raise ValidationFailedError(field="redirectUri", problem="is not the one that the authorization began with")
 
     async def work() -> Integration:
-        begun_under = await key_at_start(wiring, tenant_id)
+        begun_under = await wiring.data_keys.id_at_start(tenant_id)
         taken = await take_own(wiring, pending)
         async with failures_recorded(wiring, "authorization.not_completed", subject, caller):
             client, stored = await check_pending(wiring, taken)

@@ -20,11 +20,11 @@ from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import IntegrationExistsError, IntegrationInactiveError, ValidationFailedError
 from cloud_integrations.flows.operate.applications import client_of, redirect_uri_of, require_consent_method
 from cloud_integrations.flows.shared.events import apply, backend_failures_told, happened
-from cloud_integrations.flows.shared.sealing import apply_sealed, index_key, seal
+from cloud_integrations.flows.shared.stale_writes import apply_sealed
+from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.flows.use.list_integrations import known_tenant, load_named
 from cloud_integrations.kinds import by_consent
 from cloud_integrations.ports.store import AddPending
-from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.client import Client
 from cloud_integrations.protocol.pkce import make_verifier
 from cloud_integrations.protocol.scopes import scopes_to_request
@@ -123,7 +123,7 @@ async def _begin(
     reconnects: StoredIntegration | None,
 ) -> Authorization:
     # Made before the person leaves, where it was never made: what the callback needs to store is there by then.
-    await index_key(wiring)
+    await wiring.data_keys.index()
     asked = scopes_to_request(client, scopes or None)
     redirect_uri = redirect_uri_of(wiring, client)
     state = _random_text(wiring)
@@ -171,7 +171,7 @@ async def _begin(
 
 
 def _with_verifier(wiring: Wiring, key: DataKey, pending: PendingAuthorization, verifier: Secret) -> PendingAuthorization:
-    sealed = seal(wiring, key, verifier, table=PENDING_TABLE, row=pending.state_hash.hex(), field="verifier")
+    sealed = wiring.sealer.seal(key, verifier, table=PENDING_TABLE, row=pending.state_hash.hex(), field="verifier")
     return replace(pending, sealed_verifier=sealed, key_id=key.key_id)
 
 

@@ -16,8 +16,7 @@ from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import GrantRefusedError, IntegrationExistsError, ProviderNotFoundError
 from cloud_integrations.flows.operate.applications import client_of, require_consent_method
 from cloud_integrations.flows.shared.events import backend_failures_told, failures_recorded, record_denied
-from cloud_integrations.flows.shared.sealing import key_at_start, open_sealed
-from cloud_integrations.ports.wiring import Wiring
+from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.protocol.authorize import find_state
 from cloud_integrations.protocol.client import Client
 
@@ -39,7 +38,7 @@ async def complete_oauth(
     subject = subject_of(own)
 
     async def work() -> Connected:
-        begun_under = await key_at_start(wiring, own.tenant_id)
+        begun_under = await wiring.data_keys.id_at_start(own.tenant_id)
         pending = await take_own(wiring, own)
         # From here on the state is spent, whatever comes (RFC 9700 §4.2.4).
         async with failures_recorded(wiring, "authorization.not_completed", subject, caller):
@@ -112,8 +111,8 @@ async def finish(
     """Spend the code of an authorization that passed every check, and store what it gives."""
     verifier = None
     if pending.sealed_verifier is not None:
-        verifier = await open_sealed(
-            wiring, pending.tenant_id, pending.sealed_verifier, table=PENDING_TABLE, row=pending.state_hash.hex(), field="verifier"
+        verifier = await wiring.sealer.open(
+            pending.tenant_id, pending.sealed_verifier, table=PENDING_TABLE, row=pending.state_hash.hex(), field="verifier"
         )
     wanted = NewGrant(
         tenant_id=pending.tenant_id,

@@ -35,6 +35,7 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.flows.operate.applications import granting_client
 from cloud_integrations.flows.shared.events import backend_failures_told, happened, recovery, tell, tell_of, tell_unread
+from cloud_integrations.flows.shared.fingerprints import account_fingerprint
 from cloud_integrations.flows.shared.revocation import (
     ENDS_GRANT,
     Kind,
@@ -42,23 +43,16 @@ from cloud_integrations.flows.shared.revocation import (
     Tokens,
     choose,
     give_back,
+    is_shared,
     new_entries,
     revoke_now,
     tokens_of,
 )
-from cloud_integrations.flows.shared.sealing import (
-    account_fingerprint,
-    active_key,
-    apply_sealed,
-    index_key,
-    is_shared,
-    open_token,
-    seal_grant,
-)
+from cloud_integrations.flows.shared.stale_writes import apply_sealed
 from cloud_integrations.flows.shared.verification import check_credential, is_other_account
+from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.kinds import auth_type_of, present
 from cloud_integrations.ports.store import AddIntegration, AddRevocation, Change, ClosePending, ReplaceCredential
-from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.client import Client
 from cloud_integrations.protocol.error_text import clean_prose
 
@@ -76,7 +70,7 @@ class NewGrant:
     client: Client
     scopes: tuple[str, ...]
     begun_under: UUID
-    """The tenant's active key when the work began (`key_at_start`): a grant that outlives its tenant is given back."""
+    """The tenant's active key when the work began (`DataKeys.id_at_start`): a grant that outlives its tenant is given back."""
     reconnects: StoredIntegration | None = None
     bound: bool = True
     """False: the code came without a state that was begun here."""
@@ -107,8 +101,8 @@ async def _spend_code(
     """
     client = wanted.client
     # Fetched before the code is spent: a keyring that fails now must not cost the grant.
-    await active_key(wiring, wanted.tenant_id)
-    await index_key(wiring)
+    await wiring.data_keys.active(wanted.tenant_id)
+    await wiring.data_keys.index()
     subject = wanted.subject if wanted.reconnects is not None else replace(wanted.subject, integration_id=None)
     with backend_failures_told(wiring, subject):
         request = client.backend.build_exchange(client, code=code, redirect_uri=redirect_uri, verifier=verifier)
@@ -180,7 +174,7 @@ def _is_changed(wiring: Wiring, stored: StoredIntegration | None, account: Accou
 async def _source(wiring: Wiring, wanted: NewGrant, grant: Grant, account: AccountFacts) -> Source:
     facts = _facts(wanted, grant, account, wiring)
     try:
-        named = account_fingerprint(await index_key(wiring), facts)
+        named = account_fingerprint(await wiring.data_keys.index(), facts)
     except CloudIntegrationsError:
         named = None
     return Source(
@@ -260,13 +254,13 @@ async def _write(
     caller: Caller,
 ) -> _Saved:
     """Store the grant, and in the same transaction put what it replaces into the outbox; leave in *events* what is told of it."""
-    index = await index_key(wiring)
+    index = await wiring.data_keys.index()
     kept = await _kept(wiring, wanted, grant, account, stored)
     facts = _facts(wanted, grant, account, wiring, kept_from=stored if kept is not None else None)
     grant = grant if kept is None else replace(grant, refresh_token=kept)
     due = _due_at(wiring, wanted, grant, facts)
     replaced = _Replaced() if stored is None else await _replaced(wiring, stored, grant, account)
-    shared = await is_shared(wiring, index, facts, grant)
+    shared = await is_shared(wiring, facts, grant)
     said = {
         "provider": wanted.client.provider.id,
         "bound": str(wanted.bound).lower(),
@@ -305,7 +299,7 @@ async def _kept(wiring: Wiring, wanted: NewGrant, grant: Grant, account: Account
     if account.account_id != stored.facts.account.account_id or stored.facts.context_id != wanted.client.context_id:
         return None
     try:
-        return await open_token(wiring, stored, "refresh")
+        return await wiring.sealer.open_token(stored, "refresh")
     except (DecryptError, KeyringError, KeyServiceUnavailableError):
         return None
 
@@ -315,7 +309,7 @@ async def _replaced(wiring: Wiring, stored: StoredIntegration, grant: Grant, acc
     old: list[tuple[Kind, Secret]] = []
     try:
         for kind in _KINDS:
-            token = await open_token(wiring, stored, kind)
+            token = await wiring.sealer.open_token(stored, kind)
             if token is not None and token not in (grant.access_token, grant.refresh_token):
                 old.append((kind, token))
     except (DecryptError, KeyringError, KeyServiceUnavailableError):
@@ -348,9 +342,9 @@ def _stored(
     due: datetime | None,
 ) -> AddIntegration | ReplaceCredential:
     if stored is None:
-        return AddIntegration(facts=facts, credential=seal_grant(wiring, key, index, facts, grant, generation=1), due_at=due)
+        return AddIntegration(facts=facts, credential=wiring.sealer.seal_grant(key, index, facts, grant, generation=1), due_at=due)
     generation = stored.credential.generation
-    credential = seal_grant(wiring, key, index, facts, grant, generation=generation + 1)
+    credential = wiring.sealer.seal_grant(key, index, facts, grant, generation=generation + 1)
     return ReplaceCredential(facts=facts, credential=credential, expected_generation=generation, due_at=due)
 
 

@@ -21,12 +21,13 @@ from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import IntegrationExistsError, InvalidCredentialsError, ProviderUnavailableError, ValidationFailedError
 from cloud_integrations.flows.operate.applications import client_of, operator_variables, require_consent_method, require_input_methods
 from cloud_integrations.flows.shared.events import happened
-from cloud_integrations.flows.shared.sealing import apply_sealed, index_key, is_shared, key_at_start, seal_grant, seal_parts
+from cloud_integrations.flows.shared.revocation import is_shared
+from cloud_integrations.flows.shared.stale_writes import apply_sealed
 from cloud_integrations.flows.shared.verification import check_credential, identify
+from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.flows.use.list_integrations import known_tenant
 from cloud_integrations.kinds import by_consent, present
 from cloud_integrations.ports.store import AddIntegration
-from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.pasted_keys import require_no_private_key, require_not_foreign
 from cloud_integrations.protocol.verification import find_input_method
 
@@ -61,8 +62,8 @@ class _Taken:
     def sealed(self, wiring: Wiring, key: DataKey, index: DataKey, facts: Integration) -> SealedCredential:
         """Seal it in its first generation."""
         if isinstance(self.stored, Grant):
-            return seal_grant(wiring, key, index, facts, self.stored, generation=1)
-        return seal_parts(wiring, key, facts.id, self.stored, generation=1)
+            return wiring.sealer.seal_grant(key, index, facts, self.stored, generation=1)
+        return wiring.sealer.seal_parts(key, facts.id, self.stored, generation=1)
 
 
 async def import_credential(
@@ -81,7 +82,7 @@ async def import_credential(
         if not by_consent(given.auth_type)
         else _take_grant(wiring, tenant_id, provider, given)
     )
-    begun_under = None if dry_run else await key_at_start(wiring, tenant_id)
+    begun_under = None if dry_run else await wiring.data_keys.id_at_start(tenant_id)
     if await wiring.store.find_credential(tenant_id, provider.provider_id) is not None:
         raise IntegrationExistsError(tenant_id=tenant_id, provider_id=str(provider.provider_id))
     account = await _account(wiring, taken) if verify else None
@@ -89,8 +90,8 @@ async def import_credential(
         return taken.facts
     owner = await identify(wiring, tenant_id, taken.method, account or AccountFacts(), taken.secret)
     facts = replace(taken.facts, account=owner)
-    index = await index_key(wiring)
-    shared = isinstance(taken.stored, Grant) and await is_shared(wiring, index, facts, taken.stored)
+    index = await wiring.data_keys.index()
+    shared = isinstance(taken.stored, Grant) and await is_shared(wiring, facts, taken.stored)
     said = {"provider": provider.id, "verified": str(account is not None).lower(), "shared": str(shared).lower()}
     events = [happened(wiring, "integration.imported", Subject.of(facts), caller, **said)]
     if shared:

@@ -17,9 +17,10 @@ from cloud_integrations.errors import (
     ProviderNotFoundError,
     ValidationFailedError,
 )
+from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.kinds import auth_type_of, auth_types, by_consent, find_consent_method, input_methods
 from cloud_integrations.ports.catalogue import Providers
-from cloud_integrations.ports.wiring import Settings, Wiring
+from cloud_integrations.ports.settings import Settings
 from cloud_integrations.protocol.authorize import check_redirect_uri
 from cloud_integrations.protocol.client import Client, client_auth_of, resolve_client
 from cloud_integrations.protocol.guarded_backend import GuardedBackend

@@ -16,12 +16,11 @@ from cloud_integrations.domain.rekeying import Erasure
 from cloud_integrations.domain.removal import Removal, RevocationOutcome
 from cloud_integrations.errors import DamagedRowError, IntegrationNotFoundError
 from cloud_integrations.flows.shared.events import apply, happened
-from cloud_integrations.flows.shared.sealing import forget_keys, fresh_time
 from cloud_integrations.flows.shared.stale_writes import again
+from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.flows.use.disconnect import disconnect
 from cloud_integrations.flows.use.list_integrations import known_tenant
 from cloud_integrations.ports.store import DamagedRow, EraseTenant
-from cloud_integrations.ports.wiring import Wiring
 
 from .retry_revocations import retry
 
@@ -54,13 +53,13 @@ async def erase_tenant(wiring: Wiring, tenant: str, /, *, caller: Caller) -> Era
 
     # Where something was connected meanwhile, it goes too.
     now, keys = await again(erase, subject="tenant")
-    forget_keys(wiring, tenant_id, [key.key_id for key in keys])
+    wiring.data_keys.forget(tenant_id, [key.key_id for key in keys])
     wiring.tokens.drop(tenant_id)
     head = await wiring.store.find_audit_head(tenant_id)
     assert head is not None  # noqa: S101  # the erasure itself stands there
     outcomes = Counter(outcome for removal in removed for outcome in (removal.refresh_token, removal.access_token, removal.api_key))
     reasons = [reason for removal in removed for reason in (removal.refresh_reason, removal.access_reason) if reason is not None]
-    memory = max(wiring.settings.token_cache, fresh_time(wiring) + wiring.settings.data_key_grace)
+    memory = max(wiring.settings.token_cache, wiring.data_keys.fresh_time + wiring.settings.data_key_grace)
     return Erasure(
         tenant_id=tenant_id,
         erased_at=now,

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from cloud_integrations.domain.envelope import KEY_LENGTH, SUITE_AES_256_GCM, KeyCheck, KeyState, WrappedKey
 from cloud_integrations.errors import ConfigurationError, DecryptError, KeyringError
+from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.ports.key_service import KekRef
 from cloud_integrations.ports.store import AddKeyCheck, StoreReport
-from cloud_integrations.ports.wiring import Wiring
 
 _CANARY: Final = b"cloud_integrations/1/CANARY".ljust(KEY_LENGTH, b"\x00")
 """Wrapped like a data key, for no tenant: it seals nothing, so everybody may know it."""

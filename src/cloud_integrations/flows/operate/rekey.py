@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
@@ -28,11 +27,11 @@ from cloud_integrations.errors import (
     StaleWriteError,
     ValidationFailedError,
 )
+from cloud_integrations.flows.shared.data_keys import INDEX_SCOPE
 from cloud_integrations.flows.shared.events import apply, happened
-from cloud_integrations.flows.shared.sealing import INDEX_SCOPE, active_key, forget_key, forget_keys, keep_key, key_of, new_key, reseal_row
+from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.flows.use.list_integrations import known_tenant
 from cloud_integrations.ports.store import DestroyKey, RefuseKeys, Reseal, RewrapKey, RotateKey
-from cloud_integrations.ports.wiring import Wiring
 
 _KEYS_PER_PAGE = 200
 _KEYS_PER_BATCH = 200
@@ -84,10 +83,10 @@ async def rotate_keys(
         if key.tenant_id == INDEX_SCOPE or key.state is not KeyState.ACTIVE or key.created_at >= before:
             return False
         owner = TenantId(key.tenant_id)
-        made = await new_key(wiring, owner, version=await wiring.store.last_key_version(owner) + 1)
+        made = await wiring.data_keys.make(owner)
         event = happened(wiring, "key.rotated", _subject(made), caller, version=str(made.version), kek=made.kek_uri)
         await apply(wiring, RotateKey(key=made, replaces=key.key_id), event)
-        forget_key(wiring, owner)
+        wiring.data_keys.forget(owner)
         return True
 
     return await _each_key(wiring, tenant_id, rotate, progress)
@@ -151,7 +150,7 @@ async def destroy_keys(wiring: Wiring, /, *, retired_before: datetime, caller: C
         except StaleWriteError:
             # It still seals something.
             return False
-        wiring.data_keys.drop((owner, key.key_id))
+        wiring.data_keys.drop(owner, key.key_id)
         return True
 
     return await _each_key(wiring, None, destroy, progress)
@@ -164,7 +163,7 @@ async def refuse_keys(wiring: Wiring, tenant: str, /, *, below: int, caller: Cal
     `below=1` takes it back.
     """
     tenant_id = await known_tenant(wiring, tenant)
-    # Not `active_key`: this works while the key service is away, and another process may have rotated a moment ago.
+    # Not `data_keys.active`: this works while the key service is away, and another process may have rotated a moment ago.
     active = await wiring.store.find_active_key(tenant_id)
     highest = 1 if active is None else active.version
     if read_count("below", below) > highest:
@@ -173,7 +172,7 @@ async def refuse_keys(wiring: Wiring, tenant: str, /, *, below: int, caller: Cal
     await apply(wiring, RefuseKeys(tenant_id=tenant_id, min_version=below), event)
     # The lowest versions come first, so these are all that are refused.
     keys = await wiring.store.list_keys(tenant_id=tenant_id, limit=below)
-    forget_keys(wiring, tenant_id, [key.key_id for key in keys])
+    wiring.data_keys.forget(tenant_id, [key.key_id for key in keys])
     wiring.tokens.drop(tenant_id)
 
 
@@ -261,7 +260,7 @@ class _Batch:
                 changed |= await self._write(rows[start : start + _ROWS_PER_BATCH], progress)
         for tenant_id, key_id in self._keys:
             # Nothing is sealed under it now; in a process that serves, keys in use need the room.
-            self._wiring.data_keys.drop((tenant_id, key_id))
+            self._wiring.data_keys.drop(tenant_id, key_id)
         return len(changed)
 
     async def _load_keys(self) -> None:
@@ -269,13 +268,13 @@ class _Batch:
         tenants = {tenant_id for tenant_id, _ in self._keys}
         for tenant_id in tenants:
             # Another process may have rotated since this one last asked which key is active.
-            forget_key(self._wiring, tenant_id)
+            self._wiring.data_keys.forget(tenant_id)
         for key in await self._wiring.store.find_keys(tenants):
             tenant_id = TenantId(key.tenant_id)
             seals = key.state is KeyState.ACTIVE
             if seals or (tenant_id, key.key_id) in self._keys:
                 try:
-                    await self._services.use(key, partial(keep_key, self._wiring))
+                    await self._services.use(key, self._wiring.data_keys.keep)
                 except _TROUBLE as error:
                     self._given_up |= {
                         place for place in self._keys if place == (tenant_id, key.key_id) or (seals and place[0] == tenant_id)
@@ -307,15 +306,15 @@ class _Batch:
             return None
         if self._tries[place] > 1:
             # Its key was replaced once more meanwhile.
-            forget_key(wiring, row.tenant_id)
+            wiring.data_keys.forget(row.tenant_id)
         try:
-            old, new = await key_of(wiring, *sealed_by), await active_key(wiring, row.tenant_id)
+            old, new = await wiring.data_keys.require(*sealed_by), await wiring.data_keys.active(row.tenant_id)
         except _TROUBLE as error:
             self._given_up.add(sealed_by)
             self._failures[row.tenant_id] = _reason(error)
             return None
         try:
-            after = reseal_row(wiring, row, old=old, new=new)
+            after = wiring.sealer.reseal(row, old=old, new=new)
         except SealingError as error:
             self._set_aside.add(place)
             self._failures[row.tenant_id] = _reason(error)

@@ -8,11 +8,10 @@ from cloud_integrations.domain.removal import Revocation, RevocationOutcome, Rev
 from cloud_integrations.errors import CloudIntegrationsError, DecryptError, ProviderInactiveError
 from cloud_integrations.flows.renew.refresh_due import MOST_AT_ONCE
 from cloud_integrations.flows.shared.revocation import REVOCATION_TABLE, Attempt, attempt_revocation, settle
-from cloud_integrations.flows.shared.sealing import open_sealed
+from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.flows.use.list_integrations import tell_damaged
 from cloud_integrations.kinds import find_consent_method
 from cloud_integrations.ports.store import DamagedRow
-from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.client import Client
 
 from .applications import client_of
@@ -49,7 +48,7 @@ async def retry(wiring: Wiring, entry: Revocation, caller: Caller, /) -> str:
 async def _attempt(wiring: Wiring, entry: Revocation) -> Attempt:
     try:
         client = _client(wiring, entry)
-        token = await open_sealed(wiring, entry.tenant_id, entry.sealed_token, table=REVOCATION_TABLE, row=str(entry.id), field="token")
+        token = await wiring.sealer.open(entry.tenant_id, entry.sealed_token, table=REVOCATION_TABLE, row=str(entry.id), field="token")
     except DecryptError:
         return Attempt(outcome=RevocationOutcome.FAILED, reason="does_not_open")
     except CloudIntegrationsError:

@@ -11,8 +11,8 @@ from cloud_integrations.domain.renewal import RoundFailed, WorkerRound
 from cloud_integrations.errors import CloudIntegrationsError, SetupError
 from cloud_integrations.flows.renew.refresh_due import MOST_AT_ONCE, refresh_due
 from cloud_integrations.flows.shared.events import tell_of
+from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.ports.repetition import Repetition, Step
-from cloud_integrations.ports.wiring import Wiring
 
 from .prepare import prepare
 from .retry_revocations import retry_revocations

@@ -13,7 +13,7 @@ from cloud_integrations.domain.provider import RefreshTokenFacts
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import StorageUnavailableError
 from cloud_integrations.flows.shared.events import apply, happened, tell_of
-from cloud_integrations.ports.wiring import Wiring
+from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.protocol.client import Client
 from cloud_integrations.protocol.http import HttpRequest
 

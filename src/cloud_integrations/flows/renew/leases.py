@@ -28,9 +28,8 @@ from cloud_integrations.flows.operate.applications import granting_client, redir
 from cloud_integrations.flows.renew.attempt import RenewalAttempt, RenewalRequest, record_end, store_now
 from cloud_integrations.flows.renew.settling import let_go, settle_attempt
 from cloud_integrations.flows.shared.events import apply, happened, tell_of
-from cloud_integrations.flows.shared.sealing import active_key, index_key, open_token
+from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.ports.store import MarkSent, TakeLease
-from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.client import Client
 from cloud_integrations.protocol.http import HttpRequest
 
@@ -73,12 +72,12 @@ async def begin(wiring: Wiring, stored: StoredIntegration, wanted: RenewalReques
         return None
     # The last question, because it may make this caller the one who probes.
     await _ask_breaker(wiring, stored, client, wanted.caller)
-    refresh_token = await open_token(wiring, stored, "refresh")
+    refresh_token = await wiring.sealer.open_token(stored, "refresh")
     assert refresh_token is not None  # noqa: S101  # load_renewable has seen it
     request = await _build_request(wiring, stored, client, refresh_token, wanted.caller)
     # REF-14: everything that sealing the new tokens needs is fetched before the request leaves.
-    await active_key(wiring, stored.facts.tenant_id)
-    await index_key(wiring)
+    await wiring.data_keys.active(stored.facts.tenant_id)
+    await wiring.data_keys.index()
     attempt_id = uuid7(wiring.clock.now(), wiring.entropy.bytes(10)).hex
     delay = takeover_delay(stored, behaviour, now=wiring.clock.now(), lease=lease, access_is_dead=wanted.access_is_dead)
     leased = await take_lease(wiring, stored, wanted, attempt_id=attempt_id, length=lease, takeover_delay=delay)

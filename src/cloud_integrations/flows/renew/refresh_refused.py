@@ -9,7 +9,7 @@ from cloud_integrations.domain.arguments import Progress, read_listener, read_pr
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.integration import DueIntegration
 from cloud_integrations.domain.renewal import RenewalRun
-from cloud_integrations.ports.wiring import Wiring
+from cloud_integrations.flows.shared.wiring import Wiring
 
 from .refresh_due import AT_ONCE, counted, renew_one
 

@@ -28,8 +28,7 @@ from cloud_integrations.flows.renew.leases import begin, is_over, load_renewable
 from cloud_integrations.flows.renew.saving import save, save_refresh_token
 from cloud_integrations.flows.renew.settling import settle
 from cloud_integrations.flows.shared.events import tell_unread
-from cloud_integrations.flows.shared.sealing import open_token
-from cloud_integrations.ports.wiring import Wiring
+from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.protocol.error_text import clean_prose
 
 _FIRST_LOOK = 0.005
@@ -127,7 +126,7 @@ async def _clean(wiring: Wiring, attempt: RenewalAttempt, said: Secret | None) -
     secrets = [attempt.refresh_token, attempt.client.application.client_secret]
     with suppress(CloudIntegrationsError):
         # It was not sent, but the provider knows it, too.
-        secrets.append(await open_token(wiring, attempt.stored, "access"))
+        secrets.append(await wiring.sealer.open_token(attempt.stored, "access"))
     return clean_prose(said, request=attempt.request, secrets=secrets)
 
 

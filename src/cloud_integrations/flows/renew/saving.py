@@ -26,10 +26,9 @@ from cloud_integrations.flows.renew.leases import is_over, take_lease
 from cloud_integrations.flows.renew.settling import state_since
 from cloud_integrations.flows.shared.events import apply, first_today, happened, recovery, tell, tell_of, tell_unread
 from cloud_integrations.flows.shared.revocation import Source, Tokens, give_back, tokens_of
-from cloud_integrations.flows.shared.sealing import active_key, forget_key, index_key, open_token, seal_grant
+from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.flows.use.edit_integration import SWITCHED_OFF
 from cloud_integrations.ports.store import SaveRenewal
-from cloud_integrations.ports.wiring import Wiring
 
 _WARN_BEFORE = timedelta(days=14)
 _NO_ACCESS = "no_access_token"
@@ -80,7 +79,7 @@ async def save_refresh_token(
     Where that brought no access token either, raises `ProviderUnavailableError`.
     """
     tell_unread(wiring, attempt.tenant_id, attempt.integration_id, attempt.client, ("access_token",))
-    access_token = await open_token(wiring, attempt.stored, "access")
+    access_token = await wiring.sealer.open_token(attempt.stored, "access")
     assert access_token is not None  # noqa: S101  # every grant has one
     alone = replace(attempt, alone=True, alone_because=reason)
     grant = Grant(access_token=access_token, refresh_token=refresh_token, refresh_expires_at=refresh_expires_at)
@@ -147,7 +146,7 @@ async def _succeed_kept(wiring: Wiring, attempt: RenewalAttempt, found: StoredIn
     """
     if grant.refresh_token is None or found.facts.state is State.DISABLED:
         return None
-    if await open_token(wiring, found, "refresh") != attempt.refresh_token or grant.refresh_token == attempt.refresh_token:
+    if await wiring.sealer.open_token(found, "refresh") != attempt.refresh_token or grant.refresh_token == attempt.refresh_token:
         return None
     wanted = RenewalRequest(
         seen_generation=found.credential.generation,
@@ -179,7 +178,7 @@ async def _is_ours(wiring: Wiring, attempt: RenewalAttempt, found: StoredIntegra
 
     Nor does the attempt in the row, which is that of the lease after ours, if there was one.
     """
-    stored = await open_token(wiring, found, "refresh" if attempt.alone else "access")
+    stored = await wiring.sealer.open_token(found, "refresh" if attempt.alone else "access")
     return stored == (grant.refresh_token if attempt.alone else grant.access_token)
 
 
@@ -194,10 +193,10 @@ async def _write(
     generation = stored.credential.generation + 1
     moved = stored.credential.generation != attempt.stored.credential.generation
     # RFC 6749 §6: without a new refresh token the held one stays good, which may be another than we sent.
-    kept = await open_token(wiring, stored, "refresh") if moved else attempt.refresh_token
+    kept = await wiring.sealer.open_token(stored, "refresh") if moved else attempt.refresh_token
     if attempt.alone:
         grant = await _with_held_access_token(wiring, attempt, stored, grant)
-    data_key = await active_key(wiring, attempt.tenant_id)
+    data_key = await wiring.data_keys.active(attempt.tenant_id)
     scopes = stored.facts.scopes if grant.scopes is None else grant.scopes
     state, reason = _state_with_tokens(attempt, stored, grant)
     facts = replace(
@@ -218,7 +217,7 @@ async def _write(
         ),
         variables={**stored.facts.variables, **grant.variables},
     )
-    credential = seal_grant(wiring, data_key, await index_key(wiring), facts, grant, generation=generation, kept=kept)
+    credential = wiring.sealer.seal_grant(data_key, await wiring.data_keys.index(), facts, grant, generation=generation, kept=kept)
     due = due_at(expires_at=grant.expires_at, now=now, chance=wiring.entropy.fraction(), idle=attempt.behaviour.idle)
     next_attempt_at = None
     if attempt.alone and attempt.follows:
@@ -243,7 +242,7 @@ async def _write(
     except (StaleWriteError, IntegrationNotFoundError, CommitUnknownError):
         return None
     except KeyRetiredError:
-        forget_key(wiring, attempt.tenant_id)
+        wiring.data_keys.forget(attempt.tenant_id)
         return None
     marks = replace(
         stored.marks,
@@ -284,7 +283,7 @@ def _state_with_tokens(attempt: RenewalAttempt, stored: StoredIntegration, grant
 
 async def _with_held_access_token(wiring: Wiring, attempt: RenewalAttempt, stored: StoredIntegration, grant: Grant) -> Grant:
     """Put the row's own access token into *grant*, with its end; where it is known to be dead, that is now."""
-    access_token = await open_token(wiring, stored, "access")
+    access_token = await wiring.sealer.open_token(stored, "access")
     assert access_token is not None  # noqa: S101  # every grant has one
     moved = stored.credential.generation != attempt.stored.credential.generation
     is_dead = not moved and (attempt.access_is_dead or attempt.behaviour.ends_old_access)

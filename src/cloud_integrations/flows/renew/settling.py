@@ -21,8 +21,8 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.flows.renew.attempt import RenewalAttempt, record_end, store_now
 from cloud_integrations.flows.shared.events import apply, happened, tell, tell_of
+from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.ports.store import SettleAttempt
-from cloud_integrations.ports.wiring import Wiring
 
 
 async def settle(wiring: Wiring, attempt: RenewalAttempt, failure: TokenFailure, /, *, said: str | None) -> StoredIntegration | None:

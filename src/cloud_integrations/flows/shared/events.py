@@ -14,8 +14,9 @@ from cloud_integrations.domain.integration import Integration, is_recovery
 from cloud_integrations.domain.outcome import UnreadMember
 from cloud_integrations.errors import CloudIntegrationsError, OAuthBackendError, StorageUnavailableError
 from cloud_integrations.ports.store import Change, Record
-from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.client import Client
+
+from .wiring import Wiring
 
 _TELL_AGAIN: Final = timedelta(days=1)
 

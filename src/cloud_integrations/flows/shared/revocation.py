@@ -16,8 +16,8 @@ from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.credential import Grant
 from cloud_integrations.domain.envelope import DataKey
 from cloud_integrations.domain.events import Event, RecordedName, Subject
-from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
-from cloud_integrations.domain.integration import StoredIntegration
+from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId, uuid7
+from cloud_integrations.domain.integration import Integration, StoredIntegration
 from cloud_integrations.domain.removal import Revocation, RevocationOutcome
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
@@ -29,13 +29,14 @@ from cloud_integrations.errors import (
     StorageUnavailableError,
 )
 from cloud_integrations.ports.store import AddRevocation, Change, DelayRevocation, FinishRevocation
-from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.client import Client
 from cloud_integrations.protocol.http import find_json_object
 from cloud_integrations.protocol.rate_limit import read_wait
 
 from .events import apply, happened, tell_of
-from .sealing import apply_sealed, index_key, seal, token_fingerprint
+from .fingerprints import token_fingerprint
+from .stale_writes import apply_sealed
+from .wiring import Wiring
 
 Kind = Literal["refresh", "access"]
 Tokens = Sequence[tuple[Kind, Secret]]
@@ -147,7 +148,7 @@ def _entry(wiring: Wiring, key: DataKey, source: Source, kind: Kind, token: Secr
         method_id=client.method.id,
         context_id=client.context_id,
         kind=kind,
-        sealed_token=seal(wiring, key, token, table=REVOCATION_TABLE, row=str(entry_id), field="token"),
+        sealed_token=wiring.sealer.seal(key, token, table=REVOCATION_TABLE, row=str(entry_id), field="token"),
         key_id=key.key_id,
         account_fingerprint=source.account_fingerprint,
         variables=dict(source.variables),
@@ -261,11 +262,22 @@ async def _attempt(wiring: Wiring, client: Client, *, tenant_id: TenantId, accou
 
 async def _held(wiring: Wiring, client: Client, tenant_id: TenantId, token: Secret) -> Attempt | None:
     """Say that a stored credential holds *token*; None where none does."""
-    provider_id = client.provider.provider_id
-    holders = await wiring.store.find_holders(provider_id, token_fingerprint(await index_key(wiring), provider_id, token))
+    holders = await _holders(wiring, client.provider.provider_id, token)
     if any(holder == tenant_id for holder, _ in holders):
         return Attempt(outcome=RevocationOutcome.SKIPPED, reason=HELD)
     return Attempt(outcome=RevocationOutcome.SHARED, reason="shared") if holders else None
+
+
+async def is_shared(wiring: Wiring, facts: Integration, grant: Grant, /) -> bool:
+    """Whether an integration of another tenant holds a token of *grant*."""
+    for _, token in tokens_of(grant):
+        if any(tenant_id != facts.tenant_id for tenant_id, _ in await _holders(wiring, facts.provider_id, token)):
+            return True
+    return False
+
+
+async def _holders(wiring: Wiring, provider_id: ProviderId, token: Secret) -> tuple[tuple[TenantId, IntegrationId], ...]:
+    return await wiring.store.find_holders(provider_id, token_fingerprint(await wiring.data_keys.index(), provider_id, token))
 
 
 async def _lives_on_grant(wiring: Wiring, client: Client, tenant_id: TenantId, account: bytes | None) -> Attempt | None:

@@ -11,10 +11,10 @@ from cloud_integrations.domain.integration import AccountFacts
 from cloud_integrations.domain.provider import Method, Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.kinds import auth_type_of, by_consent
-from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.verification import CheckResult, build_check, find_check, read_check
 
-from .sealing import fingerprint
+from .fingerprints import key_fingerprint
+from .wiring import Wiring
 
 _FINGERPRINT = "key:"
 
@@ -39,7 +39,7 @@ async def identify(wiring: Wiring, tenant_id: TenantId, method: Method, account:
     """Return *account*; a key whose provider does not say whose it is gets its keyed fingerprint as id."""
     if account.account_id is not None or by_consent(auth_type_of(method)):
         return account
-    return replace(account, account_id=await fingerprint(wiring, tenant_id, secret))
+    return replace(account, account_id=key_fingerprint(await wiring.data_keys.active(tenant_id), secret))
 
 
 def is_other_account(before: AccountFacts, after: AccountFacts, /) -> bool:

@@ -23,11 +23,10 @@ from cloud_integrations.errors import (
 from cloud_integrations.flows.operate.applications import granting_client, known_variables
 from cloud_integrations.flows.shared.events import apply, happened
 from cloud_integrations.flows.shared.revocation import ENDS_GRANT, Attempt, Kind, Source, choose, new_entries, revoke_now
-from cloud_integrations.flows.shared.sealing import active_key, forget_key, open_token
 from cloud_integrations.flows.shared.stale_writes import again
+from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.kinds import by_consent
 from cloud_integrations.ports.store import AddRevocation, ClosePending, DamagedRow, DelayRevocation, EraseIntegration
-from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.client import Client
 
 from .list_integrations import find_named, known_tenant, load
@@ -110,7 +109,7 @@ async def _erase(wiring: Wiring, tenant_id: TenantId, integration_id: Integratio
             ),
         )
     except KeyRetiredError:
-        forget_key(wiring, tenant_id)
+        wiring.data_keys.forget(tenant_id)
         raise StaleWriteError from None
     return plan
 
@@ -147,7 +146,7 @@ async def _plan(wiring: Wiring, stored: StoredIntegration) -> _Plan:
     if not choice.tokens:
         return plan
     try:
-        key = await active_key(wiring, stored.facts.tenant_id)
+        key = await wiring.data_keys.active(stored.facts.tenant_id)
     except (DecryptError, KeyringError):
         # Without the key that seals now nothing can be kept for the outbox, and it must not keep the row alive.
         plan.attempts |= dict.fromkeys((*(kind for kind, _ in choice.tokens), *choice.go_along), _UNSUPPORTED)
@@ -163,7 +162,7 @@ async def _open_tokens(wiring: Wiring, stored: StoredIntegration, plan: _Plan) -
     kinds: list[Kind] = ["refresh", "access"]
     for kind in kinds:
         try:
-            token = await open_token(wiring, stored, kind)
+            token = await wiring.sealer.open_token(stored, kind)
         except (DecryptError, KeyringError):
             # It cannot be revoked by us (its tenant may have taken our permission away), and it must not keep the row alive.
             plan.attempts[kind] = _UNSUPPORTED

@@ -12,8 +12,8 @@ from cloud_integrations.domain.integration import APPLICATION_REASONS, Integrati
 from cloud_integrations.errors import ReconnectRequiredError, ValidationFailedError
 from cloud_integrations.flows.shared.events import apply, happened
 from cloud_integrations.flows.shared.stale_writes import again
+from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.ports.store import SaveFacts
-from cloud_integrations.ports.wiring import Wiring
 
 from .list_integrations import find_named, known_tenant, load
 

@@ -31,9 +31,8 @@ from cloud_integrations.errors import (
 from cloud_integrations.flows.operate.applications import known_variables
 from cloud_integrations.flows.renew.renew import renew
 from cloud_integrations.flows.shared.events import apply, first_today, happened, tell_of
-from cloud_integrations.flows.shared.sealing import open_parts
+from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.kinds import present
-from cloud_integrations.ports.wiring import Wiring
 
 _PATIENCE_WITH_FALLBACK = timedelta(seconds=2)
 
@@ -97,8 +96,8 @@ async def opened(
     min_ttl: timedelta | None = None,
 ) -> Credential:
     """Open the credential of a row and say how it is sent."""
-    parts = await open_parts(
-        wiring, stored.tenant_id, stored.integration_id, stored.presented, field="presented", generation=stored.generation
+    parts = await wiring.sealer.open_parts(
+        stored.tenant_id, stored.integration_id, stored.presented, field="presented", generation=stored.generation
     )
     now = wiring.clock.now()
     if warning is None and min_ttl is not None and stored.expires_at is not None and stored.expires_at - now < min_ttl:

@@ -9,8 +9,8 @@ from cloud_integrations.domain.identifiers import IntegrationId, TenantId, tenan
 from cloud_integrations.domain.integration import Integration, StoredIntegration
 from cloud_integrations.errors import IntegrationNotFoundError, ProviderNotFoundError, ValidationFailedError
 from cloud_integrations.flows.shared.events import tell_of
+from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.ports.store import DamagedRow
-from cloud_integrations.ports.wiring import Wiring
 
 
 async def list_integrations(wiring: Wiring, tenant: str, /) -> tuple[Integration, ...]:

@@ -16,8 +16,8 @@ from cloud_integrations.flows.operate.applications import operator_variables
 from cloud_integrations.flows.renew.renew import renew
 from cloud_integrations.flows.shared.events import apply, happened
 from cloud_integrations.flows.shared.verification import check_credential, identify, is_other_account
+from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.ports.store import SaveFacts
-from cloud_integrations.ports.wiring import Wiring
 from cloud_integrations.protocol.verification import CheckResult
 
 from .get_token import fresh, opened

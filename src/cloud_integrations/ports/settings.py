@@ -1,27 +1,13 @@
-"""The parts that flows are handed, in one value."""
+"""What an operator may choose."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from datetime import timedelta
 
-from cloud_integrations.domain.application import OAuthApplication
 from cloud_integrations.domain.arguments import LONGEST_URL, read_duration, read_flag, read_text
 from cloud_integrations.domain.freshness import HARD_MARGIN
 from cloud_integrations.errors import ConfigurationError, ValidationFailedError
-from cloud_integrations.ports.breaker import Breaker
-from cloud_integrations.ports.caches import Cache, DeniedAttempts, TokenCache
-from cloud_integrations.ports.catalogue import Providers
-from cloud_integrations.ports.cipher import Cipher
-from cloud_integrations.ports.clock import AsyncPause, Clock, Entropy
-from cloud_integrations.ports.concurrency import Concurrency
-from cloud_integrations.ports.key_service import AsyncKeyService
-from cloud_integrations.ports.observer import Observer
-from cloud_integrations.ports.single_flight import SingleFlight
-from cloud_integrations.ports.store import AsyncStore
-from cloud_integrations.ports.tenants import AsyncTenants
-from cloud_integrations.ports.transport import AsyncTransport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,33 +66,3 @@ def _check_setting(name: str, value: object, kind: object) -> None:
             raise ValidationFailedError(field=name, problem="must be a timedelta, such as timedelta(seconds=30)")
         case _:
             read_duration(name, value)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wiring:
-    """Everything that a flow may use."""
-
-    store: AsyncStore
-    transport: AsyncTransport
-    keys: AsyncKeyService
-    cipher: Cipher
-    providers: Providers
-    tenants: AsyncTenants | None
-    """None: the host has not said which tenants exist, so each well-formed id is one."""
-    clock: Clock
-    entropy: Entropy
-    pause: AsyncPause
-    single_flight: SingleFlight
-    concurrency: Concurrency
-    observer: Observer
-    data_keys: Cache
-    tokens: TokenCache
-    uses: Cache
-    """Which uses were recorded lately."""
-    denials: DeniedAttempts
-    breaker: Breaker
-    owner: str
-    """This process, as lease rows name it."""
-    applications: Mapping[str, OAuthApplication] = field(default_factory=dict)
-    """By provider slug."""
-    settings: Settings = Settings()
