@@ -18,15 +18,9 @@ from celery.beat import EmbeddedService
 from celery.contrib.testing.worker import start_worker
 from celery.signals import worker_process_init, worker_process_shutdown
 
-from cloud_integrations import (
-    Actor,
-    Catalogue,
-    CloudIntegrationsError,
-    IntegrationManager,
-    LocalKeyring,
-    Settings,
-)
+from cloud_integrations import Actor, Catalogue, IntegrationManager, LocalKeyring, Settings
 from cloud_integrations.backends.sqlalchemy import migrate, sqlite_engine
+from cloud_integrations.errors import CloudIntegrationsError
 from cloud_integrations.testing import FixedClock, SimulatedProvider, SimulatedTransport
 
 BATCH = 100

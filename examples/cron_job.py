@@ -6,15 +6,8 @@ import sys
 from datetime import timedelta
 from urllib.parse import parse_qsl, urlsplit
 
-from cloud_integrations import (
-    AesGcmCipher,
-    Catalogue,
-    CloudIntegrationsError,
-    IntegrationManager,
-    LocalKeyring,
-    MemoryStore,
-    Settings,
-)
+from cloud_integrations import AesGcmCipher, Catalogue, IntegrationManager, LocalKeyring, MemoryStore, Settings
+from cloud_integrations.errors import CloudIntegrationsError
 from cloud_integrations.testing import FixedClock, SimulatedProvider, SimulatedTransport
 
 BATCH = 100

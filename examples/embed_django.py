@@ -24,16 +24,9 @@ from django.test import Client
 from django.urls import path
 from django.views.decorators.http import require_GET, require_POST
 
-from cloud_integrations import (
-    Catalogue,
-    CloudIntegrationsError,
-    IntegrationManager,
-    LocalKeyring,
-    Secret,
-    Settings,
-)
+from cloud_integrations import Catalogue, IntegrationManager, LocalKeyring, Secret, Settings
 from cloud_integrations.backends.sqlalchemy import migrate, sqlite_engine
-from cloud_integrations.errors import http_status
+from cloud_integrations.errors import CloudIntegrationsError, http_status
 from cloud_integrations.testing import SimulatedProvider, SimulatedTransport
 
 # settings.py: what the project has.  Django's own protection against cross-site requests covers what is added below.

@@ -15,16 +15,9 @@ from uuid import UUID
 
 from flask import Flask, Response, abort, redirect, request, session
 
-from cloud_integrations import (
-    Catalogue,
-    CloudIntegrationsError,
-    IntegrationManager,
-    LocalKeyring,
-    Secret,
-    Settings,
-)
+from cloud_integrations import Catalogue, IntegrationManager, LocalKeyring, Secret, Settings
 from cloud_integrations.backends.sqlalchemy import migrate, sqlite_engine
-from cloud_integrations.errors import http_status
+from cloud_integrations.errors import CloudIntegrationsError, http_status
 from cloud_integrations.testing import SimulatedProvider, SimulatedTransport
 
 # The manager.  A real program has its database, an `HttpxTransport`, a keyring that stays, and `Catalogue.builtin()`.  A server that

@@ -23,16 +23,9 @@ from litestar.middleware.session.client_side import CookieBackendConfig
 from litestar.response import Redirect
 from litestar.testing import TestClient
 
-from cloud_integrations import (
-    AsyncIntegrationManager,
-    Catalogue,
-    CloudIntegrationsError,
-    LocalKeyring,
-    Secret,
-    Settings,
-)
+from cloud_integrations import AsyncIntegrationManager, Catalogue, LocalKeyring, Secret, Settings
 from cloud_integrations.backends.sqlalchemy import migrate, sqlite_engine
-from cloud_integrations.errors import http_status
+from cloud_integrations.errors import CloudIntegrationsError, http_status
 from cloud_integrations.testing import AsyncSimulatedTransport, SimulatedProvider
 
 # The manager.  A real program has an `AsyncEngine` over its database, an `AsyncHttpxTransport`, a keyring that stays, and

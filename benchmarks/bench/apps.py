@@ -27,7 +27,7 @@ from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.envelope import SUITE_AES_256_GCM, KeyState, WrappedKey
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
 from cloud_integrations.domain.integration import Integration, SealedCredential
-from cloud_integrations.ports.store import AddIntegration, AddKey
+from cloud_integrations.ports import AddIntegration, AddKey
 from cloud_integrations.protocol.http import HttpRequest, HttpResponse
 from cloud_integrations.runtime.clock import SystemClock
 from cloud_integrations_fastapi import Permission, create_router

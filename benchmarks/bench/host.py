@@ -16,7 +16,7 @@ from cloud_integrations import (
     LocalKeyring,
     Settings,
 )
-from cloud_integrations.ports.clock import Clock
+from cloud_integrations.ports import Clock
 from cloud_integrations.runtime.clock import SystemClock
 from cloud_integrations.testing import AsyncSimulatedTransport, SimulatedProvider, SimulatedTransport
 

@@ -55,6 +55,45 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
+__all__ = [
+    "AnswerLostError",
+    "AppMisconfiguredError",
+    "CloudIntegrationsError",
+    "CommitUnknownError",
+    "ConfigurationError",
+    "CredentialError",
+    "CredentialForm",
+    "CredentialFormError",
+    "DamagedRowError",
+    "DecryptError",
+    "ForbiddenError",
+    "GrantRefusedError",
+    "IntegrationExistsError",
+    "IntegrationInactiveError",
+    "IntegrationNotFoundError",
+    "InvalidCredentialsError",
+    "KeyRetiredError",
+    "KeyServiceUnavailableError",
+    "KeyringError",
+    "OAuthBackendError",
+    "OAuthError",
+    "ProviderInactiveError",
+    "ProviderNotFoundError",
+    "ProviderUnavailableError",
+    "ProviderUnreachableError",
+    "ReconnectRequiredError",
+    "RefreshInProgressError",
+    "SchemaError",
+    "SealingError",
+    "SetupError",
+    "StaleWriteError",
+    "StorageUnavailableError",
+    "TenantNotFoundError",
+    "UnstorableValueError",
+    "ValidationFailedError",
+    "http_status",
+]
+
 CredentialForm = Literal["headers", "params", "basic"]
 """How a credential can be sent, by the methods of `Credential`."""
 

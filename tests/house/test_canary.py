@@ -27,7 +27,6 @@ from cloud_integrations import (
     AsyncIntegrationManager,
     AsyncSqlAlchemyStore,
     Catalogue,
-    CloudIntegrationsError,
     HttpxTransport,
     IntegrationManager,
     LocalKeyring,
@@ -36,6 +35,7 @@ from cloud_integrations import (
     Settings,
     SqlAlchemyStore,
 )
+from cloud_integrations.errors import CloudIntegrationsError
 from cloud_integrations.testing import Misbehaviour, ProviderServer, SimulatedProvider
 
 from .canaries import GRACE, PRODUCT, Canaries, Found, Watched, an_engine, forms, listening_to_everything, note_error

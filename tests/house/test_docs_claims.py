@@ -14,12 +14,12 @@ from typing import Any, get_args
 import pytest
 
 import cloud_integrations
-from cloud_integrations import CloudIntegrationsError, Settings, errors, testing
+from cloud_integrations import Settings, errors, testing
 from cloud_integrations.domain import check, envelope
 from cloud_integrations.domain.events import DETAILS, EVENTS, FACT_KEYS, Keys
 from cloud_integrations.domain.integration import HEALTH, Health, Integration, State, Status
 from cloud_integrations.domain.removal import RevocationOutcome
-from cloud_integrations.errors import http_status
+from cloud_integrations.errors import CloudIntegrationsError, http_status
 from cloud_integrations.manager.audit import AuditLog
 from cloud_integrations_fastapi.errors import problem_of
 

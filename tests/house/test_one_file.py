@@ -23,7 +23,6 @@ from cloud_integrations import (
     AsyncMemoryStore,
     AuthType,
     Catalogue,
-    Fact,
     IntegrationManager,
     LocalKeyring,
     MemoryStore,
@@ -36,6 +35,7 @@ from cloud_integrations import (
 )
 from cloud_integrations.backends.sqlalchemy import databases, migrate
 from cloud_integrations.domain import events
+from cloud_integrations.domain.events import Fact
 from cloud_integrations.errors import ConfigurationError, IntegrationExistsError, InvalidCredentialsError, ValidationFailedError
 from cloud_integrations.oauth import HttpRequest, HttpResponse, OAuthBackend
 from cloud_integrations.testing import FixedClock, SimulatedProvider, SimulatedTransport

@@ -10,10 +10,11 @@ from uuid import uuid4
 
 import pytest
 
-from cloud_integrations import CloudIntegrationsError, errors
+from cloud_integrations import errors
 from cloud_integrations.errors import (
     AnswerLostError,
     AppMisconfiguredError,
+    CloudIntegrationsError,
     CommitUnknownError,
     ConfigurationError,
     CredentialFormError,

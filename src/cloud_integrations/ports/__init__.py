@@ -1,1 +1,117 @@
-"""What is asked of the world, as protocols."""
+"""What is asked of the world, as protocols, and the values that they speak of.
+
+Whoever writes a part of their own finds here all that it takes; `cloud_integrations.testing.contracts` has the tests.
+"""
+
+from __future__ import annotations
+
+from cloud_integrations.domain.envelope import KeyCheck, WrappedKey, wrap_context
+from cloud_integrations.domain.integration import (
+    DueIntegration,
+    Phase,
+    RefreshMarks,
+    SealedCredential,
+    State,
+    StoredCredential,
+    StoredIntegration,
+)
+from cloud_integrations.domain.rekeying import SealedRow
+from cloud_integrations.domain.removal import Revocation
+
+from .catalogue import Providers
+from .cipher import Cipher
+from .clock import AsyncPause, Clock, Entropy, Pause
+from .key_service import KekRef, KeyService
+from .observer import Observer
+from .store import (
+    MAX_COUNTED,
+    MAX_HOLDERS,
+    RECONNECT_OWNER,
+    AddIntegration,
+    AddKey,
+    AddKeyCheck,
+    AddPending,
+    AddRevocation,
+    AsyncStore,
+    Change,
+    ClosePending,
+    DamagedRow,
+    DelayRevocation,
+    DestroyKey,
+    EraseIntegration,
+    EraseTenant,
+    FinishRevocation,
+    MarkSent,
+    Record,
+    RefuseKeys,
+    ReplaceCredential,
+    Reseal,
+    RewrapKey,
+    RotateKey,
+    SaveFacts,
+    SaveRenewal,
+    SettleAttempt,
+    Store,
+    StoreReport,
+    TakeLease,
+)
+from .tenants import AsyncTenants, Tenants
+from .transport import AsyncTransport, Transport
+
+__all__ = [
+    "MAX_COUNTED",
+    "MAX_HOLDERS",
+    "RECONNECT_OWNER",
+    "AddIntegration",
+    "AddKey",
+    "AddKeyCheck",
+    "AddPending",
+    "AddRevocation",
+    "AsyncPause",
+    "AsyncStore",
+    "AsyncTenants",
+    "AsyncTransport",
+    "Change",
+    "Cipher",
+    "Clock",
+    "ClosePending",
+    "DamagedRow",
+    "DelayRevocation",
+    "DestroyKey",
+    "DueIntegration",
+    "Entropy",
+    "EraseIntegration",
+    "EraseTenant",
+    "FinishRevocation",
+    "KekRef",
+    "KeyCheck",
+    "KeyService",
+    "MarkSent",
+    "Observer",
+    "Pause",
+    "Phase",
+    "Providers",
+    "Record",
+    "RefreshMarks",
+    "RefuseKeys",
+    "ReplaceCredential",
+    "Reseal",
+    "Revocation",
+    "RewrapKey",
+    "RotateKey",
+    "SaveFacts",
+    "SaveRenewal",
+    "SealedCredential",
+    "SealedRow",
+    "SettleAttempt",
+    "State",
+    "Store",
+    "StoreReport",
+    "StoredCredential",
+    "StoredIntegration",
+    "TakeLease",
+    "Tenants",
+    "Transport",
+    "WrappedKey",
+    "wrap_context",
+]

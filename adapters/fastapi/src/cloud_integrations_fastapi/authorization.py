@@ -13,8 +13,8 @@ from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from cloud_integrations import Actor, AsyncIntegrationManager, CloudIntegrationsError
-from cloud_integrations.errors import ForbiddenError, TenantNotFoundError, ValidationFailedError
+from cloud_integrations import Actor, AsyncIntegrationManager
+from cloud_integrations.errors import CloudIntegrationsError, ForbiddenError, TenantNotFoundError, ValidationFailedError
 
 from .reading import read_id
 

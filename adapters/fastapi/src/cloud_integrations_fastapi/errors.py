@@ -11,8 +11,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from cloud_integrations import CloudIntegrationsError
-from cloud_integrations.errors import StorageUnavailableError, ValidationFailedError, http_status
+from cloud_integrations.errors import CloudIntegrationsError, StorageUnavailableError, ValidationFailedError, http_status
 
 _STORAGE_PAUSE = timedelta(seconds=5)
 """When to come back to a database that did not say."""

@@ -11,9 +11,9 @@ from typing import Any
 from fastapi import Response
 from pydantic import BaseModel
 
-from cloud_integrations import CloudIntegrationsError
 from cloud_integrations.errors import (
     AppMisconfiguredError,
+    CloudIntegrationsError,
     ForbiddenError,
     GrantRefusedError,
     IntegrationExistsError,

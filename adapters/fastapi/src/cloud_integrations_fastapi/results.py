@@ -9,9 +9,10 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-from cloud_integrations import CloudIntegrationsError, Integration
+from cloud_integrations import Integration
 from cloud_integrations.errors import (
     AppMisconfiguredError,
+    CloudIntegrationsError,
     ForbiddenError,
     GrantRefusedError,
     IntegrationExistsError,

@@ -14,9 +14,9 @@ import typer
 from sqlalchemy import Engine, literal_column, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from cloud_integrations import CloudIntegrationsError, IntegrationManager, SqlAlchemyStore
+from cloud_integrations import IntegrationManager, SqlAlchemyStore
 from cloud_integrations.backends.sqlalchemy.databases import database_of
-from cloud_integrations.errors import KeyringError, KeyServiceUnavailableError
+from cloud_integrations.errors import CloudIntegrationsError, KeyringError, KeyServiceUnavailableError
 from cloud_integrations_cli import wiring
 from cloud_integrations_cli.engines import open_engine
 from cloud_integrations_cli.exits import SETUP, advise, sentence

@@ -15,7 +15,8 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from fastapi import FastAPI, Request, Response
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
 
-from cloud_integrations import Actor, AsyncIntegrationManager, CloudIntegrationsError, RenewalRun, RevocationRun, RoundFailed
+from cloud_integrations import Actor, AsyncIntegrationManager, RenewalRun, RevocationRun, RoundFailed
+from cloud_integrations.errors import CloudIntegrationsError
 from cloud_integrations_fastapi import Denied, Permission, create_router, result_text
 
 from . import pages
