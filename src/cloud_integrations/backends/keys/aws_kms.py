@@ -26,7 +26,7 @@ from botocore.exceptions import (
 
 from cloud_integrations.backends.foreign_errors import alone
 from cloud_integrations.backends.log_filter import quiet_logs
-from cloud_integrations.domain.envelope import KEY_LENGTH, WrappedKey, wrap_context
+from cloud_integrations.domain.envelope import KEY_LENGTH, WrappedKey, encode_context, wrap_context, wrapped_context
 from cloud_integrations.errors import CloudIntegrationsError, ConfigurationError, DecryptError, KeyringError, KeyServiceUnavailableError
 from cloud_integrations.ports.key_service import KekRef
 
@@ -101,6 +101,7 @@ class AwsKmsKeys(KeyList["_Kek"]):
     def unwrap(self, wrapped: WrappedKey, /) -> bytes:
         """Have KMS decrypt a data key; see `KeyService.unwrap`."""
         kek = self._kek_of(wrapped)
+        wrapped_context(wrapped)  # refuses what is no Unicode text, as a value that does not open
         if not 0 < len(wrapped.wrapped) <= _LONGEST:
             raise DecryptError
         context = _context(tenant_id=wrapped.tenant_id, key_id=wrapped.key_id, version=wrapped.version, kek_uri=wrapped.kek_uri)
@@ -150,6 +151,7 @@ def _default_client(region: str) -> Any:
 def _context(*, tenant_id: str, key_id: UUID, version: int, kek_uri: str) -> dict[str, str]:
     """Return what a data key is bound to; KMS takes no empty value, and a tenant's id has no empty one, so nobody is a dash apart."""
     pairs = dict(wrap_context(tenant_id=tenant_id, key_id=key_id, version=version, kek_uri=kek_uri))
+    encode_context(pairs.items())  # refuses what is no Unicode text, which botocore would send on
     if not tenant_id:
         pairs["tenant"], pairs["purpose"] = _NOBODY, "canary"
     return pairs
