@@ -44,6 +44,42 @@ def uri(vault):
     return lambda name: f"https://{vault.host}/keys/{name}/{VERSIONS[name]}"
 
 
+class Service:
+    """Key Vault, as the shared cases ask it; an answer is (status, body)."""
+
+    shows = staticmethod(shows_a_canary)
+
+    def __init__(self, vault, transport, uri):
+        self.vault, self.transport = vault, transport
+        self.uri = lambda name: f"azure-kv:{uri(name)}"
+
+    def answer(self, status, body=b""):
+        # Whoever slept as long as this says would not come back within the test's time limit.
+        headers = {"Retry-After": "3600", "Location": f"https://{self.vault.host}/keys/other"}
+        self.vault.instead, self.vault.for_ever = [(status, headers, body)], True
+
+    def once(self, *answers):
+        self.vault.instead, self.vault.for_ever = [(status, {}, body) for status, body in answers], False
+
+    def recover(self):
+        self.once()
+
+    def asked(self):
+        return len(self.vault.requests)
+
+    def stop(self):
+        self.transport.session.close()
+        self.vault.stop()
+
+    def sent(self, wrapped):
+        return encode(wrapped[2:258])
+
+
+@pytest.fixture
+def service(vault, transport, uri):
+    return Service(vault, transport, uri)
+
+
 @pytest.fixture
 def make(uri, transport):
     def make(*names, **options):

@@ -25,6 +25,41 @@ def kms():
         yield kms
 
 
+class Service:
+    """Cloud KMS, as the shared cases ask it; an answer is a status of gRPC, or a function that changes the real answer."""
+
+    shows = staticmethod(shows_a_canary)
+
+    def __init__(self, kms):
+        self.kms = kms
+
+    def uri(self, name):
+        return f"gcp-kms:{RING}/{name}"
+
+    def answer(self, answer):
+        self.kms.instead, self.kms.for_ever = [answer], True
+
+    def once(self, *answers):
+        self.kms.instead, self.kms.for_ever = list(answers), False
+
+    def recover(self):
+        self.once()
+
+    def asked(self):
+        return len(self.kms.requests)
+
+    def stop(self):
+        self.kms.stop()
+
+    def sent(self, wrapped):
+        return base64.b64encode(wrapped).decode()
+
+
+@pytest.fixture
+def service(kms):
+    return Service(kms)
+
+
 @pytest.fixture
 def make(kms):
     client = kms.connect()

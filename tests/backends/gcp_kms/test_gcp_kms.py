@@ -24,13 +24,6 @@ class TestContract(NamedKeysContract):
     """With real AES-GCM behind the documented API."""
 
 
-def test_it_waits_and_names_its_keys(make):
-    keys = make("ci", "old")
-    assert keys.waits
-    assert [ref.kek_uri for ref in keys.keks()] == [f"gcp-kms:{RING}/ci", f"gcp-kms:{RING}/old"]
-    assert keys.primary("acme").kek_uri == f"gcp-kms:{RING}/ci"
-
-
 def test_the_request_is_what_the_api_reference_says(keys, kms):
     row = wrap_for_test(keys)
     keys.unwrap(row)

@@ -17,9 +17,7 @@ from cloud_integrations.testing.contracts.key_service import DATA_KEY
 
 PIN = "fake-pin-canary"
 CANARIES = [PIN, DATA_KEY.decode(), DATA_KEY.hex()]
-URI = "pkcs11:token=main;object=ci;type=secret-key"
-OLD = "pkcs11:token=main;object=old;type=secret-key"
-STRANGE = "pkcs11:token=main;object=strange;type=secret-key"
+URI, OLD, STRANGE = (f"pkcs11:token=main;object={name};type=secret-key" for name in ("ci", "old", "strange"))
 
 
 def shows_a_canary(shown):
@@ -50,6 +48,7 @@ class SoftHsm:
             session.generate_key(pkcs11.KeyType.AES, bits, label=label, id=id_, store=True, template=template)
 
     def remove(self):
+        """Take the tokens out."""
         self.tokens.rename(self.away)
         self.tokens.mkdir()
 
@@ -91,10 +90,42 @@ def hsm(tmp_path_factory):
         pkcs11.unload(str(hsm.library))
 
 
+class Service:
+    """SoftHSM, as the shared cases ask it."""
+
+    shows = staticmethod(shows_a_canary)
+
+    def __init__(self, hsm):
+        self.hsm = hsm
+
+    def uri(self, name):
+        return f"pkcs11:token=main;object={name};type=secret-key"
+
+    def recover(self):
+        if self.hsm.away.exists():
+            self.hsm.put_back()
+
+    def stop(self):
+        self.hsm.remove()
+
+    def sent(self, wrapped):
+        return wrapped.hex()
+
+
+@pytest.fixture
+def service(hsm):
+    service = Service(hsm)
+    yield service
+    service.recover()
+
+
 @pytest.fixture
 def make(hsm):
-    def make(*uris, **options):
-        return Pkcs11Keys(*(uris or (URI,)), **({"library": hsm.library, "pin": Secret(PIN)} | options))
+    """Take names of keys, or whole URIs."""
+
+    def make(*names, **options):
+        uris = [name if name.startswith("pkcs11:") else f"pkcs11:token=main;object={name}" for name in names or ("ci",)]
+        return Pkcs11Keys(*uris, **({"library": hsm.library, "pin": Secret(PIN)} | options))
 
     pkcs11_keys._modules.clear()
     pkcs11.lib(str(hsm.library)).reinitialize()  # no login is left over

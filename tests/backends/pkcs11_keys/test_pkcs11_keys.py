@@ -20,13 +20,6 @@ class TestContract(NamedKeysContract):
     own, strange = URI, STRANGE
 
 
-def test_it_waits_and_names_its_keys(make):
-    keys = make(URI, OLD)
-    assert keys.waits
-    assert [ref.kek_uri for ref in keys.keks()] == [URI, OLD]
-    assert keys.primary("acme").kek_uri == URI
-
-
 @pytest.mark.requirement("ENC-03")
 def test_no_bit_and_no_length_may_differ(keys):
     row = wrap_for_test(keys)
@@ -40,11 +33,6 @@ def test_no_bit_and_no_length_may_differ(keys):
         with pytest.raises(DecryptError):
             keys.unwrap(replace(row, wrapped=row.wrapped[:length]))
     assert keys.unwrap(row) == DATA_KEY
-
-
-def test_a_row_whose_tenant_is_no_text_does_not_unwrap(keys):
-    with pytest.raises(DecryptError):
-        keys.unwrap(replace(wrap_for_test(keys), tenant_id="\ud800"))
 
 
 # The URI

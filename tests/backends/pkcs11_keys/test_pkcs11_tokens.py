@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 
 import pkcs11
 import pytest
+from tests.backends.key_service_answers import NothingIsShownContract
 from tests.backends.named_keys import wrap
-from tests.tracebacks import shown_by, shown_by_copies
+from tests.tracebacks import shown_by
 
 from cloud_integrations.backends.keys import pkcs11 as pkcs11_keys
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.errors import ConfigurationError, DecryptError, KeyringError, KeyServiceUnavailableError, SealingError
-from cloud_integrations.testing.contracts.key_service import DATA_KEY, KEY_ID, wrap_for_test
+from cloud_integrations.errors import ConfigurationError, KeyringError, KeyServiceUnavailableError
+from cloud_integrations.testing.contracts.key_service import DATA_KEY, wrap_for_test
 
-from .conftest import OLD, PIN, STRANGE, URI, shows_a_canary
+from .conftest import OLD, PIN, URI, shows_a_canary
 
 # Keys and tokens that will not do
 
@@ -217,52 +216,12 @@ def test_children_that_were_forked_use_the_token_too(hsm):
     assert done.returncode == 0
 
 
-# Nothing is shown
+class TestNothingIsShown(NothingIsShownContract):
+    type_name = "Pkcs11Keys"
 
-
-@pytest.mark.requirement("ENC-18")
-def test_it_shows_its_uris_and_is_never_copied_or_pickled(make):
-    keys = make(URI, OLD)
-    assert repr(keys) == str(keys) == f"Pkcs11Keys({URI}, {OLD})"
-    assert not shows_a_canary(shown_by_copies(keys))
-
-
-@pytest.mark.requirement("ENC-18")
-def test_no_failed_call_shows_a_key_or_the_pin(keys, make, hsm, tmp_path):
-    row = wrap_for_test(keys)
-    errors = []
-
-    def fails(kind, call):
-        with pytest.raises(kind) as caught:
-            call()
-        errors.append(caught.value)
-
-    fails(SealingError, lambda: keys.wrap(DATA_KEY + b".", tenant_id="t", key_id=KEY_ID, version=1))
-    fails(SealingError, lambda: keys.wrap(DATA_KEY, tenant_id="\ud800", key_id=KEY_ID, version=1))
-    fails(ConfigurationError, lambda: wrap(make(library=tmp_path / "none.so")))
-    fails(KeyringError, lambda: wrap(make("pkcs11:token=main;object=none")))
-    fails(KeyringError, lambda: make(STRANGE).unwrap(row))
-    fails(DecryptError, lambda: keys.unwrap(replace(row, version=2)))
-    hsm.remove()
-    try:
-        fails(KeyServiceUnavailableError, lambda: wrap(keys))
-        fails(KeyServiceUnavailableError, lambda: keys.unwrap(row))
-    finally:
-        hsm.put_back()
-    for error in errors:
-        assert "wrap {" in shown_by(error)
-        assert not shows_a_canary(shown_by(error))
-
-
-@pytest.mark.requirement("ENC-18")
-def test_no_log_of_any_library_shows_a_key_or_the_pin(keys, caplog, capfd):
-    caplog.set_level(logging.DEBUG)
-    for name in list(logging.root.manager.loggerDict):
-        caplog.set_level(logging.DEBUG, logger=name)
-    row = wrap_for_test(keys)
-    keys.unwrap(row)
-    with pytest.raises(DecryptError):
-        keys.unwrap(replace(row, version=2))
-    shown = "\n".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
-    assert not shows_a_canary(shown)
-    assert not shows_a_canary(capfd.readouterr())
+    @pytest.fixture
+    def other_failures(self, make, tmp_path):
+        return [
+            (ConfigurationError, lambda: wrap(make(library=tmp_path / "none.so"))),
+            (KeyringError, lambda: wrap(make("pkcs11:token=main;object=none"))),
+        ]

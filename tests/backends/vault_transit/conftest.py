@@ -14,7 +14,7 @@ from cloud_integrations.domain.secret import Secret
 from cloud_integrations.testing.contracts.key_service import DATA_KEY
 
 TOKEN = "hvs.fake-token-canary"
-CANARIES = [TOKEN, *(form for key in (DATA_KEY,) for form in (key.decode(), key.hex(), base64.b64encode(key).decode()))]
+CANARIES = [TOKEN, DATA_KEY.decode(), DATA_KEY.hex(), base64.b64encode(DATA_KEY).decode()]
 
 
 def shows_a_canary(shown):
@@ -40,6 +40,39 @@ def vault(transport):
         vault.keys = {f"transit/{name}": TransitKey() for name in ("ci", "old", "strange")}
         yield vault
         transport.close()
+
+
+class Service:
+    """Vault, as the shared cases ask it; an answer is (status, body)."""
+
+    shows = staticmethod(shows_a_canary)
+
+    def __init__(self, vault, transport):
+        self.vault, self.transport = vault, transport
+
+    def uri(self, name):
+        return f"vault:transit/{name}"
+
+    def answer(self, status, body=b""):
+        self.vault.instead = (status, body)
+
+    def recover(self):
+        self.vault.instead = None
+
+    def asked(self):
+        return len(self.vault.requests)
+
+    def stop(self):
+        self.transport.close()
+        self.vault.stop()
+
+    def sent(self, wrapped):
+        return wrapped.decode()
+
+
+@pytest.fixture
+def service(vault, transport):
+    return Service(vault, transport)
 
 
 @pytest.fixture

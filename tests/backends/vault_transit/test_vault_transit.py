@@ -29,13 +29,6 @@ class TestContractWithAVaultThatIgnoresAssociatedData(NamedKeysContract):
         return make("ci")
 
 
-def test_it_waits_and_names_its_keys(make):
-    keys = make("ci", "old")
-    assert keys.waits
-    assert [ref.kek_uri for ref in keys.keks()] == ["vault:transit/ci", "vault:transit/old"]
-    assert keys.primary("acme").kek_uri == "vault:transit/ci"
-
-
 def test_the_request_is_what_the_api_reference_says(keys, vault):
     row = wrap_for_test(keys)
     keys.unwrap(row)
