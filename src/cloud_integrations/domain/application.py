@@ -22,6 +22,9 @@ from cloud_integrations.domain.identifiers import ProviderId
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ConfigurationError, ValidationFailedError
 
+ClientAuth = Literal["basic", "basic_raw", "post", "none"]
+"""How an application proves itself to a token endpoint (RFC 6749 §2.3.1); `basic_raw`: without percent-encoding."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, init=False)
 class OAuthApplication:
@@ -42,8 +45,8 @@ class OAuthApplication:
     """Asked for when the caller names none; None: the provider's default."""
     redirect_uris: tuple[str, ...]
     variables: Mapping[str, str]
-    client_auth: str | None
-    """Overrides the provider's first choice: basic, basic_raw, post or none."""
+    client_auth: ClientAuth | None
+    """Overrides the provider's first choice: `basic`, `basic_raw`, `post` or `none`."""
     issuer: str | None
     """Expected `iss` in the callback (RFC 9207), where the catalogue does not know it."""
 
@@ -57,7 +60,7 @@ class OAuthApplication:
         scopes: Sequence[str] | None = None,
         redirect_uris: Sequence[str] = (),
         variables: Mapping[str, str] | None = None,
-        client_auth: str | None = None,
+        client_auth: ClientAuth | None = None,
         issuer: str | None = None,
     ) -> None:
         try:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Literal
 from uuid import UUID
 
 from cloud_integrations.domain.envelope import encode_context
@@ -89,13 +89,16 @@ class AuditHead:
     hash: bytes
 
 
+ChainBreak = Literal["changed", "gap", "inserted", "foreign", "truncated", "head_mismatch", "checkpoint_mismatch"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditProblem:
     """One break in a chain and where it is."""
 
     seq: int
-    kind: str
-    """`changed`, `gap`, `inserted`, `truncated`, `head_mismatch`, `checkpoint_mismatch` or `foreign`."""
+    kind: ChainBreak
+    """`changed`, `gap`, `inserted`, `foreign` (another tenant's), `truncated`, `head_mismatch` or `checkpoint_mismatch`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +183,7 @@ class ChainCheck:
             self._note(self._seq + 1, "truncated")
         return AuditReport(tenant_id=self._tenant_id, checked=self._checked, head=head, problems=tuple(dict.fromkeys(self._problems)))
 
-    def _note(self, seq: int, kind: str) -> None:
+    def _note(self, seq: int, kind: ChainBreak) -> None:
         self._problems.append(AuditProblem(seq=seq, kind=kind))
 
 

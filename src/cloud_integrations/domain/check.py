@@ -10,7 +10,7 @@ from cloud_integrations.domain.identifiers import IntegrationId
 from cloud_integrations.domain.integration import AccountFacts
 from cloud_integrations.domain.serialisation import Serialisable
 
-Outcome = Literal["alive", "alive_but_denied", "dead", "wrong_region", "clock_skew", "unknown"]
+CheckOutcome = Literal["alive", "alive_but_denied", "dead", "wrong_region", "clock_skew", "unknown"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,7 @@ class CheckReport(Serialisable):
     """The provider's answer: whether the credential lives, and whose it is."""
 
     integration_id: IntegrationId
-    outcome: Outcome
+    outcome: CheckOutcome
     account: AccountFacts
     account_changed: bool = False
     checked_at: datetime

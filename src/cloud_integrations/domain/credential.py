@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote_plus, urlencode, urljoin, urlsplit
 
 from cloud_integrations.domain.auth_type import AuthType
@@ -14,6 +14,8 @@ from cloud_integrations.domain.identifiers import IntegrationId, ProviderId
 from cloud_integrations.domain.provider import Placement, fill, places
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import CredentialForm, CredentialFormError, ValidationFailedError
+
+CredentialWarning = Literal["refresh_failed", "less_life_than_asked"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,8 +146,8 @@ class CredentialAuth:
 class Credential(Presented):
     """A credential that works, ready to be sent.
 
-    `expires_at` is an aware UTC datetime, or None when it is unknown or never.  `warning` says in a word why
-    somebody should look (`refresh_failed`: it still works, but renewing it does not).
+    `expires_at` is an aware UTC datetime, or None when it is unknown or never.  `warning` says in a word why somebody should look:
+    `refresh_failed` (it still works, but renewing it does not) or `less_life_than_asked`; None: all is well.
     """
 
     integration_id: IntegrationId
@@ -154,7 +156,7 @@ class Credential(Presented):
     expires_at: datetime | None = None
     scopes: tuple[str, ...] = ()
     missing_scopes: tuple[str, ...] = ()
-    warning: str | None = None
+    warning: CredentialWarning | None = None
     generation: int = 0
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 from uuid import UUID
 
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
@@ -24,6 +25,11 @@ class RevocationOutcome(StrEnum):
     """Not sent: ended together with another token, never held, or left alone for the reason that stands beside it."""
 
 
+LeftAlone = Literal["ends_grant", "held"]
+"""Why a token was not revoked, though it could be."""
+TokenKind = Literal["refresh", "access"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
     """What a removal did: the local secret is gone, and each token's fate at the provider."""
@@ -34,10 +40,10 @@ class Removal:
     api_key: RevocationOutcome = RevocationOutcome.SKIPPED
     """`unsupported`: the key still works at the provider, because whoever pasted it may use it elsewhere too; `skipped`: there was
     none, or the provider had refused it before."""
-    refresh_reason: str | None = None
+    refresh_reason: LeftAlone | None = None
     """Why the refresh token was left alone: `ends_grant` (revoking it may end the grant of another integration of the same
     account) or `held` (the tenant has connected anew meanwhile, and this token came again); None: nothing to say."""
-    access_reason: str | None = None
+    access_reason: LeftAlone | None = None
     """The same for the access token."""
     waiting: int = 0
     """Tokens of earlier connections with this provider that are still to be revoked; the outbox has them."""
@@ -55,8 +61,7 @@ class Revocation:
     provider_id: ProviderId
     method_id: str
     context_id: ContextId | None
-    kind: str
-    """`refresh` or `access`."""
+    kind: TokenKind
     sealed_token: bytes = field(repr=False)
     key_id: UUID
     """The data key that sealed it."""

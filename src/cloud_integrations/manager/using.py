@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
 from cloud_integrations import flows
 from cloud_integrations.domain.audit import SYSTEM, Actor, Caller
 from cloud_integrations.domain.check import CheckReport
-from cloud_integrations.domain.integration import Integration
+from cloud_integrations.domain.integration import Integration, Status
 from cloud_integrations.domain.rekeying import Erasure
 from cloud_integrations.domain.removal import Removal
 
@@ -124,7 +124,7 @@ class Using(Part):
         integration: UUID | str,
         *,
         name: str | None = None,
-        status: str | None = None,
+        status: Status | Literal["active", "inactive"] | None = None,
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Integration:
@@ -246,7 +246,7 @@ class AsyncUsing(AsyncPart):
         integration: UUID | str,
         *,
         name: str | None = None,
-        status: str | None = None,
+        status: Status | Literal["active", "inactive"] | None = None,
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Integration:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-from cloud_integrations.domain.application import OAuthApplication
+from cloud_integrations.domain.application import ClientAuth, OAuthApplication
 from cloud_integrations.domain.identifiers import ContextId, context_id
 from cloud_integrations.domain.provider import Method, Provider, fill
 from cloud_integrations.errors import ConfigurationError, ProviderInactiveError, ValidationFailedError
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _VISIBLE = re.compile(r"[!-~]+\Z")
 
-ClientAuth = Literal["basic", "basic_raw", "post", "none"]
 _SUPPORTED: Mapping[str, ClientAuth] = {"basic": "basic", "basic_raw": "basic_raw", "post": "post", "none": "none"}
 
 

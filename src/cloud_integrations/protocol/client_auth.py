@@ -9,7 +9,9 @@ from urllib.parse import parse_qsl, quote
 
 from authlib.oauth2.auth import ClientAuth as Authentication
 
-from .client import Client, ClientAuth
+from cloud_integrations.domain.application import ClientAuth
+
+from .client import Client
 from .http import MAX_BODY, HttpRequest, merge_headers
 
 HEADERS: Mapping[str, str] = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "cloud-integrations"}

@@ -7,10 +7,11 @@ from urllib.parse import urlencode
 
 from authlib.oauth2.rfc7009 import prepare_revoke_token_request
 
+from cloud_integrations.domain.application import ClientAuth
 from cloud_integrations.domain.provider import Revoke
 from cloud_integrations.domain.secret import Secret
 
-from .client import Client, ClientAuth
+from .client import Client
 from .client_auth import build_request
 from .http import UNREADABLE, HttpRequest, HttpResponse, find_json_object, read_text
 from .rate_limit import is_rate_limited

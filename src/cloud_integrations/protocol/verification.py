@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from cloud_integrations.domain.check import Outcome
+from cloud_integrations.domain.check import CheckOutcome
 from cloud_integrations.domain.credential import Presented
 from cloud_integrations.domain.integration import AccountFacts
 from cloud_integrations.domain.provider import ErrorClass, Input, Method, Provider, Verification, fill, places
@@ -23,7 +23,7 @@ MAX_INPUT = 16 * 1024
 MAX_IDENTITY = 255
 """The longest account id or label that is kept, in characters."""
 
-_MEANS: Mapping[ErrorClass, Outcome] = {
+_MEANS: Mapping[ErrorClass, CheckOutcome] = {
     "renew": "dead",
     "reauthorize": "dead",
     "dead": "dead",
@@ -41,7 +41,7 @@ _MEANS: Mapping[ErrorClass, Outcome] = {
 class CheckResult:
     """What the provider's answer says of a credential."""
 
-    outcome: Outcome
+    outcome: CheckOutcome
     """`unknown` is no verdict: an outage, a limit or an unheard-of answer never ends an integration."""
     account: AccountFacts = field(default_factory=AccountFacts)
     retry_after: timedelta | None = None
@@ -160,7 +160,7 @@ def read_check(
     """
     body = find_json_object(response.body)
     if is_rate_limited(provider.rate_limit, response, body):
-        outcome: Outcome = "unknown"
+        outcome: CheckOutcome = "unknown"
     else:
         outcome = _verdict(provider, method, check, response, body)
     wait = read_wait(provider.rate_limit, response, body, now=now) if outcome == "unknown" else None
@@ -172,7 +172,7 @@ def read_check(
     return CheckResult(outcome=outcome, account=AccountFacts(account_id="/".join(parts) if parts and parts[0] else None, label=label))
 
 
-def _verdict(provider: Provider, method: Method, check: Verification, response: HttpResponse, body: dict[str, Any] | None) -> Outcome:
+def _verdict(provider: Provider, method: Method, check: Verification, response: HttpResponse, body: dict[str, Any] | None) -> CheckOutcome:
     for rule in provider.error_rules:
         if rule.at == "verify" and rule.fits(method_id=method.id, status=response.status, body=body):
             return _MEANS[rule.class_]

@@ -8,6 +8,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from cloud_integrations.domain.application import ClientAuth
+
 from .base import RESERVED_PARAMETERS, FileTable, check_pattern
 from .placement import Placement
 from .predicates import Predicate
@@ -163,7 +165,7 @@ class Method(FileTable):
     """Which scopes are asked for, and how they are written."""
     pkce: Literal["required", "s256", "off"] = "s256"
     """RFC 7636: the provider requires it, it is sent, or it is left out."""
-    client_auth: tuple[Literal["basic", "basic_raw", "post", "none"], ...] = ("basic",)
+    client_auth: tuple[ClientAuth, ...] = ("basic",)
     """Ways to authenticate the application, in order of preference; the first that fits the application is used.
 
     `basic` percent-encodes id and secret (RFC 6749 §2.3.1), `basic_raw` sends them as they are.

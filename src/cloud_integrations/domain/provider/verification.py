@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import field_validator
 
-from cloud_integrations.domain.check import Outcome
+from cloud_integrations.domain.check import CheckOutcome
 
 from .base import FileTable
 from .predicates import Predicate
@@ -40,7 +40,7 @@ class Verification(FileTable):
     """
     label: tuple[str, ...] = ()
     """Paths to what a person calls the account; the first that is there is used."""
-    status_rules: dict[int, Outcome] = {401: "dead"}
+    status_rules: dict[int, CheckOutcome] = {401: "dead"}
     """What a status that is no success means; any other means `unknown`, which is no verdict."""
 
     @field_validator("identity", "label")

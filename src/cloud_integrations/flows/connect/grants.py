@@ -17,7 +17,7 @@ from cloud_integrations.domain.identifiers import IntegrationId, TenantId
 from cloud_integrations.domain.integration import AccountFacts, Integration, State, StoredIntegration
 from cloud_integrations.domain.outcome import Granted, Misconfigured, Refused, Rejected, Unusable
 from cloud_integrations.domain.pending import Connected
-from cloud_integrations.domain.removal import Revocation
+from cloud_integrations.domain.removal import Revocation, TokenKind
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     AppMisconfiguredError,
@@ -38,7 +38,6 @@ from cloud_integrations.flows.shared.events import backend_failures_told, happen
 from cloud_integrations.flows.shared.fingerprints import account_fingerprint
 from cloud_integrations.flows.shared.revocation import (
     ENDS_GRANT,
-    Kind,
     Source,
     Tokens,
     choose,
@@ -57,7 +56,7 @@ from cloud_integrations.protocol.client import Client
 from cloud_integrations.protocol.error_text import clean_prose
 
 _SAVE_TRIES = 5
-_KINDS: Final[tuple[Kind, ...]] = ("refresh", "access")
+_KINDS: Final[tuple[TokenKind, ...]] = ("refresh", "access")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,7 +305,7 @@ async def _kept(wiring: Wiring, wanted: NewGrant, grant: Grant, account: Account
 
 async def _replaced(wiring: Wiring, stored: StoredIntegration, grant: Grant, account: AccountFacts) -> _Replaced:
     """Say which tokens of *held* nobody needs once *grant* is stored, and whether they are to be revoked."""
-    old: list[tuple[Kind, Secret]] = []
+    old: list[tuple[TokenKind, Secret]] = []
     try:
         for kind in _KINDS:
             token = await wiring.sealer.open_token(stored, kind)

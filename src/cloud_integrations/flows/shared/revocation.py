@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Final, Literal
 
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.credential import Grant
@@ -18,7 +18,7 @@ from cloud_integrations.domain.envelope import DataKey
 from cloud_integrations.domain.events import Event, RecordedName, Subject
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId, uuid7
 from cloud_integrations.domain.integration import Integration, StoredIntegration
-from cloud_integrations.domain.removal import Revocation, RevocationOutcome
+from cloud_integrations.domain.removal import Revocation, RevocationOutcome, TokenKind
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     CloudIntegrationsError,
@@ -38,12 +38,11 @@ from .fingerprints import token_fingerprint
 from .stale_writes import apply_sealed
 from .wiring import Wiring
 
-Kind = Literal["refresh", "access"]
-Tokens = Sequence[tuple[Kind, Secret]]
+Tokens = Sequence[tuple[TokenKind, Secret]]
 
 REVOCATION_TABLE = "ci_revocation"
-ENDS_GRANT = "ends_grant"
-HELD = "held"
+ENDS_GRANT: Final = "ends_grant"
+HELD: Final = "held"
 KEEP_TRYING = timedelta(days=30)
 """Then an entry is abandoned, and that is recorded."""
 _LOOK_AGAIN = timedelta(days=1)
@@ -97,9 +96,9 @@ class Source:
 class Choice:
     """Which tokens are to be revoked, and what becomes of the others."""
 
-    tokens: list[tuple[Kind, Secret]] = field(default_factory=list)
-    unsupported: list[Kind] = field(default_factory=list)
-    go_along: list[Kind] = field(default_factory=list)
+    tokens: list[tuple[TokenKind, Secret]] = field(default_factory=list)
+    unsupported: list[TokenKind] = field(default_factory=list)
+    go_along: list[TokenKind] = field(default_factory=list)
     """Ended by the revocation of the first."""
 
 
@@ -117,7 +116,7 @@ def choose(client: Client, tokens: Tokens, /) -> Choice:
     return choice
 
 
-def _has_request(client: Client, kind: Kind, token: Secret) -> bool:
+def _has_request(client: Client, kind: TokenKind, token: Secret) -> bool:
     try:
         return client.backend.build_revoke(client, token=token, kind=kind) is not None
     except OAuthBackendError:
@@ -127,7 +126,7 @@ def _has_request(client: Client, kind: Kind, token: Secret) -> bool:
 
 def tokens_of(grant: Grant, /) -> Tokens:
     """Return what a grant brought, the refresh token first."""
-    named: list[tuple[Kind, Secret | None]] = [("refresh", grant.refresh_token), ("access", grant.access_token)]
+    named: list[tuple[TokenKind, Secret | None]] = [("refresh", grant.refresh_token), ("access", grant.access_token)]
     return [(kind, token) for kind, token in named if token is not None]
 
 
@@ -136,7 +135,7 @@ def new_entries(wiring: Wiring, key: DataKey, source: Source, tokens: Tokens, /)
     return [_entry(wiring, key, source, kind, token) for kind, token in tokens]
 
 
-def _entry(wiring: Wiring, key: DataKey, source: Source, kind: Kind, token: Secret) -> Revocation:
+def _entry(wiring: Wiring, key: DataKey, source: Source, kind: TokenKind, token: Secret) -> Revocation:
     now = wiring.clock.now()
     entry_id = uuid7(now, wiring.entropy.bytes(10))
     client = source.client
@@ -190,12 +189,12 @@ async def _give_back_unwritten(wiring: Wiring, source: Source, tokens: Tokens) -
 
 async def revoke_now(
     wiring: Wiring, client: Client, waiting: Sequence[tuple[Revocation, Secret]], caller: Caller, /
-) -> dict[Kind, Attempt]:
+) -> dict[TokenKind, Attempt]:
     """Try, at once, what was just written to the outbox; return what became of each, by its kind."""
-    attempts: dict[Kind, Attempt] = {}
+    attempts: dict[TokenKind, Attempt] = {}
     for entry, token in waiting:
         attempt = await attempt_revocation(wiring, client, entry, token)
-        attempts[_kind_of(entry)] = attempt
+        attempts[entry.kind] = attempt
         try:
             await settle(wiring, entry, attempt, caller=caller, at_once=True)
         except StorageUnavailableError:
@@ -207,7 +206,7 @@ async def revoke_now(
 
 async def attempt_revocation(wiring: Wiring, client: Client, entry: Revocation, token: Secret, /) -> Attempt:
     """Ask the provider to end *token* (RFC 7009 §2), once, unless a stored credential lives on it."""
-    return await _attempt(wiring, client, tenant_id=entry.tenant_id, account=entry.account_fingerprint, kind=_kind_of(entry), token=token)
+    return await _attempt(wiring, client, tenant_id=entry.tenant_id, account=entry.account_fingerprint, kind=entry.kind, token=token)
 
 
 async def settle(
@@ -252,7 +251,9 @@ async def settle(
     return "delayed"
 
 
-async def _attempt(wiring: Wiring, client: Client, *, tenant_id: TenantId, account: bytes | None, kind: Kind, token: Secret) -> Attempt:
+async def _attempt(
+    wiring: Wiring, client: Client, *, tenant_id: TenantId, account: bytes | None, kind: TokenKind, token: Secret
+) -> Attempt:
     try:
         spared = await _held(wiring, client, tenant_id, token) or await _lives_on_grant(wiring, client, tenant_id, account)
     except (StorageUnavailableError, KeyringError, KeyServiceUnavailableError) as error:
@@ -297,7 +298,7 @@ async def _lives_on_grant(wiring: Wiring, client: Client, tenant_id: TenantId, a
     return Attempt(outcome=RevocationOutcome.SKIPPED, reason=ENDS_GRANT, waits=True)
 
 
-async def _send(wiring: Wiring, client: Client, kind: Kind, token: Secret) -> Attempt:
+async def _send(wiring: Wiring, client: Client, kind: TokenKind, token: Secret) -> Attempt:
     try:
         request = client.backend.build_revoke(client, token=token, kind=kind)
         if request is None:
@@ -310,10 +311,6 @@ async def _send(wiring: Wiring, client: Client, kind: Kind, token: Secret) -> At
         return Attempt(outcome=RevocationOutcome.REVOKED)
     wait = read_wait(client.provider.rate_limit, response, find_json_object(response.body), now=wiring.clock.now())
     return Attempt(outcome=RevocationOutcome.FAILED, reason=f"status_{response.status}", retry_after=wait)
-
-
-def _kind_of(entry: Revocation) -> Kind:
-    return "refresh" if entry.kind == "refresh" else "access"
 
 
 def _delayed(entry: Revocation, attempt: Attempt, until: datetime) -> DelayRevocation:

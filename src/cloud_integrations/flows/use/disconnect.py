@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import get_args
 from uuid import UUID
 
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.events import Subject
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId
 from cloud_integrations.domain.integration import State, StoredIntegration
-from cloud_integrations.domain.removal import Removal, Revocation, RevocationOutcome
+from cloud_integrations.domain.removal import LeftAlone, Removal, Revocation, RevocationOutcome, TokenKind
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     AppMisconfiguredError,
@@ -22,7 +23,7 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.flows.operate.applications import granting_client, known_variables
 from cloud_integrations.flows.shared.events import apply, happened
-from cloud_integrations.flows.shared.revocation import ENDS_GRANT, Attempt, Kind, Source, choose, new_entries, revoke_now
+from cloud_integrations.flows.shared.revocation import ENDS_GRANT, Attempt, Source, choose, new_entries, revoke_now
 from cloud_integrations.flows.shared.stale_writes import again
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.kinds import by_consent
@@ -32,6 +33,7 @@ from cloud_integrations.protocol.client import Client
 from .list_integrations import find_named, known_tenant, load
 
 _MOST_EARLIER = 100
+_LEFT_ALONE: dict[str, LeftAlone] = {reason: reason for reason in get_args(LeftAlone)}
 _UNSUPPORTED = Attempt(outcome=RevocationOutcome.UNSUPPORTED)
 
 
@@ -43,15 +45,15 @@ class _Plan:
     api_key: RevocationOutcome
     manual_url: str | None
     """Where to withdraw by hand what we cannot revoke."""
-    attempts: dict[Kind, Attempt] = field(default_factory=dict)
+    attempts: dict[TokenKind, Attempt] = field(default_factory=dict)
     """By kind; left out: never held."""
     client: Client | None = None
     to_revoke: list[tuple[Revocation, Secret]] = field(default_factory=list)
-    go_along: list[Kind] = field(default_factory=list)
+    go_along: list[TokenKind] = field(default_factory=list)
     earlier: int = 0
     """How many revocations at this provider wait already."""
 
-    def of(self, kind: Kind) -> Attempt:
+    def of(self, kind: TokenKind) -> Attempt:
         return self.attempts.get(kind, Attempt(outcome=RevocationOutcome.SKIPPED))
 
 
@@ -79,8 +81,8 @@ async def disconnect(wiring: Wiring, tenant: str, integration: UUID | str, /, *,
         refresh_token=refresh.outcome,
         access_token=access.outcome,
         api_key=plan.api_key,
-        refresh_reason=refresh.reason if refresh.outcome is RevocationOutcome.SKIPPED else None,
-        access_reason=access.reason if access.outcome is RevocationOutcome.SKIPPED else None,
+        refresh_reason=_left_alone(refresh),
+        access_reason=_left_alone(access),
         waiting=plan.earlier,
         manual_url=plan.manual_url if RevocationOutcome.UNSUPPORTED in {refresh.outcome, access.outcome, plan.api_key} else None,
     )
@@ -112,6 +114,10 @@ async def _erase(wiring: Wiring, tenant_id: TenantId, integration_id: Integratio
         wiring.data_keys.forget(tenant_id)
         raise StaleWriteError from None
     return plan
+
+
+def _left_alone(attempt: Attempt) -> LeftAlone | None:
+    return _LEFT_ALONE.get(attempt.reason or "") if attempt.outcome is RevocationOutcome.SKIPPED else None
 
 
 def _released(wiring: Wiring, earlier: Sequence[Revocation | DamagedRow]) -> list[DelayRevocation]:
@@ -157,9 +163,9 @@ async def _plan(wiring: Wiring, stored: StoredIntegration) -> _Plan:
     return plan
 
 
-async def _open_tokens(wiring: Wiring, stored: StoredIntegration, plan: _Plan) -> list[tuple[Kind, Secret]]:
-    tokens: list[tuple[Kind, Secret]] = []
-    kinds: list[Kind] = ["refresh", "access"]
+async def _open_tokens(wiring: Wiring, stored: StoredIntegration, plan: _Plan) -> list[tuple[TokenKind, Secret]]:
+    tokens: list[tuple[TokenKind, Secret]] = []
+    kinds: list[TokenKind] = ["refresh", "access"]
     for kind in kinds:
         try:
             token = await wiring.sealer.open_token(stored, kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 from uuid import UUID
 
 from cloud_integrations.domain.audit import Caller
@@ -21,7 +22,14 @@ SWITCHED_OFF = "switched_off"
 
 
 async def edit_integration(
-    wiring: Wiring, tenant: str, integration: UUID | str, /, *, name: str | None, status: str | None, caller: Caller
+    wiring: Wiring,
+    tenant: str,
+    integration: UUID | str,
+    /,
+    *,
+    name: str | None,
+    status: Status | Literal["active", "inactive"] | None,
+    caller: Caller,
 ) -> Integration:
     """Change what may be changed by hand."""
     tenant_id = await known_tenant(wiring, tenant)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from cloud_integrations.domain.arguments import find_id, read_duration, read_integration, read_scopes
 from cloud_integrations.domain.audit import SYSTEM, Caller
-from cloud_integrations.domain.credential import Credential, Presented
+from cloud_integrations.domain.credential import Credential, CredentialWarning, Presented
 from cloud_integrations.domain.events import Subject
 from cloud_integrations.domain.freshness import Inactive, Reconnect, Use, next_step
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId
@@ -92,7 +92,7 @@ async def opened(
     /,
     *,
     scopes: tuple[str, ...] = (),
-    warning: str | None = None,
+    warning: CredentialWarning | None = None,
     min_ttl: timedelta | None = None,
 ) -> Credential:
     """Open the credential of a row and say how it is sent."""
@@ -118,7 +118,9 @@ async def opened(
     )
 
 
-async def fresh(wiring: Wiring, stored: StoredCredential, *, min_ttl: timedelta, caller: Caller) -> tuple[StoredCredential, str | None]:
+async def fresh(
+    wiring: Wiring, stored: StoredCredential, *, min_ttl: timedelta, caller: Caller
+) -> tuple[StoredCredential, CredentialWarning | None]:
     """Return a row whose credential may be handed out, and a warning if it could not be renewed."""
     ends_old_access = _ends_old_access(wiring, stored)
     match next_step(stored, now=wiring.clock.now(), min_ttl=min_ttl, ends_old_access=ends_old_access):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from cloud_integrations import AuthType, Integration, IntegrationManager, Provider, RevocationOutcome, Secret
 from cloud_integrations.errors import InvalidCredentialsError, ValidationFailedError
@@ -178,7 +179,14 @@ def refresh_refused(screen: Screen, configuration: Configuration, provider: str,
 
 
 def edit(
-    screen: Screen, configuration: Configuration, tenant: str, which: str, /, *, status: str | None = None, name: str | None = None
+    screen: Screen,
+    configuration: Configuration,
+    tenant: str,
+    which: str,
+    /,
+    *,
+    status: Literal["active", "inactive"] | None = None,
+    name: str | None = None,
 ) -> None:
     """Switch an integration on or off, or rename it."""
     with wiring.open_manager(configuration) as manager:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
+from typing import get_args
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
 
@@ -13,7 +14,7 @@ from cloud_integrations.backends.sqlalchemy.clock import NOW_ONCE, given_time, l
 from cloud_integrations.backends.sqlalchemy.db_errors import refused_as
 from cloud_integrations.backends.sqlalchemy.rows import AnyRow, Rows, Unreadable, count, pairs, time
 from cloud_integrations.domain.identifiers import ProviderId, TenantId
-from cloud_integrations.domain.removal import Revocation
+from cloud_integrations.domain.removal import Revocation, TokenKind
 from cloud_integrations.errors import StaleWriteError
 from cloud_integrations.ports.store import AddRevocation, DamagedRow, DelayRevocation, FinishRevocation
 
@@ -136,6 +137,9 @@ def _delay_revocation(connection: Connection, change: DelayRevocation) -> None:
     )
 
 
+_KINDS: dict[str, TokenKind] = {kind: kind for kind in get_args(TokenKind)}
+
+
 def _revocation(row: AnyRow) -> Revocation:
     return Revocation(
         id=row.revocation_id,
@@ -144,7 +148,7 @@ def _revocation(row: AnyRow) -> Revocation:
         provider_id=row.provider_id,
         method_id=row.method_id,
         context_id=row.context_id,
-        kind=row.kind,
+        kind=_KINDS[row.kind],
         sealed_token=row.sealed_token,
         key_id=row.key_id,
         account_fingerprint=row.account_fingerprint,
