@@ -24,7 +24,7 @@ TENANTS = ("acme", "ténant/ü")
 FIELDS = {
     "ci_integration": ("presented", "renewal"),
     "ci_authorization": ("verifier",),
-    "ci_revocation": ("token",),
+    "ci_outbox": ("payload",),
 }
 PLAINTEXTS = ("", "fake", "fake-token-of-a-corpus-" * 3, "fake-sécret-✓", "fake-large-token-" * 90)
 

@@ -197,7 +197,9 @@ def _positives() -> Iterator[Vector]:
     verifier = [("tenant", "t-1"), ("table", "ci_authorization"), ("row", "00" * 32), ("field", "verifier"), ("gen", "0")]
     yield _generated("code verifier of an authorization", 43, verifier)
     row = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5c"
-    yield _generated("token to revoke", 40, [("tenant", "t-1"), ("table", "ci_revocation"), ("row", row), ("field", "token"), ("gen", "0")])
+    yield _generated(
+        "entry of the outbox", 40, [("tenant", "t-1"), ("table", "ci_outbox"), ("row", row), ("field", "payload"), ("gen", "0")]
+    )
     for field in ("presented", "renewal"):
         pairs = [("tenant", "t-1"), ("table", "ci_integration"), ("row", row), ("field", field), ("gen", "1")]
         yield _generated(f"{field} parts of an integration", 40, pairs)

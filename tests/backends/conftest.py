@@ -13,7 +13,7 @@ from cloud_integrations.backends.sqlalchemy import SqlAlchemyStore, migrate, sch
 from cloud_integrations.backends.sqlalchemy.clock import CLOCK_OPTION
 from cloud_integrations.testing.contracts.store import ACME, GLOBEX, add_sealing_keys
 
-TENANT_TABLES = "ci_integration|ci_authorization|ci_key|ci_key_floor|ci_revocation|ci_audit|ci_audit_head"
+TENANT_TABLES = "ci_integration|ci_authorization|ci_key|ci_key_floor|ci_outbox|ci_audit|ci_audit_head"
 _READS_OR_CHANGES = re.compile(rf"\b(?:FROM|UPDATE)\s+(?:{TENANT_TABLES})\b", re.IGNORECASE)
 # Given as a parameter: another table's column says nothing.
 _NAMES_THE_TENANT = re.compile(rf"\bWHERE\b.*\b(?:{TENANT_TABLES})\.tenant_id = [?%$:]", re.IGNORECASE | re.DOTALL)
@@ -24,7 +24,9 @@ ACROSS_TENANTS = {
     "what expired is swept for all tenants": re.compile(
         r"FROM ci_authorization\s+WHERE (?:ci_authorization\.expires_at <=|ci_authorization\.state_hash IN)"
     ),
-    "the outbox is worked off for all tenants": re.compile(r"FROM ci_revocation\s+WHERE ci_revocation\.next_attempt_at <="),
+    "the outbox is worked off for all tenants": re.compile(
+        r"FROM ci_outbox\s+WHERE ci_outbox\.kind = \S+ AND ci_outbox\.next_attempt_at <="
+    ),
     "the worker renews for all tenants": re.compile(r"FROM ci_integration\s+WHERE ci_integration\.due_at IS NOT NULL"),
     "a row that was claimed is named by its whole key": re.compile(
         r"WHERE ci_integration\.tenant_id IN \(.*?\) AND \(ci_integration\.tenant_id, ci_integration\.integration_id\) IN"
@@ -42,7 +44,7 @@ ACROSS_TENANTS = {
         r"FROM ci_integration\s+WHERE ci_integration\.provider_id = \S+ AND ci_integration\.state = \S+ "
         r"AND ci_integration\.renewal_rule IN"
     ),
-    "an operator sees how much waits": re.compile(r"SELECT count\(\*\) AS \w+\s+FROM ci_revocation\Z"),
+    "an operator sees how much waits": re.compile(r"SELECT count\(\*\) AS \w+\s+FROM ci_outbox\s+WHERE ci_outbox\.kind = \S+\Z"),
     "keys of several tenants are read, each by its tenant": re.compile(r"\bWHERE ci_key\.tenant_id IN \("),
     "a row that is sealed anew is named by its tenant's key": re.compile(r"\bWHERE ci_\w+\.key_id IN \("),
     "data keys are replaced and wrapped anew for all tenants": re.compile(

@@ -153,7 +153,7 @@ class House:
         yield store.list_key_checks
         yield store.list_kek_ids
         yield lambda: store.list_audit(ACME)
-        yield lambda: store.list_revocations(GLOBEX, provider_id=provider, limit=LIMIT)
+        yield lambda: store.list_entries(GLOBEX, "revocation", index_key=str(provider), limit=LIMIT)
         yield manager.start
         yield lambda: manager.list_integrations(ACME)
         yield lambda: manager.get_integration(ACME, self.oauth.id)

@@ -198,9 +198,9 @@ def test_the_worker_passes_over_rows_that_cannot_be_read(house):
     assert row == DamagedRow(table="ci_integration", row=str(house.oauth.id), tenant_id=ACME)
     run = house.open().worker.refresh_due()
     assert (run.claimed, run.failed) == (1, 1)
-    edit(house, "UPDATE ci_revocation SET next_attempt_at = 0, attempts = -1")
+    edit(house, "UPDATE ci_outbox SET next_attempt_at = 0, attempts = -1")
     assert house.open().worker.retry_revocations().delayed >= 1
-    assert [fact.facts["table"] for fact in house.told if fact.name == "storage.damaged_row"][-1] == "ci_revocation"
+    assert [fact.facts["table"] for fact in house.told if fact.name == "storage.damaged_row"][-1] == "ci_outbox"
 
 
 @pytest.mark.requirement("ENC-04")

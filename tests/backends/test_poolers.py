@@ -58,7 +58,7 @@ def use(store, tenant):
         assert store.find_active_key(tenant).tenant_id == tenant
         assert store.find_pending(bytes(32)) is None
         store.apply(SaveFacts(facts=replace(facts, name=f"Name {number}"), expected_state=facts.state), Record(event=an_event(tenant)))
-        assert store.count_revocations() == 0
+        assert store.count_entries("revocation") == 0
 
 
 def use_in_threads(store):
@@ -150,7 +150,7 @@ async def use_awaited(engine):
                 [facts] = await store.list_integrations(tenant)
                 assert facts.tenant_id == tenant
                 assert (await store.find_integration(tenant, facts.id)).facts.id == facts.id
-                assert await store.count_revocations() == 0
+                assert await store.count_entries("revocation") == 0
                 await store.apply(Record(event=an_event(tenant)))
 
         await asyncio.gather(*(one((ACME, GLOBEX)[number % 2]) for number in range(WORKERS)))

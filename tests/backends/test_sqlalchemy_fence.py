@@ -18,10 +18,10 @@ from cloud_integrations.backends.sqlalchemy.db_errors import was_refused
 from cloud_integrations.backends.sqlalchemy.tables import keys as key_table
 from cloud_integrations.errors import IntegrationExistsError, KeyRetiredError, StaleWriteError
 from cloud_integrations.ports.store import (
+    AddEntry,
     AddIntegration,
     AddKey,
     AddPending,
-    AddRevocation,
     ClosePending,
     DestroyKey,
     EraseIntegration,
@@ -44,7 +44,7 @@ from cloud_integrations.testing.contracts.store import (
     a_credential,
     a_key,
     a_pending,
-    a_revocation,
+    an_entry,
     an_event,
     an_integration,
     applying,
@@ -109,7 +109,7 @@ class TestTheFence:
         assert len(store.list_sealed([(ACME, SEALING_KEY)], limit=10)) == (1 if what in {"a reconnect", "a renewal"} else 2)
         assert store.find_active_key(ACME).key_id == NEXT_KEY
         with pytest.raises(KeyRetiredError):
-            store.apply(AddRevocation(revocation=a_revocation()))
+            store.apply(AddEntry(entry=an_entry()))
 
     @pytest.mark.parametrize("what", SEALING)
     def test_who_comes_while_a_key_is_being_replaced_is_told(self, server, what):
@@ -165,7 +165,7 @@ class TestTheFence:
         engine = sa.create_engine(server.url)
 
         def begin_anew(connection, cursor, statement, parameters, context, executemany):
-            if "DELETE FROM ci_revocation" in statement:
+            if "DELETE FROM ci_outbox" in statement:
                 store.apply(AddKey(key=second))
 
         sa.event.listen(engine, "before_cursor_execute", begin_anew)
@@ -214,14 +214,14 @@ def everything_at_once(facts, key, *, version):
     """Return calls that lock the same rows of one tenant, each several times."""
     tenant_id = facts.tenant_id
     record = Record(event=an_event(tenant_id))
-    entry = a_revocation(tenant_id, key_id=key.key_id)
+    entry = an_entry(tenant_id, key_id=key.key_id)
     rows = [replace(row_of(facts), key_id=uuid4()), row_of(facts)]
     erasing = EraseIntegration(tenant_id=tenant_id, integration_id=facts.id, expected_generation=1)
     units = [
         (ReplaceCredential(facts=facts, credential=replace(a_credential(1), key_id=key.key_id), expected_generation=1), record),
         (RotateKey(key=a_key(tenant_id, version=version), replaces=key.key_id), record),
         (AddPending(pending=a_pending(tenant_id, key_id=key.key_id)), record),
-        (AddRevocation(revocation=entry), erasing, ClosePending(tenant_id=tenant_id, provider_id=PROVIDER), record),
+        (AddEntry(entry=entry), erasing, ClosePending(tenant_id=tenant_id, provider_id=PROVIDER), record),
         (Reseal(rows=tuple(resealed(row, key.key_id) for row in rows)),),
         (EraseTenant(tenant_id=tenant_id, erased_at=START), record),
         (RefuseKeys(tenant_id=tenant_id, min_version=1), record),
@@ -253,7 +253,7 @@ class TestDestroyedKeys:
         assert store.find_key(ACME, SEALING_KEY) is None
         assert store.find_active_key(ACME) is None
         with pytest.raises(KeyRetiredError):
-            store.apply(AddRevocation(revocation=a_revocation()))
+            store.apply(AddEntry(entry=an_entry()))
         # Erasing again mends it.
         store.apply(EraseTenant(tenant_id=ACME, erased_at=START))
         assert store.list_returned_keys(limit=10) == ()

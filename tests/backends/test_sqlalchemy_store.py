@@ -16,9 +16,9 @@ from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlch
 from cloud_integrations.domain.integration import State
 from cloud_integrations.errors import IntegrationNotFoundError, StorageUnavailableError
 from cloud_integrations.ports.store import (
+    AddEntry,
     AddIntegration,
     AddKey,
-    AddRevocation,
     AsyncStore,
     Record,
     Reseal,
@@ -36,7 +36,7 @@ from cloud_integrations.testing.contracts.store import (
     StoreContract,
     a_credential,
     a_key,
-    a_revocation,
+    an_entry,
     an_event,
     an_integration,
     lease,
@@ -200,7 +200,7 @@ class TestErrors:
                 Reseal(rows=((row_of(facts), replace(row_of(facts), sealed={"presented": CANARY, "renewal": CANARY * 9000})),)),
                 lease(an_integration()),
             ),
-            (AddRevocation(revocation=replace(a_revocation(), sealed_token=CANARY, method_id=None)),),
+            (AddEntry(entry=replace(an_entry(), sealed_payload=CANARY, integration_id=None)),),
         ]
         for changes in failing:
             with pytest.raises(Exception) as caught:

@@ -19,11 +19,11 @@ from cloud_integrations.domain.envelope import KeyCheck
 from cloud_integrations.domain.integration import State
 from cloud_integrations.errors import CommitUnknownError, StorageUnavailableError
 from cloud_integrations.ports.store import (
+    AddEntry,
     AddIntegration,
     AddKey,
     AddKeyCheck,
     AddPending,
-    AddRevocation,
     EraseTenant,
     Record,
     RefuseKeys,
@@ -39,7 +39,7 @@ from cloud_integrations.testing.contracts.store import (
     a_credential,
     a_key,
     a_pending,
-    a_revocation,
+    an_entry,
     an_event,
     an_integration,
     everything,
@@ -77,7 +77,7 @@ def a_whole_unit_of_work(facts):
         SaveFacts(facts=replace(facts, name="Other name"), expected_state=State.ACTIVE),
         lease(facts),
         AddPending(pending=a_pending()),
-        AddRevocation(revocation=a_revocation()),
+        AddEntry(entry=an_entry()),
         AddKey(key=a_key(NEWCOMER)),
         AddKeyCheck(check=KeyCheck(kek_uri="local:test", kek_key_id=b"fake-kek-16bytes", canary=b"fake check")),
         rotated(),

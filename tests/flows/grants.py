@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 
-from cloud_integrations.flows.shared.revocation import REVOCATION_TABLE
+from cloud_integrations.domain.outbox import OUTBOX_TABLE
 from cloud_integrations.runtime.sync import run_inline
 from cloud_integrations.testing import token_id
 
@@ -37,8 +37,8 @@ async def waiting_tokens(world):
     """The ids of all tokens in the outbox."""
     wiring = world.door.manager._wiring
     return {
-        token_id(await wiring.sealer.open(entry.tenant_id, entry.sealed_token, table=REVOCATION_TABLE, row=str(entry.id), field="token"))
-        for entry in list(world.rows._tables.revocations.values())
+        token_id(await wiring.sealer.open(entry.tenant_id, entry.sealed_payload, table=OUTBOX_TABLE, row=str(entry.id), field="payload"))
+        for entry in list(world.rows._tables.outbox.values())
     }
 
 

@@ -140,7 +140,7 @@ class Model(RuleBasedStateMachine):
 
     @invariant()
     def what_was_removed_is_dead_or_will_be(self):
-        waiting = {(entry.integration_id, entry.kind) for entry in self.outbox}
+        waiting = {(entry.integration_id, entry.facts["token"]) for entry in self.outbox}
         for gone in self.gone:
             for kind, token in gone.tokens.items():
                 given_up = self.now - gone.at > KEEP_TRYING
@@ -189,7 +189,7 @@ class Model(RuleBasedStateMachine):
 
     @property
     def outbox(self):
-        return list(self.world.rows._tables.revocations.values())
+        return list(self.world.rows._tables.outbox.values())
 
     @property
     def lost_an_answer(self):

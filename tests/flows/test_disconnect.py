@@ -47,7 +47,7 @@ async def test_both_tokens_are_revoked_the_refresh_token_first(world, door):
     assert not world.provider.is_alive(access)
     assert not world.provider.is_alive(refresh)
     assert await door.list_integrations(ACME) == ()
-    assert world.rows.count_revocations() == 0
+    assert world.rows.count_entries("revocation") == 0
 
 
 async def test_removing_is_recorded_and_so_is_each_token(world, door):
@@ -166,7 +166,7 @@ async def test_a_provider_that_cannot_revoke_says_where_a_person_can(world):
     assert (removal.refresh_token, removal.access_token) == (RevocationOutcome.UNSUPPORTED, RevocationOutcome.UNSUPPORTED)
     assert removal.manual_url == "https://simulated.example/apps"
     assert world.provider.count("revoke") == 0
-    assert world.rows.count_revocations() == 0
+    assert world.rows.count_entries("revocation") == 0
 
 
 async def test_a_provider_without_any_word_on_revoking_has_no_address(world):
@@ -266,7 +266,7 @@ async def test_a_provider_that_is_down_does_not_keep_the_secret_here(world, door
     removal = await door.delete(ACME, held.id)
     assert (removal.refresh_token, removal.access_token) == (RevocationOutcome.FAILED, RevocationOutcome.FAILED)
     assert await door.list_integrations(ACME) == ()
-    assert world.rows.count_revocations() == 2
+    assert world.rows.count_entries("revocation") == 2
     dump = world.raw_dump()
     assert access.encode() not in dump
     assert refresh.encode() not in dump
@@ -310,7 +310,7 @@ async def test_a_store_that_breaks_after_the_revocation_leaves_the_entry_for_lat
     world.store.fail(2, times=2)
     removal = await door.delete(ACME, held.id)
     assert (removal.refresh_token, removal.access_token) == (RevocationOutcome.REVOKED, RevocationOutcome.REVOKED)
-    assert world.rows.count_revocations() == 2
+    assert world.rows.count_entries("revocation") == 2
     assert world.facts.names.count("revocation.delayed") == 2
     world.store.heal()
     world.pass_(minutes=1)
@@ -326,7 +326,7 @@ async def test_a_removal_that_cannot_be_written_removes_and_revokes_nothing(worl
     world.store.heal()
     assert await door.list_integrations(ACME) == (held,)
     assert world.provider.count("revoke") == 0
-    assert world.rows.count_revocations() == 0
+    assert world.rows.count_entries("revocation") == 0
 
 
 async def test_a_removal_that_was_overtaken_revokes_the_newer_token(world, door):

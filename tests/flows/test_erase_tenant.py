@@ -74,7 +74,7 @@ async def test_everything_of_an_erased_tenant_is_gone_and_its_access_has_ended(w
     assert not any(world.provider.is_alive(token) for token in tokens)
     assert living(world) == ()
     assert {each.wrapped for each in world.rows._tables.keys.values() if each.tenant_id == ACME} == {b""}
-    assert (world.rows._tables.pending, world.rows._tables.revocations) == ({}, {})
+    assert (world.rows._tables.pending, world.rows._tables.outbox) == ({}, {})
     with pytest.raises(GrantRefusedError):
         await world.come_back(begun)
     for wanted in (oauth, key):
@@ -203,11 +203,11 @@ async def test_tokens_that_the_provider_does_not_take_back_are_given_up_and_coun
     await world.connect(GLOBEX)
     theirs = await world.connect("hooli")
     await door.delete("hooli", theirs.id)
-    assert world.rows.count_revocations() == 4
+    assert world.rows.count_entries("revocation") == 4
     receipt = await door.erase_tenant(ACME)
     # Two that waited already, and two of the integration that there was.
     assert (receipt.integrations, receipt.revoked, receipt.not_revoked) == (1, 0, 4)
-    assert {entry.tenant_id for entry in world.rows._tables.revocations.values()} == {"hooli"}
+    assert {entry.tenant_id for entry in world.rows._tables.outbox.values()} == {"hooli"}
     world.provider.behave()
     world.pass_(hours=1)
     assert (await door.worker.retry_revocations()).revoked == 2
@@ -280,7 +280,7 @@ async def test_an_erasure_broken_off_anywhere_and_repeated_ends_the_same(world, 
     world.store.heal()
     await world.open().erase_tenant(ACME)
     assert await door.list_integrations(ACME) == ()
-    assert (living(world), world.rows._tables.revocations) == ((), {})
+    assert (living(world), world.rows._tables.outbox) == ((), {})
     assert (await door.audit.verify(ACME)).whole
 
 

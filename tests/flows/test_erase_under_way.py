@@ -68,7 +68,7 @@ def at_step(door, number, happen):
 async def nothing_is_left(world):
     """Nothing of the tenant is held, waits or lives at its provider."""
     assert await world.open().list_integrations(ACME) == ()
-    assert world.rows.list_revocations(ACME, limit=10) == ()
+    assert world.rows.list_entries(ACME, "revocation", limit=10) == ()
     assert world.provider.living_grants() == ()
 
 

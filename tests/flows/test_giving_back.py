@@ -43,10 +43,10 @@ async def test_of_two_callbacks_at_once_the_second_ends_nothing_that_the_first_s
         # The same token, or another of the one grant that the account has given.
         reason = "held" if same else "ends_grant"
         assert [why for _, why, _ in told(world, "token.kept")] == [reason] * (2 if kills != "grant" else 1)
-        assert world.rows.count_revocations() == 0
+        assert world.rows.count_entries("revocation") == 0
     else:
         assert await orphans(world) == []
-        assert world.rows.count_revocations() == (0 if kills == "token" else 2)
+        assert world.rows.count_entries("revocation") == (0 if kills == "token" else 2)
 
 
 @pytest.mark.parametrize("kills", ["grant", None])
@@ -60,7 +60,7 @@ async def test_where_nobody_knows_whose_a_grant_is_it_waits_while_the_tenant_has
         await world.come_back(second)
     assert await honoured(world)
     assert {why for _, why, _ in told(world, "token.kept")} == {"ends_grant"}
-    assert world.rows.count_revocations() == (1 if kills == "grant" else 2)
+    assert world.rows.count_entries("revocation") == (1 if kills == "grant" else 2)
 
 
 @pytest.mark.parametrize("kills", DECLARED)
@@ -120,7 +120,7 @@ async def test_a_grant_that_cannot_be_stored_waits_in_the_outbox_until_the_provi
     world.store.fail(1, times=5)
     with pytest.raises(StorageUnavailableError):
         await world.come_back(begun, params)
-    assert world.rows.count_revocations() == 2
+    assert world.rows.count_entries("revocation") == 2
     assert await orphans(world) == []
     world.provider.behave()
     world.pass_(minutes=2)
@@ -234,7 +234,8 @@ async def test_a_renewal_that_a_reconnect_and_its_renewal_overtake_leaves_nothin
     assert world.row(held).credential.generation == 3
     assert await honoured(world)
     # Of what the reconnect replaced, and of what the renewal brought for it, two tokens each.
-    assert (world.provider.count("revoke"), world.rows.count_revocations()) == {"token": (4, 0), "grant": (0, 0), None: (0, 4)}[kills]
+    waiting = world.rows.count_entries("revocation")
+    assert (world.provider.count("revoke"), waiting) == {"token": (4, 0), "grant": (0, 0), None: (0, 4)}[kills]
     assert [why for _, why, _ in told(world, "token.kept")] == ([] if kills == "token" else ["ends_grant"] * (1 if kills == "grant" else 4))
     await door.delete(ACME, held.id)
     await door.worker.retry_revocations()

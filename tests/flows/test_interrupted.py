@@ -231,7 +231,7 @@ async def test_whatever_ends_the_work_itself_every_grant_is_stored_given_back_or
             break
         assert isinstance(result, error)
         held, living = await stored(world, door), alive(world)
-        waiting = world.rows.count_revocations()
+        waiting = world.rows.count_entries("revocation")
         if world.provider.count("exchange") > before and steps[number] != "after /token":
             # What the provider gave was read: none of it is left alone.
             assert living - old - held == set() or waiting, steps[number]
@@ -336,7 +336,7 @@ async def test_what_spends_nothing_is_interrupted_at_any_step_and_can_be_done_ag
         assert not isinstance(again, KilledError)
         world.pass_(minutes=10)
         await door.worker.retry_revocations()
-        assert world.rows.count_revocations() == 0
+        assert world.rows.count_entries("revocation") == 0
         rows = world.rows.list_integrations(ACME)
         if way in {add_key, replace_key}:
             assert len(rows) == 1

@@ -22,8 +22,8 @@ from cloud_integrations.backends.memory.store import MemoryStore
 from cloud_integrations.backends.sqlalchemy import SqlAlchemyStore, migrate, schema, sqlite_engine
 from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.integration import State
+from cloud_integrations.domain.outbox import OUTBOX_TABLE
 from cloud_integrations.errors import CloudIntegrationsError
-from cloud_integrations.flows.shared.revocation import REVOCATION_TABLE
 from cloud_integrations.manager import AsyncIntegrationManager, IntegrationManager
 from cloud_integrations.ports.settings import Settings
 from cloud_integrations.providers.catalogue import Catalogue
@@ -160,9 +160,9 @@ class Crowd:
                 held |= {token_id(token) for token in opened.values()}
                 if facts.state is not State.NEEDS_REAUTH:
                     assert self.provider.is_alive(opened["refresh"]), f"{self.said}: what {tenant} holds was ended"
-            for entry in self.rows.list_revocations(tenant, limit=1_000):
-                place = {"table": REVOCATION_TABLE, "row": str(entry.id), "field": "token"}
-                waiting.add(token_id(run_inline(wiring.sealer.open(entry.tenant_id, entry.sealed_token, **place))))
+            for entry in self.rows.list_entries(tenant, "revocation", limit=1_000):
+                place = {"table": OUTBOX_TABLE, "row": str(entry.id), "field": "payload"}
+                waiting.add(token_id(run_inline(wiring.sealer.open(entry.tenant_id, entry.sealed_payload, **place))))
         living = self.living_grants()
         orphans = [ids for ids in living if not ids & (held | waiting)]
         assert orphans == [], f"{self.said}: of {len(living)} living grants {len(orphans)} are neither held nor wait to be revoked"
@@ -188,7 +188,7 @@ class Crowd:
         for _ in range(5):
             self.clock.advance(timedelta(days=1))
             manager.worker.retry_revocations(limit=1_000)
-        assert (self.rows.count_revocations(), self.provider.living_grants()) == (0, ()), self.said
+        assert (self.rows.count_entries("revocation"), self.provider.living_grants()) == (0, ()), self.said
         for tenant in TENANTS:
             assert manager.audit.verify(tenant).whole
 

@@ -55,9 +55,9 @@ async def test_after_rewrapping_the_old_wrapping_key_is_not_needed(world, door):
 
 async def test_rewrapping_touches_no_sealed_value(world):
     await fill_three_tables(world)
-    before = (world.rows._tables.integrations, world.rows._tables.pending, world.rows._tables.revocations)
+    before = (world.rows._tables.integrations, world.rows._tables.pending, world.rows._tables.outbox)
     await world.open(keyring=OtherKeys(LocalKeyring([LocalKeyring.generate_key("new")]), world.keyring)).keys.rewrap()
-    assert (world.rows._tables.integrations, world.rows._tables.pending, world.rows._tables.revocations) == before
+    assert (world.rows._tables.integrations, world.rows._tables.pending, world.rows._tables.outbox) == before
 
 
 @pytest.mark.requirement("ENC-11")

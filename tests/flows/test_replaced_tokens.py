@@ -35,7 +35,7 @@ async def test_what_a_reconnect_replaced_is_in_the_outbox_before_anything_is_sen
     held = await world.connect()
     old = await held_tokens(world)
     seen = []
-    world.on_send = lambda request: seen.append(world.rows.count_revocations()) if request.url.endswith("/revoke") else None
+    world.on_send = lambda request: seen.append(world.rows.count_entries("revocation")) if request.url.endswith("/revoke") else None
     world.provider.misbehave(Misbehaviour.UNAVAILABLE, times=2, endpoint="revoke")
     await world.reconnect(held)
     assert seen == [2, 2]
@@ -53,7 +53,7 @@ async def test_what_the_tenants_other_account_had_granted_is_revoked(world, kill
     await world.reconnect(held)
     assert await honoured(world)
     assert len(world.provider.living_grants()) == 1
-    assert world.rows.count_revocations() == 0
+    assert world.rows.count_entries("revocation") == 0
 
 
 async def test_where_a_revocation_ends_the_grant_the_replaced_tokens_end_with_the_integration(world):
@@ -73,7 +73,7 @@ async def test_where_nobody_knows_what_a_revocation_ends_the_replaced_tokens_wai
     held = await world.connect()
     await world.reconnect(held)
     assert await honoured(world)
-    assert (world.provider.count("revoke"), world.rows.count_revocations()) == (0, 2)
+    assert (world.provider.count("revoke"), world.rows.count_entries("revocation")) == (0, 2)
     assert told(world, "token.kept") == [(Outcome.SUCCESS, "ends_grant", kind) for kind in ("refresh", "access")]
     for _ in range(3):
         world.pass_(days=20)

@@ -30,7 +30,7 @@ def outdated(world):
 async def test_every_row_of_every_table_moves_to_the_active_key_and_opens(world, door):
     begun = await fill_three_tables(world)
     await door.keys.rotate()
-    assert outdated(world) == ["ci_authorization", "ci_integration", "ci_revocation"]
+    assert outdated(world) == ["ci_authorization", "ci_integration", "ci_outbox"]
     before = await token(world), await token(world, slug="simulated_keys")
     rows = {place: replace(held, read_at=None) for place, held in world.rows._tables.integrations.items()}
     told = []

@@ -8,7 +8,9 @@ from datetime import timedelta
 import pytest
 
 from cloud_integrations.domain.audit import Outcome
+from cloud_integrations.ports.store import AddEntry
 from cloud_integrations.testing import Misbehaviour
+from cloud_integrations.testing.contracts.store import an_entry
 
 from .conftest import ACME, changed_method
 
@@ -24,12 +26,12 @@ async def test_each_failure_waits_longer_up_to_an_hour(world, door):
     await removed_while_down(world, door)
     waits = []
     for _ in range(12):
-        first = min(world.rows._tables.revocations.values(), key=lambda entry: (entry.next_attempt_at, entry.id))
+        first = min(world.rows._tables.outbox.values(), key=lambda entry: (entry.next_attempt_at, entry.id))
         world.clock.advance(max(first.next_attempt_at - world.clock.now(), timedelta()))
         before = world.clock.now()
         run = await door.worker.retry_revocations(limit=1)
         assert (run.delayed, run.waiting) == (1, 2)
-        again = world.rows._tables.revocations[first.tenant_id, first.id]
+        again = world.rows._tables.outbox[first.tenant_id, first.id]
         assert again.last_error == "status_503"
         assert again.attempts == first.attempts + 1
         waits.append((first.attempts, again.next_attempt_at - before))
@@ -45,10 +47,10 @@ async def test_the_wait_that_a_provider_asks_for_holds_for_revocations_too(world
     await door.delete(ACME, held.id)
     world.pass_(minutes=49)
     assert (await door.worker.retry_revocations()).waiting == 2
-    assert {entry.attempts for entry in world.rows._tables.revocations.values()} == {1}
+    assert {entry.attempts for entry in world.rows._tables.outbox.values()} == {1}
     world.pass_(minutes=2)
     assert (await door.worker.retry_revocations()).delayed == 2
-    for entry in world.rows._tables.revocations.values():
+    for entry in world.rows._tables.outbox.values():
         assert entry.next_attempt_at >= world.clock.now() + asked
     world.provider.behave()
     world.pass_(minutes=51)
@@ -93,7 +95,7 @@ async def test_an_application_that_is_gone_is_waited_for(world, door):
     world.pass_(minutes=1)
     other = world.open(applications=[])
     assert (await other.worker.retry_revocations()).delayed == 2
-    assert {entry.last_error for entry in world.rows._tables.revocations.values()} == {"not_configured"}
+    assert {entry.last_error for entry in world.rows._tables.outbox.values()} == {"not_configured"}
     world.pass_(hours=1)
     assert (await door.worker.retry_revocations()).revoked == 2
 
@@ -105,14 +107,14 @@ async def test_a_token_goes_to_no_other_server_than_its_own(world, door):
     before = world.provider.count("revoke")
     other = changed_method(world, token_url="https://simulated.example/token2")
     assert (await other.worker.retry_revocations()).delayed == 2
-    assert {entry.last_error for entry in world.rows._tables.revocations.values()} == {"application_changed"}
+    assert {entry.last_error for entry in world.rows._tables.outbox.values()} == {"application_changed"}
     assert world.provider.count("revoke") == before
 
 
 async def test_a_token_that_does_not_open_is_given_up_in_the_end(world, door):
     await removed_while_down(world, door)
-    for key, entry in world.rows._tables.revocations.items():
-        world.rows._tables.revocations[key] = replace(entry, sealed_token=b"not sealed")
+    for key, entry in world.rows._tables.outbox.items():
+        world.rows._tables.outbox[key] = replace(entry, sealed_payload=b"not sealed")
     world.pass_(minutes=1)
     assert (await door.worker.retry_revocations()).delayed == 2
     world.pass_(days=31)
@@ -139,3 +141,28 @@ async def test_a_round_sweeps_authorizations_of_tenants_that_never_come_back(wor
     await door.worker.retry_revocations()
     assert {pending.tenant_id for pending in world.rows._tables.pending.values()} == {"umbrella"}
     assert (await world.come_back(opened)).integration.tenant_id == "umbrella"
+
+
+async def test_an_entry_that_somebody_edited_is_told_and_holds_up_no_other(world, door):
+    await removed_while_down(world, door)
+    key = next(iter(world.rows._tables.outbox))
+    world.rows._tables.outbox[key] = replace(world.rows._tables.outbox[key], facts={})
+    world.provider.behave()
+    world.pass_(minutes=1)
+    run = await door.worker.retry_revocations()
+    assert (run.revoked, run.delayed, run.waiting) == (1, 1, 1)
+    [told] = [fact.facts for fact in world.facts.told if fact.name == "storage.damaged_row"]
+    assert told == {"table": "ci_outbox", "row": str(key[1]), "tenant": ACME}
+    receipt = await door.erase_tenant(ACME)
+    assert receipt.not_revoked == 1
+
+
+async def test_an_entry_of_a_kind_that_nobody_here_knows_is_left_alone(world, door):
+    await removed_while_down(world, door)
+    entry = an_entry(kind="note", sealed_payload=None, key_id=None, next_attempt_at=world.clock.now(), created_at=world.clock.now())
+    world.rows.apply(AddEntry(entry=entry))
+    world.provider.behave()
+    world.pass_(minutes=1)
+    run = await door.worker.retry_revocations()
+    assert (run.revoked, run.waiting) == (2, 0)
+    assert world.rows.list_entries(ACME, "note", limit=10) == (entry,)

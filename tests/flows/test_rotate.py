@@ -11,7 +11,7 @@ import pytest
 from cloud_integrations.domain.importing import ImportedCredential
 from cloud_integrations.domain.rekeying import RekeyRun
 from cloud_integrations.errors import CommitUnknownError, StorageUnavailableError
-from cloud_integrations.ports.store import AddIntegration, AddKey, AddPending, AddRevocation, ReplaceCredential, RotateKey, SaveRenewal
+from cloud_integrations.ports.store import AddEntry, AddIntegration, AddKey, AddPending, ReplaceCredential, RotateKey, SaveRenewal
 from cloud_integrations.testing import Misbehaviour
 
 from .conftest import ACME, ALICE, GLOBEX
@@ -212,8 +212,8 @@ async def test_a_token_for_the_outbox_is_put_there_under_the_new_key(world):
     await rotate_behind(world, other)
     world.provider.misbehave(Misbehaviour.UNAVAILABLE, endpoint="revoke", times=2)
     await other.delete(GLOBEX, held.id)
-    assert tried(world, AddRevocation) == 2
-    assert {entry.key_id for entry in world.rows._tables.revocations.values()} == {world.rows.find_active_key(GLOBEX).key_id}
+    assert tried(world, AddEntry) == 2
+    assert {entry.key_id for entry in world.rows._tables.outbox.values()} == {world.rows.find_active_key(GLOBEX).key_id}
     world.pass_(hours=1)
     assert (await world.open().worker.retry_revocations()).revoked == 2
 

@@ -80,7 +80,7 @@ async def test_full_rounds_follow_each_other_without_a_pause(world):
 
 
 async def test_trouble_is_told_and_tried_again_more_and_more_slowly(even):
-    even.store.before = fail("claim_revocations")
+    even.store.before = fail("claim_entries")
     working = Working(even, 7)
     told = await working.run(renew=False)
     assert all(isinstance(done, RoundFailed) and isinstance(done.error, StorageUnavailableError) for done in told)
@@ -90,7 +90,7 @@ async def test_trouble_is_told_and_tried_again_more_and_more_slowly(even):
 
 
 async def test_after_a_good_round_trouble_begins_anew(even):
-    even.store.before = fail("claim_revocations", but={3})
+    even.store.before = fail("claim_entries", but={3})
     told = await Working(even, 4).run(renew=False)
     pauses = [done.retry_in.total_seconds() if isinstance(done, RoundFailed) else "good" for done in told]
     assert pauses == [1, 2, "good", 1]
@@ -103,7 +103,7 @@ async def test_a_store_that_is_away_at_the_start_is_waited_for(world):
 
 
 async def test_trouble_of_one_kind_of_round_holds_up_no_other(even):
-    even.store.before = fail("claim_revocations")
+    even.store.before = fail("claim_entries")
     told = await Working(even, 12).run()
     assert {RenewalRun, RoundFailed} == {type(done) for done in told}
     assert sum(isinstance(done, RenewalRun) for done in told) >= 2

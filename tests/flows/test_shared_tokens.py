@@ -42,7 +42,7 @@ async def test_a_token_that_another_tenant_holds_is_revoked_by_the_one_who_goes_
     removal = await door.delete(GLOBEX, two.id)
     assert removal.refresh_token is RevocationOutcome.REVOKED
     assert world.provider.living_grants() == ()
-    assert world.rows.count_revocations() == 0
+    assert world.rows.count_entries("revocation") == 0
 
 
 async def test_of_two_tenants_who_remove_a_shared_token_at_once_the_last_revokes_it(blocking):
@@ -115,12 +115,12 @@ async def test_a_removal_spares_the_other_integrations_of_the_same_account_until
     assert (removal.access_token, removal.access_reason) == (RevocationOutcome.SKIPPED, "ends_grant")
     assert world.provider.count("revoke") == 0
     assert await honoured(world)
-    assert world.rows.count_revocations() == (2 if kills is None else 0)
+    assert world.rows.count_entries("revocation") == (2 if kills is None else 0)
     assert (await door.delete(GLOBEX, two.id)).refresh_token is RevocationOutcome.REVOKED
     world.pass_(days=2)
     await door.worker.retry_revocations()
     assert world.provider.living_grants() == ()
-    assert world.rows.count_revocations() == 0
+    assert world.rows.count_entries("revocation") == 0
 
 
 async def test_an_integration_of_another_account_is_no_reason_to_spare_a_grant(world):
@@ -230,9 +230,9 @@ def _fingerprints(row):
 
 async def test_an_outbox_row_that_cannot_be_read_keeps_no_integration_and_no_tenant_alive(world, door):
     held = await world.connect()
-    damaged = DamagedRow(table="ci_revocation", row="fake")
-    listed = world.rows.list_revocations
-    world.rows.list_revocations = lambda *args, **named: (*listed(*args, **named), damaged)
+    damaged = DamagedRow(table="ci_outbox", row="fake")
+    listed = world.rows.list_entries
+    world.rows.list_entries = lambda *args, **named: (*listed(*args, **named), damaged)
     removal = await door.delete(ACME, held.id)
     assert (removal.refresh_token, removal.waiting) == (RevocationOutcome.REVOKED, 1)
     receipt = await door.erase_tenant(ACME)

@@ -189,7 +189,7 @@ def test_one_pass_revokes_what_waits(home, provider, run):
     connect(home, provider, 1, due=False)
     provider.misbehave(Misbehaviour.UNAVAILABLE, endpoint="revoke", times=2)
     run("integrations", "delete", "simulated", "-t", "tenant-0", "--yes")
-    execute(home, "UPDATE ci_revocation SET next_attempt_at = 1")
+    execute(home, "UPDATE ci_outbox SET next_attempt_at = 1")
     data = run("worker", "--once", "-o", "json").data()
     assert (data["revoked"], data["waitingRevocations"]) == (2, 0)
 

@@ -23,7 +23,7 @@ class SealedRow:
     |---|---|---|---|
     | `ci_integration` | the integration's `str(id)` | its credential's | `presented`, `renewal` |
     | `ci_authorization` | `state_hash.hex()` | 0 | `verifier` |
-    | `ci_revocation` | the entry's `str(id)` | 0 | `token` |
+    | `ci_outbox` | the entry's `str(id)` | 0 | `payload` |
     """
 
     table: str

@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, get_args
 from uuid import UUID
 
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
+from cloud_integrations.domain.outbox import OUTBOX_TABLE, OutboxEntry
+from cloud_integrations.errors import DamagedRowError
+
+REVOCATION = "revocation"
+"""The kind of an entry of the outbox."""
+_VARIABLE = "variable."
 
 
 class RevocationOutcome(StrEnum):
@@ -51,9 +57,12 @@ class Removal:
     """Where a person withdraws what is `unsupported`; None: nothing is, or nobody knows."""
 
 
+_KINDS: dict[str, TokenKind] = {kind: kind for kind in get_args(TokenKind)}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revocation:
-    """A token that still has to be revoked at its provider: an entry of the outbox."""
+    """A token that still has to be revoked at its provider: what an entry of the outbox of kind `revocation` says."""
 
     id: UUID
     tenant_id: TenantId
@@ -72,6 +81,56 @@ class Revocation:
     next_attempt_at: datetime
     created_at: datetime
     last_error: str | None = None
+
+    @property
+    def entry(self) -> OutboxEntry:
+        """The entry that says it."""
+        facts = {"method_id": self.method_id, "token": self.kind}
+        if self.context_id is not None:
+            facts["context_id"] = str(self.context_id)
+        if self.account_fingerprint is not None:
+            facts["account_fingerprint"] = self.account_fingerprint.hex()
+        return OutboxEntry(
+            id=self.id,
+            tenant_id=self.tenant_id,
+            integration_id=self.integration_id,
+            kind=REVOCATION,
+            index_key=str(self.provider_id),
+            facts={**facts, **{f"{_VARIABLE}{name}": value for name, value in self.variables.items()}},
+            sealed_payload=self.sealed_token,
+            key_id=self.key_id,
+            attempts=self.attempts,
+            next_attempt_at=self.next_attempt_at,
+            created_at=self.created_at,
+            last_error=self.last_error,
+        )
+
+    @classmethod
+    def of(cls, entry: OutboxEntry, /) -> Revocation:
+        """Return what *entry* says.  Raises `DamagedRowError` for one that was edited, so that it says nothing."""
+        facts = entry.facts
+        if entry.sealed_payload is None or entry.key_id is None:
+            raise DamagedRowError(table=OUTBOX_TABLE, row=str(entry.id))
+        try:
+            return cls(
+                id=entry.id,
+                tenant_id=entry.tenant_id,
+                integration_id=entry.integration_id,
+                provider_id=ProviderId(UUID(entry.index_key)),
+                method_id=facts["method_id"],
+                context_id=ContextId(UUID(facts["context_id"])) if "context_id" in facts else None,
+                kind=_KINDS[facts["token"]],
+                sealed_token=entry.sealed_payload,
+                key_id=entry.key_id,
+                account_fingerprint=bytes.fromhex(facts["account_fingerprint"]) if "account_fingerprint" in facts else None,
+                variables={name.removeprefix(_VARIABLE): value for name, value in facts.items() if name.startswith(_VARIABLE)},
+                attempts=entry.attempts,
+                next_attempt_at=entry.next_attempt_at,
+                created_at=entry.created_at,
+                last_error=entry.last_error,
+            )
+        except (LookupError, TypeError, ValueError):
+            raise DamagedRowError(table=OUTBOX_TABLE, row=str(entry.id)) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

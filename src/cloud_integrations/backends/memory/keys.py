@@ -176,9 +176,9 @@ def erase_tenant(tables: Tables, change: EraseTenant) -> None:
     for pending in list(tables.pending.values()):
         if pending.tenant_id == tenant_id:
             del tables.pending[pending.state_hash]
-    for revocation in list(tables.revocations.values()):
-        if revocation.tenant_id == tenant_id:
-            del tables.revocations[tenant_id, revocation.id]
+    for entry in list(tables.outbox.values()):
+        if entry.tenant_id == tenant_id:
+            del tables.outbox[tenant_id, entry.id]
 
 
 @handles(AddKeyCheck)

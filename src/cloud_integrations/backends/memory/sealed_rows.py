@@ -14,7 +14,7 @@ from .tables import Tables
 
 def sealed_rows(tables: Tables) -> list[SealedRow]:
     """Return every sealed row, in the words of its sealing context."""
-    return [*_integrations(tables), *_authorizations(tables), *_revocations(tables)]
+    return [*_integrations(tables), *_authorizations(tables), *_entries(tables)]
 
 
 def replace_sealed(tables: Tables, before: SealedRow, after: SealedRow) -> None:
@@ -33,9 +33,8 @@ def replace_sealed(tables: Tables, before: SealedRow, after: SealedRow) -> None:
             pending = tables.pending[state_hash]
             tables.pending[state_hash] = replace(pending, key_id=after.key_id, sealed_verifier=after.sealed["verifier"])
         case _:
-            revocation = tables.revocations[before.tenant_id, UUID(before.row)]
-            resealed = replace(revocation, key_id=after.key_id, sealed_token=after.sealed["token"])
-            tables.revocations[before.tenant_id, revocation.id] = resealed
+            entry = tables.outbox[before.tenant_id, UUID(before.row)]
+            tables.outbox[before.tenant_id, entry.id] = replace(entry, key_id=after.key_id, sealed_payload=after.sealed["payload"])
 
 
 def _version(row: SealedRow) -> tuple[str, TenantId, str, int, UUID]:
@@ -70,14 +69,15 @@ def _authorizations(tables: Tables) -> list[SealedRow]:
     ]
 
 
-def _revocations(tables: Tables) -> list[SealedRow]:
+def _entries(tables: Tables) -> list[SealedRow]:
     return [
         SealedRow(
-            table="ci_revocation",
-            tenant_id=revocation.tenant_id,
-            row=str(revocation.id),
-            key_id=revocation.key_id,
-            sealed={"token": revocation.sealed_token},
+            table="ci_outbox",
+            tenant_id=entry.tenant_id,
+            row=str(entry.id),
+            key_id=entry.key_id,
+            sealed={"payload": entry.sealed_payload},
         )
-        for revocation in list(tables.revocations.values())
+        for entry in list(tables.outbox.values())
+        if entry.key_id is not None and entry.sealed_payload is not None
     ]

@@ -13,8 +13,8 @@ from cloud_integrations.domain.audit import AuditRecord
 from cloud_integrations.domain.envelope import KeyCheck, WrappedKey
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId
 from cloud_integrations.domain.integration import StoredIntegration
+from cloud_integrations.domain.outbox import OutboxEntry
 from cloud_integrations.domain.pending import PendingAuthorization
-from cloud_integrations.domain.removal import Revocation
 from cloud_integrations.errors import StaleWriteError
 from cloud_integrations.ports.clock import Clock, require_clock
 from cloud_integrations.ports.store import Change
@@ -41,7 +41,7 @@ class Tables:
     keys: dict[tuple[str, UUID], WrappedKey] = field(default_factory=dict)
     floors: dict[str, KeyFloor] = field(default_factory=dict)
     checks: dict[bytes, KeyCheck] = field(default_factory=dict)
-    revocations: dict[tuple[TenantId, UUID], Revocation] = field(default_factory=dict)
+    outbox: dict[tuple[TenantId, UUID], OutboxEntry] = field(default_factory=dict)
     chains: dict[TenantId, list[AuditRecord]] = field(default_factory=dict)
     changed_at: datetime = _NEVER
     """The store's time of the unit of work that made these rows."""
@@ -55,7 +55,7 @@ class Tables:
             keys=self.keys.copy(),
             floors=self.floors.copy(),
             checks=self.checks.copy(),
-            revocations=self.revocations.copy(),
+            outbox=self.outbox.copy(),
             changed_at=now,
         )
 

@@ -185,26 +185,25 @@ key_check = Table(
     **_OPTIONS,
 )
 
-revocation = Table(
-    "ci_revocation",
+outbox = Table(
+    "ci_outbox",
     metadata,
     Column("tenant_id", ByteText(255), nullable=False),
-    Column("revocation_id", Id, nullable=False),
+    Column("entry_id", Id, nullable=False),
     Column("integration_id", Id, nullable=False),
-    Column("provider_id", Id, nullable=False),
-    Column("method_id", ByteText(64), nullable=False),
-    Column("context_id", Id),
-    Column("kind", ByteText(16), nullable=False),
-    Column("sealed_token", _SEALED, nullable=False),
-    Column("key_id", Id, nullable=False),
-    Column("account_fingerprint", FewBytes(16)),
-    Column("variables", _LONG_TEXT, nullable=False),
+    Column("kind", ByteText(32), nullable=False),
+    Column("index_key", ByteText(64)),
+    Column("facts", _LONG_TEXT, nullable=False),
+    Column("sealed_payload", _SEALED),
+    Column("key_id", Id),
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_at", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("last_error", ByteText(255)),
-    PrimaryKeyConstraint("tenant_id", "revocation_id", name="ci_revocation_pk"),
-    Index("ci_revocation_due", "next_attempt_at", "tenant_id", "revocation_id"),
+    PrimaryKeyConstraint("tenant_id", "entry_id", name="ci_outbox_pk"),
+    Index("ci_outbox_due", "kind", "next_attempt_at", "tenant_id", "entry_id"),
+    # Which of an integration's entries comes first.
+    Index("ci_outbox_order", "tenant_id", "integration_id", "kind", "created_at"),
     **_OPTIONS,
 )
 

@@ -51,7 +51,7 @@ from cloud_integrations.flows.shared.stale_writes import apply_sealed
 from cloud_integrations.flows.shared.verification import check_credential, is_other_account
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.kinds import auth_type_of, present
-from cloud_integrations.ports.store import AddIntegration, AddRevocation, Change, ClosePending, ReplaceCredential
+from cloud_integrations.ports.store import AddEntry, AddIntegration, Change, ClosePending, ReplaceCredential
 from cloud_integrations.protocol.client import Client
 from cloud_integrations.protocol.error_text import clean_prose
 
@@ -280,7 +280,7 @@ async def _write(
     def changes(key: DataKey) -> list[Change | Event]:
         entries[:] = [] if replaced.source is None else new_entries(wiring, key, replaced.source, replaced.tokens)
         return [
-            *(AddRevocation(revocation=entry) for entry in entries),
+            *(AddEntry(entry=revocation.entry) for revocation in entries),
             _stored(wiring, key, index, facts, grant, stored=stored, due=due),
             ClosePending(tenant_id=wanted.tenant_id, provider_id=facts.provider_id),
             *events,

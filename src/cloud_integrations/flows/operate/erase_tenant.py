@@ -16,6 +16,7 @@ from cloud_integrations.domain.rekeying import Erasure
 from cloud_integrations.domain.removal import Removal, RevocationOutcome
 from cloud_integrations.errors import DamagedRowError, IntegrationNotFoundError
 from cloud_integrations.flows.shared.events import apply, happened
+from cloud_integrations.flows.shared.revocation import waiting_revocations
 from cloud_integrations.flows.shared.stale_writes import again
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.flows.use.disconnect import disconnect
@@ -36,7 +37,7 @@ async def erase_tenant(wiring: Wiring, tenant: str, /, *, caller: Caller) -> Era
     that ends before it could keep its own.
     """
     tenant_id = await known_tenant(wiring, tenant)
-    earlier = [*await wiring.store.list_revocations(tenant_id, limit=_ALL)]
+    earlier = [*await waiting_revocations(wiring, tenant_id, limit=_ALL)]
     removed: list[Removal] = []
     outbox: Counter[str] = Counter()
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from cloud_integrations.domain.arguments import read_count
 from cloud_integrations.domain.audit import Caller
-from cloud_integrations.domain.removal import Revocation, RevocationOutcome, RevocationRun
+from cloud_integrations.domain.outbox import OUTBOX_TABLE
+from cloud_integrations.domain.removal import REVOCATION, Revocation, RevocationOutcome, RevocationRun
 from cloud_integrations.errors import CloudIntegrationsError, DecryptError, ProviderInactiveError
 from cloud_integrations.flows.renew.refresh_due import MOST_AT_ONCE
-from cloud_integrations.flows.shared.revocation import REVOCATION_TABLE, Attempt, attempt_revocation, settle
+from cloud_integrations.flows.shared.revocation import Attempt, attempt_revocation, read_entry, settle
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.flows.use.list_integrations import tell_damaged
 from cloud_integrations.kinds import find_consent_method
@@ -28,16 +29,16 @@ async def retry_revocations(wiring: Wiring, /, *, limit: int, caller: Caller) ->
     counts = {"revoked": 0, "kept": 0, "delayed": 0, "abandoned": 0}
     # One by one, so that no entry waits behind a slow provider longer than it is held.
     for _ in range(limit):
-        claimed = await wiring.store.claim_revocations(limit=1, hold=wiring.settings.lease)
+        claimed = await wiring.store.claim_entries(REVOCATION, limit=1, hold=wiring.settings.lease)
         if not claimed:
             break
-        entry = claimed[0]
+        entry = read_entry(claimed[0])
         if isinstance(entry, DamagedRow):
             tell_damaged(wiring, entry)
             counts["delayed"] += 1
         else:
             counts[await retry(wiring, entry, caller)] += 1
-    return RevocationRun(**counts, waiting=await wiring.store.count_revocations())
+    return RevocationRun(**counts, waiting=await wiring.store.count_entries(REVOCATION))
 
 
 async def retry(wiring: Wiring, entry: Revocation, caller: Caller, /) -> str:
@@ -48,7 +49,7 @@ async def retry(wiring: Wiring, entry: Revocation, caller: Caller, /) -> str:
 async def _attempt(wiring: Wiring, entry: Revocation) -> Attempt:
     try:
         client = _client(wiring, entry)
-        token = await wiring.sealer.open(entry.tenant_id, entry.sealed_token, table=REVOCATION_TABLE, row=str(entry.id), field="token")
+        token = await wiring.sealer.open(entry.tenant_id, entry.sealed_token, table=OUTBOX_TABLE, row=str(entry.id), field="payload")
     except DecryptError:
         return Attempt(outcome=RevocationOutcome.FAILED, reason="does_not_open")
     except CloudIntegrationsError:

@@ -18,17 +18,19 @@ from cloud_integrations.domain.envelope import DataKey
 from cloud_integrations.domain.events import Event, RecordedName, Subject
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId, uuid7
 from cloud_integrations.domain.integration import Integration, StoredIntegration
-from cloud_integrations.domain.removal import Revocation, RevocationOutcome, TokenKind
+from cloud_integrations.domain.outbox import OUTBOX_TABLE, OutboxEntry
+from cloud_integrations.domain.removal import REVOCATION, Revocation, RevocationOutcome, TokenKind
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     CloudIntegrationsError,
+    DamagedRowError,
     KeyringError,
     KeyServiceUnavailableError,
     OAuthBackendError,
     ProviderUnavailableError,
     StorageUnavailableError,
 )
-from cloud_integrations.ports.store import AddRevocation, Change, DelayRevocation, FinishRevocation
+from cloud_integrations.ports.store import AddEntry, Change, DamagedRow, DelayEntry, FinishEntry
 from cloud_integrations.protocol.client import Client
 from cloud_integrations.protocol.http import find_json_object
 from cloud_integrations.protocol.rate_limit import read_wait
@@ -40,7 +42,6 @@ from .wiring import Wiring
 
 Tokens = Sequence[tuple[TokenKind, Secret]]
 
-REVOCATION_TABLE = "ci_revocation"
 ENDS_GRANT: Final = "ends_grant"
 HELD: Final = "held"
 KEEP_TRYING = timedelta(days=30)
@@ -147,13 +148,31 @@ def _entry(wiring: Wiring, key: DataKey, source: Source, kind: TokenKind, token:
         method_id=client.method.id,
         context_id=client.context_id,
         kind=kind,
-        sealed_token=wiring.sealer.seal(key, token, table=REVOCATION_TABLE, row=str(entry_id), field="token"),
+        sealed_token=wiring.sealer.seal(key, token, table=OUTBOX_TABLE, row=str(entry_id), field="payload"),
         key_id=key.key_id,
         account_fingerprint=source.account_fingerprint,
         variables=dict(source.variables),
         next_attempt_at=now + wiring.settings.lease,
         created_at=now,
     )
+
+
+async def waiting_revocations(
+    wiring: Wiring, tenant_id: TenantId, /, *, provider_id: ProviderId | None = None, limit: int
+) -> tuple[Revocation | DamagedRow, ...]:
+    """Return what waits for a tenant (and one provider), due or not, the oldest first."""
+    index_key = None if provider_id is None else str(provider_id)
+    return tuple([read_entry(entry) for entry in await wiring.store.list_entries(tenant_id, REVOCATION, index_key=index_key, limit=limit)])
+
+
+def read_entry(entry: OutboxEntry | DamagedRow, /) -> Revocation | DamagedRow:
+    """Return the revocation that an entry of the outbox says."""
+    if isinstance(entry, DamagedRow):
+        return entry
+    try:
+        return Revocation.of(entry)
+    except DamagedRowError as error:
+        return DamagedRow(table=error.table, row=error.row, tenant_id=entry.tenant_id)
 
 
 async def give_back(wiring: Wiring, source: Source, tokens: Tokens, /, *, caller: Caller) -> None:
@@ -167,7 +186,7 @@ async def give_back(wiring: Wiring, source: Source, tokens: Tokens, /, *, caller
         unsupported = [
             happened(wiring, "token.abandoned", source.subject, caller, token=kind, reason="unsupported") for kind in choice.unsupported
         ]
-        return [*(AddRevocation(revocation=entry) for entry in entries), *unsupported]
+        return [*(AddEntry(entry=revocation.entry) for revocation in entries), *unsupported]
 
     try:
         await apply_sealed(wiring, source.tenant_id, changes)
@@ -216,7 +235,7 @@ async def settle(
 
     Raises `StorageUnavailableError`.
     """
-    finish = FinishRevocation(tenant_id=entry.tenant_id, revocation_id=entry.id)
+    finish = FinishEntry(tenant_id=entry.tenant_id, entry_id=entry.id)
     now = wiring.clock.now()
 
     def event(name: RecordedName) -> Event:
@@ -313,8 +332,8 @@ async def _send(wiring: Wiring, client: Client, kind: TokenKind, token: Secret) 
     return Attempt(outcome=RevocationOutcome.FAILED, reason=f"status_{response.status}", retry_after=wait)
 
 
-def _delayed(entry: Revocation, attempt: Attempt, until: datetime) -> DelayRevocation:
-    return DelayRevocation(tenant_id=entry.tenant_id, revocation_id=entry.id, next_attempt_at=until, error=attempt.reason or "failed")
+def _delayed(entry: Revocation, attempt: Attempt, until: datetime) -> DelayEntry:
+    return DelayEntry(tenant_id=entry.tenant_id, entry_id=entry.id, next_attempt_at=until, error=attempt.reason or "failed")
 
 
 def _subject(entry: Revocation) -> Subject:

@@ -23,11 +23,11 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.flows.operate.applications import granting_client, known_variables
 from cloud_integrations.flows.shared.events import apply, happened
-from cloud_integrations.flows.shared.revocation import ENDS_GRANT, Attempt, Source, choose, new_entries, revoke_now
+from cloud_integrations.flows.shared.revocation import ENDS_GRANT, Attempt, Source, choose, new_entries, revoke_now, waiting_revocations
 from cloud_integrations.flows.shared.stale_writes import again
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.kinds import by_consent
-from cloud_integrations.ports.store import AddRevocation, ClosePending, DamagedRow, DelayRevocation, EraseIntegration
+from cloud_integrations.ports.store import AddEntry, ClosePending, DamagedRow, DelayEntry, EraseIntegration
 from cloud_integrations.protocol.client import Client
 
 from .list_integrations import find_named, known_tenant, load
@@ -91,13 +91,13 @@ async def disconnect(wiring: Wiring, tenant: str, integration: UUID | str, /, *,
 async def _erase(wiring: Wiring, tenant_id: TenantId, integration_id: IntegrationId, caller: Caller) -> _Plan:
     stored = await load(wiring, tenant_id, integration_id)
     plan = await _plan(wiring, stored)
-    earlier = await wiring.store.list_revocations(tenant_id, provider_id=stored.facts.provider_id, limit=_MOST_EARLIER)
+    earlier = await waiting_revocations(wiring, tenant_id, provider_id=stored.facts.provider_id, limit=_MOST_EARLIER)
     plan.earlier = len(earlier)
     try:
         await apply(
             wiring,
             # What seals comes first: everybody locks the key before the rows.
-            *(AddRevocation(revocation=entry) for entry, _ in plan.to_revoke),
+            *(AddEntry(entry=revocation.entry) for revocation, _ in plan.to_revoke),
             EraseIntegration(tenant_id=tenant_id, integration_id=stored.facts.id, expected_generation=stored.credential.generation),
             ClosePending(tenant_id=tenant_id, provider_id=stored.facts.provider_id),
             *_released(wiring, earlier),
@@ -120,10 +120,10 @@ def _left_alone(attempt: Attempt) -> LeftAlone | None:
     return _LEFT_ALONE.get(attempt.reason or "") if attempt.outcome is RevocationOutcome.SKIPPED else None
 
 
-def _released(wiring: Wiring, earlier: Sequence[Revocation | DamagedRow]) -> list[DelayRevocation]:
+def _released(wiring: Wiring, earlier: Sequence[Revocation | DamagedRow]) -> list[DelayEntry]:
     """Let a worker look now at what waited for this integration to go."""
     return [
-        DelayRevocation(tenant_id=entry.tenant_id, revocation_id=entry.id, next_attempt_at=wiring.clock.now(), error=ENDS_GRANT)
+        DelayEntry(tenant_id=entry.tenant_id, entry_id=entry.id, next_attempt_at=wiring.clock.now(), error=ENDS_GRANT)
         for entry in earlier
         if isinstance(entry, Revocation) and entry.last_error == ENDS_GRANT
     ]

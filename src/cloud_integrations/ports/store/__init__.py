@@ -3,7 +3,7 @@
 A unit of work is a list of values: a flow lists its changes and `apply` makes all of them in one transaction, or
 none of them.  Reads are single statements.  Leases use the store's own clock.
 
-Each change with a sealed value (`AddIntegration`, `ReplaceCredential`, `SaveRenewal`, `AddPending`, `AddRevocation`) must be sealed by
+Each change with a sealed value (`AddIntegration`, `ReplaceCredential`, `SaveRenewal`, `AddPending`, `AddEntry`) must be sealed by
 the tenant's *active* data key, the one that `find_active_key` finds.  The store locks that key's row until the commit, and
 raises `KeyRetiredError` for any other key.  So nothing new is sealed under a key once it was replaced, even by a process that still
 has the old key in memory.
@@ -21,7 +21,7 @@ from .composed import AsyncStore, Change, Store, StoreReport
 from .damaged_row import DamagedRow
 from .integrations import MAX_HOLDERS, RECONNECT_OWNER, AddIntegration, EraseIntegration, ReplaceCredential, SaveFacts
 from .keys import AddKey, AddKeyCheck, DestroyKey, EraseTenant, RefuseKeys, Reseal, RewrapKey, RotateKey
-from .outbox import AddRevocation, DelayRevocation, FinishRevocation
+from .outbox import AddEntry, DelayEntry, FinishEntry
 from .pending import AddPending, ClosePending
 from .refresh import MAX_COUNTED, MarkSent, SaveRenewal, SettleAttempt, TakeLease
 
@@ -29,20 +29,20 @@ __all__ = [
     "MAX_COUNTED",
     "MAX_HOLDERS",
     "RECONNECT_OWNER",
+    "AddEntry",
     "AddIntegration",
     "AddKey",
     "AddKeyCheck",
     "AddPending",
-    "AddRevocation",
     "AsyncStore",
     "Change",
     "ClosePending",
     "DamagedRow",
-    "DelayRevocation",
+    "DelayEntry",
     "DestroyKey",
     "EraseIntegration",
     "EraseTenant",
-    "FinishRevocation",
+    "FinishEntry",
     "MarkSent",
     "Record",
     "RefuseKeys",

@@ -9,7 +9,7 @@ from typing import Protocol
 from .audit import AsyncAuditStore, AuditStore, Record
 from .integrations import AddIntegration, AsyncIntegrationStore, EraseIntegration, IntegrationStore, ReplaceCredential, SaveFacts
 from .keys import AddKey, AddKeyCheck, AsyncKeyStore, DestroyKey, EraseTenant, KeyStore, RefuseKeys, Reseal, RewrapKey, RotateKey
-from .outbox import AddRevocation, AsyncOutboxStore, DelayRevocation, FinishRevocation, OutboxStore
+from .outbox import AddEntry, AsyncOutboxStore, DelayEntry, FinishEntry, OutboxStore
 from .pending import AddPending, AsyncPendingStore, ClosePending, PendingStore
 from .refresh import AsyncRefreshStore, MarkSent, RefreshStore, SaveRenewal, SettleAttempt, TakeLease
 
@@ -32,9 +32,9 @@ Change = (
     | RefuseKeys
     | EraseTenant
     | AddKeyCheck
-    | AddRevocation
-    | FinishRevocation
-    | DelayRevocation
+    | AddEntry
+    | FinishEntry
+    | DelayEntry
     | Record
 )
 """One change of a unit of work."""

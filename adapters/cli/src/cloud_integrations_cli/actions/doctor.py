@@ -234,7 +234,7 @@ def _applications(configuration: Configuration, manager: IntegrationManager) -> 
 def _outbox(configuration: Configuration) -> Iterator[Finding]:
     try:
         with open_engine(configuration) as engine:
-            waiting = SqlAlchemyStore(engine).count_revocations()
+            waiting = SqlAlchemyStore(engine).count_entries("revocation")
     except CloudIntegrationsError as error:
         yield _problem("revocations", error)
         return

@@ -44,7 +44,6 @@ from cloud_integrations.ports.store import (
 _i = schema.integration.c
 
 _a = schema.authorization.c
-_r = schema.revocation.c
 _e = schema.audit.c
 _h = schema.audit_head.c
 _FIND_INTEGRATION = select(*STORED).where(THIS)

@@ -23,7 +23,7 @@ _f = schema.key_floor.c
 _c = schema.key_check.c
 i = schema.integration.c
 a = schema.authorization.c
-r = schema.revocation.c
+o = schema.outbox.c
 OF_TENANT = k.tenant_id == bindparam("if_tenant")
 _THIS = and_(OF_TENANT, k.key_id == bindparam("if_key"))
 NOT_DESTROYED = k.state != KeyState.DESTROYED.value
@@ -81,7 +81,7 @@ _LIST_KEYS_OF_TENANT = _LIST_KEYS.where(OF_TENANT)
 _FIRST_ROW = func.coalesce(
     *[
         select(literal(1)).where(sealed.c.tenant_id == k.tenant_id, sealed.c.key_id == k.key_id).limit(1).scalar_subquery()
-        for sealed in (schema.integration, schema.authorization, schema.revocation)
+        for sealed in (schema.integration, schema.authorization, schema.outbox)
     ]
 )
 _LIST_REPLACED = (
@@ -111,7 +111,7 @@ _DESTROY_ALL = update(schema.key).where(OF_TENANT, NOT_DESTROYED).values(**_OVER
 _ANY_INTEGRATION = select(literal(1)).where(i.tenant_id == bindparam("if_tenant")).limit(1)
 _PASSES = 5
 _DROP_PENDING = delete(schema.authorization).where(a.tenant_id == bindparam("if_tenant"))
-_DROP_REVOCATIONS = delete(schema.revocation).where(r.tenant_id == bindparam("if_tenant"))
+_DROP_ENTRIES = delete(schema.outbox).where(o.tenant_id == bindparam("if_tenant"))
 
 
 def find_key(connection: Connection, tenant_id: TenantId, key_id: UUID, /) -> WrappedKey | None:
@@ -250,7 +250,7 @@ def erase_tenant(connection: Connection, change: EraseTenant) -> None:
         raise StaleWriteError
     unless_stale(connection.execute(_ANY_INTEGRATION, of_tenant).first() is None)
     connection.execute(_DROP_PENDING, of_tenant)
-    connection.execute(_DROP_REVOCATIONS, of_tenant)
+    connection.execute(_DROP_ENTRIES, of_tenant)
     # A key that came to a tenant without one meanwhile is not among them: it begins the tenant's next life.
     last = _version(connection, _LAST_DESTROYED_VERSION, change.tenant_id)
     last = max(last, _erased_version(connection, change.tenant_id))

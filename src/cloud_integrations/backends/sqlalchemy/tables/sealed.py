@@ -14,7 +14,7 @@ from sqlalchemy import Column, Connection, Integer, Select, Table, and_, bindpar
 from cloud_integrations.backends.sqlalchemy import schema
 from cloud_integrations.backends.sqlalchemy.rows import AnyRow, Rows
 from cloud_integrations.backends.sqlalchemy.tables.handlers import handles
-from cloud_integrations.backends.sqlalchemy.tables.keys import HOLD_ACTIVE_KEYS, KEY, KEY_ROWS, NOT_DESTROYED, OF_TENANT, a, i, k, r
+from cloud_integrations.backends.sqlalchemy.tables.keys import HOLD_ACTIVE_KEYS, KEY, KEY_ROWS, NOT_DESTROYED, OF_TENANT, a, i, k, o
 from cloud_integrations.domain.envelope import KeyState
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.domain.rekeying import KeyUsage, SealedRow
@@ -94,7 +94,7 @@ _SEALED = {
             to_text=lambda value: bytes(value).hex(),
             from_text=bytes.fromhex,
         ),
-        _Sealed(table=schema.revocation, row=r.revocation_id, fields={"token": r.sealed_token}, to_text=str, from_text=UUID),
+        _Sealed(table=schema.outbox, row=o.entry_id, fields={"payload": o.sealed_payload}, to_text=str, from_text=UUID),
     )
 }
 _LISTINGS = {name: sealed.listing for name, sealed in _SEALED.items()}

@@ -10,10 +10,10 @@ import pytest
 
 from cloud_integrations.domain.audit import AuditReport, ChainCheck
 from cloud_integrations.domain.identifiers import TenantId
-from cloud_integrations.ports.store import AddRevocation, Record
+from cloud_integrations.ports.store import AddEntry, Record
 from cloud_integrations.testing.clock import START
 from cloud_integrations.testing.contracts.store.base import BlockingStore, Contract, refused
-from cloud_integrations.testing.contracts.store.values import ACME, GLOBEX, a_revocation, an_event, applying
+from cloud_integrations.testing.contracts.store.values import ACME, GLOBEX, an_entry, an_event, applying
 
 
 def verified(blocking: Any, tenant_id: TenantId = ACME, **check: Any) -> AuditReport:
@@ -44,7 +44,7 @@ class AuditContract(Contract):
     def test_events_are_found_as_they_were_in_order(self, blocking: BlockingStore) -> None:
         events = [an_event(action=f"action.{number}") for number in range(4)]
         bare = an_event(reason=None, request_id=None, details={})
-        blocking.apply(Record(event=events[0]), AddRevocation(revocation=a_revocation()), Record(event=events[1]))
+        blocking.apply(Record(event=events[0]), AddEntry(entry=an_entry()), Record(event=events[1]))
         blocking.apply(Record(event=events[2]), Record(event=events[3]), Record(event=bare))
         records = blocking.list_audit(ACME)
         assert [record.event for record in records] == [*events, bare]

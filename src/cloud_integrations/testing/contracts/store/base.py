@@ -68,7 +68,7 @@ def everything(blocking: Any) -> tuple[object, ...]:
         blocking.list_keys(limit=100),
         blocking.list_key_checks(),
         blocking.list_kek_ids(),
-        blocking.count_revocations(),
+        blocking.count_entries("revocation"),
         blocking.list_audit(ACME),
         blocking.find_audit_head(ACME),
     )

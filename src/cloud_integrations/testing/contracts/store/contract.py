@@ -12,14 +12,14 @@ from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.domain.integration import Integration, State
 from cloud_integrations.errors import IntegrationNotFoundError, StaleWriteError
 from cloud_integrations.ports.store import (
+    AddEntry,
     AddIntegration,
     AddKey,
     AddKeyCheck,
     AddPending,
-    AddRevocation,
     Change,
     EraseIntegration,
-    FinishRevocation,
+    FinishEntry,
     Record,
     RefuseKeys,
     ReplaceCredential,
@@ -42,8 +42,8 @@ from cloud_integrations.testing.contracts.store.values import (
     a_credential,
     a_key,
     a_pending,
-    a_revocation,
     add_sealing_keys,
+    an_entry,
     an_event,
     an_integration,
     lease,
@@ -58,14 +58,14 @@ class StoreContract(IntegrationsContract, RefreshContract, PendingContract, Keys
     def test_a_refused_change_leaves_nothing(self, blocking: BlockingStore, facts: Integration) -> None:
         before = everything(blocking)
         added = an_integration(provider_id=OTHER_PROVIDER)
-        revocation = a_revocation()
+        revocation = an_entry()
         with pytest.raises(StaleWriteError):
             blocking.apply(
                 Record(event=an_event()),
                 AddIntegration(facts=added, credential=a_credential()),
                 SaveFacts(facts=replace(facts, name="Other name"), expected_state=State.ACTIVE),
                 AddPending(pending=a_pending()),
-                AddRevocation(revocation=revocation),
+                AddEntry(entry=revocation),
                 RotateKey(key=a_key(version=2), replaces=SEALING_KEY),
                 RefuseKeys(tenant_id=ACME, min_version=2),
                 AddKeyCheck(check=KeyCheck(kek_uri="local:test", kek_key_id=b"fake-kek-16bytes", canary=b"fake check")),
@@ -121,9 +121,9 @@ class StoreContract(IntegrationsContract, RefreshContract, PendingContract, Keys
         ):
             with pytest.raises(error):
                 blocking.apply(cast("Change", change))
-        revocation = a_revocation()
-        blocking.apply(AddRevocation(revocation=revocation), FinishRevocation(tenant_id=GLOBEX, revocation_id=revocation.id))
-        assert blocking.count_revocations() == 1
+        revocation = an_entry()
+        blocking.apply(AddEntry(entry=revocation), FinishEntry(tenant_id=GLOBEX, entry_id=revocation.id))
+        assert blocking.count_entries("revocation") == 1
         assert blocking.find_integration(ACME, facts.id) == before
 
     def test_tenants_differ_by_case_accent_and_space(self, blocking: BlockingStore) -> None:

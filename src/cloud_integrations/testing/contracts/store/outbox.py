@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
-from cloud_integrations.domain.identifiers import TenantId
-from cloud_integrations.errors import StaleWriteError
-from cloud_integrations.ports.store import AddRevocation, DelayRevocation, FinishRevocation
+from cloud_integrations.domain.identifiers import IntegrationId, TenantId
+from cloud_integrations.errors import KeyRetiredError, StaleWriteError
+from cloud_integrations.ports.store import AddEntry, DelayEntry, FinishEntry
 from cloud_integrations.testing.clock import START, FixedClock
 from cloud_integrations.testing.contracts.store.base import BlockingStore, Contract, refused
 from cloud_integrations.testing.contracts.store.values import (
@@ -20,90 +21,171 @@ from cloud_integrations.testing.contracts.store.values import (
     OTHER_PROVIDER,
     PROVIDER,
     SECOND,
-    a_revocation,
     add_sealing_keys,
+    an_entry,
 )
 
 
 class OutboxContract(Contract):
-    """Claiming, delaying and finishing revocations."""
+    """Claiming, delaying and finishing entries of a kind."""
 
-    def test_what_waits_for_a_tenant_and_provider_is_listed_due_or_not_the_oldest_first(self, blocking: BlockingStore) -> None:
-        later = a_revocation(created_at=START + SECOND, next_attempt_at=START + timedelta(days=1), account_fingerprint=None)
-        revocations = [later, a_revocation(), a_revocation(GLOBEX), a_revocation(provider_id=OTHER_PROVIDER, created_at=START + INSTANT)]
-        blocking.apply(*[AddRevocation(revocation=revocation) for revocation in revocations])
-        assert blocking.list_revocations(ACME, provider_id=PROVIDER, limit=10) == (revocations[1], later)
-        assert blocking.list_revocations(ACME, limit=10) == (revocations[1], revocations[3], later)
-        assert blocking.list_revocations(ACME, provider_id=PROVIDER, limit=1) == (revocations[1],)
+    def test_what_waits_for_a_tenant_is_listed_due_or_not_the_oldest_first(self, blocking: BlockingStore) -> None:
+        later = an_entry(created_at=START + SECOND, next_attempt_at=START + timedelta(days=1))
+        entries = [later, an_entry(), an_entry(GLOBEX), an_entry(index_key=str(OTHER_PROVIDER), created_at=START + INSTANT)]
+        blocking.apply(*[AddEntry(entry=entry) for entry in entries])
+        assert blocking.list_entries(ACME, "revocation", index_key=str(PROVIDER), limit=10) == (entries[1], later)
+        assert blocking.list_entries(ACME, "revocation", limit=10) == (entries[1], entries[3], later)
+        assert blocking.list_entries(ACME, "revocation", index_key=str(PROVIDER), limit=1) == (entries[1],)
 
     def test_what_is_due_is_claimed_and_held(self, blocking: BlockingStore, clock: FixedClock) -> None:
-        revocation = a_revocation()
-        later = a_revocation(next_attempt_at=START + timedelta(minutes=5))
-        blocking.apply(AddRevocation(revocation=revocation), AddRevocation(revocation=later))
-        assert blocking.count_revocations() == 2
+        entry = an_entry()
+        later = an_entry(next_attempt_at=START + timedelta(minutes=5))
+        blocking.apply(AddEntry(entry=entry), AddEntry(entry=later))
+        assert blocking.count_entries("revocation") == 2
         hold = timedelta(minutes=1)
-        assert blocking.claim_revocations(limit=10, hold=hold) == (replace(revocation, next_attempt_at=START + hold),)
-        assert blocking.claim_revocations(limit=10, hold=hold) == ()
+        assert blocking.claim_entries("revocation", limit=10, hold=hold) == (replace(entry, next_attempt_at=START + hold),)
+        assert blocking.claim_entries("revocation", limit=10, hold=hold) == ()
         clock.advance(hold)
-        assert [claimed.id for claimed in blocking.claim_revocations(limit=10, hold=hold)] == [revocation.id]
+        assert [claimed.id for claimed in blocking.claim_entries("revocation", limit=10, hold=hold)] == [entry.id]
 
     def test_what_is_claimed_comes_as_it_is_then_stored_and_a_claim_is_no_attempt(self, blocking: BlockingStore, clock: FixedClock) -> None:
-        revocation = a_revocation(next_attempt_at=START + SECOND)
-        blocking.apply(AddRevocation(revocation=revocation))
+        entry = an_entry(next_attempt_at=START + SECOND)
+        blocking.apply(AddEntry(entry=entry))
         clock.advance(SECOND - INSTANT)
-        assert blocking.claim_revocations(limit=1, hold=SECOND) == ()
+        assert blocking.claim_entries("revocation", limit=1, hold=SECOND) == ()
         clock.advance(INSTANT)
         for _ in range(2):
-            claimed = blocking.claim_revocations(limit=1, hold=SECOND)
-            assert claimed == (replace(revocation, next_attempt_at=clock.now() + SECOND),)
-            assert claimed == blocking.list_revocations(ACME, limit=1)
+            claimed = blocking.claim_entries("revocation", limit=1, hold=SECOND)
+            assert claimed == (replace(entry, next_attempt_at=clock.now() + SECOND),)
+            assert claimed == blocking.list_entries(ACME, "revocation", limit=1)
             clock.advance(SECOND)
 
     def test_a_time_long_past_is_held_from_now_on(self, blocking: BlockingStore, clock: FixedClock) -> None:
-        blocking.apply(AddRevocation(revocation=a_revocation(context_id=None, variables={})))
+        blocking.apply(AddEntry(entry=an_entry()))
         clock.advance(timedelta(days=1))
-        assert len(blocking.claim_revocations(limit=1, hold=SECOND)) == 1
-        assert blocking.claim_revocations(limit=1, hold=SECOND) == ()
+        assert len(blocking.claim_entries("revocation", limit=1, hold=SECOND)) == 1
+        assert blocking.claim_entries("revocation", limit=1, hold=SECOND) == ()
 
     def test_the_oldest_come_first(self, blocking: BlockingStore, clock: FixedClock) -> None:
-        revocations = [a_revocation(TenantId(f"tenant-{number}"), next_attempt_at=START + number * SECOND) for number in range(4)]
-        add_sealing_keys(blocking, *(revocation.tenant_id for revocation in revocations))
-        blocking.apply(*[AddRevocation(revocation=revocation) for revocation in reversed(revocations)])
+        entries = [an_entry(TenantId(f"tenant-{number}"), next_attempt_at=START + number * SECOND) for number in range(4)]
+        add_sealing_keys(blocking, *(entry.tenant_id for entry in entries))
+        blocking.apply(*[AddEntry(entry=entry) for entry in reversed(entries)])
         clock.advance(timedelta(minutes=1))
-        assert [claimed.id for claimed in blocking.claim_revocations(limit=3, hold=SECOND)] == [
-            revocation.id for revocation in revocations[:3]
-        ]
+        assert [claimed.id for claimed in blocking.claim_entries("revocation", limit=3, hold=SECOND)] == [entry.id for entry in entries[:3]]
 
     def test_parallel_claimers_share_nothing(self, blocking: BlockingStore) -> None:
-        revocations = [a_revocation() for _ in range(40)]
-        blocking.apply(*[AddRevocation(revocation=revocation) for revocation in revocations])
+        entries = [an_entry() for _ in range(40)]
+        blocking.apply(*[AddEntry(entry=entry) for entry in entries])
 
         def claim(store: Any) -> Any:
-            return store.claim_revocations(limit=10, hold=timedelta(minutes=1))
+            return store.claim_entries("revocation", limit=10, hold=timedelta(minutes=1))
 
         answers = blocking.together([claim] * 8)
         assert refused(answers) == []
-        claimed = [revocation.id for batch in answers for revocation in batch]
+        claimed = [entry.id for batch in answers for entry in batch]
         assert len(claimed) == len(set(claimed))
-        claimed += [revocation.id for revocation in blocking.claim_revocations(limit=40, hold=timedelta(minutes=1))]
-        assert sorted(claimed) == sorted(revocation.id for revocation in revocations)
+        claimed += [entry.id for entry in blocking.claim_entries("revocation", limit=40, hold=timedelta(minutes=1))]
+        assert sorted(claimed) == sorted(entry.id for entry in entries)
 
     def test_a_failed_attempt_is_counted_and_delayed(self, blocking: BlockingStore, clock: FixedClock) -> None:
-        revocation = a_revocation()
-        blocking.apply(AddRevocation(revocation=revocation))
+        entry = an_entry()
+        blocking.apply(AddEntry(entry=entry))
         until = START + timedelta(minutes=1)
-        blocking.apply(DelayRevocation(tenant_id=ACME, revocation_id=revocation.id, next_attempt_at=until, error="unreachable"))
-        assert blocking.claim_revocations(limit=1, hold=SECOND) == ()
+        blocking.apply(DelayEntry(tenant_id=ACME, entry_id=entry.id, next_attempt_at=until, error="unreachable"))
+        assert blocking.claim_entries("revocation", limit=1, hold=SECOND) == ()
         clock.advance(timedelta(minutes=1))
-        (claimed,) = blocking.claim_revocations(limit=1, hold=SECOND)
+        (claimed,) = blocking.claim_entries("revocation", limit=1, hold=SECOND)
         assert (claimed.attempts, claimed.last_error) == (1, "unreachable")
 
     def test_what_is_finished_or_gone_is_no_error(self, blocking: BlockingStore) -> None:
-        revocation = a_revocation()
-        blocking.apply(AddRevocation(revocation=revocation))
+        entry = an_entry()
+        blocking.apply(AddEntry(entry=entry))
         with pytest.raises(StaleWriteError):
-            blocking.apply(AddRevocation(revocation=revocation))
+            blocking.apply(AddEntry(entry=entry))
         for _ in range(2):
-            blocking.apply(FinishRevocation(tenant_id=ACME, revocation_id=revocation.id))
-        blocking.apply(DelayRevocation(tenant_id=ACME, revocation_id=revocation.id, next_attempt_at=START, error="unreachable"))
-        assert blocking.count_revocations() == 0
+            blocking.apply(FinishEntry(tenant_id=ACME, entry_id=entry.id))
+        blocking.apply(DelayEntry(tenant_id=ACME, entry_id=entry.id, next_attempt_at=START, error="unreachable"))
+        assert blocking.count_entries("revocation") == 0
+
+    def test_an_entry_comes_back_as_it_was_put(self, blocking: BlockingStore) -> None:
+        entry = an_entry(kind="note", index_key=None, facts={}, sealed_payload=None, key_id=None, attempts=3, last_error="unreachable")
+        other = an_entry(kind="note", facts={"a": "1", "b": "\u00e4"}, created_at=START + SECOND)
+        blocking.apply(AddEntry(entry=entry), AddEntry(entry=other))
+        assert blocking.list_entries(ACME, "note", limit=10) == (entry, other)
+
+    def test_a_payload_in_the_open_needs_no_key(self, blocking: BlockingStore) -> None:
+        tenant = TenantId("without-key")
+        blocking.apply(AddEntry(entry=an_entry(tenant, kind="note", sealed_payload=None, key_id=None)))
+        with pytest.raises(KeyRetiredError):
+            blocking.apply(AddEntry(entry=an_entry(tenant, kind="note")))
+        assert blocking.count_entries("note") == 1
+
+    def test_entries_of_another_kind_are_left_alone(self, blocking: BlockingStore, clock: FixedClock) -> None:
+        known, unknown = an_entry(), an_entry(kind="note")
+        blocking.apply(AddEntry(entry=unknown), AddEntry(entry=known))
+        clock.advance(timedelta(days=1))
+        assert [entry.id for entry in blocking.claim_entries("revocation", limit=10, hold=SECOND)] == [known.id]
+        assert (blocking.count_entries("revocation"), blocking.count_entries("note"), blocking.count_entries("other")) == (1, 1, 0)
+        assert blocking.list_entries(ACME, "note", limit=10) == (unknown,)
+        assert [entry.id for entry in blocking.claim_entries("note", limit=10, hold=SECOND)] == [unknown.id]
+
+    def test_in_order_an_entry_waits_until_those_before_it_are_finished(self, blocking: BlockingStore, clock: FixedClock) -> None:
+        integration, other = IntegrationId(uuid4()), IntegrationId(uuid4())
+        entries = [an_entry(integration_id=integration, created_at=START + number * SECOND) for number in range(3)]
+        elsewhere = an_entry(integration_id=other, created_at=START + 9 * SECOND)
+        stranger = an_entry(GLOBEX, integration_id=integration, created_at=START + 9 * SECOND)
+        another_kind = an_entry(integration_id=integration, kind="note", created_at=START - SECOND)
+        blocking.apply(*[AddEntry(entry=entry) for entry in (*reversed(entries), elsewhere, stranger, another_kind)])
+
+        def claim() -> list[UUID]:
+            claimed = blocking.claim_entries("revocation", limit=10, hold=SECOND, in_order=True)
+            return [entry.id for entry in claimed if entry.integration_id == integration and entry.tenant_id == ACME]
+
+        assert claim() == [entries[0].id]
+        # Held, and then delayed for longer than those behind it.
+        assert claim() == []
+        until = START + timedelta(hours=1)
+        blocking.apply(DelayEntry(tenant_id=ACME, entry_id=entries[0].id, next_attempt_at=until, error="unreachable"))
+        clock.advance(timedelta(minutes=1))
+        assert claim() == []
+        clock.advance(timedelta(hours=1))
+        assert claim() == [entries[0].id]
+        for number in (1, 2):
+            blocking.apply(FinishEntry(tenant_id=ACME, entry_id=entries[number - 1].id))
+            assert claim() == [entries[number].id]
+
+    def test_entries_of_one_moment_come_one_by_one(self, blocking: BlockingStore) -> None:
+        integration = IntegrationId(uuid4())
+        entries = [an_entry(integration_id=integration) for _ in range(3)]
+        blocking.apply(*[AddEntry(entry=entry) for entry in entries])
+        seen = []
+        for _ in entries:
+            (claimed,) = blocking.claim_entries("revocation", limit=10, hold=SECOND, in_order=True)
+            seen.append(claimed.id)
+            blocking.apply(FinishEntry(tenant_id=ACME, entry_id=claimed.id))
+        assert sorted(seen) == sorted(entry.id for entry in entries)
+
+    def test_without_order_one_that_fails_holds_up_no_other(self, blocking: BlockingStore) -> None:
+        integration = IntegrationId(uuid4())
+        first, second = [an_entry(integration_id=integration, created_at=START + number * SECOND) for number in range(2)]
+        blocking.apply(AddEntry(entry=first), AddEntry(entry=second))
+        until = START + timedelta(days=1)
+        blocking.apply(DelayEntry(tenant_id=ACME, entry_id=first.id, next_attempt_at=until, error="unreachable"))
+        assert [entry.id for entry in blocking.claim_entries("revocation", limit=10, hold=SECOND)] == [second.id]
+
+    def test_parallel_claimers_in_order_share_nothing_and_pass_nobody(self, blocking: BlockingStore) -> None:
+        integrations = [IntegrationId(uuid4()) for _ in range(10)]
+        entries = [
+            an_entry(integration_id=integration, created_at=START + number * SECOND) for number in range(3) for integration in integrations
+        ]
+        blocking.apply(*[AddEntry(entry=entry) for entry in entries])
+
+        def claim(store: Any) -> Any:
+            return store.claim_entries("revocation", limit=4, hold=timedelta(minutes=1), in_order=True)
+
+        answers = blocking.together([claim] * 8)
+        assert refused(answers) == []
+        claimed = [entry.id for batch in answers for entry in batch]
+        # What was passed over because it was locked is left.
+        claimed += [entry.id for _ in range(3) for entry in claim(blocking)]
+        assert sorted(claimed) == sorted(entry.id for entry in entries[:10])

@@ -14,9 +14,9 @@ from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.envelope import KeyState, WrappedKey
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
 from cloud_integrations.domain.integration import AccountFacts, Integration, Phase, SealedCredential, State
+from cloud_integrations.domain.outbox import OutboxEntry
 from cloud_integrations.domain.pending import PendingAuthorization
 from cloud_integrations.domain.rekeying import SealedRow
-from cloud_integrations.domain.removal import Revocation
 from cloud_integrations.ports.store import AddKey, Change, MarkSent, RotateKey, SaveRenewal, SettleAttempt, TakeLease
 from cloud_integrations.testing.clock import START
 
@@ -155,24 +155,21 @@ def resealed(row: SealedRow, key_id: UUID = NEXT_KEY) -> tuple[SealedRow, Sealed
     return row, replace(row, key_id=key_id, sealed={field: b"anew\x00" + value for field, value in row.sealed.items()})
 
 
-def a_revocation(tenant_id: TenantId = ACME, **changes: Any) -> Revocation:
-    """Make a revocation that is due now."""
-    revocation = Revocation(
+def an_entry(tenant_id: TenantId = ACME, **changes: Any) -> OutboxEntry:
+    """Make an entry of the outbox that is due now: a token to revoke."""
+    entry = OutboxEntry(
         id=uuid4(),
         tenant_id=tenant_id,
         integration_id=IntegrationId(uuid4()),
-        provider_id=PROVIDER,
-        method_id="oauth2",
-        context_id=CONTEXT,
-        kind="refresh",
-        sealed_token=b"fake\x00token",
+        kind="revocation",
+        index_key=str(PROVIDER),
+        facts={"method_id": "oauth2", "token": "refresh"},
+        sealed_payload=b"fake\x00payload",
         key_id=SEALING_KEY,
-        account_fingerprint=a_fingerprint(b"account"),
-        variables={"region": "eu"},
         next_attempt_at=START,
         created_at=START,
     )
-    return replace(revocation, **changes)
+    return replace(entry, **changes)
 
 
 def an_event(tenant_id: TenantId = ACME, **changes: Any) -> AuditEvent:

@@ -167,27 +167,25 @@ def upgrade() -> None:
         **here.table_options,
     )
     op.create_table(
-        "ci_revocation",
+        "ci_outbox",
         sa.Column("tenant_id", here.text(255), nullable=False),
-        sa.Column("revocation_id", sa.Uuid, nullable=False),
+        sa.Column("entry_id", sa.Uuid, nullable=False),
         sa.Column("integration_id", sa.Uuid, nullable=False),
-        sa.Column("provider_id", sa.Uuid, nullable=False),
-        sa.Column("method_id", here.text(64), nullable=False),
-        sa.Column("context_id", sa.Uuid),
-        sa.Column("kind", here.text(16), nullable=False),
-        sa.Column("sealed_token", _SEALED, nullable=False),
-        sa.Column("key_id", sa.Uuid, nullable=False),
-        sa.Column("account_fingerprint", here.key_bytes(16)),
-        sa.Column("variables", long_text, nullable=False),
+        sa.Column("kind", here.text(32), nullable=False),
+        sa.Column("index_key", here.text(64)),
+        sa.Column("facts", long_text, nullable=False),
+        sa.Column("sealed_payload", _SEALED),
+        sa.Column("key_id", sa.Uuid),
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("next_attempt_at", sa.BigInteger, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("last_error", here.text(255)),
-        sa.PrimaryKeyConstraint("tenant_id", "revocation_id", name="ci_revocation_pk"),
+        sa.PrimaryKeyConstraint("tenant_id", "entry_id", name="ci_outbox_pk"),
         if_not_exists=unless_there,
         **here.table_options,
     )
-    op.create_index("ci_revocation_due", "ci_revocation", ["next_attempt_at", "tenant_id", "revocation_id"], if_not_exists=unless_there)
+    op.create_index("ci_outbox_due", "ci_outbox", ["kind", "next_attempt_at", "tenant_id", "entry_id"], if_not_exists=unless_there)
+    op.create_index("ci_outbox_order", "ci_outbox", ["tenant_id", "integration_id", "kind", "created_at"], if_not_exists=unless_there)
     op.create_table(
         "ci_audit",
         sa.Column("tenant_id", here.text(255), nullable=False),

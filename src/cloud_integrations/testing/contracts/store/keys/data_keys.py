@@ -11,7 +11,7 @@ import pytest
 from cloud_integrations.domain.envelope import KeyCheck, KeyState, WrappedKey
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.errors import StaleWriteError
-from cloud_integrations.ports.store import AddKey, AddKeyCheck, AddRevocation, RewrapKey
+from cloud_integrations.ports.store import AddEntry, AddKey, AddKeyCheck, RewrapKey
 from cloud_integrations.testing.clock import START
 from cloud_integrations.testing.contracts.store.base import BlockingStore, Contract, everything, refused
 from cloud_integrations.testing.contracts.store.values import (
@@ -21,7 +21,7 @@ from cloud_integrations.testing.contracts.store.values import (
     SEALING_KEY,
     SECOND,
     a_key,
-    a_revocation,
+    an_entry,
     applying,
     rotated,
 )
@@ -73,9 +73,9 @@ class DataKeysContract(Contract):
         other = KeyCheck(kek_uri="local:b", kek_key_id=b"fake-kek-b-bytes", canary=b"fake other")
         blocking.apply(AddKeyCheck(check=check), AddKeyCheck(check=other))
         # Later changes of the same unit of work are still made.
-        blocking.apply(AddKeyCheck(check=replace(check, canary=b"fake changed")), AddRevocation(revocation=a_revocation()))
+        blocking.apply(AddKeyCheck(check=replace(check, canary=b"fake changed")), AddEntry(entry=an_entry()))
         assert sorted(blocking.list_key_checks(), key=lambda found: found.kek_uri) == [check, other]
-        assert blocking.count_revocations() == 1
+        assert blocking.count_entries("revocation") == 1
 
     def test_one_canary_stays_of_many_at_once(self, blocking: BlockingStore) -> None:
         checks = [KeyCheck(kek_uri="local:a", kek_key_id=b"fake-kek-a-bytes", canary=b"fake %d" % number) for number in range(8)]

@@ -9,7 +9,7 @@ import pytest
 from cloud_integrations.domain.envelope import KeyState
 from cloud_integrations.domain.integration import Integration
 from cloud_integrations.errors import KeyRetiredError, StaleWriteError
-from cloud_integrations.ports.store import AddIntegration, AddKey, AddPending, AddRevocation, EraseTenant, Record, RefuseKeys, RotateKey
+from cloud_integrations.ports.store import AddEntry, AddIntegration, AddKey, AddPending, EraseTenant, Record, RefuseKeys, RotateKey
 from cloud_integrations.testing.clock import START
 from cloud_integrations.testing.contracts.store.base import BlockingStore, Contract, everything
 from cloud_integrations.testing.contracts.store.values import (
@@ -22,7 +22,7 @@ from cloud_integrations.testing.contracts.store.values import (
     a_credential,
     a_key,
     a_pending,
-    a_revocation,
+    an_entry,
     an_event,
     an_integration,
     rotated,
@@ -52,7 +52,7 @@ class ErasureContract(Contract):
     def test_what_an_erased_tenant_had_is_gone_and_others_keep_theirs(self, blocking: BlockingStore) -> None:
         pending, twin = a_pending(), a_pending(GLOBEX)
         blocking.apply(Record(event=an_event()), AddPending(pending=pending), AddPending(pending=twin))
-        blocking.apply(AddRevocation(revocation=a_revocation()), AddRevocation(revocation=a_revocation(GLOBEX)), rotated())
+        blocking.apply(AddEntry(entry=an_entry()), AddEntry(entry=an_entry(GLOBEX)), rotated())
         blocking.apply(AddIntegration(facts=an_integration(GLOBEX), credential=a_credential()))
         blocking.apply(EraseTenant(tenant_id=ACME, erased_at=START + SECOND))
         assert blocking.find_active_key(ACME) is None
@@ -66,12 +66,12 @@ class ErasureContract(Contract):
         assert len(blocking.list_audit(ACME)) == 1
         assert blocking.find_active_key(GLOBEX) is not None
         assert blocking.find_pending(twin.state_hash) == twin
-        assert [revocation.tenant_id for revocation in blocking.claim_revocations(limit=10, hold=SECOND)] == [GLOBEX]
+        assert [revocation.tenant_id for revocation in blocking.claim_entries("revocation", limit=10, hold=SECOND)] == [GLOBEX]
         assert len(blocking.list_integrations(GLOBEX)) == 1
 
     def test_a_tenant_with_an_integration_is_not_erased(self, blocking: BlockingStore, facts: Integration) -> None:
         pending = a_pending()
-        blocking.apply(AddPending(pending=pending), AddRevocation(revocation=a_revocation()))
+        blocking.apply(AddPending(pending=pending), AddEntry(entry=an_entry()))
         before = everything(blocking)
         with pytest.raises(StaleWriteError):
             blocking.apply(EraseTenant(tenant_id=ACME, erased_at=START))

@@ -8,7 +8,7 @@ from cloud_integrations.domain.envelope import KeyState, WrappedKey
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.domain.integration import Integration
 from cloud_integrations.domain.rekeying import KeyUsage
-from cloud_integrations.ports.store import AddKey, AddPending, AddRevocation, Reseal, RotateKey
+from cloud_integrations.ports.store import AddEntry, AddKey, AddPending, Reseal, RotateKey
 from cloud_integrations.testing.clock import START
 from cloud_integrations.testing.contracts.store.base import BlockingStore, Contract
 from cloud_integrations.testing.contracts.store.keys.sealing import SEALED_ROWS, sealing
@@ -18,7 +18,7 @@ from cloud_integrations.testing.contracts.store.values import (
     NEWCOMER,
     a_key,
     a_pending,
-    a_revocation,
+    an_entry,
     an_integration,
     resealed,
     rotated,
@@ -81,7 +81,7 @@ class ListingContract(Contract):
         blocking.apply(
             AddPending(pending=a_pending()),
             AddPending(pending=a_pending(sealed_verifier=None, key_id=None)),
-            AddRevocation(revocation=a_revocation(GLOBEX)),
+            AddEntry(entry=an_entry(GLOBEX)),
             rotated(kek_uri="local:next"),
             AddKey(key=a_key(NEWCOMER, state=KeyState.DESTROYED, destroyed_at=START)),
         )
@@ -93,9 +93,7 @@ class ListingContract(Contract):
         ]
 
     def test_usage_of_one_tenant_is_counted_by_key(self, blocking: BlockingStore, facts: Integration) -> None:
-        blocking.apply(
-            AddPending(pending=a_pending()), AddRevocation(revocation=a_revocation()), AddRevocation(revocation=a_revocation(GLOBEX))
-        )
+        blocking.apply(AddPending(pending=a_pending()), AddEntry(entry=an_entry()), AddEntry(entry=an_entry(GLOBEX)))
         gone = a_key(version=3, state=KeyState.DESTROYED, destroyed_at=START)
         blocking.apply(rotated(kek_uri="local:next"), AddKey(key=gone), Reseal(rows=(resealed(row_of(facts)),)))
         old, new = blocking.list_keys(tenant_id=ACME, limit=10)

@@ -12,9 +12,9 @@ from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.domain.integration import Integration, SealedCredential
 from cloud_integrations.domain.rekeying import SealedRow
 from cloud_integrations.ports.store import (
+    AddEntry,
     AddIntegration,
     AddPending,
-    AddRevocation,
     EraseIntegration,
     Record,
     RefuseKeys,
@@ -31,8 +31,8 @@ from cloud_integrations.testing.contracts.store.values import (
     SEALING_KEY,
     a_credential,
     a_pending,
-    a_revocation,
     add_sealing_keys,
+    an_entry,
     an_event,
     an_integration,
     applying,
@@ -51,14 +51,14 @@ class ResealingContract(Contract):
     @pytest.fixture
     def rows(self, blocking: BlockingStore, facts: Integration) -> tuple[SealedRow, ...]:
         """One row of each table, sealed under a key that was then replaced."""
-        blocking.apply(lease(facts), AddPending(pending=a_pending()), AddRevocation(revocation=a_revocation()), rotated())
+        blocking.apply(lease(facts), AddPending(pending=a_pending()), AddEntry(entry=an_entry()), rotated())
         rows: tuple[SealedRow, ...] = blocking.list_sealed([(ACME, SEALING_KEY)], limit=10)
         return rows
 
     def test_the_sealed_fields_change_and_nothing_else(self, blocking: BlockingStore, facts: Integration) -> None:
-        pending, revocation = a_pending(), a_revocation()
+        pending, revocation = a_pending(), an_entry()
         blocking.apply(lease(facts))
-        blocking.apply(sent(facts), AddPending(pending=pending), AddRevocation(revocation=revocation), rotated())
+        blocking.apply(sent(facts), AddPending(pending=pending), AddEntry(entry=revocation), rotated())
         before = blocking.find_integration(ACME, facts.id)
         rows = {row.table: row for row in blocking.list_sealed([(ACME, SEALING_KEY)], limit=10)}
         assert rows["ci_integration"] == row_of(facts)
@@ -66,7 +66,7 @@ class ResealingContract(Contract):
             pending.state_hash.hex(),
             {"verifier": pending.sealed_verifier},
         )
-        assert (rows["ci_revocation"].row, rows["ci_revocation"].sealed) == (str(revocation.id), {"token": revocation.sealed_token})
+        assert (rows["ci_outbox"].row, rows["ci_outbox"].sealed) == (str(revocation.id), {"payload": revocation.sealed_payload})
         anew = [resealed(row) for row in rows.values()]
         blocking.apply(Reseal(rows=tuple(anew)))
         assert blocking.list_sealed([(ACME, SEALING_KEY)], limit=10) == ()
@@ -77,13 +77,13 @@ class ResealingContract(Contract):
         )
         assert blocking.find_integration(ACME, facts.id) == replace(before, credential=credential)
         assert blocking.find_pending(pending.state_hash) == replace(pending, key_id=NEXT_KEY, sealed_verifier=b"anew\x00fake\x00sealed")
-        (claimed,) = blocking.claim_revocations(limit=1, hold=NO_TIME)
-        assert claimed == replace(revocation, key_id=NEXT_KEY, sealed_token=b"anew\x00fake\x00token")
+        (claimed,) = blocking.claim_entries("revocation", limit=1, hold=NO_TIME)
+        assert claimed == replace(revocation, key_id=NEXT_KEY, sealed_payload=b"anew\x00fake\x00payload")
 
     def test_every_row_is_named_in_the_words_of_its_sealing_context(self, blocking: BlockingStore) -> None:
         connected, bare = an_integration(), an_integration(auth_type=AuthType.API_KEY, renewal_rule="keep", provider_id=OTHER_PROVIDER)
         key = SealedCredential(generation=1, key_id=SEALING_KEY, presented=b"fake\x00key")
-        pending, revocation = a_pending(), a_revocation()
+        pending, revocation = a_pending(), an_entry()
         blocking.apply(AddIntegration(facts=connected, credential=a_credential()), AddIntegration(facts=bare, credential=key))
         # A later generation, and an empty field.
         blocking.apply(
@@ -91,13 +91,13 @@ class ResealingContract(Contract):
                 facts=replace(connected, renewal_rule="reconnect"), credential=replace(a_credential(2), renewal=None), expected_generation=1
             )
         )
-        blocking.apply(AddPending(pending=pending), AddRevocation(revocation=revocation))
+        blocking.apply(AddPending(pending=pending), AddEntry(entry=revocation))
         found = {(row.table, row.row, row.generation): set(row.sealed) for row in blocking.list_sealed([(ACME, SEALING_KEY)], limit=10)}
         assert found == {
             ("ci_integration", str(connected.id), 2): {"presented"},
             ("ci_integration", str(bare.id), 1): {"presented"},
             ("ci_authorization", pending.state_hash.hex(), 0): {"verifier"},
-            ("ci_revocation", str(revocation.id), 0): {"token"},
+            ("ci_outbox", str(revocation.id), 0): {"payload"},
         }
 
     def test_a_row_of_another_generation_is_left(self, blocking: BlockingStore, facts: Integration, rows: tuple[SealedRow, ...]) -> None:
@@ -164,7 +164,7 @@ class ResealingContract(Contract):
 
     def test_what_is_sealed_is_listed_up_to_a_limit(self, blocking: BlockingStore, facts: Integration, rows: tuple[SealedRow, ...]) -> None:
         everywhere = [(ACME, SEALING_KEY), (GLOBEX, SEALING_KEY), (ACME, NEXT_KEY)]
-        blocking.apply(AddRevocation(revocation=a_revocation(GLOBEX)), AddPending(pending=a_pending(sealed_verifier=None, key_id=None)))
+        blocking.apply(AddEntry(entry=an_entry(GLOBEX)), AddPending(pending=a_pending(sealed_verifier=None, key_id=None)))
         assert {row.tenant_id for row in blocking.list_sealed(everywhere, limit=10)} == {ACME, GLOBEX}
         for limit in range(1, 5):
             listed = blocking.list_sealed(everywhere, limit=limit)

@@ -12,10 +12,10 @@ from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.domain.integration import Integration
 from cloud_integrations.errors import IntegrationNotFoundError, KeyRetiredError, StaleWriteError
 from cloud_integrations.ports.store import (
+    AddEntry,
     AddIntegration,
     AddKey,
     AddPending,
-    AddRevocation,
     Change,
     DestroyKey,
     EraseIntegration,
@@ -38,8 +38,8 @@ from cloud_integrations.testing.contracts.store.values import (
     a_credential,
     a_key,
     a_pending,
-    a_revocation,
     add_sealing_keys,
+    an_entry,
     an_event,
     an_integration,
     applying,
@@ -69,7 +69,7 @@ def sealing(what: str, facts: Integration, key_id: UUID) -> Change:
         case "an authorization":
             return AddPending(pending=a_pending(facts.tenant_id, key_id=key_id))
         case _:
-            return AddRevocation(revocation=a_revocation(facts.tenant_id, key_id=key_id))
+            return AddEntry(entry=an_entry(facts.tenant_id, key_id=key_id))
 
 
 def destroying(tenant_id: TenantId = ACME, key_id: UUID = SEALING_KEY) -> DestroyKey:
@@ -125,7 +125,7 @@ class SealingContract(Contract):
                 applying(rotated(tenant_id), record),
                 applying(AddPending(pending=a_pending(tenant_id)), record),
                 applying(
-                    AddRevocation(revocation=a_revocation(tenant_id)),
+                    AddEntry(entry=an_entry(tenant_id)),
                     EraseIntegration(tenant_id=tenant_id, integration_id=facts.id, expected_generation=1),
                     record,
                 ),
