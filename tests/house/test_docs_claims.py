@@ -133,7 +133,7 @@ def test_every_error_is_on_the_page_of_errors(kind: type[CloudIntegrationsError]
         ("Health", tuple(Health)),
         ("State", tuple(State)),
         ("What became of a token", tuple(RevocationOutcome)),
-        ("What a check found", get_args(check.Outcome)),
+        ("What a check found", get_args(check.CheckOutcome)),
     ],
 )
 def test_the_page_of_states_explains_each_word(heading: str, words: tuple[str, ...], docs: Path) -> None:
