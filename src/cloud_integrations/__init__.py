@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cloud_integrations.domain.auth_type import AuthType
     from cloud_integrations.domain.check import CheckReport
     from cloud_integrations.domain.credential import Credential
+    from cloud_integrations.domain.events import Fact
     from cloud_integrations.domain.importing import ImportedCredential
     from cloud_integrations.domain.integration import AccountFacts, Health, Integration, Status
     from cloud_integrations.domain.pending import Authorization, Connected, PendingAuthorization
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
     from cloud_integrations.domain.removal import Removal, RevocationOutcome, RevocationRun
     from cloud_integrations.domain.renewal import RenewalRun, RoundFailed
     from cloud_integrations.domain.secret import Secret
+    from cloud_integrations.errors import CloudIntegrationsError
     from cloud_integrations.manager import AsyncIntegrationManager, IntegrationManager
+    from cloud_integrations.ports.observer import Observer
     from cloud_integrations.ports.settings import Settings
     from cloud_integrations.providers.catalogue import Catalogue
 
@@ -58,10 +61,12 @@ if TYPE_CHECKING:
         "AzureKeyVaultKeys",
         "Catalogue",
         "CheckReport",
+        "CloudIntegrationsError",
         "CombinedKeys",
         "Connected",
         "Credential",
         "Erasure",
+        "Fact",
         "GcpKmsKeys",
         "Health",
         "HttpxTransport",
@@ -75,6 +80,7 @@ if TYPE_CHECKING:
         "MemoryStore",
         "MethodSummary",
         "OAuthApplication",
+        "Observer",
         "Outcome",
         "PendingAuthorization",
         "Pkcs11Keys",
@@ -113,10 +119,12 @@ _HOMES = {
     "AzureKeyVaultKeys": "backends.keys.azure_key_vault",
     "Catalogue": "providers.catalogue",
     "CheckReport": "domain.check",
+    "CloudIntegrationsError": "errors",
     "CombinedKeys": "backends.keys.combined",
     "Connected": "domain.pending",
     "Credential": "domain.credential",
     "Erasure": "domain.rekeying",
+    "Fact": "domain.events",
     "GcpKmsKeys": "backends.keys.gcp_kms",
     "Health": "domain.integration",
     "HttpxTransport": "backends.transport.httpx_transport",
@@ -130,6 +138,7 @@ _HOMES = {
     "MemoryStore": "backends.memory.store",
     "MethodSummary": "domain.application",
     "OAuthApplication": "domain.application",
+    "Observer": "ports.observer",
     "Outcome": "domain.audit",
     "PendingAuthorization": "domain.pending",
     "Pkcs11Keys": "backends.keys.pkcs11",

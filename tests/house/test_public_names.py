@@ -59,9 +59,9 @@ def test_public_names_are_sorted_and_exist(module: str) -> None:
     assert [name for name in loaded.__all__ if not hasattr(loaded, name)] == []
 
 
-def test_each_public_name_has_one_home() -> None:
+def test_each_public_name_has_one_home_beside_the_front() -> None:
     # Two modules have a function `register`, each for its own things.
-    named = [(name, id(getattr(import_module(module), name))) for module in PINNED_MODULES for name in import_module(module).__all__]
+    named = [(name, id(getattr(import_module(module), name))) for module in PINNED_MODULES[1:] for name in import_module(module).__all__]
     assert [name for (name, _), count in Counter(named).items() if count > 1] == []
 
 
