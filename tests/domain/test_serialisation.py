@@ -13,10 +13,12 @@ from fastapi import FastAPI
 from pydantic import TypeAdapter
 
 import cloud_integrations
-from cloud_integrations import AuditHead, AuditReport, AuthType, CheckReport, Integration
+from cloud_integrations import AuditHead, AuditReport, AuthType, CheckReport, Credential, Integration, Secret
+from cloud_integrations.documents import CheckOut, CredentialOut, IntegrationDetailOut, TokenOut
 from cloud_integrations.domain.audit import AuditProblem
 from cloud_integrations.domain.integration import AccountFacts, State
-from cloud_integrations.domain.serialisation import Serialisable
+from cloud_integrations.domain.provider import Placement
+from cloud_integrations.domain.serialisation import Serialisable, to_camel
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ID = UUID("0190a0b0-0000-7000-8000-000000000001")
@@ -41,6 +43,14 @@ REPORT = CheckReport(integration_id=ID, outcome="alive", account=AccountFacts(),
 HEAD = AuditHead(tenant_id="acme", seq=2, hash=b"\xff" * 32)
 AUDIT = AuditReport(tenant_id="acme", checked=2, head=HEAD, problems=(AuditProblem(seq=1, kind="gap"),))
 VALUES = [INTEGRATION, REPORT, AUDIT]
+CREDENTIAL = Credential(
+    parts={"access_token": Secret("fake-token")},
+    placement=(Placement(in_="header", name="Authorization", prefix="Bearer "),),
+    variables={},
+    integration_id=ID,
+    provider_id=ID,
+    auth_type=AuthType.OAUTH2,
+)
 
 over_values = pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
 
@@ -61,6 +71,31 @@ def test_pydantic_shows_the_same_and_reads_it_back(value):
     assert json.loads(written) == value.as_dict()
     assert adapter.validate_json(written) == value
     assert set(adapter.json_schema(mode="serialization")["properties"]) == value.as_dict().keys()
+
+
+def test_json_has_the_same_in_camel_case_but_for_names_that_are_data():
+    shown = dataclasses.replace(INTEGRATION, variables={"data_centre": "eu"}).as_json()
+    assert (shown["tenantId"], shown["createdAt"], shown["account"]["accountId"]) == ("acme", "2026-01-01T12:00:00Z", "1")
+    assert shown["variables"] == {"data_centre": "eu"}
+    assert shown.keys() == {to_camel(name) for name in INTEGRATION.as_dict()}
+
+
+@pytest.mark.parametrize(
+    "document", [IntegrationDetailOut.of(INTEGRATION), CheckOut.of(REPORT), TokenOut.of(CREDENTIAL)], ids=lambda value: type(value).__name__
+)
+def test_a_document_is_the_same_by_itself_and_through_pydantic(document):
+    assert TypeAdapter(type(document)).dump_python(document, mode="json", by_alias=True) == document.as_json()
+
+
+def test_a_credential_is_shown_in_the_open_only_where_that_is_asked_for():
+    shown, revealed = CredentialOut.of(CREDENTIAL).as_json(), TokenOut.of(CREDENTIAL)
+    assert revealed.as_json() == shown | {
+        "value": "fake-token",
+        "secret": None,
+        "headers": {"Authorization": "Bearer fake-token"},
+        "params": {},
+    }
+    assert "fake-token" not in repr(revealed)
 
 
 def test_an_integration_is_shown_in_the_public_words():

@@ -18,6 +18,7 @@ PUBLIC_MODULES = (
     "cloud_integrations",
     "cloud_integrations.backends.sqlalchemy",
     "cloud_integrations.backends.sqlalchemy.databases",
+    "cloud_integrations.documents",
     "cloud_integrations.domain.events",
     "cloud_integrations.errors",
     "cloud_integrations.kinds",

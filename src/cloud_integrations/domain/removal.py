@@ -10,6 +10,7 @@ from uuid import UUID
 
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
 from cloud_integrations.domain.outbox import OUTBOX_TABLE, OutboxEntry
+from cloud_integrations.domain.serialisation import Serialisable
 from cloud_integrations.errors import DamagedRowError
 
 REVOCATION = "revocation"
@@ -37,7 +38,7 @@ TokenKind = Literal["refresh", "access"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Removal:
+class Removal(Serialisable):
     """What a removal did: the local secret is gone, and each token's fate at the provider."""
 
     integration_id: IntegrationId
@@ -134,13 +135,13 @@ class Revocation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RevocationRun:
+class RevocationRun(Serialisable):
     """What one round over the outbox did."""
 
     revoked: int = 0
-    delayed: int = 0
     kept: int = 0
     """Left alone: a stored credential holds the token, or lives on its grant."""
+    delayed: int = 0
     abandoned: int = 0
     """Given up: the token has long ended by itself, or its provider is no longer configured."""
     waiting: int = 0

@@ -24,7 +24,12 @@ class Serialisable:
 
     def as_dict(self) -> dict[str, Any]:
         """Return fields and properties, ready for JSON: ids as text, times in ISO 8601 ending in `Z`, bytes in hex."""
-        shown: dict[str, Any] = _plain(self)
+        shown: dict[str, Any] = _plain(self, str)
+        return shown
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the same with names in camelCase, as in all our JSON."""
+        shown: dict[str, Any] = _plain(self, to_camel)
         return shown
 
     @classmethod
@@ -46,13 +51,23 @@ def _getters(kind: type, /) -> dict[str, Any]:
     return {name: member.fget for name, member in vars(kind).items() if isinstance(member, property)}
 
 
-def _plain(value: Any, /) -> Any:
+def to_camel(name: str, /) -> str:
+    """Write a name of Python's as one of JSON: `expires_at` as `expiresAt`."""
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
+def _plain(value: Any, named: Callable[[str], str], /) -> Any:
     for kind, convert in _PLAIN:
         if isinstance(value, kind):
             return convert(value)
+    if isinstance(value, Mapping):
+        return {name: _plain(inner, named) for name, inner in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(member, named) for member in value]
     if is_dataclass(value):
         names = [*(field.name for field in fields(value)), *_getters(type(value))]
-        return {name: _plain(getattr(value, name)) for name in names}
+        return {named(name): _plain(getattr(value, name), named) for name in names}
     return value
 
 
@@ -61,6 +76,4 @@ _PLAIN: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (UUID, str),
     (datetime, lambda at: at.astimezone(UTC).isoformat().replace("+00:00", "Z")),
     (bytes, bytes.hex),
-    (Mapping, lambda pairs: {name: _plain(inner) for name, inner in pairs.items()}),
-    (tuple, lambda members: [_plain(member) for member in members]),
 )

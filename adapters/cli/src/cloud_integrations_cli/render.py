@@ -16,18 +16,7 @@ import typer
 from .tables import Document, Listing, fit, shown_time
 
 if TYPE_CHECKING:
-    from cloud_integrations import (
-        AccountFacts,
-        AuditRecord,
-        AuditReport,
-        CheckReport,
-        Credential,
-        Integration,
-        ProviderSummary,
-        Removal,
-        RenewalRun,
-        RevocationRun,
-    )
+    from cloud_integrations import AccountFacts, AuditReport, RenewalRun
 
 _COLOURS = {
     "active": "green",
@@ -150,74 +139,11 @@ def timestamp(at: datetime, /) -> str:
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _maybe(at: datetime | None) -> str | None:
-    return None if at is None else timestamp(at)
-
-
 def account_name(account: AccountFacts, /) -> str:
     """Name an account for people: its label, and its id where that says more."""
     if account.label and account.account_id:
         return account.label if account.account_id in account.label else f"{account.label} ({account.account_id})"
     return account.label or account.account_id or ""
-
-
-def integration_out(integration: Integration, slug: str, /) -> dict[str, Any]:
-    """Return an integration as the detail route shows it, and the slug of its provider."""
-    return {
-        "id": str(integration.id),
-        "tenantId": integration.tenant_id,
-        "providerId": str(integration.provider_id),
-        "provider": slug,
-        "name": integration.name,
-        "status": integration.status.value,
-        "authType": integration.auth_type.value,
-        "createdAt": timestamp(integration.created_at),
-        "updatedAt": timestamp(integration.updated_at),
-        "scopes": [*integration.scopes],
-        "requestedScopes": [*integration.requested_scopes],
-        "missingScopes": [*integration.missing_scopes],
-        "expiresAt": _maybe(integration.expires_at),
-        "reconnectBefore": _maybe(integration.reconnect_before),
-        "health": {
-            "state": integration.health.value,
-            "since": timestamp(integration.state_since),
-            "reason": integration.reason,
-            "advice": integration.advice,
-        },
-        "account": {"id": integration.account.account_id, "label": integration.account.label},
-    }
-
-
-def check_out(report: CheckReport, /) -> dict[str, Any]:
-    """Return what the provider's check said."""
-    return {
-        "works": report.works,
-        "outcome": report.outcome,
-        "verified": report.verified,
-        "account": {"id": report.account.account_id, "label": report.account.label},
-        "accountChanged": report.account_changed,
-        "checkedAt": timestamp(report.checked_at),
-    }
-
-
-def removal_out(removal: Removal, /) -> dict[str, Any]:
-    """Return what became of each token."""
-    return {
-        "success": True,
-        "integrationId": str(removal.integration_id),
-        "refreshToken": removal.refresh_token.value,
-        "accessToken": removal.access_token.value,
-        "apiKey": removal.api_key.value,
-        "refreshReason": removal.refresh_reason,
-        "accessReason": removal.access_reason,
-        "waiting": removal.waiting,
-        "manualUrl": removal.manual_url,
-    }
-
-
-def run_out(run: RevocationRun, /) -> dict[str, Any]:
-    """Return what a round over the outbox did."""
-    return {"revoked": run.revoked, "kept": run.kept, "delayed": run.delayed, "abandoned": run.abandoned, "waiting": run.waiting}
 
 
 def renewal_run_out(run: RenewalRun, /) -> dict[str, Any]:
@@ -230,71 +156,6 @@ def renewal_run_out(run: RenewalRun, /) -> dict[str, Any]:
         "gone": run.gone,
         "failed": run.failed,
     }
-
-
-def provider_out(summary: ProviderSummary, /) -> dict[str, Any]:
-    """Return a provider as this installation's users see it."""
-    return {
-        "id": str(summary.id),
-        "slug": summary.slug,
-        "name": summary.name,
-        "category": summary.category,
-        "active": summary.active,
-        "authTypes": [kind.value for kind in summary.auth_types],
-        "documentation": summary.documentation,
-        "redirectUri": summary.redirect_uri,
-        "methods": [
-            {
-                "id": method.id,
-                "authType": method.auth_type.value,
-                "inputs": [
-                    {"name": given.name, "label": given.label, "hint": given.hint, "required": given.required, "secret": given.secret}
-                    for given in method.inputs
-                ],
-                "manualUrl": method.manual_url,
-            }
-            for method in summary.methods
-        ],
-    }
-
-
-def record_out(record: AuditRecord, /) -> dict[str, Any]:
-    """Return an audit event in its place in the chain."""
-    event = record.event
-    return {
-        "seq": record.seq,
-        "eventId": str(event.event_id),
-        "occurredAt": timestamp(event.occurred_at),
-        "actor": {"type": event.actor.type, "id": event.actor.id},
-        "action": event.action,
-        "resource": event.resource,
-        "outcome": event.outcome.value,
-        "reason": event.reason,
-        "requestId": event.request_id,
-        "details": dict(event.details),
-        "hash": record.hash.hex(),
-    }
-
-
-def token_out(token: Credential, /, *, reveal: bool) -> dict[str, Any]:
-    """Return a credential; its secret only with *reveal*."""
-    document: dict[str, Any] = {
-        "integrationId": str(token.integration_id),
-        "providerId": str(token.provider_id),
-        "authType": token.auth_type.value,
-        "expiresAt": _maybe(token.expires_at),
-        "scopes": list(token.scopes),
-        "missingScopes": list(token.missing_scopes),
-        "warning": token.warning,
-    }
-    if reveal:
-        document |= {
-            "value": token.value.reveal(),
-            "secret": None if token.secret is None else token.secret.reveal(),
-            "headers": token.headers() if "headers" in token.forms else {},
-            "params": token.params() if "params" in token.forms else {},
-        }
-    return document
 
 
 def report_out(report: AuditReport, /) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import Response
 from pydantic import BaseModel
 
+from cloud_integrations.documents import AuditOut, AuthorizationOut, CheckOut, IntegrationDetailOut, IntegrationOut, ProviderOut, TokenOut
 from cloud_integrations.errors import (
     AppMisconfiguredError,
     CloudIntegrationsError,
@@ -30,19 +31,7 @@ from cloud_integrations.errors import (
     ValidationFailedError,
 )
 
-from .answers import (
-    AuditOut,
-    AuthorizationOut,
-    CheckOut,
-    Done,
-    ErrorOut,
-    IntegrationDetailOut,
-    IntegrationOut,
-    Many,
-    One,
-    ProviderOut,
-    TokenOut,
-)
+from .answers import Done, ErrorOut, Many, One
 from .authorization import Permission
 from .bodies import BeginAuthorization, CreateIntegration, EditIntegration, Reconnect
 from .errors import INTERNAL, Problem, problem_of

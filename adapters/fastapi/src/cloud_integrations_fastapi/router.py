@@ -15,9 +15,10 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from cloud_integrations import Actor, AsyncIntegrationManager, Authorization, Integration, IntegrationManager, Secret
+from cloud_integrations.documents import AuditOut, AuthorizationOut, CheckOut, IntegrationDetailOut, IntegrationOut, ProviderOut, TokenOut
 from cloud_integrations.errors import IntegrationNotFoundError
 
-from .answers import AuditOut, AuthorizationOut, CheckOut, Done, IntegrationDetailOut, IntegrationOut, Many, One, ProviderOut, TokenOut
+from .answers import Done, Many, One
 from .authorization import Authorize, Gate, Permission
 from .bodies import VISIBLE, BeginAuthorization, CreateIntegration, EditIntegration, Reconnect, Tenant
 from .browser import NEVER, BrowserCookies, Flow, check_host, granted_mark

@@ -7,10 +7,11 @@ from typing import Any
 import typer
 
 from cloud_integrations import AuditHead, Outcome
+from cloud_integrations.documents import AuditOut
 from cloud_integrations.errors import TenantNotFoundError
 from cloud_integrations_cli import wiring
 from cloud_integrations_cli.exits import AUDIT, CommandLineError
-from cloud_integrations_cli.render import Screen, record_out, report_out
+from cloud_integrations_cli.render import Screen, report_out
 from cloud_integrations_cli.settings import Configuration
 from cloud_integrations_cli.tables import Column, Document, Listing, shown_time
 
@@ -55,7 +56,7 @@ def list_events(
     with wiring.open_manager(configuration) as manager:
         # An integration that was deleted keeps its history, so its id need not exist.
         records = manager.audit.list(tenant, integration=integration, before=before, limit=limit)
-    screen.show(_LISTING, [record_out(record) for record in records])
+    screen.show(_LISTING, [AuditOut.of(record).as_json() for record in records])
 
 
 def verify(screen: Screen, configuration: Configuration, tenant: str, /, *, checkpoint: str | None) -> None:

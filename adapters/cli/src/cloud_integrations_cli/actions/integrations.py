@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from cloud_integrations import AuthType, Integration, IntegrationManager, Provider, RevocationOutcome, Secret
+from cloud_integrations.documents import CheckOut, IntegrationDetailOut
 from cloud_integrations.errors import InvalidCredentialsError, ValidationFailedError
 from cloud_integrations.kinds import input_methods
 from cloud_integrations_cli import wiring
@@ -15,10 +16,7 @@ from cloud_integrations_cli.prompts import confirm, read_secret
 from cloud_integrations_cli.render import (
     Screen,
     account_name,
-    check_out,
-    integration_out,
     moment,
-    removal_out,
     renewal_run_out,
 )
 from cloud_integrations_cli.settings import Configuration
@@ -61,12 +59,17 @@ _LISTING = Listing(
 )
 
 
+def _document(integration: Integration, slug: str) -> dict[str, Any]:
+    """Return an integration as the detail route shows it, and the slug of its provider."""
+    return IntegrationDetailOut.of(integration).as_json() | {"provider": slug}
+
+
 def list_all(screen: Screen, configuration: Configuration, tenant: str, /) -> None:
     """Show a tenant's integrations."""
     with wiring.open_manager(configuration) as manager:
         found = manager.list_integrations(tenant)
         slugs = {summary.id: summary.slug for summary in manager.list_providers()}
-    screen.show(_LISTING, [integration_out(each, slugs.get(each.provider_id, "")) for each in found])
+    screen.show(_LISTING, [_document(each, slugs.get(each.provider_id, "")) for each in found])
 
 
 def show(screen: Screen, configuration: Configuration, tenant: str, which: str, /) -> None:
@@ -80,7 +83,7 @@ def show_integration(screen: Screen, manager: IntegrationManager, integration: I
     """Show everything that may be shown of *integration*."""
     slug = next((summary.slug for summary in manager.list_providers() if summary.id == integration.provider_id), "")
     if screen.as_json:
-        screen.json({"data": integration_out(integration, slug)})
+        screen.json({"data": _document(integration, slug)})
         return
     facts = {
         "ID": str(integration.id),
@@ -136,7 +139,7 @@ def verify(screen: Screen, configuration: Configuration, tenant: str, which: str
         integration = manager.get_integration(tenant, which)
         report = manager.verify(tenant, integration.id)
     if screen.as_json:
-        screen.json({"data": check_out(report)})
+        screen.json({"data": CheckOut.of(report).as_json()})
     else:
         screen.facts(
             {
@@ -202,7 +205,7 @@ def delete(screen: Screen, configuration: Configuration, tenant: str, which: str
         confirm(f"Delete {integration.name} ({integration.id}) of {tenant}{what}", yes=yes)
         removal = manager.delete(tenant, integration.id)
     if screen.as_json:
-        screen.json(removal_out(removal))
+        screen.json({"success": True, **removal.as_json()})
         return
     screen.note("deleted; the local credential is gone")
     if integration.auth_type is AuthType.API_KEY:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import typer
 
@@ -100,7 +99,7 @@ def status(screen: Screen, configuration: Configuration, /, *, tenant: str | Non
     fields = listing.read_fields(screen.fields)
     with wiring.open_manager(configuration) as manager:
         report = manager.keys.report(tenant_id=tenant)
-    document = _report_out(report)
+    document = report.as_json()
     if screen.as_json:
         screen.json({"data": document | {"usage": listing.pick(document["usage"], fields)}})
         return
@@ -207,7 +206,7 @@ def _tell_plan(screen: Screen, what: str, facts: dict[str, int]) -> None:
 def _finish(screen: Screen, run: RekeyRun, report: KeyReport, done: str) -> None:
     if screen.as_json:
         failures = [{"tenantId": failure.tenant_id, "reason": failure.reason} for failure in run.failures]
-        screen.json({"data": {"changed": run.changed, "failures": failures, "left": _report_out(report)}})
+        screen.json({"data": {"changed": run.changed, "failures": failures, "left": report.as_json()}})
     else:
         screen.note(f"{run.changed} {done}")
         for line in left_to_do(report) or ["nothing is left to do"]:
@@ -234,24 +233,3 @@ def left_to_do(report: KeyReport, /) -> list[str]:
 
 def _many(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
-def _report_out(report: KeyReport) -> dict[str, Any]:
-    return {
-        "primary": report.primary,
-        "misplaced": report.misplaced,
-        "outdated": report.outdated,
-        "returned": report.returned,
-        "usage": [
-            {
-                "kekUri": usage.kek_uri,
-                "state": usage.state.value,
-                "keyId": None if usage.key_id is None else str(usage.key_id),
-                "version": usage.version,
-                "createdAt": None if usage.created_at is None else timestamp(usage.created_at),
-                "keys": usage.keys,
-                "rows": usage.rows,
-            }
-            for usage in report.usage
-        ],
-    }

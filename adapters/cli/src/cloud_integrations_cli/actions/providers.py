@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cloud_integrations import IntegrationManager, MemoryStore
+from cloud_integrations.documents import ProviderOut
 from cloud_integrations.kinds import auth_types
 from cloud_integrations_cli import wiring
-from cloud_integrations_cli.render import Screen, provider_out
+from cloud_integrations_cli.render import Screen
 from cloud_integrations_cli.settings import Configuration
 from cloud_integrations_cli.tables import Column, Listing
 
@@ -29,7 +30,7 @@ _LISTING = Listing(
 
 def list_all(screen: Screen, configuration: Configuration, /) -> None:
     """Show every provider and what works with it here; needs no database."""
-    screen.show(_LISTING, [provider_out(summary) for summary in _summaries(configuration)])
+    screen.show(_LISTING, [ProviderOut.of(summary).as_json() for summary in _summaries(configuration)])
 
 
 def show(screen: Screen, configuration: Configuration, provider: str, /) -> None:
@@ -37,7 +38,7 @@ def show(screen: Screen, configuration: Configuration, provider: str, /) -> None
     entry = wiring.find_provider(configuration, provider)
     summary = next(each for each in _summaries(configuration) if each.slug == entry.id)
     if screen.as_json:
-        screen.json({"data": provider_out(summary) | _asked(entry)})
+        screen.json({"data": ProviderOut.of(summary).as_json() | _asked(entry)})
         return
     facts = {
         "Slug": entry.id,

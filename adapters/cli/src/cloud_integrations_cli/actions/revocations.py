@@ -5,7 +5,7 @@ from __future__ import annotations
 from cloud_integrations import SqlAlchemyStore
 from cloud_integrations_cli import wiring
 from cloud_integrations_cli.engines import open_engine
-from cloud_integrations_cli.render import Screen, run_out
+from cloud_integrations_cli.render import Screen
 from cloud_integrations_cli.settings import Configuration
 
 
@@ -14,9 +14,9 @@ def retry(screen: Screen, configuration: Configuration, /, *, limit: int) -> Non
     with wiring.open_manager(configuration) as manager:
         run = manager.worker.retry_revocations(limit=limit)
     if screen.as_json:
-        screen.json({"data": run_out(run)})
+        screen.json({"data": run.as_json()})
     else:
-        screen.facts({name.capitalize(): str(count) for name, count in run_out(run).items()})
+        screen.facts({name.capitalize(): str(count) for name, count in run.as_json().items()})
 
 
 def count(screen: Screen, configuration: Configuration, /) -> None:

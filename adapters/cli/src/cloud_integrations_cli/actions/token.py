@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from cloud_integrations.documents import CredentialOut, TokenOut
 from cloud_integrations_cli import wiring
 from cloud_integrations_cli.characters import can_be_written
 from cloud_integrations_cli.exits import CommandLineError
 from cloud_integrations_cli.prompts import confirm
-from cloud_integrations_cli.render import Screen, moment, token_out
+from cloud_integrations_cli.render import Screen, moment
 from cloud_integrations_cli.settings import Configuration
 from cloud_integrations_cli.words import say_word
 
@@ -36,7 +37,7 @@ def get(
     if held.warning:
         screen.note(f"warning: {say_word(held.warning)}")
     if screen.as_json:
-        screen.json({"data": token_out(held, reveal=reveal)})
+        screen.json({"data": (TokenOut if reveal else CredentialOut).of(held).as_json()})
     elif reveal:
         screen.text(held.value.reveal())
         if held.secret is not None:

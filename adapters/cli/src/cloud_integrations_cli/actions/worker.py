@@ -22,7 +22,7 @@ from cloud_integrations_cli import wiring
 from cloud_integrations_cli.engines import database_name
 from cloud_integrations_cli.exits import STORAGE, sentence
 from cloud_integrations_cli.listening import Listening, bind
-from cloud_integrations_cli.render import Screen, run_out, timestamp
+from cloud_integrations_cli.render import Screen, timestamp
 from cloud_integrations_cli.settings import Configuration
 
 _STALE_AFTER = 3
@@ -117,7 +117,7 @@ class Report:
             case RevocationRun():
                 self.totals.add_revocations(done)
                 if done.revoked or done.delayed or done.abandoned:
-                    self._tell("revocations", f"revocations: {_words(run_out(done))}", run_out(done))
+                    self._tell("revocations", f"revocations: {_words(done.as_json())}", done.as_json())
             case RoundFailed():
                 message = sentence(done.error).replace("the storage", self._database)
                 line = f"{message}; once more in {done.retry_in.total_seconds():.1f} s"
