@@ -28,14 +28,9 @@ from cloud_integrations.domain.integration import Phase, RefreshMarks, SealedCre
 from cloud_integrations.domain.provider import RefreshTokenFacts
 from cloud_integrations.testing.contracts.store import an_integration
 
-NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
+from .renewal_values import DAY, ENDS_OLD_ACCESS, GRACE, HOUR, MINUTE, NONE, NOW, SECOND, STRICT, TOLERANT
+
 ZERO = timedelta()
-NONE = RefreshTokenFacts(rotates="never")
-TOLERANT = RefreshTokenFacts(reuse="tolerant")
-GRACE = RefreshTokenFacts(grace=30 * SECOND)
-STRICT = RefreshTokenFacts(rotates="always")
-ENDS_OLD_ACCESS = RefreshTokenFacts(rotates="always", ends_old_access=True)
 
 
 def held(*, left=HOUR, life=HOUR, renewable=True, **changes):
@@ -274,7 +269,6 @@ def test_what_never_ends_is_never_due_and_what_has_ended_is_due_at_once():
 # Forecast and keep-alive
 
 CONSENT = datetime(2026, 1, 1, tzinfo=UTC)
-DAY = timedelta(days=1)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from tests.provider_files import code, key, provider
 
 from cloud_integrations.domain.identifiers import provider_id
 from cloud_integrations.domain.provider import (
@@ -24,24 +25,6 @@ from cloud_integrations.domain.provider import (
     places,
 )
 from cloud_integrations.errors import ValidationFailedError
-
-
-def code(**fields) -> dict:
-    return {
-        "id": "oauth2",
-        "kind": "code",
-        "authorize_url": "https://a.example/authorize",
-        "token_url": "https://a.example/token",
-        **fields,
-    }
-
-
-def key(**fields) -> dict:
-    return {"id": "key", "kind": "key", "inputs": [{"name": "token"}], **fields}
-
-
-def provider(*methods: dict, **fields) -> Provider:
-    return Provider.model_validate({"id": "acme", "name": "Acme", "methods": methods or [code()], **fields})
 
 
 def test_a_provider_that_is_written_out_whole_loads_again() -> None:

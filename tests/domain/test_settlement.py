@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from cloud_integrations.domain.integration import Phase, RefreshMarks, State
 from cloud_integrations.domain.outcome import Misconfigured, NotProcessed, Refused, Rejected, Unknown
-from cloud_integrations.domain.provider import RefreshTokenFacts
 from cloud_integrations.domain.settlement import MISCONFIGURED_REST, Attempted, settlement
 from cloud_integrations.testing.contracts.store import an_integration
 
-NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+from .renewal_values import DAY, ENDS_OLD_ACCESS, GRACE, HOUR, MINUTE, NOW, SECOND, STRICT, TOLERANT
+
 LIMIT = 7 * DAY
-TOLERANT = RefreshTokenFacts(reuse="tolerant")
-GRACE = RefreshTokenFacts(grace=30 * SECOND)
-STRICT = RefreshTokenFacts(rotates="always")
-ENDS_OLD_ACCESS = RefreshTokenFacts(rotates="always", ends_old_access=True)
 FAILURES = [
     Refused("invalid_grant"),
     Rejected("denied"),

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from operator import attrgetter
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import pytest
 
@@ -24,6 +24,7 @@ from cloud_integrations.backends.keys.local import LocalKeyring
 from cloud_integrations.backends.memory.store import AsyncMemoryStore, MemoryStore
 from cloud_integrations.domain.audit import SYSTEM, Actor
 from cloud_integrations.domain.secret import Secret
+from cloud_integrations.errors import TenantNotFoundError
 from cloud_integrations.manager import AsyncIntegrationManager, IntegrationManager
 from cloud_integrations.ports.settings import Settings
 from cloud_integrations.providers.catalogue import Catalogue
@@ -48,6 +49,19 @@ CALLBACK_URL = "https://app.example/oauth/callback"
 OWN_REDIRECT_URI = "https://app.example/connected"
 
 
+class KnownTenants:
+    """Knows one tenant."""
+
+    def require(self, tenant_id, /):
+        if tenant_id != ACME:
+            raise TenantNotFoundError(tenant_id=tenant_id)
+
+
+class AsyncKnownTenants:
+    async def require(self, tenant_id, /):
+        KnownTenants().require(tenant_id)
+
+
 class Door:
     """One manager, awaited whichever kind it is; *actor* and *request_id* of a call say who acts, left out: the system."""
 
@@ -65,6 +79,11 @@ class Door:
             return await result if inspect.isawaitable(result) else result
 
         return call
+
+    @property
+    def wiring(self):
+        """The parts of the manager, which only tests look at."""
+        return self.manager._wiring
 
     def acting_as(self, actor=SYSTEM, *, request_id=None):
         """The manager itself, as *actor* uses it."""
@@ -193,7 +212,24 @@ class World:
         self.secrets.append(key.reveal())
         return await (door or self.door).add_api_key(tenant, f"{self.provider.slug}_keys", name=name, api_key=key, actor=actor, **named)
 
+    def open_front(self):
+        """Open a door to an installation whose own front end receives codes."""
+        return self.open(applications=[self.provider.application(redirect_uris=(OWN_REDIRECT_URI,))])
+
+    def unbound_code(self, redirect_uri=OWN_REDIRECT_URI):
+        """Get a code that some other page asked for, without a challenge."""
+        self.provider.require_pkce = False
+        client_id = self.provider.application().client_id
+        query = {"response_type": "code", "client_id": client_id, "redirect_uri": redirect_uri, "scope": "read write"}
+        answer = self.provider.sign_in(f"{self.provider.base_url}/authorize?{urlencode(query)}")
+        return Secret(dict(parse_qsl(urlsplit(answer).query))["code"])
+
     # What a test looks at
+
+    @property
+    def tables(self):
+        """The rows themselves, to look at and to spoil."""
+        return self.rows._tables
 
     def pass_(self, **by):
         self.clock.advance(timedelta(**by))
@@ -220,7 +256,7 @@ class World:
 
     def backup(self):
         """A copy of all rows and audit chains, for `restore`."""
-        return _copied(self.rows._tables)
+        return _copied(self.tables)
 
     def restore(self, backup, /):
         """Put the store back to where it was at *backup*."""
@@ -228,7 +264,7 @@ class World:
 
     def raw_dump(self):
         """Everything that the store holds, as bytes, as a thief of the database would have it."""
-        return b"\n".join(_flatten(self.rows._tables))
+        return b"\n".join(_flatten(self.tables))
 
     def leaks_in(self, held, /):
         """The secrets that *held* shows in some form."""

@@ -26,19 +26,19 @@ def declaring(world, kills):
 
 async def held_tokens(world):
     """The ids of all tokens that stored credentials hold."""
-    wiring = world.door.manager._wiring
+    wiring = world.door.wiring
     found = set()
-    for row in list(world.rows._tables.integrations.values()):
+    for row in list(world.tables.integrations.values()):
         found |= {token_id(token) for name in ("access", "refresh") if (token := await wiring.sealer.open_token(row, name))}
     return found
 
 
 async def waiting_tokens(world):
     """The ids of all tokens in the outbox."""
-    wiring = world.door.manager._wiring
+    wiring = world.door.wiring
     return {
         token_id(await wiring.sealer.open(entry.tenant_id, entry.sealed_payload, table=OUTBOX_TABLE, row=str(entry.id), field="payload"))
-        for entry in list(world.rows._tables.outbox.values())
+        for entry in list(world.tables.outbox.values())
     }
 
 

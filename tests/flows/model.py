@@ -189,7 +189,7 @@ class Model(RuleBasedStateMachine):
 
     @property
     def outbox(self):
-        return list(self.world.rows._tables.outbox.values())
+        return list(self.world.tables.outbox.values())
 
     @property
     def lost_an_answer(self):
@@ -206,7 +206,7 @@ class Model(RuleBasedStateMachine):
     def stored(self, which, kind):
         if which == KEYS:
             row = self.row(KEYS)
-            flow = self.world.door.manager._wiring.sealer.open_parts(
+            flow = self.world.door.wiring.sealer.open_parts(
                 ACME,
                 row.facts.id,
                 row.credential.presented,
@@ -218,7 +218,7 @@ class Model(RuleBasedStateMachine):
 
     def opened(self, integration_id, name):
         row = self.world.rows.find_integration(ACME, integration_id)
-        return self.loop.run_until_complete(self.world.door.manager._wiring.sealer.open_token(row, name))
+        return self.loop.run_until_complete(self.world.door.wiring.sealer.open_token(row, name))
 
     def awaits(self, where):
         """Whether the provider will go wrong there."""

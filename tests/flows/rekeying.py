@@ -14,7 +14,7 @@ NEWCOMERS = ("hooli", "initech", "umbrella")
 
 
 def keys_of(world, tenant=ACME):
-    return [key for (owner, _), key in sorted(world.rows._tables.keys.items()) if owner == tenant]
+    return [key for (owner, _), key in sorted(world.tables.keys.items()) if owner == tenant]
 
 
 def versions(world, tenant=ACME):
@@ -71,7 +71,7 @@ class OtherKeys:
 
 async def rotate_behind(world, other):
     """Let *other* know the active key, and somebody else replace it."""
-    await other.manager._wiring.data_keys.active(GLOBEX)
+    await other.wiring.data_keys.active(GLOBEX)
     await world.door.keys.rotate(tenant_id=GLOBEX)
 
 

@@ -44,7 +44,7 @@ class Around:
 
 def put_around(door, around, *ports):
     """Let *around(name, args, go)* stand around every call to these ports of the door."""
-    wiring = door.manager._wiring
+    wiring = door.wiring
     rewire(door.manager, **{port: Around(getattr(wiring, port), around) for port in ports})
 
 
@@ -93,6 +93,25 @@ def follow(world, rule, **changes):
     world.door = world.open()
 
 
+def hold_up(world, other, point):
+    """Let *other* renew in place of the door, which is held up at this point for longer than a lease; its tokens will be in the list."""
+    tokens = []
+
+    async def be_held_up():
+        world.clock.advance(LEASE)
+        tokens.append(await token(world, other))
+
+    at(world.door, point, be_held_up)
+    return tokens
+
+
+def lease_again(world, held):
+    """Let some other worker take a lease of what was renewed once."""
+    length = timedelta(seconds=30)
+    lease = {"expected_generation": 2, "attempt_id": "later", "owner": "later", "length": length, "takeover_delay": timedelta()}
+    world.rows.apply(TakeLease(tenant_id=ACME, integration_id=held.id, **lease))
+
+
 async def token(world, door=None, **named):
     return await (door or world.door).credential(ACME, "simulated", **named)
 
@@ -106,7 +125,7 @@ async def expired(world, **named):
 async def stored(world, held, field="refresh"):
     """Open what the row holds, with a door that nothing stands around."""
     row = world.row(held)
-    flow = world.open().manager._wiring.sealer.open_token(row, field)
+    flow = world.open().wiring.sealer.open_token(row, field)
     if not world.blocking:
         return await flow
     try:

@@ -43,7 +43,7 @@ async def test_what_a_person_could_do_asks_who_acts(world, method):
         await _awaited(attrgetter(method)(world.door.manager)(**{name: RIGHT[name] for name in needed if name in RIGHT}))
     assert caught.value.field == "actor"
     assert "manager.acting_as(" in str(caught.value)
-    assert world.rows._tables.chains == {}
+    assert world.tables.chains == {}
 
 
 async def test_what_runs_by_itself_is_the_systems_unless_somebody_is_named(world, door):
@@ -139,7 +139,7 @@ async def test_closing_a_view_closes_the_manager(world, door):
     else:
         async with acting as same:
             assert same is acting
-    assert door.manager._wiring.tokens.find(ACME, "simulated") is None
+    assert door.wiring.tokens.find(ACME, "simulated") is None
     assert door.manager._tokens_by_tenant == {}
 
 

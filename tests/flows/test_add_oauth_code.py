@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs, urlencode, urlsplit
-
 import pytest
 
-from cloud_integrations.domain.audit import Actor, Outcome
+from cloud_integrations.domain.audit import Outcome
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     GrantRefusedError,
@@ -17,32 +15,16 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.testing import Misbehaviour
 
-ACME = "acme"
-ALICE = Actor(id="alice")
-MALLORY = Actor(id="mallory")
-OWN = "https://app.example/connected"
+from .conftest import ACME, ALICE, MALLORY, OWN_REDIRECT_URI
 
 
 @pytest.fixture
 def front(world):
     """A door to an installation whose front end receives codes."""
-    return world.open(applications=[world.provider.application(redirect_uris=(OWN,))])
+    return world.open_front()
 
 
-def unbound_code(world, redirect_uri=OWN):
-    """A code that some other page asked for, without a challenge."""
-    world.provider.require_pkce = False
-    query = {
-        "response_type": "code",
-        "client_id": world.provider.application().client_id,
-        "redirect_uri": redirect_uri,
-        "scope": "read write",
-    }
-    answer = world.provider.sign_in(f"{world.provider.base_url}/authorize?{urlencode(query)}")
-    return Secret(parse_qs(urlsplit(answer).query)["code"][0])
-
-
-def post(door, code, /, tenant=ACME, *, actor=ALICE, redirect_uri=OWN, **named):
+def post(door, code, /, tenant=ACME, *, actor=ALICE, redirect_uri=OWN_REDIRECT_URI, **named):
     return door.add_oauth_code(tenant, "simulated", name="Posted", code=code, redirect_uri=redirect_uri, actor=actor, **named)
 
 
@@ -56,7 +38,7 @@ async def bound(world, door, **named):
 
 
 async def test_a_code_without_state_connects_and_is_recorded_as_unbound(world, front):
-    integration = await post(front, unbound_code(world))
+    integration = await post(front, world.unbound_code())
     assert await front.list_integrations(ACME) == (integration,)
     assert integration.name == "Posted"
     assert integration.scopes == ("read", "write")
@@ -67,7 +49,7 @@ async def test_a_code_without_state_connects_and_is_recorded_as_unbound(world, f
 async def test_our_own_callback_is_an_allowed_redirect_uri_too(world, front):
     context = (await world.begin("globex", door=front)).context_id
     uri = f"https://app.example/oauth/callback/{context}"
-    assert (await post(front, unbound_code(world, uri), redirect_uri=uri)).name == "Posted"
+    assert (await post(front, world.unbound_code(uri), redirect_uri=uri)).name == "Posted"
 
 
 async def test_with_require_state_a_code_without_state_is_refused(world):
@@ -79,7 +61,9 @@ async def test_with_require_state_a_code_without_state_is_refused(world):
 
 
 @pytest.mark.requirement("OAU-006")
-@pytest.mark.parametrize("uri", ["https://evil.example/connected", OWN + "/", OWN + "?x=1", "", "http://app.example/connected"])
+@pytest.mark.parametrize(
+    "uri", ["https://evil.example/connected", OWN_REDIRECT_URI + "/", OWN_REDIRECT_URI + "?x=1", "", "http://app.example/connected"]
+)
 async def test_a_redirect_uri_that_is_not_configured_is_refused(world, front, uri):
     with pytest.raises(ValidationFailedError) as caught:
         await post(front, Secret("fake-code"), redirect_uri=uri)
@@ -91,20 +75,20 @@ async def test_a_redirect_uri_that_is_not_configured_is_refused(world, front, ur
 async def test_a_code_without_state_is_refused_while_an_authorization_is_open(world, front):
     await world.begin(door=front)
     with pytest.raises(GrantRefusedError) as caught:
-        await post(front, unbound_code(world))
+        await post(front, world.unbound_code())
     assert caught.value.reason == "authorization_pending"
     assert world.sent == []
     event = world.last_event()
     assert (event.action, event.outcome, event.reason) == ("integration.connected", Outcome.FAILURE, "authorization_pending")
     world.pass_(minutes=10)
-    assert (await post(front, unbound_code(world))).name == "Posted"
+    assert (await post(front, world.unbound_code())).name == "Posted"
 
 
 async def test_a_provider_that_the_tenant_has_takes_no_code(world, front):
-    await post(front, unbound_code(world))
+    await post(front, world.unbound_code())
     sent = len(world.sent)
     with pytest.raises(IntegrationExistsError):
-        await post(front, unbound_code(world))
+        await post(front, world.unbound_code())
     assert len(world.sent) == sent
 
 
@@ -115,14 +99,14 @@ async def test_a_provider_that_the_tenant_has_takes_no_code(world, front):
 async def test_an_exchange_that_fails_stores_nothing_and_is_recorded(world, front, what, error):
     world.provider.misbehave(what)
     with pytest.raises(error) as caught:
-        await post(front, unbound_code(world))
+        await post(front, world.unbound_code())
     assert await front.list_integrations(ACME) == ()
     event = world.last_event()
     assert (event.outcome, event.reason, event.details["bound"]) == (Outcome.FAILURE, caught.value.reason, "false")
 
 
 async def test_a_store_in_trouble_is_said(world, front):
-    code = unbound_code(world)
+    code = world.unbound_code()
     world.store.fail(4, times=100)  # after the check of the keyring, the tenant's first key, and that of fingerprints
     with pytest.raises(StorageUnavailableError):
         await post(front, code)
@@ -143,13 +127,15 @@ async def test_a_code_is_1_to_4096_visible_characters(world, front, code):
 
 async def test_a_name_is_checked_first(front):
     with pytest.raises(ValidationFailedError) as caught:
-        await front.add_oauth_code(ACME, "simulated", name="x", code=Secret("fake-code"), redirect_uri=OWN, actor=ALICE)
+        await front.add_oauth_code(ACME, "simulated", name="x", code=Secret("fake-code"), redirect_uri=OWN_REDIRECT_URI, actor=ALICE)
     assert caught.value.field == "name"
 
 
 async def test_a_provider_by_key_alone_takes_no_code(world, front):
     with pytest.raises(ValidationFailedError) as caught:
-        await front.add_oauth_code(ACME, "simulated_keys", name="Posted", code=Secret("fake-code"), redirect_uri=OWN, actor=ALICE)
+        await front.add_oauth_code(
+            ACME, "simulated_keys", name="Posted", code=Secret("fake-code"), redirect_uri=OWN_REDIRECT_URI, actor=ALICE
+        )
     assert caught.value.field == "code"
 
 
@@ -205,7 +191,7 @@ async def test_the_state_of_a_reconnect_makes_no_new_integration(world, door):
 async def test_the_redirect_uri_must_be_the_one_it_began_with(world, door):
     begun, code = await bound(world, door)
     with pytest.raises(ValidationFailedError) as caught:
-        await post(door, code, redirect_uri=OWN, state=begun.state)
+        await post(door, code, redirect_uri=OWN_REDIRECT_URI, state=begun.state)
     assert caught.value.field == "redirectUri"
     assert (await post(door, code, redirect_uri=begun.redirect_uri, state=begun.state)).id == begun.integration_id
 

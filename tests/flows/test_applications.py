@@ -8,13 +8,11 @@ from datetime import timedelta
 import pytest
 
 from cloud_integrations.domain.application import OAuthApplication
-from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.provider import Variable
 from cloud_integrations.errors import AppMisconfiguredError, ConfigurationError
 from cloud_integrations.ports.settings import Settings
 
-ACME = "acme"
-ALICE = Actor(id="alice")
+from .conftest import ACME
 
 
 @pytest.mark.requirement("OAU-007")

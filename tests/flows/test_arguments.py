@@ -22,8 +22,8 @@ from cloud_integrations.domain.importing import ImportedCredential
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import GrantRefusedError, ProviderNotFoundError, ValidationFailedError
 
-ACME = "acme"
-ALICE = Actor(id="alice")
+from .conftest import ACME, ALICE
+
 HALF = "fake-\ud800-half"
 NUL = "fake-\x00-nul"
 LONG = "f" * 256

@@ -8,13 +8,12 @@ import pytest
 
 from cloud_integrations.backends.memory.store import AsyncMemoryStore, MemoryStore
 from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, migrate, sqlite_engine
-from cloud_integrations.domain.audit import Actor, Outcome
+from cloud_integrations.domain.audit import Outcome
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import CloudIntegrationsError, IntegrationExistsError, StorageUnavailableError
 from cloud_integrations.testing import Misbehaviour
 
-ACME = "acme"
-ALICE = Actor(id="alice")
+from .conftest import ACME, ALICE
 
 
 async def begin(world, _):
@@ -70,7 +69,7 @@ EXPECTED = {
 
 def shape(world):
     """What is kept, without keys: they are made on the way and belong to nobody's change."""
-    tables = world.rows._tables
+    tables = world.tables
     return (dict(tables.integrations), dict(tables.pending), dict(tables.revocations), world.events())
 
 
@@ -102,13 +101,13 @@ async def test_completing_writes_change_and_record_in_one_step_or_neither(world,
     for nth in range(1, 9):
         begun = await (world.door.begin_reconnect(ACME, held.id, actor=ALICE) if reconnects else world.begin())
         params = world.approve(begun)
-        kept, events = dict(world.rows._tables.integrations), world.events()
+        kept, events = dict(world.tables.integrations), world.events()
         world.store.fail(nth, times=5)
         try:
             await world.come_back(begun, params)
         except StorageUnavailableError:
             world.store.heal()
-            assert dict(world.rows._tables.integrations) == kept
+            assert dict(world.tables.integrations) == kept
             # Where the store could take it again, the failure itself stands there.
             assert {(event.action, event.reason) for event in world.events()[len(events) :]} <= {
                 ("authorization.completed", "storage/unavailable"),

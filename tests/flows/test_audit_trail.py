@@ -20,19 +20,7 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.ports.store import Record
 
-ACME = "acme"
-ALICE = Actor(id="alice")
-
-
-class KnownTenants:
-    def require(self, tenant_id, /):
-        if tenant_id != ACME:
-            raise TenantNotFoundError(tenant_id=tenant_id)
-
-
-class AsyncKnownTenants:
-    async def require(self, tenant_id, /):
-        KnownTenants().require(tenant_id)
+from .conftest import ACME, ALICE, AsyncKnownTenants, KnownTenants
 
 
 async def some_history(world, door):
@@ -104,8 +92,8 @@ async def test_denials_in_tenants_that_never_were_leave_nothing(world, door):
     for number in range(20):
         with pytest.raises(TenantNotFoundError):
             await deny(known, tenant=f"never-was-{number}")
-    assert world.rows._tables.chains == {}
-    assert world.rows._tables.keys == {}
+    assert world.tables.chains == {}
+    assert world.tables.keys == {}
 
 
 @pytest.mark.requirement("AUD-08")
@@ -189,7 +177,7 @@ async def test_a_chain_of_several_pages_is_walked_to_its_end(world, door):
 
 
 def chain_of(world, tenant=ACME):
-    return world.rows._tables.chains[tenant]
+    return world.tables.chains[tenant]
 
 
 def edit(chain):
@@ -238,7 +226,7 @@ async def test_tampering_is_detected_and_located(world, door, tamper, kinds, seq
 async def test_another_tenants_events_are_detected(world, door):
     await some_history(world, door)
     await world.connect("globex")
-    world.rows._tables.chains["globex"] = list(chain_of(world))
+    world.tables.chains["globex"] = list(chain_of(world))
     report = await door.audit.verify("globex")
     assert {problem.kind for problem in report.problems} >= {"foreign"}
 

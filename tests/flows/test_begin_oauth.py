@@ -7,7 +7,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.pending import MAX_PENDING
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
@@ -20,9 +19,8 @@ from cloud_integrations.errors import (
     ValidationFailedError,
 )
 
-ACME = "acme"
-ALICE = Actor(id="alice")
-MALLORY = Actor(id="mallory")
+from .conftest import ACME, ALICE, MALLORY
+
 CALLBACK = "https://app.example/oauth/callback"
 
 
@@ -237,7 +235,7 @@ async def test_without_its_audit_row_nothing_is_begun(world, door):
     with pytest.raises(StorageUnavailableError):
         await world.begin()
     assert world.events() == []
-    assert not world.rows._tables.pending
+    assert not world.tables.pending
 
 
 # Reconnecting

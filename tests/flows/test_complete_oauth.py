@@ -181,7 +181,7 @@ async def test_a_failing_keyring_is_noticed_before_the_code_is_spent(world):
     begun = await world.begin()
     params = world.approve(begun)
     world.pass_(minutes=5)
-    world.rows._tables.keys.clear()  # as if the tenant was shredded meanwhile
+    world.tables.keys.clear()  # as if the tenant was shredded meanwhile
     with pytest.raises(DecryptError):
         await world.come_back(begun, params)
     assert world.provider.count("exchange") == 0

@@ -231,7 +231,7 @@ async def test_a_provider_that_the_catalogue_lost_keeps_nothing_alive_here(world
 async def test_a_credential_that_does_not_open_is_removed_all_the_same(world, door):
     held = await world.connect()
     row = world.row(held)
-    world.rows._tables.integrations[ACME, held.id] = replace(row, credential=replace(row.credential, renewal=b"not sealed"))
+    world.tables.integrations[ACME, held.id] = replace(row, credential=replace(row.credential, renewal=b"not sealed"))
     removal = await door.delete(ACME, held.id)
     assert (removal.refresh_token, removal.access_token) == (RevocationOutcome.UNSUPPORTED, RevocationOutcome.REVOKED)
     assert await door.list_integrations(ACME) == ()
@@ -338,7 +338,7 @@ async def test_a_removal_that_was_overtaken_revokes_the_newer_token(world, door)
             looked.append(name)
             row = world.row(held)
             newer = replace(row, credential=replace(row.credential, generation=2))
-            world.rows._tables.integrations[ACME, held.id] = newer
+            world.tables.integrations[ACME, held.id] = newer
             raise StaleWriteError
 
     world.store.before = hook

@@ -9,11 +9,7 @@ import traceback
 
 import pytest
 
-from cloud_integrations.domain.audit import Actor
-
-ACME = "acme"
-ALICE = Actor(id="alice")
-
+from .conftest import ACME
 
 blocking_only = pytest.mark.parametrize("world", ["blocking"], indirect=True)
 

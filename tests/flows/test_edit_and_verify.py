@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from cloud_integrations.domain.audit import Actor, Outcome
+from cloud_integrations.domain.audit import Outcome
 from cloud_integrations.domain.integration import Health, State, Status
 from cloud_integrations.errors import (
     AppMisconfiguredError,
@@ -23,9 +23,7 @@ from cloud_integrations.errors import (
 from cloud_integrations.ports.store import SaveFacts
 from cloud_integrations.testing import Misbehaviour
 
-ACME = "acme"
-ALICE = Actor(id="alice")
-
+from .conftest import ACME, ALICE
 
 # Edit
 

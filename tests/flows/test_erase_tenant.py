@@ -29,7 +29,7 @@ from .conftest import ACME, ALICE, GLOBEX
 
 def restore(world, keys):
     """Put these key rows back, as a backup of the one table would."""
-    world.rows._tables.keys.update({(key.tenant_id, key.key_id): key for key in keys})
+    world.tables.keys.update({(key.tenant_id, key.key_id): key for key in keys})
 
 
 def living(world, tenant=ACME):
@@ -57,7 +57,7 @@ class FailingKeys:
 @pytest.mark.requirement("ENC-14")
 async def test_everything_of_an_erased_tenant_is_gone_and_its_access_has_ended(world, door):
     oauth, key = await world.connect(), await world.add_key()
-    tokens = [await door.manager._wiring.sealer.open_token(world.row(oauth), name) for name in ("access", "refresh")]
+    tokens = [await door.wiring.sealer.open_token(world.row(oauth), name) for name in ("access", "refresh")]
     await door.delete(ACME, oauth.id)
     oauth = await world.connect()
     begun = await door.begin_reconnect(ACME, oauth.id, actor=ALICE)
@@ -73,8 +73,8 @@ async def test_everything_of_an_erased_tenant_is_gone_and_its_access_has_ended(w
     assert await door.list_integrations(ACME) == ()
     assert not any(world.provider.is_alive(token) for token in tokens)
     assert living(world) == ()
-    assert {each.wrapped for each in world.rows._tables.keys.values() if each.tenant_id == ACME} == {b""}
-    assert (world.rows._tables.pending, world.rows._tables.outbox) == ({}, {})
+    assert {each.wrapped for each in world.tables.keys.values() if each.tenant_id == ACME} == {b""}
+    assert (world.tables.pending, world.tables.outbox) == ({}, {})
     with pytest.raises(GrantRefusedError):
         await world.come_back(begun)
     for wanted in (oauth, key):
@@ -108,7 +108,7 @@ async def test_other_tenants_notice_nothing(world, door):
     assert len(world.events(GLOBEX)) == events
     assert world.provider.is_alive((await world.open().credential(GLOBEX, "simulated")).value)
     # What this process remembers of them stays, for an outage of the key service may come at any time.
-    places = set(door.manager._wiring.key_memory._entries)
+    places = set(door.wiring.key_memory._entries)
     assert (GLOBEX, world.rows.find_active_key(GLOBEX).key_id) in places
     assert not any(place == ACME or place[0] == ACME for place in places)
 
@@ -128,7 +128,7 @@ async def test_erasing_twice_is_no_error(world, door):
 async def test_a_tenant_that_comes_back_has_a_key_of_a_higher_version(world, door):
     await world.connect()
     other = world.open()
-    await other.manager._wiring.data_keys.active(ACME)
+    await other.wiring.data_keys.active(ACME)
     await door.erase_tenant(ACME)
     held = await world.connect(door=other)
     assert world.provider.is_alive((await world.open().credential(ACME, "simulated")).value)
@@ -143,7 +143,7 @@ async def test_a_row_of_a_backup_is_never_opened_again_and_is_found(world, door)
     receipt = await door.erase_tenant(ACME)
     assert await door.keys.find_returned(ACME, receipt.key_ids) == ()
     restore(world, keys)
-    world.rows._tables.integrations[ACME, held.id] = row
+    world.tables.integrations[ACME, held.id] = row
     assert await door.keys.find_returned(ACME, receipt.key_ids) == receipt.key_ids
     assert [key.tenant_id for key in world.rows.list_returned_keys(limit=10)] == [ACME]
     assert [(await door.keys.report(tenant_id=tenant)).returned for tenant in (None, ACME, GLOBEX)] == [1, 1, 0]
@@ -163,7 +163,7 @@ async def test_a_row_of_a_backup_is_never_opened_again_and_is_found(world, door)
     assert receipt.key_ids[0] in again.key_ids
     assert await door.keys.find_returned(ACME, receipt.key_ids) == ()
     assert world.rows.list_returned_keys(limit=10) == ()
-    assert {key.state for key in world.rows._tables.keys.values() if key.tenant_id == ACME} == {KeyState.DESTROYED}
+    assert {key.state for key in world.tables.keys.values() if key.tenant_id == ACME} == {KeyState.DESTROYED}
     await world.connect()
 
 
@@ -177,7 +177,7 @@ async def test_after_the_time_on_the_receipt_no_process_opens_what_a_backup_brin
     receipt = await door.erase_tenant(ACME)
     assert receipt.effective_at == receipt.erased_at + timedelta(seconds=60) + timedelta(minutes=15)
     restore(world, keys)
-    world.rows._tables.integrations[ACME, held.id] = row
+    world.tables.integrations[ACME, held.id] = row
     world.clock.advance(receipt.effective_at - world.clock.now())
     for process in (*processes, door):
         with pytest.raises(DecryptError):
@@ -207,7 +207,7 @@ async def test_tokens_that_the_provider_does_not_take_back_are_given_up_and_coun
     receipt = await door.erase_tenant(ACME)
     # Two that waited already, and two of the integration that there was.
     assert (receipt.integrations, receipt.revoked, receipt.not_revoked) == (1, 0, 4)
-    assert {entry.tenant_id for entry in world.rows._tables.outbox.values()} == {"hooli"}
+    assert {entry.tenant_id for entry in world.tables.outbox.values()} == {"hooli"}
     world.provider.behave()
     world.pass_(hours=1)
     assert (await door.worker.retry_revocations()).revoked == 2
@@ -261,7 +261,7 @@ async def test_an_integration_that_somebody_else_removes_meanwhile_is_no_error(w
     def remove(name, args):
         if name == "find_integration":
             world.store.heal()
-            world.rows._tables.integrations.pop((ACME, held.id))
+            world.tables.integrations.pop((ACME, held.id))
 
     world.store.before = remove
     assert (await other.erase_tenant(ACME)).integrations == 0
@@ -280,7 +280,7 @@ async def test_an_erasure_broken_off_anywhere_and_repeated_ends_the_same(world, 
     world.store.heal()
     await world.open().erase_tenant(ACME)
     assert await door.list_integrations(ACME) == ()
-    assert (living(world), world.rows._tables.outbox) == ((), {})
+    assert (living(world), world.tables.outbox) == ((), {})
     assert (await door.audit.verify(ACME)).whole
 
 

@@ -12,7 +12,7 @@ from cloud_integrations.errors import CloudIntegrationsError
 
 from .conftest import ACME, ALICE
 from .renewals import put_around
-from .test_interrupted import WAYS, bound_code, callback, open_door, reconnect
+from .test_interrupted import WAYS, bound_code, callback, reconnect
 from .watching import Watched
 
 
@@ -79,8 +79,8 @@ async def test_what_is_under_way_when_its_tenant_is_erased_is_stored_nowhere_and
     # Before it knows the tenant's key it has not begun, and would be the beginning of a new life.
     number, steps = 1, [...] * 2
     while number < len(steps):
-        await world.open().manager._wiring.data_keys.active(ACME)
-        call, door = await way(world), open_door(world)
+        await world.open().wiring.data_keys.active(ACME)
+        call, door = await way(world), world.open_front()
         await door.start()
         steps = at_step(door, number, lambda: world.open().erase_tenant(ACME))
         with suppress(CloudIntegrationsError):
@@ -99,7 +99,7 @@ async def test_what_is_under_way_when_its_tenant_is_erased_is_stored_nowhere_and
 async def test_what_comes_during_an_erasure_is_stored_nowhere_and_given_back(stored_world, way):
     world, number, steps = stored_world, 0, [...]
     while number < len(steps):
-        call, door = await way(world), open_door(world)
+        call, door = await way(world), world.open_front()
         eraser = world.open()
 
         async def come(call=call, door=door):

@@ -101,7 +101,7 @@ async def test_nothing_is_sent_while_the_key_of_fingerprints_cannot_be_had(world
     begun = await world.begin()
 
     def forget():
-        door.manager._wiring.data_keys.clear()
+        door.wiring.data_keys.clear()
         world.store.fail(1, "find_active_key", times=1_000)
 
     at_answer(world, "/token", forget)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from cloud_integrations.domain.audit import Actor, Outcome
+from cloud_integrations.domain.audit import Outcome
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.importing import ImportedCredential
 from cloud_integrations.domain.integration import Health
@@ -23,8 +23,7 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.testing import Misbehaviour
 
-ACME = "acme"
-ALICE = Actor(id="alice")
+from .conftest import ACME, ALICE
 
 
 def held_grant(world, **changes):

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 
-from cloud_integrations.domain.audit import Actor, Outcome
+from cloud_integrations.domain.audit import Outcome
 from cloud_integrations.domain.integration import State
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.runtime.sync import run_inline
 from cloud_integrations.testing import Misbehaviour, token_id
 
-from .conftest import World, rewire
+from .conftest import ACME, ALICE, OWN_REDIRECT_URI, World, rewire
 from .watching import Interruption
-
-ACME = "acme"
-ALICE = Actor(id="alice")
-OWN = "https://app.example/connected"
 
 
 class SoftTimeLimitError(Exception):
@@ -54,19 +50,12 @@ async def bound_code(world):
 
 
 async def unbound_code(world):
-    world.provider.require_pkce = False
-    query = {"response_type": "code", "client_id": world.provider.application().client_id, "redirect_uri": OWN, "scope": "read write"}
-    answer = world.provider.sign_in(f"{world.provider.base_url}/authorize?{urlencode(query)}")
-    code = Secret(parse_qs(urlsplit(answer).query)["code"][0])
-    return lambda door: door.add_oauth_code(ACME, "simulated", name="Posted", code=code, redirect_uri=OWN, actor=ALICE)
+    code = world.unbound_code()
+    return lambda door: door.add_oauth_code(ACME, "simulated", name="Posted", code=code, redirect_uri=OWN_REDIRECT_URI, actor=ALICE)
 
 
 WAYS = [callback, reconnect, bound_code, unbound_code]
 everyway = pytest.mark.parametrize("way", WAYS)
-
-
-def open_door(world):
-    return world.open(applications=[world.provider.application(redirect_uris=(OWN,))])
 
 
 @contextmanager
@@ -100,7 +89,7 @@ async def stored(world, door):
     found = []
     for facts in world.rows.list_integrations(ACME):
         held = world.row(facts)
-        found += [await door.manager._wiring.sealer.open_token(held, name) for name in ("access", "refresh")]
+        found += [await door.wiring.sealer.open_token(held, name) for name in ("access", "refresh")]
     return {token_id(token) for token in found if token is not None}
 
 
@@ -136,8 +125,8 @@ def test_a_signal_at_any_step_loses_no_grant(way, error):
     number, spent = 0, 0
     while True:
         world = World("blocking")
-        door = open_door(world)
-        world.single_flight = door.manager._wiring.single_flight
+        door = world.open_front()
+        world.single_flight = door.wiring.single_flight
         call = run_inline(way(world))
         exchanges = world.provider.count("exchange")
         interrupted, steps = interrupt_at(world, number, error, lambda call=call, door=door: call(door))
@@ -163,8 +152,8 @@ def test_a_signal_at_any_step_loses_no_grant(way, error):
 @everyway
 def test_a_failure_that_its_caller_did_not_wait_for_is_recorded(way):
     world = World("blocking")
-    door = open_door(world)
-    world.single_flight = door.manager._wiring.single_flight
+    door = world.open_front()
+    world.single_flight = door.wiring.single_flight
     call = run_inline(way(world))
     world.provider.misbehave(Misbehaviour.INVALID_GRANT, endpoint="exchange")
     steps = list_steps(way)
@@ -175,7 +164,7 @@ def test_a_failure_that_its_caller_did_not_wait_for_is_recorded(way):
 
 def list_steps(way):
     world = World("blocking")
-    door = open_door(world)
+    door = world.open_front()
     call = run_inline(way(world))
     with at_step(world, None, None) as steps:
         run_inline(call(door))
@@ -188,7 +177,7 @@ async def test_a_cancelled_caller_at_any_step_loses_no_grant(way):
     number = 0
     while True:
         world = World("awaiting")
-        door = open_door(world)
+        door = world.open_front()
         call = await way(world)
         exchanges = world.provider.count("exchange")
         started = []
@@ -218,7 +207,7 @@ async def test_whatever_ends_the_work_itself_every_grant_is_stored_given_back_or
     kind = world.kind
     while True:
         world = World(kind)
-        door = open_door(world)
+        door = world.open_front()
         call = await way(world)
         before, old = world.provider.count("exchange"), alive(world)
 

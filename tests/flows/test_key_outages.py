@@ -246,7 +246,7 @@ async def test_sealing_and_opening_share_the_one_answer(world, service):
 
 @pytest.mark.requirement("ENC-15")
 async def test_an_outage_makes_no_key_leave_the_memory(world, service, door):
-    memory = door.manager._wiring.key_memory
+    memory = door.wiring.key_memory
     service.trouble = KeyServiceUnavailableError()
     world.pass_(seconds=FRESH)
     before = len(memory._entries)
@@ -271,12 +271,12 @@ async def test_a_key_that_was_taken_away_does_not_live_on_in_an_outage(world, se
         await other.keys.refuse(ACME, below=2)
     elif how == "erased":
         await other.erase_tenant(ACME)
-        world.rows._tables.integrations[ACME, held.id] = row
+        world.tables.integrations[ACME, held.id] = row
     else:
         await other.keys.reseal()
         world.clock.jump(timedelta(minutes=6))
         assert (await other.keys.destroy(retired_before=world.clock.now() - timedelta(minutes=5))).changed == 2
-        world.rows._tables.integrations[ACME, held.id] = row
+        world.tables.integrations[ACME, held.id] = row
     service.trouble = KeyServiceUnavailableError()
     world.pass_(seconds=FRESH)
     for _ in range(3):

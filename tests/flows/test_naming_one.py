@@ -108,7 +108,7 @@ async def test_work_that_was_begun_by_a_providers_name_keeps_to_the_integration_
         if name == "apply" and not changed:
             changed.append(name)
             world.store.heal()
-            world.rows._tables.integrations.pop((ACME, held.id), None)
+            world.tables.integrations.pop((ACME, held.id), None)
 
     world.store.before = swap
     with pytest.raises(IntegrationNotFoundError):

@@ -15,7 +15,9 @@ from cloud_integrations.testing import Misbehaviour
 from cloud_integrations.testing.simulated_provider.server import ProviderServer
 from cloud_integrations.testing.simulated_provider.wrong_answers import STRAYS
 
-ACME = "acme"
+from .conftest import ACME
+from .renewals import expired, nearly_expired, token
+
 UNREAD = {
     Misbehaviour.TOKEN_TYPE_MISSING: "token_type",
     Misbehaviour.EXPIRES_IN_ABSURD: "expires_in",
@@ -39,23 +41,6 @@ KEPT = [
 ]
 ALONE = [Misbehaviour.ACCESS_TOKEN_MISSING, Misbehaviour.TOKEN_TYPE_MAC, Misbehaviour.DUPLICATE_KEYS]
 """The refresh token comes with no access token that may be used."""
-
-
-async def token(world, **named):
-    return await world.door.credential(ACME, "simulated", **named)
-
-
-async def expired(world):
-    held = await world.connect()
-    world.clock.advance(world.provider.access_lifetime)
-    return held
-
-
-async def nearly_expired(world):
-    held = await world.connect()
-    first = await token(world)
-    world.clock.advance(world.provider.access_lifetime - timedelta(seconds=20))
-    return held, first
 
 
 def unread(world):

@@ -15,7 +15,7 @@ from .conftest import ACME
 async def test_a_row_without_its_credential_is_refused(world, door):
     held = await world.connect()
     row = world.row(held)
-    world.rows._tables.integrations[ACME, held.id] = replace(row, credential=replace(row.credential, presented=b""))
+    world.tables.integrations[ACME, held.id] = replace(row, credential=replace(row.credential, presented=b""))
     with pytest.raises(DecryptError):
         await door.credential(ACME, "simulated")
 
@@ -27,7 +27,7 @@ async def test_a_ciphertext_of_another_tenant_does_not_open(world, field):
     acme, globex = await world.connect(door=door), await world.connect("globex", door=door)
     stolen = getattr(world.row(globex).credential, field)
     row = world.row(acme)
-    world.rows._tables.integrations[ACME, acme.id] = replace(row, credential=replace(row.credential, **{field: stolen}))
+    world.tables.integrations[ACME, acme.id] = replace(row, credential=replace(row.credential, **{field: stolen}))
     if field == "renewal":
         world.pass_(hours=2)
     with pytest.raises(DecryptError):
@@ -37,7 +37,7 @@ async def test_a_ciphertext_of_another_tenant_does_not_open(world, field):
 
 async def test_a_shredded_key_opens_nothing(world):
     await world.add_key()
-    world.rows._tables.keys.clear()
+    world.tables.keys.clear()
     with pytest.raises(DecryptError):
         await world.open().credential(ACME, "simulated_keys")
 
@@ -66,7 +66,7 @@ async def test_of_two_workers_that_make_a_tenants_first_key_one_is_right(world):
         for number, (door, key) in enumerate(zip(doors, keys, strict=True))
     ]
     await doors[0].all_at_once(*calls)
-    assert len([key for key in world.rows._tables.keys.values() if key.tenant_id == ACME]) == 1
+    assert len([key for key in world.tables.keys.values() if key.tenant_id == ACME]) == 1
     assert (await world.open().credential(ACME, "simulated_keys")).value in keys
 
 
@@ -85,7 +85,7 @@ async def test_a_first_key_that_somebody_else_made_is_taken(world):
 
     world.store.before = somebody_is_faster
     await second.add_api_key(ACME, "simulated_keys", name="Key", api_key=world.provider.valid_api_key)
-    assert len(world.rows._tables.keys) == 1
+    assert len(world.tables.keys) == 1
     assert (await first.credential(ACME, "simulated_keys")).value == world.provider.valid_api_key
 
 

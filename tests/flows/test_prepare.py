@@ -10,15 +10,13 @@ import pytest
 from cloud_integrations.backends.aes_gcm import AesGcmCipher
 from cloud_integrations.backends.keys.local import LocalKeyring
 from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, migrate, sqlite_engine
-from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.provider import Input, Revoke
 from cloud_integrations.errors import ConfigurationError, KeyringError, SchemaError, StorageUnavailableError, TenantNotFoundError
 from cloud_integrations.flows.operate.prepare import _CANARY
 from cloud_integrations.ports.store import AddKeyCheck
 
-ACME = "acme"
-ALICE = Actor(id="alice")
+from .conftest import ACME, ALICE, AsyncKnownTenants, KnownTenants
 
 
 @pytest.mark.requirement("ENC-08")
@@ -39,7 +37,7 @@ async def test_a_key_that_is_still_needed_and_missing_is_found_at_the_start(worl
     with pytest.raises(KeyringError) as caught:
         await other.start()
     assert "local:test" in str(caught.value)
-    world.rows._tables.checks.clear()
+    world.tables.checks.clear()
     with pytest.raises(KeyringError) as caught:
         await world.open(keyring=LocalKeyring([LocalKeyring.generate_key("newest")])).start()
     assert "is missing" in str(caught.value)
@@ -119,17 +117,6 @@ async def test_a_report_says_what_the_store_is(world, door):
 # Which tenants there are
 
 
-class Tenants:
-    def require(self, tenant_id, /):
-        if tenant_id != ACME:
-            raise TenantNotFoundError(tenant_id=tenant_id)
-
-
-class AsyncTenants:
-    async def require(self, tenant_id, /):
-        Tenants().require(tenant_id)
-
-
 CALLS = {
     "list": lambda door, held: door.list_integrations("nobody"),
     "get": lambda door, held: door.get_integration("nobody", held.id),
@@ -147,7 +134,7 @@ CALLS = {
 
 @pytest.mark.parametrize("call", CALLS)
 async def test_a_tenant_that_the_host_does_not_know_has_nothing(world, call):
-    door = world.open(tenants=Tenants() if world.blocking else AsyncTenants())
+    door = world.open(tenants=KnownTenants() if world.blocking else AsyncKnownTenants())
     held = await world.connect(door=door)
     with pytest.raises(TenantNotFoundError) as caught:
         await CALLS[call](door, held)

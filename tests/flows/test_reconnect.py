@@ -8,7 +8,7 @@ import pytest
 
 from cloud_integrations.backends.memory.store import MemoryStore
 from cloud_integrations.backends.sqlalchemy import SqlAlchemyStore, migrate, sqlite_engine
-from cloud_integrations.domain.audit import Actor, Outcome
+from cloud_integrations.domain.audit import Outcome
 from cloud_integrations.domain.integration import Health, State
 from cloud_integrations.errors import (
     CommitUnknownError,
@@ -21,8 +21,7 @@ from cloud_integrations.ports.store import AddIntegration, EraseIntegration, Rep
 from cloud_integrations.testing import Misbehaviour, token_id
 from cloud_integrations.testing.contracts.store import a_credential, add_sealing_keys, an_integration
 
-ACME = "acme"
-ALICE = Actor(id="alice")
+from .conftest import ACME, ALICE
 
 
 def alive(world):

@@ -10,7 +10,7 @@ from cloud_integrations.domain.renewal import RenewalRun
 from cloud_integrations.errors import StorageUnavailableError
 from cloud_integrations.testing import Misbehaviour
 
-ACME = "acme"
+from .conftest import ACME
 
 
 async def test_nothing_is_renewed_before_its_time(world, door):
@@ -92,7 +92,7 @@ async def test_an_integration_that_is_removed_between_claim_and_renewal_is_gone(
 
     def claim_and_lose(**how):
         claimed = claim(**how)
-        world.rows._tables.integrations.pop((held.tenant_id, held.id))
+        world.tables.integrations.pop((held.tenant_id, held.id))
         return claimed
 
     world.rows.claim_due = claim_and_lose
@@ -115,7 +115,7 @@ async def test_due_times_are_spread_and_few_requests_are_out_at_once(awaiting_wo
     world = awaiting_world
     for number in range(40):
         await world.connect(f"tenant-{number}")
-    due = {row.marks.due_at for row in world.rows._tables.integrations.values()}
+    due = {row.marks.due_at for row in world.tables.integrations.values()}
     assert len(due) == 40
     assert max(due) - min(due) > timedelta(minutes=3)
     world.pass_(minutes=59)

@@ -349,7 +349,7 @@ async def test_the_operator_learns_what_the_provider_said_and_nobody_else_does(w
 @pytest.mark.requirement("OAU-045")
 async def test_the_access_token_that_is_held_is_not_told_either(world, answers):
     held, token = await refused(world, answers, None)
-    access = (await world.door.manager._wiring.sealer.open_token(world.row(held), "access")).reveal()
+    access = (await world.door.wiring.sealer.open_token(world.row(held), "access")).reveal()
     answers.of[token] = said({"error": "made_up", "error_description": f"access_token={access} has ended"})
     assert (await ask(world)).error_description == "access_token=[removed] has ended"
 

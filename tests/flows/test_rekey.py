@@ -55,9 +55,9 @@ async def test_after_rewrapping_the_old_wrapping_key_is_not_needed(world, door):
 
 async def test_rewrapping_touches_no_sealed_value(world):
     await fill_three_tables(world)
-    before = (world.rows._tables.integrations, world.rows._tables.pending, world.rows._tables.outbox)
+    before = (world.tables.integrations, world.tables.pending, world.tables.outbox)
     await world.open(keyring=OtherKeys(LocalKeyring([LocalKeyring.generate_key("new")]), world.keyring)).keys.rewrap()
-    assert (world.rows._tables.integrations, world.rows._tables.pending, world.rows._tables.outbox) == before
+    assert (world.tables.integrations, world.tables.pending, world.tables.outbox) == before
 
 
 @pytest.mark.requirement("ENC-11")
@@ -117,7 +117,7 @@ async def test_a_wrapped_key_put_in_anothers_place_is_not_wrapped_anew(world):
     await world.add_key()
     await world.add_key(GLOBEX)
     (mine,), (theirs,) = keys_of(world), keys_of(world, GLOBEX)
-    world.rows._tables.keys[ACME, mine.key_id] = replace(mine, wrapped=theirs.wrapped)
+    world.tables.keys[ACME, mine.key_id] = replace(mine, wrapped=theirs.wrapped)
     run = await world.open(keyring=OtherKeys(LocalKeyring([LocalKeyring.generate_key("new")]), world.keyring)).keys.rewrap()
     assert run == RekeyRun(changed=1, failures=(RekeyFailure(tenant_id=ACME, reason="does_not_open"),))
 
@@ -175,7 +175,7 @@ async def test_a_key_is_destroyed_when_nothing_needs_it_and_its_readers_are_done
     assert {key.wrapped for key in keys_of(world) if key.state is KeyState.DESTROYED} == {b""}
     assert await token(world, slug="simulated_keys") == world.provider.valid_api_key.reveal()
     # The old row, from a backup say, does not open any more; not here, where the key was in memory, nor elsewhere.
-    world.rows._tables.integrations[ACME, held.id] = replace(world.row(held), credential=sealed)
+    world.tables.integrations[ACME, held.id] = replace(world.row(held), credential=sealed)
     for process in (door, world.open()):
         with pytest.raises(DecryptError):
             await process.verify(ACME, held.id)
@@ -285,7 +285,7 @@ async def test_refusing_one_tenants_keys_leaves_the_others_in_memory(world, door
     await door.keys.refuse(ACME, below=2)
     world.store.calls.clear()
     key = world.rows.find_active_key(GLOBEX)
-    assert (GLOBEX, key.key_id) in door.manager._wiring.key_memory._entries
+    assert (GLOBEX, key.key_id) in door.wiring.key_memory._entries
 
 
 def _shown(value):
@@ -301,7 +301,7 @@ async def test_no_step_shows_a_key_or_a_secret(world, door):
     new = LocalKeyring.generate_key("new")
     moving = world.open(keyring=OtherKeys(LocalKeyring([new]), world.keyring))
     runs = [await moving.keys.rotate(actor=ALICE), await moving.keys.rewrap(actor=ALICE), await moving.keys.reseal()]
-    keys = [kept.key.key for _, kept in moving.manager._wiring.key_memory._entries.values() if getattr(kept, "key", None) is not None]
+    keys = [kept.key.key for _, kept in moving.wiring.key_memory._entries.values() if getattr(kept, "key", None) is not None]
     assert len(keys) >= 2
     world.pass_(minutes=10)
     runs.append(await moving.keys.destroy(retired_before=world.clock.now() - timedelta(minutes=5), actor=ALICE))

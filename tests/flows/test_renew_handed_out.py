@@ -57,7 +57,7 @@ async def test_who_knows_a_newer_token_is_not_given_it_again(world):
 
 async def test_shared_work_that_brings_nothing_newer_is_done_again(world):
     held = await world.connect()
-    single_flight, runs = world.door.manager._wiring.single_flight, []
+    single_flight, runs = world.door.wiring.single_flight, []
     run = type(single_flight).run
 
     async def begun_by_somebody_who_had_seen_less(key, work):
@@ -189,7 +189,7 @@ async def test_memory_answers_each_actor_for_a_while(world):
 async def test_a_row_without_its_credential_does_not_open(world):
     held = await world.connect()
     row = world.row(held)
-    world.rows._tables.integrations[ACME, held.id] = replace(row, credential=replace(row.credential, presented=b""))
+    world.tables.integrations[ACME, held.id] = replace(row, credential=replace(row.credential, presented=b""))
     with pytest.raises(DecryptError):
         await token(world)
 
@@ -197,7 +197,7 @@ async def test_a_row_without_its_credential_does_not_open(world):
 async def test_a_tenants_variable_is_put_where_its_name_stands(world):
     held = await world.connect()
     row = world.row(held)
-    world.rows._tables.integrations[ACME, held.id] = replace(row, facts=replace(row.facts, variables={"site": "acme-eu"}))
+    world.tables.integrations[ACME, held.id] = replace(row, facts=replace(row.facts, variables={"site": "acme-eu"}))
     entry = world.entries[0]
     method = entry.methods[0]
     placement = method.access_token.placement.model_copy(update={"template": "{site}:{value}"})

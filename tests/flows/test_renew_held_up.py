@@ -10,10 +10,10 @@ import pytest
 
 from cloud_integrations.domain.integration import State
 from cloud_integrations.errors import IntegrationInactiveError, ReconnectRequiredError, RefreshInProgressError
-from cloud_integrations.ports.store import SaveFacts, TakeLease
+from cloud_integrations.ports.store import SaveFacts
 
 from .conftest import ACME
-from .renewals import LEASE, POINTS, assert_sound, at, expired, follow, of_refresh, settle, stored, token
+from .renewals import LEASE, POINTS, assert_sound, at, expired, follow, hold_up, lease_again, of_refresh, settle, stored, token
 
 
 @pytest.mark.requirement("REF-02")
@@ -68,13 +68,7 @@ async def test_the_newest_lease_wins(world):
     follow(world, "tolerant")
     held = await expired(world)
     other = world.open()
-    winner = []
-
-    async def be_held_up():
-        world.clock.advance(LEASE)
-        winner.append(await token(world, other))
-
-    at(world.door, "after the request", be_held_up)
+    winner = hold_up(world, other, "after the request")
     assert (await token(world)).value == winner[0].value
     assert (world.row(held).credential.generation, world.row(held).marks.writer_lease) == (2, 2)
     assert world.provider.refresh_count == 2
@@ -175,17 +169,7 @@ async def test_a_lease_number_that_a_restored_store_gave_twice_is_not_taken_for_
         world.restore(backup)
         winner.append(await token(world, other))
         if later_lease:
-            world.rows.apply(
-                TakeLease(
-                    tenant_id=ACME,
-                    integration_id=held.id,
-                    expected_generation=2,
-                    attempt_id="later",
-                    owner="later",
-                    length=timedelta(seconds=30),
-                    takeover_delay=timedelta(),
-                )
-            )
+            lease_again(world, held)
 
     at(world.door, "after the request", fail_over)
     assert (await token(world)).value == winner[0].value

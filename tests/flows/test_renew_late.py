@@ -16,11 +16,26 @@ from cloud_integrations.errors import (
     ReconnectRequiredError,
     StorageUnavailableError,
 )
-from cloud_integrations.ports.store import SettleAttempt, TakeLease
+from cloud_integrations.ports.store import SettleAttempt
 from cloud_integrations.testing import Misbehaviour
 
 from .conftest import ACME
-from .renewals import A_MOMENT, LEASE, assert_sound, at, concerns, expired, follow, of_refresh, put_around, settle, stored, token
+from .renewals import (
+    A_MOMENT,
+    LEASE,
+    assert_sound,
+    at,
+    concerns,
+    expired,
+    follow,
+    hold_up,
+    lease_again,
+    of_refresh,
+    put_around,
+    settle,
+    stored,
+    token,
+)
 
 
 @pytest.mark.requirement("REF-02", "REF-06")
@@ -31,17 +46,7 @@ async def test_what_one_has_stored_oneself_is_known_again_when_nobody_knows_of_t
 
     async def the_answer_is_lost():
         if later_lease:
-            world.rows.apply(
-                TakeLease(
-                    tenant_id=ACME,
-                    integration_id=held.id,
-                    expected_generation=2,
-                    attempt_id="later",
-                    owner="later",
-                    length=timedelta(seconds=30),
-                    takeover_delay=timedelta(),
-                )
-            )
+            lease_again(world, held)
         raise CommitUnknownError
 
     at(world.door, "after the tokens are stored", the_answer_is_lost)
@@ -124,13 +129,7 @@ async def test_tokens_that_were_stored_before_it_was_switched_off_are_not_given_
 async def test_a_refusal_that_comes_late_finds_the_winners_token(world):
     held = await expired(world)
     other = world.open()
-    winner = []
-
-    async def be_held_up():
-        world.clock.advance(LEASE)
-        winner.append(await token(world, other))
-
-    at(world.door, "before the request", be_held_up)
+    winner = hold_up(world, other, "before the request")
     # The old token is spent by now, and is sent again by the one who was held up.
     assert (await token(world)).value == winner[0].value
     assert world.provider.requests[-1].outcome == "invalid_grant"

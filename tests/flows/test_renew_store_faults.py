@@ -194,7 +194,7 @@ async def test_a_store_that_forgets_its_last_transactions_is_never_silently_wron
     at(world.door, point, fail_over)
     with suppress(RefreshInProgressError, ProviderUnavailableError):
         await token(world)
-    world.door.manager._wiring.tokens.clear()
+    world.door.wiring.tokens.clear()
     ended = await settle(world)
     if isinstance(ended, ReconnectRequiredError):
         assert rule == "strict"

@@ -102,7 +102,7 @@ async def test_a_grant_of_an_application_that_is_no_longer_the_same_is_said_to_b
     held = await world.connect()
     begun = await door.begin_reconnect(ACME, held.id, actor=ALICE)
     row = world.row(held)
-    world.rows._tables.integrations[ACME, held.id] = replace(row, facts=replace(row.facts, context_id=uuid4()))
+    world.tables.integrations[ACME, held.id] = replace(row, facts=replace(row.facts, context_id=uuid4()))
     await world.come_back(begun)
     assert replaced_words(world) == ["unsupported"]
     assert world.provider.count("revoke") == 0
@@ -122,7 +122,7 @@ async def test_replaced_tokens_that_do_not_open_are_said_to_be_left(world, door)
     held = await world.connect()
     row = world.row(held)
     spoilt = replace(row.credential, presented=b"not sealed", renewal=b"not sealed")
-    world.rows._tables.integrations[ACME, held.id] = replace(row, credential=spoilt)
+    world.tables.integrations[ACME, held.id] = replace(row, credential=spoilt)
     world.provider.misbehave(Misbehaviour.REFRESH_TOKEN_MISSING, endpoint="exchange")
     await world.reconnect(held)
     assert replaced_words(world) == ["does_not_open"]

@@ -32,13 +32,13 @@ async def test_every_row_of_every_table_moves_to_the_active_key_and_opens(world,
     await door.keys.rotate()
     assert outdated(world) == ["ci_authorization", "ci_integration", "ci_outbox"]
     before = await token(world), await token(world, slug="simulated_keys")
-    rows = {place: replace(held, read_at=None) for place, held in world.rows._tables.integrations.items()}
+    rows = {place: replace(held, read_at=None) for place, held in world.tables.integrations.items()}
     told = []
     assert await door.keys.reseal(progress=told.append) == RekeyRun(changed=5)
     assert (outdated(world), sum(told)) == ([], 5)
     assert (await token(world), await token(world, slug="simulated_keys")) == before
     # Nothing but the sealed fields and their key has changed.
-    for place, held in world.rows._tables.integrations.items():
+    for place, held in world.tables.integrations.items():
         assert replace(held, read_at=None, credential=rows[place].credential) == rows[place]
         assert held.credential.generation == rows[place].credential.generation
     assert (await world.come_back(begun)).integration.tenant_id == GLOBEX
@@ -86,7 +86,7 @@ async def test_a_row_that_does_not_open_is_named_and_the_others_go_on(world, doo
     await world.add_key(GLOBEX)
     held = world.row(bad)
     spoiled = replace(held, credential=replace(held.credential, presented=bytes(len(held.credential.presented))))
-    world.rows._tables.integrations[ACME, bad.id] = spoiled
+    world.tables.integrations[ACME, bad.id] = spoiled
     await door.keys.rotate()
     for _ in range(2):
         run = await world.open().keys.reseal()
@@ -193,7 +193,7 @@ async def test_a_renewal_that_comes_between_is_not_overwritten(world, door):
             row = world.row(held)
             renewed.append(row)
             newer = replace(row, credential=replace(row.credential, generation=row.credential.generation + 1, key_id=after.key_id))
-            world.rows._tables.integrations[ACME, held.id] = newer
+            world.tables.integrations[ACME, held.id] = newer
 
     world.store.before = renew_meanwhile
     run = await other.keys.reseal()
@@ -273,7 +273,7 @@ async def test_resealing_leaves_no_replaced_key_in_memory(world, door):
     await fill_three_tables(world)
     await door.keys.rotate()
     await door.keys.reseal()
-    replaced = {key.key_id for key in world.rows._tables.keys.values() if key.state is not KeyState.ACTIVE}
-    remembered = {place[1] for place in door.manager._wiring.key_memory._entries if isinstance(place, tuple)}
+    replaced = {key.key_id for key in world.tables.keys.values() if key.state is not KeyState.ACTIVE}
+    remembered = {place[1] for place in door.wiring.key_memory._entries if isinstance(place, tuple)}
     assert remembered
     assert not remembered & replaced

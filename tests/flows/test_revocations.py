@@ -26,12 +26,12 @@ async def test_each_failure_waits_longer_up_to_an_hour(world, door):
     await removed_while_down(world, door)
     waits = []
     for _ in range(12):
-        first = min(world.rows._tables.outbox.values(), key=lambda entry: (entry.next_attempt_at, entry.id))
+        first = min(world.tables.outbox.values(), key=lambda entry: (entry.next_attempt_at, entry.id))
         world.clock.advance(max(first.next_attempt_at - world.clock.now(), timedelta()))
         before = world.clock.now()
         run = await door.worker.retry_revocations(limit=1)
         assert (run.delayed, run.waiting) == (1, 2)
-        again = world.rows._tables.outbox[first.tenant_id, first.id]
+        again = world.tables.outbox[first.tenant_id, first.id]
         assert again.last_error == "status_503"
         assert again.attempts == first.attempts + 1
         waits.append((first.attempts, again.next_attempt_at - before))
@@ -47,10 +47,10 @@ async def test_the_wait_that_a_provider_asks_for_holds_for_revocations_too(world
     await door.delete(ACME, held.id)
     world.pass_(minutes=49)
     assert (await door.worker.retry_revocations()).waiting == 2
-    assert {entry.attempts for entry in world.rows._tables.outbox.values()} == {1}
+    assert {entry.attempts for entry in world.tables.outbox.values()} == {1}
     world.pass_(minutes=2)
     assert (await door.worker.retry_revocations()).delayed == 2
-    for entry in world.rows._tables.outbox.values():
+    for entry in world.tables.outbox.values():
         assert entry.next_attempt_at >= world.clock.now() + asked
     world.provider.behave()
     world.pass_(minutes=51)
@@ -95,7 +95,7 @@ async def test_an_application_that_is_gone_is_waited_for(world, door):
     world.pass_(minutes=1)
     other = world.open(applications=[])
     assert (await other.worker.retry_revocations()).delayed == 2
-    assert {entry.last_error for entry in world.rows._tables.outbox.values()} == {"not_configured"}
+    assert {entry.last_error for entry in world.tables.outbox.values()} == {"not_configured"}
     world.pass_(hours=1)
     assert (await door.worker.retry_revocations()).revoked == 2
 
@@ -107,14 +107,14 @@ async def test_a_token_goes_to_no_other_server_than_its_own(world, door):
     before = world.provider.count("revoke")
     other = changed_method(world, token_url="https://simulated.example/token2")
     assert (await other.worker.retry_revocations()).delayed == 2
-    assert {entry.last_error for entry in world.rows._tables.outbox.values()} == {"application_changed"}
+    assert {entry.last_error for entry in world.tables.outbox.values()} == {"application_changed"}
     assert world.provider.count("revoke") == before
 
 
 async def test_a_token_that_does_not_open_is_given_up_in_the_end(world, door):
     await removed_while_down(world, door)
-    for key, entry in world.rows._tables.outbox.items():
-        world.rows._tables.outbox[key] = replace(entry, sealed_payload=b"not sealed")
+    for key, entry in world.tables.outbox.items():
+        world.tables.outbox[key] = replace(entry, sealed_payload=b"not sealed")
     world.pass_(minutes=1)
     assert (await door.worker.retry_revocations()).delayed == 2
     world.pass_(days=31)
@@ -139,14 +139,14 @@ async def test_a_round_sweeps_authorizations_of_tenants_that_never_come_back(wor
     world.clock.advance(timedelta(minutes=10))
     opened = await world.begin("umbrella")
     await door.worker.retry_revocations()
-    assert {pending.tenant_id for pending in world.rows._tables.pending.values()} == {"umbrella"}
+    assert {pending.tenant_id for pending in world.tables.pending.values()} == {"umbrella"}
     assert (await world.come_back(opened)).integration.tenant_id == "umbrella"
 
 
 async def test_an_entry_that_somebody_edited_is_told_and_holds_up_no_other(world, door):
     await removed_while_down(world, door)
-    key = next(iter(world.rows._tables.outbox))
-    world.rows._tables.outbox[key] = replace(world.rows._tables.outbox[key], facts={})
+    key = next(iter(world.tables.outbox))
+    world.tables.outbox[key] = replace(world.tables.outbox[key], facts={})
     world.provider.behave()
     world.pass_(minutes=1)
     run = await door.worker.retry_revocations()

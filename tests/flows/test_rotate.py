@@ -213,7 +213,7 @@ async def test_a_token_for_the_outbox_is_put_there_under_the_new_key(world):
     world.provider.misbehave(Misbehaviour.UNAVAILABLE, endpoint="revoke", times=2)
     await other.delete(GLOBEX, held.id)
     assert tried(world, AddEntry) == 2
-    assert {entry.key_id for entry in world.rows._tables.outbox.values()} == {world.rows.find_active_key(GLOBEX).key_id}
+    assert {entry.key_id for entry in world.tables.outbox.values()} == {world.rows.find_active_key(GLOBEX).key_id}
     world.pass_(hours=1)
     assert (await world.open().worker.retry_revocations()).revoked == 2
 

@@ -183,19 +183,19 @@ async def test_erasing_a_tenant_leaves_alone_what_others_live_on_and_says_so(wor
 async def test_fingerprints_are_the_same_after_every_change_of_keys(world, door):
     await world.connect()
     other = await world.connect(GLOBEX)
-    before = {row.facts.id: _fingerprints(row) for row in world.rows._tables.integrations.values()}
-    [index] = [key for key in world.rows._tables.keys.values() if key.tenant_id == INDEX_SCOPE]
+    before = {row.facts.id: _fingerprints(row) for row in world.tables.integrations.values()}
+    [index] = [key for key in world.tables.keys.values() if key.tenant_id == INDEX_SCOPE]
     world.pass_(seconds=1)
     assert (await door.keys.rotate()).changed == 2
     await door.keys.reseal()
     world.pass_(days=1)
     await door.keys.destroy(retired_before=world.clock.now() - timedelta(hours=1))
-    assert {row.facts.id: _fingerprints(row) for row in world.rows._tables.integrations.values()} == before
-    assert world.rows._tables.keys[INDEX_SCOPE, index.key_id] == index
+    assert {row.facts.id: _fingerprints(row) for row in world.tables.integrations.values()} == before
+    assert world.tables.keys[INDEX_SCOPE, index.key_id] == index
     keyring = LocalKeyring([LocalKeyring.generate_key("next"), *world.keyring_texts])
     moved = world.open(keyring=keyring)
     assert (await moved.keys.rewrap()).failures == ()
-    assert world.rows._tables.keys[INDEX_SCOPE, index.key_id].kek_uri == "local:next"
+    assert world.tables.keys[INDEX_SCOPE, index.key_id].kek_uri == "local:next"
     await moved.credential(GLOBEX, "simulated")
     world.pass_(hours=2)
     await world.open(keyring=keyring).credential(GLOBEX, "simulated")
@@ -205,7 +205,7 @@ async def test_fingerprints_are_the_same_after_every_change_of_keys(world, door)
 async def test_erasing_a_tenant_leaves_the_key_of_fingerprints(world, door):
     await world.connect()
     await door.erase_tenant(ACME)
-    assert [key.state for key in world.rows._tables.keys.values() if key.tenant_id == INDEX_SCOPE] == [KeyState.ACTIVE]
+    assert [key.state for key in world.tables.keys.values() if key.tenant_id == INDEX_SCOPE] == [KeyState.ACTIVE]
 
 
 def test_no_tenant_has_the_name_of_the_scope_that_owns_the_key_of_fingerprints():
@@ -217,7 +217,7 @@ async def test_every_process_names_a_token_alike_and_no_token_shows_in_its_name(
     repeat_tokens(world.provider)
     await world.connect()
     await world.connect(GLOBEX, door=world.open())
-    one, two = [_fingerprints(row) for row in world.rows._tables.integrations.values()]
+    one, two = [_fingerprints(row) for row in world.tables.integrations.values()]
     assert one == two
     assert len(set(one)) == 3
     assert [len(name) for name in one] == [16] * 3

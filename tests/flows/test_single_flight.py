@@ -17,16 +17,14 @@ from cloud_integrations.backends.aes_gcm import AesGcmCipher
 from cloud_integrations.backends.keys.local import LocalKeyring
 from cloud_integrations.backends.memory.store import AsyncMemoryStore, MemoryStore
 from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, migrate, schema, sqlite_engine
-from cloud_integrations.domain.audit import Actor
 from cloud_integrations.manager import AsyncIntegrationManager, IntegrationManager
 from cloud_integrations.ports.settings import Settings
 from cloud_integrations.providers.catalogue import Catalogue
 from cloud_integrations.testing import AsyncSimulatedTransport, SimulatedProvider, SimulatedTransport
 
+from .conftest import ACME, ALICE
 from .watching import Interruption
 
-ACME = "acme"
-ALICE = Actor(id="alice")
 STORES = ("memory", "sqlite", "postgresql")
 
 

@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from tests.provider_files import code, key, provider
 
 from cloud_integrations import kinds
 from cloud_integrations.domain.auth_type import AuthType
-from cloud_integrations.domain.provider import Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ConfigurationError
 from cloud_integrations.providers import Catalogue
-
-
-def code(**fields):
-    urls = {"authorize_url": "https://a.example/authorize", "token_url": "https://a.example/token"}
-    return {"id": "oauth2", "kind": "code", **urls, **fields}
-
-
-def key(**fields):
-    return {"id": "key", "kind": "key", "inputs": [{"name": "token"}], **fields}
-
-
-def provider(*methods, **fields):
-    return Provider.model_validate({"id": "acme", "name": "Acme", "methods": methods, **fields})
 
 
 @pytest.mark.parametrize(

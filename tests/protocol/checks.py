@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import UTC, datetime
 
 from cloud_integrations.domain.provider import Method, Provider
 from cloud_integrations.domain.secret import Secret
@@ -12,7 +11,6 @@ from cloud_integrations.kinds import present
 from cloud_integrations.protocol.verification import build_check, find_check
 
 KEY = "fake-test-key-value"
-NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
 def jwt(claims: object) -> str:

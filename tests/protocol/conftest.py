@@ -14,16 +14,21 @@ from cloud_integrations.domain.secret import Secret
 from cloud_integrations.protocol.client import resolve_client
 from cloud_integrations.protocol.exchange import read_grant
 from cloud_integrations.protocol.http import HttpResponse
+from cloud_integrations.protocol.pkce import make_verifier
 from cloud_integrations.protocol.refresh import read_renewal
 from cloud_integrations.protocol.standard_backend import STANDARD
 
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+STATE = Secret("fake-state-" + "s" * 43)
+VERIFIER = make_verifier(bytes(range(32)))
+REDIRECT = "https://app.example.com/oauth/callback/1"
 OTHER = {"id": "other", "kind": "key", "inputs": [{"name": "token"}]}
 """A second way, of which rules can speak."""
 
 
 @pytest.fixture
 def now():
-    return datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+    return NOW
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from cloud_integrations.protocol.exchange import build_exchange, read_grant
 from cloud_integrations.protocol.pkce import make_verifier
 from cloud_integrations.protocol.refresh import read_renewal
 
-STATE = Secret("fake-state-" + "s" * 43)
+from .conftest import STATE
+
 IMPORTS = """
 import sys
 import cloud_integrations.protocol.guarded_backend, cloud_integrations.protocol.standard_backend

@@ -13,9 +13,7 @@ from cloud_integrations.protocol.pkce import challenge, make_verifier
 from cloud_integrations.protocol.scopes import join_scopes, scopes_to_request
 from cloud_integrations.providers import Catalogue
 
-STATE = Secret("fake-state-" + "s" * 43)
-VERIFIER = make_verifier(bytes(range(32)))
-REDIRECT = "https://app.example.com/oauth/callback/1"
+from .conftest import REDIRECT, STATE, VERIFIER
 
 
 def url_of(client, *, scopes=("read",), verifier=VERIFIER, redirect_uri=REDIRECT, state=STATE):

@@ -12,7 +12,8 @@ from cloud_integrations.protocol.http import HttpResponse
 from cloud_integrations.protocol.verification import find_check, find_input_method, read_check
 from cloud_integrations.providers import Catalogue
 
-from .checks import KEY, NOW, jwt, presented_by, request_of
+from .checks import KEY, jwt, presented_by, request_of
+from .conftest import NOW
 
 
 def google(reason: str) -> dict:

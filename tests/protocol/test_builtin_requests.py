@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -14,15 +14,12 @@ from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ValidationFailedError
 from cloud_integrations.protocol.client import resolve_client
 from cloud_integrations.protocol.http import HttpResponse
-from cloud_integrations.protocol.pkce import make_verifier
 from cloud_integrations.protocol.scopes import scopes_to_request
 from cloud_integrations.protocol.standard_backend import STANDARD
 from cloud_integrations.providers.catalogue import Catalogue
 
-NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-STATE = Secret("fake-state-" + "s" * 43)
-REDIRECT = "https://app.example.com/oauth/callback/1"
-VERIFIER = make_verifier(bytes(range(32)))
+from .conftest import NOW, REDIRECT, STATE, VERIFIER
+
 SAMPLES = ("example.okta.com", "example.com", "11111111-2222-3333-4444-555555555555", "example", "12345", "common")
 """Values for variables without a default; the first that fits is taken."""
 

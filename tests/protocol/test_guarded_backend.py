@@ -18,8 +18,9 @@ from cloud_integrations.protocol.guarded_backend import GuardedBackend
 from cloud_integrations.protocol.http import MAX_TOKEN_BODY, HttpRequest
 from cloud_integrations.protocol.standard_backend import StandardOAuthBackend
 
+from .conftest import STATE
+
 CODE = Secret("fake-code-of-the-callback")
-STATE = Secret("fake-state-" + "s" * 43)
 TOKEN = Secret("fake-token-that-is-spent")
 VERIFIER = Secret("fake-verifier-" + "v" * 43)
 ACCESS, REFRESH = Secret("fake-access-token-new"), Secret("fake-refresh-token-new")

@@ -5,13 +5,12 @@ import inspect
 import pytest
 
 from cloud_integrations.domain.outcome import Granted
-from cloud_integrations.domain.secret import Secret
 from cloud_integrations.protocol.guarded_backend import GuardedBackend
 from cloud_integrations.protocol.oauth_backend import OAuthBackend
 from cloud_integrations.protocol.pkce import make_verifier
 from cloud_integrations.protocol.standard_backend import STANDARD, StandardOAuthBackend
 
-STATE = Secret("fake-state-" + "s" * 43)
+from .conftest import STATE
 
 
 def test_the_standard_backend_promises_what_the_protocol_asks():

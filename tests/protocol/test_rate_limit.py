@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,7 +19,8 @@ from cloud_integrations.protocol.refresh import read_renewal
 from cloud_integrations.protocol.verification import read_check
 from cloud_integrations.providers import Catalogue
 
-NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+from .conftest import NOW
+
 EPOCH = int(NOW.timestamp())
 HOUR = timedelta(hours=1)
 

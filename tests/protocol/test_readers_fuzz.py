@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import get_args
 
 import pytest
@@ -19,7 +19,8 @@ from cloud_integrations.protocol.http import HttpResponse
 from cloud_integrations.protocol.refresh import read_renewal
 from cloud_integrations.protocol.revoke import read_revocation
 
-NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+from .conftest import NOW
+
 SECRET = "fake-secret-token"
 REASONS = {
     reason

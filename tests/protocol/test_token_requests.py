@@ -9,11 +9,9 @@ import pytest
 from cloud_integrations.domain.identifiers import provider_id
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.protocol.exchange import build_exchange
-from cloud_integrations.protocol.pkce import make_verifier
 from cloud_integrations.protocol.refresh import build_refresh
 
-VERIFIER = make_verifier(bytes(range(32)))
-REDIRECT = "https://app.example.com/oauth/callback/1"
+from .conftest import REDIRECT, VERIFIER
 
 
 def exchange(client, *, verifier=VERIFIER):

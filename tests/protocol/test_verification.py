@@ -13,7 +13,8 @@ from cloud_integrations.errors import ValidationFailedError
 from cloud_integrations.protocol.http import HttpResponse
 from cloud_integrations.protocol.verification import CheckResult, find_check, hints, name_inputs, normalise, read_check
 
-from .checks import KEY, NOW, jwt, presented_by, request_of
+from .checks import KEY, jwt, presented_by, request_of
+from .conftest import NOW
 
 SECRET = "fake-test-second-value"
 
