@@ -61,6 +61,7 @@ Which = Annotated[
     typer.Argument(metavar="INTEGRATION", help="The integration's id, or its provider's slug or UUID.", autocompletion=_complete_provider),
 ]
 ProviderName = Annotated[str, typer.Argument(metavar="PROVIDER", help="The provider's slug or UUID.", autocompletion=_complete_provider)]
+NewName = Annotated[str | None, typer.Option("--name", metavar="NAME", help="The integration's name.", show_default="the provider's name")]
 OneTenant = Annotated[str | None, typer.Option("--tenant", "-t", metavar="ID", help="Only this tenant.", show_default="all")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from cloud_integrations_cli import actions
 from cloud_integrations_cli.groups import new_command
 from cloud_integrations_cli.options import (
     CallbackPort,
+    NewName,
     NoBrowser,
     Output,
     Paste,
@@ -31,9 +30,7 @@ def connect(
     provider: ProviderName,
     *,
     tenant: Tenant,
-    name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="The integration's name.", show_default="the provider's name")
-    ] = None,
+    name: NewName = None,
     scope: Scopes = None,
     variable: Variables = None,
     no_browser: NoBrowser = False,

@@ -13,6 +13,7 @@ from cloud_integrations_cli.options import (
     ApiKeyStdin,
     CallbackPort,
     Fields,
+    NewName,
     NoBrowser,
     Output,
     Paste,
@@ -49,9 +50,7 @@ def add(
     provider: ProviderName,
     *,
     tenant: Tenant,
-    name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="The integration's name.", show_default="the provider's name")
-    ] = None,
+    name: NewName = None,
     variable: Variables = None,
     api_key_file: ApiKeyFile = None,
     api_key_stdin: ApiKeyStdin = False,
