@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cloud_integrations.domain.check import CheckReport
     from cloud_integrations.domain.credential import Credential
     from cloud_integrations.domain.events import Fact
-    from cloud_integrations.domain.importing import ImportedCredential
+    from cloud_integrations.domain.importing import ImportedGrant, ImportedKey
     from cloud_integrations.domain.integration import AccountFacts, Health, Integration, Status
     from cloud_integrations.domain.pending import Authorization, Connected, PendingAuthorization
     from cloud_integrations.domain.provider import Provider
@@ -70,7 +70,8 @@ if TYPE_CHECKING:
         "GcpKmsKeys",
         "Health",
         "HttpxTransport",
-        "ImportedCredential",
+        "ImportedGrant",
+        "ImportedKey",
         "InputSummary",
         "Integration",
         "IntegrationManager",
@@ -128,7 +129,8 @@ _HOMES = {
     "GcpKmsKeys": "backends.keys.gcp_kms",
     "Health": "domain.integration",
     "HttpxTransport": "backends.transport.httpx_transport",
-    "ImportedCredential": "domain.importing",
+    "ImportedGrant": "domain.importing",
+    "ImportedKey": "domain.importing",
     "InputSummary": "domain.application",
     "Integration": "domain.integration",
     "IntegrationManager": "manager",

@@ -9,7 +9,7 @@ import pytest
 
 from cloud_integrations.domain.audit import Outcome
 from cloud_integrations.domain.auth_type import AuthType
-from cloud_integrations.domain.importing import ImportedCredential
+from cloud_integrations.domain.importing import ImportedGrant, ImportedKey
 from cloud_integrations.domain.integration import Health, Status
 from cloud_integrations.domain.provider import Input, Method, Placement, Provider, Variable, Verification
 from cloud_integrations.domain.secret import Secret
@@ -300,7 +300,7 @@ async def test_what_is_no_key_of_the_provider_goes_nowhere_by_any_door(world, mi
         door.replace_api_key(ACME, held.id, api_key=secret),
         *(
             door.import_credential(
-                "globex", ImportedCredential(provider="simulated_keys", name="Key", api_key=secret), verify=verify, dry_run=dry_run
+                "globex", ImportedKey(provider="simulated_keys", name="Key", api_key=secret), verify=verify, dry_run=dry_run
             )
             for verify in (True, False)
             for dry_run in (True, False)
@@ -333,7 +333,7 @@ async def test_tokens_that_are_no_tokens_are_not_imported(world, mistake, field)
     pasted = Secret(PASTED[mistake])
     tokens = {"access_token": fake, "refresh_token": fake} | {"access_token" if field == "accessToken" else "refresh_token": pasted}
     with pytest.raises(ValidationFailedError) as caught:
-        await door.import_credential(ACME, ImportedCredential(provider="simulated", name="Grant", **tokens), verify=True)
+        await door.import_credential(ACME, ImportedGrant(provider="simulated", name="Grant", **tokens), verify=True)
     assert caught.value.field == field
     assert "nothing was sent or stored" in caught.value.problem
     assert world.sent == []

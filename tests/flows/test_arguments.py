@@ -18,7 +18,7 @@ import pytest
 from cloud_integrations.backends.sqlalchemy import migrate, sqlite_engine
 from cloud_integrations.backends.sqlalchemy.store import AsyncSqlAlchemyStore, SqlAlchemyStore
 from cloud_integrations.domain.audit import SYSTEM, Actor, AuditHead
-from cloud_integrations.domain.importing import ImportedCredential
+from cloud_integrations.domain.importing import ImportedGrant, ImportedKey
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import GrantRefusedError, ProviderNotFoundError, ValidationFailedError
 
@@ -116,7 +116,7 @@ RIGHT = {
     "action": "integration.list",
     "resource": "integrations",
     "event": "report.exported",
-    "credential": ImportedCredential(provider="simulated", name="Files of Acme", access_token="fake-token"),
+    "credential": ImportedGrant(provider="simulated", name="Files of Acme", access_token="fake-token"),
 }
 METHODS = runpy.run_path(str(Path(__file__).parents[2] / "tools/api_page.py"))["METHODS"]
 """Every method of the manager and of its groups, by its dotted name."""
@@ -309,14 +309,15 @@ async def test_a_query_of_too_many_parameters_is_refused(world):
     ],
 )
 def test_what_is_imported_is_read_when_it_is_made(field, value):
+    kind, of = (ImportedKey, "api_key") if field.endswith("_key") else (ImportedGrant, "access_token")
     with pytest.raises(ValidationFailedError) as caught:
-        ImportedCredential(**{"provider": "simulated", "name": "Files of Acme", field: value})
+        kind(**{"provider": "simulated", "name": "Files of Acme", of: "fake-text", field: value})
     assert caught.value.field == _field(field)
     assert "fake" not in str(caught.value)
 
 
 def test_imported_secrets_may_be_text_and_are_shown_by_nothing():
-    made = ImportedCredential(provider="simulated", name="Files of Acme", access_token="fake-token", scopes="read write")
+    made = ImportedGrant(provider="simulated", name="Files of Acme", access_token="fake-token", scopes="read write")
     assert made.access_token == Secret("fake-token")
     assert made.scopes == ("read", "write")
     assert "fake-token" not in repr(made)

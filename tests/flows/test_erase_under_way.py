@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from cloud_integrations.backends.sqlalchemy import AsyncSqlAlchemyStore, SqlAlchemyStore, migrate, sqlite_engine
-from cloud_integrations.domain.importing import ImportedCredential
+from cloud_integrations.domain.importing import ImportedKey
 from cloud_integrations.errors import CloudIntegrationsError
 
 from .conftest import ACME, ALICE
@@ -27,7 +27,7 @@ async def key(world):
 
 
 async def imported(world):
-    given = ImportedCredential(provider="simulated_keys", name="Key", api_key=world.provider.valid_api_key)
+    given = ImportedKey(provider="simulated_keys", name="Key", api_key=world.provider.valid_api_key)
     return lambda door: door.import_credential(ACME, given, actor=ALICE)
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from cloud_integrations.domain.importing import ImportedCredential
+from cloud_integrations.domain.importing import ImportedKey
 from cloud_integrations.domain.rekeying import RekeyRun
 from cloud_integrations.errors import CommitUnknownError, StorageUnavailableError
 from cloud_integrations.ports.store import AddEntry, AddIntegration, AddKey, AddPending, ReplaceCredential, RotateKey, SaveRenewal
@@ -165,7 +165,7 @@ async def _refresh(world, other):
 async def _import(world, other):
     await rotate_behind(world, other)
     world.secrets.append(world.provider.valid_api_key.reveal())
-    given = ImportedCredential(provider="simulated_keys", name="Key of Globex", api_key=world.provider.valid_api_key)
+    given = ImportedKey(provider="simulated_keys", name="Key of Globex", api_key=world.provider.valid_api_key)
     return await other.import_credential(GLOBEX, given, actor=ALICE), tried(world, AddIntegration) - 1
 
 

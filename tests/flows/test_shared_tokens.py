@@ -9,7 +9,7 @@ import pytest
 from cloud_integrations.backends.keys.local import LocalKeyring
 from cloud_integrations.domain.envelope import KeyState
 from cloud_integrations.domain.identifiers import tenant_id
-from cloud_integrations.domain.importing import ImportedCredential
+from cloud_integrations.domain.importing import ImportedGrant
 from cloud_integrations.domain.removal import RevocationOutcome
 from cloud_integrations.errors import ValidationFailedError
 from cloud_integrations.flows.shared.data_keys import INDEX_SCOPE
@@ -79,7 +79,7 @@ async def test_the_same_tokens_of_the_same_tenant_are_not_shared(world):
 
 async def test_a_grant_that_is_imported_twice_is_shared(world, door):
     issued = world.provider.issue_grant()
-    given = ImportedCredential(
+    given = ImportedGrant(
         provider="simulated",
         name="Taken over",
         access_token=issued.access,

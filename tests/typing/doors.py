@@ -9,7 +9,7 @@ from cloud_integrations import (
     SYSTEM,
     AsyncIntegrationManager,
     Credential,
-    ImportedCredential,
+    ImportedGrant,
     Integration,
     IntegrationManager,
     OAuthApplication,
@@ -40,7 +40,7 @@ def secrets(secret: Secret) -> None:
 
 def texts(manager: IntegrationManager, params: dict[str, str]) -> None:
     OAuthApplication(provider="github", client_id="client-1", client_secret="fake-secret", redirect_uris=["https://app.example/x"])
-    credential = ImportedCredential(provider="github", name="Files of Acme", access_token="fake-token", scopes=["read"])
+    credential = ImportedGrant(provider="github", name="Files of Acme", access_token="fake-token", scopes=["read"])
     acting = manager.acting_as("ada", request_id="r-1")
     assert_type(acting, IntegrationManager)
     acting.import_credential(tenant_id="acme", credential=credential)

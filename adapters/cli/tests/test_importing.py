@@ -171,3 +171,17 @@ def test_what_stands_where_a_name_belongs_is_not_repeated(run, home, provider):
 def test_without_keys_an_import_ends_at_once(run, home, provider):
     (home / "keyring").unlink()
     assert run("import", "-", given=a_line(apiKey="fake-key")).code == 8
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"apiKey": "fake-key", "accessToken": "fake-token"}, "apiKey and OAuth2 tokens exclude each other"),
+        ({"apiKey": "fake-key", "refreshToken": "fake-token"}, "apiKey and OAuth2 tokens exclude each other"),
+        ({"secretKey": "fake-secret"}, "secretKey needs an apiKey"),
+        ({"refreshToken": "fake-token"}, "accessToken or apiKey is required"),
+    ],
+)
+def test_a_line_is_either_a_grant_or_a_key(run, home, fields, problem):
+    told = run("import", "-", *JSON, given=a_line(**fields)).data()["problems"]
+    assert told == [{"line": 1, "problem": problem}]

@@ -8,7 +8,7 @@ from uuid import UUID
 from cloud_integrations import flows
 from cloud_integrations.domain.arguments import CallbackParameters
 from cloud_integrations.domain.audit import Actor
-from cloud_integrations.domain.importing import ImportedCredential
+from cloud_integrations.domain.importing import ImportedGrant, ImportedKey
 from cloud_integrations.domain.integration import Integration
 from cloud_integrations.domain.pending import Authorization, Connected, PendingAuthorization
 from cloud_integrations.domain.secret import Secret
@@ -73,7 +73,7 @@ class Connecting(Part):
     def import_credential(
         self,
         tenant_id: str,
-        credential: ImportedCredential,
+        credential: ImportedGrant | ImportedKey,
         *,
         verify: bool = True,
         dry_run: bool = False,
@@ -255,7 +255,7 @@ class AsyncConnecting(AsyncPart):
     async def import_credential(
         self,
         tenant_id: str,
-        credential: ImportedCredential,
+        credential: ImportedGrant | ImportedKey,
         *,
         verify: bool = True,
         dry_run: bool = False,

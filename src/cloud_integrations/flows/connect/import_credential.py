@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from cloud_integrations.domain.arguments import read_flag, read_instance
+from cloud_integrations.domain.arguments import read_flag
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.credential import Grant, Presented
 from cloud_integrations.domain.envelope import DataKey
 from cloud_integrations.domain.events import Subject
 from cloud_integrations.domain.freshness import due_at, reconnect_before
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
-from cloud_integrations.domain.importing import ImportedCredential
+from cloud_integrations.domain.importing import ImportedGrant, ImportedKey
 from cloud_integrations.domain.integration import AccountFacts, Integration, SealedCredential, integration_name
 from cloud_integrations.domain.parts import Parts
 from cloud_integrations.domain.provider import Method, Provider
@@ -26,7 +26,7 @@ from cloud_integrations.flows.shared.stale_writes import apply_sealed
 from cloud_integrations.flows.shared.verification import check_credential, identify
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.flows.use.list_integrations import known_tenant
-from cloud_integrations.kinds import by_consent, present
+from cloud_integrations.kinds import auth_type_of, present
 from cloud_integrations.ports.store import AddIntegration
 from cloud_integrations.protocol.pasted_keys import require_no_private_key, require_not_foreign
 from cloud_integrations.protocol.verification import find_input_method
@@ -67,21 +67,21 @@ class _Taken:
 
 
 async def import_credential(
-    wiring: Wiring, tenant: str, given: ImportedCredential, /, *, verify: bool, dry_run: bool, caller: Caller
+    wiring: Wiring, tenant: str, given: ImportedGrant | ImportedKey, /, *, verify: bool, dry_run: bool, caller: Caller
 ) -> Integration:
     """Store a credential that was not obtained here, once its provider has accepted it (*verify*); return what is, or would be, stored.
 
     An access token that has ended is not shown to the provider: the first refresh tells.
     """
     tenant_id = await known_tenant(wiring, tenant)
-    given = read_instance("credential", given, ImportedCredential)
+    if not isinstance(given, ImportedGrant | ImportedKey):
+        raise ValidationFailedError(field="credential", problem="must be an ImportedGrant or an ImportedKey")
     verify, dry_run = read_flag("verify", verify), read_flag("dryRun", dry_run)
     provider = wiring.providers.require(given.provider)
-    taken = (
-        _take_key(wiring, tenant_id, provider, given)
-        if not by_consent(given.auth_type)
-        else _take_grant(wiring, tenant_id, provider, given)
-    )
+    if isinstance(given, ImportedKey):
+        taken = _take_key(wiring, tenant_id, provider, given)
+    else:
+        taken = _take_grant(wiring, tenant_id, provider, given)
     begun_under = None if dry_run else await wiring.data_keys.id_at_start(tenant_id)
     if await wiring.store.find_credential(tenant_id, provider.provider_id) is not None:
         raise IntegrationExistsError(tenant_id=tenant_id, provider_id=str(provider.provider_id))
@@ -121,14 +121,12 @@ async def _account(wiring: Wiring, taken: _Taken) -> AccountFacts | None:
     return result.account
 
 
-def _take_key(wiring: Wiring, tenant_id: TenantId, provider: Provider, given: ImportedCredential) -> _Taken:
+def _take_key(wiring: Wiring, tenant_id: TenantId, provider: Provider, given: ImportedKey) -> _Taken:
     methods = require_input_methods(provider)
     filled = provider.fill_variables(given.variables, operator=operator_variables(wiring, provider))
-    assert given.api_key is not None  # noqa: S101  # its kind says so
     method = find_input_method(provider, methods, given.api_key, variables=filled)
     facts = replace(
-        _facts(wiring, tenant_id, provider, given),
-        method_id=method.id,
+        _facts(wiring, tenant_id, provider, method, name=given.name),
         variables=provider.tenant_variables(filled),
     )
     return _Taken(
@@ -140,20 +138,18 @@ def _take_key(wiring: Wiring, tenant_id: TenantId, provider: Provider, given: Im
     )
 
 
-def _take_grant(wiring: Wiring, tenant_id: TenantId, provider: Provider, given: ImportedCredential) -> _Taken:
+def _take_grant(wiring: Wiring, tenant_id: TenantId, provider: Provider, given: ImportedGrant) -> _Taken:
     client = client_of(wiring, provider, require_consent_method(wiring, provider), given.variables)
     now = wiring.clock.now()
-    access_token = _token(wiring, provider, "accessToken", given.access_token)
-    assert access_token is not None  # noqa: S101  # its kind says so
+    refresh_token = given.refresh_token
     grant = Grant(
-        access_token=access_token,
-        refresh_token=_token(wiring, provider, "refreshToken", given.refresh_token),
+        access_token=_token(wiring, provider, "accessToken", given.access_token),
+        refresh_token=None if refresh_token is None else _token(wiring, provider, "refreshToken", refresh_token),
         expires_at=given.expires_at,
         scopes=given.scopes,
     )
     facts = replace(
-        _facts(wiring, tenant_id, provider, given),
-        method_id=client.method.id,
+        _facts(wiring, tenant_id, provider, client.method, name=given.name),
         context_id=client.context_id,
         scopes=given.scopes,
         requested_scopes=given.scopes,
@@ -171,25 +167,23 @@ def _take_grant(wiring: Wiring, tenant_id: TenantId, provider: Provider, given: 
     return _Taken(facts=facts, provider=provider, method=client.method, stored=grant, variables=client.variables, due=due)
 
 
-def _facts(wiring: Wiring, tenant_id: TenantId, provider: Provider, given: ImportedCredential) -> Integration:
+def _facts(wiring: Wiring, tenant_id: TenantId, provider: Provider, method: Method, *, name: str) -> Integration:
     now = wiring.clock.now()
     return Integration(
         id=IntegrationId(uuid7(now, wiring.entropy.bytes(10))),
         tenant_id=tenant_id,
         provider_id=provider.provider_id,
-        name=integration_name(given.name),
-        auth_type=given.auth_type,
+        name=integration_name(name),
+        auth_type=auth_type_of(method),
         state_since=now,
         created_at=now,
         updated_at=now,
-        method_id="",
+        method_id=method.id,
     )
 
 
-def _token(wiring: Wiring, provider: Provider, field: str, token: Secret | None) -> Secret | None:
+def _token(wiring: Wiring, provider: Provider, field: str, token: Secret) -> Secret:
     """Return a token that can stand in a header (RFC 6750 §2.1 allows visible ASCII and no more) and may be one of *provider*."""
-    if token is None:
-        return None
     require_no_private_key(token, field=field)
     if not _fits(token.reveal()):
         raise ValidationFailedError(field=field, problem=f"must be 1 to {_LONGEST_TOKEN} visible ASCII characters")

@@ -20,9 +20,9 @@ from pydantic.alias_generators import to_camel
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from cloud_integrations import ImportedCredential, IntegrationManager, Secret
+from cloud_integrations import ImportedGrant, ImportedKey, IntegrationManager, Secret
 from cloud_integrations.backends.sqlalchemy import reason_of
-from cloud_integrations.errors import CloudIntegrationsError, ConfigurationError, SetupError, StorageUnavailableError
+from cloud_integrations.errors import CloudIntegrationsError, ConfigurationError, SetupError, StorageUnavailableError, ValidationFailedError
 from cloud_integrations_cli import wiring
 from cloud_integrations_cli.engines import blocking_url, naming_database, open_engine
 from cloud_integrations_cli.exits import VALIDATION, CommandLineError
@@ -79,10 +79,32 @@ class _Line(BaseModel):
     def _empty_is_nothing(cls, value: Any) -> Any:
         return None if value == "" else value
 
-    def credential(self) -> ImportedCredential:
-        """Return it as the library takes it; without a name it is called after its provider."""
-        fields = {name: getattr(self, name) for name in type(self).model_fields if name not in {"tenant_id", "name"}}
-        return ImportedCredential(name=self.name or self.provider, **fields)
+    def credential(self) -> ImportedGrant | ImportedKey:
+        """Return it as the library takes it; without a name it is called after its provider.
+
+        Raises `ValidationFailedError` where its parts do not belong together.
+        """
+        name = self.name or self.provider
+        if self.api_key is not None:
+            if self.access_token is not None or self.refresh_token is not None:
+                raise ValidationFailedError(field="apiKey", problem="and OAuth2 tokens exclude each other")
+            return ImportedKey(
+                provider=self.provider, name=name, api_key=self.api_key, secret_key=self.secret_key, variables=self.variables
+            )
+        if self.secret_key is not None:
+            raise ValidationFailedError(field="secretKey", problem="needs an apiKey")
+        if self.access_token is None:
+            raise ValidationFailedError(field="accessToken", problem="or apiKey is required")
+        return ImportedGrant(
+            provider=self.provider,
+            name=name,
+            access_token=self.access_token,
+            refresh_token=self.refresh_token,
+            expires_at=self.expires_at,
+            scopes=self.scopes,
+            granted_at=self.granted_at,
+            variables=self.variables,
+        )
 
 
 class _UnreadableError(Exception):
