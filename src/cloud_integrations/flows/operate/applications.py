@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 from cloud_integrations.domain.application import InputSummary, MethodSummary, OAuthApplication, ProviderSummary
-from cloud_integrations.domain.identifiers import ContextId
+from cloud_integrations.domain.identifiers import ContextId, ProviderId
 from cloud_integrations.domain.integration import Integration
 from cloud_integrations.domain.provider import Method, Provider
 from cloud_integrations.errors import (
@@ -112,6 +112,16 @@ def _require_active(provider: Provider) -> None:
 
 def _not_how(provider: Provider) -> str:
     return f"is not how this provider is connected (it supports {' and '.join(kind.value for kind in auth_types(provider))})"
+
+
+def find_method(wiring: Wiring, provider_id: ProviderId, method_id: str, /) -> tuple[Provider, Method] | None:
+    """Return the provider and its method by which something was connected; None where the catalogue no longer has them."""
+    try:
+        provider = wiring.providers.require(provider_id)
+    except ProviderNotFoundError:
+        return None
+    method = provider.method_named(method_id)
+    return None if method is None else (provider, method)
 
 
 def client_of(wiring: Wiring, provider: Provider, method: Method, variables: Mapping[str, str], /) -> Client:

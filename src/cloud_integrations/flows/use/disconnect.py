@@ -18,10 +18,9 @@ from cloud_integrations.errors import (
     DecryptError,
     KeyRetiredError,
     KeyringError,
-    ProviderNotFoundError,
     StaleWriteError,
 )
-from cloud_integrations.flows.operate.applications import granting_client, known_variables
+from cloud_integrations.flows.operate.applications import find_method, granting_client, known_variables
 from cloud_integrations.flows.shared.events import apply, happened
 from cloud_integrations.flows.shared.revocation import ENDS_GRANT, Attempt, Source, choose, new_entries, revoke_now, waiting_revocations
 from cloud_integrations.flows.shared.stale_writes import again
@@ -192,11 +191,10 @@ def _said_of_key(api_key: RevocationOutcome, manual_url: str | None) -> dict[str
 
 
 def _manual_url(wiring: Wiring, stored: StoredIntegration) -> str | None:
-    try:
-        provider = wiring.providers.require(stored.facts.provider_id)
-    except ProviderNotFoundError:
+    known = find_method(wiring, stored.facts.provider_id, stored.facts.method_id)
+    if known is None:
         return None
-    method = provider.method_named(stored.facts.method_id)
-    if method is None or method.revoke is None:
+    provider, method = known
+    if method.revoke is None:
         return None
     return method.revoke.find_manual_url(known_variables(wiring, provider, stored.facts.variables))

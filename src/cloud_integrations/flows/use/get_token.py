@@ -17,7 +17,7 @@ from cloud_integrations.domain.identifiers import IntegrationId, TenantId
 from cloud_integrations.domain.identifiers import tenant_id as read_tenant_id
 from cloud_integrations.domain.integration import StoredCredential
 from cloud_integrations.domain.parts import Parts
-from cloud_integrations.domain.provider import Placement, Provider, Scopes
+from cloud_integrations.domain.provider import Placement, Scopes
 from cloud_integrations.errors import (
     AppMisconfiguredError,
     IntegrationInactiveError,
@@ -28,7 +28,7 @@ from cloud_integrations.errors import (
     RefreshInProgressError,
     StorageUnavailableError,
 )
-from cloud_integrations.flows.operate.applications import known_variables
+from cloud_integrations.flows.operate.applications import find_method, known_variables
 from cloud_integrations.flows.renew.renew import renew
 from cloud_integrations.flows.shared.events import apply, first_today, happened, tell_of
 from cloud_integrations.flows.shared.wiring import Wiring
@@ -207,13 +207,10 @@ def _cache_key(name: str | UUID, caller: Caller) -> Hashable:
 
 def _rules(wiring: Wiring, stored: StoredCredential, parts: Parts) -> tuple[Scopes, Presented]:
     """Say how scopes are compared, and where the parts go, as the check of this credential does."""
-    try:
-        provider: Provider | None = wiring.providers.require(stored.provider_id)
-    except ProviderNotFoundError:
-        provider = None
-    method = None if provider is None else provider.method_named(stored.method_id)
-    if provider is None or method is None:
+    known = find_method(wiring, stored.provider_id, stored.method_id)
+    if known is None:
         # The catalogue no longer says.  An access token is a bearer token (RFC 6750); of a key nobody knows.
         return Scopes(), Presented(parts=parts, placement=(Placement(),) if "access_token" in parts else ())
+    provider, method = known
     variables = known_variables(wiring, provider, stored.variables)
     return method.scopes, present(method, parts, variables=variables)
