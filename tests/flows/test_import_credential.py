@@ -131,6 +131,13 @@ async def test_an_outage_is_no_verdict(world, door):
     assert await door.list_integrations(ACME) == ()
 
 
+async def test_who_imports_is_told_how_long_a_busy_provider_wants_to_be_left_alone(world, door):
+    world.provider.misbehave(Misbehaviour.RATE_LIMITED, endpoint="me", retry_after=timedelta(seconds=90))
+    with pytest.raises(ProviderUnavailableError) as busy:
+        await door.import_credential(ACME, held_key(world))
+    assert busy.value.retry_after == timedelta(seconds=90)
+
+
 async def test_what_is_there_already_is_not_replaced(world, door):
     await world.add_key()
     with pytest.raises(IntegrationExistsError):

@@ -20,15 +20,13 @@ from cloud_integrations.errors import (
     GrantRefusedError,
     IntegrationExistsError,
     IntegrationInactiveError,
-    InvalidCredentialsError,
-    ProviderUnavailableError,
     StorageUnavailableError,
     ValidationFailedError,
 )
 from cloud_integrations.flows.operate.applications import operator_variables, require_input_methods
 from cloud_integrations.flows.shared.events import happened, record_failure, recovery, tell_of
 from cloud_integrations.flows.shared.stale_writes import again, apply_sealed
-from cloud_integrations.flows.shared.verification import check_credential, identify, is_other_account
+from cloud_integrations.flows.shared.verification import check_credential, identify, is_other_account, require_accepted
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.flows.use.list_integrations import known_tenant, load, load_named
 from cloud_integrations.kinds import auth_type_of, by_consent, kind_of, present
@@ -168,16 +166,12 @@ async def _accepted(
     """Return whose key it is and whether the provider was asked; raise, and record, if it is not accepted."""
     try:
         result = await check_credential(wiring, provider, method, presented=present(method, key, variables=variables), variables=variables)
-        if result is not None and not result.accepted:
-            if result.outcome == "unknown":
-                raise ProviderUnavailableError(provider_id=str(provider.provider_id), retry_after=result.retry_after)
-            raise InvalidCredentialsError(provider_id=str(provider.provider_id), reason=result.outcome)
+        account = AccountFacts() if result is None else require_accepted(provider, result)
     except StorageUnavailableError:
         raise
     except CloudIntegrationsError as error:
         await record_failure(wiring, failure, subject, caller, error=error, provider=provider.id)
         raise
-    account = result.account if result is not None else AccountFacts()
     return await identify(wiring, subject.tenant_id, method, account, next(iter(key.values()))), result is not None
 
 

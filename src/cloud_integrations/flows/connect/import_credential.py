@@ -18,12 +18,12 @@ from cloud_integrations.domain.integration import AccountFacts, Integration, Sea
 from cloud_integrations.domain.parts import Parts
 from cloud_integrations.domain.provider import Method, Provider
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.errors import IntegrationExistsError, InvalidCredentialsError, ProviderUnavailableError, ValidationFailedError
+from cloud_integrations.errors import IntegrationExistsError, ValidationFailedError
 from cloud_integrations.flows.operate.applications import client_of, operator_variables, require_consent_method, require_input_methods
 from cloud_integrations.flows.shared.events import happened
 from cloud_integrations.flows.shared.revocation import is_shared
 from cloud_integrations.flows.shared.stale_writes import apply_sealed
-from cloud_integrations.flows.shared.verification import check_credential, identify
+from cloud_integrations.flows.shared.verification import check_credential, identify, require_accepted
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.flows.use.list_integrations import known_tenant
 from cloud_integrations.kinds import auth_type_of, present
@@ -111,14 +111,7 @@ async def _account(wiring: Wiring, taken: _Taken) -> AccountFacts | None:
     if ends is not None and ends <= wiring.clock.now():
         return None
     result = await check_credential(wiring, taken.provider, taken.method, presented=taken.presented, variables=taken.variables)
-    if result is None:
-        return None
-    provider_id = str(taken.provider.provider_id)
-    if result.outcome == "unknown":
-        raise ProviderUnavailableError(provider_id=provider_id)
-    if not result.accepted:
-        raise InvalidCredentialsError(provider_id=provider_id, reason=result.outcome)
-    return result.account
+    return None if result is None else require_accepted(taken.provider, result)
 
 
 def _take_key(wiring: Wiring, tenant_id: TenantId, provider: Provider, given: ImportedKey) -> _Taken:

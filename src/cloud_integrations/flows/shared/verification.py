@@ -10,6 +10,7 @@ from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.domain.integration import AccountFacts
 from cloud_integrations.domain.provider import Method, Provider
 from cloud_integrations.domain.secret import Secret
+from cloud_integrations.errors import InvalidCredentialsError, ProviderUnavailableError
 from cloud_integrations.kinds import auth_type_of, by_consent
 from cloud_integrations.protocol.verification import CheckResult, build_check, find_check, read_check
 
@@ -33,6 +34,15 @@ async def check_credential(
     request = build_check(provider, method, check, presented=presented, variables=variables)
     response = await wiring.transport.send(request, deadline=wiring.settings.deadline)
     return read_check(provider, method, check, response, presented=presented, variables=variables, now=wiring.clock.now())
+
+
+def require_accepted(provider: Provider, result: CheckResult, /) -> AccountFacts:
+    """Return whose credential it is.  Raises `InvalidCredentialsError`, or `ProviderUnavailableError` where the answer says neither."""
+    if result.outcome == "unknown":
+        raise ProviderUnavailableError(provider_id=str(provider.provider_id), retry_after=result.retry_after)
+    if not result.accepted:
+        raise InvalidCredentialsError(provider_id=str(provider.provider_id), reason=result.outcome)
+    return result.account
 
 
 async def identify(wiring: Wiring, tenant_id: TenantId, method: Method, account: AccountFacts, secret: Secret, /) -> AccountFacts:
