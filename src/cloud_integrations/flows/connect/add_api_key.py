@@ -10,7 +10,7 @@ from cloud_integrations.domain.arguments import read_provider, read_secret, read
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.envelope import DataKey
 from cloud_integrations.domain.events import Event, RecordedName, Subject
-from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
+from cloud_integrations.domain.identifiers import IntegrationId, TenantId
 from cloud_integrations.domain.integration import AccountFacts, Integration, State, integration_name
 from cloud_integrations.domain.parts import Parts
 from cloud_integrations.domain.provider import Method, Provider
@@ -18,7 +18,6 @@ from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     CloudIntegrationsError,
     GrantRefusedError,
-    IntegrationExistsError,
     IntegrationInactiveError,
     StorageUnavailableError,
     ValidationFailedError,
@@ -28,7 +27,7 @@ from cloud_integrations.flows.shared.events import happened, record_failure, rec
 from cloud_integrations.flows.shared.stale_writes import again, apply_sealed
 from cloud_integrations.flows.shared.verification import check_credential, identify, is_other_account, require_accepted
 from cloud_integrations.flows.shared.wiring import Wiring
-from cloud_integrations.flows.use.list_integrations import known_tenant, load, load_named
+from cloud_integrations.flows.use.list_integrations import known_tenant, load, load_named, require_unconnected
 from cloud_integrations.kinds import auth_type_of, by_consent, kind_of, present
 from cloud_integrations.ports.store import AddIntegration, Change, ReplaceCredential
 from cloud_integrations.protocol.pasted_keys import require_not_foreign
@@ -60,10 +59,9 @@ async def add_api_key(
     _hint(wiring, tenant_id, entry, method, key)
     begun_under = await wiring.data_keys.id_at_start(tenant_id)
     # Asked before the provider is, so that a second attempt sends no key anywhere; the store decides.
-    if await wiring.store.find_credential(tenant_id, entry.provider_id) is not None:
-        raise IntegrationExistsError(tenant_id=tenant_id, provider_id=str(entry.provider_id))
+    await require_unconnected(wiring, tenant_id, entry.provider_id)
     now = wiring.clock.now()
-    integration_id = IntegrationId(uuid7(now, wiring.entropy.bytes(10)))
+    integration_id = IntegrationId(wiring.new_id())
     subject = Subject(tenant_id=tenant_id, provider_id=entry.provider_id, integration_id=integration_id)
     account, verified = await _accepted(
         wiring, entry, method=method, key=key, variables=filled, failure="integration.not_connected", subject=subject, caller=caller

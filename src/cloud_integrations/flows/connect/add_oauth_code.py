@@ -9,15 +9,15 @@ from uuid import UUID
 from cloud_integrations.domain.arguments import LONGEST_URL, read_provider, read_secret, read_secret_or_none, read_text, read_variables
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.events import Subject
-from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
+from cloud_integrations.domain.identifiers import IntegrationId, TenantId
 from cloud_integrations.domain.integration import Integration, integration_name
 from cloud_integrations.domain.provider import Provider
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.errors import GrantRefusedError, IntegrationExistsError, ValidationFailedError
+from cloud_integrations.errors import GrantRefusedError, ValidationFailedError
 from cloud_integrations.flows.operate.applications import callback_uri, client_of, require_consent_method
 from cloud_integrations.flows.shared.events import failures_recorded, record_denied
 from cloud_integrations.flows.shared.wiring import Wiring
-from cloud_integrations.flows.use.list_integrations import known_tenant
+from cloud_integrations.flows.use.list_integrations import known_tenant, require_unconnected
 from cloud_integrations.protocol.authorize import MAX_CODE
 from cloud_integrations.protocol.pasted_keys import require_no_private_key
 from cloud_integrations.protocol.scopes import scopes_to_request
@@ -60,9 +60,8 @@ async def add_oauth_code(
     if redirect_uri not in {*client.application.redirect_uris, callback_uri(wiring, client.context_id)}:
         raise ValidationFailedError(field="redirectUri", problem="is not one that is configured for this provider")
     begun_under = await wiring.data_keys.id_at_start(tenant_id)
-    if await wiring.store.find_credential(tenant_id, entry.provider_id) is not None:
-        raise IntegrationExistsError(tenant_id=tenant_id, provider_id=str(entry.provider_id))
-    integration_id = IntegrationId(uuid7(wiring.clock.now(), wiring.entropy.bytes(10)))
+    await require_unconnected(wiring, tenant_id, entry.provider_id)
+    integration_id = IntegrationId(wiring.new_id())
     subject = Subject(tenant_id=tenant_id, provider_id=entry.provider_id, integration_id=integration_id)
 
     async def work() -> Integration:

@@ -13,16 +13,16 @@ from cloud_integrations.domain.arguments import LONGEST_URL, read_provider, read
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.envelope import DataKey
 from cloud_integrations.domain.events import EventName, Subject
-from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
+from cloud_integrations.domain.identifiers import IntegrationId, TenantId
 from cloud_integrations.domain.integration import State, StoredIntegration, integration_name
 from cloud_integrations.domain.pending import Authorization, PendingAuthorization
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.errors import IntegrationExistsError, IntegrationInactiveError, ValidationFailedError
+from cloud_integrations.errors import IntegrationInactiveError, ValidationFailedError
 from cloud_integrations.flows.operate.applications import client_of, redirect_uri_of, require_consent_method
 from cloud_integrations.flows.shared.events import apply, backend_failures_told, happened
 from cloud_integrations.flows.shared.stale_writes import apply_sealed
 from cloud_integrations.flows.shared.wiring import Wiring
-from cloud_integrations.flows.use.list_integrations import known_tenant, load_named
+from cloud_integrations.flows.use.list_integrations import known_tenant, load_named, require_unconnected
 from cloud_integrations.kinds import by_consent
 from cloud_integrations.ports.store import AddPending
 from cloud_integrations.protocol.client import Client
@@ -53,9 +53,8 @@ async def begin_oauth(
     entry = wiring.providers.require(read_provider(provider))
     method = require_consent_method(wiring, entry)
     client = client_of(wiring, entry, method, filled)
-    if await wiring.store.find_credential(tenant_id, entry.provider_id) is not None:
-        raise IntegrationExistsError(tenant_id=tenant_id, provider_id=str(entry.provider_id))
-    integration_id = IntegrationId(uuid7(wiring.clock.now(), wiring.entropy.bytes(10)))
+    await require_unconnected(wiring, tenant_id, entry.provider_id)
+    integration_id = IntegrationId(wiring.new_id())
     return await _begin(
         wiring,
         tenant_id,

@@ -13,10 +13,11 @@ from cloud_integrations.domain.identifiers import ContextId
 from cloud_integrations.domain.integration import State, StoredIntegration
 from cloud_integrations.domain.pending import Connected, PendingAuthorization
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.errors import GrantRefusedError, IntegrationExistsError, ProviderNotFoundError
+from cloud_integrations.errors import GrantRefusedError, ProviderNotFoundError
 from cloud_integrations.flows.operate.applications import client_of, require_consent_method
 from cloud_integrations.flows.shared.events import backend_failures_told, failures_recorded, record_denied
 from cloud_integrations.flows.shared.wiring import Wiring
+from cloud_integrations.flows.use.list_integrations import require_unconnected
 from cloud_integrations.protocol.authorize import find_state
 from cloud_integrations.protocol.client import Client
 
@@ -80,8 +81,7 @@ async def check_pending(wiring: Wiring, pending: PendingAuthorization, /) -> tup
     if client.context_id != pending.context_id:
         raise GrantRefusedError(reason="application_changed")
     if pending.reconnects_generation is None:
-        if await wiring.store.find_credential(pending.tenant_id, pending.provider_id) is not None:
-            raise IntegrationExistsError(tenant_id=pending.tenant_id, provider_id=str(pending.provider_id))
+        await require_unconnected(wiring, pending.tenant_id, pending.provider_id)
         return client, None
     stored = await wiring.store.find_integration(pending.tenant_id, pending.integration_id)
     if stored is None or stored.facts.state is State.DISABLED:

@@ -12,20 +12,20 @@ from cloud_integrations.domain.credential import Grant, Presented
 from cloud_integrations.domain.envelope import DataKey
 from cloud_integrations.domain.events import Subject
 from cloud_integrations.domain.freshness import due_at, reconnect_before
-from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
+from cloud_integrations.domain.identifiers import IntegrationId, TenantId
 from cloud_integrations.domain.importing import ImportedGrant, ImportedKey
 from cloud_integrations.domain.integration import AccountFacts, Integration, SealedCredential, integration_name
 from cloud_integrations.domain.parts import Parts
 from cloud_integrations.domain.provider import Method, Provider
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.errors import IntegrationExistsError, ValidationFailedError
+from cloud_integrations.errors import ValidationFailedError
 from cloud_integrations.flows.operate.applications import client_of, operator_variables, require_consent_method, require_input_methods
 from cloud_integrations.flows.shared.events import happened
 from cloud_integrations.flows.shared.revocation import is_shared
 from cloud_integrations.flows.shared.stale_writes import apply_sealed
 from cloud_integrations.flows.shared.verification import check_credential, identify, require_accepted
 from cloud_integrations.flows.shared.wiring import Wiring
-from cloud_integrations.flows.use.list_integrations import known_tenant
+from cloud_integrations.flows.use.list_integrations import known_tenant, require_unconnected
 from cloud_integrations.kinds import auth_type_of, present
 from cloud_integrations.ports.store import AddIntegration
 from cloud_integrations.protocol.pasted_keys import require_no_private_key, require_not_foreign
@@ -83,8 +83,7 @@ async def import_credential(
     else:
         taken = _take_grant(wiring, tenant_id, provider, given)
     begun_under = None if dry_run else await wiring.data_keys.id_at_start(tenant_id)
-    if await wiring.store.find_credential(tenant_id, provider.provider_id) is not None:
-        raise IntegrationExistsError(tenant_id=tenant_id, provider_id=str(provider.provider_id))
+    await require_unconnected(wiring, tenant_id, provider.provider_id)
     account = await _account(wiring, taken) if verify else None
     if dry_run:
         return taken.facts
@@ -163,7 +162,7 @@ def _take_grant(wiring: Wiring, tenant_id: TenantId, provider: Provider, given: 
 def _facts(wiring: Wiring, tenant_id: TenantId, provider: Provider, method: Method, *, name: str) -> Integration:
     now = wiring.clock.now()
     return Integration(
-        id=IntegrationId(uuid7(now, wiring.entropy.bytes(10))),
+        id=IntegrationId(wiring.new_id()),
         tenant_id=tenant_id,
         provider_id=provider.provider_id,
         name=integration_name(name),

@@ -8,7 +8,7 @@ from datetime import timedelta
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.events import Subject
 from cloud_integrations.domain.freshness import attempt_wait, is_unresolved, lease_and_deadline, takeover_delay
-from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
+from cloud_integrations.domain.identifiers import IntegrationId, TenantId
 from cloud_integrations.domain.integration import APPLICATION_REASONS, State, StoredIntegration
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.domain.settlement import MISCONFIGURED_REST, Settlement
@@ -78,7 +78,7 @@ async def begin(wiring: Wiring, stored: StoredIntegration, wanted: RenewalReques
     # REF-14: everything that sealing the new tokens needs is fetched before the request leaves.
     await wiring.data_keys.active(stored.facts.tenant_id)
     await wiring.data_keys.index()
-    attempt_id = uuid7(wiring.clock.now(), wiring.entropy.bytes(10)).hex
+    attempt_id = wiring.new_id().hex
     delay = takeover_delay(stored, behaviour, now=wiring.clock.now(), lease=lease, access_is_dead=wanted.access_is_dead)
     leased = await take_lease(wiring, stored, wanted, attempt_id=attempt_id, length=lease, takeover_delay=delay)
     if leased is None:
@@ -180,7 +180,7 @@ async def _mark_unasked(
     facts, marks = stored.facts, stored.marks
     if facts.reason == reason or not facts.state.is_refreshed or is_unresolved(stored) or marks.sent_at is not None:
         return
-    attempt_id = uuid7(wiring.clock.now(), wiring.entropy.bytes(10)).hex
+    attempt_id = wiring.new_id().hex
     wait = None if marks.next_attempt_at is None else marks.next_attempt_at - stored.read_at
     settled = Settlement(state=state, reason=reason, error=error, verdict="unavailable", refused=False, wait=wait, due_in=due_in)
     with suppress(StaleWriteError, StorageUnavailableError):

@@ -9,7 +9,6 @@ from cloud_integrations.domain.audit import Outcome
 from cloud_integrations.domain.credential import Grant
 from cloud_integrations.domain.events import Event, EventName, Subject
 from cloud_integrations.domain.freshness import due_at, reconnect_before
-from cloud_integrations.domain.identifiers import uuid7
 from cloud_integrations.domain.integration import Health, Integration, Phase, State, StoredIntegration
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
@@ -156,7 +155,7 @@ async def _succeed_kept(wiring: Wiring, attempt: RenewalAttempt, found: StoredIn
         access_is_dead=False,
         asks_again=True,
     )
-    attempt_id = uuid7(wiring.clock.now(), wiring.entropy.bytes(10)).hex
+    attempt_id = wiring.new_id().hex
     leased = await take_lease(wiring, found, wanted, attempt_id=attempt_id, length=wiring.settings.lease, takeover_delay=timedelta())
     if leased is None:
         # Somebody spends it once more: what comes of that is waited for.

@@ -16,7 +16,7 @@ from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.credential import Grant
 from cloud_integrations.domain.envelope import DataKey
 from cloud_integrations.domain.events import Event, RecordedName, Subject
-from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId, uuid7
+from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
 from cloud_integrations.domain.integration import Integration, StoredIntegration
 from cloud_integrations.domain.outbox import OUTBOX_TABLE, OutboxEntry
 from cloud_integrations.domain.removal import REVOCATION, Revocation, RevocationOutcome, TokenKind
@@ -138,7 +138,7 @@ def new_entries(wiring: Wiring, key: DataKey, source: Source, tokens: Tokens, /)
 
 def _entry(wiring: Wiring, key: DataKey, source: Source, kind: TokenKind, token: Secret) -> Revocation:
     now = wiring.clock.now()
-    entry_id = uuid7(now, wiring.entropy.bytes(10))
+    entry_id = wiring.new_id()
     client = source.client
     return Revocation(
         id=entry_id,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from cloud_integrations.domain.application import OAuthApplication
+from cloud_integrations.domain.identifiers import uuid7
 from cloud_integrations.ports.breaker import Breaker
 from cloud_integrations.ports.caches import Cache, DeniedAttempts, TokenCache
 from cloud_integrations.ports.catalogue import Providers
@@ -68,3 +70,7 @@ class Wiring:
         )
         object.__setattr__(self, "data_keys", keys)
         object.__setattr__(self, "sealer", Sealer(keys=keys, cipher=self.cipher, store=self.store))
+
+    def new_id(self) -> UUID:
+        """Return an id that nothing else has, and that sorts by time."""
+        return uuid7(self.clock.now(), self.entropy.bytes(10))

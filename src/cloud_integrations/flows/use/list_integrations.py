@@ -5,9 +5,9 @@ from __future__ import annotations
 from uuid import UUID
 
 from cloud_integrations.domain.arguments import find_id, read_integration
-from cloud_integrations.domain.identifiers import IntegrationId, TenantId, tenant_id
+from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId, tenant_id
 from cloud_integrations.domain.integration import Integration, StoredIntegration
-from cloud_integrations.errors import IntegrationNotFoundError, ProviderNotFoundError, ValidationFailedError
+from cloud_integrations.errors import IntegrationExistsError, IntegrationNotFoundError, ProviderNotFoundError, ValidationFailedError
 from cloud_integrations.flows.shared.events import tell_of
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.ports.store import DamagedRow
@@ -39,6 +39,12 @@ async def known_tenant(wiring: Wiring, text: str, /) -> TenantId:
     if wiring.tenants is not None:
         await wiring.tenants.require(tenant)
     return tenant
+
+
+async def require_unconnected(wiring: Wiring, tenant: TenantId, provider_id: ProviderId, /) -> None:
+    """Raise `IntegrationExistsError` where the tenant has an integration with this provider; of two at once the store decides."""
+    if await wiring.store.find_credential(tenant, provider_id) is not None:
+        raise IntegrationExistsError(tenant_id=tenant, provider_id=str(provider_id))
 
 
 async def find_named(wiring: Wiring, tenant: TenantId, integration: UUID | str, /) -> IntegrationId:
