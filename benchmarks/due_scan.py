@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import multiprocessing
-import resource
 import statistics
 import sys
 import time
@@ -26,6 +25,7 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from bench.mariadb import throwaway_mariadb
+from bench.memory import resident
 from bench.postgresql import NoServerError, throwaway_database
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event, func, literal_column, select, text, true, update
 
@@ -84,10 +84,6 @@ class Drained:
 # A worker
 
 
-def _resident() -> float:
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize() / 2**20
-
-
 def _renew(task: Task, engine: Engine) -> int:
     return asyncio.run(_renew_all(task, engine))
 
@@ -112,19 +108,19 @@ async def _renew_all(task: Task, engine: Engine) -> int:
 def _drain(task: Task, engine: Engine) -> Drained:
     store = SqlAlchemyStore(engine, clock=FixedClock(task.all_due))
     seconds = array("d")
-    warm = most = _resident()
+    warm = most = resident()
     with Path(task.claims).open("wb") as claims:
         while True:
             began = time.perf_counter()
             claimed = store.claim_due(limit=BATCH, hold=HOLD)
             seconds.append(time.perf_counter() - began)
             if not claimed:
-                return Drained(seconds=seconds, warm=warm, most=max(most, _resident()))
+                return Drained(seconds=seconds, warm=warm, most=max(most, resident()))
             claims.write(b"".join(each.integration_id.bytes for each in claimed))
             if len(seconds) == 5:  # the connection is open, the statement compiled and prepared
-                warm = _resident()
+                warm = resident()
             elif len(seconds) % 50 == 0:
-                most = max(most, _resident())
+                most = max(most, resident())
 
 
 def _work(task: Task, line: Any) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import random
-import resource
 import statistics
 import sys
 import time
@@ -18,11 +17,11 @@ from array import array
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.mariadb import throwaway_mariadb
+from bench.memory import resident
 from bench.postgresql import NoServerError, throwaway_database
 from bench.resealing import BATCH, Table, Task, open_engine, opened_manager, tenant_of
 from sqlalchemy import URL, make_url
@@ -47,10 +46,6 @@ class Swept:
 # The processes
 
 
-def _resident() -> float:
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize() / 2**20
-
-
 def _sweep(task: Task, line: Any) -> None:
     engine = open_engine(task.database)
     sizes: list[float] = []
@@ -58,7 +53,7 @@ def _sweep(task: Task, line: Any) -> None:
         line.send("ready")
         line.recv()
         began = time.perf_counter()
-        run = manager.keys.reseal(share=task.share, progress=lambda _: sizes.append(_resident()))
+        run = manager.keys.reseal(share=task.share, progress=lambda _: sizes.append(resident()))
         seconds = time.perf_counter() - began
     warm = sizes[len(sizes) // 10]
     line.send(Swept(changed=run.changed, failures=len(run.failures), seconds=seconds, warm=warm, most=max(sizes)))
