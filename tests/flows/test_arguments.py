@@ -217,9 +217,9 @@ async def test_a_life_in_seconds_is_the_life_that_a_token_must_still_have(world,
 async def test_a_remembered_token_is_not_given_for_arguments_that_are_wrong(world, door):
     await world.connect()
     await door.credential(ACME, "simulated")
-    for wrong in ({"tenant_id": ["acme"]}, {"integration": ["simulated"]}, {"scopes": 0}):
+    for wrong in ({"tenant_id": ["acme"]}, {"provider": ["simulated"]}, {"scopes": 0}):
         with pytest.raises(ValidationFailedError):
-            await door.credential(**{"tenant_id": ACME, "integration": "simulated", **wrong})
+            await door.credential(**{"tenant_id": ACME, "provider": "simulated", **wrong})
 
 
 async def test_text_that_names_no_provider_finds_none(door):

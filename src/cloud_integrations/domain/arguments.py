@@ -90,7 +90,7 @@ def read_integration(value: object, /) -> str | UUID:
 def read_provider(value: object, /) -> str | UUID:
     """Return what names a provider: a slug or UUID; the catalogue says whether there is one."""
     if not isinstance(value, str | UUID):
-        raise ValidationFailedError(field="provider", problem="must be a provider's slug, or its UUID")
+        raise ValidationFailedError(field="provider", problem="must be a slug, or a UUID")
     return value
 
 

@@ -48,14 +48,14 @@ class Using(Part):
     def credential(
         self,
         tenant_id: str,
-        integration: UUID | str,
+        provider: str | UUID,
         *,
         min_ttl: timedelta | float | None = None,
         scopes: Sequence[str] = (),
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Credential:
-        """Return a credential that works, for this tenant; *integration* is a provider's slug or UUID, or an integration's id.
+        """Return a credential that works, for this tenant; *provider* is a slug or UUID, or the id of one integration.
 
         From memory, else from one row, else after a refresh (RFC 6749 §6) that every caller in every process shares.  *min_ttl* is
         the life it must still have; *scopes* are compared with those granted (`missing_scopes`).  While a token still works, a
@@ -66,13 +66,13 @@ class Using(Part):
         if self._as_system and actor is None and request_id is None and min_ttl is None and scopes == () and isinstance(tenant_id, str):
             # The way most calls go, so it is kept short: no lock, no await, no call but the clock's.
             tenant_tokens = self._tokens_by_tenant.get(tenant_id)
-            if tenant_tokens is not None and isinstance(integration, str | UUID):
-                entry = tenant_tokens.get(integration)
+            if tenant_tokens is not None and isinstance(provider, str | UUID):
+                entry = tenant_tokens.get(provider)
                 if entry is not None and entry[0] > self._monotonic():
                     return entry[1]
         return self._run(
             flows.get_token(
-                self._wiring, tenant_id, integration, min_ttl=min_ttl, scopes=scopes, caller=self._acting_or_system(actor, request_id)
+                self._wiring, tenant_id, provider, min_ttl=min_ttl, scopes=scopes, caller=self._acting_or_system(actor, request_id)
             )
         )
 
@@ -186,24 +186,24 @@ class AsyncUsing(AsyncPart):
     async def credential(
         self,
         tenant_id: str,
-        integration: UUID | str,
+        provider: str | UUID,
         *,
         min_ttl: timedelta | float | None = None,
         scopes: Sequence[str] = (),
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Credential:
-        """Return a credential that works, for this tenant; *integration* is a provider's slug or UUID, or an integration's id."""
+        """Return a credential that works, for this tenant; *provider* is a slug or UUID, or the id of one integration."""
         if self._as_system and actor is None and request_id is None and min_ttl is None and scopes == () and isinstance(tenant_id, str):
             # The way most calls go, so it is kept short: no lock, no await, no call but the clock's.
             tenant_tokens = self._tokens_by_tenant.get(tenant_id)
-            if tenant_tokens is not None and isinstance(integration, str | UUID):
-                entry = tenant_tokens.get(integration)
+            if tenant_tokens is not None and isinstance(provider, str | UUID):
+                entry = tenant_tokens.get(provider)
                 if entry is not None and entry[0] > self._monotonic():
                     return entry[1]
         return await self._run(
             flows.get_token(
-                self._wiring, tenant_id, integration, min_ttl=min_ttl, scopes=scopes, caller=self._acting_or_system(actor, request_id)
+                self._wiring, tenant_id, provider, min_ttl=min_ttl, scopes=scopes, caller=self._acting_or_system(actor, request_id)
             )
         )
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from cloud_integrations.domain.arguments import find_id, read_duration, read_integration, read_scopes
+from cloud_integrations.domain.arguments import find_id, read_duration, read_provider, read_scopes
 from cloud_integrations.domain.audit import SYSTEM, Caller
 from cloud_integrations.domain.credential import Credential, CredentialWarning, Presented
 from cloud_integrations.domain.events import Subject
@@ -38,11 +38,11 @@ _PATIENCE_WITH_FALLBACK = timedelta(seconds=2)
 
 
 async def get_token(
-    wiring: Wiring, tenant: str, integration: UUID | str, /, *, min_ttl: timedelta | float | None, scopes: Sequence[str], caller: Caller
+    wiring: Wiring, tenant: str, provider: str | UUID, /, *, min_ttl: timedelta | float | None, scopes: Sequence[str], caller: Caller
 ) -> Credential:
     """Return a credential that works."""
     tenant_id = read_tenant_id(tenant)
-    name = read_integration(integration)
+    name = read_provider(provider)
     key = _cache_key(name, caller)
     wanted_life = wiring.settings.min_ttl if min_ttl is None else read_duration("minTtl", min_ttl)
     wanted_scopes = read_scopes(scopes)
