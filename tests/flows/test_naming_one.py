@@ -14,13 +14,20 @@ from .conftest import ACME, GLOBEX
 from .test_arguments import METHODS
 
 MORE = {"edit_integration": {"name": "Another name"}}
+FOR_ONE_KIND = {"begin_reconnect", "refresh", "replace_api_key"}
 NAMED = sorted(
     name
     for name, method in METHODS.items()
-    if "integration" in inspect.signature(method).parameters
-    and name not in {"audit.record", "begin_reconnect", "refresh", "replace_api_key"}
-)
-"""The methods that take any integration; of the others three are for one kind, and `audit.record` needs an event of the host's."""
+    # `audit.record` needs an event of the host's.
+    if "integration" in inspect.signature(method).parameters and name not in FOR_ONE_KIND | {"audit.record"}
+) + ["credential"]
+"""The methods that take any integration."""
+
+
+def call(door, method, tenant, name):
+    """Call *method* for the one integration that *name* names."""
+    parameter = "provider" if method == "credential" else "integration"
+    return attrgetter(method)(door)(tenant, **{parameter: name}, **MORE.get(method, {}))
 
 
 def names_of(world, integration, slug):
@@ -38,7 +45,7 @@ def test_every_method_that_means_one_integration_is_asked_here():
 async def test_an_integration_is_named_by_its_id_or_its_provider(world, door, method, number):
     held = await world.add_key()
     await world.connect()
-    answer = await attrgetter(method)(door)(ACME, integration=names_of(world, held, "simulated_keys")[number], **MORE.get(method, {}))
+    answer = await call(door, method, ACME, names_of(world, held, "simulated_keys")[number])
     found = answer[0].event.resource if method == "audit.list" else getattr(answer, "integration_id", None) or answer.id
     assert str(found).removeprefix("integration:") == str(held.id)
 
@@ -61,7 +68,7 @@ async def test_what_the_tenant_does_not_have_is_not_found(world, door, method):
         if method == "audit.list" and str(name) not in {"simulated_keys", str(held.provider_id), str(held.provider_id).upper()}:
             continue  # an integration that is gone has events, too
         with pytest.raises(IntegrationNotFoundError):
-            await attrgetter(method)(door)(GLOBEX, integration=name, **MORE.get(method, {}))
+            await call(door, method, GLOBEX, name)
 
 
 @pytest.mark.parametrize("method", NAMED)
@@ -69,7 +76,7 @@ async def test_text_that_names_neither_is_refused(world, door, method):
     await world.add_key()
     for text in ("no_such", "Simulated", "", "not-an-id"):
         with pytest.raises((ProviderNotFoundError, ValidationFailedError)) as caught:
-            await attrgetter(method)(door)(ACME, integration=text, **MORE.get(method, {}))
+            await call(door, method, ACME, text)
         if method != "credential":
             assert caught.value.field == "integration"
             assert "id, or its provider's slug or UUID" in str(caught.value)
