@@ -15,12 +15,15 @@ from .test_arguments import METHODS
 
 MORE = {"edit_integration": {"name": "Another name"}}
 FOR_ONE_KIND = {"begin_reconnect", "refresh", "replace_api_key"}
-NAMED = sorted(
-    name
-    for name, method in METHODS.items()
-    # `audit.record` needs an event of the host's.
-    if "integration" in inspect.signature(method).parameters and name not in FOR_ONE_KIND | {"audit.record"}
-) + ["credential"]
+NAMED = [
+    "credential",
+    *(
+        name
+        for name, method in METHODS.items()
+        # `audit.record` needs an event of the host's.
+        if "integration" in inspect.signature(method).parameters and name not in FOR_ONE_KIND | {"audit.record"}
+    ),
+]
 """The methods that take any integration."""
 
 
