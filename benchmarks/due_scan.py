@@ -144,7 +144,8 @@ def _connect(provider: SimulatedProvider, keyring: LocalKeyring, engine: Engine,
         providers=Catalogue.of(*provider.catalogue_entries()),
         applications=[provider.application()],
         settings=SETTINGS,
-    ).acting_as("alice") as manager:
+    ) as opened:
+        manager = opened.acting_as("alice")
         for number in range(count):
             begun = manager.begin_oauth(f"real-{number}", provider.slug, name="Production")
             params = parse_qsl(urlsplit(provider.sign_in(begun.url)).query)

@@ -102,7 +102,8 @@ def make_report(self: Task[..., str], tenant_id: str) -> str:
 # The demonstration: a tenant connects, and an hour passes.
 
 migrate.upgrade(engine)
-with build_manager().acting_as("grace") as web:
+with build_manager() as opened:
+    web = opened.acting_as("grace")
     begun = web.begin_oauth("acme", "simulated", name="Cloud account")
     came_back = parse_qsl(urlsplit(provider.sign_in(begun.url)).query)
     web.complete_oauth(begun.context_id, came_back, browser_token=begun.browser_token)

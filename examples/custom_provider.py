@@ -39,7 +39,8 @@ with IntegrationManager(
     keys=LocalKeyring([LocalKeyring.generate_key("example")]),
     cipher=AesGcmCipher(),
     providers=catalogue,
-).acting_as("ada") as manager:
+) as opened:
+    manager = opened.acting_as("ada")
     acme = next(summary for summary in manager.list_providers() if summary.slug == "acme_cloud")
     print(f"the catalogue   has {len(catalogue)} providers; {acme.name} connects by {', '.join(acme.auth_types)}")
 

@@ -24,7 +24,8 @@ def run(folder: Path, keyring: LocalKeyring) -> None:
             transport=SimulatedTransport(provider),
             keys=keyring,
             providers=Catalogue.of(*provider.catalogue_entries()),
-        ).acting_as(CRON) as manager:
+        ) as opened:
+            manager = opened.acting_as(CRON)
             if not manager.list_integrations("acme"):
                 manager.add_api_key("acme", "simulated_keys", name="Reports", api_key=provider.valid_api_key)
                 print("  connected, and the key is sealed in the file")

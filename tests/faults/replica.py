@@ -203,7 +203,7 @@ def open_manager(order, fault, wire, clock):
             **{name: timedelta(seconds=seconds) for name, seconds in order["settings"].items()},
         ),
         clock=clock,
-    ).acting_as(SYSTEM)
+    )
 
 
 def outcome(call):
@@ -223,13 +223,14 @@ def run(order):
     wire = Wire(order["wire"])
     clock = ReplicaClock(order["skew"])
     fault = Fault(order, wire, clock)
-    manager = open_manager(order, fault, wire, clock)
-    manager.start()
+    opened = open_manager(order, fault, wire, clock)
+    opened.start()
+    manager = opened.acting_as(SYSTEM)
     wire.tell(ready=os.getpid())
     wire.wait()
     if "job" in order:
         wire.tell(outcome=do(manager, order))
-        manager.close()
+        opened.close()
         return
     together = threading.Barrier(order["callers"])
 
@@ -247,7 +248,7 @@ def run(order):
         thread.start()
     for thread in threads:
         thread.join()
-    manager.close()
+    opened.close()
 
 
 def main():

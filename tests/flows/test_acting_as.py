@@ -12,7 +12,7 @@ import pytest
 
 from cloud_integrations import SYSTEM
 from cloud_integrations.domain.audit import Actor
-from cloud_integrations.errors import ValidationFailedError
+from cloud_integrations.errors import ConfigurationError, ValidationFailedError
 
 from .conftest import ACME, ALICE
 from .test_arguments import METHODS, RIGHT
@@ -129,18 +129,16 @@ async def test_views_share_what_the_manager_remembers(world, door):
     assert world.last_event().actor == ALICE
 
 
-async def test_closing_a_view_closes_the_manager(world, door):
+async def test_a_view_is_neither_entered_nor_closed(world, door):
     await world.connect()
     acting = door.manager.acting_as(ALICE)
-    await _awaited(acting.credential(ACME, "simulated"))
-    if world.blocking:
-        with acting as same:
-            assert same is acting
-    else:
-        async with acting as same:
-            assert same is acting
-    assert door.wiring.tokens.find(ACME, "simulated") is None
-    assert door.manager._tokens_by_tenant == {}
+    with pytest.raises(ConfigurationError, match="must be entered and closed itself, once, not what acting_as"):
+        await _awaited(acting.close())
+    enter = acting.__enter__ if world.blocking else acting.__aenter__
+    with pytest.raises(ConfigurationError, match="must be entered and closed itself"):
+        await _awaited(enter())
+    # Nobody's work has ended.
+    assert (await _awaited(acting.credential(ACME, "simulated"))).value
 
 
 async def test_a_view_of_a_hosts_own_manager_is_one_too(world):

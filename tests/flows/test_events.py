@@ -207,3 +207,20 @@ async def test_what_others_stored_meanwhile_is_not_told_as_ones_own(world):
     await token(world)
     assert "credential.refreshed" not in world.facts.names
     assert [event.reason for event in recorded(world, "credential.refresh")][-1] == "superseded"
+
+
+@pytest.mark.parametrize("change", ["delete", "erase_tenant", "refresh"])
+async def test_whoever_is_told_of_a_change_finds_no_credential_of_before_in_memory(world, door, change):
+    held = await world.connect()
+    await door.credential(ACME, "simulated")
+    tokens, tell, seen = door.wiring.tokens, world.facts.tell, []
+
+    def look(fact):
+        seen.append(tokens.find(ACME, "simulated"))
+        tell(fact)
+
+    assert tokens.find(ACME, "simulated") is not None
+    world.facts.tell = look
+    await getattr(door, change)(*((ACME,) if change == "erase_tenant" else (ACME, held.id)), actor="alice")
+    assert seen
+    assert not any(seen)

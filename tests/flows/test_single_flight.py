@@ -96,7 +96,8 @@ class Installation:
         }
 
     def connect_and_expire(self):
-        with self.blocking().acting_as(ALICE) as manager:
+        with self.blocking() as opened:
+            manager = opened.acting_as(ALICE)
             begun = manager.begin_oauth(ACME, "simulated", name="Files of Acme")
             params = parse_qsl(urlsplit(self.provider.sign_in(begun.url)).query)
             held = manager.complete_oauth(begun.context_id, params, browser_token=begun.browser_token).integration

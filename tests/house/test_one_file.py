@@ -73,7 +73,8 @@ def test_a_database(add: Callable[[str], ModuleType], monkeypatch: pytest.Monkey
         keys=LocalKeyring([LocalKeyring.generate_key("test")]),
         cipher=AesGcmCipher(),
         providers=Catalogue.of(*provider.catalogue_entries()),
-    ).acting_as(ACTOR) as manager:
+    ) as opened:
+        manager = opened.acting_as(ACTOR)
 
         def connect() -> None:
             manager.add_api_key("acme", "simulated_keys", name="Added", api_key=provider.valid_api_key)
@@ -113,7 +114,8 @@ def test_a_way_to_obtain_access(add: Callable[[str], ModuleType], monkeypatch: p
         keys=LocalKeyring([LocalKeyring.generate_key("test")]),
         cipher=AesGcmCipher(),
         providers=Catalogue.of(added.PROVIDER),
-    ).acting_as(ACTOR) as manager:
+    ) as opened:
+        manager = opened.acting_as(ACTOR)
         for pasted, error in (("fake-user", ValidationFailedError), ("fake-user:wrong", InvalidCredentialsError)):
             with pytest.raises(error) as caught:
                 manager.add_api_key("acme", "acme", name="Added", api_key=pasted)
@@ -150,7 +152,8 @@ def test_an_event(add: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPa
         cipher=AesGcmCipher(),
         providers=Catalogue.of(*provider.catalogue_entries()),
         observer=told,
-    ).acting_as(ACTOR, request_id="r-1") as manager:
+    ) as opened:
+        manager = opened.acting_as(ACTOR, request_id="r-1")
         integration = manager.add_api_key("acme", "simulated_keys", name="Added", api_key=provider.valid_api_key)
         with pytest.raises(ValidationFailedError):
             manager.audit.record("acme", event="report.exported", integration=integration.id, facts={"rows": "12"})
@@ -195,7 +198,7 @@ def test_an_oauth_backend(add: Callable[[str], ModuleType], *, awaits: bool) -> 
         removal = do(manager.delete("acme", connected.integration.id))
         assert removal.refresh_token is removal.access_token is RevocationOutcome.REVOKED
         assert do(manager.audit.verify("acme")).whole
-        do(manager.close())
+        do(made.close())
     # The access key that the renewal replaced is Acme's to end.
     assert server.alive == {"fake-access-key-1"}
     assert not [body for body in server.bodies if b"fake-signing-secret" in body]

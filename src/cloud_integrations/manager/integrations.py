@@ -154,13 +154,14 @@ class IntegrationManager(Connecting, Using):
 
         *actor* is an `Actor`, a user's id as text, or `SYSTEM` for what the application does by itself; *request_id* is recorded
         beside it (1 to 255 printable characters).  Make one for each request: it is cheap, and shares caches and connections.
-        Closing it closes the manager itself.  Raises `ValidationFailedError`.
+        It is not entered or closed: only the manager itself is.  Raises `ValidationFailedError`.
         """
         view = copy(self)
         view._bind(self._runner, read_caller(actor, request_id))  # noqa: SLF001  # a copy of this very object
         return view
 
     def __enter__(self) -> Self:
+        self._require_itself()
         self.start()
         return self
 
@@ -168,7 +169,11 @@ class IntegrationManager(Connecting, Using):
         self.close()
 
     def close(self) -> None:
-        """Let refreshes and exchanges that are under way end, then close the transport's connections; the store stays the host's."""
+        """Let refreshes and exchanges that are under way end, then close the transport's connections; the store stays the host's.
+
+        Raises `ConfigurationError` for what `acting_as` returned.
+        """
+        self._require_itself()
         run_inline(self._wiring.single_flight.drain())
         run_inline(self._wiring.transport.close())
         self._wiring.tokens.clear()
@@ -290,13 +295,14 @@ class AsyncIntegrationManager(AsyncConnecting, AsyncUsing):
 
         *actor* is an `Actor`, a user's id as text, or `SYSTEM` for what the application does by itself; *request_id* is recorded
         beside it (1 to 255 printable characters).  Make one for each request: it is cheap, and shares caches and connections.
-        Closing it closes the manager itself.  Raises `ValidationFailedError`.
+        It is not entered or closed: only the manager itself is.  Raises `ValidationFailedError`.
         """
         view = copy(self)
         view._bind(self._runner, read_caller(actor, request_id))  # noqa: SLF001  # a copy of this very object
         return view
 
     async def __aenter__(self) -> Self:
+        self._require_itself()
         await self.start()
         return self
 
@@ -304,7 +310,11 @@ class AsyncIntegrationManager(AsyncConnecting, AsyncUsing):
         await self.close()
 
     async def close(self) -> None:
-        """Let refreshes and exchanges that are under way end, then close the transport's connections; the store stays the host's."""
+        """Let refreshes and exchanges that are under way end, then close the transport's connections; the store stays the host's.
+
+        Raises `ConfigurationError` for what `acting_as` returned.
+        """
+        self._require_itself()
         await self._wiring.single_flight.drain()
         await self._wiring.transport.close()
         self._wiring.tokens.clear()

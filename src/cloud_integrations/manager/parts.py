@@ -172,6 +172,13 @@ class _Acting:
         """Return who acts; where nobody was named, the library itself.  For what also runs without anybody."""
         return self._named(actor, request_id) or read_caller(SYSTEM, request_id)
 
+    def _require_itself(self) -> None:
+        """Raise `ConfigurationError` for a view: closed at the end of a request, it would end the work of all others."""
+        if self._caller is not None:
+            raise ConfigurationError(
+                setting="manager", problem="must be entered and closed itself, once, not what acting_as(…) returned: that needs neither"
+            )
+
     def _named(self, actor: Actor | str | None, request_id: str | UUID | None, /) -> Caller | None:
         """Return who is named for one call, and where a part is left out, the part that was bound; None: nobody."""
         bound = self._caller

@@ -79,8 +79,12 @@ async def apply(wiring: Wiring, /, *changes: Change | Event) -> None:
 def tell(wiring: Wiring, /, *events: Event) -> None:
     """Tell the observer of events whose transaction was committed; `apply` does so where the store says at once that it was."""
     for event in events:
-        if event.fact is not None:
-            wiring.observer.tell(event.fact)
+        if event.fact is None:
+            continue
+        if event.audit is not None:
+            # Whoever is told finds no credential in memory from before the change.
+            wiring.tokens.drop(event.audit.tenant_id)
+        wiring.observer.tell(event.fact)
 
 
 def tell_of(wiring: Wiring, name: UnrecordedName, subject: Subject | None, /, **facts: str | None) -> None:
