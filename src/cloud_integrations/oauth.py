@@ -14,10 +14,8 @@ from cloud_integrations.domain.outcome import (
     Unknown,
     Unusable,
 )
-from cloud_integrations.protocol.authorize import CallbackAnswer
-from cloud_integrations.protocol.client import Client, resolve_client
+from cloud_integrations.protocol.client import CallbackAnswer, Client, OAuthBackend, resolve_client
 from cloud_integrations.protocol.http import HttpRequest, HttpResponse, find_json_object
-from cloud_integrations.protocol.oauth_backend import OAuthBackend
 from cloud_integrations.protocol.standard_backend import StandardOAuthBackend
 
 __all__ = [

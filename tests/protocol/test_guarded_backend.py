@@ -13,7 +13,7 @@ from cloud_integrations.domain.credential import Grant
 from cloud_integrations.domain.outcome import Granted, Misconfigured, NotProcessed, Refused, Rejected, Unknown, Unusable
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import GrantRefusedError, OAuthBackendError, StaleWriteError, ValidationFailedError
-from cloud_integrations.protocol.authorize import CallbackAnswer
+from cloud_integrations.protocol.client import CallbackAnswer
 from cloud_integrations.protocol.guarded_backend import GuardedBackend
 from cloud_integrations.protocol.http import MAX_TOKEN_BODY, HttpRequest
 from cloud_integrations.protocol.standard_backend import StandardOAuthBackend

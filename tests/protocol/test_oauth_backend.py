@@ -5,8 +5,8 @@ import inspect
 import pytest
 
 from cloud_integrations.domain.outcome import Granted
+from cloud_integrations.protocol.client import OAuthBackend
 from cloud_integrations.protocol.guarded_backend import GuardedBackend
-from cloud_integrations.protocol.oauth_backend import OAuthBackend
 from cloud_integrations.protocol.pkce import make_verifier
 from cloud_integrations.protocol.standard_backend import STANDARD, StandardOAuthBackend
 

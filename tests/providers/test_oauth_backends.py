@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from cloud_integrations.domain.provider import Provider
 from cloud_integrations.errors import ConfigurationError
-from cloud_integrations.protocol.oauth_backend import OAuthBackend
+from cloud_integrations.protocol.client import OAuthBackend
 from cloud_integrations.protocol.standard_backend import STANDARD, StandardOAuthBackend
 from cloud_integrations.providers import Catalogue
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 if TYPE_CHECKING:
     from cloud_integrations.domain.provider import Provider
-    from cloud_integrations.protocol.oauth_backend import OAuthBackend
+    from cloud_integrations.protocol.client import OAuthBackend
 
 
 class Providers(Protocol):

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
@@ -15,7 +14,7 @@ from cloud_integrations.domain.provider import RESERVED_PARAMETERS, Callback
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import GrantRefusedError, ValidationFailedError
 
-from .client import Client
+from .client import CallbackAnswer, Client
 from .egress import LOOPBACK_HOSTS, EndpointRefusedError, read_target
 from .pkce import challenge
 from .scopes import join_scopes
@@ -34,20 +33,6 @@ KNOWN_ERRORS = frozenset({
 
 _STATE = re.compile(r"[A-Za-z0-9._~-]{43,512}\Z")
 _VISIBLE = re.compile(r"[!-~]+\Z")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallbackAnswer:
-    """What the provider brought back: either a code or an error, never both."""
-
-    state: Secret
-    code: Secret | None = None
-    error: str | None = None
-    """One of `KNOWN_ERRORS`, or `other`."""
-    site: str | None = field(default=None, repr=False)
-    """The site of the provider that the callback names; not looked up yet, so it may be anything that somebody wrote."""
-    issuer: str | None = None
-    """The issuer that was named and compared; None where none was named or expected."""
 
 
 def build_authorization_url(client: Client, /, *, state: Secret, redirect_uri: str, scopes: Sequence[str], verifier: Secret | None) -> str:

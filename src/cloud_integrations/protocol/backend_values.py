@@ -30,8 +30,8 @@ from cloud_integrations.domain.outcome import (
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ValidationFailedError
 
-from .authorize import KNOWN_ERRORS, CallbackAnswer, read_code
-from .client import Client, check_endpoint
+from .authorize import KNOWN_ERRORS, read_code
+from .client import CallbackAnswer, Client, check_endpoint
 from .error_text import shows_secret
 from .http import MAX_TOKEN_BODY, HttpRequest
 from .rate_limit import MAX_WAIT

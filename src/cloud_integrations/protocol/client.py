@@ -1,11 +1,14 @@
-"""One authorization server as configured: a provider's data, the operator's application and a tenant's variables together."""
+"""One authorization server as configured, and how it is spoken with: what an OAuth backend is asked for, and what it promises.
+
+A provider's data, the operator's application and a tenant's variables together make a `Client`.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import quote, urlsplit
 
 from cloud_integrations.domain.application import ClientAuth, OAuthApplication
@@ -16,11 +19,30 @@ from cloud_integrations.errors import ConfigurationError, ProviderInactiveError,
 from .egress import LOOPBACK_HOSTS
 
 if TYPE_CHECKING:
-    from .oauth_backend import OAuthBackend
+    from datetime import datetime
+
+    from cloud_integrations.domain.outcome import TokenOutcome
+    from cloud_integrations.domain.secret import Secret
+
+    from .http import HttpRequest, HttpResponse
 
 _VISIBLE = re.compile(r"[!-~]+\Z")
 
 _SUPPORTED: Mapping[str, ClientAuth] = {"basic": "basic", "basic_raw": "basic_raw", "post": "post", "none": "none"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackAnswer:
+    """What the provider brought back: either a code or an error, never both."""
+
+    state: Secret
+    code: Secret | None = None
+    error: str | None = None
+    """One of `KNOWN_ERRORS`, or `other`."""
+    site: str | None = field(default=None, repr=False)
+    """The site of the provider that the callback names; not looked up yet, so it may be anything that somebody wrote."""
+    issuer: str | None = None
+    """The issuer that was named and compared; None where none was named or expected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +86,65 @@ class Client:
     def fill(self, template: str, /) -> str:
         """Fill a template of the provider's data; raises `ValidationFailedError` naming a variable without a value."""
         return _fill(template, {**self.variables, "client_id": self.application.client_id})
+
+
+class OAuthBackend(Protocol):
+    """Builds a provider's requests and reads its answers; sends nothing, and keeps nothing from one call to the next.
+
+    Both managers call the same methods, in several threads at once; none is a coroutine function.  A request goes to a host of
+    the client's own addresses, by https, and its URL holds no secret.  Where a method is asked for what the provider's data and
+    its caller do not make possible, it raises `ValidationFailedError`; whatever else it raises is a mistake, and becomes an
+    `OAuthBackendError` or, of a token answer, `Unknown`.
+    """
+
+    def build_authorize(
+        self, client: Client, /, *, state: Secret, redirect_uri: str, scopes: Sequence[str], verifier: Secret | None
+    ) -> str:
+        """Return the URL to open in the browser: https, with *state* in it, and neither *verifier* nor the client's secret.
+
+        *verifier* is the one whose challenge goes along (RFC 7636 §4.3); None without PKCE.
+        """
+        ...
+
+    def read_callback(self, client: Client, params: Iterable[tuple[str, str]], /, *, issuer: str | None) -> CallbackAnswer:
+        """Read what came to the redirect URI: a code or an error, never both.
+
+        *issuer* is the one fixed at the start; an answer of another is refused.  Raises `GrantRefusedError`, with a word for what
+        is wrong, and nothing else for anything that a browser can bring.
+        """
+        ...
+
+    def build_exchange(self, client: Client, /, *, code: Secret, redirect_uri: str, verifier: Secret | None) -> HttpRequest:
+        """Build the request that spends a code, which is not in its URL."""
+        ...
+
+    def read_grant(self, client: Client, response: HttpResponse, /, *, requested_scopes: Sequence[str], now: datetime) -> TokenOutcome:
+        """Read its answer; never raises for anything a server can send.
+
+        Times are aware.  Where the answer says nothing of the scopes, they are those requested.
+        """
+        ...
+
+    def build_refresh(
+        self, client: Client, /, *, refresh_token: Secret, scopes: Sequence[str] = (), redirect_uri: str | None = None
+    ) -> HttpRequest:
+        """Build the request that spends a refresh token, which is not in its URL."""
+        ...
+
+    def read_renewal(self, client: Client, response: HttpResponse, /, *, now: datetime) -> TokenOutcome:
+        """Read its answer; never raises for anything a server can send.
+
+        `Refused` where the provider itself says that the refresh token is dead, and nowhere else: the tenant must reconnect then.
+        """
+        ...
+
+    def build_revoke(self, client: Client, /, *, token: Secret, kind: Literal["refresh", "access"]) -> HttpRequest | None:
+        """Build the request that ends a token, which is not in its URL; None where there is none for this kind."""
+        ...
+
+    def read_revocation(self, client: Client, response: HttpResponse, /) -> Literal["revoked", "failed"]:
+        """Say whether the token is surely dead: `failed` after a 5xx; never raises for anything a server can send."""
+        ...
 
 
 def resolve_client(

@@ -13,12 +13,10 @@ from cloud_integrations.domain.outcome import TokenOutcome, Unknown
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import CloudIntegrationsError, GrantRefusedError, OAuthBackendError, ValidationFailedError
 
-from .authorize import CallbackAnswer
 from .backend_values import WrongValueError, checked_callback, checked_outcome, checked_request, checked_revocation, checked_url
-from .client import Client
+from .client import CallbackAnswer, Client, OAuthBackend
 from .error_text import shows_secret
 from .http import HttpRequest, HttpResponse
-from .oauth_backend import OAuthBackend
 
 T = TypeVar("T")
 

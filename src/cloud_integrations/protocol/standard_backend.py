@@ -10,10 +10,8 @@ from cloud_integrations.domain.outcome import TokenOutcome
 from cloud_integrations.domain.secret import Secret
 
 from . import authorize, exchange, refresh, revoke
-from .authorize import CallbackAnswer
-from .client import Client
+from .client import CallbackAnswer, Client, OAuthBackend
 from .http import HttpRequest, HttpResponse
-from .oauth_backend import OAuthBackend
 
 
 class StandardOAuthBackend:

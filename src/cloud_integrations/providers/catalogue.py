@@ -19,7 +19,7 @@ from cloud_integrations.domain.identifiers import ProviderId, provider_id
 from cloud_integrations.domain.provider import STANDARD_BACKEND, Provider
 from cloud_integrations.errors import ConfigurationError, ProviderNotFoundError
 from cloud_integrations.kinds import check_provider
-from cloud_integrations.protocol.oauth_backend import OAuthBackend
+from cloud_integrations.protocol.client import OAuthBackend
 
 from .oauth_backends import check_backends, find_backends
 

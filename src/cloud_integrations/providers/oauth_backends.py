@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cloud_integrations.domain.conformance import require_part
 from cloud_integrations.domain.provider import STANDARD_BACKEND, Provider
 from cloud_integrations.errors import ConfigurationError
-from cloud_integrations.protocol.oauth_backend import OAuthBackend
+from cloud_integrations.protocol.client import OAuthBackend
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

@@ -29,11 +29,9 @@ from cloud_integrations.domain.provider import Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import GrantRefusedError
 from cloud_integrations.kinds import find_consent_method
-from cloud_integrations.protocol.authorize import CallbackAnswer
-from cloud_integrations.protocol.client import Client, resolve_client
+from cloud_integrations.protocol.client import CallbackAnswer, Client, OAuthBackend, resolve_client
 from cloud_integrations.protocol.guarded_backend import GuardedBackend
 from cloud_integrations.protocol.http import HttpRequest, HttpResponse
-from cloud_integrations.protocol.oauth_backend import OAuthBackend
 from cloud_integrations.protocol.pkce import challenge
 
 CODE = Secret("fake-code-7f3a9d51")
