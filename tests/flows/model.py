@@ -11,7 +11,7 @@ from uuid import UUID
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from cloud_integrations.domain.freshness import is_unresolved
-from cloud_integrations.domain.integration import Health, State, Status
+from cloud_integrations.domain.integration import SWITCHED_OFF, Health, State, Status
 from cloud_integrations.domain.pending import Authorization
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
@@ -24,7 +24,6 @@ from cloud_integrations.errors import (
     RefreshInProgressError,
 )
 from cloud_integrations.flows.shared.revocation import KEEP_TRYING
-from cloud_integrations.flows.use.edit_integration import SWITCHED_OFF
 from cloud_integrations.testing import Misbehaviour
 
 from .conftest import ACME, World

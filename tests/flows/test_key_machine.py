@@ -61,7 +61,6 @@ class Keys(RuleBasedStateMachine):
 
     @rule(process=PROCESS, order=ORDERS)
     def restart(self, process, order):
-        self.processes[process].close()
         self.processes[process] = self._start(order)
         self.processes[process].start()
 

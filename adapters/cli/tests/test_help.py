@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cloud_integrations_cli.commands import SUMMARIES
 from cloud_integrations_cli.exits import MEANINGS
 from cloud_integrations_cli.reference import build_page, walk
+from cloud_integrations_cli.summaries import SUMMARIES
 
 from .conftest import PATIENCE
 

@@ -57,6 +57,8 @@ class Health(StrEnum):
     DISABLED = "disabled"
 
 
+SWITCHED_OFF = "switched_off"
+"""The reason of an integration that somebody switched off while it worked."""
 APPLICATION_REASONS = frozenset(
     {
         "invalid_client",

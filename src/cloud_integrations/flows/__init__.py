@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from .connect.begin_oauth import begin_oauth, begin_reconnect, find_authorization
     from .connect.complete_oauth import complete_oauth
     from .connect.import_credential import import_credential
-    from .operate.applications import index_applications, list_providers
     from .operate.audit_trail import list_audit, record_denied, record_event, verify_audit
     from .operate.erase_tenant import erase_tenant, find_returned
     from .operate.prepare import prepare, report
     from .operate.rekey import destroy_keys, key_report, refuse_keys, reseal, rewrap_keys, rotate_keys
     from .operate.retry_revocations import retry_revocations
     from .operate.run_worker import run_worker
-    from .renew.force_refresh import force_refresh, replace_refused
     from .renew.refresh_due import refresh_due
     from .renew.refresh_refused import refresh_refused
+    from .shared.applications import index_applications, list_providers
     from .shared.wiring import Wiring
     from .use.disconnect import disconnect
     from .use.edit_integration import edit_integration
     from .use.get_token import get_token
     from .use.list_integrations import get_integration, list_integrations
+    from .use.refresh import force_refresh, replace_refused
     from .use.verify import verify
 
 _HOMES = {
@@ -44,15 +44,15 @@ _HOMES = {
     "erase_tenant": "operate.erase_tenant",
     "find_authorization": "connect.begin_oauth",
     "find_returned": "operate.erase_tenant",
-    "force_refresh": "renew.force_refresh",
+    "force_refresh": "use.refresh",
     "get_integration": "use.list_integrations",
     "get_token": "use.get_token",
     "import_credential": "connect.import_credential",
-    "index_applications": "operate.applications",
+    "index_applications": "shared.applications",
     "key_report": "operate.rekey",
     "list_audit": "operate.audit_trail",
     "list_integrations": "use.list_integrations",
-    "list_providers": "operate.applications",
+    "list_providers": "shared.applications",
     "prepare": "operate.prepare",
     "record_denied": "operate.audit_trail",
     "record_event": "operate.audit_trail",
@@ -60,7 +60,7 @@ _HOMES = {
     "refresh_refused": "renew.refresh_refused",
     "refuse_keys": "operate.rekey",
     "replace_api_key": "connect.add_api_key",
-    "replace_refused": "renew.force_refresh",
+    "replace_refused": "use.refresh",
     "report": "operate.prepare",
     "reseal": "operate.rekey",
     "retry_revocations": "operate.retry_revocations",

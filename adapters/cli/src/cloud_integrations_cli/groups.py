@@ -14,9 +14,9 @@ import typer
 from typer.core import TyperGroup
 
 from .characters import make_streams_safe
-from .commands import SUMMARIES
 from .exits import OK, UnknownCommandError, tell
 from .near import did_you_mean, near_commands
+from .summaries import SUMMARIES
 
 WIDTH = {"max_content_width": 100, "help_option_names": ["-h", "--help"]}
 

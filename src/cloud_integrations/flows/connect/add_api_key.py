@@ -22,12 +22,12 @@ from cloud_integrations.errors import (
     StorageUnavailableError,
     ValidationFailedError,
 )
-from cloud_integrations.flows.operate.applications import operator_variables, require_input_methods
+from cloud_integrations.flows.shared.applications import operator_variables, require_input_methods
 from cloud_integrations.flows.shared.events import happened, record_failure, recovery, tell_of
+from cloud_integrations.flows.shared.lookup import known_tenant, load, load_named, require_unconnected
 from cloud_integrations.flows.shared.stale_writes import again, apply_sealed
 from cloud_integrations.flows.shared.verification import check_credential, identify, is_other_account, require_accepted
 from cloud_integrations.flows.shared.wiring import Wiring
-from cloud_integrations.flows.use.list_integrations import known_tenant, load, load_named, require_unconnected
 from cloud_integrations.kinds import auth_type_of, by_consent, kind_of, present
 from cloud_integrations.ports.store import AddIntegration, Change, ReplaceCredential
 from cloud_integrations.protocol.pasted_keys import require_not_foreign

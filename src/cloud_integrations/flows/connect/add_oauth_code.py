@@ -14,10 +14,10 @@ from cloud_integrations.domain.integration import Integration, integration_name
 from cloud_integrations.domain.provider import Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import GrantRefusedError, ValidationFailedError
-from cloud_integrations.flows.operate.applications import callback_uri, client_of, require_consent_method
+from cloud_integrations.flows.shared.applications import callback_uri, client_of, require_consent_method
 from cloud_integrations.flows.shared.events import failures_recorded, record_denied
+from cloud_integrations.flows.shared.lookup import known_tenant, require_unconnected
 from cloud_integrations.flows.shared.wiring import Wiring
-from cloud_integrations.flows.use.list_integrations import known_tenant, require_unconnected
 from cloud_integrations.protocol.authorize import MAX_CODE
 from cloud_integrations.protocol.pasted_keys import require_no_private_key
 from cloud_integrations.protocol.scopes import scopes_to_request

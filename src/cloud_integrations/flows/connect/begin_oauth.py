@@ -18,11 +18,11 @@ from cloud_integrations.domain.integration import State, StoredIntegration, inte
 from cloud_integrations.domain.pending import Authorization, PendingAuthorization
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import IntegrationInactiveError, ValidationFailedError
-from cloud_integrations.flows.operate.applications import client_of, redirect_uri_of, require_consent_method
+from cloud_integrations.flows.shared.applications import client_of, redirect_uri_of, require_consent_method
 from cloud_integrations.flows.shared.events import apply, backend_failures_told, happened
+from cloud_integrations.flows.shared.lookup import known_tenant, load_named, require_unconnected
 from cloud_integrations.flows.shared.stale_writes import apply_sealed
 from cloud_integrations.flows.shared.wiring import Wiring
-from cloud_integrations.flows.use.list_integrations import known_tenant, load_named, require_unconnected
 from cloud_integrations.kinds import by_consent
 from cloud_integrations.ports.store import AddPending
 from cloud_integrations.protocol.client import Client

@@ -14,10 +14,10 @@ from cloud_integrations.domain.integration import State, StoredIntegration
 from cloud_integrations.domain.pending import Connected, PendingAuthorization
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import GrantRefusedError, ProviderNotFoundError
-from cloud_integrations.flows.operate.applications import client_of, require_consent_method
+from cloud_integrations.flows.shared.applications import client_of, require_consent_method
 from cloud_integrations.flows.shared.events import backend_failures_told, failures_recorded, record_denied
+from cloud_integrations.flows.shared.lookup import require_unconnected
 from cloud_integrations.flows.shared.wiring import Wiring
-from cloud_integrations.flows.use.list_integrations import require_unconnected
 from cloud_integrations.protocol.authorize import find_state
 from cloud_integrations.protocol.client import Client
 

@@ -33,7 +33,7 @@ from cloud_integrations.errors import (
     StorageUnavailableError,
     TenantNotFoundError,
 )
-from cloud_integrations.flows.operate.applications import granting_client
+from cloud_integrations.flows.shared.applications import granting_client
 from cloud_integrations.flows.shared.events import backend_failures_told, happened, recovery, tell, tell_of, tell_unread
 from cloud_integrations.flows.shared.fingerprints import account_fingerprint
 from cloud_integrations.flows.shared.revocation import (

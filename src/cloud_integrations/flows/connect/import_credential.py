@@ -19,13 +19,13 @@ from cloud_integrations.domain.parts import Parts
 from cloud_integrations.domain.provider import Method, Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ValidationFailedError
-from cloud_integrations.flows.operate.applications import client_of, operator_variables, require_consent_method, require_input_methods
+from cloud_integrations.flows.shared.applications import client_of, operator_variables, require_consent_method, require_input_methods
 from cloud_integrations.flows.shared.events import happened
+from cloud_integrations.flows.shared.lookup import known_tenant, require_unconnected
 from cloud_integrations.flows.shared.revocation import is_shared
 from cloud_integrations.flows.shared.stale_writes import apply_sealed
 from cloud_integrations.flows.shared.verification import check_credential, identify, require_accepted
 from cloud_integrations.flows.shared.wiring import Wiring
-from cloud_integrations.flows.use.list_integrations import known_tenant, require_unconnected
 from cloud_integrations.kinds import auth_type_of, present
 from cloud_integrations.ports.store import AddIntegration
 from cloud_integrations.protocol.pasted_keys import require_no_private_key, require_not_foreign

@@ -12,8 +12,8 @@ from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.errors import DamagedRowError, ValidationFailedError
 from cloud_integrations.flows.shared import events
 from cloud_integrations.flows.shared.events import about, apply, event_of, happened, tell
+from cloud_integrations.flows.shared.lookup import find_named, known_tenant, load_named, tell_damaged
 from cloud_integrations.flows.shared.wiring import Wiring
-from cloud_integrations.flows.use.list_integrations import find_named, known_tenant, load_named, tell_damaged
 from cloud_integrations.ports.store import DamagedRow
 
 MAX_PAGE = 200

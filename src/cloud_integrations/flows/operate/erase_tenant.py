@@ -16,11 +16,11 @@ from cloud_integrations.domain.rekeying import Erasure
 from cloud_integrations.domain.removal import Removal, RevocationOutcome
 from cloud_integrations.errors import DamagedRowError, IntegrationNotFoundError
 from cloud_integrations.flows.shared.events import apply, happened
+from cloud_integrations.flows.shared.lookup import known_tenant
 from cloud_integrations.flows.shared.revocation import waiting_revocations
 from cloud_integrations.flows.shared.stale_writes import again
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.flows.use.disconnect import disconnect
-from cloud_integrations.flows.use.list_integrations import known_tenant
 from cloud_integrations.ports.store import DamagedRow, EraseTenant
 
 from .retry_revocations import retry

@@ -29,8 +29,8 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.flows.shared.data_keys import INDEX_SCOPE
 from cloud_integrations.flows.shared.events import apply, happened
+from cloud_integrations.flows.shared.lookup import known_tenant
 from cloud_integrations.flows.shared.wiring import Wiring
-from cloud_integrations.flows.use.list_integrations import known_tenant
 from cloud_integrations.ports.store import DestroyKey, RefuseKeys, Reseal, RewrapKey, RotateKey
 
 _KEYS_PER_PAGE = 200

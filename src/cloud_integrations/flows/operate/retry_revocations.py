@@ -8,14 +8,13 @@ from cloud_integrations.domain.outbox import OUTBOX_TABLE
 from cloud_integrations.domain.removal import REVOCATION, Revocation, RevocationOutcome, RevocationRun
 from cloud_integrations.errors import CloudIntegrationsError, DecryptError, ProviderInactiveError
 from cloud_integrations.flows.renew.refresh_due import MOST_AT_ONCE
+from cloud_integrations.flows.shared.applications import client_of
+from cloud_integrations.flows.shared.lookup import tell_damaged
 from cloud_integrations.flows.shared.revocation import Attempt, attempt_revocation, read_entry, settle
 from cloud_integrations.flows.shared.wiring import Wiring
-from cloud_integrations.flows.use.list_integrations import tell_damaged
 from cloud_integrations.kinds import find_consent_method
 from cloud_integrations.ports.store import DamagedRow
 from cloud_integrations.protocol.client import Client
-
-from .applications import client_of
 
 SWEPT = 1_000
 """Expired authorizations that one round deletes at the most."""

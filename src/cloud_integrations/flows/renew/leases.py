@@ -24,9 +24,9 @@ from cloud_integrations.errors import (
     StorageUnavailableError,
     ValidationFailedError,
 )
-from cloud_integrations.flows.operate.applications import granting_client, redirect_uri_of
 from cloud_integrations.flows.renew.attempt import RenewalAttempt, RenewalRequest, record_end, store_now
 from cloud_integrations.flows.renew.settling import let_go, settle_attempt
+from cloud_integrations.flows.shared.applications import granting_client, redirect_uri_of
 from cloud_integrations.flows.shared.events import apply, happened, tell_of
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.ports.store import MarkSent, TakeLease

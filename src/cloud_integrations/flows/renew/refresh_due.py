@@ -18,8 +18,8 @@ from cloud_integrations.errors import (
     ReconnectRequiredError,
 )
 from cloud_integrations.flows.shared.events import tell_of
+from cloud_integrations.flows.shared.lookup import tell_damaged
 from cloud_integrations.flows.shared.wiring import Wiring
-from cloud_integrations.flows.use.list_integrations import tell_damaged
 from cloud_integrations.ports.store import DamagedRow
 
 from .renew import renew

@@ -9,7 +9,7 @@ from cloud_integrations.domain.audit import Outcome
 from cloud_integrations.domain.credential import Grant
 from cloud_integrations.domain.events import Event, EventName, Subject
 from cloud_integrations.domain.freshness import due_at, reconnect_before
-from cloud_integrations.domain.integration import Health, Integration, Phase, State, StoredIntegration
+from cloud_integrations.domain.integration import SWITCHED_OFF, Health, Integration, Phase, State, StoredIntegration
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     CommitUnknownError,
@@ -26,7 +26,6 @@ from cloud_integrations.flows.renew.settling import state_since
 from cloud_integrations.flows.shared.events import apply, first_today, happened, recovery, tell, tell_of, tell_unread
 from cloud_integrations.flows.shared.revocation import Source, Tokens, give_back, tokens_of
 from cloud_integrations.flows.shared.wiring import Wiring
-from cloud_integrations.flows.use.edit_integration import SWITCHED_OFF
 from cloud_integrations.ports.store import SaveRenewal
 
 _WARN_BEFORE = timedelta(days=14)

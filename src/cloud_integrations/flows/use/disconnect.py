@@ -20,16 +20,15 @@ from cloud_integrations.errors import (
     KeyringError,
     StaleWriteError,
 )
-from cloud_integrations.flows.operate.applications import find_method, granting_client, known_variables
+from cloud_integrations.flows.shared.applications import find_method, granting_client, known_variables
 from cloud_integrations.flows.shared.events import apply, happened
+from cloud_integrations.flows.shared.lookup import find_named, known_tenant, load
 from cloud_integrations.flows.shared.revocation import ENDS_GRANT, Attempt, Source, choose, new_entries, revoke_now, waiting_revocations
 from cloud_integrations.flows.shared.stale_writes import again
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.kinds import by_consent
 from cloud_integrations.ports.store import AddEntry, ClosePending, DamagedRow, DelayEntry, EraseIntegration
 from cloud_integrations.protocol.client import Client
-
-from .list_integrations import find_named, known_tenant, load
 
 _MOST_EARLIER = 100
 _LEFT_ALONE: dict[str, LeftAlone] = {reason: reason for reason in get_args(LeftAlone)}

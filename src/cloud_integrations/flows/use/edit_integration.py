@@ -9,16 +9,21 @@ from uuid import UUID
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.events import EventName, Subject
 from cloud_integrations.domain.freshness import is_unresolved
-from cloud_integrations.domain.integration import APPLICATION_REASONS, Integration, State, Status, StoredIntegration, integration_name
+from cloud_integrations.domain.integration import (
+    APPLICATION_REASONS,
+    SWITCHED_OFF,
+    Integration,
+    State,
+    Status,
+    StoredIntegration,
+    integration_name,
+)
 from cloud_integrations.errors import ReconnectRequiredError, ValidationFailedError
 from cloud_integrations.flows.shared.events import apply, happened
+from cloud_integrations.flows.shared.lookup import find_named, known_tenant, load
 from cloud_integrations.flows.shared.stale_writes import again
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.ports.store import SaveFacts
-
-from .list_integrations import find_named, known_tenant, load
-
-SWITCHED_OFF = "switched_off"
 
 
 async def edit_integration(

@@ -28,8 +28,8 @@ from cloud_integrations.errors import (
     RefreshInProgressError,
     StorageUnavailableError,
 )
-from cloud_integrations.flows.operate.applications import find_method, known_variables
 from cloud_integrations.flows.renew.renew import renew
+from cloud_integrations.flows.shared.applications import find_method, known_variables
 from cloud_integrations.flows.shared.events import apply, first_today, happened, tell_of
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.kinds import present

@@ -12,16 +12,16 @@ from cloud_integrations.domain.integration import AccountFacts, State, StoredInt
 from cloud_integrations.domain.provider import Method, Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ProviderInactiveError, StaleWriteError
-from cloud_integrations.flows.operate.applications import operator_variables
 from cloud_integrations.flows.renew.renew import renew
+from cloud_integrations.flows.shared.applications import operator_variables
 from cloud_integrations.flows.shared.events import apply, happened
+from cloud_integrations.flows.shared.lookup import known_tenant, load, load_named
 from cloud_integrations.flows.shared.verification import check_credential, identify, is_other_account
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.ports.store import SaveFacts
 from cloud_integrations.protocol.verification import CheckResult
 
 from .get_token import fresh, opened
-from .list_integrations import known_tenant, load, load_named
 
 
 async def verify(wiring: Wiring, tenant: str, integration: UUID | str, /, *, caller: Caller) -> CheckReport:

@@ -11,11 +11,11 @@ from cloud_integrations.domain.freshness import Inactive, Reconnect, next_step
 from cloud_integrations.domain.identifiers import tenant_id as read_tenant_id
 from cloud_integrations.domain.integration import Integration, State
 from cloud_integrations.errors import IntegrationInactiveError, ReconnectRequiredError, ValidationFailedError
+from cloud_integrations.flows.renew.renew import renew
+from cloud_integrations.flows.shared.lookup import known_tenant, load, load_named
 from cloud_integrations.flows.shared.wiring import Wiring
-from cloud_integrations.flows.use.get_token import opened, record_use
-from cloud_integrations.flows.use.list_integrations import known_tenant, load, load_named
 
-from .renew import renew
+from .get_token import opened, record_use
 
 
 async def force_refresh(wiring: Wiring, tenant: str, integration: UUID | str, /, *, caller: Caller) -> Integration:
