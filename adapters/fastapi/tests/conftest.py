@@ -123,7 +123,8 @@ class Api:
 
     async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Call the manager behind the router, whichever it is."""
-        result = attrgetter(method)(self.manager.acting_as(SYSTEM))(*args, **kwargs)
+        acting = self.manager if method == "close" else self.manager.acting_as(SYSTEM)
+        result = attrgetter(method)(acting)(*args, **kwargs)
         return await result if isinstance(self.manager, AsyncIntegrationManager) and method != "list_providers" else result
 
     async def connect_key(self, tenant: str = "acme", name: str = "alice") -> dict[str, Any]:
