@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from dataclasses import replace
 
 import boto3
@@ -166,14 +167,16 @@ def test_a_whole_life_and_a_move_from_local_keys_to_kms_and_back(keys):
     provider, store = SimulatedProvider(), MemoryStore()
     local = LocalKeyring([LocalKeyring.generate_key("local")])
 
+    @contextmanager
     def open_manager(keys_of_it):
-        return IntegrationManager(
+        with IntegrationManager(
             store=store,
             transport=SimulatedTransport(provider),
             keys=keys_of_it,
             cipher=AesGcmCipher(),
             providers=Catalogue.of(*provider.catalogue_entries()),
-        ).acting_as("ada")
+        ) as manager:
+            yield manager.acting_as("ada")
 
     with open_manager(local) as manager:
         manager.add_api_key("acme", "simulated_keys", name="A key", api_key=provider.valid_api_key)
