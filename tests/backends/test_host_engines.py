@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -321,6 +322,11 @@ def slow(sqlite):
     sa.event.listen(sqlite, "before_cursor_execute", wait)
     yield SimpleNamespace(engine=sqlite, store=store, arrived=arrived, go_on=go_on)
     go_on.set()
+    # Its thread has given the connection back before the engine is disposed of.
+    for _ in range(6_000):
+        if sqlite.pool.checkedout() == 0:
+            break
+        time.sleep(0.01)
     sa.event.remove(sqlite, "before_cursor_execute", wait)
 
 
