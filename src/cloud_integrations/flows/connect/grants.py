@@ -156,7 +156,6 @@ async def _store_grant(wiring: Wiring, wanted: NewGrant, grant: Grant, /, *, cal
         # An interruption of the work itself, or a mistake in a port, may have come after the commit: what is stored is not given back.
         await give_back(wiring, await _source(wiring, wanted, grant, account), tokens_of(grant), caller=caller)
         raise
-    wiring.tokens.drop(wanted.tenant_id)
     if saved.replaced is not None:
         await revoke_now(wiring, saved.replaced.client, saved.to_revoke, caller)
     return Connected(integration=saved.facts, account_changed=changed, shared=saved.shared)

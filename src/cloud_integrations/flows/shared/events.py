@@ -77,7 +77,10 @@ async def apply(wiring: Wiring, /, *changes: Change | Event) -> None:
 
 
 def tell(wiring: Wiring, /, *events: Event) -> None:
-    """Tell the observer of events whose transaction was committed; `apply` does so where the store says at once that it was."""
+    """Forget remembered tokens, then tell the observer: of events whose transaction was committed.
+
+    `apply` calls it where the store says at once that it was.
+    """
     for event in events:
         if event.fact is None:
             continue

@@ -65,7 +65,6 @@ async def disconnect(wiring: Wiring, tenant: str, integration: UUID | str, /, *,
     integration_id = await find_named(wiring, tenant_id, integration)
     # Where a refresh wrote a newer credential, that one is to be revoked.
     plan = await again(lambda: _erase(wiring, tenant_id, integration_id, caller), subject="integration")
-    wiring.tokens.drop(tenant_id)
     if plan.client is not None:
         tried = await revoke_now(wiring, plan.client, plan.to_revoke, caller)
         # What goes along has ended with the first, or lives on with it.

@@ -81,8 +81,6 @@ async def _conclude(
         except StaleWriteError:
             # It was reconnected or switched off meanwhile, so this answer is about the past.
             await apply(wiring, event)
-        else:
-            wiring.tokens.drop(facts.tenant_id)
     else:
         await apply(wiring, event)
     return CheckReport(
