@@ -14,7 +14,7 @@ from uuid import UUID
 from cloud_integrations.domain.application import InputSummary, MethodSummary, ProviderSummary
 from cloud_integrations.domain.audit import Actor, AuditRecord, Outcome
 from cloud_integrations.domain.auth_type import AuthType
-from cloud_integrations.domain.check import CheckReport
+from cloud_integrations.domain.check import CheckOutcome, CheckReport
 from cloud_integrations.domain.credential import Credential
 from cloud_integrations.domain.integration import AccountFacts, Health, Integration, Status
 from cloud_integrations.domain.pending import Authorization
@@ -139,7 +139,7 @@ class CheckOut(_Document):
     """What the provider said of the credential."""
 
     works: bool
-    outcome: Literal["alive", "alive_but_denied", "dead", "wrong_region", "clock_skew", "unknown"]
+    outcome: CheckOutcome
     verified: bool
     account: AccountOut
     account_changed: bool

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from cloud_integrations.domain.audit import AuditEvent, Outcome
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
@@ -247,6 +247,17 @@ class Event:
     fact: Fact | None = None
 
 
+class _Row(Protocol):
+    """What names its integration: a pending authorization, an entry of the outbox, a due row."""
+
+    @property
+    def tenant_id(self) -> TenantId: ...
+    @property
+    def provider_id(self) -> ProviderId: ...
+    @property
+    def integration_id(self) -> IntegrationId: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
     """What an event is about."""
@@ -261,6 +272,11 @@ class Subject:
     def of(cls, facts: Integration, /) -> Subject:
         """Return an integration as the subject."""
         return cls(tenant_id=facts.tenant_id, provider_id=facts.provider_id, integration_id=facts.id)
+
+    @classmethod
+    def named_by(cls, row: _Row, /) -> Subject:
+        """Return the integration that *row* names as the subject."""
+        return cls(tenant_id=row.tenant_id, provider_id=row.provider_id, integration_id=row.integration_id)
 
     @property
     def resource(self) -> str:

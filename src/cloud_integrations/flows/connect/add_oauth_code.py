@@ -23,7 +23,7 @@ from cloud_integrations.protocol.pasted_keys import require_no_private_key
 from cloud_integrations.protocol.scopes import scopes_to_request
 
 from .begin_oauth import hash_of
-from .complete_oauth import check_pending, finish, subject_of, take_own
+from .complete_oauth import check_pending, finish, take_own
 from .grants import NewGrant, connect
 
 
@@ -89,7 +89,7 @@ async def _bound(
     pending = await wiring.store.find_pending(hash_of(state))
     if pending is None:
         raise GrantRefusedError(reason="state_not_valid")
-    subject = subject_of(pending)
+    subject = Subject.named_by(pending)
     foreign = (pending.actor, pending.tenant_id, pending.provider_id) != (caller.actor, tenant_id, provider.provider_id)
     if foreign or pending.reconnects_generation is not None:
         await record_denied(wiring, "authorization.denied", subject, caller, reason="session_mismatch")

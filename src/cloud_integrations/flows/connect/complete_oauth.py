@@ -36,7 +36,7 @@ async def complete_oauth(
     # An empty one is what some browser brought: refused, and recorded, as none is.
     kept = read_secret_or_none("browserToken", browser_token or None)
     own = await _find_own(wiring, ContextId(read_id("contextId", context_id)), pairs, browser_token=kept, caller=caller)
-    subject = subject_of(own)
+    subject = Subject.named_by(own)
 
     async def work() -> Connected:
         begun_under = await wiring.data_keys.id_at_start(own.tenant_id)
@@ -53,11 +53,6 @@ async def complete_oauth(
             return await finish(wiring, pending, client, stored, code=answer.code, begun_under=begun_under, caller=caller)
 
     return await wiring.single_flight.shield(work)
-
-
-def subject_of(pending: PendingAuthorization, /) -> Subject:
-    """Return what events say that an authorization is about."""
-    return Subject(tenant_id=pending.tenant_id, provider_id=pending.provider_id, integration_id=pending.integration_id)
 
 
 async def take_own(wiring: Wiring, pending: PendingAuthorization, /) -> PendingAuthorization:
@@ -139,7 +134,7 @@ async def _find_own(
     foreign = _mismatch(pending, context_id, browser_token, caller)
     if foreign is not None:
         # The owner's authorization stays open: nobody else can use it up.
-        await record_denied(wiring, "authorization.denied", subject_of(pending), caller, reason=foreign)
+        await record_denied(wiring, "authorization.denied", Subject.named_by(pending), caller, reason=foreign)
         raise refusal
     return pending
 

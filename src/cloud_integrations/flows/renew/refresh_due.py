@@ -87,7 +87,6 @@ async def renew_one(wiring: Wiring, due: DueIntegration, /, *, caller: Caller, a
         return "postponed"
     except Exception as error:  # noqa: BLE001  # one integration's trouble must not end the round of the others
         # Usually the store's or the keyring's: the row comes back when its hold is over.
-        subject = Subject(tenant_id=due.tenant_id, provider_id=due.provider_id, integration_id=due.integration_id)
-        tell_of(wiring, "credential.refresh_broken_off", subject, reason=type(error).__name__)
+        tell_of(wiring, "credential.refresh_broken_off", Subject.named_by(due), reason=type(error).__name__)
         return "failed"
     return "renewed"

@@ -219,7 +219,7 @@ async def revoke_now(
         except StorageUnavailableError:
             # The entry is still in the outbox: it will be looked at, and recorded, once more.
             said = attempt.error_description
-            tell_of(wiring, "revocation.unrecorded", _subject(entry), token=entry.kind, error_description=said)
+            tell_of(wiring, "revocation.unrecorded", Subject.named_by(entry), token=entry.kind, error_description=said)
     return attempts
 
 
@@ -240,7 +240,7 @@ async def settle(
 
     def event(name: RecordedName) -> Event:
         said = attempt.error_description
-        return happened(wiring, name, _subject(entry), caller, token=entry.kind, reason=attempt.reason, error_description=said)
+        return happened(wiring, name, Subject.named_by(entry), caller, token=entry.kind, reason=attempt.reason, error_description=said)
 
     if attempt.outcome is RevocationOutcome.REVOKED:
         await apply(wiring, finish, event("token.revoked"))
@@ -334,7 +334,3 @@ async def _send(wiring: Wiring, client: Client, kind: TokenKind, token: Secret) 
 
 def _delayed(entry: Revocation, attempt: Attempt, until: datetime) -> DelayEntry:
     return DelayEntry(tenant_id=entry.tenant_id, entry_id=entry.id, next_attempt_at=until, error=attempt.reason or "failed")
-
-
-def _subject(entry: Revocation) -> Subject:
-    return Subject(tenant_id=entry.tenant_id, provider_id=entry.provider_id, integration_id=entry.integration_id)

@@ -148,11 +148,7 @@ async def fresh(
 def _tell_ended(wiring: Wiring, stored: StoredCredential, reason: str) -> None:
     """Tell, once a day, of an access token that ended without a renewal: no row says so, thus nothing else has told it."""
     if stored.state.is_refreshed and first_today(wiring, "ended", stored.integration_id):
-        tell_of(wiring, "credential.ended", _subject(stored), reason=reason)
-
-
-def _subject(stored: StoredCredential) -> Subject:
-    return Subject(tenant_id=stored.tenant_id, provider_id=stored.provider_id, integration_id=stored.integration_id)
+        tell_of(wiring, "credential.ended", Subject.named_by(stored), reason=reason)
 
 
 def _ends_old_access(wiring: Wiring, stored: StoredCredential) -> bool:
@@ -181,7 +177,7 @@ async def record_use(wiring: Wiring, stored: StoredCredential, caller: Caller) -
     key = (stored.tenant_id, stored.integration_id, caller.actor.type, caller.actor.id)
 
     async def record() -> float:
-        await apply(wiring, happened(wiring, "credential.used", _subject(stored), caller))
+        await apply(wiring, happened(wiring, "credential.used", Subject.named_by(stored), caller))
         ends = wiring.clock.monotonic() + window.total_seconds()
         wiring.uses.put(key, ends, seconds=window.total_seconds())
         return ends

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any
 
 import typer
+from pydantic.alias_generators import to_camel
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -113,7 +114,7 @@ class Report:
             case RenewalRun():
                 self.totals.add_renewals(done)
                 if done.claimed:
-                    self._tell("round", _words(_counts(done)), {_camel(name): count for name, count in _counts(done).items()})
+                    self._tell("round", _words(_counts(done)), {to_camel(name): count for name, count in _counts(done).items()})
             case RevocationRun():
                 self.totals.add_revocations(done)
                 if done.revoked or done.delayed or done.abandoned:
@@ -224,14 +225,9 @@ def _counts(run: RenewalRun) -> dict[str, int]:
     return {name: getattr(run, name) for name in names}
 
 
-def _camel(name: str) -> str:
-    first, *more = name.split("_")
-    return first + "".join(word.capitalize() for word in more)
-
-
 def _title(name: str) -> str:
     return "".join(f" {c.lower()}" if c.isupper() else c for c in name).capitalize()
 
 
 def _words(counts: dict[str, Any]) -> str:
-    return ", ".join(f"{_title(_camel(name)).lower()} {count}" for name, count in counts.items() if count) or "nothing to do"
+    return ", ".join(f"{_title(to_camel(name)).lower()} {count}" for name, count in counts.items() if count) or "nothing to do"
