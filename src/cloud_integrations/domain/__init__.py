@@ -1,1 +1,1 @@
-"""Facts and decisions: frozen values and pure functions, without I/O."""
+"""Values and decisions: frozen values and pure functions, without I/O."""

@@ -1,4 +1,4 @@
-"""The operator's OAuth application at a provider."""
+"""The operator's OAuth application at a provider, and what users of an installation see of its providers."""
 
 from __future__ import annotations
 
@@ -11,51 +11,63 @@ from cloud_integrations.domain.arguments import (
     LONGEST_URL,
     read_provider,
     read_scopes,
-    read_secret_or_none,
+    read_secrets,
     read_text,
     read_text_or_none,
     read_texts,
     read_variables,
 )
 from cloud_integrations.domain.auth_type import AuthType
+from cloud_integrations.domain.entered import InputForm
 from cloud_integrations.domain.identifiers import ProviderId
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ConfigurationError, ValidationFailedError
 
 ClientAuth = Literal["basic", "basic_raw", "post", "none"]
-"""How an application proves itself to a token endpoint (RFC 6749 §2.3.1); `basic_raw`: without percent-encoding."""
+"""How an application authenticates to a token endpoint (RFC 6749 §2.3.1).
+
+`basic`: HTTP Basic, id and secret percent-encoded.  `basic_raw`: HTTP Basic without percent-encoding.  `post`: in the body.
+`none`: a public client, without a secret.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, init=False)
 class OAuthApplication:
-    """Client id and secret as registered at a provider; from configuration, never from the catalogue.
+    """The client id and secret that the operator has registered at a provider.
 
-    `provider` is a slug or UUID.  `client_secret` may be given as text, and is wrapped at once.
-    `redirect_uris` are exact strings registered besides the library's own
-    callback: the first of them, if any, takes its place in new authorizations (a front end that
-    receives the code itself); all of them are allowed for posted codes.
-    Raises `ConfigurationError` that names the setting, for what is of another type or empty.
+    `provider` is a slug or UUID.  `method_id` names one of the provider's methods; None: the first that works by OAuth2.
+    `client_secret` may be text, which is wrapped in a `Secret` at once; None for a public client.  While a secret is rotated, it is a
+    list of at most five, the new one first: if the provider refuses one, the next is tried.
+    `variables` are the values of the provider's variables that the operator chooses, by name.
+    `redirect_uris` are the exact redirect URIs that are registered besides the library's own callback.  The first one replaces that
+    callback in new authorizations, for a front end that receives the code itself.  Each one is allowed for posted codes.
+
+    Raises `ConfigurationError`, which names the setting, for a value that is empty or of another type.
     """
 
     provider: str
     client_id: str
     client_secret: Secret | None
+    """The secret to authenticate with now: the first of `client_secrets`, or in the application of a `Client` the one that works."""
+    client_secrets: tuple[Secret, ...]
+    """All secrets, in the order in which they are tried; empty for a public client."""
     method_id: str | None
     scopes: tuple[str, ...] | None
-    """Asked for when the caller names none; None: the provider's default."""
+    """The scopes to ask for when the caller names none; None: the provider's default."""
     redirect_uris: tuple[str, ...]
     variables: Mapping[str, str]
     client_auth: ClientAuth | None
-    """Overrides the provider's first choice: `basic`, `basic_raw`, `post` or `none`."""
+    """`basic`, `basic_raw`, `post` or `none`; None: the first way of the provider that fits the application."""
     issuer: str | None
-    """Expected `iss` in the callback (RFC 9207), where the catalogue does not know it."""
+    """The `iss` to expect in the callback (RFC 9207); None: the issuer of the catalogue, where it has one."""
 
     def __init__(
         self,
         *,
         provider: str | UUID,
         client_id: str,
-        client_secret: Secret | str | None = None,
+        client_secret: Secret | str | Sequence[Secret | str] | None = None,
+        client_secrets: Sequence[Secret] = (),
         method_id: str | None = None,
         scopes: Sequence[str] | None = None,
         redirect_uris: Sequence[str] = (),
@@ -63,11 +75,14 @@ class OAuthApplication:
         client_auth: ClientAuth | None = None,
         issuer: str | None = None,
     ) -> None:
+        # `client_secrets` is for `dataclasses.replace`, which passes every field: a replaced `client_secret` that is in the list keeps it.
         try:
+            used, secrets = _read_secrets(client_secret, client_secrets)
             read = {
                 "provider": str(read_provider(provider)),
                 "client_id": read_text("client_id", client_id, most=LONGEST_URL),
-                "client_secret": read_secret_or_none("client_secret", client_secret),
+                "client_secret": used,
+                "client_secrets": secrets,
                 "method_id": read_text_or_none("method_id", method_id),
                 "scopes": None if scopes is None else read_scopes(scopes),
                 "redirect_uris": read_texts("redirect_uris", redirect_uris, most=LONGEST_URL),
@@ -81,6 +96,16 @@ class OAuthApplication:
             object.__setattr__(self, field, value)
 
 
+def _read_secrets(used: object, listed: object) -> tuple[Secret | None, tuple[Secret, ...]]:
+    """Return the secret to use and the whole list."""
+    secrets, before = read_secrets("client_secret", used), read_secrets("client_secrets", listed)
+    if not secrets:
+        if before:
+            raise ValidationFailedError(field="client_secret", problem="is missing: pass the list as client_secret")
+        return None, ()
+    return secrets[0], before if len(secrets) == 1 and secrets[0] in before else secrets
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputSummary:
     """One value that a tenant enters."""
@@ -90,20 +115,43 @@ class InputSummary:
     hint: str
     required: bool
     secret: bool
+    form: InputForm = "text"
+    """What the value is: one line of `text`, keys or certificates in `pem`, or a `json` document."""
+    one_of: str | None = None
+    """A word that several inputs share.  At most one of them is entered; exactly one, if one of them is `required`."""
     argument: Literal["api_key", "secret_key"] | None
-    """What takes it in `add_api_key` (`apiKey` and `secretKey` over HTTP); None: nothing does."""
+    """The argument of `add_api_key` that takes it (`apiKey` and `secretKey` over HTTP); None: only `add` does, by its name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariableSummary:
+    """A value that a provider's addresses need, and that a tenant may give."""
+
+    name: str
+    label: str
+    hint: str
+    required: bool
+    """Whether connecting fails without it; False if there is a default."""
+    pattern: str | None
+    """A regular expression that the whole value must match."""
+    choices: tuple[str, ...]
+    """The only values allowed; empty: any that matches `pattern`."""
+    default: str | None
+    """The value if none is given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodSummary:
-    """A way to connect a provider that works in this installation."""
+    """A method by which a provider can be connected in this installation."""
 
     id: str
     auth_type: AuthType
     inputs: tuple[InputSummary, ...]
     """What a tenant enters; empty for OAuth2."""
+    needs_setup: bool = False
+    """Whether `begin_setup` comes first, which makes what the tenant needs at the provider."""
     manual_url: str | None
-    """Where a person withdraws the access by hand; None: nobody knows, or it depends on a variable of the tenant's."""
+    """The page where a person withdraws the access by hand; None: not known, or its address needs a variable of the tenant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,9 +164,11 @@ class ProviderSummary:
     category: str
     active: bool
     auth_types: tuple[AuthType, ...]
-    """The ways that work here: `oauth2` only where an application is configured."""
+    """The kinds of access that work in this installation; `oauth2` only where an application is configured."""
     documentation: str
     redirect_uri: str | None = None
-    """What to register at the provider, where an application is configured and its variables are known."""
+    """The redirect URI to register at the provider; None: no application is configured, or one of its variables is not known."""
     methods: tuple[MethodSummary, ...] = ()
-    """The ways of `auth_types`, in order of preference, with what each takes."""
+    """The methods of these kinds, in order of preference."""
+    variables: tuple[VariableSummary, ...] = ()
+    """What a tenant may give besides a credential; what the operator has configured is left out."""

@@ -1,7 +1,8 @@
-"""What people pass, read: accepted where its meaning is plain, else refused by the argument's name.
+"""Read the arguments that callers pass: accept a value with one clear meaning, and refuse any other.
 
-Each flow reads its arguments here, so that both managers and every store take the same.  `field` is the argument's name as the
-public API writes it.  Every function raises `ValidationFailedError`, and none repeats a value.
+Each flow reads its arguments here, so that both managers and every store accept the same values.  `field` is the argument's name
+as the public API writes it.  Every `read_…` function raises `ValidationFailedError`, which names the argument and never repeats
+the value.
 """
 
 from __future__ import annotations
@@ -21,25 +22,28 @@ from .secret import Secret
 
 LONGEST_ACTOR_TYPE = 32
 LONGEST_TEXT = 255
-"""Of an actor's id, a request id and a reason, in characters."""
+"""The longest actor id, request id and reason, in characters."""
 LONGEST_URL = 2_048
+MOST_SECRETS = 5
+"""The most client secrets of one application: a rotation needs two, and each one that is refused costs a request."""
 LONGEST_SCOPES = 8_000
-"""Of all scopes together, in characters: more fits neither an address line nor every database."""
+"""The longest length of all scopes together, in characters: more fits neither into a URL nor into every database."""
 LONGEST_TIME = timedelta(days=366)
 HIGHEST = 2**63 - 1
 """The highest number that every database can compare."""
 
 T = TypeVar("T")
 Progress = Callable[[int], None]
-"""Is told how many keys, rows or integrations were dealt with."""
+"""A function that is called with the number of keys, rows or integrations done so far."""
 CallbackParameters = str | Mapping[str, Any] | Iterable[tuple[str, str]]
-"""The query of a callback: as text, as the host's web framework gives it, or as pairs in order."""
+"""The query of a callback: text, the mapping of a web framework, or pairs in order."""
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 _HALF = re.compile(r"[\ud800-\udfff]")
-"""Half of a surrogate pair: Python holds it in text, and nothing can be encoded with it."""
+"""Half of a surrogate pair: Python allows it in text, but such text cannot be encoded."""
+_SLOT = re.compile(r"[a-z0-9._-]{1,64}")
 _REPEATED = ("multi_items", "lists", "allitems")
-"""How a mapping gives every value of a repeated parameter: Starlette and httpx, Werkzeug and Django, Bottle."""
+"""Methods that return every value of a repeated parameter: of Starlette and httpx, of Werkzeug and Django, of Bottle."""
 _MOST_PARAMETERS = 1_000
 
 
@@ -51,17 +55,17 @@ def read_text(field: str, value: object, /, *, most: int = LONGEST_TEXT) -> str:
 
 
 def read_text_or_none(field: str, value: object, /, *, most: int = LONGEST_TEXT) -> str | None:
-    """Return text as `read_text` does; None stays None."""
+    """Return text as `read_text` does; None for None."""
     return None if value is None else read_text(field, value, most=most)
 
 
 def read_texts(field: str, value: object, /, *, most: int = LONGEST_TEXT) -> tuple[str, ...]:
-    """Return several texts, each as `read_text` does."""
+    """Return several texts, each read as by `read_text`; None gives an empty tuple."""
     return tuple(read_text(field, item, most=most) for item in _items(field, value, of="texts"))
 
 
 def read_id(field: str, value: object, /) -> UUID:
-    """Return a UUID that was given as such, or as text (RFC 9562 §4)."""
+    """Return a UUID; *value* is a `UUID` or its text (RFC 9562 §4)."""
     found = find_id(value)
     if found is None:
         raise ValidationFailedError(field=field, problem="must be a UUID")
@@ -69,39 +73,48 @@ def read_id(field: str, value: object, /) -> UUID:
 
 
 def read_ids(field: str, value: object, /) -> tuple[UUID, ...]:
-    """Return several UUIDs, each given as such or as text."""
+    """Return several UUIDs, each read as by `read_id`; None gives an empty tuple."""
     return tuple(read_id(field, item) for item in _items(field, value, of="UUIDs"))
 
 
 def find_id(value: object, /) -> UUID | None:
-    """Return the UUID that *value* is, as such or as text; None: it is something else."""
+    """Return a UUID if *value* is a `UUID` or its text; None for any other value."""
     if isinstance(value, str) and _UUID.fullmatch(value):
         return UUID(value)
     return value if isinstance(value, UUID) else None
 
 
 def read_integration(value: object, /) -> str | UUID:
-    """Return what names one integration: its id, or its provider's slug or UUID; the catalogue says which of them it is."""
+    """Return the id of an integration, or the slug or UUID of its provider; the catalogue tells which of them it is."""
     if not isinstance(value, str | UUID):
         raise ValidationFailedError(field="integration", problem="must be an integration's id, or its provider's slug or UUID")
     return value
 
 
 def read_provider(value: object, /) -> str | UUID:
-    """Return what names a provider: a slug or UUID; the catalogue says whether there is one."""
+    """Return a provider's slug or UUID; whether it exists is for the catalogue to say."""
     if not isinstance(value, str | UUID):
         raise ValidationFailedError(field="provider", problem="must be a slug, or a UUID")
     return value
 
 
-def read_actor(value: object, /) -> Actor:
-    """Return who acts: an `Actor`, or a user's id as text.
+def read_slot(value: object, /) -> str:
+    """Return a slot, which tells a tenant's integrations with one provider apart; the empty text is the default slot."""
+    if not isinstance(value, str) or not (value == "" or _SLOT.fullmatch(value)):
+        raise ValidationFailedError(
+            field="slot", problem='must be 1 to 64 of the characters a-z, 0-9, ".", "_" and "-", or empty for the default slot'
+        )
+    return value
 
-    Text with a colon is refused: it could be read as a type and an id, and who acts is not guessed.
+
+def read_actor(value: object, /) -> Actor:
+    """Return the actor; *value* is an `Actor`, or a user's id as text.
+
+    Text with a colon is refused, because it could also mean a type and an id.
     """
     if isinstance(value, str):
         if ":" in value:
-            raise ValidationFailedError(field="actor", problem="must be an Actor(type=…, id=…) where its id holds a colon")
+            raise ValidationFailedError(field="actor", problem="must be an Actor(type=…, id=…) if the id contains a colon")
         value = Actor(id=value)
     if not isinstance(value, Actor):
         raise ValidationFailedError(field="actor", problem="must be an Actor, or a user's id as text")
@@ -111,7 +124,7 @@ def read_actor(value: object, /) -> Actor:
 
 
 def read_caller(actor: object, request_id: object, /) -> Caller:
-    """Return who acts, and under which request id; None: under none."""
+    """Return the actor and the request id (text or a UUID; None: there is none)."""
     acting = read_actor(actor)
     if isinstance(request_id, UUID):
         request_id = str(request_id)
@@ -119,22 +132,35 @@ def read_caller(actor: object, request_id: object, /) -> Caller:
 
 
 def read_secret(field: str, value: object, /) -> Secret:
-    """Return a secret that is not empty; text is wrapped at once."""
+    """Return a secret that is not empty; text is wrapped in a `Secret` at once."""
     secret = Secret(value) if isinstance(value, str) else value
     if not isinstance(secret, Secret) or not secret:
         raise ValidationFailedError(field=field, problem="must be a Secret, or text, and not empty")
     if _HALF.search(secret.reveal()):
-        raise ValidationFailedError(field=field, problem="holds half of a surrogate pair, which cannot be encoded")
+        raise ValidationFailedError(field=field, problem="contains half of a surrogate pair, which cannot be encoded")
     return secret
 
 
 def read_secret_or_none(field: str, value: object, /) -> Secret | None:
-    """Return a secret as `read_secret` does; None stays None."""
+    """Return a secret as `read_secret` does; None for None."""
     return None if value is None else read_secret(field, value)
 
 
+def read_secrets(field: str, value: object, /) -> tuple[Secret, ...]:
+    """Return one secret or several, each read as by `read_secret`; None and an empty tuple give none."""
+    if value is None or value == ():
+        return ()
+    items: tuple[object, ...] = tuple(value) if isinstance(value, list | tuple) else (value,)
+    if not 1 <= len(items) <= MOST_SECRETS:
+        raise ValidationFailedError(field=field, problem=f"must be a list of 1 to {MOST_SECRETS} secrets")
+    secrets = tuple(read_secret(field, item) for item in items)
+    if any(secret in secrets[:place] for place, secret in enumerate(secrets)):
+        raise ValidationFailedError(field=field, problem="has the same secret twice")
+    return secrets
+
+
 def read_scopes(value: object, /) -> tuple[str, ...]:
-    """Return scopes, given one by one or as text with spaces between them (RFC 6749 §3.3)."""
+    """Return scopes; *value* is a list of them, or text with spaces between them (RFC 6749 §3.3)."""
     found = tuple(value.split()) if isinstance(value, str) else _items("scopes", value, of="scopes")
     scopes = tuple(read_text("scopes", scope) for scope in found)
     if sum(map(len, scopes)) > LONGEST_SCOPES:
@@ -143,7 +169,7 @@ def read_scopes(value: object, /) -> tuple[str, ...]:
 
 
 def read_variables(value: object, /) -> dict[str, str]:
-    """Return variables by name; None: there are none.  The provider's data says which there are, and how long they may be."""
+    """Return variables by name; None gives none.  `Provider.fill_variables` checks the names and the values."""
     if value is None:
         return {}
     if not isinstance(value, Mapping) or not all(isinstance(part, str) for pair in value.items() for part in pair):
@@ -152,7 +178,7 @@ def read_variables(value: object, /) -> dict[str, str]:
 
 
 def read_facts(field: str, value: object, /) -> dict[str, str]:
-    """Return facts by name, each as `read_text` does; None: there are none."""
+    """Return facts by name; names and values are read as by `read_text`, and None gives none."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
@@ -161,23 +187,23 @@ def read_facts(field: str, value: object, /) -> dict[str, str]:
 
 
 def read_moment(field: str, value: object, /) -> datetime:
-    """Return an aware time, in UTC."""
+    """Return an aware datetime, converted to UTC."""
     if not isinstance(value, datetime) or value.utcoffset() is None:
         raise ValidationFailedError(field=field, problem="must be an aware datetime: one with a time zone, as datetime.now(UTC) gives it")
     try:
         return value.astimezone(UTC)
     except OverflowError:
-        # An aware time at the edge of the calendar may lie beyond it in UTC, and could not be read back.
+        # An aware time at the edge of the calendar can fall outside it when it is converted to UTC.
         raise ValidationFailedError(field=field, problem="is not between the years 1 and 9999 in UTC") from None
 
 
 def read_moment_or_none(field: str, value: object, /) -> datetime | None:
-    """Return a time as `read_moment` does; None stays None."""
+    """Return a time as `read_moment` does; None for None."""
     return None if value is None else read_moment(field, value)
 
 
 def read_duration(field: str, value: object, /) -> timedelta:
-    """Return a length of time, given as `timedelta` or as a number of seconds."""
+    """Return a length of time of 0 to 366 days; *value* is a `timedelta` or a number of seconds."""
     if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) and abs(value) <= LONGEST_TIME.total_seconds():
         value = timedelta(seconds=value)
     elif not isinstance(value, timedelta):
@@ -195,35 +221,35 @@ def read_count(field: str, value: object, /, *, most: int = HIGHEST) -> int:
 
 
 def read_share(field: str, value: object, /, *, least: float) -> float:
-    """Return a part of the whole, from *least* to 1."""
+    """Return a fraction from *least* to 1."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value <= 1:
         raise ValidationFailedError(field=field, problem=f"must be a number from {least} to 1")
     return float(value)
 
 
 def read_flag(field: str, value: object, /) -> bool:
-    """Return True or False; what merely counts as true is refused, the text "false" above all."""
+    """Return True or False; any other value is refused, because Python would take the text "false" for true."""
     if not isinstance(value, bool):
         raise ValidationFailedError(field=field, problem="must be True or False")
     return value
 
 
 def read_listener(field: str, value: Callable[[T], None] | None, /) -> Callable[[T], None] | None:
-    """Return the function that is told how far some work has come; None: there is none."""
+    """Return a function of one argument that is told the progress of some work; None: there is none."""
     if value is not None and not callable(value):
         raise ValidationFailedError(field=field, problem="must be a function of one argument")
     return value
 
 
 def read_instance(field: str, value: object, kind: type[T], /) -> T:
-    """Return a value of a class of ours, which no other value can stand for."""
+    """Return *value* if it is an instance of *kind*."""
     if not isinstance(value, kind):
         raise ValidationFailedError(field=field, problem=f"must be a value of the class {kind.__name__}")
     return value
 
 
 def read_checkpoint(value: object, /) -> AuditHead | None:
-    """Return the head of a tenant's chain that was kept elsewhere; None: there is none."""
+    """Return a checkpoint: the head of a tenant's chain, stored outside the database; None: there is none."""
     if value is None:
         return None
     head = read_instance("checkpoint", value, AuditHead)
@@ -234,9 +260,10 @@ def read_checkpoint(value: object, /) -> AuditHead | None:
 
 
 def read_callback(value: object, /) -> tuple[tuple[str, str], ...]:
-    """Return the parameters of a callback as pairs, in order; one that is repeated is there as often as it came.
+    """Return the parameters of a callback as pairs, in order; a repeated parameter is repeated here too.
 
-    *value* is the query as text (a whole URL will do), pairs, or a mapping of names to one or several values; None: it is not there.
+    *value* is the query as text (or a whole URL), pairs, or a mapping of names to one or several values.  In a mapping, None as a
+    value means that the parameter is missing.
     """
     if isinstance(value, str):
         return _parsed(value)
@@ -254,7 +281,7 @@ def _parsed(text: str) -> tuple[tuple[str, str], ...]:
 
 
 def _pairs_of(mapping: Mapping[Any, Any]) -> Iterable[tuple[object, object]]:
-    # `items` of such a mapping would give one value of each, and hide that the parameter was repeated (RFC 6749 §3.1).
+    # `items` of such a mapping returns one value per name and would hide a repeated parameter (RFC 6749 §3.1).
     every = next((found for name in _REPEATED if callable(found := getattr(mapping, name, None))), mapping.items)
     return cast("Iterable[tuple[object, object]]", every())
 

@@ -19,12 +19,12 @@ from cloud_integrations.errors import SealingError
 _LABEL = b"ci-audit/1\x00"
 _BYTES_IN_HEX = {"ser_json_bytes": "hex", "val_json_bytes": "hex"}
 GENESIS = bytes(32)
-"""The previous hash of the first event."""
+"""The previous hash of the first event of a chain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """Who acts: a kind (`user`, `service`, `system`, …) and an id that the host understands."""
+    """The person or program that acts: a type (`user`, `service`, `system`, …) and an id that the host understands."""
 
     type: str = "user"
     id: str
@@ -34,23 +34,27 @@ class Actor:
 
 
 SYSTEM = Actor(type="system", id="cloud-integrations")
-"""The library itself, and what the application has it do without anybody: scheduled work."""
+"""The library itself; also the actor of scheduled work, behind which there is no user."""
 
 
 class Outcome(StrEnum):
-    """How it ended."""
+    """How the recorded operation ended.
+
+    `denied`: the host or the provider's user did not allow it.  `started`: it has begun and a later event has its outcome.  `unknown`:
+    its outcome is not known.
+    """
 
     SUCCESS = "success"
     FAILURE = "failure"
     DENIED = "denied"
     STARTED = "started"
-    """Written before a request whose answer may be lost; the outcome follows under the same attempt id."""
+    """Written before a request whose answer may be lost; a later event with the same attempt id has the outcome."""
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEvent:
-    """One thing that happened.  `details` names facts and changed fields, never values that are secret."""
+    """One event of the audit log.  `details` has facts and the names of changed fields, never a secret value."""
 
     event_id: UUID
     tenant_id: TenantId
@@ -66,7 +70,7 @@ class AuditEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRecord:
-    """An event in its place in the tenant's chain."""
+    """An event with its number and its hash in the tenant's chain."""
 
     __pydantic_config__: ClassVar = _BYTES_IN_HEX
 
@@ -75,12 +79,12 @@ class AuditRecord:
     previous_hash: bytes
     hash: bytes
     readable: bool = True
-    """False: somebody has edited the row, and `event` is a placeholder (`unreadable_event`)."""
+    """False: the row was edited and cannot be read; `event` is then the placeholder of `unreadable_event`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditHead:
-    """The newest event of a tenant's chain; kept outside the database it is a checkpoint."""
+    """The number and hash of the newest event of a tenant's chain; stored outside the database, it is a checkpoint."""
 
     __pydantic_config__: ClassVar = _BYTES_IN_HEX
 
@@ -90,11 +94,17 @@ class AuditHead:
 
 
 ChainBreak = Literal["changed", "gap", "inserted", "foreign", "truncated", "head_mismatch", "checkpoint_mismatch"]
+"""What is wrong with a chain.
+
+`changed`: an event does not have its hash.  `gap`: a number is missing.  `inserted`: an event does not follow the one before it.
+`foreign`: it names another tenant.  `truncated`: the chain ends before its stored head or the checkpoint.  `head_mismatch`: its end
+is not the stored head.  `checkpoint_mismatch`: the event of the checkpoint has another hash.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditProblem:
-    """One break in a chain and where it is."""
+    """One break in a chain: its kind, and the number of the event where it is."""
 
     seq: int
     kind: ChainBreak
@@ -117,7 +127,7 @@ class AuditReport(Serialisable):
 
 
 def unreadable_event(tenant_id: TenantId, /) -> AuditEvent:
-    """Return what stands in lists for an event that cannot be read: action `unreadable`, outcome `unknown`, at the start of 1970."""
+    """Return the placeholder for an event that cannot be read: action `unreadable`, outcome `unknown`, at the start of 1970."""
     return AuditEvent(
         event_id=UUID(int=0),
         tenant_id=tenant_id,
@@ -130,7 +140,10 @@ def unreadable_event(tenant_id: TenantId, /) -> AuditEvent:
 
 
 def chain_hash(event: AuditEvent, /, *, seq: int, previous_hash: bytes) -> bytes:
-    """Return SHA-256 over label, tenant, number, previous hash and the event's canonical form."""
+    """Return the hash of an event: SHA-256 over a label, the tenant, *seq*, *previous_hash* and the event's canonical form.
+
+    Raises `SealingError` for text that cannot be encoded.
+    """
     tenant = event.tenant_id.encode()
     body = encode_context(_pairs(event))
     parts = (_LABEL, struct.pack(">I", len(tenant)), tenant, struct.pack(">Q", seq), previous_hash, struct.pack(">I", len(body)), body)
@@ -138,16 +151,16 @@ def chain_hash(event: AuditEvent, /, *, seq: int, previous_hash: bytes) -> bytes
 
 
 def chained(event: AuditEvent, head: AuditHead | None, /) -> AuditRecord:
-    """Put *event* behind *head*."""
+    """Return *event* as the next record after *head*; None: it is the first of its chain."""
     seq = 1 if head is None else head.seq + 1
     previous = GENESIS if head is None else head.hash
     return AuditRecord(event=event, seq=seq, previous_hash=previous, hash=chain_hash(event, seq=seq, previous_hash=previous))
 
 
 class ChainCheck:
-    """Walks a tenant's records in order of `seq` and notes every break.
+    """Checks a tenant's records, in order of `seq`, and collects every break of the chain.
 
-    Fed page by page, so that a long chain needs no memory.
+    The records are passed page by page, so that a long chain needs little memory.
     """
 
     def __init__(self, tenant_id: TenantId, /, *, checkpoint: AuditHead | None = None) -> None:
@@ -175,7 +188,7 @@ class ChainCheck:
             self._seq, self._hash = record.seq, record.hash
 
     def finish(self, head: AuditHead | None, /) -> AuditReport:
-        """Compare the end with the stored head and with the checkpoint."""
+        """Compare the end with the stored head and with the checkpoint, and return the report."""
         stored = (head.seq, head.hash) if head is not None else (0, GENESIS)
         if stored != (self._seq, self._hash):
             self._note(min(stored[0], self._seq) + 1, "truncated" if stored[0] > self._seq else "head_mismatch")
@@ -188,13 +201,13 @@ class ChainCheck:
 
 
 def _is_as_written(record: AuditRecord) -> bool:
-    # Numbers begin at 1: there is no event to have a hash at another.
+    # Numbers begin at 1, so a lower number is never written, and `chain_hash` cannot pack a negative one.
     if not record.readable or record.seq < 1:
         return False
     try:
         return record.hash == chain_hash(record.event, seq=record.seq, previous_hash=record.previous_hash)
     except SealingError:
-        # Texts that no event of ours can hold have no canonical form.
+        # The text cannot be encoded, so this library has not written the event.
         return False
 
 
@@ -219,7 +232,7 @@ def _pairs(event: AuditEvent) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """On whose behalf a flow runs, and under which request id it is recorded."""
+    """The actor for whom a flow runs, and the request id that its audit events carry."""
 
     actor: Actor = SYSTEM
     request_id: str | None = None

@@ -1,4 +1,4 @@
-"""How an integration proves itself."""
+"""The kinds of access."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class AuthType(StrEnum):
-    """How an integration proves itself, as the public API says it."""
+    """How an integration authenticates: by an OAuth2 grant, or by a key that the tenant entered."""
 
     OAUTH2 = "oauth2"
     API_KEY = "apikey"

@@ -1,4 +1,4 @@
-"""Whether a part fits its port: of the right kind, an instance, and of the manager's colour."""
+"""Check that a part fits its port: an instance with all methods, blocking or awaiting as the manager needs it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ _COLOURS = "classes whose names begin with Async are for AsyncIntegrationManager
 
 
 def require_part(setting: str, part: object, port: type, /, *, awaits: bool = False) -> None:
-    """Raise `ConfigurationError` that says what *setting* must be, unless *part* has all that *port* asks for.
+    """Check that *part* is an instance with all methods and properties of the protocol *port*.
 
-    With *awaits* its methods must be coroutine functions (`async def`), without they must not.
+    With *awaits*, its methods must be coroutine functions (`async def`); without, they must not be.
+    Raises `ConfigurationError`, which names *setting* and says what it must be.
     """
     if isinstance(part, type):
         raise ConfigurationError(setting=setting, problem=f"is the class {part.__name__}: give an instance of it")
@@ -22,7 +23,7 @@ def require_part(setting: str, part: object, port: type, /, *, awaits: bool = Fa
     missing = [name for name, member in asked.items() if not _has(part, name, member)]
     if missing:
         raise ConfigurationError(setting=setting, problem=f"must be {wanted}, and {kind} has no {missing[0]}")
-    # Of a service that is called in one way by both managers, no method is a coroutine function.
+    # Both managers call some services the same way (a key service, a cipher); those have no coroutine function at all.
     methods = [method for name in asked if callable(method := getattr(part, name))]
     coroutines = [iscoroutinefunction(method) or iscoroutinefunction(unwrap(method)) for method in methods]
     if awaits and not any(coroutines):
@@ -33,6 +34,6 @@ def require_part(setting: str, part: object, port: type, /, *, awaits: bool = Fa
 
 def _has(part: object, name: str, member: object, /) -> bool:
     if getattr(type(part), name, None) is member:
-        # A class that inherits the port has its empty methods.
+        # The class inherits from the protocol and has not replaced this method, which is empty there.
         return False
     return callable(getattr(part, name, None)) if callable(member) else hasattr(part, name)

@@ -1,4 +1,4 @@
-"""What a sealed value looks like (format CI1), where it belongs, and the keys that seal it.
+"""The format of a sealed value (CI1), the context that it is bound to, and the keys that seal it.
 
     offset len  field
     0      2    magic "CI"
@@ -10,7 +10,7 @@
     85     n    ciphertext
     85+n   16   tag
 
-Every field but the last has a fixed length, so there is one way to read an envelope.  Nothing
+Every field but the ciphertext has a fixed length, so there is one way to read an envelope.  Nothing
 here can seal or open one: that is a `Cipher`.
 """
 
@@ -30,7 +30,7 @@ from cloud_integrations.errors import DecryptError, SealingError
 MAGIC: Final = b"CI"
 FORMAT_VERSION: Final = 1
 SUITE_AES_256_GCM: Final = 0x0001
-"""HKDF-SHA-512, AES-256-GCM, 32-byte commitment: the only suite there is."""
+"""The only suite: HKDF-SHA-512, AES-256-GCM and a commitment of 32 bytes."""
 
 KEY_LENGTH: Final = 32
 KEY_ID_LENGTH: Final = 16
@@ -42,16 +42,16 @@ _KEK_ID_LABEL: Final = b"cloud_integrations/1/KEKID\x00"
 _PREAMBLE: Final = MAGIC + bytes([FORMAT_VERSION]) + SUITE_AES_256_GCM.to_bytes(2, "big")
 HEADER_LENGTH: Final = len(_PREAMBLE) + KEY_ID_LENGTH
 PREFIX_LENGTH: Final = HEADER_LENGTH + SALT_LENGTH + COMMITMENT_LENGTH
-"""Everything before the ciphertext; authenticated with it."""
+"""The length of everything before the ciphertext; it is authenticated with the ciphertext."""
 
 OVERHEAD: Final = PREFIX_LENGTH + TAG_LENGTH
 PLAINTEXT_LIMIT: Final = 48 * 1024
-"""Bytes; with the overhead it fits the 64 KiB of MariaDB's BLOB."""
+"""The longest plaintext, in bytes; sealed, it fits into a BLOB of MariaDB (64 KiB)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealingContext:
-    """Where a sealed value belongs; it opens nowhere else."""
+    """The tenant, table, row, field and generation that a sealed value is bound to; it opens in this context only."""
 
     tenant: str
     table: str
@@ -60,29 +60,30 @@ class SealingContext:
     gen: int
 
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """Return the context as a cipher takes it."""
+        """Return the context as pairs of name and value, for a `Cipher`."""
         return (("field", self.field), ("gen", str(self.gen)), ("row", self.row), ("table", self.table), ("tenant", self.tenant))
 
 
 def wrap_context(*, tenant_id: str, key_id: UUID, version: int, kek_uri: str) -> tuple[tuple[str, str], ...]:
-    """Return the context of a wrapped data key; a cloud KMS is given the same pairs."""
+    """Return the context that a wrapped data key is bound to, as pairs; a cloud KMS gets the same pairs."""
     return (("kek_uri", kek_uri), ("key_id", str(key_id)), ("purpose", "dek"), ("tenant", tenant_id), ("version", str(version)))
 
 
 def kek_key_id(kek_uri: str, /) -> bytes:
-    """Return the 16 bytes by which a wrapping key is known: the beginning of a SHA-256 of its URI."""
+    """Return the 16-byte id of a key-encryption key: the first bytes of a SHA-256 of a label and its URI."""
     return sha256(_KEK_ID_LABEL + kek_uri.encode()).digest()[:KEY_ID_LENGTH]
 
 
 def encode_context(pairs: Iterable[tuple[str, str]], /) -> bytes:
-    """Write a context so that no two contexts have the same bytes.
+    """Return a context as bytes; two different contexts never have the same bytes.
 
-    u16 count, then for each pair, sorted by the UTF-8 bytes of its key: u16 length, key, u32 length,
-    value.  The order of *pairs* does not matter.  Raises `SealingError` for a key that is there
-    twice, and for text that does not fit or is not Unicode.
+    The bytes are: u16 count; then for each pair, sorted by the UTF-8 bytes of its key: u16 length, key, u32 length, value
+    (big-endian).  The order of *pairs* does not matter.
+
+    Raises `SealingError` for a repeated key, and for text that is too long or cannot be encoded as UTF-8.
     """
     try:
-        ordered = sorted(pairs)  # text sorts by code point, and so do its UTF-8 bytes
+        ordered = sorted(pairs)  # by code point, which is also the order of the UTF-8 bytes
         parts = [len(ordered).to_bytes(2, "big")]
         previous = None
         for key, value in ordered:
@@ -97,17 +98,17 @@ def encode_context(pairs: Iterable[tuple[str, str]], /) -> bytes:
 
 
 def build_header(key_id: bytes, /) -> bytes:
-    """Return the first 21 bytes of an envelope."""
+    """Return the first 21 bytes of an envelope.  Raises `SealingError` if *key_id* is not 16 bytes."""
     if len(key_id) != KEY_ID_LENGTH:
         raise SealingError("a key id is 16 bytes")
     return _PREAMBLE + key_id
 
 
 def key_id_of(sealed: bytes, /) -> bytes:
-    """Return the id of the key that claims to have sealed this; nothing in it is believed yet.
+    """Return the id of the key that the envelope names, 16 bytes; nothing has been authenticated yet.
 
-    Raises `DecryptError` for everything that `Cipher.seal` cannot have written: another magic,
-    version or suite, too short, too long, or not bytes.
+    Raises `DecryptError` for a value that `Cipher.seal` cannot have written: one with another magic, version or suite, one that is
+    too short or too long, and one that is not bytes.
     """
     if not isinstance(sealed, bytes) or not OVERHEAD <= len(sealed) <= OVERHEAD + PLAINTEXT_LIMIT or not sealed.startswith(_PREAMBLE):
         raise DecryptError
@@ -115,21 +116,21 @@ def key_id_of(sealed: bytes, /) -> bytes:
 
 
 class KeyState(StrEnum):
-    """What a data key may still do."""
+    """What a data key may be used for."""
 
     ACTIVE = "active"
     """Seals and opens."""
     DECRYPT_ONLY = "decrypt_only"
     """Opens."""
     DESTROYED = "destroyed"
-    """Gone; its row remains, so that a restored backup is noticed."""
+    """Overwritten; its row remains, so that a restored backup is noticed."""
 
 
 class DataKey(NeverCopied):
     """A tenant's data key, unwrapped.
 
-    Not a dataclass: `asdict` and friends would copy the key into a dump.  It cannot be changed or
-    pickled, and shows everything but the key.
+    It is no dataclass, because `dataclasses.asdict` would copy the key into a dump.  It cannot be changed or pickled, and its `repr`
+    does not show the key.
     """
 
     __slots__ = ("key", "key_id", "tenant_id", "version")
@@ -172,16 +173,19 @@ class WrappedKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyCheck:
-    """What a key-encryption key must still open, stored to notice another key of the same name."""
+    """A known value, wrapped by a key-encryption key; if it does not open, another key has the same URI."""
 
     kek_uri: str
     kek_key_id: bytes
     canary: bytes
-    """A known value, wrapped under it."""
+    """The known value, wrapped."""
 
 
 def wrapped_context(wrapped: WrappedKey, /) -> bytes:
-    """Return the context that *wrapped* claims, encoded, for services that take bytes.  Raises `DecryptError` where it cannot be one."""
+    """Return the context that *wrapped* names, as bytes, for key services that take bytes.
+
+    Raises `DecryptError` if the context cannot be encoded.
+    """
     try:
         return encode_context(
             wrap_context(tenant_id=wrapped.tenant_id, key_id=wrapped.key_id, version=wrapped.version, kek_uri=wrapped.kek_uri)

@@ -1,8 +1,8 @@
-"""Everything that happens: one closed list of events, and what each is to the audit log and to the observer.
+"""The closed list of events, and what the audit log and the observer get of each.
 
-A flow names an event once.  The audit log and the observer get what this list says, so neither is forgotten and they say the same.
+A flow names an event once; this list says what the audit log and the observer get of it.  So neither is forgotten, and both agree.
 
-To add an event from outside, hand an `EventKind` to `register` before it happens; `manager.audit.record` says that it did:
+To add an event from outside the package, call `register` with an `EventKind`; then `manager.audit.record` records the event:
 
     register(EventKind(name="report.exported", action="report.exported", details=Keys.of("rows")))
 """
@@ -22,6 +22,9 @@ __all__ = ["DETAILS", "EVENTS", "FACT_KEYS", "EventKind", "Fact", "Keys", "regis
 
 RecordedName = Literal[
     "access.denied",
+    "application.added",
+    "application.changed",
+    "application.removed",
     "audit.read",
     "authorization.begun",
     "authorization.denied",
@@ -47,6 +50,7 @@ RecordedName = Literal[
     "integration.refused",
     "integration.removed",
     "integration.renamed",
+    "integration.trust_loosened",
     "integration.verified",
     "key.destroyed",
     "key.refused",
@@ -58,8 +62,9 @@ RecordedName = Literal[
     "token.not_revoked",
     "token.revoked",
 ]
-"""Events that the audit log holds."""
+"""The names of events that are written to the audit log."""
 UnrecordedName = Literal[
+    "application.secret_outdated",
     "authorization.failed",
     "credential.answer_unread",
     "credential.ended",
@@ -74,10 +79,13 @@ UnrecordedName = Literal[
     "token.left_behind",
     "worker.round_failed",
 ]
-"""Events that the observer alone is told."""
+"""The names of events that only the observer gets."""
 EventName = Literal[RecordedName, UnrecordedName]
 
 Action = Literal[
+    "application.added",
+    "application.changed",
+    "application.removed",
     "audit.read",
     "authorization.begun",
     "authorization.completed",
@@ -92,6 +100,7 @@ Action = Literal[
     "integration.reconnected",
     "integration.removed",
     "integration.renamed",
+    "integration.trust_loosened",
     "integration.verified",
     "key.destroyed",
     "key.refused",
@@ -103,6 +112,7 @@ Action = Literal[
     "token.revoked",
 ]
 FactName = Literal[
+    "application.secret_outdated",
     "authorization.failed",
     "credential.answer_unread",
     "credential.reconnect_required",
@@ -116,6 +126,7 @@ FactName = Literal[
     "integration.connected",
     "integration.reconnected",
     "integration.removed",
+    "integration.trust_loosened",
     "key_format.unusual",
     "revocation.delayed",
     "storage.damaged_row",
@@ -127,36 +138,40 @@ FactName = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
-    """What is said under one name: keys that are always there, and keys that are there sometimes."""
+    """The keys of the details of one event: those that it always has, and those that it sometimes has."""
 
     always: frozenset[str] = frozenset()
     sometimes: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, *always: str, sometimes: tuple[str, ...] = ()) -> Keys:
-        """Return these keys."""
+        """Return a value with these keys."""
         return cls(always=frozenset(always), sometimes=frozenset(sometimes))
 
     def pick(self, facts: Mapping[str, str], /) -> dict[str, str]:
-        """Return those of *facts* that are listed here, in their order."""
+        """Return those of *facts* whose keys are listed here, in the order of *facts*."""
         return {name: value for name, value in facts.items() if name in self.always or name in self.sometimes}
 
 
 DETAILS: Final[Mapping[Action, Keys]] = MappingProxyType({
+    "application.added": Keys.of("provider"),
+    "application.changed": Keys.of("provider"),
+    "application.removed": Keys.of("provider"),
     "audit.read": Keys(),
-    "authorization.begun": Keys.of("provider"),
+    "authorization.begun": Keys.of("provider", sometimes=("slot",)),
     "authorization.completed": Keys.of(sometimes=("covers",)),
-    "authorization.reconnect_begun": Keys.of("provider"),
+    "authorization.reconnect_begun": Keys.of("provider", sometimes=("slot",)),
     "credential.recovered": Keys.of("since", "was"),
     "credential.refresh": Keys.of(sometimes=("attempt", "rotated")),
     "credential.used": Keys(),
-    "integration.connected": Keys.of(sometimes=("account_changed", "bound", "provider", "replaced", "shared", "verified")),
+    "integration.connected": Keys.of(sometimes=("account_changed", "bound", "provider", "replaced", "shared", "slot", "verified")),
     "integration.disabled": Keys.of("fields"),
     "integration.enabled": Keys.of("fields"),
-    "integration.imported": Keys.of("provider", "shared", "verified"),
-    "integration.reconnected": Keys.of(sometimes=("account_changed", "bound", "provider", "replaced", "shared", "verified")),
-    "integration.removed": Keys.of("earlier", sometimes=("api_key", "manual_url")),
+    "integration.imported": Keys.of("provider", "shared", "verified", sometimes=("slot",)),
+    "integration.reconnected": Keys.of(sometimes=("account_changed", "bound", "provider", "replaced", "shared", "slot", "verified")),
+    "integration.removed": Keys.of("earlier", sometimes=("api_key", "installation", "manual_url", "slot")),
     "integration.renamed": Keys.of("fields"),
+    "integration.trust_loosened": Keys(),
     "integration.verified": Keys.of("account_changed"),
     "key.destroyed": Keys.of("version"),
     "key.refused": Keys.of("below"),
@@ -167,12 +182,13 @@ DETAILS: Final[Mapping[Action, Keys]] = MappingProxyType({
     "token.kept": Keys.of("token"),
     "token.revoked": Keys.of("token"),
 })  # fmt: skip
-"""Every action of the audit log, with its details; `docs/reference/audit.md` says when, and what the values are."""
+"""Every action of the audit log with the keys of its details; `docs/reference/audit.md` explains them."""
 
 _PROVIDER = ("tenant", "provider", "provider_id")
 _INTEGRATION = (*_PROVIDER, "integration")
 
 FACT_KEYS: Final[Mapping[FactName, Keys]] = MappingProxyType({
+    "application.secret_outdated": Keys.of(*_PROVIDER, "place"),
     "authorization.failed": Keys.of(*_PROVIDER, "reason", sometimes=("integration", "error_description")),
     "credential.answer_unread": Keys.of(*_INTEGRATION, "members"),
     "credential.reconnect_required": Keys.of(*_INTEGRATION, "reason", sometimes=("error_description",)),
@@ -183,9 +199,10 @@ FACT_KEYS: Final[Mapping[FactName, Keys]] = MappingProxyType({
     "credential.shared": Keys.of(*_INTEGRATION),
     "credential.unpersisted": Keys.of(*_INTEGRATION),
     "integration.account_changed": Keys.of(*_INTEGRATION),
-    "integration.connected": Keys.of(*_INTEGRATION),
-    "integration.reconnected": Keys.of(*_INTEGRATION),
-    "integration.removed": Keys.of(*_INTEGRATION),
+    "integration.connected": Keys.of(*_INTEGRATION, sometimes=("slot",)),
+    "integration.reconnected": Keys.of(*_INTEGRATION, sometimes=("slot",)),
+    "integration.removed": Keys.of(*_INTEGRATION, sometimes=("slot",)),
+    "integration.trust_loosened": Keys.of(*_INTEGRATION),
     "key_format.unusual": Keys.of(*_PROVIDER, "hint", sometimes=("integration",)),
     "revocation.delayed": Keys.of(*_INTEGRATION, "token", sometimes=("error_description",)),
     "storage.damaged_row": Keys.of("table", "row", sometimes=("tenant",)),
@@ -193,18 +210,18 @@ FACT_KEYS: Final[Mapping[FactName, Keys]] = MappingProxyType({
     "token.left_behind": Keys.of(*_INTEGRATION, "token", "reason"),
     "worker.round_failed": Keys.of("code"),
 })  # fmt: skip
-"""Every fact that is told, with its keys; `docs/reference/facts.md` says when, and what the values are."""
+"""Every fact that the observer gets, with its keys; `docs/reference/facts.md` explains them."""
 
 ITS_OWN: Final = "*"
-"""The action of `access.denied`: the one that was denied, in the host's words."""
+"""Stands for the action of `access.denied`, which is the denied action as the host names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventKind:
-    """One kind of event, and its two projections.
+    """One kind of event: what the audit log and the observer get of it.
 
-    `action` names it in the audit log, with `outcome` and the `details` that stand there (None: it is not recorded).  `fact` names it to
-    the observer, with the `keys` of `Fact.facts` (None: it is not told).
+    In the audit log it has the action `action` (None: it is not recorded), the outcome `outcome` and the keys `details`.
+    The observer gets it as the fact `fact` (None: it does not) with the keys `keys`.
     """
 
     name: str
@@ -216,22 +233,23 @@ class EventKind:
 
     @property
     def needed(self) -> frozenset[str]:
-        """The names of what is always said of it."""
+        """The keys that such an event always has."""
         return self.details.always | self.keys.always
 
     @property
     def names(self) -> frozenset[str]:
-        """The names of all that is said of it."""
+        """All keys that such an event can have."""
         return self.needed | self.details.sometimes | self.keys.sometimes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """Something that happened, without secrets: a name from a closed list, and what `FACT_KEYS` lists for it, as text.
+    """An event as the observer gets it, without secrets: a name from a closed list, and text by the keys that `FACT_KEYS` lists.
 
-    Whatever is about an integration has `tenant`, `integration` (its id), `provider` (the slug, or the id of a provider that the
-    catalogue does not have) and `provider_id`.  Where a provider said why it refused, `error_description` repeats it: at most 512
-    printable characters without the secrets that were sent, for the operator alone.
+    A fact about an integration has `tenant`, `integration` (its id), `provider` (the slug, or the id if the catalogue does not have
+    the provider) and `provider_id`; where it is connected or removed also `slot`, if that is not the default one.
+    `error_description` is the provider's own error text: at most 512 printable characters, without the secrets that were sent.  It is
+    for the operator only.
     """
 
     name: str
@@ -241,14 +259,14 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happened, as the audit log and the observer get it."""
+    """An event as the audit log and the observer get it."""
 
     audit: AuditEvent | None = None
     fact: Fact | None = None
 
 
 class _Row(Protocol):
-    """What names its integration: a pending authorization, an entry of the outbox, a due row."""
+    """A row that names its integration: a pending authorization, an entry of the outbox, a due integration."""
 
     @property
     def tenant_id(self) -> TenantId: ...
@@ -260,18 +278,20 @@ class _Row(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What an event is about."""
+    """The integration, or else the tenant or other thing, that an event is about."""
 
     tenant_id: TenantId
     provider_id: ProviderId | None = None
     integration_id: IntegrationId | None = None
+    slot: str = ""
+    """The slot of the integration, as far as the event names it; empty: the default slot."""
     other: str | None = None
-    """How the audit log names what is no integration."""
+    """The `resource` of the audit log, for anything but an integration or a tenant."""
 
     @classmethod
     def of(cls, facts: Integration, /) -> Subject:
         """Return an integration as the subject."""
-        return cls(tenant_id=facts.tenant_id, provider_id=facts.provider_id, integration_id=facts.id)
+        return cls(tenant_id=facts.tenant_id, provider_id=facts.provider_id, integration_id=facts.id, slot=facts.slot)
 
     @classmethod
     def named_by(cls, row: _Row, /) -> Subject:
@@ -280,7 +300,7 @@ class Subject:
 
     @property
     def resource(self) -> str:
-        """How the audit log names it."""
+        """The `resource` of the audit log: `integration:<id>`, `tenant:<id>`, or `other`."""
         if self.other is not None:
             return self.other
         return f"tenant:{self.tenant_id}" if self.integration_id is None else f"integration:{self.integration_id}"
@@ -295,8 +315,11 @@ def _event(
 
 
 EVENTS: Final[Mapping[EventName, EventKind]] = MappingProxyType(dict((
-    # The host's word stands where an action of ours would.
+    # Its action is the host's word.
     ("access.denied", EventKind(name="access.denied", action=ITS_OWN, outcome=Outcome.DENIED, details=Keys.of("covers"))),
+    _event("application.added", action="application.added"),
+    _event("application.changed", action="application.changed"),
+    _event("application.removed", action="application.removed"),
     _event("audit.read", action="audit.read"),
     _event("authorization.begun", action="authorization.begun"),
     _event("authorization.denied", action="authorization.completed", outcome=Outcome.DENIED),
@@ -322,6 +345,7 @@ EVENTS: Final[Mapping[EventName, EventKind]] = MappingProxyType(dict((
     _event("integration.refused", action="integration.verified", outcome=Outcome.FAILURE, fact="credential.reconnect_required"),
     _event("integration.removed", action="integration.removed", fact="integration.removed"),
     _event("integration.renamed", action="integration.renamed"),
+    _event("integration.trust_loosened", action="integration.trust_loosened", outcome=Outcome.FAILURE, fact="integration.trust_loosened"),
     _event("integration.verified", action="integration.verified"),
     _event("key.destroyed", action="key.destroyed"),
     _event("key.refused", action="key.refused"),
@@ -332,6 +356,7 @@ EVENTS: Final[Mapping[EventName, EventKind]] = MappingProxyType(dict((
     _event("token.kept", action="token.kept"),
     _event("token.not_revoked", action="token.revoked", outcome=Outcome.FAILURE, fact="revocation.delayed"),
     _event("token.revoked", action="token.revoked"),
+    _event("application.secret_outdated", fact="application.secret_outdated"),
     _event("authorization.failed", fact="authorization.failed"),
     _event("credential.answer_unread", fact="credential.answer_unread"),
     _event("credential.ended", fact="credential.reconnect_required"),
@@ -352,9 +377,9 @@ _REGISTERED: dict[str, EventKind] = {}
 
 
 def register(kind: EventKind, /) -> None:
-    """Add a kind of event, for the whole process; before it happens for the first time.
+    """Add a kind of event, for the whole process.  Call it before the first such event.
 
-    Raises `ValueError` where it is neither recorded nor told, or where its name, its action or its fact is taken.
+    Raises `ValueError` if the kind has neither an action nor a fact, or if its name, its action or its fact exists already.
     """
     if kind.action is None and kind.fact is None:
         raise ValueError(f"the event {kind.name} is neither recorded nor told")
@@ -369,5 +394,5 @@ def register(kind: EventKind, /) -> None:
 
 
 def find_registered(name: str, /) -> EventKind | None:
-    """Return the kind of event that somebody registered under *name*; None: nobody did."""
+    """Return the kind of event that was registered under *name*; None: there is none."""
     return _REGISTERED.get(name)

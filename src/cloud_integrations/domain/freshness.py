@@ -1,4 +1,4 @@
-"""What to do when somebody wants a token: decided here, done elsewhere."""
+"""Decide whether a stored credential is used or renewed, and when; the flows act on it.  See `docs/explanation/refresh.md`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from cloud_integrations.domain.integration import Phase, RefreshMarks, State, StoredCredential, StoredIntegration
+from cloud_integrations.domain.integration import Phase, RefreshMarks, State, StoredCredential, StoredIntegration, reconnect_reason
+from cloud_integrations.errors import ReconnectReason
 
 if TYPE_CHECKING:
     from cloud_integrations.domain.provider import RefreshTokenFacts
 
 SHORTEST_DEADLINE = timedelta(seconds=5)
-"""No grace period shrinks the time for an answer below this: some servers need seconds to hash a client's secret."""
+"""The shortest time to wait for an answer, however short a grace period is: some servers need seconds to hash a client secret."""
 HARD_MARGIN = timedelta(seconds=30)
 """A token with less life left than this is not handed out while it can be renewed."""
 _LONGEST_TAKEOVER = timedelta(minutes=15)
@@ -21,41 +22,41 @@ _GRACE_TAKEOVER = timedelta(seconds=2)
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """Hand out what is held."""
+    """Hand out the stored credential."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """Renew first; `fallback` says that the held token still works if that fails."""
+    """Renew the credential first; `fallback` says that the stored one can be handed out if that fails."""
 
     fallback: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Reconnect:
-    """Only the tenant can help."""
+    """The tenant must reconnect; `reason` says why."""
 
-    reason: str
+    reason: ReconnectReason
 
 
 @dataclass(frozen=True, slots=True)
 class Inactive:
-    """Somebody switched it off."""
+    """The integration is disabled."""
 
 
 NextStep = Use | Refresh | Reconnect | Inactive
 
 
 def next_step(stored: StoredCredential, /, *, now: datetime, min_ttl: timedelta, ends_old_access: bool = False) -> NextStep:
-    """Say what someone who wants a credential with *min_ttl* of life left should do with *held*.
+    """Return what to do with *stored* for a caller who wants a credential with at least *min_ttl* of life left.
 
-    *ends_old_access* says that the provider ends the access token when it renews it: while a request is out, or its answer
-    was lost, nobody knows whether the held one still works, so it is not handed out.
+    *ends_old_access* says that a renewal ends the old access token.  Then the stored one is not handed out while a renewal is under
+    way, or after its answer was lost, because it may have ended.
     """
     if stored.state is State.DISABLED:
         return Inactive()
     if stored.state is State.NEEDS_REAUTH:
-        return Reconnect(stored.reason or "revoked")
+        return Reconnect(reconnect_reason(stored.reason))
     in_doubt = ends_old_access and stored.renewable and (stored.in_doubt or stored.state is State.UNKNOWN)
     if not in_doubt and _has_life(stored, now=now, min_ttl=min_ttl):
         return Use()
@@ -68,19 +69,19 @@ def next_step(stored: StoredCredential, /, *, now: datetime, min_ttl: timedelta,
 def _has_life(stored: StoredCredential, *, now: datetime, min_ttl: timedelta) -> bool:
     if stored.renewal_rule == "keep" or stored.expires_at is None:
         return True
-    # A provider that gives less life than was asked for would be asked again on every call; so a
-    # token that still has two thirds of its life (a third, by the usual margin) is as good as a new one.
+    # Where tokens live shorter than `min_ttl`, each call would renew; so a token with two thirds of its life left (with one third,
+    # for the default `min_ttl`) counts as new.
     life = stored.expires_at - stored.obtained_at
     needed = min(min_ttl, life * 2 / 3 if min_ttl > HARD_MARGIN else life / 3)
     return now + needed < stored.expires_at
 
 
 def is_unresolved(stored: StoredIntegration, /) -> bool:
-    """Whether a request with the held refresh token went out and nobody knows how it ended."""
+    """Whether a request with the stored refresh token was sent and its outcome is not known."""
     if stored.facts.state is State.UNKNOWN:
         return True
     marks = stored.marks
-    # Sent, and the lease runs: whoever sent it waits for the answer.  When it is over without a word, they died or are held up.
+    # While the lease runs, its owner waits for the answer.  After its end without an outcome, the owner has died or hangs.
     waiting = marks.phase is Phase.SENT and marks.lease_until is not None and marks.lease_until >= stored.read_at
     return marks.sent_at is not None and not waiting
 
@@ -94,12 +95,13 @@ def attempt_wait(
     forced: bool = False,
     access_is_dead: bool = False,
 ) -> timedelta:
-    """How long a refresh must still wait; zero: it may be tried now (protocol §4.4, retry rule after an unknown outcome).
+    """Return how long a refresh must still wait; zero: it may be sent now.
 
-    *now* is the wall clock, which decides about the end of the access token; the back-off is kept in the store's clock.
-    *forced* passes over the back-off.  A replay that the provider would punish waits in any case until the held access
-    token has ended, or has been refused (*access_is_dead*): earlier it could only destroy a token that works.  Where a renewal
-    ends the access token before it, there is none to protect.
+    *now* is the wall clock, by which the access token ends; the back-off is in the store's clock.  *forced* ignores the back-off.
+
+    If the outcome of an earlier request is not known and the provider may end the grant when it sees the refresh token again, the
+    refresh waits until the stored access token has ended or was refused (*access_is_dead*): before that, it could only destroy a
+    token that works.  If a renewal ends the old access token anyway, there is nothing to protect.
     """
     wait = timedelta()
     if stored.marks.next_attempt_at is not None and not forced:
@@ -113,7 +115,7 @@ def _replay_is_punished(stored: StoredIntegration, facts: RefreshTokenFacts, /) 
     if not is_unresolved(stored):
         return False
     if facts.reuse_rule == "grace":
-        # The grace is counted from the first of the requests, whichever of them was acted on.
+        # The grace counts from the first request, because that one may be the one that the provider has processed.
         return stored.marks.sent_at is None or stored.read_at - stored.marks.sent_at >= facts.grace
     return facts.reuse_rule == "strict"
 
@@ -121,11 +123,12 @@ def _replay_is_punished(stored: StoredIntegration, facts: RefreshTokenFacts, /) 
 def takeover_delay(
     stored: StoredIntegration, facts: RefreshTokenFacts, /, *, now: datetime, lease: timedelta, access_is_dead: bool = False
 ) -> timedelta:
-    """How long after a lease ended with a request in flight somebody else may begin (Q of the protocol).
+    """Return how long after the end of a lease another worker must wait, if the lease ended with a request in flight.
 
-    Strict: until the access token ends, 15 minutes at the most; grace: 2 s, so that the retry falls
-    inside it; otherwise none.  A grace that is too short for *lease* and these 2 s is no help to a successor: strict.
-    The store applies it where a request is in flight, whatever was read here before.
+    `strict`: until the access token ends, at most 15 minutes.  `grace`: 2 s, so that the retry falls into the grace period; a grace
+    period too short for *lease* and 2 s counts as `strict`.  `none` and `tolerant`: zero.
+
+    The store applies the delay only if a request is in flight when the next lease is taken.
     """
     if facts.reuse_rule not in {"strict", "grace"}:
         return timedelta()
@@ -138,11 +141,11 @@ def takeover_delay(
 
 
 def lease_and_deadline(facts: RefreshTokenFacts, /, *, lease: timedelta, deadline: timedelta) -> tuple[timedelta, timedelta]:
-    """Return how long a lease and its request may last: with a grace period both shrink, so that a successor is inside it.
+    """Return how long a lease and its request may last; a grace period shortens both.
 
-    Whoever takes over from a worker that died must still be inside the grace (lease + takeover delay < grace).  The request's
-    deadline never shrinks below `SHORTEST_DEADLINE`; where the grace is too short for that, nothing shrinks, and the takeover
-    is as with a strict provider.
+    A worker that takes over from one that died must still be inside the grace period (lease + takeover delay < grace).  The deadline
+    of the request never falls below `SHORTEST_DEADLINE`.  If the grace period is too short for that, both stay as they are, and the
+    takeover is as with a strict provider.
     """
     if facts.reuse_rule != "grace" or lease <= facts.grace / 2:
         return lease, deadline
@@ -153,10 +156,10 @@ def lease_and_deadline(facts: RefreshTokenFacts, /, *, lease: timedelta, deadlin
 
 
 def refused_since(marks: RefreshMarks, /, *, now: datetime, refused: bool) -> datetime | None:
-    """Say since when the provider answers nothing but refusals, after an attempt that ended *now*, *refused* or otherwise.
+    """Return since when the provider has answered with refusals only, after an attempt that ended *now*.
 
-    An outage in between does not count, however long it is: the time up to an attempt that was not answered by a refusal
-    moves the beginning.  None: nothing was refused since the last success.  All times are the store's.
+    *refused* says whether this attempt was refused.  If it was not (an outage), the start moves forward by the time since the attempt
+    before, so outages do not count.  None: nothing was refused since the last success.  All times are in the store's clock.
     """
     since = marks.refused_since
     if since is None:
@@ -165,10 +168,11 @@ def refused_since(marks: RefreshMarks, /, *, now: datetime, refused: bool) -> da
 
 
 def due_at(*, expires_at: datetime | None, now: datetime, chance: float, idle: timedelta | None = None) -> datetime | None:
-    """When to renew ahead of time, with jitter; None: never.
+    """Return when to renew a credential ahead of its end, with jitter; None: never.
 
-    20 % of the life before its end (60 to 600 s; a third of a life under 120 s).  Refresh tokens that die when
-    they are not used for *idle* are used after 70 to 80 % of it (keep-alive), also where the access token never ends.
+    That is 20 % of the life before its end (60 to 600 s; a third of a life under 120 s).  A refresh token that ends when it is not
+    used for *idle* is used after 70 to 80 % of that time, even if the access token never ends.  *chance* is a random number from
+    0 to 1.
     """
     ahead = _ahead_of_end(expires_at, now=now, chance=chance)
     if idle is None:
@@ -180,10 +184,10 @@ def due_at(*, expires_at: datetime | None, now: datetime, chance: float, idle: t
 def reconnect_before(
     facts: RefreshTokenFacts, /, *, granted_at: datetime, now: datetime, told: datetime | None, before: datetime | None = None
 ) -> datetime | None:
-    """When a refresh token that was given or used *now* ends for good; None: nobody says.
+    """Return when a refresh token that was issued or used *now* ends; None: not known.
 
-    The earliest of what the answer *told*, of idleness, and of a fixed end counted from the consent.  Where the provider
-    says nothing at a renewal, what was known *before* stands.
+    That is the earliest of the end that the answer gives (*told*), the end by disuse, and the end counted from the consent
+    (*granted_at*).  If none of these is known, the end that was known *before* stays.
     """
     ends = [told]
     if facts.idle is not None:
@@ -201,5 +205,5 @@ def _ahead_of_end(expires_at: datetime | None, *, now: datetime, chance: float) 
     if life < timedelta(seconds=120):
         return expires_at - life / 3
     early = min(max(life / 5, timedelta(seconds=60)), timedelta(seconds=600))
-    # The jitter may double the lead, but never so far that the token would be renewed at once.
+    # Jitter can double the lead time, but half of the life is always used first.
     return max(expires_at - early - early * chance, now + life / 2)

@@ -1,33 +1,42 @@
-"""An integration: one tenant's access to one provider, and how it is doing."""
+"""An integration: one tenant's access to one provider, its state and its sealed credential."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal, get_args
 from uuid import UUID
 
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
 from cloud_integrations.domain.serialisation import Serialisable
-from cloud_integrations.errors import ValidationFailedError
+from cloud_integrations.errors import ApplicationReason, ReconnectReason, ValidationFailedError
 
 RenewalRule = Literal["keep", "refresh", "mint", "reconnect"]
-"""How the next credential is got: this one stays; by spending a refresh token; by minting, as often as wanted; by the tenant."""
+"""How the next credential is obtained.
+
+`keep`: this one does not end.  `refresh`: by a refresh token, which may be used once.  `mint`: from stored parts, any number of
+times.  `reconnect`: by the tenant.
+"""
 RENEWED: frozenset[RenewalRule] = frozenset({"refresh", "mint"})
-"""The rules by which a credential is renewed without the tenant: they need what is stored as `renewal`."""
+"""The rules by which a credential is renewed without the tenant, from the parts that are stored as `renewal`."""
 
 
 class Status(StrEnum):
-    """What the public API says."""
+    """The status of an integration; `inactive`: it is disabled, or the tenant must reconnect."""
 
     ACTIVE = "active"
     INACTIVE = "inactive"
 
 
 class State(StrEnum):
-    """What the refresh protocol knows (finer than `Status`)."""
+    """The state that is stored; it is finer than `Status`.
+
+    `active`: the credential works.  `retry`: the last renewal failed and is repeated.  `unknown`: a renewal was sent and its outcome is
+    not known.  `needs_reauth`: the tenant must reconnect.  `disabled`: a user disabled the integration.
+    """
 
     ACTIVE = "active"
     RETRY = "retry"
@@ -37,17 +46,22 @@ class State(StrEnum):
 
     @property
     def is_refreshed(self) -> bool:
-        """Whether its token is renewed: neither switched off nor waiting for the tenant."""
+        """Whether the credential is renewed: the integration is not disabled and the tenant need not reconnect."""
         return self.status is Status.ACTIVE
 
     @property
     def status(self) -> Status:
-        """The public status: usable, or waiting for somebody."""
+        """The status in the public API; `inactive` if the integration is disabled or the tenant must reconnect."""
         return Status.INACTIVE if self in {State.NEEDS_REAUTH, State.DISABLED} else Status.ACTIVE
 
 
 class Health(StrEnum):
-    """What the detail route says of an integration."""
+    """The health of an integration; `advice` says what to do.
+
+    `ok`: it works.  `retrying`: a renewal failed and is repeated.  `application_refused`: the provider refuses the operator's
+    application.  `unknown`: the answer to a renewal was lost.  `reconnect_required`: the tenant must reconnect.
+    `disabled`: a user disabled it.
+    """
 
     OK = "ok"
     RETRYING = "retrying"
@@ -57,20 +71,11 @@ class Health(StrEnum):
     DISABLED = "disabled"
 
 
-SWITCHED_OFF = "switched_off"
-"""The reason of an integration that somebody switched off while it worked."""
-APPLICATION_REASONS = frozenset(
-    {
-        "invalid_client",
-        "unauthorized_client",
-        "client_refused",
-        "clock_skew",
-        "platform_config",
-        "no_usable_application",
-        "application_changed",
-    }
-)
-"""The reasons of `AppMisconfiguredError`: nothing can be renewed until the operator acts, and no tenant is at fault."""
+SWITCHED_OFF: Final = "switched_off"
+"""The reason of an integration that was disabled while it worked."""
+APPLICATION_REASONS: Final[Mapping[str, ApplicationReason]] = {reason: reason for reason in get_args(ApplicationReason)}
+"""The reasons of `AppMisconfiguredError`: no tenant is at fault, and nothing can be renewed until the operator acts."""
+_RECONNECT_REASONS: Final[Mapping[str, ReconnectReason]] = {reason: reason for reason in get_args(ReconnectReason)}
 HEALTH = {
     State.ACTIVE: Health.OK,
     State.RETRY: Health.RETRYING,
@@ -93,7 +98,7 @@ ADVICE = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountFacts:
-    """Who the provider says the credential belongs to."""
+    """The account that a credential belongs to, as the provider names it: an id, and a label for people.  None: not known."""
 
     account_id: str | None = None
     label: str | None = None
@@ -101,7 +106,7 @@ class AccountFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Integration(Serialisable):
-    """What may be shown of an integration.  It has no field for a secret."""
+    """One tenant's access to one provider, without its secrets.  Times are aware UTC datetimes."""
 
     id: IntegrationId
     tenant_id: TenantId
@@ -110,31 +115,33 @@ class Integration(Serialisable):
     auth_type: AuthType
     state: State = State.ACTIVE
     state_since: datetime
-    """Since when its `health` is what it is."""
+    """Since when `health` has its present value."""
     reason: str | None = None
-    """Why it is not simply active: a word from a closed list."""
+    """Why it is not active, or why its renewal fails: a word from a closed list; None: it is active."""
     created_at: datetime
     updated_at: datetime
     scopes: tuple[str, ...] = ()
-    """As granted by the provider (OAuth2)."""
+    """The scopes that the provider granted (OAuth2)."""
     requested_scopes: tuple[str, ...] = ()
+    """The scopes that the authorization asked for (OAuth2)."""
     missing_scopes: tuple[str, ...] = ()
-    """Requested scopes that were not granted, by the provider's rule (`Scopes.missing`) when these were stored."""
+    """Requested scopes that were not granted, by the provider's rules (`Scopes.missing`) when the scopes were stored."""
     expires_at: datetime | None = None
     """When the access token ends; None: unknown, or never."""
     renewal_rule: RenewalRule = "keep"
-    """How the next credential is got."""
+    """How the next credential is obtained."""
     granted_at: datetime | None = None
     """When the tenant last consented (OAuth2)."""
     reconnect_before: datetime | None = None
-    """When the refresh token ends for good, where the provider says so."""
+    """When the refresh token ends, so that the tenant must reconnect; None: not known."""
     account: AccountFacts = AccountFacts()
     variables: dict[str, str] = field(default_factory=dict)
+    """The values of the provider's variables that belong to the tenant, by name."""
     context_id: ContextId | None = None
-    """The OAuth application that the grant was issued to."""
+    """The configured authorization server and application that issued the grant (OAuth2)."""
     method_id: str
     slot: str = ""
-    """Tells several integrations of a tenant with one provider apart; empty where the tenant has one."""
+    """Tells a tenant's integrations with one provider apart; empty: the default slot.  It never changes."""
 
     @property
     def renewable(self) -> bool:
@@ -142,9 +149,9 @@ class Integration(Serialisable):
         return self.renewal_rule in RENEWED
 
     def as_of(self, now: datetime, /) -> Integration:
-        """Return it as callers find it *now*: an access token that has ended, and cannot be renewed, asks for a reconnect.
+        """Return the integration as callers see it *now*: if its access token has ended and cannot be renewed, it needs a reconnect.
 
-        That is worked out and never stored: a process whose clock is wrong must not end what works.
+        This is computed and never stored, so that a process whose clock is wrong does not end a working integration.
         """
         if self.expires_at is None or now < self.expires_at or self.renewable or not self.state.is_refreshed:
             return self
@@ -157,24 +164,27 @@ class Integration(Serialisable):
 
     @property
     def health(self) -> Health:
-        """How it is doing, in the words of the detail route."""
+        """The health in the public API."""
         if self.state.is_refreshed and self.reason in APPLICATION_REASONS:
             return Health.APPLICATION_REFUSED
         return HEALTH[self.state]
 
     @property
     def advice(self) -> str:
-        """What to do about its health."""
+        """What a person should do about `health`, as a sentence."""
         return ADVICE[self.health]
 
 
 def is_recovery(before: Integration, after: Integration, /) -> bool:
-    """Whether what was stored as *after* works again: it was not switched off before, and its health was not `ok` and is now."""
+    """Whether the integration works again: its health was neither `ok` nor `disabled` before, and is `ok` after."""
     return before.as_of(after.updated_at).health not in {Health.OK, Health.DISABLED} and after.health is Health.OK
 
 
 class Phase(StrEnum):
-    """Where a refresh attempt stands."""
+    """The phase of a refresh attempt.
+
+    `idle`: there is none.  `leased`: a lease was taken.  `sent`: the request is leaving or has left.  `unknown`: it may still be under way.
+    """
 
     IDLE = "idle"
     LEASED = "leased"
@@ -184,48 +194,48 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedCredential:
-    """The credential as it is stored: ciphertext only, bound to its generation."""
+    """A credential as it is stored: sealed, and bound to its generation."""
 
     generation: int
     key_id: UUID
-    """The data key that sealed every part of it."""
+    """The data key that sealed `presented` and `renewal`."""
     presented: bytes = field(repr=False)
-    """The parts that a request shows."""
+    """The parts that requests to the provider's API carry."""
     renewal: bytes | None = field(default=None, repr=False)
-    """The parts from which the next credential is made; None: there are none."""
+    """The parts that the next credential is obtained with, for example a refresh token; None: there are none."""
     presented_fingerprint: bytes | None = field(default=None, repr=False)
-    """16 bytes of a keyed hash, the same for every tenant that holds this access token."""
+    """16 bytes of a keyed hash of the access token; two tenants with the same token have the same fingerprint."""
     renewal_fingerprint: bytes | None = field(default=None, repr=False)
-    """The same of the refresh token."""
+    """The fingerprint of the refresh token."""
     account_fingerprint: bytes | None = field(default=None, repr=False)
-    """The same of the account, at the OAuth application that the grant was issued to; None: nobody knows whose it is."""
+    """The fingerprint of the account at the OAuth application that has the grant; None: the account is not known."""
 
     def fits(self, rule: RenewalRule, /) -> bool:
-        """Whether it has what this rule renews it from, and nothing where it is not renewed."""
+        """Whether it has `renewal` exactly if *rule* needs it."""
         return (self.renewal is not None) is (rule in RENEWED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefreshMarks:
-    """The columns of the refresh protocol, as read; times are the database's."""
+    """The columns of the refresh protocol (`docs/explanation/refresh.md`); times are in the database's clock."""
 
     lease_token: int = 0
-    """Counts leases; a fencing token."""
+    """The number of the last lease: a fencing token that only grows."""
     lease_until: datetime | None = None
     lease_owner: str | None = None
     phase: Phase = Phase.IDLE
     attempt_id: str | None = None
     sent_at: datetime | None = None
-    """When the first request left whose outcome is not known; None: the outcome of each is."""
+    """When the first request without a known outcome was sent; None: every outcome is known."""
     writer_lease: int = 0
-    """The lease that wrote the held credential."""
+    """The number of the lease that wrote the stored credential."""
     attempts: int = 0
     next_attempt_at: datetime | None = None
     last_error: str | None = None
     failed_at: datetime | None = None
-    """When the last attempt ended that brought no tokens; None: there was none since the last success."""
+    """When the last failed attempt ended; None: no attempt has failed since the last success."""
     refused_since: datetime | None = None
-    """Since when the provider answers each attempt with a refusal that names no reason of ours; time without answers is left out."""
+    """Since when the provider has answered with refusals only; time without answers does not count.  None: it has not."""
     refreshed_at: datetime | None = None
     due_at: datetime | None = None
     """When the worker should renew it."""
@@ -233,7 +243,7 @@ class RefreshMarks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredCredential:
-    """What handing out an integration's credential takes, and no more: the narrow read of the way that is taken most."""
+    """The columns that are needed to hand out a credential; this is the most frequent read."""
 
     tenant_id: TenantId
     integration_id: IntegrationId
@@ -244,12 +254,12 @@ class StoredCredential:
     reason: str | None
     generation: int
     presented: bytes = field(repr=False)
-    """The sealed parts that a request shows."""
+    """The sealed parts that requests to the provider's API carry."""
     renewal_rule: RenewalRule
     in_doubt: bool
-    """A refresh request is out, or nobody knows how one ended."""
+    """Whether a refresh request is under way, or the outcome of one is not known."""
     obtained_at: datetime
-    """When the access token came."""
+    """When the access token was obtained."""
     expires_at: datetime | None
     scopes: tuple[str, ...]
     missing_scopes: tuple[str, ...]
@@ -263,17 +273,17 @@ class StoredCredential:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredIntegration:
-    """An integration with its sealed credential, as a store gives it."""
+    """An integration with its sealed credential, as a store returns it."""
 
     facts: Integration
     credential: SealedCredential
     marks: RefreshMarks = RefreshMarks()
     read_at: datetime
-    """The store's clock when the row was read."""
+    """The time of the store's clock when the row was read."""
 
     @property
     def to_use(self) -> StoredCredential:
-        """What handing out its credential takes."""
+        """The part that is needed to hand out the credential."""
         facts, credential = self.facts, self.credential
         return StoredCredential(
             tenant_id=facts.tenant_id,
@@ -297,7 +307,7 @@ class StoredIntegration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueIntegration:
-    """An integration that is to be renewed: its time has come, or somebody asks for it."""
+    """An integration to renew, because it is due or because an operator asks for it."""
 
     tenant_id: TenantId
     integration_id: IntegrationId
@@ -306,7 +316,12 @@ class DueIntegration:
 
 
 def integration_name(text: str, /) -> str:
-    """Read a name of 3 to 50 characters.  Raises `ValidationFailedError`."""
+    """Return *text* if it is a name: 3 to 50 visible characters.  Raises `ValidationFailedError` for any other value."""
     if not isinstance(text, str) or not 3 <= len(text) <= 50 or not text.isprintable() or text != text.strip():
         raise ValidationFailedError(field="name", problem="must be 3 to 50 visible characters, without space at either end")
     return text
+
+
+def reconnect_reason(reason: str | None, /) -> ReconnectReason:
+    """Return *reason* of an integration that must reconnect; a row that says nothing, or another word, means `revoked`."""
+    return _RECONNECT_REASONS.get(reason or "", "revoked")

@@ -1,4 +1,4 @@
-"""Places in a JSON value."""
+"""Dotted paths into a JSON value."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 def find_all(value: Any, path: str, /) -> list[Any]:
-    """Return the values at a dotted *path* of a JSON value.
+    """Return the values at a dotted *path* of a JSON value, as Python reads it.
 
-    Names step into objects, numbers into lists, and `*` into every member of a list.  Without `*` there is one value
-    (null is `None`) or none.
+    Names step into objects, numbers into lists, and `*` into every member of a list.  A path without `*` gives a list of one value
+    (null is `None`) or an empty one.
     """
     found = [value]
     for name in path.split("."):
@@ -24,7 +24,7 @@ def _step(value: Any, name: str) -> list[Any]:
     if isinstance(value, list):
         if name == "*":
             return value
-        # Only what is surely short and plain becomes a number: `isdecimal` knows more digits than `int` should read.
+        # At most six ASCII digits become a number; `isdecimal` would also accept other digits and endless numbers.
         if re.fullmatch("[0-9]{1,6}", name) and int(name) < len(value):
             return [value[int(name)]]
     return []

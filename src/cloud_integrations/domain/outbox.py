@@ -1,4 +1,4 @@
-"""What is still to reach the outside: it is written in the transaction of its change, and delivered until it has arrived."""
+"""Entries of the outbox: work for the outside, written in the transaction of its change and repeated until it succeeds."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from uuid import UUID
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId
 
 OUTBOX_TABLE = "ci_outbox"
-"""Where entries are, in the words of sealing contexts and of damaged rows."""
+"""The table of the outbox, as sealing contexts and damaged rows name it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxEntry:
-    """One thing to deliver, of some kind; only who knows the kind can read it, and claims it."""
+    """One entry of the outbox; only a worker that knows its `kind` claims it and can read it."""
 
     id: UUID
     tenant_id: TenantId
     integration_id: IntegrationId
     kind: str
-    """`revocation`, say: a word of 1 to 32 characters."""
+    """A word of 1 to 32 characters, for example `revocation`."""
     index_key: str | None = None
-    """What entries of this kind are looked up by within a tenant, 1 to 64 characters; of a revocation, the provider's id."""
+    """The key to find entries of this kind by within a tenant, 1 to 64 characters; a revocation has the provider's id."""
     facts: dict[str, str] = field(default_factory=dict)
-    """What may be read by whoever reads the database."""
+    """The part that is not secret; it is stored in the open."""
     sealed_payload: bytes | None = field(default=None, repr=False)
-    """What may not; sealed for the table `ci_outbox` and the field `payload`.  None: there is none."""
+    """The secret part, sealed for the table `ci_outbox` and the field `payload`; None: there is none."""
     key_id: UUID | None = None
     """The data key that sealed the payload; None: there is none."""
     attempts: int = 0

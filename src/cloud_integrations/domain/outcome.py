@@ -1,7 +1,7 @@
 """The closed list of what a token endpoint's answer can mean.
 
-Every answer ends in exactly one of these, and every reason comes from the vocabularies here:
-a provider's own prose (`said`) is wrapped as a secret, because it may repeat one, and only `own_words` opens it.
+Every answer is read as exactly one of these, with a reason from the lists here.  The provider's own error text (`said`) is a
+`Secret`, because it may repeat one; `clean_prose` makes it fit for a log.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ RefusedReason = Literal[
     "login_required",
     "interaction_required",
     "account_selection_required",
+    "application_refused",
 ]
 RejectedReason = Literal[
     "invalid_request",
@@ -32,17 +33,18 @@ RejectedReason = Literal[
     "unexpected_status",
     "unknown_error",
 ]
-NotProcessedReason = Literal["unreachable", "rate_limited", "temporarily_unavailable", "slow_down", "retry"]
-MisconfiguredReason = Literal["invalid_client", "unauthorized_client", "client_refused", "clock_skew", "platform_config"]
+NotProcessedReason = Literal["unreachable", "rate_limited", "temporarily_unavailable", "slow_down", "retry", "signing_unavailable"]
+"""`signing_unavailable`: the service that keeps our issuer's key did not answer, so nothing was sent."""
+MisconfiguredReason = Literal["invalid_client", "unauthorized_client", "client_refused", "clock_skew", "platform_config", "signing_key"]
 UnknownReason = Literal["answer_lost", "server_error", "redirect", "unexpected_status", "unusable_body", "unknown_error", "backend_failed"]
 
 UnreadMember = Literal["access_token", "refresh_token", "token_type", "expires_in", "refresh_token_expires_in", "scope", "variables"]
-"""A member of an answer, by its name in RFC 6749 §5.1 whatever the provider calls it; `variables`: those of the provider's data."""
+"""A member of an answer that could not be read, by its name in RFC 6749 §5.1; `variables` are those of the provider's file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """Tokens came; what else came was read and checked, but for the members in `unread`, which are left unknown."""
+    """The answer has an access token that may be used.  The members in `unread` could not be read and are left unknown."""
 
     grant: Grant
     unread: tuple[UnreadMember, ...] = ()
@@ -50,7 +52,7 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The code or the refresh token is surely dead, or of no use until somebody signs in again."""
+    """The code, the refresh token or the tenant's own application is dead, or of no use until the user acts."""
 
     reason: RefusedReason
     said: Secret | None = field(default=None, compare=False)
@@ -58,10 +60,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """This one request was refused, by an answer that says neither that the grant is dead nor that the application is refused.
-
-    It was not acted on.  It says nothing about other grants.
-    """
+    """The provider refused this request and did not process it; neither the grant nor the application is said to be at fault."""
 
     reason: RejectedReason
     retry_after: timedelta | None = None
@@ -70,7 +69,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class NotProcessed:
-    """The request was surely not acted on, so it may be sent again, not before `retry_after` (at most an hour)."""
+    """The request was certainly not processed; it may be sent again after `retry_after` (at most an hour; None: not said)."""
 
     reason: NotProcessedReason
     retry_after: timedelta | None = None
@@ -79,7 +78,7 @@ class NotProcessed:
 
 @dataclass(frozen=True, slots=True)
 class Misconfigured:
-    """The operator's application is refused; no grant is at fault."""
+    """The provider refuses the operator's application; no grant is at fault."""
 
     reason: MisconfiguredReason
     said: Secret | None = field(default=None, compare=False)
@@ -87,16 +86,16 @@ class Misconfigured:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """The request may have been acted on; a single-use code or token may be spent.
+    """The request may have been processed, so a single-use code or token may be spent.
 
-    A gateway may ask to wait `retry_after` (at most an hour) all the same.
+    `retry_after` (at most an hour) is the wait that the answer asks for, if any.
     """
 
     reason: UnknownReason
     retry_after: timedelta | None = None
     said: Secret | None = field(default=None, compare=False)
     over: bool = field(default=True, compare=False)
-    """Whether the provider is surely done with the request: not after a time-out, nor when a gateway gave up waiting."""
+    """Whether the provider has certainly finished the request; false after a time-out, or when a gateway gave up waiting."""
 
 
 TokenFailure = Refused | Rejected | NotProcessed | Misconfigured | Unknown
@@ -104,10 +103,10 @@ TokenFailure = Refused | Rejected | NotProcessed | Misconfigured | Unknown
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """Tokens came, but no access token that may be used; `failure` says what the answer means beside that.
+    """The answer has tokens, but no access token that may be used; `failure` says what the answer means otherwise.
 
-    After a renewal, `refresh_token` is to be kept in the place of the one that was sent; `tokens` are all that could be read,
-    to be given back where they are not kept.
+    After a renewal, store `refresh_token` in place of the one that was sent.  `tokens` are all tokens that could be read; those that
+    are not stored are to be revoked.
     """
 
     failure: TokenFailure

@@ -1,4 +1,4 @@
-"""The named secret parts of a credential, as one text to seal."""
+"""The named secret parts of a credential, packed into one text for sealing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import DecryptError
 
 Parts = Mapping[str, Secret]
-"""Name → secret, in order; the first is the access token or the key itself."""
+"""Secrets by name, in order; the first is the access token or the key itself."""
 
 
 def pack(parts: Parts, /) -> Secret:
@@ -18,7 +18,7 @@ def pack(parts: Parts, /) -> Secret:
 
 
 def unpack(packed: Secret, /) -> dict[str, Secret]:
-    """Return the parts that `pack` put together.  Raises `DecryptError` for anything else."""
+    """Return the parts that `pack` has packed.  Raises `DecryptError` for any other text."""
     try:
         read = json.loads(packed.reveal())
     except ValueError:

@@ -1,4 +1,4 @@
-"""What changing keys reads, writes and reports."""
+"""The values that rotating, rewrapping and destroying keys read, write and report."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from cloud_integrations.domain.serialisation import Serialisable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedRow:
-    """The sealed fields of one row, in the words of their sealing context.
+    """The sealed fields of one row, named as in their sealing context.
 
-    The words are the same in every store, whatever it calls its tables: a value opens under the words that it was sealed with, and under
-    no others.
+    These names are the same in every store, whatever its tables are called, because a value opens only under the names that it was
+    sealed with.
 
     | `table` | `row` | `generation` | fields |
     |---|---|---|---|
     | `ci_integration` | the integration's `str(id)` | its credential's | `presented`, `renewal` |
-    | `ci_authorization` | `state_hash.hex()` | 0 | `verifier` |
+    | `ci_authorization` | `state_hash.hex()` | 0 | `parts` |
+    | `ci_application` | its `str(id)` | its own | `secrets` |
     | `ci_outbox` | the entry's `str(id)` | 0 | `payload` |
     """
 
@@ -33,50 +34,50 @@ class SealedRow:
     key_id: UUID
     """The data key that sealed them."""
     sealed: Mapping[str, bytes] = field(repr=False)
-    """By field, those that hold a value; never empty."""
+    """The sealed values by field, without fields that are empty; there is at least one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyUsage:
-    """How much one wrapping key, or one tenant's data key, protects."""
+    """The number of data keys and rows that one key-encryption key, or one data key of a tenant, protects."""
 
     kek_uri: str
     state: KeyState
-    """Of the data keys that it wraps."""
+    """The state of the data keys that are counted."""
     key_id: UUID | None = None
-    """The data key, where one tenant was asked about."""
+    """The data key; None: the numbers are of all tenants."""
     version: int | None = None
     created_at: datetime | None = None
     keys: int
-    """Data keys."""
+    """The number of data keys."""
     rows: int
-    """Rows sealed under them."""
+    """The number of rows sealed under them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyReport(Serialisable):
-    """Which keys protect what."""
+    """The key-encryption keys and data keys in use, and how much each protects."""
 
     usage: tuple[KeyUsage, ...]
     primary: str
-    """The URI of the key that wraps from now on."""
+    """The URI of the key-encryption key that wraps new data keys."""
     misplaced: int
-    """Data keys that are wrapped by another key than the one that should; `rewrap_keys` moves them."""
+    """The number of data keys that are not wrapped by their tenant's primary key; `rewrap_keys` rewraps them."""
     returned: int
-    """Data keys that were erased with their tenant and are there again (a hundred at the most are counted): a backup was restored.
+    """The number of data keys that were erased with their tenant and that a restored backup has brought back; 100 means that or more.
 
-    They open nothing; `erase_tenant` destroys them once more.
+    They open nothing; `erase_tenant` destroys them again.
     """
 
     @property
     def outdated(self) -> int:
-        """Rows sealed under a data key that was replaced; `reseal` moves them."""
+        """The number of rows sealed under a data key that was replaced; `reseal` seals them under the active one."""
         return sum(usage.rows for usage in self.usage if usage.state is KeyState.DECRYPT_ONLY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RekeyFailure:
-    """A tenant whose key or row could not be changed; the run went on without it."""
+    """A tenant whose key or row could not be changed; the run continued without it."""
 
     tenant_id: TenantId
     reason: str
@@ -85,7 +86,7 @@ class RekeyFailure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RekeyRun:
-    """What one run over keys or rows did.  Running it again goes on where it stands."""
+    """The result of one run over keys or rows: how many were changed, and the failures.  Another run continues from there."""
 
     changed: int = 0
     failures: tuple[RekeyFailure, ...] = ()
@@ -93,26 +94,31 @@ class RekeyRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Erasure:
-    """A receipt: what was destroyed when a tenant was erased.  Keep it where the database's backups are not.
+    """A receipt of what was destroyed when a tenant was erased.  Store it apart from the database's backups.
 
-    With its `key_ids` `find_returned` tells whether a backup has brought something back.
+    `find_returned` takes its `key_ids` and tells whether a backup has brought something back.
     """
 
     tenant_id: TenantId
     erased_at: datetime
     effective_at: datetime
-    """From when on no process uses what it may still remember."""
+    """From this time on, no process uses a data key or a token that it still has in memory."""
     integrations: int
+    """The number of integrations that were deleted."""
     revoked: int
-    """Tokens that the provider has revoked."""
+    """The number of tokens that the provider has revoked."""
     left_alone: int
-    """Tokens that were not revoked because an integration of another tenant holds them, or lives on the same grant."""
+    """The number of tokens that were not revoked, because an integration of another tenant has them or depends on the same grant."""
     not_revoked: int
-    """Tokens and API keys that may still work at the provider: it has no way to revoke them, did not answer, or the key is its owner's."""
+    """The number of tokens and API keys that may still work at the provider.
+
+    The provider cannot revoke them or did not answer, or it is an API key, which only its owner revokes.
+    """
     manual_urls: tuple[str, ...] = ()
-    """Where a person can withdraw them, as far as that is known."""
+    """The pages where a person can withdraw them, as far as they are known."""
     key_ids: tuple[UUID, ...]
-    """Of all data keys that were destroyed, now or before."""
+    """The ids of all data keys of the tenant that were destroyed, now or before."""
     audit_seq: int
-    """Where the tenant's audit chain stood, and its hash."""
+    """The number of the last event of the tenant's audit chain."""
     audit_hash: bytes
+    """The hash of that event."""

@@ -1,4 +1,4 @@
-"""What became of each token when an integration was removed."""
+"""What happened to each token at its provider when an integration was removed."""
 
 from __future__ import annotations
 
@@ -14,48 +14,55 @@ from cloud_integrations.domain.serialisation import Serialisable
 from cloud_integrations.errors import DamagedRowError
 
 REVOCATION = "revocation"
-"""The kind of an entry of the outbox."""
+"""The kind of the outbox entries that revoke a token."""
 _VARIABLE = "variable."
 
 
 class RevocationOutcome(StrEnum):
-    """The truth about one token."""
+    """What happened to one token at its provider."""
 
     REVOKED = "revoked"
     UNSUPPORTED = "unsupported"
-    """The provider has no request for it; `manual_url` says where a person can do it."""
+    """Not revoked: the provider has no request for it; `manual_url` is the page where a person can do it."""
     FAILED = "failed"
-    """Not revoked yet; it is kept, sealed, and retried."""
+    """Not revoked yet: it is stored, sealed, and the revocation is repeated."""
     SHARED = "shared"
-    """Not revoked: an integration of another tenant holds the same token, and the one removed last revokes it."""
+    """Not revoked: an integration of another tenant has the same token.  The last of them to be removed revokes it."""
     SKIPPED = "skipped"
-    """Not sent: ended together with another token, never held, or left alone for the reason that stands beside it."""
+    """No request was sent: there was no such token, it ended with the other one, or a reason (`LeftAlone`) is given beside it."""
 
 
 LeftAlone = Literal["ends_grant", "held"]
-"""Why a token was not revoked, though it could be."""
+"""Why a token was not revoked although the provider could.
+
+`ends_grant`: that may end the grant of another integration of the same account.  `held`: another integration of the tenant (connected
+again meanwhile, or in another slot) has the same token.
+"""
 TokenKind = Literal["refresh", "access"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removal(Serialisable):
-    """What a removal did: the local secret is gone, and each token's fate at the provider."""
+    """The result of a removal: the stored secrets are deleted, and this happened to each token at the provider."""
 
     integration_id: IntegrationId
     refresh_token: RevocationOutcome = RevocationOutcome.SKIPPED
     access_token: RevocationOutcome = RevocationOutcome.SKIPPED
     api_key: RevocationOutcome = RevocationOutcome.SKIPPED
-    """`unsupported`: the key still works at the provider, because whoever pasted it may use it elsewhere too; `skipped`: there was
-    none, or the provider had refused it before."""
+    """`unsupported`: the key still works at the provider, because its owner may use it elsewhere too; `skipped`: there was no key, or
+    the provider had refused it before."""
+    installation: RevocationOutcome = RevocationOutcome.SKIPPED
+    """`unsupported`: the operator's application stays installed at the provider, where others may use it too, until its owner removes it
+    at `manual_url`; `skipped`: there was no installation, or the provider had refused it before."""
     refresh_reason: LeftAlone | None = None
-    """Why the refresh token was left alone: `ends_grant` (revoking it may end the grant of another integration of the same
-    account) or `held` (the tenant has connected anew meanwhile, and this token came again); None: nothing to say."""
+    """Why the refresh token was not revoked: `ends_grant` (that may end the grant of another integration of the same account) or
+    `held` (another integration of the tenant has the same token); None: neither."""
     access_reason: LeftAlone | None = None
     """The same for the access token."""
     waiting: int = 0
-    """Tokens of earlier connections with this provider that are still to be revoked; the outbox has them."""
+    """The number of tokens of earlier connections with this provider that the outbox still has to revoke."""
     manual_url: str | None = None
-    """Where a person withdraws what is `unsupported`; None: nothing is, or nobody knows."""
+    """The page where a person withdraws what is `unsupported`; None: nothing is, or the page is not known."""
 
 
 _KINDS: dict[str, TokenKind] = {kind: kind for kind in get_args(TokenKind)}
@@ -63,7 +70,7 @@ _KINDS: dict[str, TokenKind] = {kind: kind for kind in get_args(TokenKind)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revocation:
-    """A token that still has to be revoked at its provider: what an entry of the outbox of kind `revocation` says."""
+    """A token that still has to be revoked at its provider, read from an outbox entry of kind `revocation`."""
 
     id: UUID
     tenant_id: TenantId
@@ -76,7 +83,7 @@ class Revocation:
     key_id: UUID
     """The data key that sealed it."""
     account_fingerprint: bytes | None = field(default=None, repr=False)
-    """Whose grant it is, in the words of `SealedCredential`; None: nobody knows."""
+    """The fingerprint of its account, as in `SealedCredential`; None: the account is not known."""
     variables: dict[str, str] = field(default_factory=dict)
     attempts: int = 0
     next_attempt_at: datetime
@@ -85,7 +92,7 @@ class Revocation:
 
     @property
     def entry(self) -> OutboxEntry:
-        """The entry that says it."""
+        """The outbox entry of this revocation."""
         facts = {"method_id": self.method_id, "token": self.kind}
         if self.context_id is not None:
             facts["context_id"] = str(self.context_id)
@@ -108,7 +115,7 @@ class Revocation:
 
     @classmethod
     def of(cls, entry: OutboxEntry, /) -> Revocation:
-        """Return what *entry* says.  Raises `DamagedRowError` for one that was edited, so that it says nothing."""
+        """Return the revocation that *entry* describes.  Raises `DamagedRowError` if the entry was edited and cannot be read."""
         facts = entry.facts
         if entry.sealed_payload is None or entry.key_id is None:
             raise DamagedRowError(table=OUTBOX_TABLE, row=str(entry.id))
@@ -136,13 +143,14 @@ class Revocation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevocationRun(Serialisable):
-    """What one round over the outbox did."""
+    """The result of one round over the revocations in the outbox, in numbers of tokens."""
 
     revoked: int = 0
     kept: int = 0
-    """Left alone: a stored credential holds the token, or lives on its grant."""
+    """Not revoked and done: a stored credential has the token, or depends on its grant."""
     delayed: int = 0
+    """Not revoked yet: the attempt failed and is repeated later."""
     abandoned: int = 0
-    """Given up: the token has long ended by itself, or its provider is no longer configured."""
+    """Given up: the token has ended long ago, or its provider is no longer configured."""
     waiting: int = 0
-    """Left in the outbox, due or not."""
+    """Still in the outbox after the round, due or not."""

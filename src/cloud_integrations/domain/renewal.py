@@ -1,4 +1,4 @@
-"""What a round of the worker did."""
+"""The results of a round of the worker."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from .removal import RevocationRun
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenewalRun:
-    """Counts of one round; `claimed` is the sum of the others."""
+    """The result of one round, in numbers of integrations; `claimed` is the sum of the others."""
 
     claimed: int = 0
     renewed: int = 0
     postponed: int = 0
-    """The provider or the application has a problem, or somebody else is at it; it is tried again."""
+    """Tried again later: the provider or the application has a problem, or another worker is renewing it."""
     reconnect_required: int = 0
     gone: int = 0
     """Removed meanwhile."""
     failed: int = 0
-    """The store or the keyring could not be used."""
+    """Not renewed, because the store or the keys could not be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundFailed:
-    """A round of the worker that was not made: the store or the key service did not answer."""
+    """A round of the worker that failed, because the store or the key service did not answer."""
 
     error: CloudIntegrationsError
     retry_in: timedelta
-    """When it is tried again."""
+    """How long until the next try."""
 
 
 WorkerRound = RenewalRun | RevocationRun | RoundFailed
-"""What the worker tells after each round."""
+"""What the worker reports after each round."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class NeverCopied:
-    """What holds a secret: a copy is itself, and a pickle is refused."""
+    """The base of classes that hold a secret: copying returns the same object, and pickling raises `TypeError`."""
 
     __slots__ = ()
 
@@ -27,8 +27,8 @@ class NeverCopied:
 class Secret(NeverCopied):
     """Text that must never be shown by accident.
 
-    `repr`, `str`, `format`, JSON and log records show a placeholder; pickling and copying into a
-    dump are refused.  Two secrets compare in constant time and are never hashed.
+    `repr`, `str`, `format`, JSON and log records show a placeholder; pickling raises `TypeError`.  Two secrets are compared in
+    constant time, and a secret has no hash.  Raises `TypeError` if *text* is no text.
     """
 
     __slots__ = ("_text",)
@@ -39,7 +39,7 @@ class Secret(NeverCopied):
         self._text = text
 
     def reveal(self) -> str:
-        """Return the text.  Every call is worth a reviewer's glance."""
+        """Return the text.  A security review looks at every call of this method."""
         return self._text
 
     def __repr__(self) -> str:
@@ -64,7 +64,7 @@ class Secret(NeverCopied):
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> CoreSchema:
         """Accept text or a `Secret`; show a placeholder in every dump."""
-        from pydantic_core import core_schema  # noqa: PLC0415  # only who asks has pydantic loaded
+        from pydantic_core import core_schema  # noqa: PLC0415  # called by pydantic only, which is then loaded
 
         shown = core_schema.plain_serializer_function_ser_schema(lambda _: "…", return_schema=core_schema.str_schema())
         return core_schema.no_info_plain_validator_function(cls._parse, serialization=shown)

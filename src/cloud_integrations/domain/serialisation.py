@@ -1,4 +1,4 @@
-"""Values that are shown as they are, with what follows from their fields."""
+"""Values that can be written as JSON, fields and properties."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class Serialisable:
-    """A dataclass without secrets whose properties are shown too: by `as_dict`, and by pydantic, so by FastAPI.
+    """A dataclass without secrets that is written with its properties: by `as_dict`, `as_json`, pydantic and so by FastAPI.
 
-    `dataclasses.asdict` knows fields alone.
+    `dataclasses.asdict` would write the fields only.
     """
 
     __slots__ = ()
@@ -28,14 +28,14 @@ class Serialisable:
         return shown
 
     def as_json(self) -> dict[str, Any]:
-        """Return the same with names in camelCase, as in all our JSON."""
+        """Return the same as `as_dict`, with names in camelCase, as in the HTTP API."""
         shown: dict[str, Any] = _plain(self, to_camel)
         return shown
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Let pydantic show the properties as well; what it reads are the fields."""
-        from pydantic_core import core_schema  # noqa: PLC0415  # only who asks has pydantic loaded
+        """Let pydantic write the properties too; it reads the fields only."""
+        from pydantic_core import core_schema  # noqa: PLC0415  # called by pydantic only, which is then loaded
 
         schema = handler(source)
         inner: Any = handler.resolve_ref_schema(schema)
@@ -52,7 +52,7 @@ def _getters(kind: type, /) -> dict[str, Any]:
 
 
 def to_camel(name: str, /) -> str:
-    """Write a name of Python's as one of JSON: `expires_at` as `expiresAt`."""
+    """Return a Python name as a JSON name: `expires_at` as `expiresAt`."""
     first, *others = name.split("_")
     return first + "".join(map(str.capitalize, others))
 

@@ -1,4 +1,4 @@
-"""What an attempt to renew a credential means that brought no tokens: decided here, written and told elsewhere."""
+"""Decide what a failed renewal means for the integration and for the caller; the flows write it and report it."""
 
 from __future__ import annotations
 
@@ -14,53 +14,53 @@ if TYPE_CHECKING:
     from cloud_integrations.domain.provider import RefreshTokenFacts
 
 MISCONFIGURED_REST = timedelta(minutes=5)
-"""When the worker looks again at a grant whose application was refused."""
+"""How long until the worker tries a grant again whose application was refused."""
 _BACKOFF_CAP = timedelta(minutes=5)
 _BACKGROUND_CAP = timedelta(hours=1)
 _SHORTEST_BACKOFF = timedelta(milliseconds=500)
 _SOON = 3
-"""How many replays follow each other quickly inside a grace period."""
+"""How many attempts follow each other quickly inside a grace period."""
 _ASKS_FOR_THE_USER = {"consent_required", "login_required", "interaction_required", "account_selection_required"}
 
 Verdict = Literal["reconnect", "unavailable", "misconfigured"]
-"""What the caller is told: `ReconnectRequiredError`, `ProviderUnavailableError` or `AppMisconfiguredError`."""
+"""The error for the caller: `ReconnectRequiredError`, `ProviderUnavailableError` or `AppMisconfiguredError`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempted:
-    """What is known of an attempt when it ends."""
+    """What is known about a renewal attempt when it ends."""
 
     before: Integration
     marks: RefreshMarks
     behaviour: RefreshTokenFacts
     unresolved_before: bool
-    """An earlier request went out and nobody knows how it ended."""
+    """Whether an earlier request was sent and its outcome is not known."""
     now: datetime
-    """By the wall clock, which decides about the end of the access token."""
+    """The wall clock, by which the access token ends."""
     store_now: datetime
-    """By the store's clock, in which lease and back-off are kept."""
+    """The store's clock, which the lease and the back-off use."""
     chance: float
     """A random number from 0 to 1, for the jitter."""
     refusal_limit: timedelta
-    """For how long a provider may refuse in words that name no reason, before the tenant has to reconnect."""
+    """How long a provider may refuse without a known reason before the tenant must reconnect."""
     others_renewed: bool | None = None
-    """How the other integrations of the application did since the first refusal; None: none was renewed and none failed."""
+    """Whether another integration of the application was renewed since the first refusal; None: none was tried."""
 
     @property
     def refused_for_days(self) -> datetime | None:
-        """Since when the provider answers nothing but refusals, if that is longer than the limit."""
+        """Since when the provider has answered with refusals only; None: for less than `refusal_limit`."""
         since = refused_since(self.marks, now=self.store_now, refused=True)
         return since if since is not None and self.store_now - since >= self.refusal_limit else None
 
     @property
     def backoff(self) -> timedelta:
-        """Full jitter over 1 s doubling up to five minutes, never less than half a second."""
+        """How long to wait: full jitter over 1 s, doubled per attempt up to five minutes; never less than half a second."""
         return max(_doubling(self.marks.attempts, _BACKOFF_CAP) * self.chance, _SHORTEST_BACKOFF)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """How an attempt without tokens ends: what is written to the row, and what the caller is told."""
+    """How a failed attempt ends: what is written to the row, and what the caller gets."""
 
     state: State
     reason: str | None
@@ -69,30 +69,48 @@ class Settlement:
     """What went wrong with this attempt."""
     verdict: Verdict
     phase: Phase = Phase.IDLE
-    """`unknown`: the request may still be under way, and the lease runs to its end."""
+    """`idle`: the lease ends now.  `unknown`: the request may still be under way, so the lease runs to its end."""
     is_unknown: bool = False
-    """Whether nobody knows if the request was acted on."""
+    """Whether the request may have been processed."""
     refused: bool | None
-    """Whether the provider's answer was a refusal; None: it was not asked."""
+    """Whether the provider answered with a refusal; None: it was not asked."""
     wait: timedelta | None = None
-    """Until anybody may try again; None: whenever somebody asks."""
+    """How long until another attempt is allowed; None: it is allowed at once."""
     due_in: timedelta | None = None
-    """Until the worker tries again; None: it does not."""
+    """How long until the worker tries again; None: it does not."""
     retry_after: timedelta | None = None
-    """What the caller is told to wait."""
+    """How long the caller should wait; None: not said."""
 
 
 def settlement(failure: TokenFailure, attempted: Attempted, /) -> Settlement:
-    """Say what *failure* means for the row and for the caller.
+    """Return what *failure* means for the row and for the caller.
 
-    An outage is never a reconnect.  A refused application is nobody's grant's fault, unless others of the same application
-    are renewed for days; a refusal without a reason is passed over until days of nothing else have given the verdict.
+    An outage never asks for a reconnect.  A refused application asks for one only after `refusal_limit` in which other integrations of
+    the same application were renewed.  A refusal without a known reason asks for one after `refusal_limit` of refusals only, unless
+    other integrations of the application were tried and none was renewed.
     """
-    settled = _settled(failure, attempted)
-    before = attempted.before
+    return _or_closed(_settled(failure, attempted), attempted.before)
+
+
+def mint_settlement(failure: TokenFailure, attempted: Attempted, /) -> Settlement:
+    """Return what the *failure* of a mint means; it differs from a refresh because a mint spends nothing and takes no lease.
+
+    So a lost answer has lost nothing, no worker repeats the mint, and what the provider refuses is what the tenant entered.
+    """
+    match failure:
+        case Refused(reason):
+            settled = _reconnect("refused", error=reason)
+        case Unknown(reason):
+            settled = _later(attempted, reason, wait=timedelta(), due_in=timedelta(), refused=False)
+        case _:
+            settled = _settled(failure, attempted)
+    return _or_closed(replace(settled, wait=None, due_in=None), attempted.before)
+
+
+def _or_closed(settled: Settlement, before: Integration) -> Settlement:
     if before.state is not State.NEEDS_REAUTH:
         return settled
-    # An operator had it asked again in vain: the verdict stands.
+    # An operator had the provider asked again, and it did not help: the integration still needs a reconnect.
     reason = before.reason or (settled.reason if settled.verdict == "reconnect" else None)
     return replace(settled, state=before.state, reason=reason, wait=None, due_in=None)
 
@@ -127,10 +145,10 @@ def _settled(failure: TokenFailure, attempted: Attempted) -> Settlement:
 
 
 def _is_given_up(failure: TokenFailure, attempted: Attempted) -> bool:
-    """Whether days of refusals are this grant's fault, and not the operator's: a refused application needs others that were renewed."""
+    """Whether the refusals are this grant's fault, after `refusal_limit`; a refused application needs others that were renewed."""
     if attempted.refused_for_days is None:
         return False
-    # Where nobody else was even tried, nothing speaks for the operator's fault.
+    # If no other integration was tried, nothing suggests that the operator is at fault.
     return attempted.others_renewed is True or (attempted.others_renewed is None and isinstance(failure, Rejected))
 
 
@@ -146,15 +164,15 @@ def _later(attempted: Attempted, reason: str, *, wait: timedelta, due_in: timede
 
 
 def _lost(failure: Unknown, attempted: Attempted) -> Settlement:
-    """The request may have rotated the token, and nobody received the new one: a state of its own."""
+    """Settle an unknown outcome: the provider may have replaced the refresh token, and the new one was lost."""
     behaviour, marks, expires_at = attempted.behaviour, attempted.marks, attempted.before.expires_at
     wait, phase = max(attempted.backoff, failure.retry_after or timedelta()), Phase.IDLE
     if behaviour.reuse_rule == "grace" and (not attempted.unresolved_before or marks.attempts < _SOON):
-        # Inside a grace period the replay is the only way back, so it comes soon, whatever a gateway asks for.
+        # Only a replay inside the grace period can recover the tokens, so it is sent soon, even if a gateway asks for a longer wait.
         wait = timedelta(seconds=1 + 2 * attempted.chance)
     if behaviour.reuse_rule == "strict" and not failure.over:
-        # The provider may be at it still, and would punish the replay of a token that it is about to spend: the lease is kept
-        # to its end.  Where it is surely done nothing more can come, and nobody need wait.
+        # The provider may still be processing the request and would punish a replay of the token, so the lease runs to its end.
+        # If the provider has finished, no answer can follow, and the lease ends now.
         phase = Phase.UNKNOWN
         if marks.lease_until is not None:
             wait = max(wait, marks.lease_until - attempted.store_now)

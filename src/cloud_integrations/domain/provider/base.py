@@ -1,4 +1,4 @@
-"""What all tables of a provider file share."""
+"""The base of all tables of a provider file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _not_negative(value: timedelta) -> timedelta:
 
 
 def check_pattern(pattern: str) -> None:
-    """Raise `ValueError` if *pattern* is no regular expression."""
+    """Check that *pattern* is a regular expression.  Raises `ValueError` if it is not."""
     try:
         re.compile(pattern)
     except re.error:
@@ -34,10 +34,10 @@ RESERVED_PARAMETERS = frozenset({
     "code_challenge_method", "code_verifier", "grant_type", "nonce", "redirect_uri", "refresh_token", "request", "request_uri",
     "response_mode", "response_type", "scope", "state",
 })  # fmt: skip
-"""Parameters of the protocol (OAU-010): a provider's data sets none of them, in no request."""
+"""Parameters of OAuth2 and OpenID Connect that a provider file must not set."""
 
 
 class FileTable(BaseModel):
-    """A table of a provider file: frozen, and without fields that nobody reads."""
+    """A table of a provider file; it is frozen, and unknown fields are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -11,29 +11,34 @@ from cloud_integrations.domain.json_paths import find_all
 from .base import FileTable, JsonScalar, Seconds, check_pattern
 from .predicates import Predicate, passes
 
-ErrorClass = Literal["renew", "reauthorize", "dead", "denied", "retry", "wait", "restart", "clock_skew", "wrong_region", "platform_config"]
+ErrorClass = Literal[
+    "renew", "reauthorize", "dead", "denied", "retry", "wait", "restart", "clock_skew", "wrong_region", "client_refused", "platform_config"
+]
 
 
 class ErrorRule(FileTable):
-    """One line of the table that turns a provider's failure into one of a closed list; the first that fits wins."""
+    """One rule that maps a provider's failure to one of a closed list; the first rule that fits is used."""
 
-    at: Literal["token", "api", "verify"]
-    """Whose answer it speaks of: the token endpoint's, any call with the credential (a revocation among them), the check's."""
+    at: Literal["token", "api", "verify", "mint"]
+    """The answers that it applies to: those of the token endpoint and of revocations (`token`), of revocations that the token itself
+    authenticates (`api`), of checks (`verify`), or of the steps of a mint (`mint`).
+    """
     for_methods: tuple[str, ...] = ()
     """Method ids; empty means every method."""
     status: int | None = None
-    """The HTTP status.  Alone, it is enough."""
+    """The HTTP status.  It may be the only condition."""
     path: str | None = None
-    """The place that `equals` or `matches` looks at, as in a test; with `*` any of the places may fit."""
+    """The path in the JSON body whose value `equals` or `matches` tests; with `*`, one value that passes is enough."""
     equals: JsonScalar | None = None
-    """The value is this one, of this type (text, number or truth value)."""
+    """The value must be this one, and of this type (text, number or truth value)."""
     matches: str | None = None
-    """A regular expression that is found somewhere in the value, which is text."""
+    """A regular expression that must be found somewhere in the value, which must be text."""
     class_: Annotated[ErrorClass, Field(alias="class")]
-    """What the failure means: a new access token is needed (`renew`), a new consent is (`reauthorize`), the credential is gone
-    (`dead`), it works and may not do this (`denied`), the same request may go again (`retry`, `wait`), the authorization begins
-    anew (`restart`), our clock is wrong (`clock_skew`), another site is meant (`wrong_region`), the operator's application is
-    refused (`platform_config`).
+    """What the failure means: a new access token is needed (`renew`), a new consent is needed (`reauthorize`), the credential is dead
+    (`dead`), it works but may not do this (`denied`), the same request may be repeated (`retry`, `wait`), the authorization must begin
+    again (`restart`), this machine's clock is wrong (`clock_skew`), the credential belongs to another site (`wrong_region`), the
+    provider refuses the client's secret and has processed nothing, so the next secret may be tried (`client_refused`), it refuses the
+    operator's application for another reason (`platform_config`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -49,37 +54,37 @@ class ErrorRule(FileTable):
         return self
 
     def fits(self, *, method_id: str, status: int, body: Any) -> bool:
-        """Say whether this line speaks of an answer to *method_id* with *status* and *body* (as read from JSON, or None)."""
+        """Return whether this rule applies to an answer with *status* and *body* (read from JSON, or None), for the method *method_id*."""
         if self.status not in {None, status} or (self.for_methods and method_id not in self.for_methods):
             return False
         return self.path is None or any(passes(value, equals=self.equals, matches=self.matches) for value in find_all(body, self.path))
 
 
 class LimitHeaders(FileTable):
-    """The headers that say how many requests are left, and when there will be more."""
+    """The headers that say how many requests are left, and when the limit is reset."""
 
     remaining: str | None = None
-    """How many requests are left; at 0 an answer with one of the limit's `statuses` is a limit."""
+    """The header with the number of requests left; at 0, an answer with one of `statuses` is a rate limit."""
     reset: str | None = None
-    """When the limit is lifted; read where there is no `Retry-After`, unless requests are left."""
+    """The header with the time at which the limit is reset; read if there is no `Retry-After`, unless requests are left."""
     reset_format: Literal["epoch_s", "epoch_ms", "delta_s", "iso8601", "http_date", "structured", "duration_text"] = "epoch_s"
     """How `reset` is written: a point in time (`epoch_s`, `epoch_ms`, `iso8601`, `http_date`) or a length of time (`delta_s`,
-    `duration_text` such as `6m0s`, and `structured`: `"default";r=0;t=30`, where `remaining` is read from `r`).
+    `duration_text`, for example `6m0s`, and `structured`: `"default";r=0;t=30`, where `remaining` is read from `r`).
     """
     retry_after: str = "Retry-After"
-    """How long to wait: seconds or an HTTP date."""
+    """The header with the wait: seconds or an HTTP date (RFC 9110 §10.2.3)."""
 
 
 class RateLimit(LimitHeaders):
-    """How the provider says that too many requests were sent, and how long to wait."""
+    """How the provider signals a rate limit, and how long to wait."""
 
     also: tuple[LimitHeaders, ...] = ()
-    """Other headers that the same provider has been seen to send."""
+    """Other sets of headers that the same provider sends."""
     statuses: tuple[int, ...] = (429,)
-    """Those that can mean the limit.  Any but 429 does so only with `remaining` at 0, `Retry-After`, or a test of `body` that holds."""
+    """Statuses that can mean a rate limit.  Any but 429 does only with `remaining` at 0, with `Retry-After`, or if a `body` test passes."""
     body: tuple[Predicate, ...] = ()
-    """Tests on the JSON body; one that holds makes an answer with one of `statuses` a limit."""
+    """Tests on the JSON body; if one passes, an answer with one of `statuses` is a rate limit."""
     wait_path: str | None = None
-    """Path in a JSON body, as of a `Predicate`, to the wait: seconds, or a text such as `30s`."""
+    """Path in the JSON body to the wait: seconds, or text, for example `30s`."""
     assumed_wait: Seconds | None = None
-    """How long to wait where the answer is a limit and does not say."""
+    """How long to wait if an answer is a rate limit and does not say how long."""

@@ -1,4 +1,4 @@
-"""Ways to get access: by a code or by a key, and how each is revoked."""
+"""Methods to obtain access: by an authorization code or by a key, and how each is revoked."""
 
 from __future__ import annotations
 
@@ -9,122 +9,96 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from cloud_integrations.domain.application import ClientAuth
+from cloud_integrations.errors import ValidationFailedError
 
 from .base import RESERVED_PARAMETERS, FileTable, check_pattern
-from .placement import Placement
+from .device import Device
+from .inputs import Input
+from .installation import Installation
+from .minting import APPLICATION, PLATFORM, Proof, Step
 from .predicates import Predicate
+from .present import BEARER, Present
 from .scopes import Scopes
 from .tokens import AccessTokenFacts, RefreshTokenFacts
+from .trust import MustFail
 from .variables import fill, places
-
-Accepted = Literal["private_key", "json"]
-"""What an input can ask for that no API key looks like."""
 
 
 class Callback(FileTable):
-    """What the provider brings back to the redirect URI."""
+    """How the answer to an authorization request comes to the redirect URI."""
 
     code: str = "code"
     """The parameter that holds the code."""
     response_mode: Literal["query", "form_post"] | None = None
-    """How the answer comes back, asked for in the authorization request.  Left out: nothing is asked for, and it comes in the query.
+    """The `response_mode` that the authorization request asks for.  Left out: none, and the answer comes in the query.
 
-    `form_post` (OAuth 2.0 Form Post Response Mode): the browser posts it to the redirect URI.
+    `form_post` (OAuth 2.0 Form Post Response Mode): the browser posts the answer to the redirect URI.
     """
     ignore: tuple[Literal["id_token"], ...] = ()
-    """Tokens that come beside the code and are dropped unread; without this they refuse the answer."""
+    """Tokens that come with the code and are dropped unread; other tokens in a callback refuse it."""
     site_from: str | None = None
-    """The parameter that names one of the provider's `sites`, whose variables then make the token endpoint.
+    """The parameter that names one of the provider's `sites`, whose variables then give the token endpoint.
 
-    A site that is not among them refuses the answer, so that no code goes to a host that only the callback names.
+    An answer with any other site is refused, so that no code is sent to a host that only the callback names.
     """
-    issuer: Literal["off", "optional", "required"] = "optional"
-    """`required`: refuse a code without `iss` (RFC 9207).  An `iss` that is there is always compared."""
+    installation_from: str | None = None
+    """The parameter that claims the id of an installation (`installation`).  Then the authorization page is one of the provider's that
+    takes `state` alone; the provider knows the rest from the application's registration.
+    """
+    requested: dict[str, str] = {}
+    """Parameter → the value that says that nothing is installed, because somebody else must agree first (`installation`)."""
+    issuer: Literal["optional", "required"] = "optional"
+    """`required`: a code without `iss` is refused (RFC 9207).  If the issuer is known, an `iss` in the answer must always equal it."""
 
 
 class Reply(FileTable):
-    """How a token answer is read where it strays from RFC 6749 §5.1."""
+    """How a token answer is read if it differs from RFC 6749 §5.1."""
 
     map: dict[str, str] = {}
-    """Name → dotted path in the answer, for `access_token`, `refresh_token`, `token_type`, `expires_in` and the variables that a
-    token answer gives.  The scopes have a field of their own: `reply_field` of `scopes`.
+    """Name → dotted path in the answer, for `access_token`, `refresh_token`, `token_type`, `expires_in` and variables with the source
+    `token_reply`.  The path to the scopes is `reply_field` of `scopes`.
     """
     encodings: dict[Literal["expires_in", "refresh_token_expires_in"], Literal["seconds", "epoch_s", "epoch_ms", "iso8601"]] = {}
     """How a lifetime is written: as seconds from now, or as a point in time."""
     success: tuple[Predicate, ...] = ()
-    """All must hold, beside a 2xx status and no `error` member."""
+    """Tests on the answer; for a success all must pass, with a 2xx status and without an `error` member."""
     token_types: tuple[str, ...] = ("bearer",)
-    """The values of `token_type` that mean a bearer token, beside `bearer`; in any letter case."""
-
-
-class Input(FileTable):
-    """One value the tenant enters."""
-
-    name: str
-    """How templates and callers name it."""
-    secret: bool = True
-    """Whether it is sealed and never shown."""
-    patterns: tuple[str, ...] = ()
-    """Regular expressions of the whole value, one of which it should match.  Hints: a mismatch warns and never refuses."""
-    required: bool = True
-    """Whether a connection needs it."""
-    normalise: tuple[Literal["strip", "unwrap"], ...] = ("strip", "unwrap")
-    """`strip`: drop white space and a pair of quotes around the pasted value.  `unwrap`: drop `Bearer`, a header's name, `token=`,
-    `export NAME=` and the like before it.  For a password: none.
-    """
-    spaces: bool = False
-    """Whether it may hold spaces inside (a password); otherwise white space inside refuses it."""
-    multiline: bool = False
-    """Whether it may hold line breaks (a key in PEM); otherwise it is one line of visible ASCII."""
-    accepts: tuple[Accepted, ...] = ()
-    """What else it may be, and is refused where nobody asks for it: a private key (`private_key`), a JSON document (`json`)."""
-    label: str = ""
-    """What a person calls it."""
-    hint: str = ""
-    """What a person should know when entering it."""
-
-    @field_validator("patterns")
-    @classmethod
-    def _compile(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
-        for pattern in patterns:
-            check_pattern(pattern)
-        return patterns
-
-    def looks_right(self, text: str, /) -> bool:
-        """Say whether *text* has one of the known forms; true where none is known."""
-        return not self.patterns or any(re.fullmatch(pattern, text) for pattern in self.patterns)
+    """The values of `token_type` that mean a bearer token, besides `bearer`; letter case does not matter."""
 
 
 class Revoke(FileTable):
-    """How a grant is ended at the provider (RFC 7009 where nothing else is said)."""
+    """How access is ended at the provider; the defaults are those of RFC 7009."""
 
     method: Literal["POST", "DELETE", "GET", "PUT"] = "POST"
     """The HTTP method."""
     url: str | None = None
-    """Left out: the provider has no revocation request; `manual_url` says where the tenant can do it."""
+    """The revocation endpoint.  Left out: there is none, and `manual_url` is the page where a person can do it."""
     body: Literal["form", "json", "none"] = "form"
-    """How the parameters are written; `none`: nothing is sent but the headers."""
+    """How the parameters are encoded; `none`: only headers are sent."""
     param: str = "token"
     """The parameter that holds the token."""
     auth: Literal["client_basic", "client_post", "bearer", "none"] = "client_basic"
-    """How the request proves itself: by our client authentication, by the token itself (`bearer`), or not at all."""
+    """How the request is authenticated: as the client (`client_basic`, `client_post`), by the token itself (`bearer`), or not (`none`).
+
+    Left out: as at the token endpoint (RFC 7009 §2.1), if `param` is `token`.
+    """
     which: Literal["access", "refresh", "both"] = "both"
-    """Which tokens the request takes."""
+    """The tokens that can be revoked by the request."""
     kills: Literal["token", "grant"] | None = None
-    """What one request ends: `token`, this token and what came by the same consent; `grant`, everything that the account ever
-    granted to the application.  Left out: nobody knows, and wherever it could do harm it is read as `grant`."""
+    """What one request ends: `token`, this token and those of the same consent; `grant`, everything that the account has granted to the
+    application.  Left out: not known, and treated as `grant` wherever that is safer."""
     hint: bool = True
-    """Whether `token_type_hint` goes with a token in a form."""
+    """Whether a request with a form body has `token_type_hint`."""
     statuses: tuple[int, ...] = (200, 204)
-    """Those of a success; an answer that says an error, or is a page, is none all the same."""
+    """The statuses of a success.  An answer that reports an error, or is a web page, is no success in any case."""
     success: tuple[Predicate, ...] = ()
-    """Tests on the JSON body; all must hold for a success."""
+    """Tests on the JSON body; for a success all must pass."""
     gone_statuses: tuple[int, ...] = ()
-    """Those by which the provider says that it does not know the token, which is dead then."""
+    """The statuses that mean that the provider does not know the token, so the token is dead."""
     gone: tuple[Predicate, ...] = ()
-    """Tests on the JSON body of an answer below 500; one that holds says the same.  The error `invalid_token` always does."""
+    """Tests on the JSON body of an answer below 500; if one passes, the token is dead.  The error `invalid_token` always means that."""
     manual_url: str | None = None
-    """Where a person removes the access by hand; a template like any URL."""
+    """The page where a person removes the access by hand; a template."""
     headers: dict[str, str] = {}
     """Further headers; templates."""
 
@@ -135,65 +109,133 @@ class Revoke(FileTable):
         return self
 
     def find_manual_url(self, variables: Mapping[str, str], /) -> str | None:
-        """Return `manual_url` for a tenant with these *variables*; None where there is none, or a variable of it is unknown."""
+        """Return `manual_url` filled with *variables*; None if there is no such page, or one of its variables has no value."""
         if self.manual_url is None or not all(variables.get(name) for name in places(self.manual_url)):
             return None
         return fill(self.manual_url, variables)
 
     @property
     def may_end_grant(self) -> bool:
-        """Whether revoking one token may end what other tokens of the same account live on."""
+        """Whether revoking one token may end the grant that other tokens of the same account depend on."""
         return self.kills != "token"
 
 
 class Method(FileTable):
-    """One way to get access at a provider."""
+    """One way to obtain access at a provider."""
 
     id: str
-    """Stable for ever: it is stored with every integration."""
+    """Its id; never change it, because it is stored with every integration."""
     kind: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
-    """How access is obtained: `code` (OAuth 2.0 authorization code) or `key` (values that the tenant enters)."""
+    """How access is obtained: `code` (OAuth 2.0 authorization code), `device` (OAuth 2.0 device code), `installation` (of the
+    operator's application) or `key` (values that the tenant enters).
+    """
     authorize_url: str | None = None
-    """The authorization endpoint (`code`)."""
+    """The authorization endpoint (`code`), or the page where a person installs the application (`installation`)."""
     token_url: str | None = None
-    """The token endpoint (`code`)."""
+    """The token endpoint (`code`, `device`, `installation`)."""
+    device: Device | None = None
+    """The device authorization endpoint (RFC 8628).  A `device` method needs it, and a `code` method may have it beside its own page."""
+    installation: Installation | None = None
+    """How an installation is known (`installation`)."""
+    par_url: str | None = None
+    """The pushed authorization request endpoint (RFC 9126; `code`).  If it is set, every authorization is pushed to it, and the browser
+    gets a reference only.  It has no variable that neither `authorize_url` nor `token_url` has.
+    """
     refresh_url: str | None = None
-    """Where refresh tokens are spent.  Left out: at `token_url`."""
+    """The endpoint that takes refresh tokens.  Left out: `token_url`."""
     issuer: str | None = None
     """The issuer that a callback's `iss` is compared with (RFC 9207)."""
     scopes: Scopes = Scopes()
     """Which scopes are asked for, and how they are written."""
     pkce: Literal["required", "s256", "off"] = "s256"
-    """RFC 7636: the provider requires it, it is sent, or it is left out."""
+    """PKCE (RFC 7636): the provider requires it (`required`), it is sent (`s256`), or it is not sent (`off`)."""
     client_auth: tuple[ClientAuth, ...] = ("basic",)
     """Ways to authenticate the application, in order of preference; the first that fits the application is used.
 
     `basic` percent-encodes id and secret (RFC 6749 §2.3.1), `basic_raw` sends them as they are.
     """
     body: Literal["form", "json"] = "form"
-    """How token requests are written."""
+    """How token requests are encoded."""
     authorize_params: dict[str, str] = {}
     """Further parameters of the authorization request; templates."""
     token_params: dict[str, str] = {}
-    """Further parameters of the request that spends a code; templates."""
+    """Further parameters of the request that exchanges a code; templates."""
     refresh_params: dict[str, str] = {}
-    """Further parameters of the request that spends a refresh token; templates, and `redirect_uri` to repeat that one."""
+    """Further parameters of a refresh request; templates.  With `redirect_uri`, that of the authorization is repeated."""
     headers: dict[Literal["token", "api"], dict[str, str]] = {}
     """Further headers of token requests (`token`) and of checks (`api`)."""
     callback: Callback = Callback()
-    """What comes to the redirect URI."""
+    """How the answer to an authorization request comes back."""
     reply: Reply = Reply()
     """How a token answer is read."""
     access_token: AccessTokenFacts = AccessTokenFacts()
     """How long an access token lives and how it is sent."""
     refresh_token: RefreshTokenFacts = RefreshTokenFacts()
     """How refresh tokens behave."""
+    variables: dict[str, str] = {}
+    """Name of a variable → a regular expression that its whole value must match for this method, where the variable allows more."""
     inputs: tuple[Input, ...] = ()
-    """What the tenant enters (`key`)."""
-    placement: tuple[Placement, ...] = (Placement(),)
-    """Where the inputs go in a request (`key`)."""
+    """What the tenant enters (`key`), or the id that the mint is from (`installation`)."""
+    present: Present = BEARER
+    """Where the token or the inputs go in a request.  Left out: `Authorization: Bearer`."""
+    application: Literal["platform", "owner"] = "platform"
+    """Whose OAuth application a mint uses: the operator's, as configured (`platform`), or the tenant's own, whose id and secret are
+    among the inputs (`owner`).  If the tenant's own is refused, the tenant must act.
+    """
+    proofs: dict[str, Proof] = {}
+    """JWTs by name, which steps of `mint` carry, or `present` shows."""
+    mint: tuple[Step, ...] = ()
+    """Up to three requests, each with what those before it gave, that make a short-lived credential from the inputs (`key`,
+    `installation`).
+
+    They can be repeated, and are when the credential ends.  What the last of them gives is shown in requests.
+    """
+    must_fail: tuple[MustFail, ...] = ()
+    """Mints that the provider must refuse, so that the tenant's trust in us is tight; they are tried when the integration is connected,
+    and with each check.
+    """
     revoke: Revoke | None = None
-    """How access is ended.  Left out: nobody knows."""
+    """How access is ended at the provider.  Left out: not known."""
+
+    def platform_proofs(self) -> tuple[Proof, ...]:
+        """Return the proofs of our own issuer that the mint cannot do without."""
+        return tuple(
+            self.proofs[name]
+            for step in self.mint
+            for name in step.required_proofs()
+            if name in self.proofs and self.proofs[name].by_platform
+        )
+
+    @property
+    def shown_proofs(self) -> tuple[str, ...]:
+        """The names of the proofs that `present` shows in requests."""
+        names = self.present.names() if self.proofs else ()
+        return tuple(name.removeprefix("proof:") for name in names if name.startswith("proof:"))
+
+    @property
+    def tells_time(self) -> bool:
+        """Whether what requests show of it says when it was made: a signature, or a proof."""
+        return self.present.sign is not None or bool(self.shown_proofs)
+
+    @property
+    def entered_inputs(self) -> tuple[Input, ...]:
+        """The inputs that the tenant enters: all but those that the library makes, and the id that the provider gives an installation."""
+        return () if self.installation is not None else tuple(given for given in self.inputs if given.made_by is None)
+
+    @property
+    def made_inputs(self) -> tuple[Input, ...]:
+        """The inputs that the library makes, before the tenant sets the access up at the provider."""
+        return tuple(given for given in self.inputs if given.made_by is not None)
+
+    @property
+    def uses_platform(self) -> bool:
+        """Whether the mint needs the operator's own credential: to sign a request, or as the private key of the application."""
+        return any(step.proof == PLATFORM for step in self.mint) or self.uses_application_key
+
+    @property
+    def uses_application_key(self) -> bool:
+        """Whether a proof is signed with the private key of the operator's application."""
+        return any(proof.key_name == APPLICATION for proof in self.proofs.values())
 
     @model_validator(mode="after")
     def _says_once_how_long_a_token_lives(self) -> Self:
@@ -202,6 +244,28 @@ class Method(FileTable):
         if "expiry_encoding" in self.access_token.model_fields_set and "expires_in" in self.reply.encodings:
             raise ValueError("expires_in has two encodings: give expiry_encoding or reply.encodings")
         return self
+
+    @model_validator(mode="after")
+    def _pushes_to_the_same_server(self) -> Self:
+        # An application's secret is bound to the other two endpoints, and is sent to this one as well.
+        bound = {"client_id", *places(self.authorize_url or ""), *places(self.token_url or "")}
+        if free := sorted(set(places(self.par_url or "")) - bound):
+            raise ValueError(f"par_url has {', '.join(free)}, which neither authorize_url nor token_url has")
+        return self
+
+    @field_validator("variables")
+    @classmethod
+    def _are_patterns(cls, variables: dict[str, str]) -> dict[str, str]:
+        for pattern in variables.values():
+            check_pattern(pattern)
+        return variables
+
+    def require_variables(self, values: Mapping[str, str], /) -> None:
+        """Raise `ValidationFailedError`, which names the variable, if one of *values* does not fit this method."""
+        for name, pattern in self.variables.items():
+            if not re.fullmatch(pattern, values.get(name, "")):
+                problem = "needs a value that fits this method; the default may not"
+                raise ValidationFailedError(field=f"variables.{name}", problem=problem)
 
     @model_validator(mode="after")
     def _leaves_the_protocol_alone(self) -> Self:

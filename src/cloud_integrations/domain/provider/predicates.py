@@ -13,23 +13,23 @@ from .base import FileTable, JsonScalar, check_pattern
 
 
 class Predicate(FileTable):
-    """A test on one place of a JSON answer; exactly one comparison is given."""
+    """A test on one value of a JSON answer, by exactly one comparison."""
 
     path: str
-    """The place: names step into objects, numbers into lists, and `*` into every member of a list (`errors.*.code`).
+    """The path to the value: names step into objects, numbers into lists, and `*` into every member of a list (`errors.*.code`).
 
-    With `*` the test passes when any of the places passes.
+    With `*`, one value that passes is enough.
     """
     equals: JsonScalar | None = None
-    """The value must be this one, of this type: text, number or truth value.  `true` is not 1, and "190" is not 190."""
+    """The value must be this one, and of this type: text, number or truth value.  `true` is not 1, and "190" is not 190."""
     matches: str | None = None
-    """A regular expression that is found somewhere in the value, which is text."""
+    """A regular expression that must be found somewhere in the value, which must be text."""
     exists: bool | None = None
-    """Whether something must be there; null counts."""
+    """`true`: there must be a value, which may be null; `false`: there must be none."""
     absent: bool | None = None
-    """Whether the place must be missing."""
+    """`true`: there must be no value; `false`: there must be one, which may be null."""
     not_null: bool | None = None
-    """Whether there must be a value that is not null."""
+    """`true`: there must be a value that is not null; `false`: there must be none."""
 
     @model_validator(mode="after")
     def _one_comparison(self) -> Self:
@@ -41,7 +41,7 @@ class Predicate(FileTable):
         return self
 
     def holds(self, body: Any, /) -> bool:
-        """Say whether *body*, as read from JSON, passes."""
+        """Return whether *body*, as read from JSON, passes the test."""
         found = find_all(body, self.path)
         if self.exists is not None:
             return bool(found) is self.exists
@@ -53,7 +53,7 @@ class Predicate(FileTable):
 
 
 def passes(value: Any, *, equals: JsonScalar | None, matches: str | None) -> bool:
-    """Say whether *value* equals a value, or is text in which a regular expression is found."""
+    """Return whether *value* equals *equals* or, if *matches* is given, is text in which that regular expression is found."""
     if matches is None:
         return _is_same(value, equals)
     return isinstance(value, str) and re.search(matches, value) is not None

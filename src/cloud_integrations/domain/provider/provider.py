@@ -1,9 +1,9 @@
-"""One provider, whole."""
+"""One provider: the whole of a provider file."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -14,27 +14,31 @@ from cloud_integrations.errors import ValidationFailedError
 from .base import FileTable
 from .error_rules import ErrorRule, RateLimit
 from .methods import Method
-from .variables import Variable, places
+from .minting import check_minting
+from .trust import check_trust
+from .variables import Variable, find_origin, places
 from .verification import Verification
 
 _HOST = re.compile(r"https?://([^/?#]*)")
 _OURS = {"client_id"}
-"""Places in URL templates that the running flow fills."""
-_URL_FIELDS = ("authorize_url", "token_url", "refresh_url", "issuer")
+"""Names in URL templates that the flow itself fills."""
+_URL_FIELDS = ("authorize_url", "token_url", "par_url", "refresh_url", "issuer")
+_WITH_ORIGIN = ("base_urls.", "verifications[")
+"""The URLs that may begin with the origin of a tenant's server."""
 _MAPPED = {"access_token", "expires_in", "refresh_token", "token_type"}
 
 
 STANDARD_BACKEND = "standard"
-"""The OAuth backend that comes with the library."""
+"""The name of the OAuth backend that comes with the library."""
 
 
 class Provider(FileTable):
-    """One provider: where it is reached, how access is got, checked, renewed and given back."""
+    """One provider: its endpoints, and how access is obtained, checked, renewed and revoked."""
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
-    """The slug; stable for ever."""
+    """The slug; never change it, because the provider's UUID is made from it."""
     name: str
-    """What people call it."""
+    """Its name for people."""
     category: str = "other"
     """A word to group providers by."""
     documentation: str = ""
@@ -42,27 +46,27 @@ class Provider(FileTable):
     active: bool = True
     """Whether new connections are offered."""
     key_prefixes: tuple[Annotated[str, Field(min_length=4)], ...] = ()
-    """Beginnings by which everybody knows this provider's keys and tokens: the other providers refuse what has one."""
+    """Prefixes of this provider's keys and tokens; a key with one of them is refused for other providers."""
     variables: tuple[Variable, ...] = ()
     """Values that the templates need."""
     sites: dict[str, dict[str, str]] = {}
     """Name of a site, as a callback gives it → its variables; see `site_from` of a method's callback."""
     base_urls: dict[str, str] = {}
-    """Where the provider's APIs are, by name; templates, shown to people."""
+    """The URLs of the provider's APIs, by name; templates, shown to people."""
     methods: tuple[Method, ...]
-    """Ways to get access, in order of preference."""
+    """Ways to obtain access, in order of preference."""
     verifications: tuple[Verification, ...] = ()
-    """Checks of a credential; the first that fits the method and whose variables are known is used."""
+    """Checks of a credential; the first one that fits the method and whose variables have values is used."""
     error_rules: tuple[ErrorRule, ...] = ()
-    """What the provider's failures mean; the first that fits is used."""
+    """What the provider's failures mean; the first rule that fits is used."""
     rate_limit: RateLimit = RateLimit()
-    """How the provider says that too many requests were sent."""
+    """How the provider signals a rate limit."""
     self_hosted: bool = False
-    """Whether operators run this software themselves, so that a host that they name may be a private address."""
+    """Whether operators run this software themselves; then a host that the operator names may have a private address."""
     backend: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")] = STANDARD_BACKEND
-    """The name of the OAuth backend, the code that builds its OAuth2 requests and reads its answers."""
+    """The name of the OAuth backend: the code that builds this provider's OAuth2 requests and reads the answers."""
     loopback: bool = False
-    """Plain http to a loopback address is allowed: simulated providers and development only."""
+    """Whether plain http to a loopback address is allowed; for simulated providers and development only."""
 
     @property
     def provider_id(self) -> ProviderId:
@@ -74,17 +78,18 @@ class Provider(FileTable):
         return next((method for method in self.methods if method.id == method_id), None)
 
     def fill_variables(self, given: Mapping[str, str], /, *, operator: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Check what a tenant gave, and what the *operator* configured, and add defaults.
+        """Return the values of all variables by name: those of the *operator*, else those that the tenant has *given*, else the defaults.
 
-        The operator's values win.  Variables whose source is `application` (the host of a self-hosted edition)
-        are the operator's alone.  Those that only a token answer can fill are left out.
-        Raises `ValidationFailedError` naming the variable.
+        Only the operator may set variables with the source `application` (the host of a self-hosted edition).  Variables without a
+        value are left out.
+
+        Raises `ValidationFailedError`, which names the variable, for one that is unknown, missing, not valid or the operator's.
         """
         known = {variable.name: variable for variable in self.variables}
         for name in given:
             if name not in known:
-                # The name is the caller's text: it is not repeated.
-                raise ValidationFailedError(field="variables", problem="names a variable that this provider does not have")
+                # The name is not repeated, because the caller may have put a secret there.
+                raise ValidationFailedError(field="variables", problem="name a variable that this provider does not have")
             if known[name].source == "application":
                 raise ValidationFailedError(field=f"variables.{name}", problem="is chosen by the operator")
         configured = operator or {}
@@ -98,7 +103,7 @@ class Provider(FileTable):
         return filled
 
     def on_private_host(self, variables: Mapping[str, str], /) -> bool:
-        """Say whether the operator named the host of a self-hosted edition, so that a private address is meant."""
+        """Return whether the operator has named the host of a self-hosted edition, so that a private address is allowed."""
         return self.self_hosted and any(
             variable.in_host and variable.source == "application" and variables.get(variable.name, variable.default) != variable.default
             for variable in self.variables
@@ -114,7 +119,7 @@ class Provider(FileTable):
         return self
 
     def tenant_variables(self, filled: Mapping[str, str], /) -> dict[str, str]:
-        """Return what to keep with an integration: all but the variables that are the operator's alone."""
+        """Return the variables to store with an integration: all but those with the source `application`."""
         operators = {variable.name for variable in self.variables if variable.source == "application"}
         return {name: value for name, value in filled.items() if name not in operators}
 
@@ -142,6 +147,23 @@ class Provider(FileTable):
         return self
 
     @model_validator(mode="after")
+    def _installations_name_a_sign_in(self) -> Self:
+        for method in self.methods:
+            if method.installation is None:
+                continue
+            sign_in = self.method_named(method.installation.sign_in)
+            if sign_in is None or sign_in.kind != "code" or sign_in.token_url != method.token_url:
+                raise ValueError(f"{method.id}.installation.sign_in must be a method of the kind code with the same token_url")
+        return self
+
+    @model_validator(mode="after")
+    def _methods_narrow_variables_that_exist(self) -> Self:
+        for method in self.methods:
+            if unknown := sorted(method.variables.keys() - {variable.name for variable in self.variables}):
+                raise ValueError(f"{method.id}.variables names {', '.join(unknown)}, which is no variable of this provider")
+        return self
+
+    @model_validator(mode="after")
     def _names_are_declared(self) -> Self:
         methods = {method.id for method in self.methods}
         variables = {variable.name for variable in self.variables}
@@ -152,7 +174,7 @@ class Provider(FileTable):
         for check in self.verifications:
             paths = [path.removeprefix("ctx:") for path in (*check.identity, *check.label) if path.startswith("ctx:")]
             for name in (*check.needs, *paths):
-                if name not in variables:
+                if name not in variables | self._public_inputs():
                     raise ValueError(f"a verification names {name}, which is no variable of this provider")
         for where, template in self._texts():
             for name in places(template):
@@ -161,12 +183,12 @@ class Provider(FileTable):
         return self
 
     def _texts(self) -> Iterator[tuple[str, str]]:
-        """Return the templates of code methods that are no URLs."""
+        """Return the templates that are no URLs, each with its field."""
         for method in self.methods:
             named = {
                 "authorize_params": method.authorize_params,
                 "token_params": method.token_params,
-                # Its value is the redirect URI of the authorization, whatever stands there.
+                # The redirect URI of the authorization replaces this value.
                 "refresh_params": {name: text for name, text in method.refresh_params.items() if name != "redirect_uri"},
                 "headers.token": method.headers.get("token", {}),
                 "revoke.headers": {} if method.revoke is None else method.revoke.headers,
@@ -176,10 +198,12 @@ class Provider(FileTable):
 
     @model_validator(mode="after")
     def _variables_are_declared(self) -> Self:
-        declared = {variable.name for variable in self.variables} | self._input_names() | _OURS
+        # No secret: URLs are written into logs.
+        declared = {variable.name for variable in self.variables} | self._public_inputs() | _OURS
         in_host = {variable.name for variable in self.variables if variable.in_host}
+        origins = {given.name for method in self.methods for given in method.inputs if given.form == "origin"}
         for where, template in self._templates():
-            host = self._check_url(where, template)
+            host = self._check_url(where, template, origins=origins if where.startswith(_WITH_ORIGIN) else ())
             for name in places(template):
                 if name not in declared:
                     raise ValueError(f"{where} uses {{{name}}}, which is no variable of this provider")
@@ -188,7 +212,9 @@ class Provider(FileTable):
                     raise ValueError(f"{where} has {{{name}}} in its host; mark that variable in_host")
         return self
 
-    def _check_url(self, where: str, template: str) -> str:
+    def _check_url(self, where: str, template: str, *, origins: Collection[str]) -> str:
+        if find_origin(template) in origins and "#" not in template:
+            return ""
         host = _HOST.match(template)
         if host is None or "@" in host[1] or "#" in template:
             raise ValueError(f"{where} must be a URL without user name and fragment")
@@ -196,16 +222,41 @@ class Provider(FileTable):
             raise ValueError(f"{where} must be an https URL")
         return host[1]
 
-    def _input_names(self) -> set[str]:
-        return {given.name for method in self.methods for given in method.inputs}
+    @model_validator(mode="after")
+    def _mints_can_be_made(self) -> Self:
+        variables = {variable.name for variable in self.variables}
+        for method in self.methods:
+            parts = [(name, name not in given.public_names) for given in method.inputs for name in given.part_names]
+            ours = {"client_id", "client_secret"} if method.application == "platform" else set[str]()
+            try:
+                check_minting(
+                    method.mint,
+                    method.proofs,
+                    public=variables | {name for name, secret in parts if not secret} | (ours & {"client_id"}),
+                    secret={name for name, secret in parts if secret} | (ours & {"client_secret"}),
+                )
+                by_issuer = any(proof.by_platform for proof in method.proofs.values())
+                check_trust(method.inputs, method.mint, method.must_fail, by_issuer=by_issuer)
+            except ValueError as error:
+                raise ValueError(f"{method.id}.{error}") from None
+        return self
+
+    def _public_inputs(self) -> set[str]:
+        return {name for method in self.methods for given in method.inputs for name in given.public_names}
 
     def _templates(self) -> list[tuple[str, str]]:
         found = [(f"base_urls.{name}", template) for name, template in self.base_urls.items()]
         for method in self.methods:
             named = [(field, getattr(method, field)) for field in _URL_FIELDS]
+            if method.device is not None:
+                named.append(("device.url", method.device.url))
+            if method.installation is not None and method.installation.listing is not None:
+                named.append(("installation.listing.url", method.installation.listing.url))
+            named.append(("present.clock", method.present.clock))
             if method.revoke is not None:
                 named += [("revoke.url", method.revoke.url), ("revoke.manual_url", method.revoke.manual_url)]
             found.extend((f"{method.id}.{field}", template) for field, template in named if template is not None)
+            found.extend((f"{method.id}.mint[{index}].url", step.url) for index, step in enumerate(method.mint))
         found.extend((f"verifications[{index}].url", check.url) for index, check in enumerate(self.verifications))
         return found
 

@@ -1,4 +1,4 @@
-"""The scopes of a method, and what they imply."""
+"""The scopes of a method, and which scopes include others."""
 
 from __future__ import annotations
 
@@ -9,45 +9,45 @@ from .base import FileTable
 
 
 class Scopes(FileTable):
-    """Which scopes are asked for, and how they are written."""
+    """Which scopes are asked for, how they are written, and how they are compared."""
 
     default: tuple[str, ...] = ()
-    """Asked for where neither the caller nor the application names scopes."""
+    """The scopes to ask for if neither the caller nor the application names any."""
     separator: str = " "
-    """Stands between the scopes of a request."""
+    """The text between the scopes of a request."""
     reply_separator: str | None = None
-    """Stands between the scopes of an answer.  Left out: the same as `separator`."""
+    """The text between the scopes of an answer.  Left out: the same as `separator`."""
     reply_field: str = "scope"
     """Dotted path to the granted scopes in a token answer."""
     fixed: bool = False
-    """The scopes are chosen where the application is registered: none are sent or compared."""
+    """Whether the application's registration fixes the scopes; then none are sent or compared."""
     offline: tuple[str, ...] = ()
-    """Added so that a refresh token is issued; never reported as missing."""
+    """Scopes that are added so that a refresh token is issued; never reported as missing."""
     extra_lists: dict[str, tuple[str, ...]] = {}
-    """Further scope parameters of the authorize request, by name (Slack's `user_scope`)."""
+    """Further scope parameters of the authorization request, by name (Slack's `user_scope`)."""
     always: tuple[str, ...] = ()
-    """Added to whatever is asked for: the verification needs them."""
+    """Scopes that are added to every authorization, because the verification needs them."""
     unlisted: tuple[str, ...] = ()
-    """Granted, yet never named in the reply; not reported as missing."""
+    """Scopes that are granted but that the answer never names; not reported as missing."""
     aliases: dict[str, str] = {}
     """Two names of one scope: short name → full name (Google's `email`)."""
     prefixes: tuple[str, ...] = ()
-    """Beginnings that may be left out: a scope with one of them and without it is one scope (Microsoft Graph's)."""
+    """Prefixes that may be left out: a scope with and without one of them is the same scope (Microsoft Graph's)."""
     ignore_case: bool = False
-    """Scopes that differ in letter case alone are one scope."""
+    """Whether scopes that differ only in letter case are the same scope."""
     includes: dict[str, tuple[str, ...]] = {}
-    """Scope → those that it grants as well, and theirs, so that the reply may name it alone (GitHub's `repo`)."""
+    """Scope → the scopes that it includes, and so on, because an answer may name only the widest one (GitHub's `repo`)."""
     everything: str | None = None
     """The scope that grants all the others (Linode's `*`)."""
     on_reconnect: Literal["replace", "union", "incremental"] = "replace"
-    """What a new consent does with earlier scopes: it replaces them (`replace`), or the provider adds them itself
-    (`incremental`); with `union` the scopes held so far are asked for again, because the provider would drop them.
+    """What a reconnect does with the scopes granted before: the new ones replace them (`replace`), the provider adds them itself
+    (`incremental`), or they are asked for again, because the provider would drop them (`union`).
     """
 
     def missing(self, *, requested: Iterable[str], granted: Iterable[str]) -> tuple[str, ...]:
-        """Return the *requested* scopes that are not covered by the *granted* ones, in their order.
+        """Return the *requested* scopes that the *granted* ones do not cover, in the order of the request.
 
-        The only rule of it: what is stored with an integration and what is said of a token come from here.
+        This is the only such rule: the missing scopes of an integration and of a credential both come from here.
         """
         if self.fixed:
             return ()
@@ -66,7 +66,7 @@ class Scopes(FileTable):
     def _one_name(self, scope: str) -> str:
         name = scope
         for prefix in self.prefixes:
-            # Microsoft writes hosts in lower case, people do not.
+            # Microsoft writes hosts in lower case, but people may not.
             if self._cased(name).startswith(self._cased(prefix)) and len(name) > len(prefix):
                 name = name[len(prefix) :]
                 break

@@ -3,68 +3,60 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Literal, Self
-
-from pydantic import model_validator
+from typing import Literal
 
 from .base import FileTable, Seconds
-from .placement import Placement
 
 
 class AccessTokenFacts(FileTable):
-    """How long an access token lives and how it is sent."""
+    """How long an access token lives."""
 
     expires_in: Literal["always", "absent", "conditional", "never"] = "always"
-    """Whether an answer says how long the token lives: `always`, `absent` (it ends all the same), `conditional` (by a setting
-    at the provider), or the token ends `never`.
+    """Whether an answer gives the lifetime: `always`, `absent` (the token ends nevertheless), `conditional` (it depends on a setting at
+    the provider), or `never` (the token does not end).
     """
     assumed_lifetime: Seconds | None = None
-    """How long the token lives where the answer does not say."""
+    """The lifetime if the answer gives none."""
+    min_remaining: Seconds = timedelta()
+    """A token with less life left than this is renewed before it is handed out, because the provider refuses it, or soon will."""
     expiry_field: str | None = None
     """Dotted path to the lifetime in the answer.  Left out: `expires_in`."""
     expiry_encoding: Literal["seconds", "epoch_s", "epoch_ms", "iso8601"] = "seconds"
     """How that lifetime is written: as seconds from now, or as a point in time."""
-    placement: Placement = Placement()
-    """Where the token goes in a request; always a header (RFC 9700 §4.3.2)."""
-
-    @model_validator(mode="after")
-    def _travels_in_a_header(self) -> Self:
-        # RFC 9700 §4.3.2: an access token in a URL ends up in logs and referrers.
-        if self.placement.in_ != "header":
-            raise ValueError("an access token travels in a header")
-        return self
 
 
 class RefreshTokenFacts(FileTable):
-    """How refresh tokens behave; what is not known is read as the strictest."""
+    """How refresh tokens behave.  What is not known is treated as the strictest behaviour, except for `replay_kills_family`."""
 
     issued: bool = True
-    """Expected with every grant.  One that comes unexpected is kept all the same."""
+    """Whether every grant has a refresh token.  An unexpected one is stored, too."""
     rotates: Literal["always", "sometimes", "never", "configurable", "unknown"] = "unknown"
-    """What the provider does on success; `unknown` is treated as `always`."""
+    """Whether a refresh replaces the refresh token; `unknown` is treated as `always`."""
     reuse: Literal["none", "tolerant", "grace", "strict"] | None = None
     """What happens when a spent refresh token is sent again: `none`, it is never replaced; `tolerant`, it still works; `grace`,
-    it works for `grace`; `strict`, it never works.  Left out: `grace` where there is one, `none` where `rotates` is `never`,
+    it works for the time `grace`; `strict`, it does not work.  Left out: `grace` if `grace` is set, `none` if `rotates` is `never`,
     else `strict`.
     """
     grace: Seconds = timedelta()
     """How long a spent refresh token still works, counted from its first use."""
     replay_kills_family: bool | None = None
-    """Whether sending a spent refresh token ends the whole grant.  Left out: nobody knows, and nothing is risked."""
+    """Whether sending a spent refresh token ends the whole grant.  Left out: not known, and treated as `false`:
+    a new refresh token that arrives after a later attempt was refused is then stored and tried, because dropping it would lose the grant.
+    """
     ends_old_access: bool = False
-    """A refresh ends the access token before it: callers in flight read again."""
+    """Whether a refresh ends the access token that was issued before."""
     idle: Seconds | None = None
-    """Unused this long, it dies; a renewal starts the time again."""
+    """The refresh token ends if it is not used for this long; each refresh starts the time again."""
     absolute: Seconds | None = None
-    """It dies this long after consent, whatever happens."""
+    """The refresh token ends this long after the consent, even if it is used."""
     max_live: int | None = None
-    """How many grants of one account the provider keeps alive for one application; another one ends the oldest, silently."""
+    """How many grants of one account an application can have; a further one ends the oldest without notice."""
     lifetime_field: str | None = None
-    """Where a reply says how long the refresh token lives."""
+    """Dotted path to the lifetime of the refresh token in an answer."""
 
     @property
     def reuse_rule(self) -> Literal["none", "tolerant", "grace", "strict"]:
-        """`none`: the token is not replaced; `tolerant`: an old one still works; `grace`: for `grace`; `strict`: never."""
+        """What happens when a spent refresh token is sent again: `reuse`, or what the other fields imply."""
         if self.reuse is not None:
             return self.reuse
         if self.grace > timedelta():

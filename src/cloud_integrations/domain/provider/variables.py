@@ -12,28 +12,31 @@ from cloud_integrations.errors import ValidationFailedError
 
 from .base import FileTable, check_pattern
 
-_VARIABLE = re.compile(r"\{([a-z0-9_]+)\}")
+_PLACE = re.compile(r"\{((?:proof:)?[a-z0-9_]+(?:\.[a-z0-9_]+)?)\}")
+
+
+_ORIGIN = re.compile(r"\{([a-z0-9_]+)\}(?=/)")
 
 
 class Variable(FileTable):
     """A value that URLs or requests need: from the tenant, the operator or a token answer."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
-    """How templates and callers name it: `{name}`."""
+    """Its name for callers, and in templates as `{name}`."""
     pattern: str | None = None
-    """A regular expression that the whole value must match.  This or `choices` is needed."""
+    """A regular expression that the whole value must match.  This or `choices` must be set."""
     choices: tuple[str, ...] = ()
     """The only values allowed."""
     default: str | None = None
-    """The value where nobody gives one."""
+    """The value if none is given."""
     required: bool = True
-    """Whether connecting fails without it."""
+    """Whether connecting fails without a value."""
     in_host: bool = False
     """Whether it may be part of a host name.  Then `pattern` should end in the provider's own domain."""
     source: Literal["input", "token_reply", "application"] = "input"
-    """Who gives it: the tenant (`input`), the token answer (`token_reply`), or the operator alone, never a tenant (`application`)."""
+    """Where the value comes from: the tenant (`input`), the token answer (`token_reply`), or only the operator (`application`)."""
     label: str = ""
-    """What a person calls it."""
+    """Its name for people."""
     hint: str = ""
     """What a person should know when entering it."""
 
@@ -46,7 +49,10 @@ class Variable(FileTable):
         return self
 
     def check(self, value: str, /) -> str:
-        """Return *value*, or raise `ValidationFailedError` that names the variable and never repeats the value."""
+        """Return *value* if it is valid.
+
+        Raises `ValidationFailedError`, which names the variable and never repeats the value.
+        """
         if not value.isprintable() or len(value) > 255:
             raise ValidationFailedError(field=f"variables.{self.name}", problem="must be at most 255 visible characters")
         if self.choices and value not in self.choices:
@@ -57,10 +63,19 @@ class Variable(FileTable):
 
 
 def fill(template: str, values: Mapping[str, str], /) -> str:
-    """Put *values* into the `{places}` of a URL template; a place without a value is a `KeyError`."""
-    return _VARIABLE.sub(lambda place: values[place.group(1)], template)
+    """Return *template* with each `{name}` replaced by its value.  Raises `KeyError` for a name without a value.
+
+    A name may also be `proof:name`, a proof, or `name.fact`, something that is read from a value; *values* has it under that text.
+    """
+    return _PLACE.sub(lambda place: values[place.group(1)], template)
+
+
+def find_origin(template: str, /) -> str | None:
+    """Return the name that a URL template begins with, which stands for a whole origin; None if it begins with a scheme."""
+    found = _ORIGIN.match(template)
+    return None if found is None else found[1]
 
 
 def places(template: str, /) -> tuple[str, ...]:
-    """Return the names of the `{places}` in a template, in order."""
-    return tuple(_VARIABLE.findall(template))
+    """Return the names in braces in *template*, in order."""
+    return tuple(_PLACE.findall(template))

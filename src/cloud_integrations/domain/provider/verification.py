@@ -11,6 +11,7 @@ from cloud_integrations.domain.check import CheckOutcome
 
 from .base import FileTable
 from .predicates import Predicate
+from .variables import find_origin
 
 
 class Verification(FileTable):
@@ -21,27 +22,38 @@ class Verification(FileTable):
     method: Literal["GET", "POST", "HEAD"] = "GET"
     """The HTTP method."""
     url: str
-    """A template like any URL."""
+    """The URL; a template.  It may begin with an input of the form `origin`: `{server}/me`."""
     headers: dict[str, str] = {}
     """Further headers."""
     body: str | None = None
-    """What is sent, as it is."""
+    """The body to send, unchanged."""
+    format: Literal["json", "xml"] = "json"
+    """How the answer is written.  XML is read as JSON would be: elements by name, without namespaces and attributes."""
+    options: dict[str, str] = {}
+    """What the credential's signature needs to know of this request; see `options` of `present`."""
     needs: tuple[str, ...] = ()
-    """Variables without which this check is passed over, beside those of `url`."""
+    """Variables that must have a value for this check to be used, besides those of `url`."""
     statuses: tuple[int, ...] = (200,)
     """The statuses of a credential that works."""
     success: tuple[Predicate, ...] = ()
-    """Tests on the body; all must hold, beside the status."""
+    """Tests on the JSON body; for a success all must pass, with one of `statuses`."""
     identity: tuple[str, ...] = ()
-    """Where the account's parts stand, joined by `/`: `json:` a dotted path in the body, `header:` a header, `ctx:` a variable,
-    `claim:` a claim of the token, where that is a JWT.  Empty: the key's keyed fingerprint stands in.
+    """The parts of the account's id, which are joined by `/`: `json:` a dotted path in the body, XML too, `header:` a header, `ctx:` a
+    variable or an input that is no secret, `claim:` a claim of the token, if that is a JWT.  Empty: the id is a keyed fingerprint of
+    the credential.
 
-    Without its first part there is no identity; a later part may be missing.
+    If the first part is missing, there is no id; a later part may be missing.  If the first step of a path is a position (`0.id`), the
+    answer may be a list.
     """
     label: tuple[str, ...] = ()
-    """Paths to what a person calls the account; the first that is there is used."""
+    """Paths to the account's name for people; the first one with a value is used."""
     status_rules: dict[int, CheckOutcome] = {401: "dead"}
-    """What a status that is no success means; any other means `unknown`, which is no verdict."""
+    """What a status outside `statuses` means; one that is not listed means `unknown`, which is no verdict."""
+
+    @property
+    def origin(self) -> str | None:
+        """The name of the input that is the origin of the tenant's server, which `url` begins with; None: the host is the provider's."""
+        return find_origin(self.url)
 
     @field_validator("identity", "label")
     @classmethod
