@@ -1,4 +1,4 @@
-"""The browser is sent to the provider, and comes back (RFC 6749 §4.1.1, §4.1.2)."""
+"""The authorization request and the answer to it (RFC 6749 §4.1.1, §4.1.2)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from authlib.common.urls import add_params_to_uri
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
 
 from cloud_integrations.domain.provider import RESERVED_PARAMETERS, Callback
@@ -29,7 +30,9 @@ KNOWN_ERRORS = frozenset({
     "account_selection_required", "consent_required", "interaction_required", "invalid_request_object", "invalid_request_uri",
     "login_required", "registration_not_supported", "request_not_supported", "request_uri_not_supported",
 })  # fmt: skip
-"""The `error` codes that are passed on; any other becomes `other`."""
+"""The values of `error` that are passed on; any other becomes `other`."""
+REQUESTED = "installation_requested"
+"""The error of an answer that says that nothing is installed, because somebody else must agree first."""
 
 _STATE = re.compile(r"[A-Za-z0-9._~-]{43,512}\Z")
 _VISIBLE = re.compile(r"[!-~]+\Z")
@@ -38,18 +41,24 @@ _VISIBLE = re.compile(r"[!-~]+\Z")
 def build_authorization_url(client: Client, /, *, state: Secret, redirect_uri: str, scopes: Sequence[str], verifier: Secret | None) -> str:
     """Return the URL to open in the browser (RFC 6749 §4.1.1, RFC 7636 §4.3).
 
-    *scopes* are those to ask for (`scopes_to_request`); the scopes that make a provider issue a
-    refresh token are added here.  What the endpoint's own query or the provider's data says never
-    stands in for a parameter of the protocol, and no parameter is there twice.  Where `openid` is asked
-    for there is a `nonce` (OpenID Connect Core §3.1.2.1), made from the state.
+    *state* has 43 to 512 unreserved characters.  *scopes* are those to ask for (`scopes_to_request`); the scopes that make a provider
+    issue a refresh token are added here.  *verifier* is the PKCE code verifier; None without PKCE.
 
-    Raises `ValidationFailedError` for an unusable redirect URI or scope.
+    Neither the endpoint's own query nor the provider's data can set a parameter of the protocol, and no parameter is repeated.  If
+    the scope `openid` is asked for, the URL has a `nonce` (OpenID Connect Core §3.1.2.1), which is made from the state.
+
+    Raises `ValidationFailedError` for a redirect URI or scope that cannot be used, or a method without an authorization page, and
+    `ValueError` for a state that is too short or a missing verifier.
     """
     if not _STATE.match(state.reveal()):
         raise ValueError("state has 43 to 512 unreserved characters: at least 256 random bits")
+    if client.authorize_url is None:
+        raise ValidationFailedError(field="method", problem="has no authorization page: it works by device code")
     if client.uses_pkce and verifier is None:
         raise ValueError("this provider's authorizations carry a code challenge")
     check_redirect_uri(redirect_uri, loopback=True)
+    if client.method.callback.installation_from is not None:
+        return str(add_params_to_uri(_with_extras(client, client.authorize_url), [("state", state.reveal())]))
     ours = {"code_challenge": challenge(verifier), "code_challenge_method": "S256"} if verifier is not None and client.uses_pkce else {}
     asked = join_scopes(client, (*scopes, *client.method.scopes.always, *client.method.scopes.offline))
     if "openid" in asked.split(client.method.scopes.separator):
@@ -58,7 +67,7 @@ def build_authorization_url(client: Client, /, *, state: Secret, redirect_uri: s
         ours["response_mode"] = client.method.callback.response_mode
     return str(
         prepare_grant_uri(
-            _with_extras(client),
+            _with_extras(client, client.authorize_url),
             client.application.client_id,
             "code",
             redirect_uri,
@@ -70,9 +79,11 @@ def build_authorization_url(client: Client, /, *, state: Secret, redirect_uri: s
 
 
 def check_redirect_uri(uri: str, /, *, loopback: bool) -> str:
-    """Return *uri* if a code may be sent there: https, a host, no user name, no fragment (RFC 6749 §3.1.2).
+    """Return *uri* if a code may be sent there: an https URL with a host, without user name and fragment (RFC 6749 §3.1.2).
 
-    With *loopback*, plain http to 127.0.0.1, [::1] or localhost passes too (RFC 8252 §7.3).  Raises `ValidationFailedError`.
+    With *loopback*, http to 127.0.0.1, [::1] or localhost is allowed too (RFC 8252 §7.3).
+
+    Raises `ValidationFailedError` for any other URI.
     """
     try:
         parts = urlsplit(uri)
@@ -91,7 +102,7 @@ def check_redirect_uri(uri: str, /, *, loopback: bool) -> str:
 
 
 def find_state(params: Iterable[tuple[str, str]], /) -> Secret | None:
-    """Return the callback's `state`, by which its authorization is looked up; None when it is missing, repeated or cannot be ours."""
+    """Return the `state` of a callback, to find its authorization; None if it is missing, repeated, too long or not visible ASCII."""
     found = [value for name, value in params if name == "state"]
     if len(found) != 1 or not 1 <= len(found[0]) <= MAX_STATE or not _VISIBLE.match(found[0]):
         return None
@@ -99,14 +110,14 @@ def find_state(params: Iterable[tuple[str, str]], /) -> Secret | None:
 
 
 def read_callback(params: Iterable[tuple[str, str]], /, *, issuer: str | None, facts: Callback) -> CallbackAnswer:
-    """Read what the provider brought to the redirect URI.
+    """Read the answer that the provider sent to the redirect URI (RFC 6749 §4.1.2).
 
-    *issuer* is the one fixed when the authorization began; an `iss` that is there must equal it, on
-    errors too (RFC 9207 §2.4).  An answer that carries `error` is returned, not raised, also where it lacks a required
-    `iss`: its state must be consumed all the same.  `error_description` and `error_uri` are dropped.
+    *issuer* is the one that was stored when the authorization began; an `iss` in the answer must equal it, in errors too (RFC 9207
+    §2.4).  An answer with `error` is returned and not raised, even without a required `iss`, because its state must be consumed in any
+    case.  `error_description` and `error_uri` are dropped.
 
-    Raises `GrantRefusedError` with one of these reasons: `too_many_parameters`, `repeated_parameter`,
-    `unexpected_token`, `state_missing`, `issuer_missing`, `issuer_mismatch`, `code_missing`, `code_unusable`.
+    Raises `GrantRefusedError` with one of these reasons: `too_many_parameters`, `repeated_parameter`, `unexpected_token`,
+    `state_missing`, `issuer_missing`, `issuer_mismatch`, `code_missing`, `code_unusable`.
     """
     pairs = list(params)
     if len(pairs) > MAX_PARAMETERS:
@@ -114,16 +125,17 @@ def read_callback(params: Iterable[tuple[str, str]], /, *, issuer: str | None, f
     given = dict(pairs)
     names = [name for name, _ in pairs]
     once = {"state", "iss", "error", "error_description", "error_uri", "code", facts.code, facts.site_from}
+    once |= {facts.installation_from, *facts.requested}
     if any(names.count(name) > 1 for name in once if name is not None):
         raise GrantRefusedError(reason="repeated_parameter")
-    # Tokens do not come this way: the implicit and hybrid flows are not spoken (RFC 9700 §2.1.2).
+    # No token is expected here: the implicit and hybrid flows are not supported (RFC 9700 §2.1.2).
     if not given.keys().isdisjoint({"access_token", "id_token", "response"} - {*facts.ignore}):
         raise GrantRefusedError(reason="unexpected_token")
     state = find_state(pairs)
     if state is None:
         raise GrantRefusedError(reason="state_missing")
-    # RFC 9207 §2.4: simple string comparison.  Where no issuer was known at the start there is nothing
-    # to compare with; a redirect URI of its own for every server then keeps them apart.
+    # RFC 9207 §2.4: simple string comparison.  If no issuer was known at the start, there is nothing to compare with; then the
+    # distinct redirect URI of each server is the defence (RFC 9700 §4.4.2.2).
     named, required = given.get("iss"), facts.issuer == "required"
     if named is not None and named != issuer and (required or issuer is not None):
         raise GrantRefusedError(reason="issuer_mismatch")
@@ -132,17 +144,21 @@ def read_callback(params: Iterable[tuple[str, str]], /, *, issuer: str | None, f
         return CallbackAnswer(state=state, error=given["error"] if given["error"] in KNOWN_ERRORS else "other", issuer=checked)
     if named is None and required:
         raise GrantRefusedError(reason="issuer_missing")
+    if any(given.get(name) == value for name, value in facts.requested.items()):
+        # A code that came with it is not sent, so nothing is granted.
+        return CallbackAnswer(state=state, error=REQUESTED, issuer=checked)
+    claimed = None if facts.installation_from is None else given.get(facts.installation_from)
     site = None if facts.site_from is None else given.get(facts.site_from)
-    return CallbackAnswer(state=state, code=read_code(given.get(facts.code, "")), issuer=checked, site=site)
+    return CallbackAnswer(state=state, code=read_code(given.get(facts.code, "")), issuer=checked, site=site, installation=claimed)
 
 
 def _nonce(state: Secret) -> str:
-    # Whoever reads an id_token one day finds it again from the state of the callback; so nothing is stored.
+    # The nonce can be computed again from the state of the callback, so it need not be stored.
     return base64.urlsafe_b64encode(hashlib.sha256(b"nonce " + state.reveal().encode()).digest()).rstrip(b"=").decode()
 
 
 def read_code(text: str, /) -> Secret:
-    """Wrap a callback's code.  Raises `GrantRefusedError`: `code_missing`, `code_unusable`."""
+    """Return the code of a callback.  Raises `GrantRefusedError` with the reason `code_missing` or `code_unusable`."""
     if not text:
         raise GrantRefusedError(reason="code_missing")
     if len(text) > MAX_CODE or not _VISIBLE.match(text):
@@ -150,9 +166,9 @@ def read_code(text: str, /) -> Secret:
     return Secret(text)
 
 
-def _with_extras(client: Client) -> str:
-    # RFC 6749 §3.1: the endpoint's own query stays, and no parameter is sent twice.
-    parts = urlsplit(client.authorize_url)
+def _with_extras(client: Client, url: str) -> str:
+    # RFC 6749 §3.1: the endpoint's own query is kept, and no parameter is sent twice.
+    parts = urlsplit(url)
     extras = dict(parse_qsl(parts.query, keep_blank_values=True))
     extras.update({name: client.fill(value) for name, value in client.method.authorize_params.items()})
     extras.update(

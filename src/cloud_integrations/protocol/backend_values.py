@@ -1,4 +1,4 @@
-"""What an OAuth backend gave, as far as it can be relied on."""
+"""Check the values that an OAuth backend returns, because anybody may have written it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from cloud_integrations.domain.outcome import (
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ValidationFailedError
 
-from .authorize import KNOWN_ERRORS, read_code
+from .authorize import KNOWN_ERRORS, REQUESTED, read_code
 from .client import CallbackAnswer, Client, check_endpoint
 from .error_text import shows_secret
 from .http import MAX_TOKEN_BODY, HttpRequest
@@ -51,11 +51,14 @@ _MEMBERS: tuple[UnreadMember, ...] = get_args(UnreadMember)
 
 
 class WrongValueError(ValueError):
-    """A value that no backend may give; the text says which, and never repeats it."""
+    """A backend returned a value that is not allowed; the text describes it and never repeats it."""
 
 
 def checked_url(client: Client, url: Any, /, *, state: Secret, hidden: Iterable[Secret | None]) -> str:
-    """Return *url* if a browser may be sent there.  Raises `WrongValueError`."""
+    """Return *url* if a browser may be sent there: https, with *state* in it and none of the *hidden* secrets.
+
+    Raises `WrongValueError` otherwise.
+    """
     if not isinstance(url, str):
         raise _wrong_type(url, "text")
     _check_url(client, url, hidden=hidden)
@@ -65,7 +68,10 @@ def checked_url(client: Client, url: Any, /, *, state: Secret, hidden: Iterable[
 
 
 def checked_request(client: Client, request: Any, /, *, hidden: Iterable[Secret | None]) -> HttpRequest:
-    """Return *request* as it may be sent: to a host that the client's addresses name.  Raises `WrongValueError`."""
+    """Return *request* if it may be sent: by https, to a host of the client's URLs, with none of the *hidden* secrets in its URL.
+
+    Raises `WrongValueError` otherwise.
+    """
     if not isinstance(request, HttpRequest):
         raise _wrong_type(request, "an HttpRequest")
     if not isinstance(request.url, str) or not isinstance(request.body, bytes) or not isinstance(request.max_body, int):
@@ -74,7 +80,7 @@ def checked_request(client: Client, request: Any, /, *, hidden: Iterable[Secret 
         raise WrongValueError("returned an HttpRequest with a method or header that cannot be sent")
     _check_url(client, request.url, hidden=hidden)
     own = (client.authorize_url, client.token_url, client.refresh_url, client.revoke_url)
-    # A token goes to no other server than the one that gave it, whoever builds the request (OAU-049).
+    # A token is sent only to the server that issued it, even if the backend builds another request.
     if urlsplit(request.url).hostname not in {urlsplit(url).hostname for url in own if url is not None}:
         raise WrongValueError("returned an HttpRequest to a host that is none of the client's")
     return replace(
@@ -82,23 +88,27 @@ def checked_request(client: Client, request: Any, /, *, hidden: Iterable[Secret 
         provider_id=str(client.provider.provider_id),
         loopback=client.provider.loopback,
         private_host=client.private_host,
+        tenant_server=False,
         max_body=min(request.max_body, MAX_TOKEN_BODY),
     )
 
 
 def checked_callback(answer: Any, /) -> CallbackAnswer:
-    """Return *answer*, with a code or an error.  Raises `WrongValueError`, and `GrantRefusedError` for a code that is none."""
+    """Return *answer*, with a code or an error.
+
+    Raises `WrongValueError` for a value of a wrong type, and `GrantRefusedError` for a code that cannot be used.
+    """
     if not isinstance(answer, CallbackAnswer):
         raise _wrong_type(answer, "a CallbackAnswer")
     if answer.error is not None:
-        return replace(answer, code=None, error=answer.error if answer.error in KNOWN_ERRORS else "other")
-    if not isinstance(answer.code, Secret) or not isinstance(answer.site, str | None):
+        return replace(answer, code=None, error=answer.error if answer.error in {*KNOWN_ERRORS, REQUESTED} else "other")
+    if not isinstance(answer.code, Secret) or not isinstance(answer.site, str | None) or not isinstance(answer.installation, str | None):
         raise WrongValueError("returned a CallbackAnswer with a part of a wrong type")
     return replace(answer, code=read_code(answer.code.reveal()))
 
 
 def checked_revocation(answer: Any, /) -> Literal["revoked", "failed"]:
-    """Return *answer*.  Raises `WrongValueError`."""
+    """Return *answer* if it is `revoked` or `failed`.  Raises `WrongValueError` otherwise."""
     if answer == "revoked":
         return "revoked"
     if answer == "failed":
@@ -107,10 +117,10 @@ def checked_revocation(answer: Any, /) -> Literal["revoked", "failed"]:
 
 
 def checked_outcome(client: Client, outcome: Any, /, *, since: datetime, failed: Callable[[str], Unknown]) -> TokenOutcome:
-    """Return what of *outcome* can be relied on; no token that can be read is lost.
+    """Return *outcome* with only the values that are valid; no token that can be read is lost.
 
-    What is odd beside a token is left unknown and named in `unread`, as where an answer's member cannot be read.  *failed* makes
-    the outcome of what is none; times count from *since*, when the request was sent.
+    A value beside the tokens that is not valid is left unknown and named in `unread`.  If *outcome* is no outcome at all, *failed*
+    makes one from a description of the problem.  *since* is when the request was sent; times before it are not valid.
     """
     match outcome:
         case Granted() if isinstance(outcome.grant, Grant):
@@ -174,7 +184,7 @@ def _unusable(outcome: Unusable, *, since: datetime, failed: Callable[[str], Unk
 
 
 def _failure(outcome: Any) -> TokenFailure | None:
-    """Return a failure with a reason of its vocabulary; what else is odd in it is left out."""
+    """Return *outcome* if it is a failure with a known reason, without values that are not valid; None otherwise."""
     if not isinstance(outcome, TokenFailure) or outcome.reason not in _REASONS[type(outcome)]:
         return None
     said = outcome.said if isinstance(outcome.said, Secret) else None
@@ -207,7 +217,7 @@ def _scopes(value: Any, tokens: ReadTokens) -> tuple[str, ...] | None:
 
 
 def _variables(client: Client, value: Any, tokens: ReadTokens) -> dict[str, str]:
-    """Return those that the provider's file lets an answer fill."""
+    """Return the valid values of variables with the source `token_reply`."""
     given: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
     found = {
         variable.name: read_variable(variable, given.get(variable.name))

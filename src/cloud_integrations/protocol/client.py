@@ -1,6 +1,6 @@
-"""One authorization server as configured, and how it is spoken with: what an OAuth backend is asked for, and what it promises.
+"""One configured authorization server (`Client`), and the protocol of the code that builds requests to it (`OAuthBackend`).
 
-A provider's data, the operator's application and a tenant's variables together make a `Client`.
+A `Client` is made from a provider file, the operator's application and a tenant's variables.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import quote, urlsplit
 
 from cloud_integrations.domain.application import ClientAuth, OAuthApplication
-from cloud_integrations.domain.identifiers import ContextId, context_id
+from cloud_integrations.domain.identifiers import ContextId, TenantId, context_id
 from cloud_integrations.domain.provider import Method, Provider, fill
 from cloud_integrations.errors import ConfigurationError, ProviderInactiveError, ValidationFailedError
 
@@ -33,35 +33,44 @@ _SUPPORTED: Mapping[str, ClientAuth] = {"basic": "basic", "basic_raw": "basic_ra
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallbackAnswer:
-    """What the provider brought back: either a code or an error, never both."""
+    """The answer to an authorization request: either a code or an error, never both."""
 
     state: Secret
     code: Secret | None = None
     error: str | None = None
-    """One of `KNOWN_ERRORS`, or `other`."""
+    """One of `KNOWN_ERRORS`, `installation_requested` if somebody else must agree first, or `other`."""
     site: str | None = field(default=None, repr=False)
-    """The site of the provider that the callback names; not looked up yet, so it may be anything that somebody wrote."""
+    """The provider's site that the callback names; not checked yet, so it can be any text."""
+    installation: str | None = field(default=None, repr=False)
+    """The id of an installation that the callback claims; whoever sends the browser chooses it."""
     issuer: str | None = None
-    """The issuer that was named and compared; None where none was named or expected."""
+    """The issuer, if the callback named it and it was compared; else None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
-    """One configured authorization server and how we are known there.
+    """One configured authorization server, with an application there.
 
-    Made by `resolve_client`; every URL in it is filled in and checked.
+    `resolve_client` makes it; all its URLs are filled in and checked.
     """
 
     provider: Provider
     method: Method
     application: OAuthApplication
+    owner: TenantId | None = None
+    """The tenant that registered the application; None: the operator."""
     variables: Mapping[str, str]
-    """The operator's and the tenant's together, checked."""
-    authorize_url: str
+    """The variables of the operator and the tenant by name, checked."""
+    authorize_url: str | None
+    """None: the method has no authorization page, and works by device code."""
     token_url: str
+    par_url: str | None
+    """None: authorization requests are not pushed (RFC 9126)."""
     refresh_url: str
+    device_url: str | None
+    """None: the method does not work by device code."""
     revoke_url: str | None
-    """None: the provider has no revocation request, or a variable that it needs is not known yet."""
+    """None: the provider has no revocation endpoint, or its URL needs a variable that has no value yet."""
     client_auth: ClientAuth
     issuer: str | None
     context_id: ContextId
@@ -75,118 +84,147 @@ class Client:
 
     @property
     def tenant_variables(self) -> dict[str, str]:
-        """The variables to keep with an integration: all but those that are the operator's alone."""
+        """The variables to store with an integration: all but those with the source `application`."""
         return self.provider.tenant_variables(self.variables)
 
     @property
     def private_host(self) -> bool:
-        """Whether the operator named this server's host, so that a private address is meant."""
+        """Whether the operator has named this server's host, so that a private address is allowed."""
         return self.provider.on_private_host(self.variables)
 
+    def id_for(self, owner: TenantId | None, /) -> ContextId:
+        """Return the `context_id` that this server has with the same client id where *owner* registered the application."""
+        return context_id(
+            self.provider.provider_id,
+            authorize_url=self.authorize_url or self.device_url or "",
+            token_url=self.token_url,
+            client_id=self.application.client_id,
+            owner=owner,
+        )
+
     def fill(self, template: str, /) -> str:
-        """Fill a template of the provider's data; raises `ValidationFailedError` naming a variable without a value."""
+        """Return *template* with the variables and the client id filled in.
+
+        Raises `ValidationFailedError`, which names the variable, if one has no value.
+        """
         return _fill(template, {**self.variables, "client_id": self.application.client_id})
 
 
 class OAuthBackend(Protocol):
-    """Builds a provider's requests and reads its answers; sends nothing, and keeps nothing from one call to the next.
+    """Builds the requests to a provider and reads the answers; it sends nothing and has no state.
 
-    Both managers call the same methods, in several threads at once; none is a coroutine function.  A request goes to a host of
-    the client's own addresses, by https, and its URL holds no secret.  Where a method is asked for what the provider's data and
-    its caller do not make possible, it raises `ValidationFailedError`; whatever else it raises is a mistake, and becomes an
-    `OAuthBackendError` or, of a token answer, `Unknown`.
+    Both managers call its methods, from several threads at once; none is a coroutine function.  Requests go by https to a host of the
+    client's URLs, and their URLs contain no secret.  `build_authorize` and `build_exchange` raise `ValidationFailedError` for
+    arguments that the provider does not allow.  Any other error is a mistake of the backend: it becomes `OAuthBackendError`, or
+    `Unknown` where a token answer is read.
     """
 
     def build_authorize(
         self, client: Client, /, *, state: Secret, redirect_uri: str, scopes: Sequence[str], verifier: Secret | None
     ) -> str:
-        """Return the URL to open in the browser: https, with *state* in it, and neither *verifier* nor the client's secret.
+        """Return the https URL to open in the browser; it contains *state*, but neither *verifier* nor the client secret.
 
-        *verifier* is the one whose challenge goes along (RFC 7636 §4.3); None without PKCE.
+        *verifier* is the code verifier whose challenge the URL contains (RFC 7636 §4.3); None without PKCE.
         """
         ...
 
     def read_callback(self, client: Client, params: Iterable[tuple[str, str]], /, *, issuer: str | None) -> CallbackAnswer:
-        """Read what came to the redirect URI: a code or an error, never both.
+        """Read the parameters that came to the redirect URI: a code or an error, never both.
 
-        *issuer* is the one fixed at the start; an answer of another is refused.  Raises `GrantRefusedError`, with a word for what
-        is wrong, and nothing else for anything that a browser can bring.
+        *issuer* is the one stored when the authorization began; an answer of another issuer is refused.  Raises `GrantRefusedError`,
+        with a word as reason, and no other error, whatever a browser sends.
         """
         ...
 
     def build_exchange(self, client: Client, /, *, code: Secret, redirect_uri: str, verifier: Secret | None) -> HttpRequest:
-        """Build the request that spends a code, which is not in its URL."""
+        """Build the request that exchanges a code for tokens (RFC 6749 §4.1.3); the code is not in its URL."""
         ...
 
     def read_grant(self, client: Client, response: HttpResponse, /, *, requested_scopes: Sequence[str], now: datetime) -> TokenOutcome:
-        """Read its answer; never raises for anything a server can send.
+        """Read the answer to an exchange (RFC 6749 §5); never raises, whatever a server sends.
 
-        Times are aware.  Where the answer says nothing of the scopes, they are those requested.
+        Times are aware.  If the answer does not name the scopes, they are the requested ones.
         """
         ...
 
     def build_refresh(
         self, client: Client, /, *, refresh_token: Secret, scopes: Sequence[str] = (), redirect_uri: str | None = None
     ) -> HttpRequest:
-        """Build the request that spends a refresh token, which is not in its URL."""
+        """Build the refresh request (RFC 6749 §6); the refresh token is not in its URL."""
         ...
 
     def read_renewal(self, client: Client, response: HttpResponse, /, *, now: datetime) -> TokenOutcome:
-        """Read its answer; never raises for anything a server can send.
+        """Read the answer to a refresh (RFC 6749 §5); never raises, whatever a server sends.
 
-        `Refused` where the provider itself says that the refresh token is dead, and nowhere else: the tenant must reconnect then.
+        Return `Refused` only if the provider itself says that the refresh token is dead, because the tenant must then reconnect.
         """
         ...
 
     def build_revoke(self, client: Client, /, *, token: Secret, kind: Literal["refresh", "access"]) -> HttpRequest | None:
-        """Build the request that ends a token, which is not in its URL; None where there is none for this kind."""
+        """Build the request that revokes a token (RFC 7009), which is not in its URL; None if this kind cannot be revoked."""
         ...
 
     def read_revocation(self, client: Client, response: HttpResponse, /) -> Literal["revoked", "failed"]:
-        """Say whether the token is surely dead: `failed` after a 5xx; never raises for anything a server can send."""
+        """Return `revoked` if the token is certainly dead, else `failed`, also for a 5xx; never raises, whatever a server sends."""
         ...
 
 
 def resolve_client(
-    provider: Provider, method: Method, application: OAuthApplication, variables: Mapping[str, str], *, backend: OAuthBackend
+    provider: Provider,
+    method: Method,
+    application: OAuthApplication,
+    variables: Mapping[str, str],
+    *,
+    backend: OAuthBackend,
+    owner: TenantId | None = None,
 ) -> Client:
-    """Put a provider's data, the operator's *application* and a tenant's *variables* together; *backend* speaks for them.
+    """Return the client made from *provider* and *method*, an *application*, a tenant's *variables* and *backend*.
 
-    Raises `ValidationFailedError` for a variable that is missing, unknown, malformed or the
-    operator's alone, and when the URLs made from them are not plain https; `ConfigurationError` for
-    an application without a usable client authentication or issuer; `ProviderInactiveError` for a
-    method that does not work by code.
+    *owner* is the tenant that registered the application; None: the operator.
+
+    Raises `ValidationFailedError` for a variable that is missing, unknown, not valid or the operator's, and if a URL made from the
+    variables is not https; `ConfigurationError` for an application without a usable client authentication or issuer; and
+    `ProviderInactiveError` for a method to which nobody consents.
     """
-    if method.authorize_url is None or method.token_url is None:
-        raise ProviderInactiveError(provider_id=str(provider.provider_id), problem="has no authorization code method of this name")
+    device = None if method.device is None else method.device.url
+    begins = method.authorize_url or device
+    if begins is None or method.token_url is None:
+        raise ProviderInactiveError(provider_id=str(provider.provider_id), problem="has no method of this name to which a person consents")
     filled = provider.fill_variables(_without_echoes(provider, application, variables), operator=application.variables)
+    method.require_variables(filled)
     places = {**filled, "client_id": quote(application.client_id, safe="")}
-    authorize_url = check_endpoint(_fill(method.authorize_url, places), loopback=provider.loopback)
+    authorize_url = method.authorize_url and check_endpoint(_fill(method.authorize_url, places), loopback=provider.loopback)
     token_url = check_endpoint(_fill(method.token_url, places), loopback=provider.loopback)
     refresh_url = check_endpoint(_fill(method.refresh_url, places), loopback=provider.loopback) if method.refresh_url else token_url
     return Client(
         provider=provider,
         method=method,
         application=application,
+        owner=owner,
         variables=filled,
         authorize_url=authorize_url,
         token_url=token_url,
+        par_url=method.par_url and check_endpoint(_fill(method.par_url, places), loopback=provider.loopback),
         refresh_url=refresh_url,
+        device_url=device and check_endpoint(_fill(device, places), loopback=provider.loopback),
         revoke_url=_revoke_url(provider, method, places),
         client_auth=client_auth_of(method, application),
         issuer=_issuer(method, application, places),
         context_id=context_id(
-            provider.provider_id, authorize_url=authorize_url, token_url=token_url, client_id=application.client_id
+            provider.provider_id,
+            authorize_url=authorize_url or _fill(begins, places),
+            token_url=token_url,
+            client_id=application.client_id,
+            owner=owner,
         ),
         backend=backend,
-    )  # fmt: skip
+    )
 
 
 def check_endpoint(url: str, /, *, loopback: bool) -> str:
-    """Return *url* if requests may go there: https, a host, no user name, no fragment (RFC 6749 §3.1, §3.2).
+    """Return *url* if requests may be sent there: https, with a host, without user name and fragment (RFC 6749 §3.1, §3.2).
 
-    With *loopback*, plain http to a loopback address passes too.  Raises `ValidationFailedError`,
-    which never repeats the URL.
+    With *loopback*, http to a loopback address is allowed too.  Raises `ValidationFailedError`, which never repeats the URL.
     """
     try:
         parts = urlsplit(url)
@@ -201,7 +239,7 @@ def check_endpoint(url: str, /, *, loopback: bool) -> str:
 
 
 def _without_echoes(provider: Provider, application: OAuthApplication, variables: Mapping[str, str]) -> dict[str, str]:
-    # An integration's kept variables may repeat what the operator configured; a tenant's other wish is refused further on.
+    # The stored variables of an integration may repeat the operator's values; `fill_variables` refuses any other value of a tenant.
     operators = {
         variable.name: application.variables.get(variable.name, variable.default)
         for variable in provider.variables
@@ -228,10 +266,10 @@ def _revoke_url(provider: Provider, method: Method, places: Mapping[str, str]) -
 
 
 def client_auth_of(method: Method, application: OAuthApplication, /) -> ClientAuth:
-    """Return how *application* authenticates, or raise `ConfigurationError` where no way of *method* fits it."""
+    """Return how *application* authenticates: the first way of *method* that fits.  Raises `ConfigurationError` if none does."""
     offered = method.client_auth if application.client_auth is None else (application.client_auth,)
     for name in offered:
-        # A client without a secret is public, and one with a secret never hides it (RFC 6749 §2.1).
+        # A client without a secret is public; a client with a secret always authenticates (RFC 6749 §2.1).
         if name in _SUPPORTED and (name == "none") is (application.client_secret is None):
             return _SUPPORTED[name]
     held = "no client secret" if application.client_secret is None else "a client secret"

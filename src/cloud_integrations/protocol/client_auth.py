@@ -1,4 +1,4 @@
-"""Requests that carry our client authentication (RFC 6749 §2.3)."""
+"""Requests with client authentication (RFC 6749 §2.3)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, quote
 from authlib.oauth2.auth import ClientAuth as Authentication
 
 from cloud_integrations.domain.application import ClientAuth
+from cloud_integrations.domain.secret import Secret
 
 from .client import Client
 from .http import MAX_BODY, HttpRequest, merge_headers
@@ -31,14 +32,16 @@ def build_request(
     headers: Mapping[str, str],
     max_body: int = MAX_BODY,
 ) -> HttpRequest:
-    """Put a request for one of *client*'s endpoints together.
+    """Return a request for one of *client*'s endpoints.
 
-    *form* holds the parameters, form-encoded; they are sent in the body, never in the URL.  Exactly
-    one client authentication is added, or none at all for `auth=None`.
+    *form* are the parameters, form-encoded; they are sent in the body, encoded as *body* says, never in the URL.  *auth* is the client
+    authentication to add; None adds none.  *max_body* is the longest answer to read, in bytes.
     """
     auth_headers: dict[str, str] = {}
     if auth is not None:
-        _, auth_headers, form = _authentication(client, auth).prepare(method, url, {}, form)
+        _, auth_headers, form = authentication(auth, client.application.client_id, client.application.client_secret).prepare(
+            method, url, {}, form
+        )
     content: dict[str, str] = {}
     sent = b""
     if body == "form":
@@ -48,7 +51,7 @@ def build_request(
     return HttpRequest(
         method=method,
         url=url,
-        # Authentication comes last, so that no header of the provider's data can replace it.
+        # Authentication is last, so that no header of the provider file can replace it.
         headers=merge_headers(HEADERS, headers, content, auth_headers),
         body=sent,
         provider_id=str(client.provider.provider_id),
@@ -58,15 +61,14 @@ def build_request(
     )
 
 
-def _authentication(client: Client, auth: ClientAuth) -> Authentication:
-    client_id = client.application.client_id
-    secret = client.application.client_secret
-    text = "" if secret is None else secret.reveal()
+def authentication(auth: ClientAuth, client_id: str, client_secret: Secret | None, /) -> Authentication:
+    """Return what adds a client authentication to a request; `none` sends the client id alone."""
+    text = "" if client_secret is None else client_secret.reveal()
     if auth == "basic":
-        # Authlib joins the two as they are; RFC 6749 §2.3.1 wants each encoded first.  A space is `%20`: servers that decode at all
-        # read that, and many do not read the `+` of a form.
+        # Authlib joins id and secret without encoding; RFC 6749 §2.3.1 requires it.  A space becomes `%20`, which every server that
+        # decodes can read, unlike the `+` of a form.
         client_id, text = quote(client_id, safe=""), quote(text, safe="")
     elif auth == "basic_raw":
-        # Authlib writes the header in Latin-1; RFC 7617 §2.1 leaves UTF-8 as the only sensible choice.
+        # Authlib encodes the header in Latin-1, but UTF-8 is meant (RFC 7617 §2.1).
         client_id, text = client_id.encode().decode("latin-1"), text.encode().decode("latin-1")
     return Authentication(client_id, text, _NAMES[auth])

@@ -1,4 +1,4 @@
-"""What a provider says to developers, made fit for the operator's log (RFC 6749 §5.2; OAU-023, OAU-044)."""
+"""Make a provider's error text (`error_description`, RFC 6749 §5.2) fit for the operator's log."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from cloud_integrations.domain.secret import Secret
 from .http import HttpRequest
 
 MAX_PROSE = 512
-"""How many characters of it are kept."""
+"""The longest text that is returned, in characters."""
 
 _NOT_PRINTABLE = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]+")
 _SHORTEST_SECRET = 4
 _TELLING = 8
-"""Shorter texts stand in others by chance."""
+"""Shorter secrets are not looked for, because they occur in other text by chance."""
 _PIECE = 8
-"""So many characters of a secret, one after the other, are not shown."""
+"""The shortest piece of a secret that is removed, in characters."""
 _READ = 16 * MAX_PROSE
 _REMOVED = "[removed]"
 
 
 def clean_prose(said: Secret | None, /, *, request: HttpRequest, secrets: Iterable[Secret | None]) -> str | None:
-    """Return at most `MAX_PROSE` printable characters of what came in answer to *request*, without what was secret in it.
+    """Return at most `MAX_PROSE` printable characters of the text *said* that answered *request*, without secrets.
 
-    *secrets* and the request's `Authorization` are removed, whole, percent-encoded, or in pieces of eight characters and
-    more.  None where nothing is left.
+    *secrets* and the request's `Authorization` are removed: whole, percent-encoded, and in pieces of eight or more characters.
+    None if nothing is left.
     """
     if said is None:
         return None
@@ -42,7 +42,7 @@ def clean_prose(said: Secret | None, /, *, request: HttpRequest, secrets: Iterab
 
 
 def shows_secret(text: str, secrets: Iterable[Secret | None], /) -> bool:
-    """Say whether *text* holds one of *secrets*, as it is or percent-encoded."""
+    """Return whether *text* contains one of *secrets*, plain or percent-encoded; secrets under eight characters are ignored."""
     hidden = [secret.reveal() for secret in secrets if secret is not None]
     return any(form in text for secret in hidden if len(secret) >= _TELLING for form in (secret, quote(secret, safe="")))
 

@@ -1,4 +1,4 @@
-"""A code becomes tokens (RFC 6749 §4.1.3)."""
+"""Exchange a code for tokens (RFC 6749 §4.1.3)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .token_request import extra_params
 
 
 def build_exchange(client: Client, /, *, code: Secret, redirect_uri: str, verifier: Secret | None) -> HttpRequest:
-    """Build the request that spends *code*.
+    """Return the request that exchanges *code* for tokens.
 
-    *redirect_uri* is the very string sent in the authorization request (RFC 6749 §4.1.3), and
-    *verifier* the one whose challenge went with it (RFC 7636 §4.5).  There is none without PKCE, nor for a code that
-    somebody else asked for; whether that will do is the provider's to say.
+    *redirect_uri* is exactly that of the authorization request (RFC 6749 §4.1.3), and *verifier* the code verifier whose challenge was
+    in it (RFC 7636 §4.5).  *verifier* is None without PKCE, and for a posted code whose authorization began elsewhere; a provider
+    that requires PKCE refuses such a code.
     """
     form = prepare_token_request(
         "authorization_code",
@@ -46,9 +46,8 @@ def build_exchange(client: Client, /, *, code: Secret, redirect_uri: str, verifi
 def read_grant(client: Client, response: HttpResponse, /, *, requested_scopes: Sequence[str], now: datetime) -> TokenOutcome:
     """Read the answer to an exchange.
 
-    Never raises for anything a server can send.  An answer that is silent about scopes grants
-    those requested (RFC 6749 §5.1), and so does one whose scopes cannot be read.  Lifetimes count from
-    `response.sent_at`, or from *now* without it.
+    Never raises, whatever a server sends.  If the answer does not name scopes, or they cannot be read, the requested ones are granted
+    (RFC 6749 §5.1).  Lifetimes count from `response.sent_at`, or from *now* if that is None.
     """
     outcome = read_token_answer(client, response, now=now, renewal=False)
     if isinstance(outcome, Granted) and outcome.grant.scopes is None:

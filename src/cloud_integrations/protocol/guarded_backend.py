@@ -1,4 +1,4 @@
-"""Between the flows and an OAuth backend, which anybody may have written: what it gives is checked, what it raises ends here."""
+"""Guard the flows against an OAuth backend that anybody may have written: check its values, and catch its errors."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _WORD = re.compile(r"[a-z0-9_]{1,64}\Z")
 
 
 class GuardedBackend:
-    """Speaks through another backend and lets none of its mistakes out.
+    """An `OAuthBackend` that calls another one and handles its mistakes.
 
-    A request that it cannot build, or that may not be sent, is an `OAuthBackendError`; a token answer that it cannot read is
-    `Unknown`, as one that nobody can read, and keeps the tokens that it did read.  No text repeats what the backend raised.
+    If that backend cannot build a request, or the request may not be sent, the error is `OAuthBackendError`.  If it cannot read a token
+    answer, the outcome is `Unknown`, with the tokens that it did return.  No text repeats the backend's own error.
     """
 
     def __init__(self, name: str, backend: OAuthBackend, /) -> None:
@@ -38,7 +38,7 @@ class GuardedBackend:
         self, client: Client, /, *, state: Secret, redirect_uri: str, scopes: Sequence[str], verifier: Secret | None
     ) -> str:
         """See `OAuthBackend.build_authorize`."""
-        hidden = (verifier, client.application.client_secret)
+        hidden = (verifier, *client.application.client_secrets)
         url = self._ask(
             client,
             "build_authorize",
@@ -60,7 +60,7 @@ class GuardedBackend:
             )
         except GrantRefusedError as refusal:
             reason = str(refusal.reason)
-        # It goes into the audit log, so it is a word, and nothing of what the browser brought.
+        # The reason is written to the audit log, so it must be a word and must not repeat what the browser sent.
         is_word = _WORD.match(reason) and not shows_secret(reason, [Secret(value) for _, value in pairs])
         raise GrantRefusedError(reason=reason if is_word else "other")
 
@@ -102,12 +102,12 @@ class GuardedBackend:
 
     def build_revoke(self, client: Client, /, *, token: Secret, kind: Literal["refresh", "access"]) -> HttpRequest | None:
         """See `OAuthBackend.build_revoke`."""
-        hidden = (token, client.application.client_secret)
+        hidden = (token, *client.application.client_secrets)
         request = self._ask(client, "build_revoke", lambda: self._backend.build_revoke(client, token=token, kind=kind))
         return None if request is None else self._ask(client, "build_revoke", lambda: checked_request(client, request, hidden=hidden))
 
     def read_revocation(self, client: Client, response: HttpResponse, /) -> Literal["revoked", "failed"]:
-        """See `OAuthBackend.read_revocation`; what it cannot read is an `OAuthBackendError`, after which the token is alive."""
+        """See `OAuthBackend.read_revocation`.  After an `OAuthBackendError`, treat the token as alive."""
         return self._ask(client, "read_revocation", lambda: checked_revocation(self._backend.read_revocation(client, response)))
 
     def _request(
@@ -120,7 +120,7 @@ class GuardedBackend:
         hidden: tuple[Secret | None, ...],
         allowed: type[CloudIntegrationsError] | tuple[()] = (),
     ) -> HttpRequest:
-        hidden = (*hidden, client.application.client_secret)
+        hidden = (*hidden, *client.application.client_secrets)
         request = self._ask(client, method, build, allowed=allowed, hidden=hidden)
         return self._ask(client, method, lambda: checked_request(client, request, hidden=hidden))
 
@@ -131,7 +131,7 @@ class GuardedBackend:
 
         try:
             return checked_outcome(client, read(), since=since, failed=failed)
-        except Exception as error:  # noqa: BLE001  # whatever a stranger's code raises, the request has been spent
+        except Exception as error:  # noqa: BLE001  # a backend may raise anything, and the request has been sent
             return failed(_described(error))
 
     def _ask(
@@ -150,7 +150,7 @@ class GuardedBackend:
             if isinstance(error, allowed) and not shows_secret(str(error), hidden):
                 raise
             problem = _described(error)
-        # Out here, so that its traceback, whose variables hold tokens, does not come along.
+        # Raised outside the `except` block, so that the backend's traceback, whose variables hold tokens, is not attached.
         raise self._error(client, f"{method} {problem}")
 
     def _error(self, client: Client, problem: str) -> OAuthBackendError:
@@ -158,7 +158,7 @@ class GuardedBackend:
 
 
 def _described(error: Exception) -> str:
-    """Say what was raised and where, without its text."""
+    """Return the class and the place of an error, without its text."""
     if isinstance(error, WrongValueError):
         return str(error)
     *_, (frame, line) = walk_tb(error.__traceback__)

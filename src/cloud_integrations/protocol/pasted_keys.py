@@ -1,6 +1,6 @@
-"""What people paste where a key belongs: cleaned by the provider's data, or refused before it goes anywhere.
+"""Clean the values that people paste as keys, and refuse private keys, JSON files and keys of other providers.
 
-Whatever raises here holds a `Secret` and never its text: an error reporter sends the variables of each frame, too.
+Functions that raise hold the value as a `Secret` and never its text, because error reporters also send the variables of each frame.
 """
 
 from __future__ import annotations
@@ -9,21 +9,21 @@ import base64
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from string import ascii_letters
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import unquote_plus
 
-from cloud_integrations.domain.provider import Accepted, Input, Method, Provider
+from cloud_integrations.domain.provider import Input, InputForm, Method, Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ValidationFailedError
 
 _INVISIBLE: Final = "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2028\u2029\u202f\u205f\u2060\u3000\ufeff" + "".join(
     map(chr, range(0x2000, 0x200E))
 )
-"""White space, and marks that are not seen: a byte order mark, joiners, spaces of no width."""
+"""White space and invisible characters: a byte order mark, joiners, zero-width spaces."""
 _NOT_READ: Final = str.maketrans("", "", _INVISIBLE + "\x00")
 _QUOTES: Final = ("''", '""', "``", "“”", "‘’", "«»", "„“")
 _VALUE: Final = r"(?P<value>[^=\s].*)"
-# A shell's or a file's `NAME=value`, `token: value`, and a header: what stands around a key in the places that people copy from.
+# Text around a key in the places that people copy from: `NAME=value` of a shell or a file, and `token: value`.
 _WRAPPED: Final = (
     re.compile(rf"(?:(?:export|set|setx)\s+|\$env:)\w+\s*=\s*{_VALUE}", re.IGNORECASE | re.DOTALL),
     re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+=(?P<value>[^=\s].{3,})", re.DOTALL),
@@ -36,13 +36,14 @@ _SCHEMES: Final = ("Bearer ", "Token ")
 _PRIVATE: Final = re.compile(
     r"""(?:BEGIN|END)[A-Z0-9]*PRIVATEKEY|PuTTY-User-Key-File|openssh-key-v1|AGE-SECRET-KEY-1|["']private_?key\\?["']:""", re.IGNORECASE
 )
-"""PEM (RFC 7468, of OpenSSH, OpenPGP and SSH2 too), PuTTY, age, and the file of a service account."""
+"""Marks of a private key: PEM (RFC 7468, also of OpenSSH, OpenPGP and SSH2), PuTTY, age, and the file of a service account."""
 _TOGETHER: Final = (("<rsakeyvalue>", "<d>"), ('"kty', '"d"'), ('"kty', '"d\\"'))
-"""What makes a private key where all of it is there: XML, and a JWK with `d` (RFC 7518 §6)."""
+"""Texts that together mark a private key: in XML, and in a JWK, which has `d` (RFC 7518 §6)."""
 _LONGEST: Final = 64 * 1024
-"""So much is looked at; a key is shorter."""
+"""How many characters are examined; a key is shorter."""
 _DEEPEST: Final = 4
-"""So many wrappings are taken away, and so many encodings are looked into."""
+"""How many wrappings are removed, and how many nested encodings are decoded."""
+_KUBECONFIG: Final = re.compile(r"""^["']?kind["']?\s*:\s*["']?Config\b|"kind"\s*:\s*"Config\"""", re.MULTILINE)
 _JSON: Final = re.compile(r"""^["']?[\[{]\\?["'\[{}]""")
 _STANDARD: Final = str.maketrans("-_", "+/")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{40,}")
@@ -62,31 +63,67 @@ _ENCRYPTED_DER: Final = bytes.fromhex("06092a864886f70d0105")
 
 ELSEWHERE: Final[Mapping[str, str]] = {
     "AGPA": "Amazon Web Services", "AKIA": "Amazon Web Services", "ASIA": "Amazon Web Services",
-    "ATATT3": "Atlassian", "ATCTT3": "Atlassian", "HRKU-": "Heroku", "LTAI": "Alibaba Cloud", "NRAK-": "New Relic",
+    "ATATT3": "Atlassian", "ATCTT3": "Atlassian", "LTAI": "Alibaba Cloud",
     "dckr_oat_": "Docker", "dckr_pat_": "Docker", "dp.pt.": "Doppler", "dp.st.": "Doppler",
-    "fm2_": "Fly.io", "fo1_": "Fly.io", "glc_": "Grafana Cloud", "glsa_": "Grafana",
-    "hvb.": "Vault", "hvs.": "Vault", "lin_api_": "Linear", "mdb_sa_sk_": "MongoDB Atlas", "nfp_": "Netlify", "npm_": "npm",
-    "ntn_": "Notion", "pscale_tkn_": "PlanetScale", "pul-": "Pulumi", "pypi-": "PyPI", "rnd_": "Render",
+    "glc_": "Grafana Cloud", "glsa_": "Grafana",
+    "hvb.": "Vault", "hvs.": "Vault", "lin_api_": "Linear", "npm_": "npm",
+    "ntn_": "Notion", "pul-": "Pulumi", "pypi-": "PyPI",
     "rk_live_": "Stripe", "rk_test_": "Stripe", "sb_secret_": "Supabase", "sbp_": "Supabase", "shpat_": "Shopify",
-    "sk-ant-": "Anthropic", "sk_live_": "Stripe", "sk_test_": "Stripe", "sntrys_": "Sentry", "sntryu_": "Sentry",
-    "tskey-": "Tailscale", "vcp_": "Vercel", "whsec_": "Stripe",
+    "sk-ant-": "Anthropic", "sk_live_": "Stripe", "sk_test_": "Stripe",
+    "tskey-": "Tailscale", "whsec_": "Stripe",
 }  # fmt: skip
-"""Beginnings of keys of providers that have no file in the catalogue; the others say theirs in `key_prefixes`."""
+"""Prefix of a key → its provider, for providers without a file in the catalogue; a file has `key_prefixes`."""
 
 _OTHER_LETTERS: Final = str.maketrans(ascii_letters, ascii_letters[1:26] + "a" + ascii_letters[27:] + "A")
 
-_INSTEAD: Final[Mapping[Accepted, str]] = {
+PastedKind = Literal["kubeconfig", "private_key", "json"]
+"""What people paste that is no API key."""
+_FORMS: Final[Mapping[InputForm, tuple[PastedKind, ...]]] = {
+    "text": (),
+    "pem": ("private_key",),
+    "json": ("json", "private_key"),
+    "origin": (),
+}
+"""What an input of each form may hold."""
+_INSTEAD: Final[Mapping[PastedKind, str]] = {
+    "kubeconfig": "looks like a whole kubeconfig, and nothing was sent or stored; enter",
     "private_key": "looks like a private key, and nothing was sent or stored; enter",
     "json": "looks like a JSON file, and nothing was sent or stored; enter",
 }
 
 
 def clean(text: str, method: Method, expected: Input, /) -> str:
-    """Take away what was pasted around the value, as far as *expected* says that it may go."""
+    """Return *text* without what was pasted around the value, as `normalise` of *expected* allows."""
     if "strip" in expected.normalise:
         text = _bare(text)
-    if "unwrap" not in expected.normalise:
+    if expected.form == "pem":
+        text = _from_base64(restore_lines(text).strip())
+    if expected.form != "text":
         return text
+    if "unwrap" in expected.normalise:
+        text = _unwrap(text, method, expected)
+    if "upper" in expected.normalise:
+        return text.upper()
+    return text.lower() if "lower" in expected.normalise else text
+
+
+def _from_base64(text: str) -> str:
+    """Return the PEM in *text*: a kubeconfig and a Secret of Kubernetes hold it in base64 once more."""
+    if text.startswith("-"):
+        return text
+    try:
+        inside = base64.b64decode("".join(text.split()), validate=True)
+    except ValueError:
+        return text
+    return inside.decode("ascii").strip() if inside.startswith(b"-----BEGIN ") and inside.isascii() else text
+
+
+def restore_lines(text: str, /) -> str:
+    """Return PEM with its line breaks: in a JSON file or an environment variable they are written as a backslash and `n`."""
+    return text.replace("\\r", "").replace("\\n", "\n").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _unwrap(text: str, method: Method, expected: Input) -> str:
     for _ in range(_DEEPEST):
         if expected.patterns and expected.looks_right(text):
             break
@@ -95,25 +132,27 @@ def clean(text: str, method: Method, expected: Input, /) -> str:
 
 
 def require_own(pasted: Secret, expected: Input, /, *, field: str) -> None:
-    """Refuse a private key or a JSON file, plain or in base64, where *expected* does not ask for one.
+    """Check that *pasted* is no private key (plain or encoded) and no JSON document, unless *expected* accepts it.
 
-    Raises `ValidationFailedError` that names *field*, says what to do, and repeats nothing.
+    Raises `ValidationFailedError`, which names *field*, says what to do, and never repeats the value.
     """
     for kind in find_kinds(pasted.reveal()):
-        if kind not in expected.accepts:
+        # What is no secret is stored and shown in the open.
+        if kind not in _FORMS[expected.form] or (kind == "private_key" and not expected.secret):
             raise ValidationFailedError(field=field, problem=f"{_INSTEAD[kind]} the {expected.label or expected.name} itself")
 
 
 def require_no_private_key(pasted: Secret, /, *, field: str) -> None:
-    """The same for a token or code of OAuth, which is neither."""
+    """Check that an OAuth token or code is no private key and no JSON document.  Raises as `require_own`."""
     for kind in find_kinds(pasted.reveal()):
         raise ValidationFailedError(field=field, problem=f"{_INSTEAD[kind]} what the provider issued")
 
 
 def require_not_foreign(pasted: Secret, provider: Provider, known: Iterable[Provider], /, *, field: str) -> None:
-    """Refuse a key by which everybody knows that another provider issued it.  Raises as `require_own`.
+    """Check that the prefix of *pasted* is not that of another provider's keys.  Raises as `require_own`.
 
-    What begins as *provider*'s own, has that beginning by the form of one of its inputs, or bears its name, is its own.
+    A key is *provider*'s own if it has one of its prefixes, if one of its input patterns asks for this prefix, or if the name of the
+    prefix's owner is part of its name.
     """
     owner = _find_owner(pasted.reveal(), provider, known)
     if owner is not None:
@@ -137,21 +176,22 @@ def _find_owner(text: str, provider: Provider, known: Iterable[Provider]) -> str
 
 
 def _asks_for(given: Input, prefix: str, text: str) -> bool:
-    """Say whether *given* has this very form; one that fits with another beginning as well ("40 letters") says nothing of whose it is."""
+    """Return whether a pattern of *given* asks for this prefix; one that also matches another prefix ("40 letters") does not."""
     return given.looks_right(text) and not given.looks_right(prefix.translate(_OTHER_LETTERS) + text[len(prefix) :])
 
 
-def find_kinds(text: str, /) -> tuple[Accepted, ...]:
-    """Say what *text* holds that is no API key: a private key, a JSON document."""
+def find_kinds(text: str, /) -> tuple[PastedKind, ...]:
+    """Return which of these *text* contains: a kubeconfig, a private key, a JSON document."""
     text = text[:_LONGEST]
     readings = (text.translate(_NOT_READ), unquote_plus(text).translate(_NOT_READ))
-    # In base64 a document may well be a key: some providers issue them so.
-    found: dict[Accepted, bool] = {"private_key": _holds_private(text), "json": any(map(_JSON.match, readings))}
+    # JSON in base64 is not looked for, because some providers issue such keys.
+    is_config = _KUBECONFIG.search(text) is not None
+    found: dict[PastedKind, bool] = {"kubeconfig": is_config, "private_key": _holds_private(text), "json": any(map(_JSON.match, readings))}
     return tuple(kind for kind, holds in found.items() if holds)
 
 
 def _holds_private(text: str, *, depth: int = _DEEPEST) -> bool:
-    """Say whether a private key is in *text*, or in what is encoded there: a Secret of Kubernetes holds base64 of base64."""
+    """Return whether *text* contains a private key, plain or encoded; a Secret of Kubernetes has base64 of base64."""
     plain = text.translate(_NOT_READ)
     if _is_private(plain):
         return True
@@ -163,9 +203,9 @@ def _holds_private(text: str, *, depth: int = _DEEPEST) -> bool:
 
 
 def _decoded(plain: str) -> list[bytes]:
-    """Return what stands in base64 or hexadecimal anywhere in *plain*."""
+    """Return the decoded base64 and hexadecimal parts of *plain*."""
     runs = [run.translate(_STANDARD) for run in _BASE64.findall(plain)]
-    # One character more than whole bytes take is none of theirs.
+    # A single last character of base64 is no whole byte and cannot be decoded.
     decoded = [base64.b64decode(run[: len(run) - (len(run) % 4 == 1)] + "==") for run in runs]
     return decoded + [bytes.fromhex(run) for run in _HEX.findall(plain)]
 
@@ -181,21 +221,22 @@ def _bare(text: str) -> str:
 
 
 def _unwrapped(text: str, method: Method) -> Iterator[str]:
-    """Give what is inside, for each wrapping that *text* has."""
+    """Yield the value inside, for each wrapping that *text* has."""
     for pattern in _WRAPPED:
         if found := pattern.fullmatch(text):
             yield found["value"]
-    headers = {"Authorization", *(place.name for place in method.placement if place.in_ == "header")}
+    headers = {"Authorization", *method.present.headers}
     header = rf"(?:(?:-H|--header)\s*[\"']?)?(?:{'|'.join(map(re.escape, sorted(headers)))})\s*:\s*(?P<value>[^\"']+)[\"']?"
     if found := re.fullmatch(header, text, re.IGNORECASE):
         yield found["value"]
-    for scheme in (*_SCHEMES, *(place.prefix for place in method.placement if len(place.prefix) > 3)):
+    prefixes = (template.partition("{")[0] for template in method.present.headers.values())
+    for scheme in (*_SCHEMES, *(prefix for prefix in prefixes if len(prefix) > 3)):
         if len(text) > len(scheme) and text[: len(scheme)].lower() == scheme.lower():
             yield text[len(scheme) :]
 
 
 def _is_der(data: bytes) -> bool:
-    """Say whether *data* begins as a private key in DER does, be the rest cut off: a SEQUENCE, and what only such keys have first."""
+    """Return whether *data* begins like a private key in DER, which may be cut off: a SEQUENCE that begins as only such keys do."""
     if len(data) < 16 or data[0] != 0x30:
         return False
     body = data[2 + (data[1] & 0x7F if data[1] & 0x80 else 0) :]

@@ -1,6 +1,6 @@
-"""Whether a provider refuses because of too many requests, and how long it asks us to wait.
+"""Whether an answer is a rate limit, and how long the provider asks to wait.
 
-The one reading of it: token answers, checks of credentials and revocations all ask here.
+Token answers, checks of credentials and revocations are all read by these two functions.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cloud_integrations.domain.provider import LimitHeaders, RateLimit
 from .http import HttpResponse
 
 MAX_WAIT = timedelta(hours=1)
-"""The longest wait that a provider can ask for; a longer one is cut."""
+"""The longest wait that a provider can ask for; a longer one is shortened to it."""
 
 _NUMBER = re.compile(r"[0-9]{1,19}(?:\.[0-9]{1,9})?\Z")
 _DURATION = re.compile(r"(?:([0-9.]+)d)?(?:([0-9.]+)h)?(?:([0-9.]+)m(?!s))?(?:([0-9.]+)s)?(?:([0-9.]+)ms)?\Z")
@@ -27,7 +27,7 @@ _PARAMETER = re.compile(r";\s*([rt])\s*=\s*([0-9]{1,19})(?=\s*(?:;|\Z))")
 
 
 def is_rate_limited(limits: RateLimit, response: HttpResponse, body: Any, /) -> bool:
-    """Say whether the answer means that too many requests were sent, by the provider's own signs.
+    """Return whether the answer is a rate limit: any 429 (RFC 6585 §4), or as the provider file says.
 
     *body* is the answer's JSON, or None.
     """
@@ -41,10 +41,10 @@ def is_rate_limited(limits: RateLimit, response: HttpResponse, body: Any, /) -> 
 
 
 def read_wait(limits: RateLimit, response: HttpResponse, body: Any, /, *, now: datetime) -> timedelta | None:
-    """Return how long the provider asks us to wait before the next request: 0 up to `MAX_WAIT`; None where it does not say.
+    """Return how long the provider asks to wait before the next request, from 0 to `MAX_WAIT`; None: it does not say.
 
-    `Retry-After` comes first, then a wait in the body (*body* is its JSON, or None).  Of an answer that is a limit, the time
-    at which the limit is lifted counts too, and last the provider's assumed wait.
+    `Retry-After` is read first, then a wait in the body (*body* is its JSON, or None).  If the answer is a rate limit, the time at which
+    the limit is reset is read next, and then the wait that the provider file assumes.
     """
     families = (limits, *limits.also)
     seconds = _first(_retry_after(family, response, now) for family in families)
@@ -62,13 +62,13 @@ def _first(found: Any) -> float | None:
 
 
 def _retry_after(family: LimitHeaders, response: HttpResponse, now: datetime) -> float | None:
-    # RFC 9110 §10.2.3: seconds or a date.  Decimals are outside it, and sent all the same.
+    # RFC 9110 §10.2.3: seconds or a date.  Some servers send decimals, too.
     text = response.headers.get(family.retry_after.lower(), "").strip()
     return _first(_read(reader, text, now) for reader in (_delta_s, _http_date))
 
 
 def _until_reset(family: LimitHeaders, response: HttpResponse, now: datetime) -> float | None:
-    # While requests are left, another limit than this one has refused us, and this one's reset says nothing of it.
+    # If requests of this limit are left, another limit was hit, and the reset of this one does not matter.
     if family.reset is None or _nothing_left(family, response) is False:
         return None
     text = response.headers.get(family.reset.lower(), "").strip()
@@ -85,7 +85,7 @@ def _nothing_left(family: LimitHeaders, response: HttpResponse) -> bool | None:
 
 
 def _read_delay(value: Any) -> float | None:
-    """Read a length of time in a JSON value: seconds as a number or as text, or a text with units."""
+    """Return a length of time in seconds from a JSON value: a number, or text with or without units."""
     if isinstance(value, str):
         return _read(_duration, value.strip(), None)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
@@ -131,7 +131,7 @@ def _until(at: datetime, now: datetime) -> float:
 
 
 def _structured(text: str, _: datetime) -> float:
-    """Read `"burst";r=0;t=30` (draft-ietf-httpapi-ratelimit-headers): the longest time of a policy of which nothing is left."""
+    """Read `"burst";r=0;t=30` (draft-ietf-httpapi-ratelimit-headers): the longest time among the policies with nothing left."""
     policies = _policies(text)
     spent = [policy for policy in policies if policy.get("r") == 0] or policies
     return max(policy["t"] for policy in spent if "t" in policy)

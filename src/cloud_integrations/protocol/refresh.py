@@ -1,4 +1,4 @@
-"""A refresh token becomes new tokens (RFC 6749 §6)."""
+"""Refresh an access token (RFC 6749 §6)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from .token_request import extra_params
 
 
 def build_refresh(client: Client, /, *, refresh_token: Secret, scopes: Sequence[str] = (), redirect_uri: str | None = None) -> HttpRequest:
-    """Build the request that spends *refresh_token*.
+    """Return the refresh request for *refresh_token*.
 
-    *scopes* is empty (the same access again) or a part of what was granted (RFC 6749 §6).  *redirect_uri* is
-    the one of the authorization, for providers that want it repeated; the others do not see it.
+    *scopes* are empty (the same access again) or a part of the granted ones (RFC 6749 §6).  *redirect_uri* is that of the
+    authorization; it is sent only to providers whose file asks for it.
     """
     form = prepare_token_request(
         "refresh_token",
@@ -44,8 +44,8 @@ def build_refresh(client: Client, /, *, refresh_token: Secret, scopes: Sequence[
 def read_renewal(client: Client, response: HttpResponse, /, *, now: datetime) -> TokenOutcome:
     """Read the answer to a refresh.
 
-    Never raises for anything a server can send.  `Refused` is said only where the provider itself
-    says that the refresh token is dead.  In the grant, no refresh token means that the held one stays
-    good, and no scopes that they are as before (RFC 6749 §6).
+    Never raises, whatever a server sends.  The outcome is `Refused` only if the provider itself says that the refresh token is dead.
+    A grant without a refresh token means that the stored one stays valid, and a grant without scopes that they have not changed
+    (RFC 6749 §6).
     """
     return read_token_answer(client, response, now=now, renewal=True)

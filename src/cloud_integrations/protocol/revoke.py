@@ -1,4 +1,4 @@
-"""A token is given back (RFC 7009, or the provider's own request)."""
+"""Revoke a token, by RFC 7009 or the provider's own request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _GONE = frozenset({"dead", "reauthorize"})
 
 
 def build_revoke(client: Client, /, *, token: Secret, kind: Literal["refresh", "access"]) -> HttpRequest | None:
-    """Build the request that ends *token*; None where the provider has none for tokens of this *kind*."""
+    """Return the request that revokes *token*; None if the provider has none for tokens of this *kind*."""
     facts = client.method.revoke
     if facts is None or client.revoke_url is None or facts.which not in {kind, "both"}:
         return None
@@ -42,10 +42,10 @@ def build_revoke(client: Client, /, *, token: Secret, kind: Literal["refresh", "
 
 
 def read_revocation(client: Client, response: HttpResponse, /) -> Literal["revoked", "failed"]:
-    """Say whether the token is surely dead now.
+    """Return `revoked` if the token is certainly dead, else `failed`; then treat it as alive.
 
-    A token that the provider does not know is dead too (RFC 7009 §2.2).  After `failed` it must be taken for alive: a limit,
-    a 5xx, a page, and an error under a status of success are no revocation.  Never raises for anything a server can send.
+    A token that the provider does not know is dead, too (RFC 7009 §2.2).  A rate limit, a 5xx, a web page and an error with a status of
+    success are no revocation.  Never raises, whatever a server sends.
     """
     facts = client.method.revoke
     if facts is None:
@@ -57,37 +57,37 @@ def read_revocation(client: Client, response: HttpResponse, /) -> Literal["revok
         return "revoked"
     if response.status in facts.statuses and not _says_error(response, body) and all(test.holds(body) for test in facts.success):
         return "revoked"
-    # With a token as the proof of who asks, a dead token is refused like at any other call.
+    # If the token authenticates the request, a dead token is refused as in any other API call.
     places = {"token", "api"} if facts.auth == "bearer" else {"token"}
     for rule in client.provider.error_rules:
         if rule.at in places and rule.fits(method_id=client.method.id, status=response.status, body=body):
-            # A status alone may speak of the application's credentials.
+            # A rule with only a status may concern the client authentication instead of the token.
             return "revoked" if rule.class_ in _GONE and (rule.path is not None or facts.auth == "bearer") else "failed"
     return "failed"
 
 
 def _is_unknown(facts: Revoke, status: int, body: dict[str, Any] | None) -> bool:
-    # `invalid_token`: the server says what RFC 7009 §2.2 has it answer with 200.
+    # By RFC 7009 §2.2 the answer for an unknown token is 200, but some servers send the error `invalid_token`.
     if status in facts.gone_statuses:
         return True
     return body is not None and (body.get("error") == "invalid_token" or any(test.holds(body) for test in facts.gone))
 
 
 def _says_error(response: HttpResponse, body: dict[str, Any] | None) -> bool:
-    """Whether an answer with a status of success is an error, or a page that stands in the place of the answer."""
+    """Whether an answer with a status of success reports an error, or is a web page instead of an answer."""
     if body is not None:
-        # Of an answer that says two things at once nobody knows which holds, and a receipt must be true.
+        # A member with two different values cannot be trusted, and a receipt must be true.
         no = any(body.get(name) is False for name in ("success", "ok")) or UNREADABLE in body.values()
         return no or bool(body.get("error") or body.get("errors"))
     text = read_text(response.body).lower()
-    # What begins like a page, an object or a list and cannot be read is not understood.  Form-encoded errors came from early drafts.
+    # A page, or an object or list that cannot be read, is no success.  Servers of early OAuth drafts send form-encoded errors.
     begins_badly = text.startswith(("<", "{", "[", "error", '"error', "false")) and text != "[]"
     return begins_badly or "&error=" in text
 
 
 def _client_auth(client: Client, facts: Revoke) -> ClientAuth | None:
     if facts.param == "token" and "auth" not in facts.model_fields_set:
-        # RFC 7009 §2.1: as at the token endpoint.  A request of the provider's own keeps its own way.
+        # RFC 7009 §2.1: authenticate as at the token endpoint, unless the provider file says otherwise.
         return client.client_auth
     if facts.auth in {"bearer", "none"}:
         return None

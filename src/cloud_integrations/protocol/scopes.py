@@ -1,4 +1,4 @@
-"""Which scopes are asked for, and how they are written."""
+"""Which scopes an authorization asks for, and how they are written."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from cloud_integrations.errors import ValidationFailedError
 from .client import Client
 
 _SCOPE = re.compile(r"[!#-\[\]-~]+\Z")
-"""RFC 6749 §3.3."""
+"""One scope (`scope-token` of RFC 6749 §3.3)."""
 
 
 def scopes_to_request(client: Client, scopes: Sequence[str] | None = None, /) -> tuple[str, ...]:
-    """Return what an authorization asks for: *scopes*, else the application's, else the provider's default.
+    """Return the scopes that an authorization asks for: *scopes*, else the application's, else the provider's default.
 
-    Scopes that the provider's checks need are added; where the application's registration fixes
-    the scopes there are none.  These are the scopes to record as requested.
+    Scopes that the provider's checks need are added.  If the application's registration fixes the scopes, the result is empty.
+    These scopes are stored as the requested ones.
     """
     facts = client.method.scopes
     if facts.fixed:
@@ -27,9 +27,9 @@ def scopes_to_request(client: Client, scopes: Sequence[str] | None = None, /) ->
 
 
 def join_scopes(client: Client, scopes: Iterable[str], /) -> str:
-    """Write *scopes* as the provider wants them; empty where they are fixed.
+    """Return *scopes* as one text, with the provider's separator; empty if the application's registration fixes them.
 
-    Raises `ValidationFailedError` for characters outside RFC 6749 §3.3, or the provider's separator.
+    Raises `ValidationFailedError` for a scope that contains the separator, or a character that RFC 6749 §3.3 does not allow.
     """
     facts = client.method.scopes
     wanted = _unique(scopes)
@@ -39,7 +39,7 @@ def join_scopes(client: Client, scopes: Iterable[str], /) -> str:
 
 
 def is_scope(text: str, /) -> bool:
-    """Say whether *text* is one scope by RFC 6749 §3.3."""
+    """Return whether *text* is one scope by RFC 6749 §3.3."""
     return _SCOPE.match(text) is not None
 
 

@@ -1,4 +1,4 @@
-"""OAuth2 as the RFCs have it."""
+"""The OAuth backend for providers that follow the RFCs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .http import HttpRequest, HttpResponse
 
 
 class StandardOAuthBackend:
-    """OAuth2 as the RFCs have it, bent by a provider's data alone."""
+    """OAuth2 as in the RFCs, with the differences that a provider file describes; subclass it for any other difference."""
 
     def build_authorize(
         self, client: Client, /, *, state: Secret, redirect_uri: str, scopes: Sequence[str], verifier: Secret | None

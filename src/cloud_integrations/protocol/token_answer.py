@@ -1,7 +1,7 @@
-"""A token endpoint's answer (RFC 6749 §5), read in two steps.
+"""Read a token endpoint's answer (RFC 6749 §5), in two steps.
 
-First, which tokens can be read; then, what is known of them.  The second never undoes the first: what cannot be read beside
-a token is left unknown, and named in the outcome, because the request has been spent and nobody gives the token again.
+The first step reads the tokens, the second what the answer says of them.  The second step never loses a token: a member that cannot
+be read is left unknown and named in the outcome, because the provider does not issue the token again.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 from urllib.parse import unquote, unquote_plus
@@ -18,84 +18,44 @@ from cloud_integrations.domain.credential import Grant
 from cloud_integrations.domain.outcome import (
     Granted,
     Misconfigured,
-    NotProcessed,
-    Refused,
     Rejected,
     TokenFailure,
     TokenOutcome,
     Unknown,
-    UnknownReason,
     UnreadMember,
     Unusable,
 )
-from cloud_integrations.domain.provider import ErrorClass, Variable
+from cloud_integrations.domain.provider import Variable
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ValidationFailedError
 
 from .client import Client
 from .http import MAX_TOKEN_BODY, HttpResponse, UnusableBodyError, find_path, join_members, read_json_object, read_text
-from .rate_limit import is_rate_limited, read_wait
 from .scopes import is_scope
+from .token_failure import read_failure
 
 MAX_TOKEN: Final = 32 * 1024
-"""The longest token that is kept, in characters; sealing takes 48 KiB."""
+"""The longest token that is accepted, in characters; at most 48 KiB can be sealed."""
 MAX_LIFETIME: Final = timedelta(days=3653)
-"""Ten years; what claims to live longer is not believed."""
+"""The longest lifetime that is accepted, ten years; a longer one cannot be right."""
 _TELLING: Final = 16
-"""Shorter texts stand in others by chance."""
+"""Shorter tokens are not looked for in other text, because they occur there by chance."""
 UNKNOWN_LIFETIME: Final = timedelta(minutes=5)
-"""How long a token is used whose lifetime cannot be read, where the provider's data assumes none."""
+"""How long a token is used if its lifetime cannot be read and the provider file assumes none."""
 
 _FORM = "application/x-www-form-urlencoded"
 _PAIRS = re.compile(r"[^\s<>\"'{}\[\]\\=&]+=[^\s<>\"{}\[\]\\]*\Z")
-"""What looks like a form without being declared as one; no sentence, page or JSON value does."""
+"""A form that is not declared as one; no sentence, web page or JSON value matches."""
 _VISIBLE = re.compile(r"[!-~]+\Z")
 _NUMBER = re.compile(r"\s*([0-9]{1,16}(?:\.[0-9]{1,9})?)\s*(?:s|secs?|seconds?)?\s*\Z", re.ASCII | re.IGNORECASE)
-
-_ERRORS: Mapping[str, TokenFailure] = {
-    "invalid_grant": Refused("invalid_grant"),
-    # OpenID Connect Core 1.0 §3.1.2.6, said here by servers that want the user to come back.
-    "consent_required": Refused("consent_required"),
-    "login_required": Refused("login_required"),
-    "interaction_required": Refused("interaction_required"),
-    "account_selection_required": Refused("account_selection_required"),
-    "invalid_client": Misconfigured("invalid_client"),
-    "unauthorized_client": Misconfigured("unauthorized_client"),
-    "invalid_scope": Rejected("invalid_scope"),
-    "invalid_request": Rejected("invalid_request"),
-    "unsupported_grant_type": Rejected("unsupported_grant_type"),
-    "temporarily_unavailable": NotProcessed("temporarily_unavailable"),
-    "slow_down": NotProcessed("slow_down"),
-    "server_error": Unknown("unknown_error"),
-}
-"""What RFC 6749 §5.2 and its kin mean; any other code says only that this request was refused."""
-
-_NOT_ACTED_ON = {407, 408, 421, 425}
-"""Statuses that a server or a proxy answers with before anything is done (RFC 9110 §15.5, RFC 8470 §5.2)."""
-_GATEWAY = {502, 504}
-"""Somebody between gave up waiting; the server behind may be at it still."""
-
-_CLASSES: Mapping[ErrorClass, TokenFailure] = {
-    "reauthorize": Refused("invalid_grant"),
-    "dead": Refused("grant_dead"),
-    "restart": Refused("code_refused"),
-    "denied": Rejected("denied"),
-    "clock_skew": Misconfigured("clock_skew"),
-    "wrong_region": Rejected("wrong_region"),
-    "platform_config": Misconfigured("platform_config"),
-    "retry": NotProcessed("retry"),
-    "wait": NotProcessed("retry"),
-    "renew": Unknown("unknown_error"),
-}
-"""What a provider's own rules mean here."""
 
 
 def read_token_answer(client: Client, response: HttpResponse, /, *, now: datetime, renewal: bool) -> TokenOutcome:
     """Read the answer to an exchange or, with *renewal*, to a refresh.
 
-    Never raises for anything a server can send.
+    Never raises, whatever a server sends.  Lifetimes count from `response.sent_at`, or from *now* if that is None.
     """
-    body = _read_body(client, response)
+    body = read_members(client, response)
     answer = _Answer(client=client, body=body or {}, sent_at=response.sent_at or now, renewal=renewal)
     tokens = answer.tokens()
     failure: TokenFailure = Unknown("unusable_body")
@@ -104,38 +64,34 @@ def read_token_answer(client: Client, response: HttpResponse, /, *, now: datetim
         if grant is not None:
             return Granted(grant, tuple(answer.unread))
     else:
-        failure = _failed(client, response, body, now=now, renewal=renewal)
+        names = client.method.reply.map
+        failure = read_failure(
+            client.provider,
+            response,
+            body,
+            at="token",
+            method_id=client.method.id,
+            tokens=[names.get(name, name) for name in ("access_token", "refresh_token")],
+            now=now,
+            renewal=renewal,
+        )
     return _unusable(answer, tokens, failure)
 
 
-def _failed(client: Client, response: HttpResponse, body: dict[str, Any] | None, *, now: datetime, renewal: bool) -> TokenFailure:
-    limits = client.provider.rate_limit
-    if is_rate_limited(limits, response, body):
-        return NotProcessed("rate_limited", read_wait(limits, response, body, now=now))
-    outcome = _read_failure(client, response, body, renewal=renewal)
-    if renewal and outcome == Refused("code_refused"):
-        # Only a code is begun anew; a refresh token is given up on clearer words.
-        outcome = Rejected("unknown_error")
-    said = _read_prose(body)
-    if isinstance(outcome, Refused | Misconfigured):
-        return replace(outcome, said=said)
-    return replace(outcome, said=said, retry_after=read_wait(limits, response, body, now=now))
-
-
 def _unusable(answer: _Answer, tokens: ReadTokens, failure: TokenFailure, /) -> TokenOutcome:
-    """Say what becomes of tokens that came and may not be used."""
+    """Return *failure*, with the tokens of the answer that must be stored or revoked."""
     if not answer.renewal:
         found = tokens.all()
         return Unusable(failure, tokens=found) if found else failure
-    # Not to use a token is not to lose one: the refresh token that was sent may be spent.  Where the provider says that
-    # the grant is dead, or that nothing was done, the one that is held is as good or as bad as before.
+    # A new refresh token is stored even if the access token may not be used, because the one that was sent may be spent.  If the
+    # provider says that the grant is dead, or that nothing was done, the stored refresh token is as good or as bad as before.
     if tokens.refresh is not None and isinstance(failure, Misconfigured | Rejected | Unknown):
         return Unusable(failure, refresh_token=tokens.refresh, refresh_expires_at=answer.refresh_expiry(), tokens=tokens.all())
     return failure
 
 
-def _read_body(client: Client, response: HttpResponse) -> dict[str, Any] | None:
-    """Read what the body looks like; the content type is a hint (OAU-035).  None: neither a JSON object nor a form."""
+def read_members(client: Client, response: HttpResponse, /) -> dict[str, Any] | None:
+    """Return the members of the body, by its looks; the content type is only a hint.  None: neither a JSON object nor a form."""
     declared = response.headers.get("content-type", "")
     try:
         return read_json_object(response.body, content_type=declared, limit=MAX_TOKEN_BODY)
@@ -155,63 +111,13 @@ def _read_form(client: Client, text: str) -> dict[str, Any]:
     for pair in text.split("&"):
         name, _, value = pair.partition("=")
         name = unquote_plus(name, errors="surrogateescape")
-        # No token holds a space, so a bare plus in one is a plus that the server forgot to escape.
+        # A token has no space, so a plus in one is a plus that the server did not escape.
         pairs.append((name, (unquote if name in tokens else unquote_plus)(value, errors="surrogateescape")))
     return join_members(pairs)
 
 
 def _succeeded(client: Client, response: HttpResponse, body: Mapping[str, Any]) -> bool:
     return response.status // 100 == 2 and not body.get("error") and all(test.holds(body) for test in client.method.reply.success)
-
-
-def _read_failure(client: Client, response: HttpResponse, body: dict[str, Any] | None, *, renewal: bool) -> TokenFailure:
-    status = response.status
-    for rule in client.provider.error_rules:
-        # After a 5xx nothing is sure, unless the provider's rule speaks of that very status.
-        if (
-            rule.at == "token"
-            and (status < 500 or rule.status is not None)
-            and rule.fits(method_id=client.method.id, status=status, body=body)
-        ):
-            return _CLASSES[rule.class_]
-    if status >= 500:
-        return Unknown("server_error", over=status not in _GATEWAY)
-    if 300 <= status < 400:
-        return Unknown("redirect")
-    if body is not None and (error := body.get("error")):
-        failure = _ERRORS.get(error) if isinstance(error, str) else None
-        failure = failure or Rejected("unknown_error")
-        # Beside something that may be a token, such a word does not say that nothing was done.
-        return Unknown("unknown_error") if isinstance(failure, Rejected) and _has_token(client, body) else failure
-    return _read_wordless(response, body, renewal=renewal)
-
-
-def _read_wordless(response: HttpResponse, body: dict[str, Any] | None, *, renewal: bool) -> TokenFailure:
-    status = response.status
-    if status in _NOT_ACTED_ON:
-        return NotProcessed("retry")
-    if status >= 400 and renewal:
-        # Somebody answered and refused, in words of their own or in none: a server, or a firewall before it.
-        return Rejected("refused" if status in {401, 403} else "unexpected_status")
-    if status in {401, 403} and (body is not None or not response.body.strip()):
-        return Misconfigured("client_refused")
-    reason: UnknownReason = "unknown_error" if status // 100 == 2 else "unexpected_status"
-    return Unknown("unusable_body" if body is None else reason)
-
-
-def _has_token(client: Client, body: dict[str, Any]) -> bool:
-    names = client.method.reply.map
-    return any(find_path(body, names.get(name, name)) for name in ("access_token", "refresh_token"))
-
-
-def _read_prose(body: dict[str, Any] | None) -> Secret | None:
-    """Return what the provider says to developers (RFC 6749 §5.2 `error_description`), or else the word that it uses."""
-    error = (body or {}).get("error")
-    found = (find_path(body, path) for path in ("error_description", "error.message", "error_message", "message"))
-    prose = next((text for text in found if isinstance(text, str) and text), None)
-    if prose is None and isinstance(error, str) and error and error not in _ERRORS:
-        prose = error
-    return None if prose is None else Secret(prose)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,14 +133,14 @@ class ReadTokens:
         return tuple((kind, token) for kind, token in named if token is not None)
 
     def show_in(self, text: str) -> bool:
-        """Whether *text*, which would be kept in the open, holds a token: it stands for itself then, and is not read."""
+        """Whether *text*, which would be stored in the open, contains one of these tokens; it is then treated as unreadable."""
         revealed = [token.reveal() for _, token in self.all()]
         return any(token == text or (len(token) >= _TELLING and token in text) for token in revealed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
-    """An answer's members, and the names of those that cannot be read."""
+    """The members of an answer, and the names of those that could not be read."""
 
     client: Client
     body: Mapping[str, Any] = field(repr=False)
@@ -249,7 +155,7 @@ class _Answer:
         return ReadTokens(access=read_token(self.member("access_token")), refresh=read_token(self.member("refresh_token")))
 
     def grant(self, tokens: ReadTokens) -> Grant | None:
-        """The second step: what is known of the tokens.  None: no access token that may be used."""
+        """The second step: what the answer says of the tokens.  None: it has no access token that may be used."""
         variables = self.variables(tokens)
         if tokens.access is None or variables is None or not self.is_of_known_type():
             return None
@@ -267,7 +173,7 @@ class _Answer:
     def is_of_known_type(self) -> bool:
         token_type = self.member("token_type")
         if not isinstance(token_type, str) or not token_type.strip():
-            # The exchange's type stays, which was one of these; at an exchange it is bearer.
+            # The type of the exchange stays, which was a known one; at the exchange, bearer is assumed.
             self.unread.append("token_type")
             return True
         # RFC 6749 §7.1: a token of a type that is not understood must not be used.
@@ -279,12 +185,12 @@ class _Answer:
         never = facts.expires_in == "never"
         if value is None:
             return None if never or facts.assumed_lifetime is None else self.sent_at + facts.assumed_lifetime
-        at = _read_time(value, reply.encodings.get("expires_in", facts.expiry_encoding), sent_at=self.sent_at)
+        at = read_time(value, reply.encodings.get("expires_in", facts.expiry_encoding), sent_at=self.sent_at)
         if at is not None and not (never and at == self.sent_at):
             return at
         if at is None:
             self.unread.append("expires_in")
-        # Where tokens never end, a lifetime of 0 says just that.
+        # If the provider's tokens never end, a lifetime of 0 means that, too.
         return None if never else self.sent_at + (facts.assumed_lifetime or UNKNOWN_LIFETIME)
 
     def refresh_expiry(self) -> datetime | None:
@@ -293,11 +199,11 @@ class _Answer:
         if value is None:
             return None
         encoding = self.client.method.reply.encodings.get("refresh_token_expires_in", "seconds")
-        expiry = _read_time(value, encoding, sent_at=self.sent_at)
+        expiry = read_time(value, encoding, sent_at=self.sent_at)
         if expiry is None:
             self.unread.append("refresh_token_expires_in")
             return None
-        # Nobody issues a refresh token that is dead already: 0 stands for one without an end.
+        # A new refresh token cannot have ended already, so 0 means that it has no end.
         return expiry if expiry > self.sent_at else None
 
     def scopes(self, tokens: ReadTokens) -> tuple[str, ...] | None:
@@ -316,7 +222,7 @@ class _Answer:
         return tuple(dict.fromkeys(filter(None, value))) or None
 
     def variables(self, tokens: ReadTokens) -> dict[str, str] | None:
-        """None: without one of them nobody knows where the tokens are to be used."""
+        """The variables that the answer gives; None: a required one is missing, without which the tokens cannot be used."""
         found: dict[str, str] = {}
         for variable in self.client.provider.variables:
             if variable.source != "token_reply":
@@ -333,14 +239,14 @@ class _Answer:
 
 
 def read_token(value: Any, /) -> Secret | None:
-    """OAU-038: text that a header can carry, taken as it is."""
+    """Return *value* as a token if it is visible ASCII text, as a header needs it, of at most `MAX_TOKEN` characters; else None."""
     if not isinstance(value, str) or len(value) > MAX_TOKEN or not _VISIBLE.match(value):
         return None
     return Secret(value)
 
 
 def read_variable(variable: Variable, value: Any, /) -> str | None:
-    """Return the text of a variable that the answer fills, or None."""
+    """Return *value* as the text of *variable*; None if it is not valid."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
     try:
@@ -349,13 +255,13 @@ def read_variable(variable: Variable, value: Any, /) -> str | None:
         return None
 
 
-def _read_time(value: Any, encoding: str, *, sent_at: datetime) -> datetime | None:
-    """Return the moment that a lifetime means; None: it cannot be read, or nobody can mean it."""
+def read_time(value: Any, encoding: str, /, *, sent_at: datetime) -> datetime | None:
+    """Return the time at which a lifetime ends; None: it cannot be read, or lies before *sent_at* or after `MAX_LIFETIME`."""
     try:
         if encoding == "iso8601":
             at = _read_date(value)
         else:
-            number = _read_number(value)
+            number = read_number(value)
             at = (
                 sent_at + timedelta(seconds=number) if encoding == "seconds" else _EPOCH + timedelta(seconds=number / _PER_SECOND[encoding])
             )
@@ -375,8 +281,9 @@ def _read_date(value: Any) -> datetime:
     return at.astimezone(UTC)
 
 
-def _read_number(value: Any) -> float:
-    # Numbers also come as text ("3600", "3599.5 s"); `True` is a number to Python alone.
+def read_number(value: Any, /) -> float:
+    """Return *value* as a number, if it is one or a text of one.  Raises `TypeError` for anything else."""
+    # Some servers send numbers as text ("3600", "3599.5 s").  In Python `True` is a number, in JSON it is not.
     if isinstance(value, str) and (found := _NUMBER.match(value)):
         return float(found[1])
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):

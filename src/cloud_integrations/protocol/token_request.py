@@ -1,4 +1,4 @@
-"""What all token requests share."""
+"""The parameters that a provider file adds to token requests."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .client import Client
 
 
 def extra_params(client: Client, params: Mapping[str, str], /, *, redirect_uri: str | None = None) -> str:
-    """Return a provider's own parameters, form-encoded; none of them can stand in for one of the protocol's.
+    """Return the provider's own parameters, form-encoded; apart from `scope`, they cannot set a parameter of the protocol.
 
-    `redirect_uri` is among them only where the data asks to repeat the one given here.
+    *redirect_uri* is added only if the provider file asks for it.
     """
     own = {name: client.fill(value) for name, value in params.items() if name == "scope" or name not in RESERVED_PARAMETERS}
     if redirect_uri is not None and "redirect_uri" in params:

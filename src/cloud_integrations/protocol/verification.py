@@ -1,28 +1,36 @@
-"""Asking a provider whether a credential works, by its cheapest read-only request."""
+"""Check a credential by a read-only request to its provider."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from cloud_integrations.domain.check import CheckOutcome
 from cloud_integrations.domain.credential import Presented
 from cloud_integrations.domain.integration import AccountFacts
-from cloud_integrations.domain.provider import ErrorClass, Input, Method, Provider, Verification, fill, places
+from cloud_integrations.domain.provider import ErrorClass, Method, Provider, Verification, places
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.errors import ValidationFailedError
-from cloud_integrations.protocol.http import HttpRequest, HttpResponse, find_json_object, find_path, merge_headers
-from cloud_integrations.protocol.pasted_keys import clean, require_own
+from cloud_integrations.domain.signing import Unsigned
+from cloud_integrations.protocol.http import (
+    HttpRequest,
+    HttpResponse,
+    UnusableBodyError,
+    find_json_members,
+    find_json_object,
+    find_path,
+    merge_headers,
+)
 from cloud_integrations.protocol.rate_limit import is_rate_limited, read_wait
+from cloud_integrations.protocol.url_template import fill_url
+from cloud_integrations.protocol.xml_body import read_xml_object
 
-MAX_INPUT = 16 * 1024
-"""The longest value that a tenant can enter, in characters."""
 MAX_IDENTITY = 255
 """The longest account id or label that is kept, in characters."""
 
+_ACCEPTS = {"json": "application/json", "xml": "application/xml, text/xml"}
 _MEANS: Mapping[ErrorClass, CheckOutcome] = {
     "renew": "dead",
     "reauthorize": "dead",
@@ -33,104 +41,60 @@ _MEANS: Mapping[ErrorClass, CheckOutcome] = {
     "retry": "unknown",
     "wait": "unknown",
     "restart": "unknown",
+    "client_refused": "unknown",
     "platform_config": "unknown",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """What the provider's answer says of a credential."""
+    """What the answer to a check says about a credential."""
 
     outcome: CheckOutcome
-    """`unknown` is no verdict: an outage, a limit or an unheard-of answer never ends an integration."""
+    """`unknown` is no verdict: an outage, a rate limit or an unknown answer never ends an integration."""
     account: AccountFacts = field(default_factory=AccountFacts)
     retry_after: timedelta | None = None
-    """How long the provider asks us to wait, where there is no verdict."""
+    """How long the provider asks to wait, if there is no verdict; None: it does not say."""
 
     @property
     def accepted(self) -> bool:
-        """Whether the provider knows the credential, be it allowed little."""
+        """Whether the provider accepts the credential, even if it may not do what the check asks for."""
         return self.outcome in {"alive", "alive_but_denied"}
 
 
-def find_input_method(provider: Provider, methods: Sequence[Method], key: Secret, /, *, variables: Mapping[str, str]) -> Method:
-    """Return the one of *methods* that *key* looks made for, else the first.
-
-    Providers with several kinds of key (Cloudflare) mark them by their form; a way whose check lacks a variable is passed over.
-    """
-    for method in methods:
-        main = _secret_inputs(method)[0]
-        if main.looks_right(clean(key.reveal(), method, main)) and find_check(provider, method, variables=variables):
-            return method
-    return methods[0]
-
-
-def name_inputs(method: Method, /, *, key: Secret, secret: Secret | None = None) -> dict[str, Secret]:
-    """Give the key, and the secret that goes with it, the names that *method* has for them.
-
-    Raises `ValidationFailedError` for a secret where the provider asks for a key alone.
-    """
-    asked = _secret_inputs(method)
-    if secret is not None and len(asked) < 2:
-        raise ValidationFailedError(field="credentials.secretKey", problem="is not used by this provider")
-    return dict(zip((given.name for given in asked), (key,) if secret is None else (key, secret), strict=False))
-
-
-def normalise(method: Method, inputs: Mapping[str, Secret | str], /) -> dict[str, Secret]:
-    """Clean what a tenant pasted, by the rules of *method*, and refuse what no request could carry.
-
-    White space, quotes and words around a value go.  A private key or a JSON file where none is asked for is refused.
-    Raises `ValidationFailedError` that names the input and never repeats a value.
-    """
-    known = {given.name for given in method.inputs}
-    if not inputs.keys() <= known:
-        raise ValidationFailedError(field="credentials", problem="name an input that this provider does not ask for")
-    cleaned: dict[str, Secret] = {}
-    for expected in method.inputs:
-        value = Secret(clean(_text(inputs.get(expected.name, "")), method, expected))
-        if value:
-            require_own(value, expected, field=f"credentials.{expected.name}")
-            _require_sendable(value, expected)
-            cleaned[expected.name] = value
-        elif expected.required:
-            raise ValidationFailedError(field=f"credentials.{expected.name}", problem="is required by this provider")
-    return cleaned
-
-
-def hints(method: Method, inputs: Mapping[str, Secret | str], /) -> tuple[str, ...]:
-    """Say which inputs do not look as this provider's usually do.
-
-    Formats change, so a hint warns and never refuses; it names the input and never repeats a value.
-    """
-    return tuple(
-        f"{expected.label or expected.name} does not look like one of this provider"
-        for expected in method.inputs
-        if expected.name in inputs and not expected.looks_right(clean(_text(inputs[expected.name]), method, expected))
-    )
-
-
 def find_check(provider: Provider, method: Method, /, *, variables: Mapping[str, str]) -> Verification | None:
-    """Return the first check of *provider* that fits *method* and whose variables are all known, or None."""
+    """Return the first check of *provider* that is for *method* and whose variables all have values; None if there is none."""
     for check in provider.verifications:
         if check.for_methods and method.id not in check.for_methods:
             continue
-        if all(variables.get(name) for name in (*check.needs, *places(check.url))):
+        entered = {name for each in method.inputs for name in each.public_names}
+        if all(variables.get(name) for name in (*check.needs, *places(check.url)) if name not in entered):
             return check
     return None
 
 
 def build_check(
-    provider: Provider, method: Method, check: Verification, /, *, presented: Presented, variables: Mapping[str, str]
+    provider: Provider,
+    method: Method,
+    check: Verification,
+    /,
+    *,
+    presented: Presented,
+    variables: Mapping[str, str],
+    private_servers: Collection[str] = (),
 ) -> HttpRequest:
-    """Build the request of *check* with the credential where *presented* shows it.
+    """Return the request of *check*, with the credential *presented*.
 
-    Raises `ValidationFailedError` where a value that a placement needs is missing.
+    *private_servers* are the origins of tenants' servers that may have a private address; the operator has listed them.
+    Raises `ValidationFailedError` if a part that a template names is missing.
     """
-    return HttpRequest(
+    known = {**variables, **_public_inputs(method, presented)}
+    server = None if check.origin is None else known[check.origin]
+    unsigned = HttpRequest(
         method=check.method,
-        url=presented.show_in(fill(check.url, variables)),
+        url=presented.show_in(fill_url(check.url, known.__getitem__)),
         headers=merge_headers(
-            {"Accept": "application/json"},
+            {"Accept": _ACCEPTS[check.format]},
             check.headers,
             method.headers.get("api", {}),
             presented.headers() if "headers" in presented.forms else {},
@@ -138,8 +102,29 @@ def build_check(
         body=(check.body or "").encode(),
         provider_id=str(provider.provider_id),
         loopback=provider.loopback,
-        private_host=provider.on_private_host(variables),
+        # What the operator says of its own host says nothing of a server that the tenant named.
+        private_host=provider.on_private_host(variables) if server is None else server in private_servers,
+        tenant_server=server is not None,
+        certificate=presented.client_certificate(),
+        trust=presented.trusted_authorities(),
     )
+    if "sign" not in presented.forms:
+        return unsigned
+    request = Unsigned(method=unsigned.method, url=unsigned.url, headers=unsigned.headers, body=unsigned.body)
+    signed = presented.sign(request, **check.options)
+    return replace(unsigned, url=signed.url, headers=signed.headers)
+
+
+def answer_challenge(request: HttpRequest, response: HttpResponse, /, *, presented: Presented, again: bool) -> HttpRequest | None:
+    """Return *request* with the answer to the challenge in *response* (RFC 7616); None: there is none to answer.
+
+    *again*: the request holds an answer already, which *response* refuses.
+    """
+    if response.status != 401:
+        return None
+    header = response.headers.get("www-authenticate", "")
+    answer = presented.answer(header, http_method=request.method, url=request.url, again=again)
+    return None if answer is None else replace(request, headers=merge_headers(request.headers, {"Authorization": answer}))
 
 
 def read_check(
@@ -152,24 +137,49 @@ def read_check(
     presented: Presented,
     variables: Mapping[str, str],
     now: datetime,
+    shown: bool = True,
 ) -> CheckResult:
-    """Read the answer to *check*: whether the credential lives, and whose it is.
+    """Read the answer to *check*: whether the provider accepts the credential, and whose account it is.
 
-    A limit is no verdict.  The provider's own table of errors is asked next, then the tests of success, then the status.
-    *presented* is what the check was built with; it is looked at only where an identity is a claim of the token.
+    A rate limit is no verdict.  Otherwise the provider's error rules decide, then the status, then the tests of success.
+    *presented* is the credential that the check was built with; it is used only if an identity is a claim of the token.
+    *shown* is false if the request did not show the credential, because no challenge asked for it: then there is no verdict.
     """
-    body = find_json_object(response.body)
-    if is_rate_limited(provider.rate_limit, response, body):
+    body = _read_body(check, response)
+    if not shown or is_rate_limited(provider.rate_limit, response, body):
         outcome: CheckOutcome = "unknown"
     else:
         outcome = _verdict(provider, method, check, response, body)
     wait = read_wait(provider.rate_limit, response, body, now=now) if outcome == "unknown" else None
     if outcome != "alive" or response.status not in check.statuses:
         return CheckResult(outcome=outcome, retry_after=wait)
-    sources = _Sources(body=body, headers=response.headers, variables=variables, token=next(iter(presented.parts.values())).reveal())
+    known = {**variables, **_public_inputs(method, presented)}
+    sources = _Sources(body=body, headers=response.headers, variables=known, token=next(iter(presented.parts.values())).reveal())
     parts = [sources.find(path) for path in check.identity]
     label = next((found for path in check.label if (found := sources.find(path))), None)
     return CheckResult(outcome=outcome, account=AccountFacts(account_id="/".join(parts) if parts and parts[0] else None, label=label))
+
+
+def _public_inputs(method: Method, presented: Presented) -> dict[str, str]:
+    """Return the inputs that are no secrets, as far as the credential has them."""
+    names = [name for each in method.inputs for name in each.public_names]
+    shown = {name: part.reveal() for name, part in presented.parts.items()}
+    return {name: text for name in names if (text := shown.get(name, presented.variables.get(name))) is not None}
+
+
+def _read_body(check: Verification, response: HttpResponse) -> dict[str, Any] | None:
+    if check.format == "json":
+        return find_json_members(response.body) if _reads_list(check) else find_json_object(response.body)
+    try:
+        return read_xml_object(response.body, content_type=response.headers.get("content-type", ""))
+    except UnusableBodyError:
+        return None
+
+
+def _reads_list(check: Verification) -> bool:
+    """Return whether a path of *check* begins with a position: then the answer is a list."""
+    paths = [path.removeprefix("json:") for path in (*check.identity, *check.label)] + [test.path for test in check.success]
+    return any(path.partition(".")[0].isdigit() for path in paths)
 
 
 def _verdict(provider: Provider, method: Method, check: Verification, response: HttpResponse, body: dict[str, Any] | None) -> CheckOutcome:
@@ -184,34 +194,9 @@ def _verdict(provider: Provider, method: Method, check: Verification, response: 
     return "alive"
 
 
-def _secret_inputs(method: Method) -> list[Input]:
-    return [given for given in method.inputs if given.secret]
-
-
-def _text(value: Secret | str) -> str:
-    return value.reveal() if isinstance(value, Secret) else value
-
-
-def _require_sendable(value: Secret, expected: Input) -> None:
-    problem = _find_problem(value.reveal(), expected)
-    if problem is not None:
-        raise ValidationFailedError(field=f"credentials.{expected.name}", problem=problem)
-
-
-def _find_problem(text: str, expected: Input) -> str | None:
-    if len(text) > MAX_INPUT:
-        return "is too long"
-    # A line break inside a header's value would begin another header.
-    if not expected.multiline and not (text.isascii() and text.isprintable()):
-        return "must be one line of visible ASCII characters"
-    if " " in text and not (expected.multiline or expected.spaces):
-        return "must not hold spaces; enter the value alone"
-    return None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sources:
-    """Where an account's identity and label can stand."""
+    """The sources of an account's id and label: the answer, the variables and the token."""
 
     body: dict[str, Any] | None
     headers: Mapping[str, str]
@@ -219,7 +204,7 @@ class _Sources:
     token: str = field(repr=False)
 
     def find(self, path: str, /) -> str:
-        """Return the text at `json:…`, `header:…`, `ctx:…` or `claim:…`; empty where there is none."""
+        """Return the text at `json:…`, `header:…`, `ctx:…` or `claim:…`; empty if there is none."""
         place, _, name = path.partition(":")
         value: Any
         match place:
@@ -231,17 +216,29 @@ class _Sources:
                 value = find_path(_claims(self.token), name)
             case _:
                 value = self.variables.get(name)
-        # Numbers are ids too; a truth value, an object or a list is none.
-        if isinstance(value, bool) or not isinstance(value, str | int):
-            return ""
-        text = str(value).strip()
-        return text if text.isprintable() and len(text) <= MAX_IDENTITY else ""
+        return read_identity(value)
+
+
+def read_identity(value: Any, /) -> str:
+    """Return *value* as the text of an id or a label; empty if it is none.
+
+    A number can be an id; a truth value, an object or a list cannot.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return ""
+    text = str(value).strip()
+    return text if text.isprintable() and len(text) <= MAX_IDENTITY else ""
+
+
+def find_claim(token: Secret, path: str, /) -> str:
+    """Return the text at a dotted *path* in the claims of a JWT that the provider has just issued; empty if there is none."""
+    return read_identity(find_path(_claims(token.reveal()), path))
 
 
 def _claims(token: str) -> dict[str, Any] | None:
-    """Return the claims of a JWT (RFC 7519 §3), or None.
+    """Return the claims of a JWT (RFC 7519 §3); None if *token* is none.
 
-    No signature is checked: the provider itself has just accepted this very token.
+    The signature is not checked, because the provider has just accepted this token.
     """
     parts = token.split(".")
     if len(parts) != 3:
