@@ -1,4 +1,4 @@
-"""What a way to obtain access has to say."""
+"""The protocol of a kind of method."""
 
 from __future__ import annotations
 
@@ -7,37 +7,37 @@ from typing import Protocol
 
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.parts import Parts
-from cloud_integrations.domain.provider import Method, Placement
+from cloud_integrations.domain.provider import Method, Present
 
 
 class Kind(Protocol):
-    """One way to obtain access: it reads a provider's data and what a tenant enters, and sends nothing."""
+    """One kind of method to obtain access; it reads a provider file and a tenant's inputs, and sends nothing."""
 
     @property
     def name(self) -> str:
-        """The word by which a method of a provider file names it (`kind`)."""
+        """The value of `kind` in a provider file."""
         ...
 
     @property
     def auth_type(self) -> AuthType:
-        """What the public API calls it: a person consents (`oauth2`), or values are entered (`apikey`)."""
+        """Its name in the public API: `oauth2` if a person consents, `apikey` if the tenant enters values."""
         ...
 
     def problems(self, method: Method, /) -> Iterable[str]:
-        """Say what *method* lacks, or has without a use; each sentence goes on from the method's id."""
+        """Return what *method* lacks, and what it has that this kind does not use; each text follows the method's id directly."""
         ...
 
     def part_names(self, method: Method, /) -> tuple[str, ...]:
-        """Return the names of the parts that a request shows; the first is the token or the key itself."""
+        """Return the names of the parts that a request carries; the first is the token or the key itself."""
         ...
 
-    def placements(self, method: Method, /) -> tuple[Placement, ...]:
+    def present(self, method: Method, /) -> Present:
         """Return where the parts go in a request."""
         ...
 
     def read_inputs(self, method: Method, inputs: Parts, /) -> Parts:
-        """Return the parts that are stored and shown, from what the tenant has entered, cleaned; never asked of a grant.
+        """Return the parts to store, by name, made from the tenant's cleaned *inputs*.  Not called for grants.
 
-        Raises `ValidationFailedError` that names the input (`credentials.<name>`).
+        Raises `ValidationFailedError`, which names the input (`credentials.<name>`).
         """
         ...

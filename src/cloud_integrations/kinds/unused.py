@@ -1,4 +1,4 @@
-"""Fields of a provider file that a kind does not read: whoever sets one is deceived."""
+"""Find fields of a provider file that a kind does not read, and which would have no effect."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from cloud_integrations.domain.provider import Method
 
 
 def unused_fields(method: Method, names: Iterable[str], /) -> Iterator[str]:
-    """Say which of the fields *names* are set."""
+    """Yield a problem that lists those of the fields *names* that are set."""
     unread = sorted(name for name in names if getattr(method, name) != Method.model_fields[name].get_default())
     if unread:
         yield f" has no {', '.join(unread)} for this kind"
