@@ -1,1 +1,1 @@
-"""The ports made real; each backend is an optional extra."""
+"""Implementations of the ports; most need an optional extra of the package."""

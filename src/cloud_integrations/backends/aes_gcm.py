@@ -50,8 +50,8 @@ class AesGcmCipher:
 
     committing: ClassVar[bool] = True
 
-    # A traceback may be shown with the local variables of its frames, so both methods empty those
-    # that hold a key or a plaintext before an error leaves them.
+    # A traceback may be shown with the local variables of its frames, so both methods empty the
+    # variables with a key or a plaintext before they raise an error.
 
     def seal(self, plaintext: bytes, /, *, key: bytes, key_id: bytes, context: Iterable[tuple[str, str]]) -> bytes:
         """Seal up to 48 KiB; see `Cipher.seal`."""
@@ -83,7 +83,7 @@ class AesGcmCipher:
             key = message_key = b""
 
     def key_id_of(self, sealed: bytes, /) -> bytes:
-        """Return the id of the key that claims to have sealed this, or raise `DecryptError`."""
+        """Return the id of the key that is named in a sealed value, without checking it, or raise `DecryptError`."""
         return key_id_of(sealed)
 
 
@@ -93,8 +93,8 @@ def _derive(key: bytes, bound: bytes, context: bytes, /) -> tuple[bytes, bytes]:
         key = b""
         raise SealingError("a key is 32 bytes")
     transcript = sha512(bound + context).digest()
-    # HKDF-Expand (RFC 5869 §2.3), twice; each result is less than one block, so one round is all of it.  Both are
-    # HMAC under one key, so what HMAC does with that key is done once.
+    # HKDF-Expand (RFC 5869 §2.3), twice; each result is shorter than one block, so it takes one round.  Both are HMAC
+    # under one key, so the key is set up once and copied.
     deriving = HMAC(hkdf_extract(bound[-SALT_LENGTH:], key), _SHA512)
     committing = deriving.copy()
     first_round = transcript + b"\x01"

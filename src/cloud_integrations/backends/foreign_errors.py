@@ -1,8 +1,8 @@
-"""What is left of another library's error where it becomes one of ours.
+"""Raising an error of ours in place of another library's error.
 
-A driver's or an SDK's error shows more than its words: the frames of its traceback hold passwords, tokens, keys and parameters in their
-local variables, and tools that report errors print those.  So the chain that leads to it is cut: the error of ours is made inside the
-`except` clause and raised after it, through `alone`.  `raise ... from None` does not do that: it hides the chain and keeps it.
+The traceback of a driver's or an SDK's error has passwords, tokens, keys and parameters in the local variables of its frames, and tools
+that report errors print those.  So our error must not refer to it: our error is made inside the `except` clause and raised after it,
+through `alone`.  `raise ... from None` is not enough: it only hides the other error and still refers to it as `__context__`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,6 @@ E = TypeVar("E", bound=BaseException)
 
 
 def alone(error: E, /) -> E:
-    """Return *error* without the errors that led to it; to be raised where no other error is being handled."""
+    """Return *error* without its cause and context; raise it where no other error is being handled."""
     error.__cause__ = error.__context__ = None
     return error

@@ -1,4 +1,4 @@
-"""Other libraries' logs, kept silent while a secret passes through them."""
+"""Silencing the logs of other libraries while they handle a secret."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _FILTER = _Filter()
 
 
 def filter_loggers(names: Iterable[str], /) -> None:
-    """Give each of these loggers the filter that `quiet` switches on; a filter does not reach a logger's children."""
+    """Add the filter that `quiet` switches on to each of these loggers; it does not apply to their child loggers."""
     for name in names:
         logging.getLogger(name).addFilter(_FILTER)
 
 
 @contextmanager
 def quiet(*, below: int) -> Generator[None]:
-    """Drop what filtered loggers log under level *below* in this thread or task."""
+    """Drop records of filtered loggers with a level below *below*, in this thread or task."""
     before = _threshold.set(max(below, _threshold.get()))
     try:
         yield
@@ -37,7 +37,7 @@ def quiet(*, below: int) -> Generator[None]:
 
 @contextmanager
 def quiet_logs(*libraries: str) -> Generator[None]:
-    """Drop what every logger of these libraries logs below WARNING in this thread or task: SDKs log whole bodies."""
+    """Drop records below WARNING of all loggers of these libraries, in this thread or task, because SDKs log whole bodies."""
     found = list(logging.Logger.manager.loggerDict.items())
     filter_loggers(name for name, logger in found if isinstance(logger, logging.Logger) and name.split(".")[0] in libraries)
     with quiet(below=logging.WARNING):

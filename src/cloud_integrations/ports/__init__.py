@@ -1,6 +1,6 @@
-"""What is asked of the world, as protocols, and the values that they speak of.
+"""The protocols of all parts that can be replaced, and the values that their methods take and return.
 
-Whoever writes a part of their own finds here all that it takes; `cloud_integrations.testing.contracts` has the tests.
+To write a part of your own, import everything from here.  `cloud_integrations.testing.contracts` has the tests for it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from .cipher import Cipher
 from .clock import AsyncPause, Clock, Entropy, Pause
 from .key_service import KekRef, KeyService
 from .observer import Observer
+from .signing_keys import PublicSigningKey, SigningKeys
 from .store import (
     MAX_COUNTED,
     MAX_HOLDERS,
@@ -33,11 +34,13 @@ from .store import (
     AddKeyCheck,
     AddPending,
     AsyncStore,
+    BeginPoll,
     Change,
     ClosePending,
     DamagedRow,
     DelayEntry,
     DestroyKey,
+    EndPoll,
     EraseIntegration,
     EraseTenant,
     FinishEntry,
@@ -71,6 +74,7 @@ __all__ = [
     "AsyncStore",
     "AsyncTenants",
     "AsyncTransport",
+    "BeginPoll",
     "Change",
     "Cipher",
     "Clock",
@@ -79,6 +83,7 @@ __all__ = [
     "DelayEntry",
     "DestroyKey",
     "DueIntegration",
+    "EndPoll",
     "Entropy",
     "EraseIntegration",
     "EraseTenant",
@@ -92,6 +97,7 @@ __all__ = [
     "Pause",
     "Phase",
     "Providers",
+    "PublicSigningKey",
     "Record",
     "RefreshMarks",
     "RefuseKeys",
@@ -104,6 +110,7 @@ __all__ = [
     "SealedCredential",
     "SealedRow",
     "SettleAttempt",
+    "SigningKeys",
     "State",
     "Store",
     "StoreReport",

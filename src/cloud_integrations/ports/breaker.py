@@ -1,4 +1,4 @@
-"""Whether it makes sense to ask a provider now."""
+"""A circuit breaker: whether requests to a provider may be sent now."""
 
 from __future__ import annotations
 
@@ -6,39 +6,41 @@ from collections.abc import Hashable
 from datetime import timedelta
 from typing import Protocol
 
+from cloud_integrations.errors import ApplicationReason
+
 
 class Breaker(Protocol):
-    """Remembers, per authorization server and client id, how requests went lately.
+    """Remembers, per authorization server and client id, whether recent requests were answered.
 
-    While it is open, nobody asks; tokens that still work are handed out all the same.
+    While it is open, no request is sent; tokens that still work are handed out nevertheless.
     """
 
     def wait(self, key: Hashable, /, *, by: Hashable) -> timedelta | None:
-        """Return None if a request for *by*, a tenant, may go out now, else how long to wait.
+        """Return None if a request for the tenant *by* may be sent now, else how long to wait.
 
-        When the time is over, one caller is let through as a probe; a tenant whose probe got no answer leaves the next one to others.
+        After that time, one caller may send a request as a probe.  A tenant whose probe was not answered leaves the next to others.
         """
         ...
 
     def note(self, key: Hashable, /, *, ok: bool, by: Hashable) -> None:
-        """Remember that a request for *by*, a tenant, was answered, whatever the answer, or was not (no answer, or a 5xx).
+        """Remember whether a request for the tenant *by* was answered: *ok* for any answer below 500, else not.
 
-        However often one tenant is not answered, it counts once: that may be its own grant's trouble.
+        Failures of one tenant count once, however many there are, because they may be caused by its own grant.
         """
         ...
 
     def accept(self, key: Hashable, /) -> None:
-        """Remember that tokens came: server and application are well, so it closes."""
+        """Remember that the provider issued tokens; this closes the breaker, because server and application work."""
         ...
 
-    def refuse(self, key: Hashable, reason: str, /, *, by: Hashable) -> None:
-        """Remember that the application was refused when *by*, a tenant, was to be served.
+    def refuse(self, key: Hashable, reason: ApplicationReason, /, *, by: Hashable) -> None:
+        """Remember that the provider refused the application, with *reason*, in a request for the tenant *by*.
 
-        It opens when that is not one grant's trouble: another tenant was refused, too, and nobody accepted in between.  That
-        nobody was accepted here before says nothing: a process begins anew at every restart.
+        The breaker opens when a second tenant is refused too, without tokens for any tenant in between; a single tenant's refusal may
+        be caused by its own grant.  Whether tokens were issued before does not matter, because a process forgets that at a restart.
         """
         ...
 
-    def reason(self, key: Hashable, /) -> str | None:
-        """Return why the application is refused, or None."""
+    def reason(self, key: Hashable, /) -> ApplicationReason | None:
+        """Return why the provider refuses the application; None: it does not."""
         ...

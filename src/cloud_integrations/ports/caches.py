@@ -1,4 +1,4 @@
-"""Short memory in this process."""
+"""Caches in the memory of this process."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class Cache(Protocol):
-    """Remembers values for a while; never more than it was made for."""
+    """Remembers a limited number of values, each for a limited time."""
 
     def find(self, key: Hashable, /) -> Any | None:
-        """Return the value, or None when there is none or its time is over."""
+        """Return the value of *key*; None if there is none, or if its time is over."""
         ...
 
     def put(self, key: Hashable, value: Any, /, *, seconds: float) -> None:
-        """Remember *value* for *seconds*."""
+        """Remember *value* under *key* for *seconds*."""
         ...
 
     def drop(self, key: Hashable, /) -> None:
@@ -33,24 +33,27 @@ class Cache(Protocol):
 
 
 TenantTokens: TypeAlias = "dict[Hashable, tuple[float, Credential]]"
-"""One tenant's tokens: key → (when it ends on the monotonic clock, token)."""
+"""One tenant's tokens: key → (the time on the monotonic clock at which the entry ends, the token)."""
 
 
 class TokenCache(Protocol):
-    """Tokens that may be handed out again without a look at the store, tenant by tenant."""
+    """Tokens that may be handed out again without reading the store, by tenant."""
 
     by_tenant: dict[str, TenantTokens]
 
     def find(self, tenant_id: str, key: Hashable, /) -> Credential | None:
-        """Return a token that still has its life, or None."""
+        """Return the token of *key*; None if there is none, or if its time is over."""
         ...
 
     def for_tenant(self, tenant_id: str, /) -> TenantTokens:
-        """Return the tenant's shelf.  Fetch it before reading the store: what is put on a shelf that was dropped meanwhile is not seen."""
+        """Return the tenant's dictionary of tokens, for `put`.
+
+        Get it before you read the store: if `drop` is called meanwhile, a token that is put into the old dictionary is never found.
+        """
         ...
 
     def put(self, tenant_tokens: TenantTokens, key: Hashable, token: Credential, /, *, seconds: float) -> None:
-        """Put *token* on *shelf* for *seconds*."""
+        """Remember *token* in *tenant_tokens* under *key* for *seconds*."""
         ...
 
     def drop(self, tenant_id: str, /) -> None:
@@ -63,16 +66,19 @@ class TokenCache(Protocol):
 
 
 Covers = Literal["attempt", "actor", "tenant"]
-"""What one row speaks for until its window ends: this attempt again, or every further one of this actor, or of the tenant."""
+"""What one audit event stands for until the end of its window.
+
+`attempt`: repetitions of this attempt.  `actor`: every further attempt of this actor.  `tenant`: every further attempt in this tenant.
+"""
 
 
 class DeniedAttempts(Protocol):
-    """Which denied attempts were recorded lately, tenant by tenant; each tenant has one window at a time."""
+    """The denied attempts that were recorded recently, by tenant; each tenant has one window at a time."""
 
     def admit(self, tenant_id: TenantId, actor: Actor, attempt: Hashable, /) -> Covers | None:
-        """Say what a row for this attempt speaks for, and count it; None: an earlier row of the window speaks for it."""
+        """Count this attempt, and return what an audit event for it stands for; None: an earlier event of the window covers it."""
         ...
 
     def withdraw(self, tenant_id: TenantId, actor: Actor, attempt: Hashable, /) -> None:
-        """Forget an attempt that was admitted and could not be recorded."""
+        """Forget an attempt that was counted but could not be recorded."""
         ...

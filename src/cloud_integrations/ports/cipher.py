@@ -7,31 +7,34 @@ from typing import ClassVar, Protocol
 
 
 class Cipher(Protocol):
-    """Seals a value so that it opens under one key and in one context only.
+    """Seals values; a sealed value opens under one key and in one context only.
 
-    It computes and never waits, so both managers call it directly.  It keeps no key.  The promises
-    are tests in `cloud_integrations.testing.contracts.cipher`.
+    Its methods do not wait, so both managers call them directly.  It stores no key.  The tests are in
+    `cloud_integrations.testing.contracts.cipher`.
     """
 
     committing: ClassVar[bool]
-    """Whether no sealed value can be made to open under two keys, or in two contexts."""
+    """Whether it is impossible to make a sealed value that opens under two keys or in two contexts."""
 
     def seal(self, plaintext: bytes, /, *, key: bytes, key_id: bytes, context: Iterable[tuple[str, str]]) -> bytes:
-        """Seal up to 48 KiB under a 32-byte *key* whose 16-byte *key_id* is written beside it.
+        """Return *plaintext* (at most 48 KiB) sealed under *key* (32 bytes), with *key_id* (16 bytes) in the open.
 
-        Two seals of one value differ.  Raises `SealingError` when the value, the key or the context
-        is not fit to be sealed.
+        *context* are pairs of name and value, in any order.  Sealing the same value twice gives different results.
+
+        Raises `SealingError` if the value, the key or the context cannot be sealed.
         """
         ...
 
     def open(self, sealed: bytes, /, *, key: bytes, key_id: bytes, context: Iterable[tuple[str, str]]) -> bytes:
-        """Return the plaintext, or raise `DecryptError` for every reason there is.
+        """Return the plaintext of *sealed*.
 
-        Tries *key* and no other.  A value sealed under another *key_id*, or in another *context*,
-        does not open; the order of the pairs does not matter.
+        Only *key* is tried.  A value that was sealed under another *key_id* or in another *context* does not open; the order of the
+        pairs does not matter.
+
+        Raises `DecryptError`, the same for every reason.
         """
         ...
 
     def key_id_of(self, sealed: bytes, /) -> bytes:
-        """Return the id of the key that claims to have sealed this, or raise `DecryptError`."""
+        """Return the id of the key that *sealed* names, not authenticated.  Raises `DecryptError` if it is no sealed value."""
         ...

@@ -1,4 +1,4 @@
-"""Time and chance, so that tests can hold them still."""
+"""Time, randomness and waiting, as ports so that tests can control them."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ class Clock(Protocol):
     """Tells the time."""
 
     def now(self) -> datetime:
-        """Return the wall clock: an aware datetime in UTC."""
+        """Return the time of the wall clock: an aware datetime in UTC."""
         ...
 
     def monotonic(self) -> float:
-        """Return seconds that never go back, for lengths of time."""
+        """Return the time of a clock that never goes back, in seconds, to measure lengths of time."""
         ...
 
 
 class Entropy(Protocol):
-    """Gives randomness fit for secrets."""
+    """Gives random values that are good enough for secrets."""
 
     def bytes(self, count: int, /) -> bytes:
         """Return *count* random bytes."""
         ...
 
     def fraction(self) -> float:
-        """Return a number from 0 up to 1, for jitter."""
+        """Return a random number from 0 to 1, for jitter."""
         ...
 
 
@@ -37,18 +37,18 @@ class AsyncPause(Protocol):
     """Waits.  `Pause` is the same, blocking."""
 
     async def pause(self, seconds: float, /) -> None:
-        """Come back after *seconds*."""
+        """Wait for *seconds*."""
         ...
 
 
 class Pause(Protocol):
-    """The blocking face of `AsyncPause`."""
+    """The blocking form of `AsyncPause`."""
 
     def pause(self, seconds: float, /) -> None: ...
 
 
 def require_clock(clock: Clock | None, /) -> None:
-    """Raise `ConfigurationError` for what is no clock, and for one that tells naive times; None: there is none."""
+    """Check that *clock* is a clock with aware times, or None.  Raises `ConfigurationError` if it is not."""
     if clock is None:
         return
     require_part("clock", clock, Clock)

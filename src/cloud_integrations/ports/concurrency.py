@@ -1,4 +1,4 @@
-"""Many small pieces of work, side by side where that is possible."""
+"""Run many small pieces of work, concurrently where the manager allows it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ T = TypeVar("T")
 
 
 class Concurrency(Protocol):
-    """Works through a list."""
+    """Runs one piece of work for each item of a list."""
 
     async def for_each(
         self, items: Iterable[T], work: Callable[[T], Coroutine[Any, Any, None]], /, *, key: Callable[[T], Hashable], at_once: int
     ) -> None:
-        """Do *work* on every item, on at most *at_once* with the same *key* at the same time; *work* raises nothing."""
+        """Run *work* for every item; of the items with the same *key*, at most *at_once* at the same time.  *work* must not raise."""
         ...

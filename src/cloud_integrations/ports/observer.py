@@ -1,4 +1,4 @@
-"""Somebody who is told what happened and cannot change it."""
+"""The observer: it is told what happened and cannot change it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from cloud_integrations.domain.events import Fact
 
 
 class Observer(Protocol):
-    """Is told facts, each when its change is committed; what it raises is logged and goes no further."""
+    """Is told each fact after its change is committed; an error that it raises is logged and ignored."""
 
     def tell(self, fact: Fact, /) -> None:
-        """Take note of *fact*; return quickly."""
+        """Take *fact*, and return quickly, because the flow waits for it."""
         ...

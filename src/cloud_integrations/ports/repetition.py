@@ -1,4 +1,4 @@
-"""Steps that are done again and again, until somebody asks to stop."""
+"""Repeat steps until a stop is requested."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 Step = Callable[[], Coroutine[Any, Any, float | None]]
-"""Does something, and returns in how many seconds it is to be done again; None: never."""
+"""A coroutine function that does something and returns after how many seconds to call it again; None: never."""
 
 
 class Repetition(Protocol):
-    """Repeats steps.  Who asks it to stop, and how a wait is cut short, is its own matter."""
+    """Repeats steps.  How a stop is requested, and how it ends a wait, depends on the implementation."""
 
     async def repeat(self, *steps: Step) -> None:
-        """Do each step in its own time, until none is to be done again or somebody asks to stop; raise what a step raises.
+        """Call each step at its own times, until no step is to be called again or a stop is requested.  Raises what a step raises.
 
-        Asked to stop, it begins no step any more, and ends at the latest with the step that is under way.
+        After a stop request, no further step begins; a step that is running may still finish.
         """
         ...

@@ -1,4 +1,4 @@
-"""One piece of work for any number of callers."""
+"""Share one piece of work among concurrent callers."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ T = TypeVar("T")
 
 
 class SingleFlight(Protocol):
-    """Runs at most one piece of work per key in this process; everyone who asks meanwhile gets its outcome."""
+    """Runs at most one piece of work per key in this process; callers that come meanwhile get its outcome."""
 
     async def run(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
         """Return what *work* returns, or raise what it raises.
 
-        The work is not ended by a caller that gives up.
+        The work goes on if a caller is cancelled.
         """
         ...
 
     async def share(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
-        """Do as `run` for work that may end with the caller who does it: what is lost then can be done again."""
+        """Do as `run`, for work that can be repeated: it may end when the caller that runs it is cancelled."""
         ...
 
     async def share_afresh(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
-        """Do as `share`, but with work that begins after the call: what was under way before is waited for and not used.
+        """Do as `share`, but only with work that begins after this call; work that was under way before is awaited and not used.
 
-        So many reads at once become two, and nobody is given what was read before they asked.
+        So many concurrent reads become two, and no caller gets a value that was read before its call.
         """
         ...
 
     async def shield(self, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
-        """Return what *work* returns, or raise what it raises; neither a cancelled nor an interrupted caller ends it."""
+        """Return what *work* returns, or raise what it raises; the work goes on if the caller is cancelled or interrupted."""
         ...
 
     async def drain(self) -> None:

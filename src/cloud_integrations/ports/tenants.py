@@ -1,4 +1,4 @@
-"""Whether a tenant exists: the host knows."""
+"""Ask the host whether a tenant exists."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ class AsyncTenants(Protocol):
     """Knows the host's tenants.  `Tenants` is the same, blocking."""
 
     async def require(self, tenant_id: TenantId, /) -> None:
-        """Return if the tenant exists, else raise `TenantNotFoundError`."""
+        """Check that the tenant exists.  Raises `TenantNotFoundError` if it does not."""
         ...
 
 
 class Tenants(Protocol):
-    """The blocking face of `AsyncTenants`."""
+    """The blocking form of `AsyncTenants`."""
 
     def require(self, tenant_id: TenantId, /) -> None: ...

@@ -1,4 +1,4 @@
-"""How a request leaves the house."""
+"""Send requests to providers."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from cloud_integrations.protocol.http import HttpRequest, HttpResponse
 class AsyncTransport(Protocol):
     """Sends one request and returns the whole answer.  `Transport` is the same, blocking.
 
-    No redirect is followed, nothing is retried, no cookie, proxy or netrc is used, and the answer
-    is cut at `request.max_body` bytes.  No limit is shorter than the deadline, once the connection stands.
+    It follows no redirect, retries nothing, uses no cookie, proxy or netrc file, and reads at most `request.max_body` bytes of the
+    answer.  Once connected, no time limit is shorter than the deadline.
     """
 
     async def send(self, request: HttpRequest, /, *, deadline: timedelta) -> HttpResponse:
         """Send *request* and return the answer, all within *deadline*.
 
-        Raises `ProviderUnreachableError` when the request was surely not received, and
-        `AnswerLostError` when it may have been, but no whole answer came.
+        Raises `ProviderUnreachableError` if the request was certainly not received, and `AnswerLostError` if it may have been received
+        and no complete answer came.
         """
         ...
 
@@ -29,7 +29,7 @@ class AsyncTransport(Protocol):
 
 
 class Transport(Protocol):
-    """The blocking face of `AsyncTransport`."""
+    """The blocking form of `AsyncTransport`."""
 
     def send(self, request: HttpRequest, /, *, deadline: timedelta) -> HttpResponse: ...
 

@@ -1,6 +1,6 @@
 """For tests of applications and of third-party backends: a simulated provider, contract suites, a fixed clock.
 
-Names are loaded when they are first used: pytest imports this package wherever the plugin is installed.
+Names are loaded when they are first used, because pytest imports this package wherever the plugin is installed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Time that stands still and chance that repeats."""
+"""A clock that only tests move, pauses that take no time, and random bytes that repeat."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
-"""When a `FixedClock` begins, if nothing else is said."""
+"""The time at which a `FixedClock` starts by default."""
 
 
 class FixedClock:
-    """A `Clock` that moves only by `advance`; safe to share between threads."""
+    """A `Clock` that moves only when a test moves it; safe to share between threads.  Raises `ValueError` for a naive *start*."""
 
     def __init__(self, start: datetime = START, /) -> None:
         if start.tzinfo is None:
@@ -32,7 +32,7 @@ class FixedClock:
             return self._elapsed
 
     def advance(self, by: timedelta, /) -> None:
-        """Let *by* pass.  Raises `ValueError` when it is negative; `jump` moves the wall clock back."""
+        """Move both clocks forward by *by*.  Raises `ValueError` when it is negative; `jump` moves the wall clock back."""
         if by < timedelta():
             raise ValueError("time does not go back; use jump for a wall clock that is set")
         with self._lock:
@@ -40,13 +40,13 @@ class FixedClock:
             self._elapsed += by.total_seconds()
 
     def jump(self, by: timedelta, /) -> None:
-        """Set the wall clock forward or back by *by*, as an administrator might; `monotonic` does not notice."""
+        """Set the wall clock forward or back by *by*, as an administrator might; `monotonic` does not change."""
         with self._lock:
             self._now += by
 
 
 class SeededEntropy:
-    """An `Entropy` that gives the same bytes for the same seed, in the same order.  For tests only: it is no secret."""
+    """An `Entropy` that gives the same bytes for the same seed, in the same order.  For tests only: its bytes can be predicted."""
 
     def __init__(self, seed: str | int = 0, /) -> None:
         self._seed = str(seed).encode()
@@ -66,7 +66,7 @@ class SeededEntropy:
 
 
 class AdvancingPause:
-    """A `Pause` that lets the time pass on a `FixedClock` instead of waiting."""
+    """A `Pause` that advances a `FixedClock` instead of waiting."""
 
     def __init__(self, clock: FixedClock, /) -> None:
         self._clock = clock
@@ -77,7 +77,7 @@ class AdvancingPause:
 
 
 class AsyncAdvancingPause:
-    """The awaiting `AdvancingPause`; other tasks get a turn."""
+    """The awaiting `AdvancingPause`; it lets other tasks run."""
 
     def __init__(self, clock: FixedClock, /) -> None:
         self._clock = clock

@@ -1,6 +1,6 @@
-"""The pytest plugin: fixtures for tests of applications that keep integrations.
+"""The pytest plugin: fixtures for tests of applications that use this library.
 
-Each is imported when a test asks for it, so that other tests do not pay.
+A fixture imports what it needs when a test asks for it, so that other tests do not wait for the imports.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from .clock import FixedClock
 
 CALLBACK_URL = "https://app.example/oauth/callback"
-"""The callback that the managers of the fixtures are set up with."""
+"""The `callback_url` of the managers that the fixtures give."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the contract suites' marker known to hosts that run them strictly."""
+    """Register the marker of the contract suites, for hosts that run pytest with strict markers."""
     config.addinivalue_line("markers", "requirement(*ids): the requirements of the security list that this test proves")
 
 
 @pytest.fixture
 def ci_clock() -> FixedClock:
-    """A clock that moves only when the test advances it; the other fixtures tell the time by it."""
+    """A clock that moves only when the test advances it; the other fixtures use it."""
     from .clock import FixedClock  # noqa: PLC0415  # see the module's docstring; so below
 
     return FixedClock()
@@ -53,7 +53,7 @@ def ci_provider_server(ci_provider: SimulatedProvider) -> Iterator[ProviderServe
 
 @pytest.fixture
 def ci_manager(ci_clock: FixedClock, ci_provider: SimulatedProvider) -> Iterator[IntegrationManager]:
-    """A blocking manager with `ci_provider` for its catalogue, a store in memory and a key of its own; nothing waits."""
+    """A blocking manager with the providers of `ci_provider`, a store in memory and a key of its own; its pauses take no time."""
     from cloud_integrations.backends.aes_gcm import AesGcmCipher  # noqa: PLC0415
     from cloud_integrations.backends.keys.local import LocalKeyring  # noqa: PLC0415
     from cloud_integrations.backends.memory.store import MemoryStore  # noqa: PLC0415
@@ -80,7 +80,7 @@ def ci_manager(ci_clock: FixedClock, ci_provider: SimulatedProvider) -> Iterator
 
 @pytest.fixture
 def ci_async_manager(ci_clock: FixedClock, ci_provider: SimulatedProvider) -> AsyncIntegrationManager:
-    """An awaiting manager, set up as `ci_manager` is, with a store of its own."""
+    """An awaiting manager with the same parts as `ci_manager` and a store of its own; it is not entered."""
     from cloud_integrations.backends.aes_gcm import AesGcmCipher  # noqa: PLC0415
     from cloud_integrations.backends.keys.local import LocalKeyring  # noqa: PLC0415
     from cloud_integrations.backends.memory.store import AsyncMemoryStore  # noqa: PLC0415

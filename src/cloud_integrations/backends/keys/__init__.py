@@ -1,1 +1,1 @@
-"""Key services: who wraps and unwraps data keys."""
+"""Key services, which wrap and unwrap data keys."""

@@ -1,6 +1,6 @@
 """Wrapping keys that stay in Azure Key Vault or a Managed HSM.
 
-Facts: https://learn.microsoft.com/en-us/rest/api/keyvault/keys/wrap-key/wrap-key and
+Sources: https://learn.microsoft.com/en-us/rest/api/keyvault/keys/wrap-key/wrap-key and
 https://learn.microsoft.com/en-us/azure/key-vault/general/rest-error-codes.
 """
 
@@ -31,12 +31,12 @@ from cloud_integrations.protocol.http import read_json_object
 
 from .key_list import KeyList, require_data_key
 
-# Three tries of three seconds; what repeats itself for longer is for the flows to judge.
+# Three attempts of three seconds each; for longer outages the flows have rules of their own.
 _TRIES: Final = 3
 _EACH: Final = 3.0
 _ALGORITHM: Final = "RSA-OAEP-256"
 _RSA_LENGTHS: Final = frozenset({256, 384, 512})
-"""Bytes of what RSA keys of 2048, 3072 and 4096 bits wrap; Azure has no others."""
+"""The lengths in bytes of values wrapped by RSA keys of 2048, 3072 and 4096 bits; Azure has no other RSA keys."""
 _KEY_ID: Final = re.compile(r"(https://[a-z0-9-]+(?:\.[a-z0-9-]+)+)(/keys/[A-Za-z0-9-]{1,127})/([0-9a-f]{32})")
 _UNVERSIONED: Final = re.compile(r"https://[^/]+/keys/[^/]+/?")
 
@@ -44,20 +44,20 @@ _UNVERSIONED: Final = re.compile(r"https://[^/]+/keys/[^/]+/?")
 class AzureKeyVaultKeys(KeyList["_Kek"]):
     """RSA keys of Azure Key Vault: the first wraps, all unwrap.  Implements `KeyService`.
 
-    A key is named `https://<vault>/keys/<name>/<version>`, with its version: Azure unwraps with the version it is told and does not
-    find the one that wrapped.  It is known as `azure-kv:` and that name.
+    A key is named `https://<vault>/keys/<name>/<version>`, with its version, because Azure unwraps with the version in the request
+    and does not find the one that wrapped.  The key's URI is `azure-kv:` followed by that name.
 
-    RSA-OAEP takes no associated data, so Azure could not tell one tenant's data key from another's.  A random key is therefore made
-    for each data key: Azure wraps that one, and the data key is sealed under it with its context, as every value is (format CI1).
-    Stored are 2 bytes of length, Azure's bytes, and CI1.  The data key itself never goes to Azure.
+    RSA-OAEP takes no associated data, so Azure could not distinguish one tenant's data key from another's.  Therefore a random key is
+    made for each data key: Azure wraps the random key, and the data key is sealed under it with its context (format CI1).  The wrapped
+    value consists of 2 bytes with a length, Azure's bytes, and CI1.  The data key itself is never sent to Azure.
 
-    RSA wraps with the public half.  Whoever can read that (permission `get`) *and* write to the database could plant a data key
-    that they know, so keep `get` from those who may write there; this class does not need it.
+    RSA wraps with the public key.  A person who can read it (permission `get`) *and* write to the database could insert a data key
+    that they know, so do not give `get` to anybody who may write to the database; this class does not need it.
 
-    Without *credential*, a `DefaultAzureCredential` is made at the first call.  A *transport* of azure-core that is given stays the
-    caller's, who closes it.
+    Without *credential*, a `DefaultAzureCredential` is made at the first call.  A *transport* of azure-core belongs to the caller, who
+    closes it.
 
-    Raises `ConfigurationError` for a name that cannot be right; asks nobody.
+    Raises `ConfigurationError` for a name that cannot be right; sends no request.
     """
 
     __slots__ = ("_cipher", "_clients", "_credential", "_making", "_transport")
@@ -82,7 +82,7 @@ class AzureKeyVaultKeys(KeyList["_Kek"]):
             self._add(_read_key_id(name), setting="key_id", again=f"names {name} twice")
 
     def wrap(self, data_key: bytes, /, *, tenant_id: str, key_id: UUID, version: int) -> tuple[KekRef, bytes]:
-        """Seal a data key under a key that Azure wraps; see `KeyService.wrap`."""
+        """Seal a data key under a random key that Azure wraps; see `KeyService.wrap`."""
         kek = self._first
         wrapping_key = b""
         try:
@@ -96,7 +96,7 @@ class AzureKeyVaultKeys(KeyList["_Kek"]):
             data_key = wrapping_key = b""
 
     def unwrap(self, wrapped: WrappedKey, /) -> bytes:
-        """Have Azure unwrap the key of a data key, and open that; see `KeyService.unwrap`."""
+        """Unwrap the random key in Azure and open the data key with it; see `KeyService.unwrap`."""
         kek = self._kek_of(wrapped)
         by_azure, sealed = _split(wrapped.wrapped)
         context = wrap_context(tenant_id=wrapped.tenant_id, key_id=wrapped.key_id, version=wrapped.version, kek_uri=wrapped.kek_uri)
@@ -108,7 +108,7 @@ class AzureKeyVaultKeys(KeyList["_Kek"]):
             wrapping_key = b""
 
     def _wrap(self, kek: _Kek, wrapping_key: bytes) -> bytes:
-        """Have Azure wrap, and unwrap again: it wraps with a key that is switched off, too, and only unwrapping says so."""
+        """Wrap *wrapping_key* in Azure, and unwrap it again, because Azure also wraps with a disabled key and only unwrapping fails."""
         opened = b""
         try:
             refused = KeyringError(key_id=kek.ref.kek_uri, problem="is not an RSA key that wraps and unwraps with RSA-OAEP-256")
@@ -123,10 +123,13 @@ class AzureKeyVaultKeys(KeyList["_Kek"]):
             wrapping_key = opened = b""
 
     def _ask(self, kek: _Kek, action: Literal["wrapkey", "unwrapkey"], value: bytes, *, refused: CloudIntegrationsError) -> bytes:
-        """Return what Azure answers; *refused* is what it means when Azure takes exception to the request itself."""
+        """Return the value in Azure's answer; raise *refused* if Azure refuses the request itself (status 400).
+
+        Raises `KeyringError` or `KeyServiceUnavailableError` otherwise.
+        """
         problem: CloudIntegrationsError = KeyServiceUnavailableError()
         try:
-            # Never through the SDK's own wrap_key: that fetches the public key, and then wraps without asking Azure.
+            # Not the SDK's `wrap_key`: that fetches the public key and then wraps locally.
             request = HttpRequest("POST", f"{kek.path}/{action}", json={"alg": _ALGORITHM, "value": _encode(value)})
             for _ in range(_TRIES):
                 try:
@@ -153,11 +156,11 @@ class AzureKeyVaultKeys(KeyList["_Kek"]):
         raise alone(problem)
 
     def _send(self, kek: _Kek, request: HttpRequest) -> HttpResponse:
-        # Azure's own retries wait as long as an answer tells them to.  Its logs hold no bodies unless a client asks for them.
+        # Without the SDK's retries, because they wait as long as an answer demands.  The SDK logs no bodies unless a client asks for them.
         return self._connect(kek).send_request(request, retry_total=0, permit_redirects=False, connection_timeout=_EACH, read_timeout=_EACH)
 
     def _connect(self, kek: _Kek) -> KeyClient:
-        """Return the vault's client."""
+        """Return the client for the key's vault, made at the first call."""
         with self._making:
             if kek.vault not in self._clients:
                 if self._credential is None:
@@ -188,7 +191,7 @@ def _read_key_id(key_id: str) -> _Kek:
 
 
 def _split(wrapped: bytes) -> tuple[bytes, bytes]:
-    """Return Azure's bytes and ours, or raise `DecryptError` for what `wrap` cannot have written."""
+    """Return Azure's part and the CI1 part of a wrapped key.  Raises `DecryptError` for a value that `wrap` cannot have made."""
     length = int.from_bytes(wrapped[:2], "big")
     if length not in _RSA_LENGTHS or len(wrapped) != 2 + length + OVERHEAD + KEY_LENGTH:
         raise DecryptError
@@ -200,7 +203,7 @@ def _encode(value: bytes) -> str:
 
 
 def _read_value(response: HttpResponse) -> bytes:
-    """Return the answer's value, or raise `KeyServiceUnavailableError` when there is none."""
+    """Return the answer's value.  Raises `KeyServiceUnavailableError` if it has none."""
     value: object = None
     decoded = b""
     try:

@@ -1,4 +1,4 @@
-"""Several key services as one: while moving from one to another, and for tenants that bring a key of their own."""
+"""Several key services as one, to move from one service to another, and for tenants with a wrapping key of their own."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from cloud_integrations.ports.key_service import KekRef, KeyService
 class CombinedKeys(NeverCopied):
     """The first service wraps, all unwrap; a tenant in *tenants* has a service of its own.  Implements `KeyService`.
 
-    What a tenant's own service wraps opens for that tenant alone, and what the common ones wrapped before still opens for it, so
-    that a tenant can be given a key of its own, or lose it, by `rewrap_keys`.
+    A tenant's own service unwraps only that tenant's data keys.  The common services still unwrap the data keys that they have wrapped
+    for it, so `rewrap_keys` can move a tenant to a wrapping key of its own and back.
 
-    Raises `ConfigurationError` when two services have a key of the same URI.
+    Raises `ConfigurationError` if two services have a key of the same URI.
     """
 
     __slots__ = ("_by_id", "_common", "_of_tenants", "_services")
@@ -27,7 +27,7 @@ class CombinedKeys(NeverCopied):
         self._common = (first, *others)
         self._of_tenants = dict(tenants or {})
         self._by_id: dict[bytes, KeyService] = {}
-        # One service may serve several tenants, and be among the common ones, too.
+        # One service may serve several tenants, and may also be one of the common services.
         self._services = tuple({id(service): service for service in (*self._common, *self._of_tenants.values())}.values())
         for service in self._services:
             require_part("keys", service, KeyService)
@@ -38,19 +38,19 @@ class CombinedKeys(NeverCopied):
 
     @property
     def waits(self) -> bool:
-        """Whether any of them may wait."""
+        """True if any of the services may wait."""
         return any(service.waits for service in self._services)
 
     def keks(self) -> tuple[KekRef, ...]:
-        """Name every key, the first service's primary first."""
+        """Return every key of every service, the first service's primary first."""
         return tuple(kek for service in self._services for kek in service.keks())
 
     def primary(self, tenant_id: str, /) -> KekRef:
-        """Name the key that wraps this tenant's data keys from now on."""
+        """Return the key that wraps this tenant's data keys from now on."""
         return self._of(tenant_id).primary(tenant_id)
 
     def wrap(self, data_key: bytes, /, *, tenant_id: str, key_id: UUID, version: int) -> tuple[KekRef, bytes]:
-        """Wrap with the tenant's own service, else with the first; see `KeyService.wrap`."""
+        """Wrap with the tenant's own service, otherwise with the first; see `KeyService.wrap`."""
         try:
             return self._of(tenant_id).wrap(data_key, tenant_id=tenant_id, key_id=key_id, version=version)
         finally:
@@ -61,7 +61,7 @@ class CombinedKeys(NeverCopied):
         service = self._by_id.get(wrapped.kek_key_id)
         if service is None:
             raise KeyringError(key_id=wrapped.kek_uri, problem="is in none of the key services that are set up")
-        # Whoever owns a wrapping key can make data keys under it: for their own tenant, and for no other.
+        # The owner of a wrapping key can make data keys under it, so a tenant's wrapping key is accepted for that tenant only.
         if all(service is not common for common in self._common) and service is not self._of_tenants.get(wrapped.tenant_id):
             raise KeyringError(key_id=wrapped.kek_uri, problem="belongs to another tenant")
         return service.unwrap(wrapped)

@@ -1,6 +1,6 @@
 """Wrapping keys that stay in Google Cloud KMS.
 
-Facts: https://cloud.google.com/kms/docs/reference/rpc/google.cloud.kms.v1 and
+Sources: https://cloud.google.com/kms/docs/reference/rpc/google.cloud.kms.v1 and
 https://cloud.google.com/kms/docs/data-integrity-guidelines.
 """
 
@@ -35,7 +35,7 @@ from cloud_integrations.ports.key_service import KekRef
 
 from .key_list import KeyList, require_data_key
 
-# Three tries of three seconds; what repeats itself for longer is for the flows to judge.
+# Three attempts of three seconds each; for longer outages the flows have rules of their own.
 _TRIES: Final = 3
 _EACH: Final = 3.0
 _LONGEST: Final = 4096
@@ -47,13 +47,14 @@ _Ask = Callable[[KeyManagementServiceClient], bytes]
 class GcpKmsKeys(KeyList["_Kek"]):
     """Symmetric keys of Google Cloud KMS: the first wraps, all unwrap.  Implements `KeyService`.
 
-    A key is named `projects/…/locations/…/keyRings/…/cryptoKeys/…`, never with a version: Google finds the version that wrapped, so
-    its own rotation goes on working.  It is known as `gcp-kms:` and that name.  The context of a data key is its associated data.
+    A key is named `projects/…/locations/…/keyRings/…/cryptoKeys/…`, never with a version, because Google finds the version that
+    wrapped; so Google's own rotation needs no change here.  The key's URI is `gcp-kms:` followed by that name.  The context of a data
+    key is sent as associated data.
 
-    Without *client*, one is made at the first call with the application's default credentials.  A client that is given speaks gRPC,
-    and stays the caller's, who closes it.
+    Without *client*, one is made at the first call with the application's default credentials.  A *client* must use gRPC and belongs
+    to the caller, who closes it.
 
-    Raises `ConfigurationError` for a name or a client that cannot be right; asks nobody.
+    Raises `ConfigurationError` for a name or a client that cannot be right; sends no request.
     """
 
     __slots__ = ("_client", "_making")
@@ -63,7 +64,7 @@ class GcpKmsKeys(KeyList["_Kek"]):
     def __init__(self, key_name: str, /, *more: str, client: KeyManagementServiceClient | None = None) -> None:
         super().__init__()
         if client is not None and not isinstance(client.transport, KeyManagementServiceGrpcTransport):
-            # Over REST, a key that is switched off and a value that was changed come as one class of error.
+            # Over REST, a disabled key and a changed value raise the same class of error.
             raise ConfigurationError(setting="client", problem="must use the transport grpc")
         self._client = client
         self._making = Lock()
@@ -71,7 +72,7 @@ class GcpKmsKeys(KeyList["_Kek"]):
             self._add(_read_name(name), setting="key_name", again=f"names {name} twice")
 
     def wrap(self, data_key: bytes, /, *, tenant_id: str, key_id: UUID, version: int) -> tuple[KekRef, bytes]:
-        """Have Google encrypt a data key; see `KeyService.wrap`."""
+        """Encrypt a data key in Google Cloud KMS; see `KeyService.wrap`."""
         kek = self._first
         try:
             require_data_key(data_key)
@@ -82,7 +83,7 @@ class GcpKmsKeys(KeyList["_Kek"]):
             data_key = b""
 
     def unwrap(self, wrapped: WrappedKey, /) -> bytes:
-        """Have Google decrypt a data key; see `KeyService.unwrap`."""
+        """Decrypt a data key in Google Cloud KMS; see `KeyService.unwrap`."""
         kek = self._kek_of(wrapped)
         context = wrapped_context(wrapped)
         if not 0 < len(wrapped.wrapped) <= _LONGEST:
@@ -94,7 +95,11 @@ class GcpKmsKeys(KeyList["_Kek"]):
         return opened
 
     def _ask(self, kek: _Kek, ask: _Ask, /, *, refused: CloudIntegrationsError) -> bytes:
-        """Return what Google answers; *refused* is what it means when Google takes exception to the request itself."""
+        """Return the result of *ask*; raise *refused* if Google refuses the request itself (`BadRequest`).
+
+        An empty result is asked for again, because it was damaged on its way.  Raises `KeyringError` or `KeyServiceUnavailableError`
+        otherwise.
+        """
         problem: CloudIntegrationsError = KeyServiceUnavailableError()
         for _ in range(_TRIES):
             try:
@@ -117,7 +122,7 @@ class GcpKmsKeys(KeyList["_Kek"]):
         raise alone(problem)
 
     def _connect(self) -> KeyManagementServiceClient:
-        """Return the client; the default one is made late, because it looks for credentials on the network."""
+        """Return the client; the default client is made at the first call, because it looks for credentials on the network."""
         with self._making:
             if self._client is None:
                 self._client = KeyManagementServiceClient()
@@ -143,7 +148,7 @@ def _read_name(name: str) -> _Kek:
 
 
 def _encrypt(client: KeyManagementServiceClient, kek: _Kek, data_key: bytes, context: bytes) -> bytes:
-    """Return the ciphertext, or nothing when it was damaged on its way."""
+    """Return the ciphertext, or no bytes if the request or the answer was damaged on its way."""
     request = EncryptRequest(
         name=kek.name,
         plaintext=data_key,
@@ -164,7 +169,7 @@ def _encrypt(client: KeyManagementServiceClient, kek: _Kek, data_key: bytes, con
 
 
 def _decrypt(client: KeyManagementServiceClient, kek: _Kek, ciphertext: bytes, context: bytes) -> bytes:
-    """Return the plaintext, or nothing when it was damaged on its way."""
+    """Return the plaintext, or no bytes if the answer was damaged on its way."""
     request = DecryptRequest(
         name=kek.name,
         ciphertext=ciphertext,
@@ -178,7 +183,7 @@ def _decrypt(client: KeyManagementServiceClient, kek: _Kek, ciphertext: bytes, c
 
 
 def _is_of(kek: _Kek, response: EncryptResponse) -> bool:
-    """Whether a version of this key encrypted; a project may be named by its id or by its number."""
+    """Return whether a version of this key encrypted; the project is not compared, because it may be named by its id or its number."""
     expected = kek.name.partition("/locations/")[2]
     answered: str = response.name.partition("/locations/")[2]
     return answered.startswith(f"{expected}/cryptoKeyVersions/")
@@ -188,7 +193,7 @@ def _meaning_of(error: GoogleAPICallError, kek: _Kek, refused: CloudIntegrations
     if isinstance(error, FailedPrecondition):
         return KeyringError(key_id=kek.ref.kek_uri, problem="is switched off or destroyed, or the version that wrapped is")
     if isinstance(error, BadRequest):
-        # Google compares the checksums, too: the request was damaged, not the stored value.
+        # Google also compares the checksums: then the request was damaged, and not the stored value.
         return KeyServiceUnavailableError() if "crc32c" in str(error.message) else refused
     if isinstance(error, NotFound):
         return KeyringError(key_id=kek.ref.kek_uri, problem="is not there")
@@ -198,7 +203,7 @@ def _meaning_of(error: GoogleAPICallError, kek: _Kek, refused: CloudIntegrations
 
 
 def crc32c(data: bytes, /) -> int:
-    """CRC-32C (RFC 3720 §12.1), bit by bit: there are a few hundred bytes at most."""
+    """Return the CRC-32C of *data* (RFC 3720 §12.1), computed bit by bit, because there are a few hundred bytes at most."""
     value = 0xFFFFFFFF
     for byte in data:
         value ^= byte

@@ -1,4 +1,4 @@
-"""What key services have in common: a list of keys, of which the first wraps, and each unwraps what it has wrapped."""
+"""The common part of key services: a list of keys, of which the first wraps, and each unwraps what it has wrapped."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cloud_integrations.ports.key_service import KekRef
 
 
 class Kek(Protocol):
-    """A wrapping key, as one kind of service knows it."""
+    """A wrapping key of one kind of service."""
 
     @property
     def ref(self) -> KekRef: ...
@@ -21,27 +21,27 @@ K = TypeVar("K", bound=Kek)
 
 
 class KeyList(NeverCopied, Generic[K]):
-    """The part of a `KeyService` that asks nobody."""
+    """The part of a `KeyService` that sends no request: the list of its keys."""
 
     __slots__ = ("_by_id",)
 
     _place: ClassVar[str]
-    """Where a key is missing: "… is not among the keys of AWS KMS"."""
+    """Where a missing key was looked for, in messages: "is not among the keys of AWS KMS", for example."""
 
     def __init__(self) -> None:
         self._by_id: dict[bytes, K] = {}
 
     @property
     def waits(self) -> bool:
-        """It waits for a service."""
+        """True: it waits for a service."""
         return True
 
     def keks(self) -> tuple[KekRef, ...]:
-        """Name the keys, the primary first."""
+        """Return the keys, the primary first."""
         return tuple(kek.ref for kek in self._by_id.values())
 
     def primary(self, tenant_id: str, /) -> KekRef:  # noqa: ARG002  # one primary for all
-        """Name the first key: it wraps from now on."""
+        """Return the first key, which wraps the data keys of all tenants from now on."""
         return self._first.ref
 
     @property
@@ -49,13 +49,13 @@ class KeyList(NeverCopied, Generic[K]):
         return next(iter(self._by_id.values()))
 
     def _add(self, kek: K, *, setting: str, again: str) -> None:
-        """Put a key at the end, or say that it is there *again*."""
+        """Append a key.  Raises `ConfigurationError` with the problem *again* if the list has it already."""
         if kek.ref.kek_key_id in self._by_id:
             raise ConfigurationError(setting=setting, problem=again)
         self._by_id[kek.ref.kek_key_id] = kek
 
     def _kek_of(self, wrapped: WrappedKey) -> K:
-        """Return the key that this names, and no other, whatever else could open it."""
+        """Return the key that *wrapped* names, even if another key could unwrap it.  Raises `KeyringError` if it is not in the list."""
         kek = self._by_id.get(wrapped.kek_key_id)
         if kek is None:
             raise KeyringError(key_id=wrapped.kek_uri, problem=f"is not {self._place}")
@@ -66,7 +66,7 @@ class KeyList(NeverCopied, Generic[K]):
 
 
 def require_data_key(data_key: bytes, /) -> None:
-    """Raise `SealingError` for what is no data key."""
+    """Raise `SealingError` unless *data_key* has the length of a data key, 32 bytes."""
     try:
         if len(data_key) != KEY_LENGTH:
             raise SealingError("a data key is 32 bytes")

@@ -1,4 +1,4 @@
-"""Key-encryption keys that the operator holds: a list, the first wraps, all unwrap."""
+"""Key-encryption keys that the operator keeps, in a list: the first key wraps, all unwrap."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _KID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 class LocalKeyring(KeyList["_Kek"]):
     """Keys written `kid:base64`, newest first: the first is the primary, the others only unwrap.
 
-    A kid is 1 to 64 of `A-Z a-z 0-9 . _ -` and names its key for ever; the base64 is of 32 random
+    A kid is 1 to 64 of `A-Z a-z 0-9 . _ -` and must never name another key; the base64 encodes 32 random
     bytes, as `generate_key` makes them.  To rotate, put a new entry in front.  Implements
-    `KeyService`; it shows its kids, never a key, and cannot be pickled.
+    `KeyService`; its `repr` shows the kids and never a key, and it cannot be pickled.
 
-    Raises `ConfigurationError`, naming *setting* and the position of the entry at fault.
+    Raises `ConfigurationError`, which names *setting* and the position of the wrong entry.
     """
 
     __slots__ = ("_cipher",)
@@ -38,9 +38,9 @@ class LocalKeyring(KeyList["_Kek"]):
     def __init__(self, keys: Sequence[str | Secret], /, *, setting: str = "keys") -> None:
         super().__init__()  # first, so that a half-made keyring can be shown in a traceback
         if isinstance(keys, str | bytes | Secret) or not isinstance(keys, Iterable):
-            keys = ()  # it may be a key
+            keys = ()  # the argument may be a key
             raise ConfigurationError(setting=setting, problem="must be a list of entries, each kid:base64")
-        # From here on no key is text in a local variable, which a traceback may show.
+        # From here on no local variable, which a traceback may show, has a key as text.
         entries = [_hide(entry) for entry in keys]
         del keys
         if not entries:
@@ -55,9 +55,9 @@ class LocalKeyring(KeyList["_Kek"]):
 
     @classmethod
     def from_file(cls, path: str | Path, /) -> LocalKeyring:
-        """Read a file with one entry a line; `#` starts a comment line.
+        """Read a keyring from a file with one entry per line; lines that start with `#` are comments.
 
-        Raises `ConfigurationError` when it cannot be read, when its group or others may touch it
+        Raises `ConfigurationError` if the file cannot be read, if its group or others have any permission on it
         (POSIX only), and as the class does.
         """
         setting = str(path)
@@ -77,12 +77,12 @@ class LocalKeyring(KeyList["_Kek"]):
 
     @classmethod
     def from_system(cls, *, service: str = "cloud-integrations", account: str = "keys") -> LocalKeyring:
-        """Read one entry of the operating system's keyring, with the same lines as a file; for programs on somebody's own machine.
+        """Read a keyring from one entry of the operating system's keyring, which has the same lines as a file.
 
-        Needs the extra `keyring`.  Raises `ConfigurationError` when the system has no keyring or keeps it locked, when the entry is
-        not in it, and as the class does.
+        For programs on a person's own machine.  Needs the extra `keyring`.  Raises `ConfigurationError` if the system has no keyring
+        or it is locked, if it does not have the entry, and as the class does.
         """
-        import keyring  # noqa: PLC0415  # an extra that only this needs
+        import keyring  # noqa: PLC0415  # an optional extra, used only here
         from keyring.errors import KeyringError as SystemKeyringError  # noqa: PLC0415
         from keyring.errors import NoKeyringError  # noqa: PLC0415
 
@@ -101,7 +101,7 @@ class LocalKeyring(KeyList["_Kek"]):
 
     @staticmethod
     def generate_key(kid: str, /) -> Secret:
-        """Make a new entry under *kid*, or raise `ConfigurationError` when that is not a kid."""
+        """Return a new entry with a random key under *kid*.  Raises `ConfigurationError` if *kid* is not valid."""
         if not _KID.match(kid):
             raise ConfigurationError(setting="kid", problem="must be 1 to 64 of A-Z a-z 0-9 . _ -")
         return Secret(f"{kid}:{base64.b64encode(os.urandom(KEY_LENGTH)).decode()}")
@@ -113,7 +113,7 @@ class LocalKeyring(KeyList["_Kek"]):
 
     @property
     def waits(self) -> bool:
-        """It computes and never waits."""
+        """False: it computes and never waits for a service."""
         return False
 
     def wrap(self, data_key: bytes, /, *, tenant_id: str, key_id: UUID, version: int) -> tuple[KekRef, bytes]:
@@ -137,7 +137,7 @@ class LocalKeyring(KeyList["_Kek"]):
 
 
 class _Kek(NeverCopied):
-    """A wrapping key; not a dataclass, because `asdict` would copy the key into a dump."""
+    """A wrapping key; not a dataclass, because `asdict` would copy the key out."""
 
     __slots__ = ("key", "kid", "ref")
 
@@ -151,19 +151,19 @@ class _Kek(NeverCopied):
 
 
 def _read_lines(lines: Iterable[str], /) -> list[Secret]:
-    """Return the entries, one a line, without empty lines and comments."""
+    """Return the entries, one per line, without empty lines and comments."""
     return [Secret(line.strip()) for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
 def _hide(entry: object, /) -> Secret:
-    """Wrap text; anything else becomes an entry that is malformed."""
+    """Return an entry as a `Secret`; anything but text becomes an empty, malformed entry."""
     if isinstance(entry, Secret):
         return entry
     return Secret(entry if isinstance(entry, str) else "")
 
 
 def _read_entry(entry: Secret, /) -> _Kek | None:
-    """Read `kid:base64`, or answer None; it raises nothing, because an error would hold the text."""
+    """Read `kid:base64`; return None instead of raising, because the traceback of an error would contain the text."""
     kid, _, encoded = entry.reveal().partition(":")
     try:
         key = base64.b64decode(encoded, validate=True)

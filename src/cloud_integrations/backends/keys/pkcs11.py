@@ -44,16 +44,16 @@ class Pkcs11Keys(KeyList["_KeyUri"]):
     """AES-256 keys that never leave their token: the first wraps, all unwrap.  Implements `KeyService`.
 
     A key is named by an RFC 7512 URI of `token` or `serial`, and `object` or `id`: `pkcs11:token=main;object=ci-2026;type=secret-key`.
-    The URI holds neither PIN nor library; it is known in one spelling, whatever the order and the escapes it was given in.
-    Keys in tokens with another PIN or library are another `Pkcs11Keys`.
+    The URI has no PIN and no library; it is stored in one spelling, whatever its order and escapes were.
+    For keys in tokens with another PIN or library, use another `Pkcs11Keys`.
 
-    A key must be sensitive and not extractable, or it is refused (`KeyringError`): one that can be read out is no better than a file.
-    A wrong PIN is tried once and never again by this object, because tokens lock themselves after a few.
+    A key that is not sensitive, or that is extractable, is refused (`KeyringError`), because it protects no better than a file.
+    A wrong PIN is tried once and never again by this object, because a token locks itself after a few wrong PINs.
 
-    Calls take turns: the library is used by one thread at a time.  It belongs to this class in the process: after a failure and after
-    a fork it is initialised anew, which ends every session that others have in it.  A call waits as long as the library does.
+    One thread at a time uses the library.  No other code in the process should use it: after a failure and after a fork it is
+    initialised again, which ends all sessions in it.  A call waits as long as the library does; there is no time limit.
 
-    Raises `ConfigurationError` for a URI that does not name a key in this way, without showing it; touches no token.
+    Raises `ConfigurationError` for a URI that does not name a key in this way, without showing the URI; no token is used.
     """
 
     __slots__ = ("_library", "_pin", "_pin_refused")
@@ -62,10 +62,10 @@ class Pkcs11Keys(KeyList["_KeyUri"]):
 
     def __init__(self, uri: str, /, *more: str, library: str | Path, pin: Secret) -> None:
         super().__init__()  # first, so that a half-made service can be shown in a traceback
-        uris = [Secret(text) for text in (uri, *more)]  # one may hold a PIN
+        uris = [Secret(text) for text in (uri, *more)]  # a wrong one may contain a PIN
         uri, more = "", ()
         if not isinstance(pin, Secret):
-            pin = Secret("")  # it may be the PIN itself
+            pin = Secret("")  # the argument may be the PIN itself
             raise ConfigurationError(setting="pin", problem="must be a Secret")
         self._library = str(library)
         self._pin = pin
@@ -99,7 +99,7 @@ class Pkcs11Keys(KeyList["_KeyUri"]):
         return self._use(kek, lambda key: key.open(wrapped.wrapped, context))
 
     def _use(self, kek: _KeyUri, work: Callable[[_TokenKey], T]) -> T:
-        """Do *work* with the key, alone in the library; afterwards a failed library is initialised anew."""
+        """Call *work* with the key, while no other thread uses the library; after a failure the next call initialises it again."""
         problem: CloudIntegrationsError
         module = _module(self._library)
         with module.lock:
@@ -120,17 +120,17 @@ class Pkcs11Keys(KeyList["_KeyUri"]):
         return known
 
     def _session(self, module: _Module, library: Any, kek: _KeyUri) -> Any:
-        place = (kek.token, kek.serial)
-        if place not in module.sessions:
-            module.sessions[place] = self._open_session(_find_token(library, kek), kek)
-        return module.sessions[place]
+        token_name = (kek.token, kek.serial)
+        if token_name not in module.sessions:
+            module.sessions[token_name] = self._open_session(_find_token(library, kek), kek)
+        return module.sessions[token_name]
 
     def _open_session(self, token: Any, kek: _KeyUri) -> Any:
         if not self._pin_refused:
             try:
                 return token.open(user_pin=self._pin.reveal())
             except pkcs11.UserAlreadyLoggedIn:
-                return token.open()  # a login counts for the process; somebody else here made it
+                return token.open()  # a login applies to the whole process, and other code in it has logged in
             except _PIN_REFUSED:
                 self._pin_refused = True
         raise KeyringError(key_id=kek.ref.kek_uri, problem="cannot be used: the token refused the PIN")
@@ -138,7 +138,7 @@ class Pkcs11Keys(KeyList["_KeyUri"]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _KeyUri:
-    """What RFC 7512 says of a key, as far as it lasts: no slot, no library."""
+    """The attributes of an RFC 7512 URI that identify a key permanently: not the slot, not the library."""
 
     token: str | None = None
     serial: str | None = None
@@ -147,7 +147,10 @@ class _KeyUri:
 
     @property
     def ref(self) -> KekRef:
-        """The URI in its one spelling: fixed order, everything escaped that may be, an id wholly (RFC 7512 §2.3)."""
+        """The key's reference, with the URI in one spelling: fixed order, every character escaped that may be, all bytes of an id.
+
+        See RFC 7512 §2.3.
+        """
         parts = [f"{name}={quote(text, safe='')}" for name in ("token", "serial", "object") if (text := getattr(self, name)) is not None]
         if self.id is not None:
             parts.append("id=" + "".join(f"%{byte:02X}" for byte in self.id))
@@ -155,7 +158,7 @@ class _KeyUri:
 
 
 def _read_uri(uri: Secret) -> _KeyUri | None:
-    """Read a URI, or answer None; it raises nothing, because an error would hold the text."""
+    """Read a URI; return None instead of raising, because the traceback of an error would contain the text."""
     scheme, _, path = uri.reveal().partition(":")
     parts = [part.partition("=") for part in path.split(";")]
     texts = {name: text for name, _, text in parts}
@@ -174,7 +177,7 @@ def _read_uri(uri: Secret) -> _KeyUri | None:
 
 @dataclass(slots=True, kw_only=True)
 class _Module:
-    """A PKCS#11 library in this process: one for all who name it, because a login to a token counts for the whole process."""
+    """A PKCS#11 library in this process, shared by all objects that use it, because a login to a token applies to the whole process."""
 
     path: str
     is_well: bool
@@ -184,21 +187,21 @@ class _Module:
     keys: dict[_KeyUri, _TokenKey] = field(default_factory=dict, repr=False)
 
     def ready(self) -> Any:
-        """Return the library, initialised; the lock is held."""
+        """Return the library, initialised; the caller holds the lock."""
         if self.library is None:
             self.library = _load(self.path)
         if not self.is_well:
-            # Its sessions and handles are void; a library that lost its token finds it again only in this way.
+            # A library that lost its token finds it only after it is initialised again; sessions and handles are then invalid.
             self.sessions.clear()
             self.keys.clear()
-            with suppress(pkcs11.PKCS11Error):  # after a fork it may say that it was never initialised here
+            with suppress(pkcs11.PKCS11Error):  # after a fork it may report that it was never initialised
                 self.library.finalize()
             self.library.initialize()
             self.is_well = True
         return self.library
 
 
-# By process: a forked child has its parent's memory, but neither its login and sessions nor the threads that could release a lock.
+# By process: a forked child has its parent's memory, but not its login and sessions, and no thread that would release a lock.
 _modules: Final[dict[tuple[int, str], _Module]] = {}
 
 
@@ -224,7 +227,7 @@ def _find_token(library: Any, kek: _KeyUri) -> Any:
 
 
 def _find_key(session: Any, kek: _KeyUri) -> _TokenKey:
-    """Return the only key of this name, if it is one that stays where it is."""
+    """Return the only key of this name.  Raises `KeyringError` if there is none, if there are several, or if it may not be used."""
     wanted: dict[Attribute, Any] = {Attribute.CLASS: ObjectClass.SECRET_KEY, Attribute.KEY_TYPE: KeyType.AES}
     if kek.object is not None:
         wanted[Attribute.LABEL] = kek.object
@@ -240,7 +243,10 @@ def _find_key(session: Any, kek: _KeyUri) -> _TokenKey:
 
 
 class _TokenKey:
-    """A key in its token.  It has a `repr` of its own: the library's asks the token, and a traceback may be shown at any time."""
+    """A key in its token.
+
+    It has a `repr` of its own, because the library's `repr` asks the token, and a traceback may be shown at any time.
+    """
 
     __slots__ = ("_handle",)
 
@@ -251,7 +257,7 @@ class _TokenKey:
         return "<key in its token>"
 
     def problem(self) -> str:
-        """Say why it must not be used; empty for a key that may."""
+        """Return why the key must not be used, or an empty text if it may be used."""
         if self._handle[Attribute.VALUE_LEN] != KEY_LENGTH:
             return "is not an AES key of 256 bits"
         if not self._handle[Attribute.SENSITIVE] or self._handle[Attribute.EXTRACTABLE]:
@@ -259,7 +265,7 @@ class _TokenKey:
         return ""
 
     def seal(self, data_key: bytes, context: bytes, /) -> bytes | None:
-        """Seal, or answer None when nobody could open it: some tokens put a nonce of their own in the place of the given one."""
+        """Return the sealed data key, or None if it cannot be opened again, because some tokens replace the nonce by one of their own."""
         try:
             sealed = self._encrypt(data_key, context)
             with suppress(pkcs11.PKCS11Error):
@@ -270,10 +276,10 @@ class _TokenKey:
             data_key = b""
 
     def open(self, sealed: bytes, context: bytes, /) -> bytes:
-        """Return the data key, raise `DecryptError` for a bad value and `PKCS11Error` for a token that is not well."""
+        """Return the data key.  Raises `DecryptError` for a value that does not open, `PKCS11Error` if the token does not work."""
         with suppress(pkcs11.PKCS11Error):
             return self._decrypt(sealed, context)
-        # Tokens name a bad tag differently, some a general error.  So it is asked whether it works at all.
+        # Tokens report a wrong tag with different errors, some with a general one.  So a test value shows whether the token works.
         self._decrypt(self._encrypt(bytes(KEY_LENGTH), context), context)
         raise DecryptError
 

@@ -1,7 +1,7 @@
 """Wrapping keys that stay in HashiCorp Vault or OpenBao: their Transit engine wraps and unwraps.
 
-Facts: https://developer.hashicorp.com/vault/api-docs/secret/transit and
-https://developer.hashicorp.com/vault/api-docs#http-status-codes; OpenBao answers alike.
+Sources: https://developer.hashicorp.com/vault/api-docs/secret/transit and
+https://developer.hashicorp.com/vault/api-docs#http-status-codes; OpenBao answers in the same way.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from .key_list import KeyList, require_data_key
 
 WITHIN: Final = timedelta(seconds=10)
 
-# What Vault takes as the name of a key (GenericNameRegex); mounts and namespaces are held to the same, between slashes.
+# The names of keys that Vault accepts (GenericNameRegex); each part of a mount and of a namespace must match it too.
 _NAME: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 _CIPHERTEXT: Final = re.compile(rb"vault:v[1-9][0-9]{0,8}:[A-Za-z0-9+/]+={0,2}")
 _LONGEST: Final = 4096
@@ -51,13 +51,13 @@ class VaultTransitKeys(KeyList["_Kek"]):
     """Keys of one Transit mount: the first wraps, all unwrap.  Implements `KeyService`.
 
     A key must be of a type with associated data (`aes256-gcm96`, `aes128-gcm96`, `chacha20-poly1305`) and not `derived`.
-    It is known as `vault:<mount>/<name>`.  Wrapped keys keep Vault's prefix `vault:v3:`, so its own rotation goes on working:
-    `transit/keys/<name>/rotate` needs nothing here.
+    A key's URI is `vault:<mount>/<name>`.  Wrapped keys keep Vault's prefix with the version, such as `vault:v3:`, so Vault's own
+    rotation (`transit/keys/<name>/rotate`) needs no change here.
 
-    *address* is https, on a private network too, or http to this machine (an agent).  *token* is a `Secret`, or the path of a file
-    that is read again for each call, because an agent renews it.  *transport* stays the caller's, who closes it.
+    *address* is https, also on a private network, or http to this machine (an agent).  *token* is a `Secret`, or the path of a file
+    that is read again for each call, because an agent renews the token.  *transport* belongs to the caller, who closes it.
 
-    Raises `ConfigurationError` for an address, a name or a token that cannot be right; asks nobody.
+    Raises `ConfigurationError` for an address, a name or a token that cannot be right; sends no request.
     """
 
     __slots__ = ("_address", "_namespace", "_token", "_transport")
@@ -77,7 +77,7 @@ class VaultTransitKeys(KeyList["_Kek"]):
     ) -> None:
         super().__init__()  # first, so that a half-made service can be shown in a traceback
         if not isinstance(token, Secret | Path):
-            token = Secret("")  # it may be the token itself
+            token = Secret("")  # the argument may be the token itself
             raise ConfigurationError(setting="token", problem="must be a Secret, or the Path of a file")
         require_part("transport", transport, Transport)
         self._address = _read_address(address)
@@ -90,12 +90,12 @@ class VaultTransitKeys(KeyList["_Kek"]):
             self._add(kek, setting="key", again=f"names {name} twice")
 
     def wrap(self, data_key: bytes, /, *, tenant_id: str, key_id: UUID, version: int) -> tuple[KekRef, bytes]:
-        """Have Vault encrypt a data key; see `KeyService.wrap`."""
+        """Encrypt a data key in Vault; see `KeyService.wrap`."""
         kek = self._first
         try:
             require_data_key(data_key)
             context = encode_context(wrap_context(tenant_id=tenant_id, key_id=key_id, version=version, kek_uri=kek.ref.kek_uri))
-            # Its own digest goes in with it: a Vault before 1.13 ignores associated data without a word.
+            # The digest of the context is encrypted with the key, because Vault before 1.13 silently ignores associated data.
             response = self._send(kek, "encrypt", {"plaintext": _encode(sha256(context).digest() + data_key)}, context)
         finally:
             data_key = b""
@@ -107,7 +107,7 @@ class VaultTransitKeys(KeyList["_Kek"]):
         return kek.ref, wrapped
 
     def unwrap(self, wrapped: WrappedKey, /) -> bytes:
-        """Have Vault decrypt a data key; see `KeyService.unwrap`."""
+        """Decrypt a data key in Vault; see `KeyService.unwrap`."""
         kek = self._kek_of(wrapped)
         context = wrapped_context(wrapped)
         if not _is_ciphertext(wrapped.wrapped):
@@ -118,7 +118,10 @@ class VaultTransitKeys(KeyList["_Kek"]):
         return _open(response, context)
 
     def _send(self, kek: _Kek, action: str, values: dict[str, str], context: bytes) -> HttpResponse:
-        """Ask Vault, and return an answer of status 200 or 400; everything else is an error of ours."""
+        """Send a request to Vault and return an answer with status 200 or 400.
+
+        Raises `KeyringError` or `KeyServiceUnavailableError` otherwise.
+        """
         problem: CloudIntegrationsError
         try:
             request = self._build(kek, action, values, context)
@@ -149,7 +152,7 @@ class VaultTransitKeys(KeyList["_Kek"]):
                 body=json.dumps({**values, "associated_data": _encode(context)}).encode(),
                 provider_id="vault",
                 loopback=True,
-                private_host=True,  # the operator's own word, never a tenant's
+                private_host=True,  # the operator configures the address, never a tenant
             )
         finally:
             values = {}
@@ -195,7 +198,7 @@ def _read_path(path: str, *, setting: str, most: int = 8) -> str:
 
 
 def _read_file(path: Path) -> Secret:
-    """Read the token, or answer nothing; an error would hold the text."""
+    """Read the token; return an empty one instead of raising, because the traceback of an error would contain the text."""
     try:
         return Secret(path.read_text(encoding="ascii").strip())
     except (OSError, ValueError):
@@ -220,7 +223,7 @@ def _meaning_of(status: int, kek: _Kek) -> CloudIntegrationsError:
 
 
 def _refusal_to_decrypt(response: HttpResponse, kek: _Kek) -> CloudIntegrationsError:
-    """Say why Vault answered 400: most often the value is at fault, sometimes the key."""
+    """Return the error for an answer with status 400: most often the value is wrong, sometimes the key."""
     reasons = _read_errors(response)
     if "encryption key not found" in reasons:
         return KeyringError(key_id=kek.ref.kek_uri, problem="is not there")
@@ -237,7 +240,7 @@ def _read_errors(response: HttpResponse) -> str:
 
 
 def _read_member(response: HttpResponse, path: str) -> bytes:
-    """Return text of the answer as bytes, empty where there is none."""
+    """Return the text at *path* in the answer as bytes, empty if there is none."""
     try:
         found = find_path(read_json_object(response.body), path)
     except UnusableBodyError:
@@ -246,7 +249,10 @@ def _read_member(response: HttpResponse, path: str) -> bytes:
 
 
 def _open(response: HttpResponse, context: bytes) -> bytes:
-    """Return the data key from the answer when it belongs to *context*."""
+    """Return the data key from the answer.
+
+    Raises `DecryptError` if it does not belong to *context*, `KeyServiceUnavailableError` if the answer has no plaintext.
+    """
     opened = b""
     try:
         with suppress(ValueError):

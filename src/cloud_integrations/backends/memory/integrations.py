@@ -22,22 +22,29 @@ class Integrations(Memory):
         return None if stored is None else replace(stored, read_at=self._now())
 
     def find_credential(self, tenant_id: TenantId, provider_id: ProviderId, /, *, slot: str = "") -> StoredCredential | None:
-        """Return what is needed to hand out the tenant's credential with this provider, or None."""
+        """Return what is needed to hand out the tenant's credential with this provider in this slot, or None."""
         stored = _with_provider(self._tables, tenant_id, provider_id, slot)
         return None if stored is None else stored.to_use
 
-    def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration, ...]:
-        """Return the tenant's integrations, oldest first."""
-        own = [stored.facts for stored in self._tables.integrations.values() if stored.facts.tenant_id == tenant_id]
+    def list_integrations(self, tenant_id: TenantId, /, *, provider_id: ProviderId | None = None) -> tuple[Integration, ...]:
+        """Return the tenant's integrations (with one provider), oldest first."""
+        own = [
+            stored.facts
+            for stored in self._tables.integrations.values()
+            if stored.facts.tenant_id == tenant_id and provider_id in {None, stored.facts.provider_id}
+        ]
         return tuple(sorted(own, key=lambda facts: (facts.created_at, facts.id)))
 
-    def find_holders(self, provider_id: ProviderId, fingerprint: bytes, /) -> tuple[tuple[TenantId, IntegrationId], ...]:
-        """Return the integrations in which this fingerprint is that of a token or of the account."""
+    def find_holders(
+        self, provider_id: ProviderId, fingerprint: bytes, /, *, but: TenantId | None = None
+    ) -> tuple[tuple[TenantId, IntegrationId], ...]:
+        """Return the integrations in which this fingerprint is that of a token or of the account, without those of the tenant *but*."""
         return tuple(
             [
                 (stored.facts.tenant_id, stored.facts.id)
                 for stored in list(self._tables.integrations.values())
                 if stored.facts.provider_id == provider_id
+                and stored.facts.tenant_id != but
                 and fingerprint
                 in {stored.credential.presented_fingerprint, stored.credential.renewal_fingerprint, stored.credential.account_fingerprint}
             ][:MAX_HOLDERS]
@@ -52,7 +59,7 @@ def add_integration(tables: Tables, change: AddIntegration) -> None:
     if (facts.tenant_id, facts.id) in tables.integrations or _with_provider(
         tables, facts.tenant_id, facts.provider_id, facts.slot
     ) is not None:
-        raise IntegrationExistsError(tenant_id=facts.tenant_id, provider_id=str(facts.provider_id))
+        raise IntegrationExistsError(tenant_id=facts.tenant_id, provider_id=str(facts.provider_id), slot=facts.slot)
     marks = RefreshMarks(due_at=change.due_at if facts.state.is_refreshed else None, refreshed_at=facts.updated_at)
     put(tables, StoredIntegration(facts=facts, credential=change.credential, marks=marks, read_at=tables.changed_at))
 

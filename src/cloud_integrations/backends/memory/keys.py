@@ -166,7 +166,7 @@ def refuse_keys(tables: Tables, change: RefuseKeys) -> None:
 
 @handles(EraseTenant)
 def erase_tenant(tables: Tables, change: EraseTenant) -> None:
-    """Overwrite a tenant's data keys, and delete its authorizations and its outbox."""
+    """Overwrite a tenant's data keys, and delete its authorizations, its applications and its outbox."""
     tenant_id = change.tenant_id
     unless_stale(all(owner != tenant_id for owner, _ in tables.integrations))
     tables.floors[tenant_id] = replace(tables.floor(tenant_id), erased_version=_last_version(tables, tenant_id))
@@ -176,6 +176,9 @@ def erase_tenant(tables: Tables, change: EraseTenant) -> None:
     for pending in list(tables.pending.values()):
         if pending.tenant_id == tenant_id:
             del tables.pending[pending.state_hash]
+    for owner, application_id in list(tables.applications):
+        if owner == tenant_id:
+            del tables.applications[owner, application_id]
     for entry in list(tables.outbox.values()):
         if entry.tenant_id == tenant_id:
             del tables.outbox[tenant_id, entry.id]

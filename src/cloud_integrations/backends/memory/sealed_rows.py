@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from cloud_integrations.domain.identifiers import IntegrationId, TenantId
+from cloud_integrations.domain.identifiers import ContextId, IntegrationId, TenantId
 from cloud_integrations.domain.rekeying import SealedRow
 
 from .tables import Tables
@@ -14,7 +14,7 @@ from .tables import Tables
 
 def sealed_rows(tables: Tables) -> list[SealedRow]:
     """Return every sealed row, in the words of its sealing context."""
-    return [*_integrations(tables), *_authorizations(tables), *_entries(tables)]
+    return [*_integrations(tables), *_authorizations(tables), *_applications(tables), *_entries(tables)]
 
 
 def replace_sealed(tables: Tables, before: SealedRow, after: SealedRow) -> None:
@@ -31,7 +31,11 @@ def replace_sealed(tables: Tables, before: SealedRow, after: SealedRow) -> None:
         case "ci_authorization":
             state_hash = bytes.fromhex(before.row)
             pending = tables.pending[state_hash]
-            tables.pending[state_hash] = replace(pending, key_id=after.key_id, sealed_verifier=after.sealed["verifier"])
+            tables.pending[state_hash] = replace(pending, key_id=after.key_id, sealed_parts=after.sealed["parts"])
+        case "ci_application":
+            application = tables.applications[before.tenant_id, ContextId(UUID(before.row))]
+            resealed = replace(application, key_id=after.key_id, sealed_secrets=after.sealed["secrets"])
+            tables.applications[before.tenant_id, application.facts.id] = resealed
         case _:
             entry = tables.outbox[before.tenant_id, UUID(before.row)]
             tables.outbox[before.tenant_id, entry.id] = replace(entry, key_id=after.key_id, sealed_payload=after.sealed["payload"])
@@ -62,10 +66,24 @@ def _authorizations(tables: Tables) -> list[SealedRow]:
             tenant_id=pending.tenant_id,
             row=pending.state_hash.hex(),
             key_id=pending.key_id,
-            sealed={"verifier": pending.sealed_verifier},
+            sealed={"parts": pending.sealed_parts},
         )
         for pending in list(tables.pending.values())
-        if pending.key_id is not None and pending.sealed_verifier is not None
+        if pending.key_id is not None and pending.sealed_parts is not None
+    ]
+
+
+def _applications(tables: Tables) -> list[SealedRow]:
+    return [
+        SealedRow(
+            table="ci_application",
+            tenant_id=stored.facts.tenant_id,
+            row=str(stored.facts.id),
+            generation=stored.generation,
+            key_id=stored.key_id,
+            sealed={"secrets": stored.sealed_secrets},
+        )
+        for stored in list(tables.applications.values())
     ]
 
 

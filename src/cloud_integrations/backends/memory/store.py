@@ -10,6 +10,7 @@ from typing import Any, cast
 from cloud_integrations.ports.clock import Clock
 from cloud_integrations.ports.store import AsyncStore, Change, Record, StoreReport
 
+from .applications import Applications
 from .audit import Audit
 from .integrations import Integrations
 from .keys import Keys
@@ -19,14 +20,14 @@ from .refresh import Refresh
 from .tables import HANDLERS
 
 
-class MemoryStore(Integrations, Refresh, Pending, Keys, Outbox, Audit):
+class MemoryStore(Integrations, Refresh, Pending, Applications, Keys, Outbox, Audit):
     """A `Store` in memory.
 
     Safe to share between threads.  *clock* replaces the wall clock, for tests.
     """
 
     def prepare(self) -> None:
-        """Nothing to prepare."""
+        """Do nothing: this store has no schema."""
 
     def report(self) -> StoreReport:
         """Return the kind of this store and how many integrations it has."""

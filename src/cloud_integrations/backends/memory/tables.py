@@ -11,10 +11,11 @@ from uuid import UUID
 
 from cloud_integrations.domain.audit import AuditRecord
 from cloud_integrations.domain.envelope import KeyCheck, WrappedKey
-from cloud_integrations.domain.identifiers import IntegrationId, TenantId
+from cloud_integrations.domain.identifiers import ContextId, IntegrationId, TenantId
 from cloud_integrations.domain.integration import StoredIntegration
 from cloud_integrations.domain.outbox import OutboxEntry
 from cloud_integrations.domain.pending import PendingAuthorization
+from cloud_integrations.domain.tenant_application import StoredApplication
 from cloud_integrations.errors import StaleWriteError
 from cloud_integrations.ports.clock import Clock, require_clock
 from cloud_integrations.ports.store import Change
@@ -38,6 +39,7 @@ class Tables:
 
     integrations: dict[tuple[TenantId, IntegrationId], StoredIntegration] = field(default_factory=dict)
     pending: dict[bytes, PendingAuthorization] = field(default_factory=dict)
+    applications: dict[tuple[TenantId, ContextId], StoredApplication] = field(default_factory=dict)
     keys: dict[tuple[str, UUID], WrappedKey] = field(default_factory=dict)
     floors: dict[str, KeyFloor] = field(default_factory=dict)
     checks: dict[bytes, KeyCheck] = field(default_factory=dict)
@@ -52,6 +54,7 @@ class Tables:
             self,
             integrations=self.integrations.copy(),
             pending=self.pending.copy(),
+            applications=self.applications.copy(),
             keys=self.keys.copy(),
             floors=self.floors.copy(),
             checks=self.checks.copy(),

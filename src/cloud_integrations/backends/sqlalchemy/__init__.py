@@ -1,4 +1,4 @@
-"""A store over SQLAlchemy: SQLite, PostgreSQL, MariaDB, and what is registered with `databases`."""
+"""A store over SQLAlchemy, for SQLite, PostgreSQL, MariaDB, and databases that are registered with `databases`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["AsyncSqlAlchemyStore", "SqlAlchemyStore", "databases", "migrate", "r
 
 def __getattr__(name: str) -> Any:
     if name == "migrate":
-        # Loaded, with Alembic, when somebody asks for it.
+        # Imported on first use, because it imports Alembic.
         return import_module(f"{__name__}.migrate")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -19,27 +19,27 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def micros(at: datetime, /) -> int:
-    """Return an aware time in microseconds.  A naive one is a `TypeError`."""
+    """Return an aware time in microseconds since 1970.  Raises `TypeError` for a naive time."""
     return (at - _EPOCH) // _MICROSECOND
 
 
 def micros_or_none(at: datetime | None, /) -> int | None:
-    """Return a time that may be missing in microseconds."""
+    """Return a time in microseconds since 1970, or None for None."""
     return None if at is None else micros(at)
 
 
 def length(of: timedelta, /) -> int:
-    """Return a length of time in microseconds."""
+    """Return a duration in microseconds."""
     return of // _MICROSECOND
 
 
 def moment(value: int, /) -> datetime:
-    """Return the time, in UTC."""
+    """Return the time in UTC from microseconds since 1970."""
     return _EPOCH + timedelta(0, 0, value)
 
 
 def moment_or_none(value: int | None, /) -> datetime | None:
-    """Return the time, or None."""
+    """Return the time in UTC from microseconds since 1970, or None for None."""
     return None if value is None else moment(value)
 
 
@@ -48,20 +48,20 @@ CLOCK_OPTION = "cloud_integrations_clock"
 
 
 def given_time(connection: Connection, /) -> int | None:
-    """Return what the parameter `clock` of `NOW` is: a time that a test gives, or None for the database's own."""
+    """Return the value of the parameter `clock` of `NOW`: a test's time in microseconds, or None for the database's own clock."""
     clock: Clock | None = connection.get_execution_options().get(CLOCK_OPTION)
     return None if clock is None else micros(clock.now())
 
 
 class _DatabaseClock(FunctionElement[int]):
-    """The database's own clock; all who share the database share it."""
+    """The database's own clock, which all processes that use the database share."""
 
     type = BigInteger()
     inherit_cache = True
 
 
 class _StatementStart(_DatabaseClock):
-    """The same, or the start of the statement where that is a constant with which an index can be used."""
+    """The same, or the time at the start of the statement if the database can use an index only with that."""
 
     inherit_cache = True
 
@@ -80,7 +80,7 @@ def _statement_clock(_element: _StatementStart, compiler: SQLCompiler, **_option
 _GIVEN = bindparam("clock", type_=BigInteger)
 
 NOW = func.coalesce(_GIVEN, _DatabaseClock(), type_=BigInteger)
-"""The parameter `clock` where a test gives a time, otherwise the database's clock, at the moment a row is looked at."""
+"""The parameter `clock` if a test gives a time, otherwise the database's clock at the moment a row is looked at."""
 
 NOW_ONCE = select(func.coalesce(_GIVEN, _StatementStart(), type_=BigInteger)).scalar_subquery()
-"""The same, read once per statement, so that an index can be used with it."""
+"""The same, evaluated once per statement, so that an index can be used with it."""

@@ -1,4 +1,4 @@
-"""What a database means by its refusals, by the tables in `databases`; the driver's class of an error says whose tables these are."""
+"""What the errors of databases mean, looked up in `databases` by the driver from which an error comes."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _SAID_WHEN_AWAY = {
     "can't create a connection": "nothing listens there",
     "too many": "it takes no more connections",
 }
-"""What drivers say, for any database, when they cannot connect, in ours.  Their own words may hold a value or a login."""
+"""Our words for a failed connection, by a part of the message of any driver; a message itself may contain a value or a login."""
 
 
 class OutdatedSnapshotError(Exception):
-    """A row is there and this transaction cannot see it: it began before the row was committed, and shows no later state."""
+    """This transaction cannot see a row that exists, because the row was committed after the transaction's snapshot."""
 
 
 def code_of(error: BaseException | None, /) -> Code | None:
-    """Return the code by which a database says what it refused, or None."""
+    """Return the database's error code of *error*, or None if it has none."""
     return next((code for _, code in _codes(error)), None)
 
 
@@ -45,7 +45,7 @@ def _codes(error: BaseException | None) -> Generator[tuple[Database, Code]]:
 
 
 def _meaning_of(error: BaseException | None) -> Meaning | None:
-    """Return what a driver's error means, by its code or else by its words; None for what is in no table."""
+    """Return what a driver's error means, by its code or else by its message; None if the database's tables do not say."""
     for database, code in _codes(error):
         by_class = (meaning for beginning, meaning in database.code_classes.items() if str(code).startswith(beginning))
         if (meaning := database.codes.get(code) or next(by_class, None)) is not None:
@@ -55,35 +55,36 @@ def _meaning_of(error: BaseException | None) -> Meaning | None:
 
 
 def is_duplicate(error: DBAPIError, /) -> bool:
-    """Whether a row with this key is there already."""
+    """Return whether a row with this key exists already."""
     return _meaning_of(error.orig) is Meaning.DUPLICATE
 
 
 def is_missing_table(error: DBAPIError, /) -> bool:
-    """Whether there is no table of this name."""
+    """Return whether the table does not exist."""
     return not error.connection_invalidated and _meaning_of(error.orig) is Meaning.NO_SUCH_TABLE
 
 
 def is_unstorable(error: Exception, /) -> bool:
-    """Whether the database, or its driver, will never take these values: too long, NULL, a zero byte, or against a CHECK."""
+    """Return whether the database or its driver will never store these values; see `Meaning.UNSTORABLE`."""
     if not isinstance(error, DBAPIError):
-        return isinstance(error, ValueError) and is_of_database(error)  # psycopg2 about a zero byte; any driver about half a character
+        return isinstance(error, ValueError) and is_of_database(error)  # psycopg2 for a zero byte; any driver for a lone surrogate
     meaning = _meaning_of(error.orig)
-    # A driver's own refusal has no code.
+    # A `DataError` that the driver itself raised has no code.
     return meaning is Meaning.UNSTORABLE or (meaning is None and isinstance(error, DataError))
 
 
 def was_refused(error: Exception, /) -> bool:
-    """Whether the transaction stood in another's way and was, or is to be, rolled back."""
+    """Return whether the transaction conflicted with another one and was, or must be, rolled back."""
     if isinstance(error, OutdatedSnapshotError):
         return True
     return isinstance(error, DBAPIError) and _meaning_of(error.orig) is Meaning.STOOD_IN_THE_WAY
 
 
 def was_rolled_back(error: Exception, /) -> bool:
-    """Whether nothing is left of the work and it may succeed now: refused as above, or the connection was lost before the commit.
+    """Return whether nothing of the work was committed and it may succeed if it is tried again.
 
-    Also where a pooler has mixed up prepared statements: another server connection may have what this one had not.
+    That is so after a conflict (`was_refused`), if the connection was lost before the commit, and if a pooler has mixed up prepared
+    statements.
     """
     if was_refused(error):
         return True
@@ -91,7 +92,7 @@ def was_rolled_back(error: Exception, /) -> bool:
 
 
 def is_undecodable(error: Exception, /) -> bool:
-    """Whether the driver found bytes in place of text."""
+    """Return whether the driver found bytes that are no text in a text column."""
     if not isinstance(error, OperationalError):
         return False
     signs = [database.undecodable for database, _ in speakers_of(error.orig) if database.undecodable is not None]
@@ -99,7 +100,7 @@ def is_undecodable(error: Exception, /) -> bool:
 
 
 def is_of_database(error: Exception, /) -> bool:
-    """Whether this is SQLAlchemy's, a driver's or the network's error, and no mistake in the work itself."""
+    """Return whether the error comes from SQLAlchemy, a driver or the network, and not from a fault in our own code."""
     if isinstance(error, SQLAlchemyError | OSError | OutdatedSnapshotError):
         return True
     drivers = [package for database in registered() for driver in database.drivers.values() for package in driver.packages]
@@ -108,7 +109,7 @@ def is_of_database(error: Exception, /) -> bool:
 
 
 def in_our_words(error: Exception, /, *, connected: bool) -> CloudIntegrationsError:
-    """Return what *error* is to our callers; to be raised `alone`."""
+    """Return the error of ours to raise, by `alone`, in place of *error*; *connected* says whether a connection was open."""
     if connected and is_unstorable(error):
         return UnstorableValueError()
     for database in registered():
@@ -118,7 +119,10 @@ def in_our_words(error: Exception, /, *, connected: bool) -> CloudIntegrationsEr
 
 
 def reason_of(error: BaseException, /) -> str:
-    """Say why the database cannot be used: what the error means or its class, and the database's own code; never its words."""
+    """Return why the database cannot be used: our words for the error or the name of its class, and the database's own code.
+
+    Never the driver's message, which may contain a value or a login.
+    """
     orig = getattr(error, "orig", None) or error
     found = next(_codes(orig), None)
     if found is not None and (reason := found[0].reasons.get(found[1])) is not None:
@@ -133,7 +137,7 @@ def reason_of(error: BaseException, /) -> str:
 
 @contextmanager
 def refused_as(refusal: CloudIntegrationsError, /) -> Generator[None]:
-    """Say *refusal* when the row is there already; the driver's own words may hold the row."""
+    """Raise *refusal* if the row exists already, without the driver's error, whose message may contain the row."""
     try:
         yield
     except DBAPIError as error:
@@ -143,13 +147,13 @@ def refused_as(refusal: CloudIntegrationsError, /) -> Generator[None]:
 
 
 def unless_stale(fresh: bool, /) -> None:  # noqa: FBT001 - reads as a sentence: "unless stale (this holds)"
-    """Raise `StaleWriteError` unless *fresh*."""
+    """Raise `StaleWriteError` if the condition of a change does not hold."""
     if not fresh:
         raise StaleWriteError
 
 
 def insert_unless_there(connection: Connection, table: Table, row: Mapping[str, Any], /) -> None:
-    """Insert one row, or leave the one that has its key; the transaction stays usable either way."""
+    """Insert one row, unless a row with its key exists; the transaction stays usable either way."""
     leaving = database_of(connection).insert_unless_there(table)
     if leaving is not None:
         connection.execute(leaving, row)

@@ -1,4 +1,4 @@
-"""Views of the host's engine that leave the host's own work alone."""
+"""Views of the host's engine with options for the store; the host's own use of the engine stays as it is."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AnyEngine = TypeVar("AnyEngine", Engine, "AsyncEngine")
 
 
 def require_blocking(engine: Engine, /) -> None:
-    """Raise `ConfigurationError` for an engine that cannot be called from a thread: `create_engine` takes a driver that is awaited, too."""
+    """Raise `ConfigurationError` for an engine with an unsupported or an asynchronous driver, which `create_engine` also accepts."""
     require_driver(engine)
     if engine.dialect.is_async:
         _, driver = names_of(engine)
@@ -31,11 +31,14 @@ def require_blocking(engine: Engine, /) -> None:
 
 
 def reading_view(engine: AnyEngine, clock: Clock | None, /) -> AnyEngine:
-    """Return *engine* for single statements: where its driver does that for nothing, without BEGIN and ROLLBACK around them."""
+    """Return a view of *engine* for single reads, in autocommit if the driver switches to it without asking the server.
+
+    Raises `ConfigurationError` for an unsupported database or driver.
+    """
     level = {"isolation_level": "AUTOCOMMIT"} if require_driver(engine).reads_in_autocommit else {}
     return engine.execution_options(**level, **{CLOCK_OPTION: clock})
 
 
 def writing_view(engine: AnyEngine, clock: Clock | None, /) -> AnyEngine:
-    """Return *engine* for units of work, whose connections go through `Database.for_writing`."""
+    """Return a view of *engine* for units of work, for whose connections `Database.for_writing` sets further options."""
     return engine.execution_options(**{CLOCK_OPTION: clock})

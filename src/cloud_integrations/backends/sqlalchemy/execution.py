@@ -1,4 +1,4 @@
-"""Store operations run over the host's engine: connected, in a transaction, tried again where nothing was left behind."""
+"""Running store operations on the host's engine: connection, transaction, and retries if nothing was committed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .db_errors import in_our_words, is_of_database, is_undecodable, reason_of, 
 from .engine import reading_view, writing_view
 
 if TYPE_CHECKING:
-    # A blocking host shall not pay for importing it, nor need greenlet.
+    # A blocking host need not import it, and does not need greenlet.
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 
@@ -31,9 +31,9 @@ T = TypeVar("T")
 Operation = Callable[Concatenate[Connection, P], T]
 
 _THREADS = 16
-"""Threads for a blocking engine behind the awaited store; about as many as its pool has connections."""
+"""Threads for a blocking engine in the awaiting store: about as many as SQLAlchemy's default pool has connections."""
 _GRACE = 5.0
-"""Seconds that a cancelled caller waits for its thread: no longer, because the database may hang."""
+"""Seconds that a cancelled caller waits for its thread; not longer, because the database may hang."""
 
 
 class BlockingEngine:
@@ -100,12 +100,12 @@ class AwaitedEngine:
 
 
 class ThreadedEngine:
-    """Runs operations over an `Engine`, each in one hop to a thread."""
+    """Runs operations over an `Engine`, each in a thread."""
 
     def __init__(self, engine: Engine, clock: Clock | None) -> None:
         self._engine = BlockingEngine(engine, clock)
         self.guard = self._engine.guard
-        # Not the loop's own executor: whatever else is queued there would keep tokens waiting.
+        # Not the loop's default executor: other work queued there would delay tokens.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="cloud-integrations-store")
 
     async def read(self, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -119,21 +119,21 @@ class ThreadedEngine:
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
-            # Its connection returns to the pool first: a host that disposes of its engine next closes only what is in there.
+            # Let the thread return its connection to the pool: `Engine.dispose`, which a host may call next, closes only those.
             await asyncio.wait((work,), timeout=_GRACE)
             raise
 
 
 class _Retries:
-    """How often, and how long, work is tried again that left nothing behind.
+    """Decides how often and how long work is tried again of which nothing was committed.
 
-    A library for this would hold more settings than these lines, and another clock for tests to stop.
+    Not a library: its configuration would be longer than this class, and tests would have to control another clock.
     """
 
     _TRIES = 20
-    """Of as many as write to one audit chain at once, a serializable transaction lets one through at a time."""
+    """Many, because of all transactions that write to one audit chain at once, serializable isolation commits one at a time."""
     _SECONDS = 5.0
-    """Who has waited so long for a lock is not sent to wait again."""
+    """After this time, which may have been spent waiting for a lock, work is not tried again."""
     _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
 
     def __init__(self) -> None:
@@ -142,27 +142,27 @@ class _Retries:
         self._met_bytes = False
 
     def over(self, connection: Connection, /) -> AbstractContextManager[None]:
-        """Once a text was met that is none, read such texts as the bytes they are, by which `Rows` knows an edited row."""
+        """Return a context manager that reads values that are no text as bytes, once one was met; `Rows` reports them as damaged."""
         return database_of(connection).reading_bytes(connection) if self._met_bytes else nullcontext()
 
     def judge(self, error: Exception, /, *, connected: bool) -> tuple[float, Exception | None]:
-        """Return the seconds to wait before the next try, or what to raise, `alone`, where there shall be none."""
+        """Return the seconds to wait before the next attempt and None, or 0 and the error to raise by `alone`."""
         self._tried += 1
         if isinstance(error, CloudIntegrationsError) or (connected and not is_of_database(error)):
-            # A refusal of ours; or a mistake in the work, which has nothing of the login in its frames.
+            # An error of ours, or a fault in the work itself, whose traceback holds no part of the login.
             return 0, error
         if is_undecodable(error) and not self._met_bytes:
             self._met_bytes = True
             return 0, None
         if not was_rolled_back(error) or self._tried == self._TRIES or time.monotonic() > self._until:
             return 0, in_our_words(error, connected=connected)
-        # Chance keeps those who stood in each other's way from meeting again.
+        # Random, so that transactions that conflicted do not conflict again.
         longest = min(self._FIRST_PAUSE * 2 ** (self._tried - 1), self._LONGEST_PAUSE)
         return random.uniform(0, longest), None  # noqa: S311 - no secret
 
 
 def _in_transaction(connection: Connection, operation: Operation[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do *operation* in a transaction: all of it, or nothing."""
+    """Run *operation* in a transaction.  Raises `CommitUnknownError` if the outcome of the commit is unknown."""
     database = database_of(connection)
     database.for_writing(connection)
     with connection.begin() as transaction:
@@ -172,7 +172,7 @@ def _in_transaction(connection: Connection, operation: Operation[P, T], /, *args
             transaction.commit()
         except (DBAPIError, OSError) as error:
             if not database.has_server or was_refused(error):
-                # With no network in between, the commit is known to have failed; and a server that refuses it has rolled back.
+                # Without a server, a failed commit has committed nothing; a server that refuses a commit has rolled it back.
                 raise
             raise CommitUnknownError(reason=reason_of(error)) from None
     return result

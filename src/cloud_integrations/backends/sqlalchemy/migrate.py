@@ -1,6 +1,6 @@
-"""Bring a database to the schema of this version, beside whatever else lives in it.
+"""Bring a database to the schema of this version; other tables in it stay as they are.
 
-The history has a version table of its own, so that it never meets the host's.
+The migrations have a version table of their own, so that they do not conflict with the host's.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ T = TypeVar("T")
 
 
 def upgrade(engine: Engine | Connection, /) -> None:
-    """Apply the migrations that are missing.
+    """Apply the missing migrations.
 
-    Given an engine, in one transaction of our own; raises `StorageUnavailableError`, whose `reason` says why.  Given a connection, in the
-    caller's transaction, which the caller commits; on MariaDB every table commits it, and the caller keeps other processes out.
-    Raises `ConfigurationError`, before it changes anything, for a database, a driver or a server that is not supported (MySQL, say).
+    With an engine, they run in one transaction of our own; raises `StorageUnavailableError`, whose `reason` says why.  With a
+    connection, they run in the caller's transaction, which the caller commits; on MariaDB every CREATE TABLE commits it, and the caller
+    must keep other processes from migrating.  Raises `ConfigurationError`, before anything is changed, for a database, a driver or a
+    server that is not supported (MySQL, for example).
     """
     if isinstance(engine, Connection):
         _upgrade(engine)
@@ -40,7 +41,7 @@ def upgrade(engine: Engine | Connection, /) -> None:
 
 
 def current(engine: Engine | Connection, /) -> str | None:
-    """Return the newest migration that was applied, or None where there is none; given an engine, raises as `upgrade`."""
+    """Return the newest migration that was applied, or None if there is none.  Raises as `upgrade` does."""
     if isinstance(engine, Connection):
         _require_supported(engine)
         return MigrationContext.configure(engine, opts={"version_table": VERSION_TABLE}).get_current_revision()
@@ -48,7 +49,7 @@ def current(engine: Engine | Connection, /) -> str | None:
 
 
 def upgrade_sql(dialect: str, /) -> str:
-    """Return the statements of all migrations for *dialect* (`postgresql`, `sqlite`, `mariadb`), for those who run SQL by hand."""
+    """Return the SQL of all migrations for *dialect* (`postgresql`, `sqlite`, `mariadb`), to be run by hand."""
     output = io.StringIO()
     config = _config({"dialect_name": dialect, "literal_binds": True}, output)
     command.upgrade(config, "head", sql=True)
@@ -56,17 +57,17 @@ def upgrade_sql(dialect: str, /) -> str:
 
 
 def include_object(_object: Any, name: str | None, type_: str, _reflected: bool, _compare_to: Any, /) -> bool:  # noqa: FBT001 - Alembic's signature
-    """Tell a host's autogenerate to leave our tables alone: `context.configure(include_object=include_object)`."""
+    """Exclude our tables from a host's autogenerate: `context.configure(include_object=include_object)`."""
     return type_ != "table" or name not in TABLE_NAMES
 
 
 def script_location() -> str:
-    """Return where the scripts are, for a host that runs them with its own Alembic."""
+    """Return the folder of the migration scripts, for a host that runs them with its own Alembic."""
     return str(files("cloud_integrations.backends.sqlalchemy") / "migrations")
 
 
 def _connected(engine: Engine, work: Callable[[Connection], T]) -> T:
-    """Do *work* on a connection of its own, and speak our errors."""
+    """Run *work* on a new connection; raise errors of ours in place of others."""
     require_blocking(engine)
     problem: CloudIntegrationsError
     try:
@@ -102,7 +103,7 @@ def _require_supported(connection: Connection) -> None:
 
 def _config(options: dict[str, Any], output: io.StringIO | None = None) -> Config:
     config = Config(output_buffer=output or io.StringIO())
-    # A percent sign is Alembic's own; a path may hold one.
+    # Alembic's configuration interpolates percent signs, and a path may contain one.
     config.set_main_option("script_location", script_location().replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["cloud_integrations"] = options

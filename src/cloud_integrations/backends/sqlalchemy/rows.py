@@ -1,7 +1,7 @@
-"""Rows read as values; a row that somebody has edited is an error that names it, or one bad row among good ones.
+"""Reading rows as values; a row that was edited outside this library raises an error that names it, or is returned as `DamagedRow`.
 
-A database takes much that this library never writes: words outside a list, texts that are no JSON, times beyond the calendar, and
-SQLite values of any type in any column.  Whatever stands in a row, reading it ends in a value, or in `DamagedRowError`.
+A database accepts values that this library never writes: words outside a list, text that is not JSON, times beyond the calendar, and in
+SQLite a value of any type in any column.  Reading a row always gives a value or a `DamagedRowError`, whatever the row contains.
 """
 
 from __future__ import annotations
@@ -26,33 +26,33 @@ from .databases import database_of
 T = TypeVar("T")
 AnyRow = Row[*tuple[Any, ...]]
 Values = AnyRow | tuple[Any, ...]
-"""A row, or the first of its values."""
+"""A row, or a tuple of its first values."""
 
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What reading a value can raise that is not of the form we write."""
+"""What reading can raise for a value that is not of the form that we write."""
 _EARLIEST = micros(datetime(1970, 1, 1, tzinfo=UTC))
 _LATEST = micros(datetime(9000, 1, 1, tzinfo=UTC))
-"""Later times are no times of ours, and computing with them could leave the calendar."""
+"""We write no later times, and computing with them could exceed the range of `datetime`."""
 _MOST = 2**62
-"""Numbers that count are far below this, so adding to one stays in its column."""
+"""Our counters are far below this, so that a counter can be increased within its column."""
 
 
 class Unreadable:
-    """Stands for a value that is not of its column's type."""
+    """A value that is not of its column's type."""
 
 
 class _Checked(TypeDecorator[T]):
-    """Reads what is not of the type as `Unreadable`: the driver's own reading would raise, or guess.
+    """A column type that reads a value of another type as `Unreadable`, because SQLAlchemy's own type would raise or guess.
 
-    SQLite may hold a number in a column for bytes, of which Python would make as many zeros.
+    For example, SQLite may have a number in a column for bytes, and `bytes(5)` is five zero bytes.
     """
 
     expected: type[Any]
     raw: tuple[type[Any], ...]
-    """What the driver may give."""
+    """The other types in which a driver may return such a value."""
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Any:
-        """Return a reader that never raises; None where the driver gives the very type."""
+        """Return a function that reads a value and never raises; None if the driver returns the expected type itself."""
         process = super().result_processor(dialect, coltype)
         if process is None:
             return None
@@ -88,7 +88,7 @@ class Bytes(_Checked[bytes]):
 
 
 class FewBytes(Bytes):
-    """Bytes that fit for a key."""
+    """A column of at most *length* bytes, which may be in a key."""
 
     cache_ok = True
 
@@ -102,7 +102,7 @@ class FewBytes(Bytes):
 
 
 class ManyBytes(Bytes):
-    """Bytes of which there may be megabytes."""
+    """A column of bytes, with values that may have megabytes."""
 
     cache_ok = True
 
@@ -112,7 +112,7 @@ class ManyBytes(Bytes):
 
 
 class ByteText(TypeDecorator[str]):
-    """Text that is compared byte by byte, also where the database's default ignores case and accents."""
+    """A column of text that is compared byte by byte, even if the database's default ignores case and accents."""
 
     impl = String
     cache_ok = True
@@ -123,7 +123,7 @@ class ByteText(TypeDecorator[str]):
 
     @property
     def python_type(self) -> type[str]:
-        """The type of what is read."""
+        """The Python type of values."""
         return str
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[str]:
@@ -132,9 +132,9 @@ class ByteText(TypeDecorator[str]):
 
 
 class Rows(Generic[T]):
-    """How rows of one selection of *columns* become values.
+    """Turns rows of one selection of *columns* into values by calling *make*.
 
-    *table* and the columns in *names*, which are among the selected, say which row it is.
+    *table* and the columns in *names*, which must be selected, name a row that cannot be read.
     """
 
     def __init__(self, table: Table, columns: Iterable[ColumnElement[Any]], make: Callable[[Any], T], /, *, names: Iterable[str]) -> None:
@@ -148,7 +148,7 @@ class Rows(Generic[T]):
         self._known: set[tuple[type, ...]] = set()
 
     def one(self, row: Values | None, /) -> T | None:
-        """Return the value of *row*, None for None, or raise `DamagedRowError`."""
+        """Return the value of *row*, or None for None.  Raises `DamagedRowError`."""
         if row is None:
             return None
         try:
@@ -159,22 +159,22 @@ class Rows(Generic[T]):
         raise DamagedRowError(table=damaged.table, row=damaged.row)
 
     def all(self, rows: Iterable[Values], /) -> tuple[T, ...]:
-        """Return the value of each row, or raise `DamagedRowError` for the first that has none."""
+        """Return the value of each row.  Raises `DamagedRowError` for the first row that cannot be read."""
         return tuple([value for row in rows if (value := self.one(row)) is not None])
 
     def each(self, rows: Iterable[Values], /) -> tuple[T | DamagedRow, ...]:
-        """Return the value of each row, and in the place of one that has none its name."""
+        """Return the value of each row, or a `DamagedRow` for a row that cannot be read."""
         return tuple([self.value_or_name(row) for row in rows])
 
     def value_or_name(self, row: Values, /) -> T | DamagedRow:
-        """Return the value of *row*, or its name."""
+        """Return the value of *row*, or a `DamagedRow` if it cannot be read."""
         try:
             return self._read(row)
         except _UNREADABLE:
             return self.damaged(row)
 
     def damaged(self, row: Values, /) -> DamagedRow:
-        """Name *row*, as far as its name can be read."""
+        """Return the `DamagedRow` that names *row*, as far as its key can be read."""
         tenant = None if self._tenant is None else row[self._tenant]
         return DamagedRow(
             table=self._table,
@@ -189,7 +189,7 @@ class Rows(Generic[T]):
         return self._make(row)
 
     def _check(self, shape: tuple[type, ...]) -> None:
-        # Few shapes are ever seen: values of the right types, some of them None.
+        # There are few shapes, because only nullable columns vary; each is checked once.
         for found, (expected, nullable) in zip(shape, self._expected, strict=True):
             if not issubclass(found, expected) and not (nullable and found is type(None)):
                 raise TypeError
@@ -207,19 +207,19 @@ def _shown(value: Any) -> str:
 
 
 def time(value: int, /) -> datetime:
-    """Return a time of ours.  `ValueError` for one that cannot be."""
+    """Return the time from microseconds since 1970.  Raises `ValueError` for a time that we never write."""
     if not _EARLIEST <= value <= _LATEST:
         raise ValueError
     return moment(value)
 
 
 def time_or_none(value: int | None, /) -> datetime | None:
-    """Return a time of ours, or None."""
+    """Return the time from microseconds since 1970, or None for None.  Raises `ValueError` as `time` does."""
     return None if value is None else time(value)
 
 
 def count(value: int, /, *, least: int = 0) -> int:
-    """Return a number that counts, from *least* on.  `ValueError` for another."""
+    """Return *value* if it is a possible counter of at least *least*; raise `ValueError` otherwise."""
     if not least <= value < _MOST:
         raise ValueError
     return value
@@ -227,17 +227,17 @@ def count(value: int, /, *, least: int = 0) -> int:
 
 @lru_cache(maxsize=1024)
 def words(text: str, /) -> tuple[str, ...]:
-    """Read a list of texts, scopes say; many integrations share few."""
+    """Read a JSON list of texts, for example scopes; cached, because many integrations have the same scopes."""
     found = json.loads(text)
     if type(found) is not list or not all(type(word) is str for word in found):
         raise ValueError
-    # JSON can name half a character, which no answer can hold.
+    # JSON can escape a lone surrogate, which cannot be encoded in an answer.
     "".join(found).encode()
     return tuple(found)
 
 
 def pairs(text: str, /) -> dict[str, str]:
-    """Read an object whose values are texts."""
+    """Read a JSON object whose values are texts."""
     if text == "{}":
         return {}
     found: dict[str, str] = json.loads(text)

@@ -70,12 +70,12 @@ integration = Table(
     Column("key_id", Id, nullable=False),
     Column("presented", ManyBytes, nullable=False),
     Column("renewal", ManyBytes),
-    # Keyed hashes, in the open: which integrations hold the same token, or belong to the same account.
+    # Keyed hashes, not sealed: by them the store finds integrations with the same token or the same account.
     Column("presented_fingerprint", FewBytes(16)),
     Column("renewal_fingerprint", FewBytes(16)),
     Column("account_fingerprint", FewBytes(16)),
-    # The refresh protocol.  `writer_lease` stands before `lease_token`: SET follows this order, and
-    # MariaDB computes each assignment from the ones before it.
+    # The refresh protocol.  `writer_lease` comes before `lease_token`: SQLAlchemy writes SET in the order of the columns, and
+    # MariaDB evaluates assignments from left to right, each with the results of those before it.
     Column("writer_lease", BigInteger, nullable=False),
     Column("lease_token", BigInteger, nullable=False),
     Column("lease_until", BigInteger),
@@ -110,29 +110,57 @@ authorization = Table(
     Column("tenant_id", ByteText(255), nullable=False),
     Column("state_hash", FewBytes(32), nullable=False),
     Column("provider_id", Id, nullable=False),
+    Column("slot", ByteText(64), nullable=False),
+    Column("awaits", ByteText(16), nullable=False),
     Column("method_id", ByteText(64), nullable=False),
-    Column("context_id", Id, nullable=False),
+    Column("context_id", Id),
     Column("integration_id", Id, nullable=False),
     Column("reconnects_generation", BigInteger),
     Column("actor_type", ByteText(32), nullable=False),
     Column("actor_id", ByteText(255), nullable=False),
     Column("browser_hash", FewBytes(32)),
     Column("name", ByteText(50), nullable=False),
-    Column("redirect_uri", _LONG_TEXT, nullable=False),
+    Column("redirect_uri", _LONG_TEXT),
     Column("scopes", _LONG_TEXT, nullable=False),
-    Column("sealed_verifier", _SEALED),
+    Column("sealed_parts", _SEALED),
     Column("key_id", Id),
     Column("issuer", _LONG_TEXT),
     Column("variables", _LONG_TEXT, nullable=False),
     Column("return_to", _LONG_TEXT),
+    Column("poll_interval", BigInteger),
+    Column("poll_next_at", BigInteger),
+    Column("poll_count", BigInteger),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("consumed_at", BigInteger),
     PrimaryKeyConstraint("tenant_id", "state_hash", name="ci_authorization_pk"),
-    # The one key without a tenant: a callback knows only its state, and learns the tenant from it.
+    # The only key without the tenant: a callback brings only its state, by which the tenant is found.
     UniqueConstraint("state_hash", name="ci_authorization_state"),
     Index("ci_authorization_newest", "tenant_id", "created_at"),
     Index("ci_authorization_expired", "expires_at", "tenant_id", "state_hash"),
+    **_OPTIONS,
+)
+
+application = Table(
+    "ci_application",
+    metadata,
+    Column("tenant_id", ByteText(255), nullable=False),
+    Column("context_id", Id, nullable=False),
+    Column("provider_id", Id, nullable=False),
+    Column("method_id", ByteText(64), nullable=False),
+    Column("client_id", _LONG_TEXT, nullable=False),
+    Column("secrets", Integer, nullable=False),
+    Column("scopes", _LONG_TEXT, nullable=False),
+    Column("client_auth", ByteText(16)),
+    Column("issuer", _LONG_TEXT),
+    Column("variables", _LONG_TEXT, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("key_id", Id, nullable=False),
+    Column("sealed_secrets", _SEALED, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "context_id", name="ci_application_pk"),
+    Index("ci_application_key", "key_id", "tenant_id"),
     **_OPTIONS,
 )
 
@@ -166,9 +194,9 @@ key_floor = Table(
     "ci_key_floor",
     metadata,
     Column("tenant_id", ByteText(255), nullable=False),
-    # Versions below are not found, until somebody says otherwise.
+    # Keys with a lower version are not found, until `RefuseKeys` changes it.
     Column("min_version", Integer, nullable=False),
-    # Versions up to this one were erased, for ever.
+    # Keys with versions up to this one were erased and are never found again.
     Column("erased_version", Integer, nullable=False),
     Column("erased_at", BigInteger),
     PrimaryKeyConstraint("tenant_id", name="ci_key_floor_pk"),
@@ -202,7 +230,7 @@ outbox = Table(
     Column("last_error", ByteText(255)),
     PrimaryKeyConstraint("tenant_id", "entry_id", name="ci_outbox_pk"),
     Index("ci_outbox_due", "kind", "next_attempt_at", "tenant_id", "entry_id"),
-    # Which of an integration's entries comes first.
+    # For claims in order: finds earlier entries of the same integration and kind.
     Index("ci_outbox_order", "tenant_id", "integration_id", "kind", "created_at"),
     **_OPTIONS,
 )
@@ -240,6 +268,6 @@ audit_head = Table(
 )
 
 version = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32), primary_key=True))
-"""Alembic's table: read here, written by the migrations."""
+"""Alembic's version table: the store reads it, the migrations write it."""
 
 TABLE_NAMES = frozenset({*metadata.tables, VERSION_TABLE})

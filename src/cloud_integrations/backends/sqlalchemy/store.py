@@ -1,4 +1,4 @@
-"""The store over the host's engine, blocking and awaited."""
+"""The store over the host's SQLAlchemy engine, blocking and awaiting."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ from . import schema, unit_of_work
 from .databases import ConnectionGuard, names_of, require_driver
 from .engine import require_blocking
 from .execution import AwaitedEngine, BlockingEngine, Operation, ThreadedEngine
-from .tables import audit, integrations, outbox, pending, refresh, sealed
+from .tables import applications, audit, integrations, outbox, pending, refresh, sealed
 from .tables import keys as key_table
 from .version import find_version
 
 if TYPE_CHECKING:
-    # A blocking host shall not pay for importing it, nor need greenlet.
+    # A blocking host need not import it, and does not need greenlet.
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-# A function for each store, and not one descriptor for both: pyright looks through no descriptor where it compares a store with its port.
+# Each store has functions of its own instead of one descriptor for both: pyright does not resolve descriptors when it compares a class
+# with a Protocol.
 def _method(call: Callable[..., Any], operation: Callable[..., Any]) -> Callable[..., Any]:
     """Give *call* the name, the docstring and the parameters of *operation*."""
     signature = inspect.signature(operation)
@@ -46,9 +47,9 @@ def _method(call: Callable[..., Any], operation: Callable[..., Any]) -> Callable
 class SqlAlchemyStore:
     """A `Store` over a blocking engine.
 
-    The engine stays the host's: its pool is shared, its settings are not changed, and every
-    transaction is one that the store opened itself.  *clock* replaces the database's clock, for tests.
-    Raises `ConfigurationError` for a database or a driver that is not supported; so does `prepare` for MySQL.
+    The engine belongs to the host: the store shares its pool, does not change its settings, and uses only transactions that it began
+    itself.  *clock* replaces the database's clock, for tests.  Raises `ConfigurationError` for a database or a driver that is not
+    supported; `prepare` raises it for a server that is not supported (MySQL, for example).
     """
 
     def __init__(self, engine: Engine, *, clock: Clock | None = None) -> None:
@@ -61,16 +62,16 @@ class SqlAlchemyStore:
         self._front = refresh.DueFront()
 
     def prepare(self) -> None:
-        """Check that the tables are there and of this version, or raise `SchemaError`."""
+        """Check that the tables exist and have this version; raise `SchemaError` otherwise."""
         _require_version(self._engine.read(find_version))
 
     def report(self) -> StoreReport:
-        """Say which database this is and which schema it has."""
+        """Return the database, its driver and the version of its schema."""
         version = self._engine.read(find_version)
         return _report(*names_of(self._dialect), version, guard=self._engine.guard)
 
     def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration | DamagedRow, ...]:
-        """Return the integrations that have been due for longest, in no order, and hold them."""
+        """Return the *limit* integrations that have been due for longest, in no order, and hold them."""
         return self._engine.write(refresh.claim_due, self._front, limit=limit, hold=hold)
 
     @staticmethod
@@ -96,9 +97,11 @@ class SqlAlchemyStore:
     list_unrenewed = _read(refresh.list_unrenewed)
     count_due = _read(refresh.count_due)
     find_pending = _read(pending.find_pending)
+    find_closed = _read(pending.find_closed)
     take_pending = _write(pending.take_pending)
     sweep_pending = _write(pending.sweep_pending)
     has_pending = _read(pending.has_pending)
+    list_applications = _read(applications.list_applications)
     find_key = _read(key_table.find_key)
     find_keys = _read(key_table.find_keys)
     find_active_key = _read(key_table.find_active_key)
@@ -122,9 +125,9 @@ class SqlAlchemyStore:
 class AsyncSqlAlchemyStore:
     """An `AsyncStore` over the host's engine.
 
-    An `AsyncEngine` is awaited.  A blocking `Engine` works in a thread, one hop for each call: on
-    SQLite and on PostgreSQL that is also the faster way, but a call that is cancelled goes on in
-    its thread and may still commit.  Raises as `SqlAlchemyStore` does.
+    An `AsyncEngine` is awaited.  A blocking `Engine` runs each call in a thread: that is faster on SQLite and on PostgreSQL, but a call
+    that is cancelled goes on in its thread and may still commit.  *clock* replaces the database's clock, for tests.  Raises as
+    `SqlAlchemyStore` does.
     """
 
     def __init__(self, engine: AsyncEngine | Engine, *, clock: Clock | None = None) -> None:
@@ -142,16 +145,16 @@ class AsyncSqlAlchemyStore:
         self._front = refresh.DueFront()
 
     async def prepare(self) -> None:
-        """Check that the tables are there and of this version, or raise `SchemaError`."""
+        """Check that the tables exist and have this version; raise `SchemaError` otherwise."""
         _require_version(await self._engine.read(find_version))
 
     async def report(self) -> StoreReport:
-        """Say which database this is and which schema it has."""
+        """Return the database, its driver and the version of its schema."""
         version = await self._engine.read(find_version)
         return _report(*names_of(self._dialect), version, guard=self._engine.guard)
 
     async def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration | DamagedRow, ...]:
-        """Return the integrations that have been due for longest, in no order, and hold them."""
+        """Return the *limit* integrations that have been due for longest, in no order, and hold them."""
         return await self._engine.write(refresh.claim_due, self._front, limit=limit, hold=hold)
 
     @staticmethod
@@ -177,9 +180,11 @@ class AsyncSqlAlchemyStore:
     list_unrenewed = _read(refresh.list_unrenewed)
     count_due = _read(refresh.count_due)
     find_pending = _read(pending.find_pending)
+    find_closed = _read(pending.find_closed)
     take_pending = _write(pending.take_pending)
     sweep_pending = _write(pending.sweep_pending)
     has_pending = _read(pending.has_pending)
+    list_applications = _read(applications.list_applications)
     find_key = _read(key_table.find_key)
     find_keys = _read(key_table.find_keys)
     find_active_key = _read(key_table.find_active_key)

@@ -1,6 +1,6 @@
-"""The unit of work: changes of one transaction, made in order.
+"""The unit of work: the changes of one transaction, made in order.
 
-Nothing here begins or ends a transaction.
+The caller begins and ends the transaction.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from .tables.handlers import HANDLERS
 
 
 def apply(connection: Connection, *changes: Change) -> None:
-    """Make all *changes* in one transaction, or none and raise what the refused change says."""
+    """Make all *changes* in one transaction; if one is refused, make none and raise the error that this change documents."""
     for change in changes:
         if not isinstance(change, Record):
             HANDLERS[type(change)](connection, change)
-    # Events come last: a chain is locked for as short as can be.
+    # Events come last, so that the tenant's audit chain is locked as briefly as possible.
     audit.append_events(connection, [change.event for change in changes if isinstance(change, Record)])

@@ -1,4 +1,4 @@
-"""Which schema the database has."""
+"""The version of the schema in the database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FIND_VERSION = select(schema.version.c.version_num)
 
 
 def find_version(connection: Connection) -> str | None:
-    """Return the newest migration of this database, or None where there is no table of ours."""
+    """Return the newest migration that was applied to this database, or None if our tables do not exist."""
     database_of(connection).require_server(connection)
     try:
         return connection.execute(_FIND_VERSION).scalar()

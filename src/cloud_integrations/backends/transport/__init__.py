@@ -1,1 +1,1 @@
-"""HTTP clients behind the `Transport` port."""
+"""HTTP clients that implement the `Transport` port."""

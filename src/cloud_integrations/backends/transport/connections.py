@@ -1,7 +1,7 @@
 """Connections to checked addresses.
 
-A host is resolved once, every address that comes back is checked, and a checked one is connected to; TLS still proves the
-host's name.  Works with httpcore, and with httpcore2 where that alone is installed.
+A host is resolved once, every address in the result is checked, and the connection is made to a checked address; TLS still verifies
+the host's name.  Works with httpcore, or with httpcore2 if only that is installed.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ else:
     try:
         import httpcore
         import httpx
-    except ImportError:  # its successor alone is installed, which has the same names
+    except ImportError:  # only its successor is installed, which has the same names
         import httpcore2 as httpcore
         import httpx2 as httpx
 
 _MOST_ATTEMPTS: Final = 4
 
 ends_at: ContextVar[float] = ContextVar("ends_at", default=math.inf)
-"""When the exchange that is under way must end, on the monotonic clock."""
+"""When the current exchange must end, in seconds of the monotonic clock."""
 
 
 class AddressRefusedError(httpcore.ConnectError):
-    """A host has an address that may not be connected to, or a name that the resolver cannot be asked for."""
+    """A host has an address to which no connection may be made, or a name that cannot be resolved because it cannot be encoded."""
 
 
 _SocketOption = Any  # httpcore's alias for what setsockopt takes is not public
 
 
 class CheckedBackend(httpcore.NetworkBackend):
-    """Connects to addresses that *reach* allows."""
+    """Connects only to addresses that *reach* allows."""
 
     def __init__(self, reach: Reach) -> None:
         self._reach = reach
@@ -72,7 +72,7 @@ class CheckedBackend(httpcore.NetworkBackend):
 
 
 class _TimedStream(httpcore.NetworkStream):
-    """A connection whose reads and writes end when the exchange must: a slow drip is cut."""
+    """A connection whose reads and writes end at the exchange's deadline, so that a slow answer cannot exceed it."""
 
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream
@@ -123,7 +123,7 @@ class AsyncCheckedBackend(httpcore.AsyncNetworkBackend):
 
 
 def _allowed(found: Iterable[tuple[Any, ...]], reach: Reach) -> list[str]:
-    """Return the addresses, best first, or refuse the host when one of them is not allowed."""
+    """Return the addresses in the resolver's order.  Raises `AddressRefusedError` if one of them is not allowed."""
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     if not all(reach.allows(ip_address(address)) for address in addresses):
         raise AddressRefusedError
@@ -131,20 +131,20 @@ def _allowed(found: Iterable[tuple[Any, ...]], reach: Reach) -> list[str]:
 
 
 def _attempts(addresses: list[str], timeout: float | None) -> Iterator[tuple[str, float | None]]:
-    """Share the time between the first few addresses."""
+    """Yield the first few addresses, each with an equal share of *timeout*."""
     tried = addresses[:_MOST_ATTEMPTS]
     for address in tried:
         yield address, timeout and timeout / len(tried)
 
 
 def _left(timeout: float | None) -> float:
-    """Cut *timeout* to what is left of the exchange; a socket needs a little more than nothing."""
+    """Return *timeout*, but at most the time left for the exchange, and at least 1 ms, because 0 would make a socket non-blocking."""
     left = max(ends_at.get() - time.monotonic(), 0.001)
     return left if timeout is None else min(timeout, left)
 
 
 class PoolTransport(httpx.BaseTransport):
-    """Sends httpx's requests through a pool of httpcore."""
+    """Sends httpx's requests through a connection pool of httpcore."""
 
     def __init__(self, pool: httpcore.ConnectionPool) -> None:
         self._pool = pool

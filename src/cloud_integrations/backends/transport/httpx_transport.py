@@ -1,4 +1,4 @@
-"""Requests sent with httpx or httpx2: one exchange, no redirect, no retry, nothing kept."""
+"""Sending requests with httpx or httpx2: one exchange, without redirects, retries or cookies."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import zlib
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Final, cast
 
 from cloud_integrations.backends.foreign_errors import alone
 from cloud_integrations.backends.log_filter import filter_loggers, quiet
+from cloud_integrations.backends.tls import copy_authorities, make_context
 from cloud_integrations.errors import (
     AnswerLostError,
     CloudIntegrationsError,
@@ -38,16 +40,16 @@ else:
     try:
         import httpcore
         import httpx
-    except ImportError:  # its successor alone is installed, which has the same names
+    except ImportError:  # only its successor is installed, which has the same names
         import httpcore2 as httpcore
         import httpx2 as httpx
 
 CONNECT_WITHIN: Final = timedelta(seconds=3)
 MAX_HEADERS: Final = 64 * 1024
-"""The longest header block that is accepted, in bytes: cookies and policies of 20 KB come beside tokens."""
+"""The longest accepted block of headers, in bytes; answers with tokens have cookies and policies of up to 20 KB."""
 MAX_CONNECTIONS: Final = 100
 KEEP_ALIVE: Final = timedelta(seconds=5)
-"""Short: a request on a connection that the provider is about to close would have an unknown outcome."""
+"""Short, because a request on a connection that the provider is just closing has an unknown outcome."""
 
 _GZIP_OR_ZLIB: Final = zlib.MAX_WBITS | 32
 _PARTS: Final = ("connection", "http11", "http2", "proxy", "socks")
@@ -55,19 +57,21 @@ _LOGGERS: Final = ("httpx", "httpx2", *(f"{core}.{part}" for core in ("httpcore"
 # By name, because httpx, httpcore and httpx2 each have classes of these names.
 _NEVER_SENT: Final = {"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "InvalidURL"}
 _CLOSED: Final = {"RemoteProtocolError", "ReadError", "WriteError"}
-"""The other side has closed the connection, so nothing can come any more."""
+"""Errors after which no answer can come, because the connection is closed."""
 
 
 class HttpxTransport:
-    """A `Transport` over httpx, or over httpx2 where that alone is installed.
+    """A `Transport` over httpx, or over httpx2 if only that is installed.
 
     Safe to share between threads, and usable in the child after a fork.
 
-    Without *client*, it opens its own connections, under the rules of `protocol.egress`; *ssl_context*
-    replaces the certificates that are trusted.  A *client* of the host, of httpx or of httpx2, stays the host's: its
-    proxies, certificates and addresses are the host's responsibility, URLs are still checked, the total deadline is
-    checked between the parts of an answer, and `close` leaves it open.
-    The system's resolver ends a name lookup in its own time; the awaiting transport does not wait longer than the deadline.
+    Without *client*, it opens its own connections under the rules of `protocol.egress`; *ssl_context* replaces the trusted
+    certificates.  A *client* of httpx or httpx2 belongs to the host, which is responsible for its proxies, certificates and
+    addresses and closes it; URLs are still checked, and the total deadline is checked between the parts of an answer.
+    A request with a client certificate, or with a tenant's own authority, has a connection of its own, which is then closed; with a
+    *client* it raises `ConfigurationError`, and so does a request to a server that a tenant named, unless the operator listed it.
+    The system's resolver may take longer than the deadline for a name; the awaiting transport stops waiting at the deadline.
+    *clock* replaces the wall clock, for tests.  Raises `ConfigurationError` for a *client* of the wrong kind.
     """
 
     def __init__(
@@ -86,11 +90,11 @@ class HttpxTransport:
         self._own: dict[tuple[int, Reach], httpx.Client] = {}
 
     def send(self, request: HttpRequest, /, *, deadline: timedelta) -> HttpResponse:
-        """Send *request*; see `ports.transport.Transport`.
+        """Send *request* and return the answer; see `ports.transport.Transport`.
 
-        Raises `ProviderUnavailableError` with the reason `answer_too_long` for an answer
-        that came and cannot be used, and `ProviderUnreachableError` with `endpoint_not_allowed` for a URL or
-        an address that may not be asked.
+        Raises `ProviderUnreachableError` if the request was not sent, with the reason `endpoint_not_allowed` for a URL or an address
+        that is not allowed, and `certificate_refused` for a server whose certificate is not trusted; `AnswerLostError` if no answer
+        came; `ProviderUnavailableError` with the reason `answer_too_long` for an answer beyond the limits.
         """
         problem: CloudIntegrationsError
         with _exchange(deadline) as ends_at:
@@ -110,7 +114,13 @@ class HttpxTransport:
         self._own.clear()
 
     def _send(self, request: HttpRequest, /, *, deadline: timedelta, ends_at: float) -> HttpResponse:
-        client = self._client_for(_reach_of(request))
+        reach = _reach_of(request, self._given)
+        if request.certificate is None and request.trust is None:
+            return self._exchange(self._client_for(reach), request, deadline=deadline, ends_at=ends_at)
+        with self._client_of_its_own(request, reach) as client:
+            return self._exchange(client, request, deadline=deadline, ends_at=ends_at)
+
+    def _exchange(self, client: httpx.Client, request: HttpRequest, /, *, deadline: timedelta, ends_at: float) -> HttpResponse:
         sent_at = self._now()
         response = client.send(_build(client, request, deadline), stream=True, auth=None, follow_redirects=False)
         try:
@@ -127,7 +137,7 @@ class HttpxTransport:
     def _client_for(self, reach: Reach) -> httpx.Client:
         if self._given is not None:
             return self._given
-        # A client for each reach: a connection opened on the operator's word never serves a tenant's.
+        # One client for each reach: a connection that only the operator's settings allow is never used for a tenant's address.
         key = (os.getpid(), reach)
         if key not in self._own:
             pool = httpcore.ConnectionPool(
@@ -138,6 +148,13 @@ class HttpxTransport:
             )
             self._own.setdefault(key, httpx.Client(transport=PoolTransport(pool), trust_env=False, cookies=_no_cookies()))
         return self._own[key]
+
+    def _client_of_its_own(self, request: HttpRequest, reach: Reach) -> httpx.Client:
+        """Return a client for one request: a connection that shows a tenant's certificate carries no other tenant's request."""
+        pool = httpcore.ConnectionPool(
+            ssl_context=_context_for(request, self._given, self._ssl_context), max_connections=1, network_backend=CheckedBackend(reach)
+        )
+        return httpx.Client(transport=PoolTransport(pool), trust_env=False, cookies=_no_cookies())
 
 
 class AsyncHttpxTransport:
@@ -180,7 +197,13 @@ class AsyncHttpxTransport:
         self._own.clear()
 
     async def _send(self, request: HttpRequest, /, *, deadline: timedelta) -> HttpResponse:
-        client = self._client_for(_reach_of(request))
+        reach = _reach_of(request, self._given)
+        if request.certificate is None and request.trust is None:
+            return await self._exchange(self._client_for(reach), request, deadline=deadline)
+        async with self._client_of_its_own(request, reach) as client:
+            return await self._exchange(client, request, deadline=deadline)
+
+    async def _exchange(self, client: httpx.AsyncClient, request: HttpRequest, /, *, deadline: timedelta) -> HttpResponse:
         sent_at = self._now()
         response = await client.send(_build(client, request, deadline), stream=True, auth=None, follow_redirects=False)
         try:
@@ -196,7 +219,7 @@ class AsyncHttpxTransport:
         if self._given is not None:
             return self._given
         if self._home != _home():
-            # Connections belong to the process and the loop that opened them; closing them here could reach into another's.
+            # Connections belong to the process and the loop that opened them, so the old ones are not closed from here.
             self._own = {}
             self._home = _home()
         if reach not in self._own:
@@ -209,9 +232,15 @@ class AsyncHttpxTransport:
             self._own[reach] = httpx.AsyncClient(transport=AsyncPoolTransport(pool), trust_env=False, cookies=_no_cookies())
         return self._own[reach]
 
+    def _client_of_its_own(self, request: HttpRequest, reach: Reach) -> httpx.AsyncClient:
+        pool = httpcore.AsyncConnectionPool(
+            ssl_context=_context_for(request, self._given, self._ssl_context), max_connections=1, network_backend=AsyncCheckedBackend(reach)
+        )
+        return httpx.AsyncClient(transport=AsyncPoolTransport(pool), trust_env=False, cookies=_no_cookies())
+
 
 def _require_client(client: object, /, *, enters: str, other: str) -> None:
-    # Told by how it is entered: a client may be of httpx or of httpx2, and a host may have both.
+    # Checked by its context-manager methods: a client may be of httpx or of httpx2, and both may be installed.
     if isinstance(client, type) or (hasattr(client, other) and not hasattr(client, enters)):
         raise ConfigurationError(
             setting="client", problem="must be a Client for HttpxTransport, and an AsyncClient for AsyncHttpxTransport, not a class"
@@ -227,7 +256,7 @@ def _exchange(deadline: timedelta) -> Generator[float]:
     ends_at = time.monotonic() + deadline.total_seconds()
     ends = connections.ends_at.set(ends_at)
     try:
-        # URLs and header values; other users of httpx keep their lines.
+        # httpx logs URLs and header values; in other threads and tasks its logs are not filtered.
         with quiet(below=logging.CRITICAL + 1):
             yield ends_at
     finally:
@@ -242,14 +271,30 @@ def _certificates() -> ssl.SSLContext:
     return httpx.create_ssl_context(verify=True, trust_env=False)
 
 
+def _context_for(request: HttpRequest, given: object, usual: ssl.SSLContext | None) -> ssl.SSLContext:
+    """Return the TLS context of a request that shows a client certificate or trusts a tenant's authority."""
+    if given is not None:
+        raise ConfigurationError(
+            setting="client",
+            problem="cannot show a tenant's certificate or trust a tenant's authority; leave it out, and connections are opened here",
+        )
+    return make_context(request.certificate, request.trust, usual=_certificates if usual is None else partial(copy_authorities, usual))
+
+
 def _no_cookies() -> CookieJar:
     return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
 
 
-def _reach_of(request: HttpRequest) -> Reach:
-    reach = read_target(request.url, loopback=request.loopback, private_host=request.private_host).reach
+def _reach_of(request: HttpRequest, given: object) -> Reach:
+    if given is not None and request.tenant_server and not (request.private_host or request.loopback):
+        raise ConfigurationError(
+            setting="client",
+            problem="does not check addresses, so it asks no server that a tenant names; leave it out, or list the server as private",
+        )
+    allowances = {"loopback": request.loopback, "private_host": request.private_host, "tenant_server": request.tenant_server}
+    reach = read_target(request.url, **allowances).reach
     try:
-        # Some names look like names and have no form to be asked in: labels that begin with xn-- and decode to nothing (RFC 5891 §5.4).
+        # Some host names cannot be resolved: those with labels that begin with xn-- and are not valid (RFC 5891 §5.4).
         _ = httpx.URL(request.url).host
     except (httpx.InvalidURL, ValueError):
         raise EndpointRefusedError from None
@@ -259,9 +304,9 @@ def _reach_of(request: HttpRequest) -> Reach:
 def _build(client: httpx.Client | httpx.AsyncClient, request: HttpRequest, deadline: timedelta) -> httpx.Request:
     total = deadline.total_seconds()
     connect = min(CONNECT_WITHIN.total_seconds(), total)
-    # An answer may take as long as there is time: what comes after a shorter limit of our own would be lost.
+    # Reading may take the whole deadline: with a shorter limit, a late answer would be lost.
     timeout = (connect, total, total, connect)
-    # A compressed answer could be a small body that becomes a huge one.
+    # Compression is not asked for, because a small compressed body can expand to a huge one.
     headers = {"Accept-Encoding": "identity", **request.headers}
     built = client.build_request(request.method, request.url, headers=headers, content=request.body, timeout=timeout)
     built.headers.pop("cookie", None)
@@ -271,10 +316,18 @@ def _build(client: httpx.Client | httpx.AsyncClient, request: HttpRequest, deadl
 def _in_our_words(error: Exception, request: HttpRequest) -> ProviderUnavailableError:
     if isinstance(error, EndpointRefusedError | AddressRefusedError):
         return ProviderUnreachableError(provider_id=request.provider_id, reason="endpoint_not_allowed")
+    if _refuses_certificate(error):
+        return ProviderUnreachableError(provider_id=request.provider_id, reason="certificate_refused")
     if _NEVER_SENT & {kind.__name__ for kind in type(error).__mro__}:
         return ProviderUnreachableError(provider_id=request.provider_id)
     closed = bool(_CLOSED & {kind.__name__ for kind in type(error).__mro__})
     return AnswerLostError(provider_id=request.provider_id, connection_closed=closed)
+
+
+def _refuses_certificate(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _check_headers(response: httpx.Response, request: HttpRequest) -> None:
@@ -283,7 +336,7 @@ def _check_headers(response: httpx.Response, request: HttpRequest) -> None:
 
 
 class _Body:
-    """Gathers an answer and refuses to grow past what the request allows."""
+    """Collects the body of an answer, up to the limit of its request."""
 
     def __init__(self, request: HttpRequest) -> None:
         self._provider_id = request.provider_id
@@ -299,7 +352,7 @@ class _Body:
         encoding = encoding.strip().lower()
         if not body or encoding in {"", "identity"}:
             return body
-        # It was asked not to, but an answer to a refresh is too precious to throw away.
+        # Compression was not asked for, but the answer to a refresh may have the only copy of a token, so it is unpacked.
         for wbits in (_GZIP_OR_ZLIB, -zlib.MAX_WBITS) if encoding == "deflate" else (_GZIP_OR_ZLIB,):
             unpacker = zlib.decompressobj(wbits=wbits)
             try:
@@ -311,7 +364,7 @@ class _Body:
                 return unpacked
             if wbits == _GZIP_OR_ZLIB:
                 raise AnswerLostError(provider_id=self._provider_id)
-        # An encoding that is not known here, or the name of one with a body that was never packed: the reader sees what it is.
+        # The encoding is not known here, or the body is not compressed despite the header: the body is returned as it came.
         return body
 
     def _check(self, length: int) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from .applications import ApplicationStore, AsyncApplicationStore, RemoveApplication, SaveApplication
 from .audit import AsyncAuditStore, AuditStore, Record
 from .integrations import AddIntegration, AsyncIntegrationStore, EraseIntegration, IntegrationStore, ReplaceCredential, SaveFacts
 from .keys import AddKey, AddKeyCheck, AsyncKeyStore, DestroyKey, EraseTenant, KeyStore, RefuseKeys, Reseal, RewrapKey, RotateKey
 from .outbox import AddEntry, AsyncOutboxStore, DelayEntry, FinishEntry, OutboxStore
-from .pending import AddPending, AsyncPendingStore, ClosePending, PendingStore
+from .pending import AddPending, AsyncPendingStore, BeginPoll, ClosePending, EndPoll, PendingStore
 from .refresh import AsyncRefreshStore, MarkSent, RefreshStore, SaveRenewal, SettleAttempt, TakeLease
 
 Change = (
@@ -24,6 +25,10 @@ Change = (
     | SettleAttempt
     | AddPending
     | ClosePending
+    | SaveApplication
+    | RemoveApplication
+    | BeginPoll
+    | EndPoll
     | AddKey
     | RotateKey
     | RewrapKey
@@ -49,14 +54,23 @@ class StoreReport:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
-class AsyncStore(AsyncIntegrationStore, AsyncRefreshStore, AsyncPendingStore, AsyncKeyStore, AsyncOutboxStore, AsyncAuditStore, Protocol):
+class AsyncStore(
+    AsyncIntegrationStore,
+    AsyncRefreshStore,
+    AsyncPendingStore,
+    AsyncApplicationStore,
+    AsyncKeyStore,
+    AsyncOutboxStore,
+    AsyncAuditStore,
+    Protocol,
+):
     """Keeps everything.  `Store` is the same, blocking.
 
     Every method raises `StorageUnavailableError` if the database cannot be used, and `CommitUnknownError` if the connection broke
     during a commit.  A store may itself repeat a transaction that certainly was not committed.  `UnstorableValueError` means that a
     value is too long, or that a credential does not fit the kind of its integration; a value is never truncated.
 
-    `DamagedRowError` means that somebody has edited a row, so that it cannot be read.  Methods that return many rows
+    `DamagedRowError` means that a row was edited and cannot be read.  Methods that return many rows
     (lists of integrations, claims) return `DamagedRow` in place of such a row, together with the others.
     """
 
@@ -73,7 +87,7 @@ class AsyncStore(AsyncIntegrationStore, AsyncRefreshStore, AsyncPendingStore, As
         ...
 
 
-class Store(IntegrationStore, RefreshStore, PendingStore, KeyStore, OutboxStore, AuditStore, Protocol):
+class Store(IntegrationStore, RefreshStore, PendingStore, ApplicationStore, KeyStore, OutboxStore, AuditStore, Protocol):
     """The blocking form of `AsyncStore`: the same methods, the same promises."""
 
     def prepare(self) -> None: ...

@@ -9,7 +9,7 @@ from cloud_integrations.domain.identifiers import TenantId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DamagedRow:
-    """Takes the position of a row that cannot be read, because somebody has edited it."""
+    """Takes the position of a row that cannot be read, because it was edited."""
 
     table: str
     row: str

@@ -19,7 +19,7 @@ MAX_HOLDERS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddIntegration:
-    """Store a new integration.  `IntegrationExistsError` if the tenant has one with this provider.
+    """Store a new integration.  `IntegrationExistsError` if the tenant has one with this provider in this slot.
 
     `refreshed_at` becomes the `updated_at` of *facts*.  Like every `due_at`, this one is stored only if the state is refreshed.
     """
@@ -48,7 +48,7 @@ class ReplaceCredential:
 
     A refresh that is under way can then no longer write: its lease is older than `writer_lease`, and
     `lease_owner` is `RECONNECT_OWNER`.  `refreshed_at` becomes the `updated_at` of *facts*.
-    The provider and `created_at` stay; the marks of the refresh protocol start anew.
+    The provider, the slot and `created_at` stay; the marks of the refresh protocol start anew.
     `IntegrationNotFoundError` if the row is gone; `StaleWriteError` if the generation is no longer `expected_generation`, or
     the state is disabled: a reconnect does not switch on an integration that a user switched off.
     `credential.generation` is `expected_generation + 1`.
@@ -77,17 +77,21 @@ class AsyncIntegrationStore(Protocol):
         ...
 
     async def find_credential(self, tenant_id: TenantId, provider_id: ProviderId, /, *, slot: str = "") -> StoredCredential | None:
-        """Return what is needed to hand out the tenant's credential with this provider, or None; this is the most frequent read."""
+        """Return what is needed to hand out the tenant's credential with this provider in this slot, or None; the most frequent read."""
         ...
 
-    async def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration | DamagedRow, ...]:
-        """Return the tenant's integrations, oldest first; at most one per provider."""
+    async def list_integrations(
+        self, tenant_id: TenantId, /, *, provider_id: ProviderId | None = None
+    ) -> tuple[Integration | DamagedRow, ...]:
+        """Return the tenant's integrations (with one provider), oldest first; at most one per provider and slot."""
         ...
 
-    async def find_holders(self, provider_id: ProviderId, fingerprint: bytes, /) -> tuple[tuple[TenantId, IntegrationId], ...]:
+    async def find_holders(
+        self, provider_id: ProviderId, fingerprint: bytes, /, *, but: TenantId | None = None
+    ) -> tuple[tuple[TenantId, IntegrationId], ...]:
         """Return the integrations of any tenant in which *fingerprint* is that of a token or of the account, in no order.
 
-        At most `MAX_HOLDERS` of them.
+        At most `MAX_HOLDERS` of them; those of the tenant *but* are left out.
         """
         ...
 
@@ -99,6 +103,10 @@ class IntegrationStore(Protocol):
 
     def find_credential(self, tenant_id: TenantId, provider_id: ProviderId, /, *, slot: str = "") -> StoredCredential | None: ...
 
-    def list_integrations(self, tenant_id: TenantId, /) -> tuple[Integration | DamagedRow, ...]: ...
+    def list_integrations(
+        self, tenant_id: TenantId, /, *, provider_id: ProviderId | None = None
+    ) -> tuple[Integration | DamagedRow, ...]: ...
 
-    def find_holders(self, provider_id: ProviderId, fingerprint: bytes, /) -> tuple[tuple[TenantId, IntegrationId], ...]: ...
+    def find_holders(
+        self, provider_id: ProviderId, fingerprint: bytes, /, *, but: TenantId | None = None
+    ) -> tuple[tuple[TenantId, IntegrationId], ...]: ...

@@ -78,7 +78,7 @@ class RefuseKeys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EraseTenant:
-    """Overwrite every data key of the tenant, and delete its pending authorizations and its outbox.
+    """Overwrite every data key of the tenant, and delete its pending authorizations, its applications and its outbox.
 
     The highest version is remembered: no key up to it is found, seals or is added again, even if a backup restores it.
     Waits for transactions that write under the tenant's keys or replace one.

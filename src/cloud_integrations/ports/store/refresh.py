@@ -1,4 +1,4 @@
-"""The refresh protocol: leases, renewals, due times."""
+"""The refresh protocol: leases, renewals, due times.  `docs/explanation/refresh.md` has the steps (T1, T2, T3)."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class SettleAttempt:
     """Write how an attempt without tokens ended (T3', T3''): only with its lease and generation, otherwise `StaleWriteError`.
 
     The lease is its number and `attempt_id`: a restored database may give a number twice.  `StaleWriteError` also if the state
-    is disabled: a user's switch stays.  With phase `unknown` the lease runs to its end; otherwise it ends now.  With state
+    is disabled: a user's decision stays.  With phase `unknown` the lease runs to its end; otherwise it ends now.  With state
     `unknown` `sent_at` stays, so that the lost answer is not forgotten; otherwise it is emptied.
     """
 

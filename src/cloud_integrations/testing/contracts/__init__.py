@@ -1,1 +1,1 @@
-"""What each port promises, as tests for those who write a part of their own."""
+"""What each port promises, as tests for those who implement it."""

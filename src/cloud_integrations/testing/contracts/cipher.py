@@ -49,7 +49,7 @@ class CipherContract:
         """Make a sealed value whose ciphertext and tag are valid under both *keys*, in the context `PAIRS`.
 
         This is the attack that commitment stops: build it as well as the scheme allows, with the
-        commitment belonging to the first key.
+        commitment of the first key.
         """
         del keys, key_id
         pytest.fail(f"{type(cipher).__name__} says that it commits; override forge() to let that be tried")
@@ -151,7 +151,7 @@ class CipherContract:
         if not cipher.committing:
             pytest.skip("this cipher does not commit to its key")
         sealed = self.forge(cipher, keys=(KEY, OTHER_KEY), key_id=KEY_ID)
-        # It is a real attempt: the key that it claims to belong to does open it.
+        # The attempt is a real one: the value opens under the key that its commitment belongs to.
         cipher.open(sealed, key=KEY, key_id=KEY_ID, context=PAIRS)
         with pytest.raises(DecryptError):
             cipher.open(sealed, key=OTHER_KEY, key_id=KEY_ID, context=PAIRS)

@@ -13,7 +13,7 @@ Inherit the class and provide the fixtures it asks for:
 
         @pytest.fixture
         def rotated_keys(self):
-            return MyKeys(...)  # over a third one, which wraps, and that of `strange_keys`
+            return MyKeys(...)  # over two: a third one, which wraps, and that of `strange_keys`
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ KEY_ID = UUID("0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b")
 
 
 def wrap_for_test(keys: KeyService, /, data_key: bytes = DATA_KEY, *, tenant_id: str = "tenant-a", key_id: UUID = KEY_ID) -> WrappedKey:
-    """Wrap a key and put the answer where a store would."""
+    """Wrap *data_key* and return the row that a store would keep."""
     ref, wrapped = keys.wrap(data_key, tenant_id=tenant_id, key_id=key_id, version=1)
     return WrappedKey(
         key_id=key_id,
@@ -116,7 +116,7 @@ class KeyServiceContract:
         assert not set(keys.keks()) & set(strange_keys.keks())
 
     def test_a_row_cannot_bring_a_wrapping_key_of_its_own(self, keys: KeyService, strange_keys: KeyService) -> None:
-        # Whoever writes to the database could otherwise plant a data key that they know.
+        # Otherwise anybody who can write to the database could plant a data key that they know.
         theirs = wrap_for_test(strange_keys)
         mine = keys.keks()[0]
         with pytest.raises(DecryptError):

@@ -7,8 +7,8 @@ Inherit the class and provide the fixture it asks for:
         def backend(self):
             return AcmeBackend()
 
-The tests stand for a provider that strays in nothing.  One that does otherwise overrides `provider`, and those of `granted`,
-`refused`, `revoked` and `callback` that it writes in its own way.
+The tests assume a provider that follows the RFCs.  For one that differs, override `provider`, and those of `granted`, `refused`,
+`revoked` and `callback` whose form differs.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ ODD_CALLBACKS: dict[str, tuple[tuple[str, str], ...]] = {
 
 
 def read_everything(backend: OAuthBackend, client: Client, response: HttpResponse) -> tuple[TokenOutcome, TokenOutcome]:
-    """Read *response* in every way, and return how an exchange and a renewal end; fails where one ends otherwise than promised."""
+    """Read *response* as every kind of answer; return the outcomes of exchange and renewal.  Fails where a promise is broken."""
     grant = backend.read_grant(client, response, requested_scopes=SCOPES, now=NOW)
     renewal = backend.read_renewal(client, response, now=NOW)
     for outcome in (grant, renewal):
@@ -103,7 +103,7 @@ def read_everything(backend: OAuthBackend, client: Client, response: HttpRespons
 
 
 def shows(text: str) -> list[Secret]:
-    """Return the secrets that stand in *text*."""
+    """Return the secrets that occur in *text*."""
     return [secret for secret in SECRETS if secret.reveal() in text]
 
 
@@ -112,7 +112,7 @@ class OAuthBackendContract:
 
     @pytest.fixture
     def provider(self) -> Provider:
-        """The provider's data; its first method by code is used."""
+        """The provider's data; its first method of the kind `code` is used."""
         host = "https://login.provider.example"
         method = {"id": "code", "kind": "code", "authorize_url": f"{host}/authorize", "token_url": f"{host}/token"}
         return Provider.model_validate({"id": "provider", "name": "Provider", "methods": [{**method, "revoke": {"url": f"{host}/revoke"}}]})
@@ -127,23 +127,23 @@ class OAuthBackendContract:
 
     @pytest.fixture
     def granted(self) -> HttpResponse:
-        """The provider's answer that brings `ACCESS` and `REFRESH` and says nothing of scopes."""
+        """The provider's answer with `ACCESS` and `REFRESH` and without scopes."""
         members = {"access_token": ACCESS.reveal(), "refresh_token": REFRESH.reveal(), "token_type": "Bearer", "expires_in": 3600}
         return _answer(json.dumps(members).encode())
 
     @pytest.fixture
     def refused(self) -> HttpResponse:
-        """The provider's answer that a refresh token is dead."""
+        """The provider's answer to a refresh token that has ended."""
         return _answer(b'{"error": "invalid_grant"}', status=400)
 
     @pytest.fixture
     def revoked(self) -> HttpResponse:
-        """The provider's answer that a token has ended."""
+        """The provider's answer to a revocation that succeeded."""
         return _answer(b"")
 
     @pytest.fixture
     def callback(self) -> tuple[tuple[str, str], ...]:
-        """What a browser brings, with `STATE` and `CODE`."""
+        """The parameters of a callback with `STATE` and `CODE`."""
         return (("state", STATE.reveal()), ("code", CODE.reveal()))
 
     @pytest.fixture
@@ -156,7 +156,7 @@ class OAuthBackendContract:
 
     @pytest.fixture
     def requests(self, backend: OAuthBackend, client: Client, verifier: Secret | None) -> list[HttpRequest]:
-        """Every request that it builds."""
+        """Every request that the backend builds."""
         exchange = backend.build_exchange(client, code=CODE, redirect_uri=REDIRECT_URI, verifier=verifier)
         refresh = backend.build_refresh(client, refresh_token=REFRESH, redirect_uri=REDIRECT_URI)
         part = backend.build_refresh(client, refresh_token=REFRESH, scopes=SCOPES[:1])
@@ -284,7 +284,7 @@ def _answer(body: bytes, *, status: int = 200, content_type: str = "application/
 
 
 def _damaged(body: bytes) -> Iterator[bytes]:
-    """Cut *body* at each byte, put each byte wrong, and put noise in its place."""
+    """Give *body* cut at each byte, with each byte changed, and replaced by noise."""
     for at in range(len(body)):
         yield body[:at]
         yield body[:at] + bytes([body[at] ^ 0x80]) + body[at + 1 :]

@@ -7,7 +7,7 @@ Inherit the class and provide the fixture it asks for, blocking or awaiting:
         def transport(self):
             return MyTransport()
 
-The tests speak to a `ProviderServer`; a transport that reaches its provider otherwise overrides `base_url`.
+The tests send to a `ProviderServer`; override `base_url` for a transport that reaches its provider in another way.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ CANARY = "fake-canary-7f3a9d"
 
 
 class Send(Protocol):
-    """Sends through the transport under test, whichever its colour."""
+    """Sends through the transport under test, whether it blocks or awaits."""
 
     def __call__(self, request: HttpRequest, /, *, deadline: timedelta = PATIENT) -> HttpResponse: ...
 
@@ -56,7 +56,7 @@ class TransportContract:
 
     @pytest.fixture
     def run(self) -> Iterator[Callable[[Any], Any]]:
-        """Await what has to be awaited, all in one event loop."""
+        """Give a function that runs a coroutine, always in one event loop, and returns any other value as it is."""
         with asyncio.Runner() as runner:
             yield lambda result: runner.run(result) if inspect.iscoroutine(result) else result
 
@@ -145,7 +145,7 @@ class TransportContract:
         account = "a" * 100
         key = provider.issue_api_key(account=account)
         length = len(provider.handle("GET", "/me", headers={"authorization": f"Bearer {key.reveal()}"}).body)
-        # The account's name is in the answer twice.
+        # The answer holds the account's name twice.
         longer, odd = divmod(MAX_BODY - length, 2)
         key = provider.issue_api_key(account=account + "a" * longer)
         body = send(_who_am_i(base_url, key.reveal())).body

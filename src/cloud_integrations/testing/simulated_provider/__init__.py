@@ -1,1 +1,1 @@
-"""A provider that lives in memory, its transports, and what it does wrong on request."""
+"""A provider in memory, its transports and its HTTP server, and the errors that it makes on request."""

@@ -58,7 +58,7 @@ def consent_page(*, provider: str, client_id: str, account: str, scopes: Sequenc
 
 
 def complaint_page(*, problem: str) -> bytes:
-    """Return the page for a request that cannot be sent back to the application (RFC 6749 §4.1.2.1)."""
+    """Return the error page for a request that must not be redirected to the application (RFC 6749 §4.1.2.1)."""
     return _page("This request cannot be answered", f"<p>{escape(problem)}</p>")
 
 

@@ -1,4 +1,4 @@
-"""The endpoints: authorization, consent, token, revocation, and "who am I"."""
+"""The endpoints: authorization, consent, device codes, token, revocation, and "who am I"."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote_plus, urlencode, urlsplit
 
+from cloud_integrations.domain.secret import Secret
 from cloud_integrations.protocol.http import HttpResponse
 
 from .consent_page import consent_page, page_headers
+from .devices import Devices
 from .misbehaviour import KEEPS_REFRESH_TOKEN, Misbehaviour, Planned
 from .requests import Work, decode_basic, digest_of, read_single
-from .tokens import Asked, Code, SimulatedGrant, Tokens
+from .tokens import Asked, Code, SimulatedGrant
 from .wrong_answers import STRAYS, json_answer, refuse, spoil
 
 _REDIRECT_URI = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+(?:/[^\s#]*)?")
 
 
-class Endpoints(Tokens):
-    """Answers requests; the lock is held."""
+class Endpoints(Devices):
+    """Answers requests.  Its methods are called while the lock is held."""
 
     def _answer(self, endpoint: str, work: Work, planned: Planned | None) -> None:
         if planned and (refusal := refuse(planned)):
@@ -34,7 +36,7 @@ class Endpoints(Tokens):
                 self._authorize(work)
             case "consent":
                 self._consent(work)
-            case "exchange" | "refresh":
+            case "device" | "poll" | "exchange" | "refresh":
                 self._token(endpoint, work)
             case "revoke":
                 self._revoke(work)
@@ -115,12 +117,21 @@ class Endpoints(Tokens):
             return work.refuse("invalid_request")
         if not self._knows_client(work, form):
             return None
-        if endpoint == "exchange":
-            return self._exchange(work, form)
-        return self._refresh(work, form)
+        match endpoint:
+            case "device":
+                self._begin_device(work, form)
+            case "poll":
+                grant = self._decide_device(work)
+                if grant is not None:
+                    self._give(work, grant, refresh=self._new_refresh(grant))
+            case "exchange":
+                self._exchange(work, form)
+            case _:
+                self._refresh(work, form)
+        return None
 
     def _knows_client(self, work: Work, form: Mapping[str, str]) -> bool:
-        """RFC 6749 §2.3.1: by header or in the form, not both."""
+        """Say whether the client is authenticated, by header or in the form, not both (RFC 6749 §2.3.1); refuse the request if not."""
         scheme, _, encoded = work.request.headers.get("authorization", "").partition(" ")
         given = (form.get("client_id", ""), form.get("client_secret", ""))
         if scheme:
@@ -129,8 +140,9 @@ class Endpoints(Tokens):
                 return False
             name, _, password = decode_basic(encoded if scheme.lower() == "basic" else "").partition(":")
             given = (unquote_plus(name), unquote_plus(password))
-        known = (self._client_id, self._client_secret.reveal())
-        if not all(hmac.compare_digest(a.encode(), b.encode()) for a, b in zip(given, known, strict=True)):
+        client_id, secret = given
+        is_known = hmac.compare_digest(client_id.encode(), self._client_id.encode())
+        if not is_known or Secret(secret) not in self._client_secrets:
             work.refuse("invalid_client", 401)
             return False
         return True
@@ -142,13 +154,13 @@ class Endpoints(Tokens):
         if code is None:
             return work.refuse("invalid_grant")
         if code.grant is not None:
-            # RFC 6749 §4.1.2: a code that comes twice ends what it brought.
+            # RFC 6749 §4.1.2: a code that is used twice ends the grant that it gave.
             work.reused = True
             code.grant.alive = False
             return work.refuse("invalid_grant")
         grant = code.grant = SimulatedGrant(account=code.account, scopes=code.asked.scopes)
         verifier = form.get("code_verifier", "")
-        # RFC 9700 §4.8.2: a verifier for a code that was asked for without a challenge is a downgrade, and refused.
+        # RFC 9700 §4.8.2: a verifier for a code that was requested without a challenge is a downgrade, and is refused.
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode() if verifier else ""
         on_time = self.clock.now() - code.issued_at < self.code_lifetime
         if not on_time or form.get("redirect_uri") != code.asked.redirect_uri or not hmac.compare_digest(challenge, code.asked.challenge):

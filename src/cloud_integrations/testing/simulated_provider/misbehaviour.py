@@ -7,22 +7,25 @@ from datetime import timedelta
 from enum import Enum, StrEnum, auto
 from typing import Literal
 
-Endpoint = Literal["authorize", "token", "exchange", "refresh", "revoke", "me"]
-"""Where a request went.  `token` stands for `exchange` (a code) and `refresh` together."""
+Endpoint = Literal["authorize", "device", "poll", "token", "exchange", "refresh", "revoke", "me"]
+"""The endpoint of a request.
+
+`token` stands for `exchange` (of a code) and `refresh` together.  `poll` asks for the tokens of a device code.
+"""
 
 
 class Misbehaviour(StrEnum):
     """One thing that goes wrong.
 
-    The first group refuses: the request has no effect.  The second processes the request (a refresh
-    rotates the tokens) and spoils the answer.  The third gives a whole answer that strays, the fourth one whose
-    tokens can be read all the same.
+    In the first group the request has no effect.  In the second it is processed (a refresh rotates the tokens), and its answer is
+    lost or cannot be read.  In the third the answer is late, or complete with unusual content.  In the fourth the answer has an
+    unusual form, and its tokens can still be read.
     """
 
     CONNECTION_REFUSED = auto()
-    """Nobody listens.  Over real HTTP the connection is dropped unread instead."""
+    """Nobody listens.  A `ProviderServer` drops the connection without an answer instead."""
     TIMEOUT_BEFORE = auto()
-    """The request is swallowed: nothing is processed, nothing is answered."""
+    """The request is neither processed nor answered."""
     ERROR_BEFORE = auto()
     """500, and nothing was processed."""
     UNAVAILABLE = auto()
@@ -33,7 +36,7 @@ class Misbehaviour(StrEnum):
     """429 with Retry-After."""
     INVALID_CLIENT = auto()
     INVALID_GRANT = auto()
-    """`invalid_grant`, although the grant lives."""
+    """`invalid_grant`, although the grant is alive."""
     ERROR_IN_200 = auto()
     """200 whose body is an OAuth error."""
     REDIRECT = auto()
@@ -44,9 +47,11 @@ class Misbehaviour(StrEnum):
     """The error `unsupported_token_type` of RFC 7009 §2.2.1."""
 
     ANSWER_LOST = auto()
+    """The request is processed, and the answer never arrives."""
     ERROR_AFTER = auto()
     """500 after the request was processed."""
     RESET_MID_BODY = auto()
+    """The connection is reset after half of the body."""
     SLOW_DRIP = auto()
     """One byte at a time, for longer than anybody waits."""
     HTML_PAGE = auto()
@@ -54,7 +59,7 @@ class Misbehaviour(StrEnum):
     GARBAGE_JSON = auto()
     DUPLICATE_KEYS = auto()
     HUGE_BODY = auto()
-    """JSON, longer than an answer may be."""
+    """JSON that is longer than an answer may be."""
 
     SLOW = auto()
     """A good answer after `delay`."""
@@ -64,7 +69,7 @@ class Misbehaviour(StrEnum):
     EXPIRES_IN_ABSURD = auto()
     """A hundred thousand years."""
     REFRESH_TOKEN_MISSING = auto()
-    """On refresh, here and in the next three, the token that was sent stays good."""
+    """In a refresh, here and for the next three, the refresh token that was sent stays valid."""
     REFRESH_TOKEN_EMPTY = auto()
     REFRESH_TOKEN_NULL = auto()
     REFRESH_TOKEN_SAME = auto()
@@ -83,28 +88,28 @@ class Misbehaviour(StrEnum):
     CONTENT_TYPE_HTML = auto()
     BYTE_ORDER_MARK = auto()
     FORM_BODY = auto()
-    """Form-encoded where JSON was asked for."""
+    """A form-encoded answer instead of JSON."""
     STATUS_CREATED = auto()
-    """201."""
+    """Status 201 instead of 200."""
     CONTENT_ENCODING_UNKNOWN = auto()
-    """A name that nobody knows, over a body as it is."""
+    """An unknown `Content-Encoding` for a body that is not encoded."""
     LONG_HEADERS = auto()
-    """18 KB of them."""
+    """A header of 18 KB."""
     LONG_BODY = auto()
-    """A member of 70 KB beside the others."""
+    """One more member, of 70 KB."""
     LONG_ACCESS_TOKEN = auto()
-    """17 KB."""
+    """An access token of 17 KB."""
     FOREIGN_MEMBER_TWICE = auto()
     FOREIGN_NAN = auto()
     TOKEN_TYPE_MISSING = auto()
     EXPIRES_IN_NEGATIVE = auto()
     EXPIRES_IN_EMPTY = auto()
     SCOPES_UNREADABLE = auto()
-    """A list of objects."""
+    """`scope` is a list of objects."""
 
 
 class Delivery(Enum):
-    """How an answer reaches, or does not reach, the one who asked."""
+    """How an answer reaches, or does not reach, the client."""
 
     WHOLE = auto()
     REFUSED = auto()
@@ -115,7 +120,7 @@ class Delivery(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """A misbehaviour as it will happen."""
+    """A misbehaviour with its parameters."""
 
     what: Misbehaviour
     delay: timedelta = timedelta()
@@ -144,4 +149,4 @@ USUAL_PLACE: dict[Misbehaviour, Endpoint] = {
     Misbehaviour.UNSUPPORTED: "revoke",
     Misbehaviour.FORBIDDEN: "me",
 }
-"""Where a misbehaviour happens if the test does not say; `token` otherwise."""
+"""The endpoint of a misbehaviour where the test names none; `token` for all others."""

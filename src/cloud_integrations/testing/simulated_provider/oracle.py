@@ -1,4 +1,4 @@
-"""What a test asks the provider about its requests and tokens."""
+"""What a test can ask the provider about its requests and tokens."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ class Oracle(Tokens):
 
     @property
     def refresh_count(self) -> int:
-        """How many refresh requests arrived, whatever became of them."""
+        """How many refresh requests arrived, whatever their outcome."""
         return self.count("refresh")
 
     @property
     def in_flight_max(self) -> int:
-        """The most refresh requests of one grant that were under way at once."""
+        """The largest number of refresh requests of one grant that were under way at once."""
         with self._lock:
             return self._in_flight_max
 
     @property
     def concurrency_max(self) -> int:
-        """The most requests of any kind that were under way at once."""
+        """The largest number of requests of any kind that were under way at once."""
         with self._lock:
             return self._busiest
 
@@ -55,7 +55,7 @@ class Oracle(Tokens):
             return held is not None and held.grant.alive
 
     def living_grants(self) -> tuple[frozenset[str], ...]:
-        """Return, for each grant of which a token still works, the ids of the tokens that do."""
+        """Return, for each grant with tokens that still work, the ids of these tokens (see `token_id`)."""
         with self._lock:
             found: dict[int, set[str]] = {}
             for digest, held in self._tokens.items():
@@ -64,7 +64,7 @@ class Oracle(Tokens):
             return tuple(frozenset(ids) for ids in found.values())
 
     def is_newest(self, refresh_token: str | Secret, /) -> bool:
-        """Say whether *refresh_token* is the last one that its grant was given."""
+        """Say whether *refresh_token* is the newest refresh token of its grant."""
         with self._lock:
             digest = digest_of(refresh_token)
             held = self._tokens.get(digest)

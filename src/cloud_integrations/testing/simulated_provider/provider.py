@@ -1,7 +1,7 @@
-"""A provider that lives in memory: a real authorization server, an API to ask "who am I", and the oracle of a test.
+"""A provider in memory: an authorization server, an API that answers "who am I", and an oracle for tests.
 
-It follows RFC 6749 (code and refresh), RFC 7636 (S256 only), RFC 7009 and RFC 9207, and goes wrong on
-request.  It keeps the hashes of its tokens alone, so that neither its log nor its `repr` can show one.
+It follows RFC 6749 (code and refresh), RFC 7636 (S256 only), RFC 7009, RFC 8628 and RFC 9207, and misbehaves on request.
+It keeps only the hashes of its tokens, so that neither its log nor its `repr` can show one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,18 @@ from datetime import timedelta
 from urllib.parse import urlencode, urlsplit
 
 from cloud_integrations.domain.application import OAuthApplication
-from cloud_integrations.domain.provider import AccessTokenFacts, Input, Method, Provider, RefreshTokenFacts, Revoke, Scopes, Verification
+from cloud_integrations.domain.provider import (
+    AccessTokenFacts,
+    Device,
+    Input,
+    Method,
+    Provider,
+    RefreshTokenFacts,
+    Revoke,
+    Scopes,
+    Verification,
+)
+from cloud_integrations.protocol.device import GRANT_TYPE
 from cloud_integrations.protocol.http import HttpResponse
 
 from .endpoints import Endpoints
@@ -28,16 +39,17 @@ _ANY = ""
 class SimulatedProvider(Endpoints, Oracle):
     """A provider in memory; safe to share between threads.
 
-    `slug` names it in the catalogue: `github`, say, for an application that asks for GitHub.  Its twin `<slug>_keys` takes API
-    keys; with `takes_keys`, so does the provider itself.  `clock` decides what has
-    expired (left out: the wall clock, as with a manager), `entropy` makes the tokens (left out: others every time).
-    `rotation` and `reuse` say what becomes of refresh tokens, `grace` how long a spent one works under
-    `reuse="grace"`; with `ends_old_access`, renewing ends the older access tokens.  `kills` says what a revocation ends:
-    the token and what came by the same consent, or everything that the account has granted.  `auto_approve` answers an
-    authorization at once, without the consent page.  Without `require_pkce` an authorization may come without a challenge, and
-    its code is then spent without a verifier, as many providers still allow.
+    `slug` is its name in the catalogue: `github`, for example, for an application that asks for GitHub.  A second provider
+    `<slug>_keys` takes API keys; with `takes_keys`, this one takes them too.  With `device_codes` it also works by device code; see
+    `enter_code`.  `clock` decides what has expired (default: the wall clock); `entropy` makes the tokens (default: different ones in
+    each run).
+    `rotation` and `reuse` say what happens to refresh tokens (see `Reuse`), and `grace` how long a spent one works under
+    `reuse="grace"`; with `ends_old_access`, a refresh ends the older access tokens.  `kills` says what a revocation ends: the token,
+    and with a refresh token its grant, or every grant of the account.  With `auto_approve` an authorization is answered at once,
+    without the consent page.  Without `require_pkce` an authorization may have no challenge; its code then needs no verifier, as many
+    providers still allow.
 
-    `account` is who is signed in at the provider; assign to it, and somebody else is.
+    `account` is the account that is signed in at the provider; assign to it to sign in as another.
     """
 
     def __repr__(self) -> str:
@@ -46,7 +58,7 @@ class SimulatedProvider(Endpoints, Oracle):
     def catalogue_entries(self, base_url: str | None = None, /) -> tuple[Provider, Provider]:
         """Describe this provider twice: with OAuth2, and (as `<slug>_keys`) with an API key.
 
-        A *base_url* is where the provider answers from now on.
+        With *base_url*, the provider uses this URL from now on.
         """
         if base_url is not None:
             self.base_url = base_url.rstrip("/")
@@ -59,6 +71,7 @@ class SimulatedProvider(Endpoints, Oracle):
             kind="code",
             authorize_url=f"{url}/authorize",
             token_url=f"{url}/token",
+            device=Device(url=f"{url}/device") if self.device_codes else None,
             issuer=url,
             scopes=Scopes(default=("read", "write")),
             pkce="required",
@@ -94,7 +107,7 @@ class SimulatedProvider(Endpoints, Oracle):
         )
 
     def application(self, *, redirect_uris: tuple[str, ...] = ()) -> OAuthApplication:
-        """Return the one application that is registered here; its id and secret are plainly fake."""
+        """Return the one OAuth application that is registered here, with its first secret; both are visibly fake."""
         return OAuthApplication(
             provider=self.slug, client_id=self._client_id, client_secret=self._client_secret, redirect_uris=redirect_uris
         )
@@ -109,10 +122,11 @@ class SimulatedProvider(Endpoints, Oracle):
         delay: timedelta = timedelta(),
         retry_after: timedelta = timedelta(seconds=30),
     ) -> None:
-        """Go wrong the next *times* that *endpoint* is asked; None: until `behave`.
+        """Misbehave at the next *times* requests to *endpoint*; None: at every one until `behave`.
 
-        Left out, the endpoint is the token endpoint, or the one that *what* belongs to.  Several plans
-        happen one after the other, one a request.  *delay* passes before the answer, whatever it is.
+        *endpoint* is by default the one that *what* belongs to, else the token endpoint.  Of several plans, each request uses the
+        oldest that fits.  *delay* passes before the answer; *retry_after* is the header of an answer with 429 or 503.
+        Raises `ValueError` where *times* is below 1.
         """
         if times is not None and times < 1:
             raise ValueError("times must be at least 1, or None for always")
@@ -126,9 +140,9 @@ class SimulatedProvider(Endpoints, Oracle):
             self._plans.clear()
 
     def sign_in(self, authorization_url: str, /, *, approve: bool = True) -> str:
-        """Be the person: open *authorization_url*, decide, and return the callback URL.
+        """Act as the person: open *authorization_url*, approve or deny, and return the callback URL with its query.
 
-        Raises `ValueError` when the provider shows a complaint instead of the consent page.
+        Raises `ValueError` when the provider shows an error page instead of the consent page.
         """
         url = urlsplit(authorization_url)
         response = self.handle("GET", url.path, query=url.query)
@@ -143,7 +157,7 @@ class SimulatedProvider(Endpoints, Oracle):
     def handle(
         self, method: str, url_path: str, /, *, query: str = "", headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> HttpResponse:
-        """Answer one request, delivered whole whatever is planned for its delivery."""
+        """Answer one request with its whole answer, whatever is planned for its delivery."""
         with self.receive(method, url_path, query=query, headers=headers, body=body) as answer:
             return answer.response
 
@@ -151,7 +165,7 @@ class SimulatedProvider(Endpoints, Oracle):
     def receive(
         self, method: str, url_path: str, /, *, query: str = "", headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> Generator[Answer]:
-        """Process one request; it is under way until the block ends."""
+        """Process one request; it counts as under way until the block ends."""
         lowered = {name.lower(): value for name, value in (headers or {}).items()}
         with self._lock:
             answer, grant = self._process(Request(method=method, path=url_path, query=query, headers=lowered, body=body))
@@ -181,7 +195,7 @@ class SimulatedProvider(Endpoints, Oracle):
                     number=len(self._requests) + 1,
                     at=self.clock.now(),
                     endpoint=endpoint,
-                    grant_type={"exchange": "authorization_code", "refresh": "refresh_token"}.get(endpoint),
+                    grant_type={"exchange": "authorization_code", "refresh": "refresh_token", "poll": GRANT_TYPE}.get(endpoint),
                     presented=work.presented and work.presented[:16],
                     issued=tuple(digest[:16] for digest in work.issued),
                     reused=work.reused,

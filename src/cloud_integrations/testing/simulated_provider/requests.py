@@ -1,4 +1,4 @@
-"""Requests as the provider sees them, and what is recorded of each."""
+"""Requests as the provider receives them, and what it records of each."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from urllib.parse import parse_qsl
 
 from cloud_integrations.domain.secret import Secret
+from cloud_integrations.protocol.device import GRANT_TYPE
 from cloud_integrations.protocol.http import HttpResponse
 
 from .consent_page import complaint_page, page_headers
@@ -18,12 +19,14 @@ from .misbehaviour import Delivery, Misbehaviour
 from .wrong_answers import json_answer
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
-_PATHS = {"/authorize": "authorize", "/consent": "consent", "/revoke": "revoke", "/me": "me"}
+_PATHS = {"/device": "device", "/authorize": "authorize", "/consent": "consent", "/revoke": "revoke", "/me": "me"}
+
+_GRANTS = {"refresh_token": "refresh", GRANT_TYPE: "poll"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedRequest:
-    """One request as the provider saw it; tokens appear as their ids (see `token_id`)."""
+    """One request as the provider received it; tokens appear as their ids (see `token_id`)."""
 
     number: int
     at: datetime
@@ -34,16 +37,16 @@ class ReceivedRequest:
     issued: tuple[str, ...] = ()
     """The ids of the new tokens."""
     reused: bool = False
-    """A spent refresh token, or a spent code, came again."""
+    """Whether a spent refresh token or code was presented again."""
     outcome: str = "ok"
-    """`ok`, an OAuth error code, `swallowed`, `not_found`, or `error` for a failure of the server itself."""
+    """`ok`, an OAuth error code, `not_found`, or for a misbehaviour `swallowed`, `error`, `rate_limited`, `redirect` or `forbidden`."""
     status: int = 0
     misbehaviour: Misbehaviour | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """An answer, and how it is brought to the one who asked."""
+    """An answer, and how it is delivered to the client."""
 
     response: HttpResponse
     delivery: Delivery = Delivery.WHOLE
@@ -68,7 +71,7 @@ class Request:
 
 @dataclass(slots=True, kw_only=True)
 class Work:
-    """One request on its way to its answer."""
+    """One request while it is processed."""
 
     request: Request
     what: Misbehaviour | None
@@ -84,7 +87,7 @@ class Work:
         self.response = json_answer(status, {"error": error})
 
     def complain(self, problem: str) -> None:
-        """Answer with a page for the person."""
+        """Answer with an error page for the person."""
         self.outcome = "invalid_request"
         self.response = HttpResponse(status=400, headers=page_headers(), body=complaint_page(problem=problem))
 
@@ -101,16 +104,17 @@ def digest_of(token: str | Secret, /) -> str:
 
 
 def read_single(encoded: str, /) -> dict[str, str] | None:
-    """Read parameters; None when one came twice (RFC 6749 §3.1)."""
+    """Return the parameters; None where one occurs twice (RFC 6749 §3.1)."""
     pairs = parse_qsl(encoded, keep_blank_values=True)
     found = dict(pairs)
     return found if len(found) == len(pairs) else None
 
 
 def endpoint_of(request: Request, /) -> str:
-    """Return which endpoint a request is for; `unknown` for none."""
+    """Return the endpoint of a request; `unknown` where there is none."""
     if request.path == "/token":
-        return "refresh" if ("grant_type", "refresh_token") in parse_qsl(request.body.decode("utf-8", "replace")) else "exchange"
+        kinds = [value for name, value in parse_qsl(request.body.decode("utf-8", "replace")) if name == "grant_type"]
+        return next((_GRANTS[kind] for kind in kinds if kind in _GRANTS), "exchange")
     return _PATHS.get(request.path, "unknown")
 
 
@@ -125,7 +129,7 @@ def presented_by(endpoint: str, request: Request, /) -> str | None:
         token = _credential(request)
     else:
         form = read_single(request.body.decode("utf-8", "replace")) or {}
-        token = form.get({"exchange": "code", "refresh": "refresh_token", "revoke": "token"}.get(endpoint, ""), "")
+        token = form.get({"exchange": "code", "poll": "device_code", "refresh": "refresh_token", "revoke": "token"}.get(endpoint, ""), "")
     return digest_of(token) if token else None
 
 

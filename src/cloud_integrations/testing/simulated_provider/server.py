@@ -24,8 +24,8 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 class ProviderServer:
     """Serves *provider* on 127.0.0.1 inside a `with` block; port 0 takes a free one.
 
-    The provider's `base_url` is the server's while it runs.  Delays are really slept, lost answers are
-    dropped connections, and a refused connection is one that is dropped unread: the port is open.
+    The provider's `base_url` is the server's while it runs.  Delays take real time, lost answers are dropped connections, and so are
+    refused connections, because the port is open.
     """
 
     def __init__(self, provider: SimulatedProvider, /, *, port: int = 0) -> None:
@@ -57,7 +57,7 @@ class ProviderServer:
 
 
 class _Server(ThreadingHTTPServer):
-    daemon_threads = False  # they are joined: `stop` makes them end
+    daemon_threads = False  # they are joined; `stop` ends them
     request_queue_size = 128
 
     def __init__(self, provider: SimulatedProvider, port: int) -> None:
@@ -72,12 +72,12 @@ class _Server(ThreadingHTTPServer):
         self.shutdown()
         with self.lock:
             for connection in self.open_connections:
-                with suppress(OSError):  # the client was faster
+                with suppress(OSError):  # the client has closed it already
                     connection.shutdown(socket.SHUT_RDWR)
         self.server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), OSError):  # a client that went away is no news
+        if not isinstance(sys.exception(), OSError):  # a client may go away
             super().handle_error(request, client_address)
 
 
@@ -109,7 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._handle()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class's signature
-        """Stay quiet: a request line may hold a code."""
+        """Log nothing: a request line may hold a code."""
 
     def _handle(self) -> None:
         length = self.headers.get("Content-Length", "0")

@@ -18,15 +18,15 @@ from .misbehaviour import Misbehaviour, Planned
 from .requests import ReceivedRequest, digest_of
 
 IN_MEMORY_URL = "https://simulated.example"
-"""Where the provider says it is, as long as no server listens."""
+"""The provider's base URL while no `ProviderServer` runs."""
 
 Rotation = Literal["always", "never"]
 Reuse = Literal["strict", "family", "tolerant", "grace"]
-"""What a spent refresh token does: nothing; end its whole grant; work; work for a while."""
+"""A spent refresh token is refused (`strict`), ends its whole grant (`family`), works (`tolerant`), or works for a while (`grace`)."""
 
 
 class IssuedGrant(NamedTuple):
-    """The tokens of a grant that no authorization asked for."""
+    """The tokens of a grant that a test made without an authorization."""
 
     access: Secret
     refresh: Secret
@@ -34,7 +34,7 @@ class IssuedGrant(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Plan:
-    """A misbehaviour that is to happen."""
+    """A misbehaviour that is planned for an endpoint; `left` counts how often it still happens (None: always)."""
 
     planned: Planned
     endpoint: str
@@ -43,7 +43,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """An authorization request that a person has still to answer."""
+    """An authorization request that a person has not answered yet."""
 
     redirect_uri: str
     state: str | None
@@ -54,7 +54,7 @@ class Asked:
 
 @dataclass(slots=True, kw_only=True)
 class SimulatedGrant:
-    """What a person has allowed; its tokens live as long as it does."""
+    """A person's grant; its tokens work only while it is alive."""
 
     account: str
     scopes: tuple[str, ...]
@@ -76,6 +76,17 @@ class Code:
 
 
 @dataclass(slots=True, kw_only=True)
+class DeviceRequest:
+    """A device code that was given out; `approved` is None until the person has decided."""
+
+    user_code: str
+    scopes: tuple[str, ...]
+    expires_at: datetime
+    approved: bool | None = None
+    account: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
 class Token:
     """An issued access token or refresh token."""
 
@@ -87,13 +98,14 @@ class Token:
 
 
 class Tokens:
-    """The settings and the state of a simulated provider, and the tokens that it issues."""
+    """The settings and the state of a simulated provider, with the tokens that it issues."""
 
     def __init__(
         self,
         *,
         slug: str = "simulated",
         takes_keys: bool = False,
+        device_codes: bool = False,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
         rotation: Rotation = "always",
@@ -110,6 +122,7 @@ class Tokens:
     ) -> None:
         self.slug = slug
         self.takes_keys = takes_keys
+        self.device_codes = device_codes
         self.clock: Clock = SystemClock() if clock is None else clock
         self.rotation: Rotation = rotation
         self.reuse: Reuse = reuse
@@ -128,6 +141,7 @@ class Tokens:
         self._plans: list[Plan] = []
         self._consents: dict[str, Asked] = {}
         self._codes: dict[str, Code] = {}
+        self._devices: dict[str, DeviceRequest] = {}
         self._tokens: dict[str, Token] = {}
         self._keys: dict[str, str] = {}
         self._under_way: Counter[str] = Counter()
@@ -135,18 +149,19 @@ class Tokens:
         self._busiest = 0
         self._client_id = "fake-client-id"
         self._client_secret = Secret(f"fake-client-secret-{self._entropy.bytes(8).hex()}")
+        self._client_secrets = [self._client_secret]
         self.valid_api_key = self.issue_api_key()
         """A key that works until `revoke_api_key`."""
         self.invalid_api_key = Secret("fake-key-that-never-worked")
 
     def issue_grant(self, *, scopes: tuple[str, ...] = ("read", "write"), account: str | None = None) -> IssuedGrant:
-        """Give out the tokens of a new grant."""
+        """Make a grant without an authorization, and return its tokens."""
         with self._lock:
             grant = SimulatedGrant(account=account or self.account, scopes=scopes)
             return IssuedGrant(access=Secret(self._new_access(grant)), refresh=Secret(self._new_refresh(grant)))
 
     def revoke_grant(self, token: str | Secret | None = None, /) -> None:
-        """End the grant that *token* belongs to without telling anybody; left out, every grant.
+        """End the grant of *token*, or without *token* every grant, without telling the client.
 
         Raises `KeyError` when the provider never issued *token*.
         """
@@ -166,8 +181,21 @@ class Tokens:
             self._keys[digest_of(key)] = account or self.account
             return Secret(key)
 
+    def issue_client_secret(self) -> Secret:
+        """Make another secret of the application; those before it work until `revoke_client_secret`."""
+        with self._lock:
+            secret = Secret(f"fake-client-secret-{self._entropy.bytes(8).hex()}")
+            self._client_secrets.append(secret)
+            return secret
+
+    def revoke_client_secret(self, secret: str | Secret, /) -> None:
+        """End one secret of the application, so that a client with it is refused with `invalid_client`."""
+        ended = secret if isinstance(secret, Secret) else Secret(secret)
+        with self._lock:
+            self._client_secrets = [other for other in self._client_secrets if other != ended]
+
     def revoke_api_key(self, key: str | Secret, /) -> None:
-        """Let *key* work no longer."""
+        """End *key*, so that it no longer works."""
         with self._lock:
             self._keys.pop(digest_of(key), None)
 

@@ -26,10 +26,9 @@ AfterSend = Callable[[HttpRequest, HttpResponse], object]
 class SimulatedTransport:
     """A `Transport` in memory.
 
-    `before_send` is called before the provider sees a request, `after_send` when it has processed the
-    request and the sender does not know yet: a test that waits or raises in one of them stands between
-    the two.  Delays advance the provider's clock where that is a `FixedClock`, and are slept otherwise.
-    Other hosts than the provider's are unreachable.
+    `before_send` is called before the provider receives a request, `after_send` after the provider has processed it and before the
+    client has the answer; a test may wait or raise in both.  Delays advance the provider's clock where it is a `FixedClock`, and take
+    real time otherwise.  Hosts other than the provider's are unreachable.
     """
 
     def __init__(
@@ -47,7 +46,7 @@ class SimulatedTransport:
         with _receive(self.provider, request) as answer:
             if (wait := _wait(answer, deadline)) and not _advance(self.provider, wait):
                 time.sleep(wait.total_seconds())
-            if self.after_send is not None:
+            if self.after_send is not None and answer.delivery is not Delivery.REFUSED:
                 self.after_send(request, answer.response)
             return _deliver(request, answer, deadline=deadline, sent_at=sent_at)
 
@@ -58,8 +57,8 @@ class SimulatedTransport:
 class AsyncSimulatedTransport:
     """An `AsyncTransport` in memory; see `SimulatedTransport`.
 
-    Its hooks may be plain functions or coroutine functions.  Other tasks get a turn before and after
-    the provider's part, so that races are real.
+    Its hooks may be plain functions or coroutine functions.  Other tasks run before and after the provider processes a request, so that
+    races can happen.
     """
 
     def __init__(
@@ -83,7 +82,7 @@ class AsyncSimulatedTransport:
         with _receive(self.provider, request) as answer:
             if (wait := _wait(answer, deadline)) and not _advance(self.provider, wait):
                 await asyncio.sleep(wait.total_seconds())
-            if self.after_send is not None:
+            if self.after_send is not None and answer.delivery is not Delivery.REFUSED:
                 await _settle(self.after_send(request, answer.response))
             await asyncio.sleep(0)
             return _deliver(request, answer, deadline=deadline, sent_at=sent_at)
@@ -105,7 +104,7 @@ def _receive(provider: SimulatedProvider, request: HttpRequest, /) -> AbstractCo
 
 
 def _wait(answer: Answer, deadline: timedelta, /) -> timedelta:
-    """How long the sender waits: for the answer, or in vain."""
+    """Return how long the client waits, until the answer or the deadline."""
     if answer.delivery is Delivery.DRIP:
         return deadline
     return min(answer.delay, deadline)

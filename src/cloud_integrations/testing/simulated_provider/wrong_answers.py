@@ -1,4 +1,4 @@
-"""Answers that refuse a request, and answers that are spoiled on their way."""
+"""Answers that refuse a request, and good answers that a misbehaviour spoils."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .misbehaviour import Misbehaviour, Planned
 
 
 def json_answer(status: int, body: Mapping[str, Any], /) -> HttpResponse:
-    """Return *body* as the token endpoint does (RFC 6749 §5.1)."""
+    """Return an answer with *body* as JSON and the headers of the token endpoint (RFC 6749 §5.1)."""
     return HttpResponse(
         status=status,
         headers={"content-type": "application/json", "cache-control": "no-store", "pragma": "no-cache"},
@@ -24,7 +24,7 @@ def json_answer(status: int, body: Mapping[str, Any], /) -> HttpResponse:
 
 
 def refuse(planned: Planned, /) -> tuple[str, HttpResponse] | None:
-    """Return the outcome and the answer, if what is planned keeps the request from being processed."""
+    """Return outcome and answer if the plan refuses the request before it is processed, else None."""
     if planned.what not in _REFUSALS:
         return None
     outcome, status, body = _REFUSALS[planned.what]
@@ -37,7 +37,7 @@ def refuse(planned: Planned, /) -> tuple[str, HttpResponse] | None:
 
 
 def spoil(what: Misbehaviour, response: HttpResponse, /) -> HttpResponse:
-    """Return what comes in the place of a good *response*."""
+    """Return the answer that *what* makes of a good *response*."""
     return _SPOILED[what](response) if what in _SPOILED else response
 
 
@@ -126,4 +126,4 @@ STRAYS: Mapping[Misbehaviour, tuple[str, Any]] = {
     Misbehaviour.ACCESS_TOKEN_MISSING: ("access_token", ...),
     Misbehaviour.SCOPES_UNREADABLE: ("scope", [{"name": "read"}, {"name": "write"}]),
 }
-"""The member of a good answer that is another, or (`...`) missing."""
+"""The member of a good answer that has another value, or (`...`) is missing."""

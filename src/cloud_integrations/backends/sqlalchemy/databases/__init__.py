@@ -1,7 +1,7 @@
-"""Databases: one file says what one can do, and nobody outside asks for a dialect's name.
+"""The supported databases, one file for each; no code outside this package asks for the name of a dialect.
 
-To add a database from outside, subclass `Database`, or one of those here that is like it, and hand an instance to `register` before an
-engine is given to a store or to `migrate`:
+To add a database from another package, subclass `Database` or a similar one of these, and pass an instance to `register` before an
+engine is passed to a store or to `migrate`:
 
     class Fork(PostgreSQL):
         names = ("fork",)
@@ -43,28 +43,31 @@ __all__ = [
 
 
 class HasDialect(Protocol):
-    """A `Connection`, an `Engine`, an `AsyncEngine`, or what Alembic hands to a migration."""
+    """A `Connection`, an `Engine`, an `AsyncEngine`, or Alembic's `MigrationContext`."""
 
     @property
     def dialect(self) -> Dialect: ...
 
 
-# A statement that is shown without a database is in SQLAlchemy's dialect "default".
+# A statement that is compiled without a database, for `str()` for example, has SQLAlchemy's dialect "default".
 _BY_NAME: dict[str, Database] = {"default": Database()}
 
 
 def register(database: Database, /) -> None:
-    """Let stores and migrations use engines whose dialect has one of the names of *database*; one that had it before is replaced."""
+    """Let stores and migrations use engines whose dialect has one of the names of *database*.
+
+    A database that was registered under the same name before is replaced.
+    """
     _BY_NAME.update(dict.fromkeys(database.names, database))
 
 
 def registered() -> tuple[Database, ...]:
-    """Return the databases that are supported."""
+    """Return the supported databases: those that are registered and have a driver."""
     return tuple(dict.fromkeys(database for database in _BY_NAME.values() if database.drivers))
 
 
 def database_of(source: Dialect | HasDialect, /) -> Database:
-    """Return the database to which *source* leads, by its dialect's name.  Raises `ConfigurationError` for one that is not registered."""
+    """Return the database of *source*, by the name of its dialect.  Raises `ConfigurationError` for a name that is not registered."""
     name = _dialect_of(source).name
     found = _BY_NAME.get(name)
     if found is None:
@@ -75,7 +78,7 @@ def database_of(source: Dialect | HasDialect, /) -> Database:
 
 
 def require_driver(source: Dialect | HasDialect, /) -> Driver:
-    """Return the driver.  Raises `ConfigurationError` for a database or a driver that is not supported; nothing is asked of a server."""
+    """Return the driver of *source*, without connecting.  Raises `ConfigurationError` for an unsupported database or driver."""
     drivers = database_of(source).drivers
     name, driver = names_of(source)
     found = drivers.get(driver)
@@ -86,7 +89,7 @@ def require_driver(source: Dialect | HasDialect, /) -> Driver:
 
 
 def names_of(source: Dialect | HasDialect, /) -> tuple[str, str]:
-    """Return SQLAlchemy's names of the database and of the driver, to be shown."""
+    """Return SQLAlchemy's names of the database and the driver of *source*, for messages and reports."""
     dialect = _dialect_of(source)
     return dialect.name, dialect.driver
 
@@ -96,7 +99,7 @@ def _dialect_of(source: Dialect | HasDialect) -> Dialect:
 
 
 def speakers_of(error: BaseException | None, /) -> Iterator[tuple[Database, Driver]]:
-    """Yield each database with its driver whose packages have the class of *error*, or a class that it inherits from."""
+    """Yield each database and driver from whose packages the class of *error*, or one of its base classes, comes."""
     modules = {kind.__module__ for kind in type(error).__mro__}
     for database in registered():
         for driver in database.drivers.values():

@@ -1,4 +1,4 @@
-"""What the store asks about a database.  Whatever differs between two databases has its name here, and its value in their files."""
+"""The differences between databases that the store must know: declared here, with the values in one file per database."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ from sqlalchemy.types import TypeEngine
 from cloud_integrations.errors import ConfigurationError
 
 Code = str | int
-"""A database's own code for what it refused: an SQLSTATE, a number, the name of a result."""
+"""A database's own error code: an SQLSTATE (PostgreSQL), an error number (MariaDB) or the name of a result code (SQLite)."""
 
 
 class Meaning(Enum):
-    """What a database means by a refusal."""
+    """What an error of a database means for the store."""
 
     DUPLICATE = auto()
-    """A row with this key is there already."""
+    """A row with this key exists already."""
     NO_SUCH_TABLE = auto()
-    """There is no table of this name."""
+    """No table has this name."""
     UNSTORABLE = auto()
-    """It will never take these values: too long, NULL, a zero byte, or against a CHECK."""
+    """The database will never store these values: one is too long, NULL, has a zero byte, or violates a CHECK."""
     STOOD_IN_THE_WAY = auto()
-    """The transaction stood in another's way and was, or is to be, rolled back."""
+    """The transaction conflicted with another one (deadlock, lock timeout, serialization failure) and was, or must be, rolled back."""
     MIXED_UP = auto()
-    """A pooler has mixed up prepared statements: another server connection may have what this one had not."""
+    """A connection pooler has mixed up prepared statements; on another server connection the statement may succeed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Driver:
-    """A driver that the store's contract is run over."""
+    """A driver that the store supports, because the store's contract tests run with it."""
 
     packages: tuple[str, ...]
-    """The packages whose errors, and errors out of whose code, are the database's."""
+    """The driver's packages: errors of their classes, and errors raised in their code, count as the database's."""
     find_code: Callable[[BaseException], Code | None]
-    """Returns the database's code from where this driver's errors keep it; None for an error of the driver's own."""
+    """Returns the database's error code from an error of this driver; None if the driver itself raised the error."""
     reads_in_autocommit: bool = False
-    """Whether single statements are asked without BEGIN and ROLLBACK: where the driver switches without asking the server."""
+    """Whether single reads run in autocommit, without BEGIN and ROLLBACK: True if the driver switches to it without asking the server."""
 
 
 def is_in(module: str, packages: Iterable[str], /) -> bool:
-    """Whether *module* is one of *packages*, or inside one."""
+    """Return whether *module* is one of *packages*, or inside one of them."""
     return any(module == package or module.startswith(f"{package}.") for package in packages)
 
 
 def attribute(name: str, /) -> Callable[[BaseException], str | None]:
-    """Return what finds a code in this attribute of an error."""
+    """Return a function that reads an error's code from its attribute *name*."""
 
     def find_code(error: BaseException, /) -> str | None:
         found = getattr(error, name, None)
@@ -61,122 +61,129 @@ def attribute(name: str, /) -> Callable[[BaseException], str | None]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdleLimit:
-    """How a database ends a transaction whose client is silent."""
+    """The limit after which a database ends a transaction whose client sends nothing."""
 
     setting: str
-    """What the limit is called."""
+    """The name of the database's setting."""
     question: str
-    """A statement that answers with the limit of this user; 0 is none."""
+    """A statement that returns the limit for the current user; 0 means no limit."""
 
 
 class ConnectionGuard:
-    """What a store does around the statements on each of its connections; here, nothing."""
+    """Prepares each connection of a store for the store's statements; this base class does nothing."""
 
     found = False
-    """Whether a connection led through a pooler."""
+    """Whether a connection pooler was found."""
 
     def over(self, _connection: Connection, /) -> AbstractContextManager[None]:
-        """Return what stands around the use of a connection.  Raises `ConfigurationError` where it cannot be used."""
+        """Return a context manager for the use of a connection.  Raises `ConfigurationError` if the connection cannot be used."""
         return nullcontext()
 
 
 class Database:
-    """What one database can do, and its words for it.
+    """What one database supports, and its own SQL, error codes and types.
 
-    A subclass is one database; it gives `names`, `title`, `drivers`, `clock` and `codes`, and replaces what is different there.  `register`
-    makes it known.  Instances have no state.  What SQLAlchemy's dialect writes in a database's own words is not asked here: row locks and
-    SKIP LOCKED, RETURNING, savepoints.
+    A subclass describes one database: it sets `names`, `title`, `drivers`, `clock` and `codes`, and overrides what differs.  `register`
+    adds it.  Instances have no state.  What SQLAlchemy's dialects translate is not described here: row locks and SKIP LOCKED,
+    RETURNING, savepoints.
     """
 
     __slots__ = ()
 
     names: ClassVar[tuple[str, ...]] = ()
-    """SQLAlchemy's names of its dialects."""
+    """The names of SQLAlchemy's dialects for this database."""
     title: ClassVar[str] = ""
-    """What it is called in messages."""
+    """The name of the database in messages."""
     drivers: ClassVar[Mapping[str, Driver]] = {}
-    """The drivers that are supported, by SQLAlchemy's names."""
+    """The supported drivers, by SQLAlchemy's names."""
     has_server: ClassVar[bool] = True
-    """Whether a network lies in between: then a commit can be lost from sight, and the clock is another's."""
+    """Whether a server runs elsewhere: then the outcome of a commit can be unknown, and its clock differs from this machine's."""
     idle_limit: ClassVar[IdleLimit | None] = None
-    """How it ends a transaction whose client is silent; None where it cannot, or nobody would wait for one."""
+    """The limit for transactions whose client sends nothing; None if the database has none, or no other client would wait."""
 
     clock: ClassVar[str] = "clock()"
-    """An expression for the time in microseconds since 1970, at the moment a row is looked at."""
+    """An SQL expression for the time in microseconds since 1970, evaluated at the moment a row is looked at."""
     statement_clock: ClassVar[str | None] = None
-    """An expression for the start of the statement, where an index can be used with that alone."""
+    """An SQL expression for the time at the start of the statement; None if the database can use an index with `clock` too."""
 
     inserts_with_updates: ClassVar[bool] = False
-    """Whether an INSERT may have an UPDATE in its WITH."""
+    """Whether an INSERT may have an UPDATE in its WITH clause."""
     updates_return_joined_rows: ClassVar[bool] = False
-    """Whether an UPDATE may take its rows from a locking WITH, and return columns of both."""
+    """Whether an UPDATE may take its rows from a locking WITH clause, and return columns of both."""
     undoes_ddl: ClassVar[bool] = True
-    """Whether a transaction that is rolled back takes its tables with it."""
+    """Whether the rollback of a transaction removes the tables that it created."""
 
     table_options: ClassVar[Mapping[str, str]] = {}
-    """SQLAlchemy's keywords for each table."""
+    """Keyword arguments for every SQLAlchemy `Table`."""
 
     codes: ClassVar[Mapping[Code, Meaning]] = {}
+    """The meaning of error codes."""
     code_classes: ClassVar[Mapping[str, Meaning]] = {}
-    """The meaning of codes that begin like this and are not in `codes`."""
+    """The meaning of error codes that are not in `codes`, by how they begin."""
     code_title: ClassVar[str] = "error"
-    """What a code is called in messages; without it, codes are not shown."""
+    """The name of an error code in messages; if it is empty, codes are not shown."""
     words: ClassVar[Mapping[str, Meaning]] = {}
-    """Words, for what has no code of its own."""
+    """The meaning of errors without a code of their own, by a part of the driver's message."""
     undecodable: ClassVar[str | None] = None
-    """How the driver's words begin where bytes were found in place of text."""
+    """How the driver's message begins if a text column holds bytes that are no text; None if the driver has no such message."""
     reasons: ClassVar[Mapping[Code, str]] = {}
-    """What codes say about why the database cannot be used, where the driver's words say less."""
+    """Why the database cannot be used, by error code, for codes that say more than the driver's message."""
     said_when_away: ClassVar[Mapping[str, str]] = {}
-    """What the driver's words, in lower case, say about that; of several, the first that fits."""
+    """Why the database cannot be used, by a part of the driver's message in lower case; the first that fits counts."""
 
     def require_server(self, connection: Connection, /) -> None:
-        """Raise `ConfigurationError` for a server that is not supported; SQLAlchemy asked when it first connected."""
+        """Raise `ConfigurationError` for a server that is not supported, from what SQLAlchemy learnt when it first connected."""
 
     def refusal_of(self, error: Exception, /) -> ConfigurationError | None:
-        """Return what to raise where SQLAlchemy's *error* says that the server is not supported, otherwise None."""
+        """Return the error to raise if SQLAlchemy's *error* says that the server is not supported, otherwise None."""
 
     def guard(self) -> ConnectionGuard:
-        """Return what stands around the use of one store's connections."""
+        """Return a new guard for the connections of one store."""
         return ConnectionGuard()
 
     def for_writing(self, connection: Connection, /) -> None:
-        """Let each statement see what others have committed, as conditional updates want it; nothing has begun yet."""
+        """Set the connection's options, before a transaction begins, so that each statement sees what others have committed.
+
+        Conditional updates need that.
+        """
 
     def begin_writing(self, connection: Connection, /) -> None:
-        """Begin in the database's own words, where its driver's way of beginning is not what a unit of work needs."""
+        """Begin the transaction with the database's own statement, if the driver does not begin it as a unit of work needs."""
 
     def migrating(self, _connection: Connection, /) -> AbstractContextManager[None]:
-        """Return what keeps a second process out around the transaction of a migration.  Raises `StorageUnavailableError`."""
+        """Return a context manager that keeps other processes from migrating, entered before the transaction of a migration.
+
+        Raises `StorageUnavailableError` if another process is migrating.
+        """
         return nullcontext()
 
     def lock_migrations(self, connection: Connection, /) -> None:
-        """Keep a second process out until the end of the transaction."""
+        """Keep other processes from migrating until the end of the transaction."""
 
     def insert_unless_there(self, _table: Table, /) -> Insert | None:
-        """Return a statement that inserts a row or leaves the one that has its key; None where a savepoint serves."""
+        """Return a statement that inserts a row or leaves the row that has its key; None if a savepoint can be used instead."""
         return None
 
     def reading_bytes(self, _connection: Connection, /) -> AbstractContextManager[None]:
-        """Return what lets texts that are none be read as the bytes they are; asked where `undecodable` was met."""
+        """Return a context manager in which values that are no text are read as bytes; used after an `undecodable` error."""
         return nullcontext()
 
     def text(self, length: int | None = None, /) -> TypeEngine[str]:
-        """Return the type of text that is compared byte by byte; without a length, of text that is in no key."""
+        """Return the type of text that is compared byte by byte; without a length, text that is in no key."""
         return Text() if length is None else String(length)
 
     def key_bytes(self, length: int, /) -> TypeEngine[bytes]:
-        """Return the type of bytes that fit for a key."""
+        """Return the type of up to *length* bytes that may be in a key."""
         return LargeBinary(length)
 
     def many_bytes(self) -> TypeEngine[bytes]:
-        """Return the type of bytes of which there may be megabytes."""
+        """Return the type of values that may have megabytes."""
         return LargeBinary()
 
     def index_options(self, _condition: str, /) -> Mapping[str, Any]:
-        """Return SQLAlchemy's keywords for an index on the rows for which *condition* holds; none where an index has all rows."""
+        """Return SQLAlchemy's keyword arguments for a partial index; empty if the database has none, so that the index has all rows."""
         return {}
 
     def tuning(self, _table: str, /) -> tuple[str, ...]:
-        """Return the statements that prepare a new table for rows that change all the time."""
+        """Return statements that tune a new table whose rows change all the time."""
         return ()

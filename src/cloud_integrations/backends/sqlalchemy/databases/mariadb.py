@@ -1,4 +1,4 @@
-"""MariaDB, which SQLAlchemy also calls `mysql`, by the URL of the host's engine."""
+"""MariaDB, whose dialect SQLAlchemy calls `mariadb` or `mysql`, depending on the URL of the host's engine."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from cloud_integrations.errors import ConfigurationError, StorageUnavailableErro
 from .base import Code, Database, Driver, IdleLimit, Meaning
 
 _OLDEST: Final = (10, 6)
-"""The first with SKIP LOCKED."""
+"""The first version with SKIP LOCKED."""
 _PATIENCE: Final = 60
-"""Seconds to wait for another process that migrates."""
-# The collation without padding: with it, a space at the end would not count.
+"""Seconds to wait while another process migrates."""
+# NOPAD: with the padding collation, spaces at the end of a text are ignored in comparisons.
 _BYTE_BY_BYTE: Final[dict[str, Any]] = {"charset": "utf8mb4", "collation": "utf8mb4_nopad_bin"}
-# Not UNIX_TIMESTAMP(NOW(6)): that reads local time back, and an hour in autumn is there twice.
+# Not UNIX_TIMESTAMP(NOW(6)): that converts from local time, in which one hour in autumn exists twice.
 _START: Final = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6))"
 
 
 def _first_argument(error: BaseException, /) -> int | None:
-    # PyMySQL also has an SQLSTATE, which tells less.
+    # PyMySQL errors also have an SQLSTATE, which is less specific.
     first = error.args[0] if error.args else None
     return first if isinstance(first, int) and first > 0 else None
 
 
 class MariaDB(Database):
-    """MariaDB with InnoDB, from 10.6 on."""
+    """MariaDB with InnoDB, version 10.6 or later."""
 
     __slots__ = ()
 
@@ -48,7 +48,8 @@ class MariaDB(Database):
         setting="idle_transaction_timeout", question="SELECT GREATEST(@@idle_transaction_timeout, @@idle_write_transaction_timeout)"
     )
 
-    # The statement may have waited for a lock since it began; SYSDATE goes on, but tells local time only.
+    # The statement may have waited for a lock since it began.  SYSDATE goes on during a statement, but is in local time, so only its
+    # difference to NOW is used.
     clock = f"({_START} + TIMESTAMPDIFF(MICROSECOND, NOW(6), SYSDATE(6)))"
     statement_clock = _START
 
@@ -63,9 +64,9 @@ class MariaDB(Database):
         1146: Meaning.NO_SUCH_TABLE,
         1048: Meaning.UNSTORABLE,  # NULL where there must be a value
         1264: Meaning.UNSTORABLE,  # a number out of range
-        1366: Meaning.UNSTORABLE,  # text that the character set has not
+        1366: Meaning.UNSTORABLE,  # text that the character set does not have
         1406: Meaning.UNSTORABLE,  # too long
-        4025: Meaning.UNSTORABLE,  # a CHECK says no
+        4025: Meaning.UNSTORABLE,  # a CHECK is violated
     }
     said_when_away: ClassVar[Mapping[str, str]] = {
         "access denied": "it refuses the login",
@@ -86,17 +87,18 @@ class MariaDB(Database):
 
     def for_writing(self, connection: Connection, /) -> None:
         if getattr(connection.dialect, "skip_autocommit_rollback", False):
-            # A host that lets each statement commit by itself then has no rollback sent, and ours would be left out with it.
+            # With this option and the host's autocommit, SQLAlchemy sends no ROLLBACK, so ours would be missing too.
             connection.execution_options(isolation_level="READ COMMITTED")
 
     def begin_writing(self, connection: Connection, /) -> None:
-        # For this transaction only; a snapshot would show rows as they were before a lock was waited for.
+        # For this transaction only.  Under REPEATABLE READ, its snapshot would show rows as they were before a wait for a lock.
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
         connection.exec_driver_sql("START TRANSACTION")
 
     @contextmanager
     def migrating(self, connection: Connection, /) -> Generator[None]:
-        # Every CREATE commits, so that no transaction keeps others out.  Locks are the whole server's: this one has the database's name.
+        # Every CREATE commits, so a transaction cannot keep other processes out.  Named locks are shared by the whole server, so the name
+        # contains the database's.
         lock = func.concat("ci_migrate/", func.md5(func.database()))
         if not connection.scalar(select(func.get_lock(lock, _PATIENCE))):
             raise StorageUnavailableError(reason="another process is migrating")
@@ -121,11 +123,15 @@ class MariaDB(Database):
 
 @cache
 def _leaving_what_is_there(table: Table) -> Insert:
-    """No savepoint: an insert that is refused keeps a shared lock on the other row, and two who want more then wait in a circle."""
+    """Return an INSERT that leaves an existing row as it is.
+
+    A savepoint cannot be used instead: a refused INSERT keeps a shared lock on the existing row, and two transactions that both then
+    update that row deadlock.
+    """
     first = next(iter(table.primary_key.columns))
     return mysql.insert(table).on_duplicate_key_update({first.name: first})
 
 
 def unsupported_mysql() -> ConfigurationError:
-    """Return what is raised where MySQL answers."""
+    """Return the error for a server that is MySQL."""
     return ConfigurationError(setting="engine", problem="leads to MySQL, which is not supported; MariaDB from 10.6 on is")

@@ -1,8 +1,9 @@
 """PostgreSQL behind a connection pooler, such as PgBouncer in transaction mode.
 
-There, one connection of ours is lent another connection to the server for each transaction.  What psycopg and asyncpg prepare on one of
-them does not exist on the next; or another client's statement stands there under the same name, since both drivers count their names, and
-that one is executed: the answer to another question, which can read as "there is no such integration".  So nothing is prepared there.
+Such a pooler gives each transaction of one client connection another server connection.  A statement that psycopg or asyncpg prepared on
+one server connection does not exist on the next.  Worse, both drivers number their statements, so the next may have another client's
+statement under the same name; then that one is executed, and its result can read as "there is no such integration".  So the store
+prepares no statements there.
 https://www.pgbouncer.org/features.html, https://www.psycopg.org/psycopg3/docs/advanced/prepare.html
 """
 
@@ -25,34 +26,36 @@ FOR_ASYNCPG: Final = (
     "connect_args={'statement_cache_size': 0, 'prepared_statement_cache_size': 0, "
     "'prepared_statement_name_func': lambda: f'__asyncpg_{uuid4()}__'}"
 )
-"""What a host gives its engine, as SQLAlchemy's pages on the two dialects describe it."""
+"""The arguments of `create_engine` with which the drivers work behind a pooler, from SQLAlchemy's pages on the two dialects."""
 
 _KNOWN: Final = "cloud_integrations_pooler"
-"""Where a connection's record says whether a pooler stands between; it lives as long as the driver's connection."""
+"""The key in `Connection.info` that says whether the connection leads through a pooler; it lasts as long as the driver's connection."""
 _QUESTION: Final = "SELECT pg_backend_pid(), (SELECT max(name) FROM pg_prepared_statements WHERE statement = current_query()) -- {}"
-"""Ends in what nobody has asked with before: a server connection behind a pooler may still have what others prepared."""
+"""Ends in a random comment, so that no server connection behind a pooler can have this statement prepared by another client."""
 _COUNTED: Final = "__asyncpg_stmt_"
-"""How asyncpg names statements; PgBouncer from 1.21 gives names of its own where `max_prepared_statements` is set, and mixes up nothing."""
+"""The prefix of asyncpg's statement names.
+
+PgBouncer from 1.21 with `max_prepared_statements` gives statements names of its own, and then mixes up nothing.
+"""
 
 _log = logging.getLogger("cloud_integrations")
 
 
 class PoolerGuard(ConnectionGuard):
-    """Lets a store's statements be executed unprepared where a pooler stands before PostgreSQL."""
+    """Keeps a store's statements from being prepared on connections that lead through a pooler."""
 
     @contextmanager
     def over(self, connection: Connection) -> Generator[None]:
-        """Prepare nothing in this block on a pooled connection; elsewhere, leave the driver's ways alone.
+        """Prepare no statements in this block if the connection leads through a pooler; restore the host's setting afterwards.
 
-        The question costs one statement for each new connection of a driver that prepares, until a pooler is found.  The host's setting
-        is as it was afterwards.
-        Raises `ConfigurationError` for asyncpg with its counted names: it prepares every statement, and cannot be told not to.
+        Detecting a pooler costs one statement on each new connection of a driver that prepares, until a pooler is found.
+        Raises `ConfigurationError` for asyncpg with numbered statement names behind a pooler, because asyncpg always prepares.
         """
         pooled = False
         driver: Any = connection.connection.driver_connection
         if connection.dialect.driver == "asyncpg":
             if self._is_pooled(connection, driver.get_server_pid()):
-                # A statement is prepared and executed in two steps; in a transaction both meet the same server connection.
+                # asyncpg prepares and executes in two steps; only in a transaction do both reach the same server connection.
                 connection.execution_options(isolation_level="READ COMMITTED")
         elif connection.dialect.driver == "psycopg" and driver.prepare_threshold is not None:
             with _unprepared(driver):
@@ -61,10 +64,10 @@ class PoolerGuard(ConnectionGuard):
             yield
 
     def _is_pooled(self, connection: Connection, told: int) -> bool:
-        """Whether the process that answers is another than the one that the driver was told of when it connected.
+        """Return whether a pooler was found: the answering server process is not *told*, the one the driver was told of at login.
 
-        A pooler answers a login itself, with numbers of its own.  Who found one asks no more: a host without a pool of its own has a new
-        connection for each piece of work.
+        A pooler answers a login itself, with a process id of its own.  Once a pooler was found, no connection is asked again, because a
+        host without a pool of its own opens a new connection for each piece of work.
         """
         if self.found:
             return True

@@ -11,19 +11,19 @@ from .base import Code, Database, Driver, IdleLimit, Meaning, attribute
 from .poolers import FOR_ASYNCPG, FOR_PSYCOPG, PoolerGuard
 
 _MIGRATING: Final = 0x63695F6D69677261
-"""The advisory lock of a migration ("ci_migra")."""
+"""The key of the advisory lock for migrations: the bytes "ci_migra"."""
 _MIXED_UP: Final = (
-    "26000",  # there is no prepared statement of this name
-    "42P05",  # there is one already
+    "26000",  # a prepared statement of this name does not exist
+    "42P05",  # a prepared statement of this name exists already
 )
-"""On our own connections, only a pooler brings these."""
+"""SQLSTATEs that can only come from a pooler, on our own connections."""
 _PREPARE_NOTHING: Final = (
     f"a connection pooler mixes up prepared statements (SQLSTATE %s): set {FOR_PSYCOPG} for psycopg, {FOR_ASYNCPG} for asyncpg"
 )
 
 
 def _field_of_message(error: BaseException, /) -> str | None:
-    """Return the SQLSTATE out of the server's message, whose fields pg8000 hands on."""
+    """Return the SQLSTATE from the fields of the server's message, which pg8000 passes on."""
     first = error.args[0] if error.args else None
     return str(first["C"]) if isinstance(first, Mapping) and "C" in first else None
 
@@ -38,9 +38,10 @@ class PostgreSQL(Database):
     drivers: ClassVar[Mapping[str, Driver]] = {
         "psycopg": Driver(packages=("psycopg", "psycopg_binary", "psycopg_c"), find_code=attribute("sqlstate"), reads_in_autocommit=True),
         "psycopg2": Driver(packages=("psycopg2",), find_code=attribute("pgcode"), reads_in_autocommit=True),
-        # It sends a statement and its values in two steps, which behind a pooler meet the same server connection only in a transaction.
+        # pg8000 sends a statement and its values in two steps; behind a pooler, both reach the same server connection only in a
+        # transaction.
         "pg8000": Driver(packages=("pg8000",), find_code=_field_of_message),
-        # SQLAlchemy raises errors of its own for asyncpg's.
+        # SQLAlchemy wraps asyncpg's errors in classes of its own.
         "asyncpg": Driver(
             packages=("asyncpg", "sqlalchemy.dialects.postgresql.asyncpg"), find_code=attribute("sqlstate"), reads_in_autocommit=True
         ),
@@ -50,7 +51,7 @@ class PostgreSQL(Database):
         question="SELECT setting FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'",
     )
 
-    # Not now(): that is the start of the transaction, which may have waited for a lock since.
+    # Not now(): that is the time at the start of the transaction, which may have waited for a lock since.
     clock = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
 
     inserts_with_updates = True
@@ -83,7 +84,7 @@ class PostgreSQL(Database):
         return PoolerGuard()
 
     def for_writing(self, connection: Connection, /) -> None:
-        # Said to the connection: where the host's engine was given a level by `execution_options`, that one would win over a view's.
+        # Set on the connection: a level that the host gave its engine by `execution_options` would override a level of our engine view.
         connection.execution_options(isolation_level="READ COMMITTED")
 
     def lock_migrations(self, connection: Connection, /) -> None:
@@ -93,5 +94,5 @@ class PostgreSQL(Database):
         return {"postgresql_where": text(condition)}
 
     def tuning(self, table: str, /) -> tuple[str, ...]:
-        # Claims leave dead entries in the index, which some of the next ones walk over until a vacuum takes them away.
+        # Claims leave dead entries in the index, which later claims may have to skip until a vacuum removes them.
         return (f"ALTER TABLE {table} SET (autovacuum_vacuum_scale_factor = 0.02)",)

@@ -27,7 +27,7 @@ class SQLite(Database):
     }
     has_server = False
 
-    # Milliseconds are the most that SQLite tells; 'now' is the same throughout one statement.
+    # SQLite's clock has milliseconds; 'now' is the same throughout one statement.
     clock = "(CAST(strftime('%s', 'now') AS INTEGER) * 1000000 + CAST(substr(strftime('%f', 'now'), 4) AS INTEGER) * 1000)"
 
     codes: ClassVar[Mapping[Code, Meaning]] = {
@@ -37,7 +37,7 @@ class SQLite(Database):
     }
     code_classes: ClassVar[Mapping[str, Meaning]] = {"SQLITE_CONSTRAINT": Meaning.UNSTORABLE}
     code_title = ""
-    words: ClassVar[Mapping[str, Meaning]] = {"no such table": Meaning.NO_SUCH_TABLE}  # one code is for every mistake
+    words: ClassVar[Mapping[str, Meaning]] = {"no such table": Meaning.NO_SUCH_TABLE}  # SQLITE_ERROR is the code of many errors
     undecodable = "Could not decode to UTF-8"
     said_when_away: ClassVar[Mapping[str, str]] = {
         "unable to open database file": "the file cannot be opened; is its folder there?",
@@ -46,13 +46,13 @@ class SQLite(Database):
 
     def for_writing(self, connection: Connection, /) -> None:
         if getattr(connection.dialect, "skip_autocommit_rollback", False):
-            # A host that lets each statement commit by itself then has no rollback sent, and ours would be left out with it.
+            # With this option and the host's autocommit, SQLAlchemy sends no ROLLBACK, so ours would be missing too.
             connection.execution_options(isolation_level="SERIALIZABLE")
 
     def begin_writing(self, connection: Connection, /) -> None:
-        # As a writer: a transaction that began as a reader can be refused when it comes to write.
+        # IMMEDIATE: a transaction that begins as a reader can fail at its first write.
         if getattr(connection.connection.driver_connection, "in_transaction", False):
-            # The host's own "begin" event or the driver opened one, and nothing has been done in it.
+            # The host's own "begin" event or the driver has begun a transaction, in which nothing was done yet.
             connection.exec_driver_sql("ROLLBACK")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
@@ -78,9 +78,10 @@ def _text_or_bytes(raw: bytes, /) -> str | bytes:
 
 
 def sqlite_engine(path: str | Path, /, *, timeout: float = 10.0) -> Engine:
-    """Make an engine on a SQLite file: write-ahead log, full durability, foreign keys, and *timeout* seconds of patience for other writers.
+    """Return an engine for the SQLite file at *path*, with a write-ahead log, full durability and foreign keys.
 
-    `":memory:"` gives a database that lives as long as the engine, over one connection that threads take in turn.
+    A write waits up to *timeout* seconds for other writers.  `":memory:"` gives a database that lives as long as the engine, with one
+    connection that threads use in turn.
     """
     in_memory = str(path) == ":memory:"
     pool: dict[str, Any] = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0} if in_memory else {}
@@ -96,7 +97,7 @@ def sqlite_engine(path: str | Path, /, *, timeout: float = 10.0) -> Engine:
 
 def _set_pragmas(dbapi_connection: Any, _record: object) -> None:
     cursor = dbapi_connection.cursor()
-    # Readers do not wait for the writer, and a commit is on the disk before it is reported.
+    # WAL: readers do not wait for the writer.  FULL: a commit is on the disk before it is reported.
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")

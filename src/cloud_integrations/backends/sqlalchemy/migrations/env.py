@@ -1,4 +1,4 @@
-"""Run by Alembic, with what `migrate` put into the configuration's attributes."""
+"""Run by Alembic, with the options that `migrate` puts into the configuration's attributes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What SQL does, a file per subject; each registers the functions that make its changes."""
+"""The SQL of the store, one file per subject; each file registers the functions that make its changes."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.errors import DamagedRowError
 from cloud_integrations.ports.store import DamagedRow
 
-# Names of parameters begin with `if_` in conditions, so that they never meet a column that is set.
+# Parameters in conditions have names with the prefix `if_`, so that they differ from those of columns that are set.
 _e = schema.audit.c
 _h = schema.audit_head.c
 
@@ -56,14 +56,14 @@ _MOVE_HEAD = (
     update(schema.audit_head).where(_h.tenant_id == bindparam("if_tenant")).values(seq=bindparam("head_seq"), hash=bindparam("head_hash"))
 )
 _ADD_EVENT = insert(schema.audit)
-# Where one statement takes both, the head is locked for one journey less.
+# If the database allows both in one statement, the head is locked for one round trip less.
 _ADD_EVENT_AND_MOVE_HEAD = _ADD_EVENT.values({column.name: bindparam(f"event_{column.name}") for column in _EVENT}).add_cte(
     _MOVE_HEAD.cte("moved")
 )
 
 
 def list_audit(connection: Connection, tenant_id: TenantId, /, *, after: int | None = None, limit: int = 200) -> tuple[AuditRecord, ...]:
-    """Return the tenant's events with a number above *after*, in order."""
+    """Return the tenant's events in order of their numbers: all, or those with a number above *after*."""
     if after is None:
         return _records(connection.execute(_LIST_AUDIT, {"if_tenant": tenant_id, "count": limit}))
     return _records(connection.execute(_LIST_AUDIT_AFTER, {"if_tenant": tenant_id, "if_after": after, "count": limit}))
@@ -72,7 +72,7 @@ def list_audit(connection: Connection, tenant_id: TenantId, /, *, after: int | N
 def list_audit_newest(
     connection: Connection, tenant_id: TenantId, /, *, resource: str | None = None, before: int | None = None, limit: int = 200
 ) -> tuple[AuditRecord, ...]:
-    """Return the newest events of one resource, newest first, with a number below *before*."""
+    """Return the tenant's newest events (of one resource), newest first, with a number below *before*."""
     where: dict[str, Any] = {"if_tenant": tenant_id, "if_before": _NO_SEQ_IS_ABOVE if before is None else before, "count": limit}
     if resource is None:
         return _records(connection.execute(_NEWEST, where))
@@ -80,13 +80,13 @@ def list_audit_newest(
 
 
 def find_audit_head(connection: Connection, tenant_id: TenantId, /) -> AuditHead | None:
-    """Return the end of the tenant's chain, or None where nothing happened yet."""
+    """Return the end of the tenant's chain, or None if it has no event."""
     row = connection.execute(_FIND_HEAD, {"if_tenant": tenant_id}).first()
     return _HEAD_ROWS.one(row)
 
 
 def append_events(connection: Connection, events: Iterable[AuditEvent]) -> None:
-    """Write events behind the heads of their chains; heads are locked in the order of tenants, so nobody waits in a circle."""
+    """Append events to the chains of their tenants; the heads are locked in the order of tenants, so that no deadlock can arise."""
     by_tenant: dict[TenantId, list[AuditEvent]] = {}
     for event in events:
         by_tenant.setdefault(event.tenant_id, []).append(event)
@@ -94,12 +94,12 @@ def append_events(connection: Connection, events: Iterable[AuditEvent]) -> None:
         head = _locked_head(connection, tenant_id)
         rows = []
         for event in by_tenant[tenant_id]:
-            # Hashed as it will be read back: in UTC.
+            # Hashed with the time in UTC, as it will be read back.
             record = chained(replace(event, occurred_at=event.occurred_at.astimezone(UTC)), head)
             head = AuditHead(tenant_id=tenant_id, seq=record.seq, hash=record.hash)
             rows.append(_event_columns(record))
         moved = {"if_tenant": tenant_id, "head_seq": head.seq, "head_hash": head.hash}
-        # The head is locked: where there is an event of the next number already, somebody has set the head back.
+        # The head is locked, so if an event with the next number exists, the head was edited.
         with refused_as(DamagedRowError(table=schema.audit_head.name, row=tenant_id)):
             if database_of(connection).inserts_with_updates and len(rows) == 1:
                 connection.execute(_ADD_EVENT_AND_MOVE_HEAD, {**{f"event_{name}": value for name, value in rows[0].items()}, **moved})
@@ -111,7 +111,7 @@ def append_events(connection: Connection, events: Iterable[AuditEvent]) -> None:
 def _locked_head(connection: Connection, tenant_id: TenantId) -> AuditHead:
     row = connection.execute(_LOCK_HEAD, {"if_tenant": tenant_id}).first()
     if row is None:
-        # The tenant's first event.  Somebody else's first may be on its way: then its head is waited for here.
+        # This is the tenant's first event.  If another transaction is writing its first event too, this waits for its head.
         insert_unless_there(connection, schema.audit_head, {"tenant_id": tenant_id, "seq": 0, "hash": GENESIS})
         row = connection.execute(_LOCK_HEAD, {"if_tenant": tenant_id}).first()
     head = _HEAD_ROWS.one(row)

@@ -25,12 +25,12 @@ from cloud_integrations.domain.integration import (
 )
 from cloud_integrations.errors import IntegrationNotFoundError, StaleWriteError
 
-# Names of parameters begin with `if_` in conditions, so that they never meet a column that is set.
+# Parameters in conditions have names with the prefix `if_`, so that they differ from those of columns that are set.
 _i = schema.integration.c
 THIS = and_(_i.tenant_id == bindparam("if_tenant"), _i.integration_id == bindparam("if_id"))
 AT_GENERATION = _i.generation == bindparam("if_generation")
 WITH_LEASE = and_(_i.lease_token == bindparam("if_lease"), _i.attempt_id == bindparam("if_attempt"))
-# A list is made of many rows: a look-up costs a tenth of the enum's call.
+# Used for every row of a list: a look-up takes a tenth of the time of the enum's call.
 AUTH_TYPES = {auth_type.value: auth_type for auth_type in AuthType}
 STATES = {state.value: state for state in State}
 RULES: dict[str, RenewalRule] = {rule: rule for rule in get_args(RenewalRule)}
@@ -241,7 +241,7 @@ NAMED_INTEGRATION = ("integration_id",)
 
 
 def require_one(connection: Connection, count: int, where: Mapping[str, Any]) -> None:
-    """Tell an integration that is gone from one that somebody else changed."""
+    """Return if one row was written; raise `IntegrationNotFoundError` if the row does not exist, otherwise `StaleWriteError`."""
     if count == 1:
         return
     if connection.execute(_INTEGRATION_EXISTS, where).first() is None:

@@ -64,13 +64,14 @@ _FIND_CREDENTIAL = select(
     _i.variables,
 ).where(_i.tenant_id == bindparam("if_tenant"), _i.provider_id == bindparam("if_provider"), _i.slot == bindparam("if_slot"))
 _LIST_INTEGRATIONS = select(*FACTS).where(_i.tenant_id == bindparam("if_tenant")).order_by(_i.created_at, _i.integration_id)
-# One look into each index: for an OR across them, no database uses all three.
-_FIND_HOLDERS = union(
-    *[
-        select(_i.tenant_id, _i.integration_id).where(_i.provider_id == bindparam("if_provider"), column == bindparam("if_fingerprint"))
-        for column in (_i.presented_fingerprint, _i.renewal_fingerprint, _i.account_fingerprint)
-    ]
-).limit(MAX_HOLDERS)
+_LIST_WITH_PROVIDER = _LIST_INTEGRATIONS.where(_i.provider_id == bindparam("if_provider"))
+# One SELECT per index: for an OR over the three columns, no database uses all three indexes.
+_HOLDERS = [
+    select(_i.tenant_id, _i.integration_id).where(_i.provider_id == bindparam("if_provider"), column == bindparam("if_fingerprint"))
+    for column in (_i.presented_fingerprint, _i.renewal_fingerprint, _i.account_fingerprint)
+]
+_FIND_HOLDERS = union(*_HOLDERS).limit(MAX_HOLDERS)
+_FIND_OTHER_HOLDERS = union(*[each.where(_i.tenant_id != bindparam("but_tenant")) for each in _HOLDERS]).limit(MAX_HOLDERS)
 _ADD_INTEGRATION = insert(schema.integration)
 _SAVE_FACTS = update(schema.integration).where(THIS, _i.state == bindparam("if_state"))
 _SAVE_FACTS_NOT_DUE = _SAVE_FACTS.values(due_at=null())
@@ -90,21 +91,33 @@ def find_integration(connection: Connection, tenant_id: TenantId, integration_id
 
 
 def find_credential(connection: Connection, tenant_id: TenantId, provider_id: ProviderId, /, *, slot: str = "") -> StoredCredential | None:
-    """Return what handing out the tenant's credential with this provider takes, or None."""
+    """Return what is needed to hand out the tenant's credential with this provider in this slot, or None."""
     row = connection.execute(_FIND_CREDENTIAL, {"if_tenant": tenant_id, "if_provider": provider_id, "if_slot": slot}).first()
     found = _CREDENTIAL_ROWS.one(row)
-    # What the caller knows is not read again: this is the way that is taken most.
+    # Columns that the caller knows are not selected, because this is the most frequent read.
     return None if found is None else StoredCredential(tenant_id=tenant_id, provider_id=provider_id, **found)
 
 
-def find_holders(connection: Connection, provider_id: ProviderId, fingerprint: bytes, /) -> tuple[tuple[TenantId, IntegrationId], ...]:
-    """Return which integrations have this fingerprint as that of a token or of their account."""
-    return _HOLDER_ROWS.all(connection.execute(_FIND_HOLDERS, {"if_provider": provider_id, "if_fingerprint": fingerprint}))
+def find_holders(
+    connection: Connection, provider_id: ProviderId, fingerprint: bytes, /, *, but: TenantId | None = None
+) -> tuple[tuple[TenantId, IntegrationId], ...]:
+    """Return at most `MAX_HOLDERS` integrations in which *fingerprint* is that of a token or of the account.
+
+    They are of any tenant except *but*.
+    """
+    where: dict[str, Any] = {"if_provider": provider_id, "if_fingerprint": fingerprint}
+    if but is None:
+        return _HOLDER_ROWS.all(connection.execute(_FIND_HOLDERS, where))
+    return _HOLDER_ROWS.all(connection.execute(_FIND_OTHER_HOLDERS, {**where, "but_tenant": but}))
 
 
-def list_integrations(connection: Connection, tenant_id: TenantId, /) -> tuple[Integration | DamagedRow, ...]:
-    """Return the tenant's integrations, oldest first; at most one per provider."""
-    return _FACTS_ROWS.each(connection.execute(_LIST_INTEGRATIONS, {"if_tenant": tenant_id}).all())
+def list_integrations(
+    connection: Connection, tenant_id: TenantId, /, *, provider_id: ProviderId | None = None
+) -> tuple[Integration | DamagedRow, ...]:
+    """Return the tenant's integrations (with one provider), oldest first; at most one per provider and slot."""
+    if provider_id is None:
+        return _FACTS_ROWS.each(connection.execute(_LIST_INTEGRATIONS, {"if_tenant": tenant_id}).all())
+    return _FACTS_ROWS.each(connection.execute(_LIST_WITH_PROVIDER, {"if_tenant": tenant_id, "if_provider": provider_id}).all())
 
 
 @handles(AddIntegration)
@@ -126,7 +139,7 @@ def _add_integration(connection: Connection, change: AddIntegration) -> None:
         "refreshed_at": micros(facts.updated_at),
         "due_at": micros_or_none(change.due_at) if facts.state.is_refreshed else None,
     }
-    with refused_as(IntegrationExistsError(tenant_id=facts.tenant_id, provider_id=str(facts.provider_id))):
+    with refused_as(IntegrationExistsError(tenant_id=facts.tenant_id, provider_id=str(facts.provider_id), slot=facts.slot)):
         connection.execute(_ADD_INTEGRATION, row)
 
 

@@ -1,4 +1,4 @@
-"""Data keys, and the checks of the keys that wrap them, in SQL."""
+"""Data keys, and check values of the keys that wrap them, in SQL."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ _FOUND = and_(
 _FIND_KEY = select(*KEY).select_from(_WITH_FLOOR).where(_THIS, _FOUND)
 _FIND_KEYS = select(*KEY).select_from(_WITH_FLOOR).where(k.tenant_id.in_(bindparam("if_tenants", expanding=True)), _FOUND)
 _FIND_ACTIVE_KEY = select(*KEY).select_from(_WITH_FLOOR).where(OF_TENANT, k.active_marker == 1, _FOUND)
-# A key that is not found would seal what nobody can open.  No join: only the key's row is to be held.
+# A key that `find_key` does not find must not seal, because the value could not be opened.  Not a join: only the key's row is locked.
 _MAY_SEAL = and_(
     k.active_marker == 1,
     ~exists().where(_f.tenant_id == k.tenant_id, or_(_f.min_version > k.version, _f.erased_version >= k.version)),
 )
 _HOLD_ACTIVE_KEY = select(k.key_id).where(_THIS, _MAY_SEAL).with_for_update(read=True)
-# The tenants lead to the keys: SQLite finds no index for pairs.
+# The condition on the tenants is for SQLite, which uses no index for pairs.
 HOLD_ACTIVE_KEYS = (
     select(k.tenant_id, k.key_id)
     .where(
@@ -70,18 +70,18 @@ _LAST_DESTROYED_VERSION = _LAST_VERSION.where(k.state == KeyState.DESTROYED.valu
 _FIND_FLOOR = select(_f.tenant_id, _f.erased_version).where(_f.tenant_id == bindparam("if_tenant"))
 _SET_FLOOR = update(schema.key_floor).where(_f.tenant_id == bindparam("if_tenant"))
 _LIST_KEYS = select(*KEY).where(NOT_DESTROYED).order_by(k.tenant_id, k.version).limit(bindparam("count"))
-# Written so that an index is entered at the place where the page begins, on every database.
+# Written so that every database starts reading the index where the page begins.
 _BEYOND = and_(
     k.tenant_id >= bindparam("if_after_tenant"),
     or_(k.tenant_id > bindparam("if_after_tenant"), k.version > bindparam("if_after_version")),
 )
 _LIST_DESTROYED = select(k.key_id, k.tenant_id, k.version).where(OF_TENANT, k.state == KeyState.DESTROYED.value).order_by(k.version)
 _LIST_KEYS_OF_TENANT = _LIST_KEYS.where(OF_TENANT)
-# Looked up key by key; for an EXISTS, PostgreSQL would read each table whole first.
+# Scalar subqueries, which are evaluated key by key: for an EXISTS, PostgreSQL would read each whole table first.
 _FIRST_ROW = func.coalesce(
     *[
         select(literal(1)).where(sealed.c.tenant_id == k.tenant_id, sealed.c.key_id == k.key_id).limit(1).scalar_subquery()
-        for sealed in (schema.integration, schema.authorization, schema.outbox)
+        for sealed in (schema.integration, schema.authorization, schema.application, schema.outbox)
     ]
 )
 _LIST_REPLACED = (
@@ -111,17 +111,18 @@ _DESTROY_ALL = update(schema.key).where(OF_TENANT, NOT_DESTROYED).values(**_OVER
 _ANY_INTEGRATION = select(literal(1)).where(i.tenant_id == bindparam("if_tenant")).limit(1)
 _PASSES = 5
 _DROP_PENDING = delete(schema.authorization).where(a.tenant_id == bindparam("if_tenant"))
+_DROP_APPLICATIONS = delete(schema.application).where(schema.application.c.tenant_id == bindparam("if_tenant"))
 _DROP_ENTRIES = delete(schema.outbox).where(o.tenant_id == bindparam("if_tenant"))
 
 
 def find_key(connection: Connection, tenant_id: TenantId, key_id: UUID, /) -> WrappedKey | None:
-    """Return this data key of the tenant, or None if there is none, or it is destroyed, refused or erased."""
+    """Return this data key of the tenant; None if there is none, or if it is destroyed, refused (`RefuseKeys`) or erased."""
     row = connection.execute(_FIND_KEY, {"if_tenant": tenant_id, "if_key": key_id}).first()
     return KEY_ROWS.one(row)
 
 
 def find_keys(connection: Connection, tenant_ids: Collection[TenantId], /) -> tuple[WrappedKey, ...]:
-    """Return every data key of these tenants that is not destroyed, refused or erased."""
+    """Return every data key of these tenants that `find_key` would find, in no order; at most 1,000 tenants."""
     return KEY_ROWS.all(connection.execute(_FIND_KEYS, {"if_tenants": list(tenant_ids)}))
 
 
@@ -132,7 +133,7 @@ def find_active_key(connection: Connection, tenant_id: TenantId, /) -> WrappedKe
 
 
 def last_key_version(connection: Connection, tenant_id: TenantId, /) -> int:
-    """Return the highest version of a data key that the tenant has or ever had."""
+    """Return the highest version of a data key that the tenant has or ever had; 0 if there was none."""
     last = _version(connection, _LAST_VERSION, tenant_id)
     return max(last, _erased_version(connection, tenant_id))
 
@@ -159,7 +160,7 @@ def list_replaced_keys(connection: Connection, *, after: UUID | None = None, lim
 
 
 def list_returned_keys(connection: Connection, *, limit: int) -> tuple[WrappedKey, ...]:
-    """Return data keys that were erased with their tenant and are there again."""
+    """Return data keys that were erased with their tenant and exist again: a backup was restored."""
     return KEY_ROWS.all(connection.execute(_LIST_RETURNED, {"count": limit}))
 
 
@@ -179,7 +180,7 @@ def list_kek_ids(connection: Connection) -> tuple[bytes, ...]:
 
 
 def require_active_key(connection: Connection, tenant_id: TenantId, key_id: UUID) -> None:
-    """Hold the row of the tenant's active key until the transaction ends, or raise `KeyRetiredError`."""
+    """Lock the row of the tenant's active key until the transaction ends; raise `KeyRetiredError` if *key_id* is not that key."""
     if connection.execute(_HOLD_ACTIVE_KEY, {"if_tenant": tenant_id, "if_key": key_id}).first() is None:
         raise KeyRetiredError
 
@@ -221,7 +222,7 @@ def rewrap_key(connection: Connection, change: RewrapKey) -> None:
 @handles(DestroyKey)
 def destroy_key(connection: Connection, change: DestroyKey) -> None:
     """See `DestroyKey`."""
-    # Nothing is written under a key that only opens, so what this statement does not see does not come.
+    # Nothing is written under a replaced key, so no row can appear that this statement does not see.
     destroyed = connection.execute(
         _DESTROY, {"if_tenant": change.tenant_id, "if_key": change.key_id, "destroyed_at": micros(change.destroyed_at)}
     )
@@ -239,10 +240,10 @@ def erase_tenant(connection: Connection, change: EraseTenant) -> None:
     """See `EraseTenant`."""
     of_tenant = {"if_tenant": change.tenant_id}
     at = micros(change.erased_at)
-    # Two erasures of one tenant queue here: they may see its keys in different orders.
+    # Two erasures of one tenant wait for each other here, because they might lock its keys in different orders.
     _set_floor(connection, change.tenant_id, {"erased_at": at})
-    # Then the keys: this waits for whoever writes under one, so that the look at the integrations is the last word.
-    # Who was waited for may have put another key in its place, which a statement that waited did not see.
+    # Then the keys: this waits for transactions that seal under one of them, so that no integration is added after the look below.
+    # Such a transaction may also have made another key, which a statement that waited does not see: so it is repeated.
     for _ in range(_PASSES):
         if connection.execute(_DESTROY_ALL, {**of_tenant, "destroyed_at": at}).rowcount == 0:
             break
@@ -250,8 +251,9 @@ def erase_tenant(connection: Connection, change: EraseTenant) -> None:
         raise StaleWriteError
     unless_stale(connection.execute(_ANY_INTEGRATION, of_tenant).first() is None)
     connection.execute(_DROP_PENDING, of_tenant)
+    connection.execute(_DROP_APPLICATIONS, of_tenant)
     connection.execute(_DROP_ENTRIES, of_tenant)
-    # A key that came to a tenant without one meanwhile is not among them: it begins the tenant's next life.
+    # Only destroyed versions count: a key that was made for the tenant in the meantime stays and belongs to a new beginning.
     last = _version(connection, _LAST_DESTROYED_VERSION, change.tenant_id)
     last = max(last, _erased_version(connection, change.tenant_id))
     _set_floor(connection, change.tenant_id, {"erased_version": last})
@@ -288,7 +290,7 @@ def _insert_key(connection: Connection, key: WrappedKey) -> None:
 def _version(connection: Connection, highest: Select[Any], tenant_id: TenantId) -> int:
     found = connection.execute(highest, {"if_tenant": tenant_id}).scalar()
     if found is not None and not isinstance(found, int):
-        # Of numbers and texts, SQLite takes a text for the highest.
+        # SQLite's MAX ranks a text above every number, so the column has a text.
         raise DamagedRowError(table=schema.key.name, row="?")
     return found or 0
 
@@ -305,7 +307,7 @@ def _set_floor(connection: Connection, tenant_id: TenantId, values: Mapping[str,
 
 def _wrapped_key(row: AnyRow) -> WrappedKey:
     if row.suite != SUITE_AES_256_GCM:
-        # There is no other, so nothing that this key sealed says so, too.
+        # No other suite exists, so the column was edited.
         raise ValueError
     return WrappedKey(
         key_id=row.key_id,

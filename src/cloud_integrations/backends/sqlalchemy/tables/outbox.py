@@ -20,7 +20,7 @@ from cloud_integrations.ports.store import AddEntry, DamagedRow, DelayEntry, Fin
 from .handlers import handles
 from .keys import require_active_key
 
-# Names of parameters begin with `if_` in conditions, so that they never meet a column that is set.
+# Parameters in conditions have names with the prefix `if_`, so that they differ from those of columns that are set.
 _o = schema.outbox.c
 _earlier = schema.outbox.alias("earlier")
 _e = _earlier.c
@@ -72,10 +72,13 @@ _COUNT = select(func.count()).select_from(schema.outbox).where(_o.kind == bindpa
 def claim_entries(
     connection: Connection, kind: str, /, *, limit: int, hold: timedelta, in_order: bool = False
 ) -> tuple[OutboxEntry | DamagedRow, ...]:
-    """Return entries of *kind* whose time has come, oldest first, and hold them."""
-    given = {"if_kind": kind, "count": limit, "clock": given_time(connection)}
-    rows = connection.execute(_DUE_IN_ORDER if in_order else _DUE, given).all()
-    # What cannot be named cannot be held: it stays due, and is told each time.
+    """Return at most *limit* due entries of *kind*, of all tenants, those that were due first coming first, and hold them.
+
+    With *in_order*, an entry waits until each earlier entry of its kind for the same integration is finished.
+    """
+    parameters = {"if_kind": kind, "count": limit, "clock": given_time(connection)}
+    rows = connection.execute(_DUE_IN_ORDER if in_order else _DUE, parameters).all()
+    # An entry whose id cannot be read cannot be held: it stays due and is reported by each claim.
     to_hold = [
         {"if_tenant": row.tenant_id, "if_id": row.entry_id, "next_attempt_at": row.now + length(hold)}
         for row in rows
@@ -91,18 +94,18 @@ def claim_entries(
 
 
 def count_entries(connection: Connection, kind: str, /) -> int:
-    """Return how many entries of *kind* wait."""
+    """Return how many entries of *kind* wait, of all tenants."""
     return int(connection.execute(_COUNT, {"if_kind": kind}).scalar_one())
 
 
 def list_entries(
     connection: Connection, tenant_id: TenantId, kind: str, /, *, index_key: str | None = None, limit: int
 ) -> tuple[OutboxEntry | DamagedRow, ...]:
-    """Return the tenant's entries of *kind* (with one index key), the oldest first."""
-    given = {"if_tenant": tenant_id, "if_kind": kind, "count": limit}
+    """Return the tenant's entries of *kind* (with one index key), due or not, the oldest first."""
+    parameters = {"if_tenant": tenant_id, "if_kind": kind, "count": limit}
     if index_key is None:
-        return _ENTRY_ROWS.each(connection.execute(_LIST, given))
-    return _ENTRY_ROWS.each(connection.execute(_LIST_OF_ONE, {**given, "if_index_key": index_key}))
+        return _ENTRY_ROWS.each(connection.execute(_LIST, parameters))
+    return _ENTRY_ROWS.each(connection.execute(_LIST_OF_ONE, {**parameters, "if_index_key": index_key}))
 
 
 @handles(AddEntry)

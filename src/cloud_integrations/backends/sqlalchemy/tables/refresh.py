@@ -1,4 +1,4 @@
-"""Leases, renewals and what is due, in SQL."""
+"""Leases, renewals and due times, in SQL."""
 
 from __future__ import annotations
 
@@ -88,7 +88,10 @@ _SETTLE_AND_KEEP_LEASE = _SETTLE.values(attempts=_i.attempts + bindparam("set_co
 def others_renewed(
     connection: Connection, provider_id: ProviderId, context_id: ContextId | None, /, *, since: datetime, but: IntegrationId
 ) -> bool | None:
-    """Say how all other integrations of an OAuth application did since then."""
+    """Return whether other integrations of an OAuth application, of any tenant, were renewed since then.
+
+    True: one was renewed or connected.  False: none was, though one was tried.  None: none was tried.
+    """
     where: dict[str, Any] = {"if_provider": provider_id, "if_id": but, "if_since": micros(since)}
     if context_id is None:
         row = connection.execute(_OTHERS_RENEWED_OF_NONE, where).one()
@@ -109,7 +112,7 @@ def list_unrenewed(
     after: tuple[TenantId, IntegrationId] | None = None,
     limit: int,
 ) -> tuple[DueIntegration, ...]:
-    """Return integrations that are in state needs_reauth and hold a refresh token, ordered by tenant and id."""
+    """Return integrations that are in state needs_reauth and have a refresh token, ordered by tenant and id."""
     statement, named = _LIST_UNRENEWED, {"if_provider": provider_id, "count": limit}
     if reason is not None:
         statement, named = statement.where(_i.reason == bindparam("if_reason")), {**named, "if_reason": reason}
@@ -221,11 +224,11 @@ def _own_attempt(change: MarkSent | SettleAttempt) -> dict[str, Any]:
 
 
 _CLAIMS_FROM_THE_FRONT = 20
-"""Every so many claims, one begins where the due times do."""
-# The partial index is known by its own condition; a statement that is prepared once cannot conclude it from a parameter.
+"""One in this many claims begins at the earliest due time."""
+# IS NOT NULL is the condition of the partial index; without it, a prepared statement could not conclude it from its parameter.
 _DUE = and_(_i.due_at.is_not(None), _i.due_at <= NOW_ONCE, REFRESHED)
 _CLAIMED = (_i.tenant_id, _i.integration_id, _i.provider_id, _i.generation)
-# The count stands in the text: with a parameter, PostgreSQL would plan for a tenth of the table.
+# The count is rendered as a literal: for a parameter, PostgreSQL's planner assumes a tenth of the table.
 _LONGEST_DUE = (
     select(*_CLAIMED, _i.due_at, NOW_ONCE.label("now"))
     .where(_DUE, _i.due_at >= bindparam("since"))
@@ -240,7 +243,7 @@ _CLAIM_DUE = (
     .values(due_at=NOW_ONCE + bindparam("set_hold"))
     .returning(*_CLAIMED, _LONGEST_DUE_FIRST.c.due_at)
 )
-# SQLite finds no index for pairs.
+# The condition on the tenants is for SQLite, which uses no index for pairs.
 _HOLD_DUE = update(schema.integration).where(
     _i.tenant_id.in_(bindparam("if_tenants", expanding=True)),
     tuple_(_i.tenant_id, _i.integration_id).in_(bindparam("if_keys", expanding=True)),
@@ -249,10 +252,11 @@ _COUNT_DUE = select(func.count()).select_from(select(_i.tenant_id).where(_DUE).l
 
 
 class DueFront:
-    """Where a claim begins to look for what is due; one for each store.
+    """The due time at which a claim begins to search; one for each store.
 
-    Before it lie what others hold and, until the database clears them away, the index entries of all that was claimed since.  It is a
-    hint and no more: whoever finds too little there begins anew, and so does now and then whoever finds enough, for what came later.
+    Before it are rows that other transactions lock and, until the database removes them, dead index entries of claimed rows.  It is
+    only a hint: a claim that finds too few rows behind it searches again from the start, and so does one claim in 20, for rows that
+    have become due before it.
     """
 
     __slots__ = ("_claims", "since")
@@ -262,7 +266,7 @@ class DueFront:
         self._claims = 0
 
     def begin(self) -> int:
-        """Return the due time, in the columns' microseconds, from which to look."""
+        """Return the due time from which to search, in microseconds since 1970."""
         self._claims += 1
         return self.since if self._claims % _CLAIMS_FROM_THE_FRONT else 0
 
@@ -275,7 +279,7 @@ _DUE_ROWS = Rows(schema.integration, _CLAIMED, _due, names=NAMED_INTEGRATION)
 
 
 def claim_due(connection: Connection, front: DueFront, *, limit: int, hold: timedelta) -> tuple[DueIntegration | DamagedRow, ...]:
-    """Take what has been due for longest and move its time forward, out of everybody's sight."""
+    """Return the *limit* integrations that have been due for longest, and move their due time *hold* into the future."""
     since = front.begin()
     rows = _claim_since(connection, since, limit=limit, hold=hold)
     is_full = len(rows) == limit
@@ -289,10 +293,10 @@ def _claim_since(connection: Connection, since: int, *, limit: int, hold: timede
     found = {"since": since, "count": limit, "clock": given_time(connection)}
     if database_of(connection).updates_return_joined_rows:
         return connection.execute(_CLAIM_DUE, {**found, "set_hold": length(hold)}).all()
-    # Elsewhere an UPDATE returns nothing, or nothing of what it was joined with.
+    # On other databases an UPDATE returns no rows, or no columns of the joined table.
     rows = connection.execute(_LONGEST_DUE, found).all()
     if rows:
-        # What cannot be named cannot be held: it stays due, and is told each time.
+        # A row whose id cannot be read cannot be held: it stays due and is reported by each claim.
         keys = [(row.tenant_id, row.integration_id) for row in rows if not isinstance(row.integration_id, Unreadable)]
         to_hold = {"if_tenants": [tenant_id for tenant_id, _ in keys], "if_keys": keys, "due_at": rows[0].now + length(hold)}
         connection.execute(_HOLD_DUE, to_hold)
@@ -300,5 +304,5 @@ def _claim_since(connection: Connection, since: int, *, limit: int, hold: timede
 
 
 def count_due(connection: Connection) -> int:
-    """Return how many integrations are due and claimed by nobody; `MAX_COUNTED` means that or more."""
+    """Return how many integrations are due and not claimed; `MAX_COUNTED` means that or more."""
     return int(connection.execute(_COUNT_DUE, {"clock": given_time(connection)}).scalar_one())

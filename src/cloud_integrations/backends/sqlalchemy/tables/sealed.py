@@ -1,4 +1,4 @@
-"""Rows that data keys seal: listed, counted and sealed anew, in SQL."""
+"""Rows that data keys seal: listing, counting and resealing them, in SQL."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class _Sealed:
 
     table: Table
     row: Column[Any]
-    """With the tenant, its primary key."""
+    """The column that, with the tenant, is the primary key."""
     fields: Mapping[str, Column[Any]]
-    """By the field's name in the sealing context."""
+    """The sealed columns, by their name as a field in the sealing context."""
     generation: Column[Any] | None = None
     to_text: Callable[[Any], str]
     from_text: Callable[[str], Any]
@@ -42,8 +42,8 @@ class _Sealed:
         return (
             select(columns.tenant_id, self.row, generation, columns.key_id, *self.fields.values())
             .where(
-                # The key ids lead to the rows.  For pairs SQLite finds no index and PostgreSQL plans for long, so that no database
-                # is tempted, the tenant among them is no plain column.
+                # The key ids find the rows.  For pairs, SQLite uses no index and PostgreSQL takes long to plan, so `coalesce` keeps
+                # every database from using an index for them.
                 columns.key_id.in_(bindparam("if_key_ids", expanding=True)),
                 tuple_(func.coalesce(columns.tenant_id, ""), columns.key_id).in_(bindparam("if_keys", expanding=True)),
             )
@@ -51,7 +51,7 @@ class _Sealed:
         )
 
     def write(self, connection: Connection, rows: Collection[tuple[SealedRow, SealedRow]]) -> None:
-        """Replace the fields of each row that is still as it was."""
+        """Replace the sealed fields of each row that still has the same key and generation."""
         columns = self.table.c
         conditions = [
             columns.tenant_id == bindparam("if_tenant"),
@@ -90,9 +90,17 @@ _SEALED = {
         _Sealed(
             table=schema.authorization,
             row=a.state_hash,
-            fields={"verifier": a.sealed_verifier},
+            fields={"parts": a.sealed_parts},
             to_text=lambda value: bytes(value).hex(),
             from_text=bytes.fromhex,
+        ),
+        _Sealed(
+            table=schema.application,
+            row=schema.application.c.context_id,
+            fields={"secrets": schema.application.c.sealed_secrets},
+            generation=schema.application.c.generation,
+            to_text=str,
+            from_text=UUID,
         ),
         _Sealed(table=schema.outbox, row=o.entry_id, fields={"payload": o.sealed_payload}, to_text=str, from_text=UUID),
     )
@@ -101,7 +109,7 @@ _LISTINGS = {name: sealed.listing for name, sealed in _SEALED.items()}
 
 
 def list_sealed(connection: Connection, keys: Collection[tuple[TenantId, UUID]], /, *, limit: int) -> tuple[SealedRow, ...]:
-    """Return rows of any table that are sealed under these data keys."""
+    """Return at most *limit* rows of any table that are sealed under these data keys (tenant, key id)."""
     found: list[SealedRow] = []
     wanted = {"if_keys": list(keys), "if_key_ids": [key_id for _, key_id in keys]}
     for name, listing in _LISTINGS.items():
@@ -114,12 +122,12 @@ def list_sealed(connection: Connection, keys: Collection[tuple[TenantId, UUID]],
 @handles(Reseal)
 def reseal(connection: Connection, change: Reseal) -> None:
     """See `Reseal`."""
-    # A field that is only on one side would be lost, or belong to another credential.
+    # A row that would gain or lose a field is skipped: the field would be lost, or belong to another credential.
     rows = [(before, after) for before, after in change.rows if before.sealed.keys() == after.sealed.keys()]
     wanted = sorted({(after.tenant_id, after.key_id) for _, after in rows})
     these = {"if_keys": wanted, "if_tenants": sorted({tenant_id for tenant_id, _ in wanted})}
     active = {tuple(row) for row in connection.execute(HOLD_ACTIVE_KEYS, these)} if wanted else set()
-    # In the order of their keys, so that of two who reseal the same rows nobody waits in a circle.
+    # In the order of their keys, so that two processes that reseal the same rows do not deadlock.
     rows.sort(key=lambda pair: (pair[0].tenant_id, pair[0].row))
     for name, sealed in _SEALED.items():
         of_table = [pair for pair in rows if pair[0].table == name and (pair[1].tenant_id, pair[1].key_id) in active]
@@ -160,7 +168,7 @@ _KEYS_OF_TENANT = select(*KEY).where(OF_TENANT, NOT_DESTROYED).order_by(k.versio
 
 
 def list_key_usage(connection: Connection, *, tenant_id: TenantId | None = None) -> tuple[KeyUsage, ...]:
-    """Count data keys and rows by key-encryption key and state, or each data key's rows of one tenant."""
+    """Count data keys that are not destroyed and the rows that they seal, by key-encryption key and state, or per key of one tenant."""
     if tenant_id is None:
         by_kek: Counter[tuple[str, str]] = Counter()
         for statement in _COUNT_ROWS:
@@ -189,7 +197,7 @@ def list_key_usage(connection: Connection, *, tenant_id: TenantId | None = None)
 
 
 def _state(word: str) -> KeyState:
-    """Read the state of a data key."""
+    """Return the state of a data key.  Raises `DamagedRowError` for a word that is no state."""
     if word in set(KeyState):
         return KeyState(word)
     raise DamagedRowError(table=schema.key.name, row="?")

@@ -1,13 +1,13 @@
 """What every `Store` and `AsyncStore` promises, as tests.
 
-Inherit the class and provide one fixture, an empty store that follows the given clock:
+Inherit the class and provide one fixture, an empty store that follows the fixture `clock`:
 
     class TestMyStore(StoreContract):
         @pytest.fixture
         def store(self, clock, runner):
             yield MyStore(clock=clock)
 
-The same class tests a store that is awaited. It lives in the event loop of *runner*; `runner.run(...)` is for closing what it opened.
+The same class tests an awaiting store.  The store runs in the event loop of `runner`; close what it opened with `runner.run(...)`.
 """
 
 from __future__ import annotations

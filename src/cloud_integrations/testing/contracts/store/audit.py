@@ -17,7 +17,7 @@ from cloud_integrations.testing.contracts.store.values import ACME, GLOBEX, an_e
 
 
 def verified(blocking: Any, tenant_id: TenantId = ACME, **check: Any) -> AuditReport:
-    """Walk a tenant's chain from its first event to its head."""
+    """Check a tenant's chain from its first event to its head, and return the report."""
     walk = ChainCheck(tenant_id, **check)
     after = 0
     while records := blocking.list_audit(tenant_id, after=after, limit=100):
@@ -27,7 +27,7 @@ def verified(blocking: Any, tenant_id: TenantId = ACME, **check: Any) -> AuditRe
 
 
 def write_in_parallel(blocking: BlockingStore, *, writers: int, each: int) -> None:
-    """Let writers append to two chains at once, in both orders, and walk both chains."""
+    """Let writers append to two chains at once, in both orders, then check both chains."""
     for _ in range(each):
         pairs = [(ACME, GLOBEX) if number % 2 else (GLOBEX, ACME) for number in range(writers)]
         answers = blocking.together([applying(*[Record(event=an_event(tenant_id)) for tenant_id in pair]) for pair in pairs])

@@ -38,7 +38,7 @@ class BlockingStore:
     def _answer(self, call: Callable[[Any], Any]) -> Any:
         try:
             return call(self._store)
-        except Exception as error:  # noqa: BLE001 - as `gather` does it: the test looks at what came
+        except Exception as error:  # noqa: BLE001 - as `gather` does it: the test looks at the error
             return error
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -56,7 +56,7 @@ def refused(answers: Sequence[Any]) -> list[Exception]:
 
 
 def everything(blocking: Any) -> tuple[object, ...]:
-    """Return what a tenant can see, and the rest, to compare before and after."""
+    """Return all that the store shows of `ACME`, and of keys and entries, to compare before and after."""
     listed = blocking.list_integrations(ACME)
     rows = [blocking.find_integration(ACME, facts.id) for facts in listed]
     return (

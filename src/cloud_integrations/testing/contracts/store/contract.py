@@ -1,4 +1,4 @@
-"""All that a store promises: the subjects, and what spans them."""
+"""All that a store promises: each subject, and what concerns several of them."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from cloud_integrations.ports.store import (
     RotateKey,
     SaveFacts,
 )
+from cloud_integrations.testing.contracts.store.applications import ApplicationsContract
 from cloud_integrations.testing.contracts.store.audit import AuditContract
 from cloud_integrations.testing.contracts.store.base import BlockingStore, everything
 from cloud_integrations.testing.contracts.store.integrations import IntegrationsContract
@@ -51,7 +52,9 @@ from cloud_integrations.testing.contracts.store.values import (
 )
 
 
-class StoreContract(IntegrationsContract, RefreshContract, PendingContract, KeysContract, OutboxContract, AuditContract):
+class StoreContract(
+    IntegrationsContract, RefreshContract, PendingContract, ApplicationsContract, KeysContract, OutboxContract, AuditContract
+):
     """Inherit, and provide the fixture `store`."""
 
     @pytest.mark.requirement("AUD-01", "AUD-07")

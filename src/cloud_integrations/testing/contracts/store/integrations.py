@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -47,7 +48,7 @@ from cloud_integrations.testing.contracts.store.values import (
 
 
 class IntegrationsContract(Contract):
-    """Adding, reading, changing and erasing integrations; who holds a token."""
+    """Adding, reading, changing and erasing integrations; finding them by the fingerprint of a token."""
 
     def test_what_was_added_is_found_as_it_was(self, blocking: BlockingStore, facts: Integration, clock: FixedClock) -> None:
         found = blocking.find_integration(ACME, facts.id)
@@ -78,7 +79,7 @@ class IntegrationsContract(Contract):
         assert blocking.find_credential(ACME, PROVIDER) == found.to_use
 
     def test_long_parts_are_kept_whole(self, blocking: BlockingStore) -> None:
-        # Several inputs and tokens of the greatest length, whose every character takes six in JSON.
+        # As long as several inputs and tokens of the greatest length, each character of which takes six in JSON.
         parts = bytes(range(256)) * 2400
         credential = replace(a_credential(), presented=parts, renewal=parts)
         facts = an_integration()
@@ -103,8 +104,60 @@ class IntegrationsContract(Contract):
         assert blocking.find_credential(ACME, PROVIDER).integration_id == facts.id
         assert blocking.find_credential(ACME, PROVIDER, slot="second").integration_id == second.id
         assert blocking.find_credential(ACME, PROVIDER, slot="third") is None
-        with pytest.raises(IntegrationExistsError):
+        with pytest.raises(IntegrationExistsError) as caught:
             blocking.apply(AddIntegration(facts=an_integration(slot="second"), credential=a_credential()))
+        assert caught.value.details == {"tenantId": ACME, "providerId": str(PROVIDER), "slot": "second"}
+        assert blocking.find_integration(ACME, second.id).facts == second
+
+    def test_of_many_that_are_added_at_once_to_a_slot_one_is_stored(self, blocking: BlockingStore) -> None:
+        slots = ["", "first", "second"]
+
+        def adding(slot: str) -> Callable[[Any], Any]:
+            change = AddIntegration(facts=an_integration(slot=slot), credential=a_credential())
+
+            def add(store: Any) -> Any:
+                return store.apply(change)
+
+            return add
+
+        answers = blocking.together([adding(slot) for slot in slots for _ in range(8)])
+        assert [type(answer) for answer in refused(answers)] == [IntegrationExistsError] * 21
+        assert sorted(found.slot for found in blocking.list_integrations(ACME)) == slots
+
+    def test_slots_differ_by_every_character(self, blocking: BlockingStore) -> None:
+        slots = ["a", "a.", "a-", "a_", "a.b", "b", "0", "00", "x" * 64]
+        added = {slot: an_integration(slot=slot) for slot in slots}
+        blocking.apply(*[AddIntegration(facts=facts, credential=a_credential()) for facts in added.values()])
+        for slot, facts in added.items():
+            assert blocking.find_credential(ACME, PROVIDER, slot=slot).integration_id == facts.id
+
+    def test_a_removed_integration_frees_its_own_slot_alone(self, blocking: BlockingStore, facts: Integration) -> None:
+        second = an_integration(slot="second")
+        blocking.apply(
+            AddIntegration(facts=second, credential=a_credential()),
+            EraseIntegration(tenant_id=ACME, integration_id=second.id, expected_generation=1),
+        )
+        assert blocking.list_integrations(ACME) == (facts,)
+        blocking.apply(AddIntegration(facts=an_integration(slot="second"), credential=a_credential()))
+        with pytest.raises(IntegrationExistsError):
+            blocking.apply(AddIntegration(facts=an_integration(), credential=a_credential()))
+
+    def test_the_integrations_with_one_provider_are_listed(self, blocking: BlockingStore, facts: Integration) -> None:
+        second, other = an_integration(slot="second", created_at=START + SECOND), an_integration(provider_id=OTHER_PROVIDER)
+        for added in (second, other, an_integration(GLOBEX)):
+            blocking.apply(AddIntegration(facts=added, credential=a_credential()))
+        assert blocking.list_integrations(ACME, provider_id=PROVIDER) == (facts, second)
+        assert blocking.list_integrations(ACME, provider_id=OTHER_PROVIDER) == (other,)
+        assert blocking.list_integrations(ACME, provider_id=ProviderId(uuid4())) == ()
+
+    def test_what_other_tenants_hold_is_found_however_many_slots_a_tenant_has(self, blocking: BlockingStore) -> None:
+        own = [an_integration(slot=f"slot-{number}") for number in range(MAX_HOLDERS + 2)]
+        blocking.apply(*[AddIntegration(facts=facts, credential=a_credential()) for facts in own])
+        other = an_integration(GLOBEX)
+        assert blocking.find_holders(PROVIDER, a_fingerprint(b"fakeaccess"), but=ACME) == ()
+        blocking.apply(AddIntegration(facts=other, credential=a_credential()))
+        for of in (b"fakeaccess", b"fakerefresh", b"account"):
+            assert blocking.find_holders(PROVIDER, a_fingerprint(of), but=ACME) == ((GLOBEX, other.id),)
 
     def test_a_new_credential_leaves_the_slot_as_it_is(self, blocking: BlockingStore, facts: Integration) -> None:
         blocking.apply(ReplaceCredential(facts=replace(facts, slot="other"), credential=a_credential(2), expected_generation=1))

@@ -17,17 +17,18 @@ from cloud_integrations.domain.integration import AccountFacts, Integration, Pha
 from cloud_integrations.domain.outbox import OutboxEntry
 from cloud_integrations.domain.pending import PendingAuthorization
 from cloud_integrations.domain.rekeying import SealedRow
+from cloud_integrations.domain.tenant_application import StoredApplication, TenantApplication
 from cloud_integrations.ports.store import AddKey, Change, MarkSent, RotateKey, SaveRenewal, SettleAttempt, TakeLease
 from cloud_integrations.testing.clock import START
 
 ACME = TenantId("acme")
 GLOBEX = TenantId("globex")
 NEWCOMER = TenantId("initech")
-"""Has no data key yet."""
+"""A tenant without a data key."""
 SEALING_KEY = UUID("0190a1b2-0000-7000-8000-5ea1ed000001")
-"""The data key of the others."""
+"""The id of the data key of the other tenants."""
 NEXT_KEY = UUID("0190a1b2-0000-7000-8000-5ea1ed000002")
-"""The data key that replaces it in `rotated`."""
+"""The id of the data key that replaces it in `rotated`."""
 PROVIDER = ProviderId(UUID("11111111-1111-5111-8111-111111111111"))
 OTHER_PROVIDER = ProviderId(UUID("22222222-2222-5222-8222-222222222222"))
 CONTEXT = ContextId(UUID("33333333-3333-5333-8333-333333333333"))
@@ -39,7 +40,7 @@ NO_TIME = timedelta()
 
 
 def an_integration(tenant_id: TenantId = ACME, provider_id: ProviderId = PROVIDER, **changes: Any) -> Integration:
-    """Make the facts of an OAuth2 integration, every field set."""
+    """Return an OAuth2 integration with every field set; *changes* replace fields."""
     facts = Integration(
         id=IntegrationId(uuid4()),
         tenant_id=tenant_id,
@@ -64,7 +65,7 @@ def an_integration(tenant_id: TenantId = ACME, provider_id: ProviderId = PROVIDE
 
 
 def a_credential(generation: int = 1, mark: bytes = b"fake") -> SealedCredential:
-    """Make an OAuth2 credential of bytes that are no text."""
+    """Return an OAuth2 credential whose bytes are not valid text; *mark* tells credentials apart."""
     return SealedCredential(
         generation=generation,
         key_id=SEALING_KEY,
@@ -77,12 +78,12 @@ def a_credential(generation: int = 1, mark: bytes = b"fake") -> SealedCredential
 
 
 def a_fingerprint(of: bytes, /) -> bytes:
-    """Make 16 bytes that look like a fingerprint."""
+    """Return 16 bytes in place of a fingerprint, the same for the same *of*."""
     return hashlib.sha256(b"fake " + of).digest()[:16]
 
 
 def a_pending(tenant_id: TenantId = ACME, **changes: Any) -> PendingAuthorization:
-    """Make an authorization that begins now, every field set."""
+    """Return an authorization that begins at `START`, with every field set; *changes* replace fields."""
     pending = PendingAuthorization(
         state_hash=hashlib.sha256(uuid4().bytes).digest(),
         tenant_id=tenant_id,
@@ -96,7 +97,7 @@ def a_pending(tenant_id: TenantId = ACME, **changes: Any) -> PendingAuthorizatio
         name="Fake account",
         redirect_uri="https://app.example/callback",
         scopes=("read",),
-        sealed_verifier=b"fake\x00sealed",
+        sealed_parts=b"fake\x00sealed",
         key_id=SEALING_KEY,
         issuer="https://issuer.example",
         variables={"region": "eu"},
@@ -107,8 +108,33 @@ def a_pending(tenant_id: TenantId = ACME, **changes: Any) -> PendingAuthorizatio
     return replace(pending, **changes)
 
 
+def an_application(tenant_id: TenantId = ACME, **changes: Any) -> StoredApplication:
+    """Return an OAuth application of the tenant in its first generation, with every field set; *changes* replace its facts."""
+    facts = TenantApplication(
+        id=CONTEXT,
+        tenant_id=tenant_id,
+        provider_id=PROVIDER,
+        method_id="oauth2",
+        client_id="fake-client of ünïcode",
+        secrets=2,
+        scopes=("read", "write"),
+        client_auth="post",
+        issuer="https://issuer.example",
+        variables={"region": "eu"},
+        created_at=START,
+        updated_at=START,
+    )
+    return StoredApplication(facts=replace(facts, **changes), generation=1, key_id=SEALING_KEY, sealed_secrets=b"fake\x00secrets")
+
+
+def changed_application(before: StoredApplication, /, **changes: Any) -> StoredApplication:
+    """Return the next generation of an application, a second later; *changes* replace its facts."""
+    facts = replace(before.facts, updated_at=START + SECOND, **changes)
+    return replace(before, facts=facts, generation=before.generation + 1, sealed_secrets=b"fake\x00other secrets")
+
+
 def a_key(tenant_id: TenantId = ACME, version: int = 1, **changes: Any) -> WrappedKey:
-    """Make a wrapped data key."""
+    """Return a wrapped data key; *changes* replace fields."""
     key = WrappedKey(
         key_id=uuid4(),
         tenant_id=tenant_id,
@@ -126,18 +152,18 @@ def a_key(tenant_id: TenantId = ACME, version: int = 1, **changes: Any) -> Wrapp
 
 
 def add_sealing_keys(store: Any, /, *tenant_ids: TenantId) -> None:
-    """Give tenants the data key under which everything here claims to be sealed."""
+    """Add for each tenant the data key `SEALING_KEY`, which all values here name as the key that sealed them."""
     store.apply(*(AddKey(key=a_key(tenant_id, key_id=SEALING_KEY)) for tenant_id in tenant_ids))
 
 
 def rotated(tenant_id: TenantId = ACME, **changes: Any) -> RotateKey:
-    """Replace the tenant's data key by `NEXT_KEY`, a second later."""
+    """Return the change that replaces the tenant's data key by `NEXT_KEY`, a second later."""
     key = a_key(tenant_id, version=2, key_id=NEXT_KEY, created_at=START + SECOND)
     return RotateKey(key=replace(key, **changes), replaces=SEALING_KEY)
 
 
 def row_of(facts: Integration) -> SealedRow:
-    """Describe the sealed fields of an integration that holds `a_credential()`."""
+    """Return the sealed fields of an integration with `a_credential()`, as resealing lists them."""
     credential = a_credential()
     assert credential.renewal is not None
     return SealedRow(
@@ -151,12 +177,12 @@ def row_of(facts: Integration) -> SealedRow:
 
 
 def resealed(row: SealedRow, key_id: UUID = NEXT_KEY) -> tuple[SealedRow, SealedRow]:
-    """Pair a row with itself, sealed anew."""
+    """Return a row, and the same row sealed anew."""
     return row, replace(row, key_id=key_id, sealed={field: b"anew\x00" + value for field, value in row.sealed.items()})
 
 
 def an_entry(tenant_id: TenantId = ACME, **changes: Any) -> OutboxEntry:
-    """Make an entry of the outbox that is due now: a token to revoke."""
+    """Return an outbox entry that is due at `START`, a token to revoke; *changes* replace fields."""
     entry = OutboxEntry(
         id=uuid4(),
         tenant_id=tenant_id,
@@ -173,7 +199,7 @@ def an_entry(tenant_id: TenantId = ACME, **changes: Any) -> OutboxEntry:
 
 
 def an_event(tenant_id: TenantId = ACME, **changes: Any) -> AuditEvent:
-    """Make an audit event, every field set."""
+    """Return an audit event with every field set; *changes* replace fields."""
     event = AuditEvent(
         event_id=uuid4(),
         tenant_id=tenant_id,
@@ -190,7 +216,7 @@ def an_event(tenant_id: TenantId = ACME, **changes: Any) -> AuditEvent:
 
 
 def lease(facts: Integration, /, **changes: Any) -> TakeLease:
-    """Ask for the lease of *facts* in its first generation."""
+    """Return the change that takes the lease of *facts* in its first generation."""
     change = TakeLease(
         tenant_id=facts.tenant_id,
         integration_id=facts.id,
@@ -204,7 +230,7 @@ def lease(facts: Integration, /, **changes: Any) -> TakeLease:
 
 
 def sent(facts: Integration, /, **changes: Any) -> MarkSent:
-    """Mark the first lease as sent."""
+    """Return the change that marks the request of the first lease as sent."""
     change = MarkSent(
         tenant_id=facts.tenant_id, integration_id=facts.id, lease_token=1, attempt_id="attempt-1", generation=1, needed=8 * SECOND
     )
@@ -212,7 +238,7 @@ def sent(facts: Integration, /, **changes: Any) -> MarkSent:
 
 
 def settled(facts: Integration, /, **changes: Any) -> SettleAttempt:
-    """Settle the first lease's attempt: to be tried again."""
+    """Return the change that settles the attempt of the first lease, to be tried again."""
     change = SettleAttempt(
         tenant_id=facts.tenant_id,
         integration_id=facts.id,
@@ -230,7 +256,7 @@ def settled(facts: Integration, /, **changes: Any) -> SettleAttempt:
 
 
 def renewed(facts: Integration, /, **changes: Any) -> SaveRenewal:
-    """Write a second generation under the first lease."""
+    """Return the change that saves a second generation under the first lease."""
     change = SaveRenewal(
         facts=replace(facts, scopes=("read",), expires_at=START + timedelta(hours=2), reconnect_before=None, updated_at=START + SECOND),
         credential=a_credential(2, b"renewed"),
@@ -244,5 +270,5 @@ def renewed(facts: Integration, /, **changes: Any) -> SaveRenewal:
 
 
 def applying(*changes: Change) -> Callable[[Any], Any]:
-    """Return a call for `BlockingStore.together`: make *changes*."""
+    """Return a call for `BlockingStore.together` that applies *changes*."""
     return lambda store: store.apply(*changes)

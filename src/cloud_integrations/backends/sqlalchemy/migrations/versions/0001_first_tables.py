@@ -20,10 +20,10 @@ _SEALED = sa.LargeBinary(65535)
 
 
 def upgrade() -> None:
-    """Make the tables."""
+    """Create the tables."""
     here = database_of(op.get_context())
     long_text = here.text()
-    # Where every table is committed at once and an upgrade broke off, the next one goes on.
+    # If every CREATE commits at once, an upgrade that broke off has left some tables, and the next upgrade creates the others.
     unless_there = not here.undoes_ddl
     op.create_table(
         "ci_integration",
@@ -98,21 +98,26 @@ def upgrade() -> None:
         sa.Column("tenant_id", here.text(255), nullable=False),
         sa.Column("state_hash", here.key_bytes(32), nullable=False),
         sa.Column("provider_id", sa.Uuid, nullable=False),
+        sa.Column("slot", here.text(64), nullable=False),
+        sa.Column("awaits", here.text(16), nullable=False),
         sa.Column("method_id", here.text(64), nullable=False),
-        sa.Column("context_id", sa.Uuid, nullable=False),
+        sa.Column("context_id", sa.Uuid),
         sa.Column("integration_id", sa.Uuid, nullable=False),
         sa.Column("reconnects_generation", sa.BigInteger),
         sa.Column("actor_type", here.text(32), nullable=False),
         sa.Column("actor_id", here.text(255), nullable=False),
         sa.Column("browser_hash", here.key_bytes(32)),
         sa.Column("name", here.text(50), nullable=False),
-        sa.Column("redirect_uri", long_text, nullable=False),
+        sa.Column("redirect_uri", long_text),
         sa.Column("scopes", long_text, nullable=False),
-        sa.Column("sealed_verifier", _SEALED),
+        sa.Column("sealed_parts", _SEALED),
         sa.Column("key_id", sa.Uuid),
         sa.Column("issuer", long_text),
         sa.Column("variables", long_text, nullable=False),
         sa.Column("return_to", long_text),
+        sa.Column("poll_interval", sa.BigInteger),
+        sa.Column("poll_next_at", sa.BigInteger),
+        sa.Column("poll_count", sa.BigInteger),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("expires_at", sa.BigInteger, nullable=False),
         sa.Column("consumed_at", sa.BigInteger),
@@ -123,6 +128,28 @@ def upgrade() -> None:
     )
     op.create_index("ci_authorization_newest", "ci_authorization", ["tenant_id", "created_at"], if_not_exists=unless_there)
     op.create_index("ci_authorization_expired", "ci_authorization", ["expires_at", "tenant_id", "state_hash"], if_not_exists=unless_there)
+    op.create_table(
+        "ci_application",
+        sa.Column("tenant_id", here.text(255), nullable=False),
+        sa.Column("context_id", sa.Uuid, nullable=False),
+        sa.Column("provider_id", sa.Uuid, nullable=False),
+        sa.Column("method_id", here.text(64), nullable=False),
+        sa.Column("client_id", long_text, nullable=False),
+        sa.Column("secrets", sa.Integer, nullable=False),
+        sa.Column("scopes", long_text, nullable=False),
+        sa.Column("client_auth", here.text(16)),
+        sa.Column("issuer", long_text),
+        sa.Column("variables", long_text, nullable=False),
+        sa.Column("generation", sa.BigInteger, nullable=False),
+        sa.Column("key_id", sa.Uuid, nullable=False),
+        sa.Column("sealed_secrets", _SEALED, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("updated_at", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "context_id", name="ci_application_pk"),
+        if_not_exists=unless_there,
+        **here.table_options,
+    )
+    op.create_index("ci_application_key", "ci_application", ["key_id", "tenant_id"], if_not_exists=unless_there)
     op.create_table(
         "ci_key",
         sa.Column("tenant_id", here.text(255), nullable=False),

@@ -28,13 +28,13 @@ from cloud_integrations.testing.contracts.store.values import (
 
 
 def rewrapped(before: WrappedKey, /, **changes: Any) -> RewrapKey:
-    """Wrap a key with another wrapping key."""
+    """Return the change that wraps a key with another wrapping key."""
     change = RewrapKey(before=before, kek_uri="local:next", kek_key_id=b"next-kek-16bytes", wrapped=b"fake\x00rewrapped")
     return replace(change, **changes)
 
 
 class DataKeysContract(Contract):
-    """Adding, replacing and wrapping data keys anew."""
+    """Adding, replacing and rewrapping data keys."""
 
     def test_a_key_is_found_as_it_was(self, blocking: BlockingStore) -> None:
         key = a_key(NEWCOMER)

@@ -102,7 +102,7 @@ class ErasureContract(Contract):
         blocking.apply(AddKey(key=fifth))
         with pytest.raises(StaleWriteError):
             blocking.apply(RotateKey(key=a_key(version=3), replaces=fifth.key_id))
-        # Refusing, and taking it back, changes nothing about that.
+        # Refusing keys, and ending the refusal, does not change the highest version.
         blocking.apply(RefuseKeys(tenant_id=ACME, min_version=9))
         blocking.apply(RefuseKeys(tenant_id=ACME, min_version=1))
         assert blocking.last_key_version(ACME) == 5

@@ -80,7 +80,7 @@ class ListingContract(Contract):
     def test_usage_is_counted_by_wrapping_key_and_state(self, blocking: BlockingStore, facts: Integration) -> None:
         blocking.apply(
             AddPending(pending=a_pending()),
-            AddPending(pending=a_pending(sealed_verifier=None, key_id=None)),
+            AddPending(pending=a_pending(sealed_parts=None, key_id=None)),
             AddEntry(entry=an_entry(GLOBEX)),
             rotated(kek_uri="local:next"),
             AddKey(key=a_key(NEWCOMER, state=KeyState.DESTROYED, destroyed_at=START)),

@@ -20,10 +20,12 @@ from cloud_integrations.ports.store import (
     RefuseKeys,
     ReplaceCredential,
     Reseal,
+    SaveApplication,
 )
 from cloud_integrations.testing.contracts.store.base import BlockingStore, Contract, refused
 from cloud_integrations.testing.contracts.store.values import (
     ACME,
+    CONTEXT,
     GLOBEX,
     NEXT_KEY,
     NO_TIME,
@@ -32,6 +34,7 @@ from cloud_integrations.testing.contracts.store.values import (
     a_credential,
     a_pending,
     add_sealing_keys,
+    an_application,
     an_entry,
     an_event,
     an_integration,
@@ -51,22 +54,25 @@ class ResealingContract(Contract):
     @pytest.fixture
     def rows(self, blocking: BlockingStore, facts: Integration) -> tuple[SealedRow, ...]:
         """One row of each table, sealed under a key that was then replaced."""
-        blocking.apply(lease(facts), AddPending(pending=a_pending()), AddEntry(entry=an_entry()), rotated())
+        blocking.apply(lease(facts), AddPending(pending=a_pending()), SaveApplication(application=an_application()))
+        blocking.apply(AddEntry(entry=an_entry()), rotated())
         rows: tuple[SealedRow, ...] = blocking.list_sealed([(ACME, SEALING_KEY)], limit=10)
         return rows
 
     def test_the_sealed_fields_change_and_nothing_else(self, blocking: BlockingStore, facts: Integration) -> None:
-        pending, revocation = a_pending(), an_entry()
+        pending, application, revocation = a_pending(), an_application(), an_entry()
         blocking.apply(lease(facts))
-        blocking.apply(sent(facts), AddPending(pending=pending), AddEntry(entry=revocation), rotated())
+        blocking.apply(sent(facts), AddPending(pending=pending), SaveApplication(application=application))
+        blocking.apply(AddEntry(entry=revocation), rotated())
         before = blocking.find_integration(ACME, facts.id)
         rows = {row.table: row for row in blocking.list_sealed([(ACME, SEALING_KEY)], limit=10)}
         assert rows["ci_integration"] == row_of(facts)
         assert (rows["ci_authorization"].row, rows["ci_authorization"].sealed) == (
             pending.state_hash.hex(),
-            {"verifier": pending.sealed_verifier},
+            {"parts": pending.sealed_parts},
         )
         assert (rows["ci_outbox"].row, rows["ci_outbox"].sealed) == (str(revocation.id), {"payload": revocation.sealed_payload})
+        assert (rows["ci_application"].row, rows["ci_application"].sealed) == (str(CONTEXT), {"secrets": application.sealed_secrets})
         anew = [resealed(row) for row in rows.values()]
         blocking.apply(Reseal(rows=tuple(anew)))
         assert blocking.list_sealed([(ACME, SEALING_KEY)], limit=10) == ()
@@ -76,7 +82,8 @@ class ResealingContract(Contract):
             a_credential(), key_id=NEXT_KEY, presented=b"anew\x00fake\x00\xff access", renewal=b"anew\x00fake\x00\xff refresh"
         )
         assert blocking.find_integration(ACME, facts.id) == replace(before, credential=credential)
-        assert blocking.find_pending(pending.state_hash) == replace(pending, key_id=NEXT_KEY, sealed_verifier=b"anew\x00fake\x00sealed")
+        assert blocking.find_pending(pending.state_hash) == replace(pending, key_id=NEXT_KEY, sealed_parts=b"anew\x00fake\x00sealed")
+        assert blocking.list_applications(ACME) == (replace(application, key_id=NEXT_KEY, sealed_secrets=b"anew\x00fake\x00secrets"),)
         (claimed,) = blocking.claim_entries("revocation", limit=1, hold=NO_TIME)
         assert claimed == replace(revocation, key_id=NEXT_KEY, sealed_payload=b"anew\x00fake\x00payload")
 
@@ -91,12 +98,13 @@ class ResealingContract(Contract):
                 facts=replace(connected, renewal_rule="reconnect"), credential=replace(a_credential(2), renewal=None), expected_generation=1
             )
         )
-        blocking.apply(AddPending(pending=pending), AddEntry(entry=revocation))
+        blocking.apply(AddPending(pending=pending), SaveApplication(application=an_application()), AddEntry(entry=revocation))
         found = {(row.table, row.row, row.generation): set(row.sealed) for row in blocking.list_sealed([(ACME, SEALING_KEY)], limit=10)}
         assert found == {
             ("ci_integration", str(connected.id), 2): {"presented"},
             ("ci_integration", str(bare.id), 1): {"presented"},
-            ("ci_authorization", pending.state_hash.hex(), 0): {"verifier"},
+            ("ci_authorization", pending.state_hash.hex(), 0): {"parts"},
+            ("ci_application", str(CONTEXT), 1): {"secrets"},
             ("ci_outbox", str(revocation.id), 0): {"payload"},
         }
 
@@ -105,8 +113,8 @@ class ResealingContract(Contract):
         blocking.apply(renewed(facts, credential=credential))
         blocking.apply(Reseal(rows=tuple(resealed(row) for row in rows)))
         assert blocking.find_integration(ACME, facts.id).credential == credential
-        # Unchanged rows are written, although others of the same unit of work are left.
-        assert len(blocking.list_sealed([(ACME, NEXT_KEY)], limit=10)) == len(rows) == 3
+        # Rows that nobody changed are written, also where others of the same unit of work are left.
+        assert len(blocking.list_sealed([(ACME, NEXT_KEY)], limit=10)) == len(rows) == 4
 
     def test_a_row_under_another_key_is_left(self, blocking: BlockingStore, rows: tuple[SealedRow, ...]) -> None:
         blocking.apply(Reseal(rows=tuple(resealed(row) for row in rows)))
@@ -164,12 +172,12 @@ class ResealingContract(Contract):
 
     def test_what_is_sealed_is_listed_up_to_a_limit(self, blocking: BlockingStore, facts: Integration, rows: tuple[SealedRow, ...]) -> None:
         everywhere = [(ACME, SEALING_KEY), (GLOBEX, SEALING_KEY), (ACME, NEXT_KEY)]
-        blocking.apply(AddEntry(entry=an_entry(GLOBEX)), AddPending(pending=a_pending(sealed_verifier=None, key_id=None)))
+        blocking.apply(AddEntry(entry=an_entry(GLOBEX)), AddPending(pending=a_pending(sealed_parts=None, key_id=None)))
         assert {row.tenant_id for row in blocking.list_sealed(everywhere, limit=10)} == {ACME, GLOBEX}
-        for limit in range(1, 5):
+        for limit in range(1, 6):
             listed = blocking.list_sealed(everywhere, limit=limit)
             assert len({(row.table, row.tenant_id, row.row) for row in listed}) == limit
-        assert len(blocking.list_sealed(everywhere, limit=10)) == 4
+        assert len(blocking.list_sealed(everywhere, limit=10)) == 5
         assert sorted(blocking.list_sealed([(ACME, SEALING_KEY)], limit=10), key=_table) == sorted(rows, key=_table)
         assert row_of(facts) in blocking.list_sealed([(ACME, SEALING_KEY)], limit=10)
         for nothing in ([], [(GLOBEX, NEXT_KEY)], [(ACME, uuid4())]):

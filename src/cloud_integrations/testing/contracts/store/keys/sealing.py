@@ -51,13 +51,13 @@ from cloud_integrations.testing.contracts.store.values import (
 )
 
 SEALED_ROWS = ("an integration", "an authorization", "a revocation")
-"""One of each table."""
+"""The kinds of row that hold sealed values, one for each table."""
 SEALING = ("an integration", "a reconnect", "a renewal", "an authorization", "a revocation")
-"""Everything that is written sealed."""
+"""The changes that write sealed values."""
 
 
 def sealing(what: str, facts: Integration, key_id: UUID) -> Change:
-    """Seal something with this key; *facts* has a lease."""
+    """Return the change *what* (one of `SEALING`), sealed under the data key *key_id*; *facts* must have a lease."""
     first, second = (replace(a_credential(generation, b"sealed"), key_id=key_id) for generation in (1, 2))
     match what:
         case "an integration":
@@ -73,7 +73,7 @@ def sealing(what: str, facts: Integration, key_id: UUID) -> Change:
 
 
 def destroying(tenant_id: TenantId = ACME, key_id: UUID = SEALING_KEY) -> DestroyKey:
-    """Destroy the first data key of the tenant."""
+    """Return the change that destroys the first data key of the tenant."""
     return DestroyKey(tenant_id=tenant_id, key_id=key_id, destroyed_at=START + 2 * SECOND)
 
 
@@ -104,13 +104,13 @@ class SealingContract(Contract):
         assert everything(blocking) == before
 
     def test_an_authorization_without_a_verifier_needs_no_key(self, blocking: BlockingStore) -> None:
-        pending = a_pending(NEWCOMER, sealed_verifier=None, key_id=None)
+        pending = a_pending(NEWCOMER, sealed_parts=None, key_id=None)
         blocking.apply(AddPending(pending=pending))
         assert blocking.find_pending(pending.state_hash) == pending
 
     @pytest.mark.requirement("ENC-10")
     def test_who_seals_while_keys_change_seals_under_the_active_one_or_not_at_all(self, blocking: BlockingStore) -> None:
-        """Writers, rotations, removals and an erasure at once: each succeeds or is told why, and nothing is left that does not open."""
+        """Run writers, rotations, removals and an erasure at once: each succeeds or fails with a reason, and every row left opens."""
         tenants = [TenantId(f"tenant-{number}") for number in range(4)]
         add_sealing_keys(blocking, *tenants)
         integrations = [an_integration(tenant_id) for tenant_id in tenants]

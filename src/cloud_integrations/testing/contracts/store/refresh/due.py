@@ -34,12 +34,12 @@ HOLD = timedelta(minutes=5)
 
 
 def due(facts: Integration, generation: int = 1) -> DueIntegration:
-    """Return what a worker gets of *facts*."""
+    """Return what a claim gives a worker for *facts*."""
     return DueIntegration(tenant_id=facts.tenant_id, integration_id=facts.id, provider_id=facts.provider_id, generation=generation)
 
 
 def everyone_due(blocking: Any, number: int) -> list[Integration]:
-    """Store integrations of as many tenants, due a second after each other."""
+    """Store *number* integrations, each of a tenant of its own and due one second after the one before."""
     added = [an_integration(TenantId(f"tenant-{n}")) for n in range(number)]
     add_sealing_keys(blocking, *(facts.tenant_id for facts in added))
     blocking.apply(*[AddIntegration(facts=facts, credential=a_credential(), due_at=START + n * SECOND) for n, facts in enumerate(added)])
@@ -47,7 +47,7 @@ def everyone_due(blocking: Any, number: int) -> list[Integration]:
 
 
 class DueContract(Contract):
-    """Claiming what is due; how the other integrations of an application fare."""
+    """Claiming what is due; whether other integrations of the same application were renewed."""
 
     def test_an_integration_that_is_due_is_claimed_and_held(self, blocking: BlockingStore, facts: Integration, clock: FixedClock) -> None:
         clock.advance(timedelta(minutes=48) - INSTANT)
@@ -75,7 +75,7 @@ class DueContract(Contract):
         everyone_due(blocking, backlog)
         clock.advance(timedelta(hours=1))
         assert len(blocking.claim_due(limit=2, hold=HOLD)) == 2
-        # A clock that was set back, or a claim that ended without a commit.
+        # As if a clock was set back, or a claim ended without a commit.
         late = an_integration(NEWCOMER)
         add_sealing_keys(blocking, NEWCOMER)
         blocking.apply(AddIntegration(facts=late, credential=a_credential(), due_at=START - SECOND))
@@ -147,7 +147,7 @@ class DueContract(Contract):
         assert refused(answers) == []
         claimed = [one for batch in answers for one in batch]
         assert len(claimed) == len({*claimed})
-        # A worker that came while rows were locked got fewer; the others are there for the next round.
+        # A worker that claimed while rows were locked got fewer; the rest is left for the next round.
         claimed += blocking.claim_due(limit=60, hold=HOLD)
         assert len(claimed) == len(added)
         assert {*claimed} == {due(facts) for facts in added}

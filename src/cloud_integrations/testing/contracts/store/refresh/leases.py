@@ -199,7 +199,7 @@ class LeasesContract(Contract):
         blocking.apply(sent(facts))
         blocking.apply(settled(facts, state=State.UNKNOWN))
         clock.advance(SECOND)
-        # Neither a lease that nothing was sent under, nor another request, nor the user's switch makes it younger.
+        # Neither a lease without a request, nor another request, nor disabling and enabling moves this time.
         blocking.apply(lease(facts, length=9 * SECOND))
         clock.advance(10 * SECOND)
         unknown = blocking.find_integration(ACME, facts.id).facts
@@ -242,7 +242,7 @@ class LeasesContract(Contract):
     def test_a_number_that_was_given_twice_is_the_lease_of_the_attempt_in_the_row(
         self, blocking: BlockingStore, facts: Integration
     ) -> None:
-        # The database was restored while `attempt-1` was out, and gave its number again.
+        # The database was restored while `attempt-1` was under way, and issued its lease number again.
         blocking.apply(lease(facts, attempt_id="attempt-2"))
         before = blocking.find_integration(ACME, facts.id)
         for change in (sent(facts), settled(facts, state=State.NEEDS_REAUTH)):

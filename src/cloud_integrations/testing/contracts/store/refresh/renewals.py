@@ -48,7 +48,7 @@ class RenewalsContract(Contract):
         blocking.apply(renewed(facts))
         found = blocking.find_integration(ACME, facts.id)
         assert found.credential == a_credential(2, b"renewed")
-        # The other's lease runs on, and so does its attempt.
+        # The lease and the attempt of the other worker go on.
         assert found.marks.phase is Phase.LEASED
         assert (found.marks.writer_lease, found.marks.lease_token, found.marks.lease_owner) == (1, 2, "worker-2")
         assert found.marks.lease_until == clock.now() + LEASE
@@ -81,7 +81,7 @@ class RenewalsContract(Contract):
     def test_a_renewal_under_its_own_lease_is_written_though_the_row_is_refused(self, blocking: BlockingStore, facts: Integration) -> None:
         blocking.apply(SaveFacts(facts=replace(facts, state=State.NEEDS_REAUTH, reason="revoked"), expected_state=State.ACTIVE))
         blocking.apply(lease(facts, asks_again=True))
-        # A number that a restored database gave twice is another attempt's.
+        # A lease number that a restored database issued twice belongs to another attempt.
         with pytest.raises(StaleWriteError):
             blocking.apply(renewed(facts, attempt_id="attempt-0", takes_back=False))
         blocking.apply(renewed(facts, takes_back=False))
