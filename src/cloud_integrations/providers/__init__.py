@@ -1,4 +1,4 @@
-"""What is known about providers: one file of data each, and the catalogue that reads them."""
+"""The built-in provider files, one per provider, and the catalogue that reads them."""
 
 from __future__ import annotations
 

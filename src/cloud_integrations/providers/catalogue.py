@@ -1,41 +1,44 @@
-"""The providers that this installation knows."""
+"""The catalogue of the providers that an installation knows."""
 
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from uuid import UUID
 
-from pydantic import ValidationError
-
+from cloud_integrations.domain.guides.template import ProviderGuides
 from cloud_integrations.domain.identifiers import ProviderId, provider_id
 from cloud_integrations.domain.provider import STANDARD_BACKEND, Provider
 from cloud_integrations.errors import ConfigurationError, ProviderNotFoundError
 from cloud_integrations.kinds import check_provider
 from cloud_integrations.protocol.client import OAuthBackend
 
+from .files import GUIDES, check_guides, guide_files, read_guides, read_provider, toml_files
 from .oauth_backends import check_backends, find_backends
 
-_SLUG = re.compile(r"[a-z0-9_]{1,40}")
+if TYPE_CHECKING:
+    from .lint import Finding
+
+_SLUG = re.compile(r"(?!.*[0-9a-f]{16})[a-z](?:[a-z_]*[0-9]){0,4}[a-z_]*")
+_MAX_REPEATED = 24
 _NONE: Mapping[str, OAuthBackend] = MappingProxyType({})
-_TOML_PLACE = re.compile(r"line \d+, column \d+")
+_NO_GUIDES: Mapping[str, ProviderGuides] = MappingProxyType({})
 
 
 class Catalogue:
-    """The providers that this installation knows, by slug and by UUID.
+    """The providers that an installation knows, by slug and by UUID.
 
-    A catalogue never changes; `with_` and `disable` give back another one.  A provider that is
-    built in is read from its file when somebody asks for it, once per process.
+    A catalogue never changes; `with_` and `disable` return a new one.  The file of a built-in provider is read at its first use, once
+    per process.
     """
 
-    __slots__ = ("_backends", "_entries", "_inactive", "_slugs")
+    __slots__ = ("_backends", "_entries", "_guides", "_inactive", "_slugs")
 
     def __init__(
         self,
@@ -44,12 +47,15 @@ class Catalogue:
         *,
         inactive: frozenset[str] = frozenset(),
         backends: Mapping[str, OAuthBackend] = _NONE,
+        guides: Mapping[str, ProviderGuides] = _NO_GUIDES,
     ) -> None:
-        """Take slug → provider, or None for one that is built in.  `builtin`, `load` and `of` are the usual ways here.
+        """Make a catalogue from slug → provider, or None for a built-in one; usually call `builtin`, `load` or `of` instead.
 
-        *backends* are OAuth backends by the names that providers give them.  One that is not among them is looked for in
-        the entry points `cloud_integrations.oauth_backends` of the installed packages.  Raises `ConfigurationError` for one that
-        cannot be found or does not fit.
+        *backends* are OAuth backends by the names in the provider files.  A backend that is not among them is looked for in the entry
+        points `cloud_integrations.oauth_backends` of the installed packages.  *guides* are setup guides by slug; a built-in provider
+        without one here has the built-in one.
+
+        Raises `ConfigurationError` for a provider or a guide that is not valid, and for a backend that cannot be found or does not fit.
         """
         for provider in filter(None, entries.values()):
             try:
@@ -57,39 +63,66 @@ class Catalogue:
             except ValueError as error:
                 raise ConfigurationError(setting=f"the provider {provider.id}", problem=str(error)) from None
         self._entries = MappingProxyType(dict(entries))
-        # The built-in ones speak the standard.
+        # Built-in providers use the standard backend, so their files need not be read for this.
         self._backends = find_backends([provider for provider in entries.values() if provider is not None], backends)
+        for slug, given in guides.items():
+            if slug not in entries:
+                raise ConfigurationError(setting=f"the guide {slug}", problem="is for a provider that the catalogue does not have")
+            check_guides(given, entries[slug] or _read_builtin(slug), where=f"the guide {slug}")
+        self._guides = MappingProxyType(dict(guides))
         self._inactive = inactive
         self._slugs: Mapping[UUID, str] = {provider_id(slug): slug for slug in entries}
 
     @classmethod
     def builtin(cls, *, backends: Mapping[str, OAuthBackend] = _NONE) -> Self:
-        """Return the providers that come with the library; reads no file."""
+        """Return a catalogue of the built-in providers; their files are read later, at their first use."""
         return cls(dict.fromkeys(_builtin_files()), backends=backends)
 
     @classmethod
     def load(cls, *paths: str | Path, backends: Mapping[str, OAuthBackend] = _NONE) -> Self:
-        """Return the built-in providers with those of the operator's TOML files, or folders of them, added.
+        """Return a catalogue of the built-in providers and those of the operator's TOML files; *paths* are files or folders.
 
-        A provider with the id of another replaces it, also a built-in one.  All the given files are
-        read at once.  Raises `ConfigurationError` naming the file and the field, never a value.
+        A provider with the id of another one, also of a built-in one, replaces it, and its guide.  A folder may have a folder `guides`
+        with setup guides, also for built-in providers.  All these files are read at once.
+
+        Raises `ConfigurationError`, which names the file and the field and never a value.
         """
         return cls.builtin().with_(
-            providers=[_read(file.read_bytes, where=str(file)) for path in paths for file in _toml_files(Path(path))],
+            providers=[read_provider(file.read_bytes, where=str(file)) for path in paths for file in toml_files(Path(path))],
+            guides=[read_guides(file.parent, file.stem, where=str(file)) for path in paths for file in guide_files(Path(path))],
             backends=backends,
         )
 
     @classmethod
     def of(cls, *providers: Provider, backends: Mapping[str, OAuthBackend] = _NONE) -> Self:
-        """Return a catalogue of exactly these."""
+        """Return a catalogue of exactly these providers."""
         return cls({}).with_(providers=providers, backends=backends)
 
-    def with_(
-        self, *, providers: Iterable[Provider] = (), inactive: Iterable[str] = (), backends: Mapping[str, OAuthBackend] = _NONE
-    ) -> Self:
-        """Return this catalogue with *providers* and *backends* added (or replaced) and the slugs in *inactive* switched off too.
+    @staticmethod
+    def lint(*paths: str | Path) -> tuple[Finding, ...]:
+        """Return what is wrong with the provider files of *paths* (files or folders) and the guides beside them; empty if nothing is.
 
-        Raises `ConfigurationError` for a slug that is not in the catalogue, and for an OAuth backend that is not there.
+        Without any path, the built-in files are checked.  It finds more than makes a catalogue refuse a file: patterns that are not
+        anchored, hosts that a tenant chooses, methods without a check or a way to end them, names that nobody reads, guides that cannot
+        be filled.
+        """
+        # Imported here, because only who writes provider files needs it.
+        from .lint import lint  # noqa: PLC0415
+
+        return lint(*paths)
+
+    def with_(
+        self,
+        *,
+        providers: Iterable[Provider] = (),
+        inactive: Iterable[str] = (),
+        backends: Mapping[str, OAuthBackend] = _NONE,
+        guides: Iterable[ProviderGuides] = (),
+    ) -> Self:
+        """Return this catalogue with *providers*, *backends* and setup *guides* added or replaced, and *inactive* (slugs) disabled.
+
+        A provider that is replaced loses its guide, unless *guides* has one for it.
+        Raises `ConfigurationError` for a slug that is not in the catalogue, and for an OAuth backend that cannot be found.
         """
         added = tuple(providers)
         if not all(isinstance(provider, Provider) for provider in added):
@@ -100,37 +133,50 @@ class Catalogue:
         entries = {**self._entries, **{provider.id: provider for provider in added}}
         if unknown := sorted(set(off) - entries.keys()):
             raise ConfigurationError(setting="inactive providers", problem=f"name {', '.join(unknown)}, which the catalogue does not have")
-        return type(self)(entries, inactive=self._inactive.union(off), backends={**self._backends, **check_backends(backends)})
+        replaced = {provider.id for provider in added}
+        shown = {slug: found for slug, found in self._guides.items() if slug not in replaced}
+        return type(self)(
+            entries,
+            inactive=self._inactive.union(off),
+            backends={**self._backends, **check_backends(backends)},
+            guides={**shown, **{found.provider: found for found in guides}},
+        )
 
     def disable(self, *slugs: str) -> Self:
-        """Return this catalogue with these providers switched off.  Raises `ConfigurationError` for an unknown one."""
+        """Return this catalogue with these providers disabled.  Raises `ConfigurationError` for an unknown slug."""
         return self.with_(inactive=slugs)
 
     def find(self, provider: str | UUID, /) -> Provider | None:
-        """Return the provider with this slug or UUID, or None.  One that is switched off is found, with `active` false."""
+        """Return the provider with this slug or UUID; None if there is none.  A disabled provider has `active` false."""
         slug = self._slug(provider)
         return None if slug is None else self._get(slug)
 
     def require(self, provider: str | UUID, /) -> Provider:
-        """Return the provider with this slug or UUID, or raise `ProviderNotFoundError`."""
+        """Return the provider with this slug or UUID.  Raises `ProviderNotFoundError` if there is none."""
         found = self.find(provider)
         if found is None:
             text = str(provider)
-            # What was asked for may be anything, a pasted key included: only what looks like a provider is repeated.
-            raise ProviderNotFoundError(provider=text if _SLUG.fullmatch(text) or _as_uuid(text) else "?")
+            raise ProviderNotFoundError(provider=text if _may_be_repeated(text) else "?")
         return found
 
     def backend_of(self, provider: Provider, /) -> OAuthBackend:
-        """Return the OAuth backend that *provider*, which is one of these, names."""
+        """Return the OAuth backend that *provider* names; *provider* must be from this catalogue."""
         if provider.backend == STANDARD_BACKEND:
-            # Loaded when it is first spoken: whoever only lists providers need not wait for it.
+            # Imported at its first use, so that programs that only list providers start faster.
             from cloud_integrations.protocol.standard_backend import STANDARD  # noqa: PLC0415
 
             return STANDARD
         return self._backends[provider.backend]
 
+    def guides_of(self, provider: Provider, /) -> ProviderGuides | None:
+        """Return the setup guides of *provider*, which must be from this catalogue; None if it has none."""
+        if provider.id in self._guides:
+            return self._guides[provider.id]
+        is_builtin = self._entries[provider.id] is None
+        return _read_builtin_guides(provider.id) if is_builtin else None
+
     def list_providers(self) -> tuple[Provider, ...]:
-        """Return all providers, sorted by slug, those that are switched off included."""
+        """Return all providers, the disabled ones too, sorted by slug."""
         return tuple(self._get(slug) for slug in sorted(self._entries))
 
     def __contains__(self, provider: object) -> bool:
@@ -152,6 +198,12 @@ class Catalogue:
         return provider.model_copy(update={"active": False}) if slug in self._inactive else provider
 
 
+def _may_be_repeated(text: str) -> bool:
+    """Whether *text* looks like a slug or a UUID and not like a key, which somebody may have pasted: short, with few digits."""
+    as_uuid = _as_uuid(text)
+    return text == str(as_uuid) or (len(text) <= _MAX_REPEATED and _SLUG.fullmatch(text) is not None)
+
+
 def _as_uuid(text: str) -> ProviderId | None:
     try:
         return ProviderId(UUID(text))
@@ -168,32 +220,17 @@ def _builtin_files() -> Mapping[str, Traversable]:
 @cache
 def _read_builtin(slug: str) -> Provider:
     file = _builtin_files()[slug]
-    provider = _read(file.read_bytes, where=file.name)
+    provider = read_provider(file.read_bytes, where=file.name)
     if provider.id != slug:
         raise ConfigurationError(setting=f"{file.name}: id", problem="is not the name of its file")
     return provider
 
 
-def _toml_files(path: Path) -> list[Path]:
-    return sorted(path.glob("*.toml")) if path.is_dir() else [path]
-
-
-def _read(read_bytes: Callable[[], bytes], *, where: str) -> Provider:
-    try:
-        provider = Provider.model_validate(tomllib.loads(read_bytes().decode("utf-8")))
-        check_provider(provider)
-    except OSError:
-        raise ConfigurationError(setting=where, problem="cannot be read") from None
-    except UnicodeDecodeError:
-        raise ConfigurationError(setting=where, problem="is not UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
-        place = _TOML_PLACE.search(str(error))
-        raise ConfigurationError(setting=where, problem="is not TOML" + (f" (at {place[0]})" if place else "")) from None
-    except ValidationError as error:
-        # The first problem is enough to act on; pydantic's full text would repeat the values.
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        field = ".".join(str(step) for step in first["loc"]) or "the provider"
-        raise ConfigurationError(setting=f"{where}: {field}", problem=first["msg"].removeprefix("Value error, ")) from None
-    except ValueError as error:
-        raise ConfigurationError(setting=f"{where}: methods", problem=str(error)) from None
-    return provider
+@cache
+def _read_builtin_guides(slug: str) -> ProviderGuides | None:
+    folder, where = files("cloud_integrations.providers") / GUIDES, f"{GUIDES}/{slug}.toml"
+    if not (folder / f"{slug}.toml").is_file():
+        return None
+    found = read_guides(folder, slug, where=where)
+    check_guides(found, _read_builtin(slug), where=where)
+    return found

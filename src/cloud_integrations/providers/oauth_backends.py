@@ -1,4 +1,4 @@
-"""Which OAuth backends there are: the standard one, those that the host gives, and those that installed packages bring."""
+"""Find OAuth backends: those that the host passes, and those of installed packages."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 ENTRY_POINTS = "cloud_integrations.oauth_backends"
-"""The group in which a package names its backends: a name, and a class or a factory without arguments."""
+"""The group of entry points for OAuth backends: a name, and a class or factory that is called without arguments."""
 _NAME = re.compile(r"[a-z0-9_-]{1,64}\Z")
 
 
 def check_backends(given: Mapping[str, OAuthBackend], /) -> dict[str, OAuthBackend]:
-    """Return what the host has *given*.  Raises `ConfigurationError` for a name that is none, and for what is no backend."""
+    """Return the host's backends by name.  Raises `ConfigurationError` for a name that is not valid, and for a value that is no backend."""
     if not isinstance(given, Mapping):
         raise ConfigurationError(setting="backends", problem="must be a mapping of names to OAuth backends")
     for name, backend in given.items():
@@ -32,9 +32,9 @@ def check_backends(given: Mapping[str, OAuthBackend], /) -> dict[str, OAuthBacke
 
 
 def find_backends(providers: Iterable[Provider], given: Mapping[str, OAuthBackend], /) -> dict[str, OAuthBackend]:
-    """Return the backends that the host has *given*, and of all others those that *providers* name, by name.
+    """Return the host's backends (*given*), and those of installed packages that *providers* name, by name.
 
-    Raises `ConfigurationError` for one that is not there, cannot be made, or lacks a method.
+    Raises `ConfigurationError` for a backend that cannot be found or made, or that lacks a method.
     """
     found = check_backends(given)
     for provider in providers:
@@ -54,10 +54,10 @@ def _load(name: str, /, *, setting: str) -> OAuthBackend:
 
 
 def _entry_point(name: str, /, *, setting: str) -> EntryPoint:
-    # It reads the metadata of all that is installed, and hardly any catalogue needs it.
+    # Imported only here: it reads the metadata of all installed packages, which few catalogues need.
     from importlib.metadata import entry_points  # noqa: PLC0415
 
-    # One package may be seen twice, in a checkout and installed.
+    # A package can be found twice: as a checkout and as an installed one.
     found = {entry.value: entry for entry in entry_points(group=ENTRY_POINTS, name=name)}
     if not found:
         ways = f'give the catalogue backends={{"{name}": …}}, or install a package with the entry point {name} in the group {ENTRY_POINTS}'

@@ -1,9 +1,12 @@
-"""The reference page of a catalogue: `python -m cloud_integrations.providers.page` prints the built-in one."""
+"""The reference page of a catalogue; `python -m cloud_integrations.providers.page` prints that of the built-in providers."""
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from datetime import timedelta
+from importlib.resources import files
 
 from cloud_integrations.domain.provider import STANDARD_BACKEND, Method, Provider, RefreshTokenFacts, Revoke
 from cloud_integrations.kinds import auth_type_of, auth_types, by_consent
@@ -11,8 +14,8 @@ from cloud_integrations.providers.catalogue import Catalogue
 
 _HEAD = """# Providers
 
-What the built-in catalogue says of each provider, printed from its data by `python -m cloud_integrations.providers.page`.
-The facts come with their sources and grades in `evidence/` beside the data. None was tried against a live provider.
+The built-in providers, printed from their files by `python -m cloud_integrations.providers.page`.
+The sources of each fact, with grades, are in `evidence/` beside the files. None was tested against a live provider.
 
 [Add a provider](../how-to/add-a-provider.md) says how to describe another one.
 
@@ -21,6 +24,19 @@ The facts come with their sources and grades in `evidence/` beside the data. Non
 | Provider | Slug | Connects by | UUID |
 |---|---|---|---|
 """
+_METHODS = """
+
+## Methods
+
+*Renewal* is how the next credential is made: `refresh` spends a refresh token, `mint` makes it anew from what was
+entered, `keep` needs none.
+*Grade* is the weakest source of what the file says of a method, but for the page where a person ends the access:
+`verified` at the provider, `corroborated` by others, or `memory`.
+
+| Provider | Method | Check | Revocation | Renewal | Guide | Grade |
+|---|---|---|---|---|---|---|
+"""
+_GRADES = ("verified", "corroborated", "memory")
 _REUSE = {
     "none": "the token stays the same",
     "tolerant": "old ones keep working",
@@ -33,11 +49,36 @@ def build_page(catalogue: Catalogue, /) -> str:
     """Return the page as Markdown: a table of all providers, and a section for each."""
     providers = catalogue.list_providers()
     rows = [
-        f"| [{provider.name}](#{provider.name.lower().replace(' ', '-')}) | `{provider.id}` "
-        f"| {', '.join(auth_types(provider))} | `{provider.provider_id}` |"
+        f"| [{provider.name}](#{_anchor(provider.name)}) | `{provider.id}` | {', '.join(auth_types(provider))} | `{provider.provider_id}` |"
         for provider in providers
     ]
-    return _HEAD + "\n".join(rows) + "\n\n" + "\n".join(_section(provider) for provider in providers)
+    methods = [_overview(catalogue, provider, method) for provider in providers for method in provider.methods]
+    return _HEAD + "\n".join(rows) + _METHODS + "\n".join(methods) + "\n\n" + "\n".join(_section(provider) for provider in providers)
+
+
+def _anchor(name: str) -> str:
+    """Return the anchor that Markdown readers make of a heading."""
+    return re.sub(r"[^\w\- ]", "", name.lower()).replace(" ", "-")
+
+
+def _overview(catalogue: Catalogue, provider: Provider, method: Method) -> str:
+    checked = any(not check.for_methods or method.id in check.for_methods for check in provider.verifications)
+    ended = "–" if method.revoke is None else "by hand" if method.revoke.url is None else "by request"
+    renewal = "mint" if method.mint else "refresh" if by_consent(auth_type_of(method)) else "keep"
+    guides = catalogue.guides_of(provider)
+    guided = guides is not None and any(guide.method == method.id for guide in guides.methods)
+    cells = [f"`{provider.id}`", f"`{method.id}`", "yes" if checked else "no", ended, renewal, "yes" if guided else "–"]
+    return f"| {' | '.join([*cells, _grade(provider.id, method.id)])} |"
+
+
+def _grade(slug: str, method_id: str) -> str:
+    """Return the weakest grade of the evidence for a method; evidence is in a checkout alone."""
+    file = files("cloud_integrations.providers") / "evidence" / f"{slug}.json"
+    if not file.is_file():
+        return "–"
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    grades = [entry[1] for path, entry in kept.items() if path.startswith(f"methods.{method_id}.") and not path.endswith("manual_url")]
+    return max(grades, key=_GRADES.index, default="–")
 
 
 def _section(provider: Provider) -> str:
@@ -94,7 +135,8 @@ def _refresh(facts: RefreshTokenFacts) -> str:
 
 
 def _length(time: timedelta) -> str:
-    return f"{time.days} days" if time.days else f"{time.seconds} s"
+    days = f"{time.days} day{'s' if time.days > 1 else ''}" if time.days else ""
+    return " ".join(filter(None, (days, f"{time.seconds} s" if time.seconds or not days else "")))
 
 
 def _revoke(revoke: Revoke | None) -> str:

@@ -1,0 +1,3 @@
+aws iam create-role --role-name={{product}} --assume-role-policy-document=file://trust-policy.json
+aws iam put-role-policy --role-name={{product}} --policy-name=access --policy-document=file://permissions.json
+aws iam get-role --role-name={{product}} --query=Role.Arn --output=text

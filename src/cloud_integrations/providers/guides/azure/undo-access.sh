@@ -1,0 +1,1 @@
+az ad sp delete --id={{app_client_id}}

@@ -1,0 +1,2 @@
+CLIENT_ID=the-client-id
+az ad app delete --id="$CLIENT_ID"

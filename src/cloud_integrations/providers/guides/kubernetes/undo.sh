@@ -1,0 +1,3 @@
+kubectl delete clusterrolebinding product-access
+kubectl delete clusterrole product-access
+kubectl delete namespace product-access
