@@ -1,4 +1,4 @@
-"""An authorization begins: everything that matters is fixed before the browser leaves."""
+"""Begin an authorization: everything that its callback is compared with is stored before the browser leaves (RFC 6749 §4.1.1)."""
 
 from __future__ import annotations
 
@@ -6,144 +6,145 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 from urllib.parse import unquote
 from uuid import UUID
 
-from cloud_integrations.domain.arguments import LONGEST_URL, read_provider, read_scopes, read_secret, read_text, read_variables
+from cloud_integrations.domain.arguments import (
+    LONGEST_URL,
+    read_secret,
+    read_text,
+)
 from cloud_integrations.domain.audit import Caller
-from cloud_integrations.domain.envelope import DataKey
-from cloud_integrations.domain.events import EventName, Subject
-from cloud_integrations.domain.identifiers import IntegrationId, TenantId
-from cloud_integrations.domain.integration import State, StoredIntegration, integration_name
+from cloud_integrations.domain.events import Subject
+from cloud_integrations.domain.identifiers import IntegrationId
 from cloud_integrations.domain.pending import Authorization, PendingAuthorization
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.errors import IntegrationInactiveError, ValidationFailedError
-from cloud_integrations.flows.shared.applications import client_of, redirect_uri_of, require_consent_method
+from cloud_integrations.errors import ValidationFailedError
+from cloud_integrations.flows.shared.applications import redirect_uri_of
 from cloud_integrations.flows.shared.events import apply, backend_failures_told, happened
-from cloud_integrations.flows.shared.lookup import known_tenant, load_named, require_unconnected
+from cloud_integrations.flows.shared.minting import require_platform
 from cloud_integrations.flows.shared.stale_writes import apply_sealed
 from cloud_integrations.flows.shared.wiring import Wiring
-from cloud_integrations.kinds import by_consent
 from cloud_integrations.ports.store import AddPending
 from cloud_integrations.protocol.client import Client
+from cloud_integrations.protocol.http import HttpRequest
+from cloud_integrations.protocol.par import PushedRequest, build_pushed_request, build_reference_url, read_pushed
 from cloud_integrations.protocol.pkce import make_verifier
-from cloud_integrations.protocol.scopes import scopes_to_request
 
-PENDING_TABLE = "ci_authorization"
+from .beginning import Beginning, read_connection, read_reconnection
+from .exchange import ask_for
+
+VERIFIER: Final = "verifier"
+"""The name of the PKCE verifier among the sealed parts of an authorization."""
 
 
 async def begin_oauth(
     wiring: Wiring,
     tenant: str,
-    provider: str | UUID,
+    provider_ref: str | UUID,
     /,
     *,
     name: str,
+    slot: str,
     scopes: Sequence[str],
     return_to: str | None,
+    method: str | None,
     variables: Mapping[str, str] | None,
     caller: Caller,
 ) -> Authorization:
-    """Begin to connect a provider that the tenant does not have yet."""
-    tenant_id = await known_tenant(wiring, tenant)
-    name = integration_name(name)
-    asked = read_scopes(scopes)
+    """Begin an authorization for a provider with which the tenant has no integration in this slot yet.
+
+    *scopes* are those to ask for, empty for the provider's defaults; *return_to* is a path on the host's site; *method* is the id of
+    a method, None for that of the configured application.  Raises
+    `ValidationFailedError`, `ProviderNotFoundError`, `ProviderInactiveError` or `IntegrationExistsError`, and if the request is pushed
+    (RFC 9126) `GrantRefusedError`, `AppMisconfiguredError` or `ProviderUnavailableError`.
+    """
     _check_return_to(return_to)
-    filled = read_variables(variables)
-    entry = wiring.providers.require(read_provider(provider))
-    method = require_consent_method(wiring, entry)
-    client = client_of(wiring, entry, method, filled)
-    await require_unconnected(wiring, tenant_id, entry.provider_id)
-    integration_id = IntegrationId(wiring.new_id())
-    return await _begin(
-        wiring,
-        tenant_id,
-        client,
-        integration_id=integration_id,
-        name=name,
-        scopes=asked,
-        return_to=return_to,
-        caller=caller,
-        reconnects=None,
-    )
+    beginning = await read_connection(wiring, tenant, provider_ref, name=name, slot=slot, scopes=scopes, method=method, variables=variables)
+    return await _begin(wiring, beginning, return_to=return_to, caller=caller)
 
 
 async def begin_reconnect(
-    wiring: Wiring, tenant: str, integration: UUID | str, /, *, scopes: Sequence[str], return_to: str | None, caller: Caller
+    wiring: Wiring,
+    tenant: str,
+    integration: UUID | str,
+    /,
+    *,
+    slot: str,
+    scopes: Sequence[str],
+    return_to: str | None,
+    method: str | None,
+    caller: Caller,
 ) -> Authorization:
-    """Begin to renew a tenant's consent; what is held stays until the new grant is stored."""
-    tenant_id = await known_tenant(wiring, tenant)
-    asked = read_scopes(scopes)
+    """Begin a new authorization for an existing integration, whose credential stays in use until the new grant is stored.
+
+    Raises `IntegrationNotFoundError`, `IntegrationInactiveError`, `ValidationFailedError` or `ProviderInactiveError`, and as `begin_oauth`
+    if the request is pushed.
+    """
     _check_return_to(return_to)
-    stored = await load_named(wiring, tenant_id, integration)
-    if not by_consent(stored.facts.auth_type):
-        raise ValidationFailedError(field="credentials", problem="are needed to reconnect an API key")
-    if stored.facts.state is State.DISABLED:
-        raise IntegrationInactiveError(integration_id=str(stored.facts.id))
-    entry = wiring.providers.require(stored.facts.provider_id)
-    client = client_of(wiring, entry, require_consent_method(wiring, entry), stored.facts.variables)
-    wanted = asked or stored.facts.requested_scopes
-    if client.method.scopes.on_reconnect == "union":
-        wanted = tuple(dict.fromkeys((*stored.facts.scopes, *wanted)))
-    return await _begin(
-        wiring,
-        tenant_id,
-        client,
-        integration_id=stored.facts.id,
-        name=stored.facts.name,
-        scopes=wanted,
-        return_to=return_to,
-        caller=caller,
-        reconnects=stored,
-    )
+    beginning = await read_reconnection(wiring, tenant, integration, slot=slot, scopes=scopes, method=method)
+    return await _begin(wiring, beginning, return_to=return_to, caller=caller)
 
 
 async def find_authorization(wiring: Wiring, state: Secret | str, /, *, caller: Caller) -> PendingAuthorization | None:
-    """Return the open authorization with this state if the caller began it."""
-    pending = await wiring.store.find_pending(hash_of(read_secret("state", state)))
+    """Return the open authorization with this state if *caller* began it, otherwise None."""
+    pending = await find_by_state(wiring, read_secret("state", state))
     return pending if pending is not None and pending.actor == caller.actor else None
 
 
+async def find_by_state(wiring: Wiring, state: Secret, /) -> PendingAuthorization | None:
+    """Return the open authorization with this state that a callback can complete, or None."""
+    pending = await wiring.store.find_pending(hash_of(state))
+    return pending if pending is not None and pending.awaits == "callback" else None
+
+
 def hash_of(secret: Secret, /) -> bytes:
-    """Return the SHA-256 under which a state or browser token is kept; both are 256 random bits, so it cannot be searched."""
+    """Return the SHA-256 of a state or a browser token, which is stored in its place.
+
+    Both are 256 random bits, so they cannot be found by trying.
+    """
     return hashlib.sha256(secret.reveal().encode()).digest()
 
 
-async def _begin(
-    wiring: Wiring,
-    tenant_id: TenantId,
-    client: Client,
-    *,
-    integration_id: IntegrationId,
-    name: str,
-    scopes: tuple[str, ...],
-    return_to: str | None,
-    caller: Caller,
-    reconnects: StoredIntegration | None,
-) -> Authorization:
-    # Made before the person leaves, where it was never made: what the callback needs to store is there by then.
+async def _push(wiring: Wiring, client: Client, subject: Subject, url: str, *, state: Secret) -> PushedRequest:
+    """Push the authorization request *url*, so that the browser carries only a reference to it (RFC 9126)."""
+
+    def build(client: Client) -> HttpRequest:
+        return build_pushed_request(client, url)
+
+    return await ask_for(wiring, client, subject, build=build, read=read_pushed, hidden=(state,))
+
+
+async def _begin(wiring: Wiring, beginning: Beginning, *, return_to: str | None, caller: Caller) -> Authorization:
+    await require_platform(wiring, beginning.client.provider, beginning.client.method)
+    # The first use makes this key: now rather than in the callback, where a failure would cost the grant.
     await wiring.data_keys.index()
-    asked = scopes_to_request(client, scopes or None)
+    tenant_id, client, asked = beginning.tenant_id, beginning.client, beginning.scopes_to_ask
+    integration_id = beginning.integration_id or IntegrationId(wiring.new_id())
     redirect_uri = redirect_uri_of(wiring, client)
     state = _random_text(wiring)
     browser_token = _random_text(wiring)
     verifier = make_verifier(wiring.entropy.bytes(32)) if client.uses_pkce else None
-    subject = Subject(tenant_id=tenant_id, provider_id=client.provider.provider_id, integration_id=integration_id)
-    with backend_failures_told(wiring, replace(subject, integration_id=None if reconnects is None else integration_id)):
+    subject = Subject(tenant_id=tenant_id, provider_id=client.provider.provider_id, integration_id=integration_id, slot=beginning.slot)
+    told_of = replace(subject, integration_id=beginning.integration_id)
+    with backend_failures_told(wiring, told_of):
         url = client.backend.build_authorize(client, state=state, redirect_uri=redirect_uri, scopes=asked, verifier=verifier)
+    pushed = None if client.par_url is None else await _push(wiring, client, told_of, url, state=state)
     now = wiring.clock.now()
     state_hash = hash_of(state)
     pending = PendingAuthorization(
         state_hash=state_hash,
         tenant_id=tenant_id,
         provider_id=client.provider.provider_id,
+        slot=beginning.slot,
         method_id=client.method.id,
         context_id=client.context_id,
         integration_id=integration_id,
-        reconnects_generation=None if reconnects is None else reconnects.credential.generation,
+        reconnects_generation=beginning.generation,
         actor=caller.actor,
         browser_hash=hash_of(browser_token),
-        name=name,
+        name=beginning.name,
         redirect_uri=redirect_uri,
         scopes=asked,
         issuer=client.issuer,
@@ -152,26 +153,22 @@ async def _begin(
         created_at=now,
         expires_at=now + wiring.settings.pending_lifetime,
     )
-    begun: EventName = "authorization.begun" if reconnects is None else "authorization.reconnect_begun"
-    event = happened(wiring, begun, subject, caller, provider=client.provider.id)
+    event = happened(wiring, beginning.event, subject, caller, provider=client.provider.id)
     if verifier is None:
         await apply(wiring, AddPending(pending=pending), event)
     else:
-        await apply_sealed(wiring, tenant_id, lambda key: (AddPending(pending=_with_verifier(wiring, key, pending, verifier)), event))
+        parts = {VERIFIER: verifier}
+        await apply_sealed(wiring, tenant_id, lambda key: (AddPending(pending=wiring.sealer.seal_pending(key, pending, parts)), event))
     return Authorization(
-        url=url,
+        url=url if pushed is None else build_reference_url(client, url, request_uri=pushed.request_uri),
         state=state,
         browser_token=browser_token,
         context_id=client.context_id,
         integration_id=integration_id,
         redirect_uri=redirect_uri,
         expires_at=pending.expires_at,
+        open_before=None if pushed is None else min(pushed.expires_at, pending.expires_at),
     )
-
-
-def _with_verifier(wiring: Wiring, key: DataKey, pending: PendingAuthorization, verifier: Secret) -> PendingAuthorization:
-    sealed = wiring.sealer.seal(key, verifier, table=PENDING_TABLE, row=pending.state_hash.hex(), field="verifier")
-    return replace(pending, sealed_verifier=sealed, key_id=key.key_id)
 
 
 def _random_text(wiring: Wiring) -> Secret:
@@ -179,7 +176,7 @@ def _random_text(wiring: Wiring) -> Secret:
 
 
 def _check_return_to(return_to: str | None) -> None:
-    """Accept a same-origin absolute path and nothing that a browser could read as another site (OAU-025)."""
+    """Raise `ValidationFailedError` unless *return_to* is an absolute path that no browser can read as another site (OAU-025)."""
     if return_to is None:
         return
     seen = read_text("returnTo", return_to, most=LONGEST_URL)

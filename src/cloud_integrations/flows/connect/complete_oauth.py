@@ -1,4 +1,4 @@
-"""The browser comes back: everything is checked before the code is spent."""
+"""Complete an authorization when the browser comes back: everything is checked before the code is sent (RFC 6749 §4.1.2)."""
 
 from __future__ import annotations
 
@@ -14,34 +14,37 @@ from cloud_integrations.domain.integration import State, StoredIntegration
 from cloud_integrations.domain.pending import Connected, PendingAuthorization
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import GrantRefusedError, ProviderNotFoundError
-from cloud_integrations.flows.shared.applications import client_of, require_consent_method
+from cloud_integrations.flows.shared.applications import client_with
+from cloud_integrations.flows.shared.clients import find_client
 from cloud_integrations.flows.shared.events import backend_failures_told, failures_recorded, record_denied
 from cloud_integrations.flows.shared.lookup import require_unconnected
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.protocol.authorize import find_state
 from cloud_integrations.protocol.client import Client
 
-from .begin_oauth import PENDING_TABLE, hash_of
-from .grants import NewGrant, connect
+from .begin_oauth import VERIFIER, find_by_state, hash_of
+from .exchange import NewGrant
+from .grants import connect
 
 
 async def complete_oauth(
     wiring: Wiring, context_id: UUID | str, params: CallbackParameters, /, *, browser_token: Secret | str | None, caller: Caller
 ) -> Connected:
-    """Turn the provider's answer into a stored integration.
+    """Turn the provider's callback into a stored integration.
 
-    From the moment that the state is spent, no caller's cancellation or interruption ends the work.
+    *params* are the query parameters of the callback.  Once the state is consumed, cancelling or interrupting the caller does not
+    end the work.  Raises `GrantRefusedError`, `IntegrationExistsError`, `AppMisconfiguredError` or `ProviderUnavailableError`.
     """
     pairs = read_callback(params)
-    # An empty one is what some browser brought: refused, and recorded, as none is.
-    kept = read_secret_or_none("browserToken", browser_token or None)
-    own = await _find_own(wiring, ContextId(read_id("contextId", context_id)), pairs, browser_token=kept, caller=caller)
+    # An empty cookie is refused and recorded like a missing one.
+    browser_secret = read_secret_or_none("browserToken", browser_token or None)
+    own = await _find_own(wiring, ContextId(read_id("contextId", context_id)), pairs, browser_token=browser_secret, caller=caller)
     subject = Subject.named_by(own)
 
     async def work() -> Connected:
         begun_under = await wiring.data_keys.id_at_start(own.tenant_id)
         pending = await take_own(wiring, own)
-        # From here on the state is spent, whatever comes (RFC 9700 §4.2.4).
+        # From here on the state is consumed, whatever happens (RFC 9700 §4.2.4).
         async with failures_recorded(wiring, "authorization.not_completed", subject, caller):
             client, stored = await check_pending(wiring, pending)
             with backend_failures_told(wiring, replace(subject, integration_id=None if stored is None else pending.integration_id)):
@@ -50,33 +53,39 @@ async def complete_oauth(
                 raise GrantRefusedError(reason=answer.error or "code_missing")
             if answer.site is not None:
                 client = _at_site(wiring, pending, client, answer.site)
-            return await finish(wiring, pending, client, stored, code=answer.code, begun_under=begun_under, caller=caller)
+            return await finish(
+                wiring, pending, client, stored, code=answer.code, begun_under=begun_under, caller=caller, installation=answer.installation
+            )
 
     return await wiring.single_flight.shield(work)
 
 
 async def take_own(wiring: Wiring, pending: PendingAuthorization, /) -> PendingAuthorization:
-    """Consume an authorization that is the caller's; one of two at once has it.  Raises `GrantRefusedError`."""
-    taken = await wiring.store.take_pending(pending.state_hash)
-    if taken is None:
+    """Consume the caller's authorization.
+
+    Raises `GrantRefusedError` if another call has consumed it; of two concurrent calls, one succeeds.
+    """
+    consumed = await wiring.store.take_pending(pending.state_hash)
+    if consumed is None:
         raise GrantRefusedError(reason="state_not_valid")
-    return taken
+    return consumed
 
 
 async def check_pending(wiring: Wiring, pending: PendingAuthorization, /) -> tuple[Client, StoredIntegration | None]:
-    """Return the server that the authorization began with and, when reconnecting, the row as it was then.
+    """Return the authorization server and, when reconnecting, the stored integration.
 
-    Raises `GrantRefusedError` if either changed since, or `IntegrationExistsError` (OAU-029).
+    Raises `GrantRefusedError` if the application or an endpoint has changed since the authorization began, or if the integration to
+    reconnect was removed or disabled; `IntegrationExistsError` if the tenant has connected this provider in this slot since (OAU-029).
     """
     try:
         provider = wiring.providers.require(pending.provider_id)
-        client = client_of(wiring, provider, require_consent_method(wiring, provider), pending.variables)
+        client = await find_client(wiring, pending.tenant_id, provider, pending.context_id, pending.variables, method_id=pending.method_id)
     except ProviderNotFoundError:
         raise GrantRefusedError(reason="provider_removed") from None
-    if client.context_id != pending.context_id:
+    if client is None:
         raise GrantRefusedError(reason="application_changed")
     if pending.reconnects_generation is None:
-        await require_unconnected(wiring, pending.tenant_id, pending.provider_id)
+        await require_unconnected(wiring, pending.tenant_id, pending.provider_id, slot=pending.slot)
         return client, None
     stored = await wiring.store.find_integration(pending.tenant_id, pending.integration_id)
     if stored is None or stored.facts.state is State.DISABLED:
@@ -85,11 +94,15 @@ async def check_pending(wiring: Wiring, pending: PendingAuthorization, /) -> tup
 
 
 def _at_site(wiring: Wiring, pending: PendingAuthorization, client: Client, site: str) -> Client:
-    """Return the server of the *site* that the callback names; only one that the provider's data lists."""
+    """Return the authorization server of the *site* that the callback names.
+
+    Raises `GrantRefusedError` if the provider's data does not list the site.
+    """
     variables = client.provider.sites.get(site)
     if variables is None:
         raise GrantRefusedError(reason="site_unknown")
-    return client_of(wiring, client.provider, client.method, {**pending.variables, **variables})
+    filled = {**pending.variables, **variables}
+    return client_with(wiring, client.provider, client.method, client.application, filled, owner=client.owner)
 
 
 async def finish(
@@ -102,38 +115,33 @@ async def finish(
     code: Secret,
     begun_under: UUID,
     caller: Caller,
+    installation: str | None = None,
 ) -> Connected:
-    """Spend the code of an authorization that passed every check, and store what it gives."""
-    verifier = None
-    if pending.sealed_verifier is not None:
-        verifier = await wiring.sealer.open(
-            pending.tenant_id, pending.sealed_verifier, table=PENDING_TABLE, row=pending.state_hash.hex(), field="verifier"
-        )
-    wanted = NewGrant(
-        tenant_id=pending.tenant_id,
-        integration_id=pending.integration_id,
-        name=pending.name,
-        client=client,
-        scopes=pending.scopes,
-        begun_under=begun_under,
-        reconnects=stored,
+    """Exchange the code of an authorization that passed every check, and store the grant.
+
+    *installation* is the id of an installation that the callback claims.
+    """
+    assert pending.redirect_uri is not None  # noqa: S101  # it awaits a callback
+    verifier = (await wiring.sealer.open_pending(pending)).get(VERIFIER)
+    wanted = NewGrant.of(pending, client, stored, begun_under=begun_under)
+    connected = await connect(
+        wiring, wanted, code=code, redirect_uri=pending.redirect_uri, verifier=verifier, caller=caller, installation=installation
     )
-    connected = await connect(wiring, wanted, code=code, redirect_uri=pending.redirect_uri, verifier=verifier, caller=caller)
     return replace(connected, return_to=pending.return_to)
 
 
 async def _find_own(
     wiring: Wiring, context_id: ContextId, params: tuple[tuple[str, str], ...], *, browser_token: Secret | None, caller: Caller
 ) -> PendingAuthorization:
-    """Return the caller's own authorization; anything else is one and the same refusal (OAU-014)."""
+    """Return the caller's own authorization, or raise the same `GrantRefusedError` in every other case (OAU-014)."""
     refusal = GrantRefusedError(reason="state_not_valid")
     state = find_state(params)
-    pending = await wiring.store.find_pending(hash_of(state)) if state is not None else None
+    pending = await find_by_state(wiring, state) if state is not None else None
     if pending is None:
         raise refusal
     foreign = _mismatch(pending, context_id, browser_token, caller)
     if foreign is not None:
-        # The owner's authorization stays open: nobody else can use it up.
+        # It is not consumed, so that only the caller who began it can use it up.
         await record_denied(wiring, "authorization.denied", Subject.named_by(pending), caller, reason=foreign)
         raise refusal
     return pending

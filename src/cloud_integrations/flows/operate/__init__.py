@@ -1,1 +1,1 @@
-"""Flows of the operator."""
+"""Flows that the operator runs: audit, keys, erasure, worker."""

@@ -1,4 +1,4 @@
-"""What happened, and the proof that nothing is missing."""
+"""Read the audit log, verify its chain, and record events of the host."""
 
 from __future__ import annotations
 
@@ -20,18 +20,20 @@ MAX_PAGE = 200
 
 
 async def list_audit(
-    wiring: Wiring, tenant: str, /, *, integration: UUID | str | None, before: int | None, limit: int, caller: Caller
+    wiring: Wiring, tenant: str, /, *, integration: UUID | str | None, slot: str, before: int | None, limit: int, caller: Caller
 ) -> tuple[AuditRecord, ...]:
-    """Return the newest events first; reading them is an event too (AUD-13).
+    """Return up to *limit* of a tenant's audit records (of one integration), newest first, with a number below *before*.
 
-    Where the head of the chain was edited nothing can be added to it: the list goes on without the event, and the observer is told.
+    The read itself is recorded (AUD-13).  If the head of the chain was edited, nothing can be recorded: the records are still
+    returned, and the observer is told.  Raises `ValidationFailedError` or `IntegrationNotFoundError`.
     """
     tenant_id = await known_tenant(wiring, tenant)
     limit = read_count("limit", limit, most=MAX_PAGE)
     before = None if before is None else read_count("before", before)
     subject = Subject(tenant_id=tenant_id, other="audit")
+    _refuse_slot_alone(integration, slot)
     if integration is not None:
-        subject = Subject(tenant_id=tenant_id, integration_id=await find_named(wiring, tenant_id, integration))
+        subject = Subject(tenant_id=tenant_id, integration_id=await find_named(wiring, tenant_id, integration, slot=slot))
     resource = None if integration is None else subject.resource
     found = await wiring.store.list_audit_newest(tenant_id, resource=resource, before=before, limit=limit)
     try:
@@ -41,19 +43,24 @@ async def list_audit(
     return found
 
 
+def _refuse_slot_alone(integration: UUID | str | None, slot: str) -> None:
+    if integration is None and slot != "":
+        raise ValidationFailedError(field="slot", problem="can be given only beside the provider of an integration")
+
+
 async def verify_audit(wiring: Wiring, tenant: str, /, *, checkpoint: AuditHead | None) -> AuditReport:
-    """Walk the chain page by page up to the head as it was at the start."""
+    """Check the hash chain of a tenant's audit log up to its head at the start, and against an earlier *checkpoint*."""
     tenant_id = await known_tenant(wiring, tenant)
     check = ChainCheck(tenant_id, checkpoint=read_checkpoint(checkpoint))
     head = await _head(wiring, tenant_id)
     after: int | None = None
     while page := await wiring.store.list_audit(tenant_id, after=after, limit=MAX_PAGE):
-        # Events written while we walk belong to the next walk, unless the head says they are forged.
+        # Events that are written during this check belong to the next check, unless the head shows that they are forged.
         known = [record for record in page if head is not None and record.seq <= head.seq]
         check.feed(known)
         before, after = after, page[-1].seq
         if before is not None and after <= before:
-            # Forged numbers: the check has noted them, and there is no next page to ask for.
+            # The numbers are forged: the check has noted them, and no next page can be read.
             break
         if len(known) < len(page):
             latest = await _head(wiring, tenant_id)
@@ -67,12 +74,12 @@ async def _head(wiring: Wiring, tenant_id: TenantId) -> AuditHead | None:
     try:
         return await wiring.store.find_audit_head(tenant_id)
     except DamagedRowError:
-        # The same as a head that is gone: the check says that it does not fit the events.
+        # Treated like a missing head: the check reports that the head does not fit the events.
         return None
 
 
 async def record_denied(wiring: Wiring, tenant: str, /, *, action: str, resource: str, caller: Caller) -> None:
-    """Record that the host refused *caller* an action (AUD-08)."""
+    """Record that the host refused *caller* an *action* on a *resource* (AUD-08).  Raises `ValidationFailedError`."""
     tenant_id = await known_tenant(wiring, tenant)
     action, resource = read_text("action", action, most=64), read_text("resource", resource, most=200)
     if not action.isascii():
@@ -82,14 +89,26 @@ async def record_denied(wiring: Wiring, tenant: str, /, *, action: str, resource
 
 
 async def record_event(
-    wiring: Wiring, tenant: str, event: str, /, *, integration: UUID | str | None, facts: Mapping[str, str] | None, caller: Caller
+    wiring: Wiring,
+    tenant: str,
+    event: str,
+    /,
+    *,
+    integration: UUID | str | None,
+    slot: str,
+    facts: Mapping[str, str] | None,
+    caller: Caller,
 ) -> None:
-    """Record and tell, as its kind says, an event that the host has registered."""
+    """Record an event of a kind that the host has registered, or tell the observer of it, as its kind says.
+
+    Raises `ValidationFailedError` for an event that is not registered or that lacks a fact, `IntegrationNotFoundError`.
+    """
     tenant_id = await known_tenant(wiring, tenant)
     event, said = read_text("event", event), read_facts("facts", facts)
     subject = Subject(tenant_id=tenant_id)
+    _refuse_slot_alone(integration, slot)
     if integration is not None:
-        subject = Subject.of((await load_named(wiring, tenant_id, integration)).facts)
+        subject = Subject.of((await load_named(wiring, tenant_id, integration, slot=slot)).facts)
     kind = find_registered(event)
     if kind is None:
         raise ValidationFailedError(field="event", problem="is not one that was registered")

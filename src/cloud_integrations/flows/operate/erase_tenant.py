@@ -1,4 +1,4 @@
-"""A tenant is erased: its access ends at the providers, and what it had stored here can never be opened again."""
+"""Erase a tenant: revoke its access at the providers and destroy its data keys, so that its stored values never open again."""
 
 from __future__ import annotations
 
@@ -29,12 +29,11 @@ _ALL = 1_000_000
 
 
 async def erase_tenant(wiring: Wiring, tenant: str, /, *, caller: Caller) -> Erasure:
-    """Remove and revoke every integration of the tenant, then overwrite its data keys.
+    """Remove and revoke every integration of the tenant, overwrite its data keys, and return a receipt.
 
-    What waits in the outbox is tried once more.  Tokens that a provider would not take back now are given up: the key that could
-    open them is gone, and the receipt counts them.
-    Doing it again is no error: the receipt names every data key of the tenant that was ever destroyed, so none is lost with a process
-    that ends before it could keep its own.
+    Revocations that wait in the outbox are tried once more.  Tokens that the provider does not revoke now are given up, because their
+    key is destroyed; the receipt counts them.  The flow may be repeated: the receipt names every data key of the tenant that was ever
+    destroyed, so an earlier receipt that was lost can be replaced.  Raises `DamagedRowError` if an integration's row cannot be read.
     """
     tenant_id = await known_tenant(wiring, tenant)
     earlier = [*await waiting_revocations(wiring, tenant_id, limit=_ALL)]
@@ -43,7 +42,7 @@ async def erase_tenant(wiring: Wiring, tenant: str, /, *, caller: Caller) -> Era
 
     async def erase() -> tuple[datetime, tuple[WrappedKey, ...]]:
         removed.extend(await _disconnect_all(wiring, tenant_id, caller))
-        # Some of them waited for these integrations to go.
+        # Some of these revocations waited for the removal of these integrations.
         outbox.update(["delayed" if isinstance(entry, DamagedRow) else await retry(wiring, entry, caller) for entry in earlier])
         earlier.clear()
         keys = await wiring.store.list_keys(tenant_id=tenant_id, limit=_ALL)
@@ -52,7 +51,7 @@ async def erase_tenant(wiring: Wiring, tenant: str, /, *, caller: Caller) -> Era
         await apply(wiring, EraseTenant(tenant_id=tenant_id, erased_at=now), erased)
         return now, keys
 
-    # Where something was connected meanwhile, it goes too.
+    # If an integration was added in the meantime, it is removed too.
     now, keys = await again(erase, subject="tenant")
     wiring.data_keys.forget(tenant_id, [key.key_id for key in keys])
     head = await wiring.store.find_audit_head(tenant_id)
@@ -76,7 +75,10 @@ async def erase_tenant(wiring: Wiring, tenant: str, /, *, caller: Caller) -> Era
 
 
 async def find_returned(wiring: Wiring, tenant: str, key_ids: Collection[UUID | str], /) -> tuple[UUID, ...]:
-    """Return which of these destroyed data keys are there again: a backup was restored, and the erasure must be repeated."""
+    """Return which of these destroyed data keys exist again.
+
+    If there are any, a backup was restored and the erasure must be repeated.
+    """
     tenant_id = await known_tenant(wiring, tenant)
     asked = read_ids("keyIds", key_ids)
     living = {key.key_id for key in await wiring.store.list_keys(tenant_id=tenant_id, limit=_ALL)}
@@ -87,11 +89,11 @@ async def _disconnect_all(wiring: Wiring, tenant_id: TenantId, caller: Caller) -
     removed = []
     for integration in await wiring.store.list_integrations(tenant_id):
         if isinstance(integration, DamagedRow):
-            # What it held cannot be told, so an erasure that passed over it would not be true.
+            # Its tokens cannot be read and revoked, so a receipt that left this row out would be false.
             raise DamagedRowError(table=integration.table, row=integration.row)
         try:
-            removed.append(await disconnect(wiring, tenant_id, integration.id, caller=caller))
+            removed.append(await disconnect(wiring, tenant_id, integration.id, slot="", caller=caller))
         except IntegrationNotFoundError:
-            # Somebody else has just removed it.
+            # Another caller has just removed it.
             continue
     return removed

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 from uuid import UUID
 
 from cloud_integrations.domain.envelope import KEY_LENGTH, SUITE_AES_256_GCM, KeyCheck, KeyState, WrappedKey
-from cloud_integrations.errors import ConfigurationError, DecryptError, KeyringError
+from cloud_integrations.errors import ConfigurationError, DecryptError, KeyringError, KeyServiceUnavailableError
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.ports.key_service import KekRef
 from cloud_integrations.ports.store import AddKeyCheck, StoreReport
 
 _CANARY: Final = b"cloud_integrations/1/CANARY".ljust(KEY_LENGTH, b"\x00")
-"""Wrapped like a data key, for no tenant: it seals nothing, so everybody may know it."""
+"""A known value that is wrapped like a data key, for no tenant.  It seals nothing, so it need not be secret."""
 _NOBODY: Final = ""
 _NO_KEY: Final = UUID(int=0)
 
 
 async def prepare(wiring: Wiring, /) -> None:
-    """Check schema, settings and keys: each wrapping key that was ever used here must open what was wrapped under it then.
+    """Check the schema, the wrapping keys, and the keys of our own issuer.
 
+    Each wrapping key that was ever used here must still unwrap its check value, and each key of the issuer must be one that may be used;
+    if the issuer's key service does not answer, that is left for later.
     Raises `SchemaError`, `KeyringError`, `ConfigurationError` or `KeyServiceUnavailableError`.
     """
     stored = {kek.kek_key_id: kek for kek in wiring.keys.keks()}
@@ -33,13 +36,16 @@ async def prepare(wiring: Wiring, /) -> None:
         raise KeyringError(key_id=", ".join(names), problem="is missing, and values are sealed under it")
     for kek_id in stored.keys() & checks.keys():
         await _open_canary(wiring, checks[kek_id])
+    if wiring.signing_keys is not None:
+        with suppress(KeyServiceUnavailableError):
+            await wiring.signing_keys.public_keys()
     primary = wiring.keys.primary(_NOBODY)
     if primary.kek_key_id not in checks:
         await _add_canary(wiring, primary)
 
 
 async def report(wiring: Wiring, /) -> StoreReport:
-    """Say what the store is."""
+    """Return the kind of the store and its schema."""
     return await wiring.store.report()
 
 
@@ -47,14 +53,14 @@ async def _add_canary(wiring: Wiring, primary: KekRef) -> None:
     kek, canary = await wiring.keys.wrap(_CANARY, tenant_id=_NOBODY, key_id=_NO_KEY, version=0)
     check = KeyCheck(kek_uri=kek.kek_uri, kek_key_id=kek.kek_key_id, canary=canary)
     await wiring.store.apply(AddKeyCheck(check=check))
-    # Another process may have remembered another key of this name in the same moment; the first one stays.
+    # Another process may have stored a check value for another key of this name at the same moment; the first one counts.
     for known in await wiring.store.list_key_checks():
         if known.kek_key_id == primary.kek_key_id:
             await _open_canary(wiring, known)
 
 
 async def _open_canary(wiring: Wiring, check: KeyCheck) -> None:
-    """Raise `KeyringError` if the key of this name is another one than it was."""
+    """Raise `KeyringError` if this key does not unwrap its check value, because another key has its name now."""
     wrapped = WrappedKey(
         key_id=_NO_KEY,
         tenant_id=_NOBODY,

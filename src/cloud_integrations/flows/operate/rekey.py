@@ -1,7 +1,7 @@
-"""Keys are changed while everything goes on: new data keys, another wrapping key, rows sealed anew.
+"""Change keys during normal operation: rotate and rewrap data keys, reseal rows, destroy or refuse old keys.
 
-Nothing here remembers how far it came: what is left to do stands in the rows themselves, and each is changed on the condition
-that it is still as it was read.  So a run may be killed anywhere and begun again, and any number of processes may run at once.
+No run stores its progress: the rows themselves show what is left to do, and each is changed only if it is still as it was read.
+So a run may be stopped at any time and started again, and any number of processes may run at once.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ _KEYS_PER_PAGE = 200
 _KEYS_PER_BATCH = 200
 _ROWS_PER_LIST = 1_000
 _ROWS_PER_BATCH = 200
-"""Rows written in one transaction: few, because whoever writes to one of them meanwhile waits."""
+"""Rows written in one transaction: few, because other writers of these rows wait for it."""
 _MOST_RETURNED = 100
 _TRIES = 5
 _SILENCES = 3
 _LEAST_SHARE = 0.01
 READERS_TIME = timedelta(minutes=5)
-"""How long a replaced data key is kept at the least: somebody may have read a row just before it was sealed anew."""
+"""How long a replaced data key is kept at least, because another process may have read a row just before it was resealed."""
 
 _TROUBLE = (SealingError, KeyringError, KeyServiceUnavailableError)
-"""What ends the work on one key, and not the run."""
+"""Errors that end the work on one key, but not the run."""
 T = TypeVar("T")
-_Place = tuple[str, TenantId, str]
+_RowName = tuple[str, TenantId, str]
 
 
 async def key_report(wiring: Wiring, /, *, tenant: str | None) -> KeyReport:
-    """Count what each wrapping key protects, or each data key of one tenant."""
+    """Return how many keys and rows each wrapping key protects, or how many rows each data key of one tenant seals."""
     tenant_id = None if tenant is None else await known_tenant(wiring, tenant)
 
     async def look(key: WrappedKey) -> bool:
@@ -69,17 +69,18 @@ async def key_report(wiring: Wiring, /, *, tenant: str | None) -> KeyReport:
 async def rotate_keys(
     wiring: Wiring, /, *, tenant: str | None, created_before: datetime | None, caller: Caller, progress: Progress | None
 ) -> RekeyRun:
-    """Give every tenant (or one) whose active data key is older than *created_before* a new one, which seals from now on.
+    """Make a new active data key for every tenant (or one) whose active key is older than *created_before*.
 
-    Values sealed under the old one still open; `reseal` moves them.
+    Values sealed under the old key still open; `reseal` seals them under the new one.  *progress* is called after each page with its
+    number of keys.  A tenant whose key cannot be replaced is in the returned failures.  Raises `ValidationFailedError`.
     """
     tenant_id = None if tenant is None else await known_tenant(wiring, tenant)
-    # No later than now: a key that this run makes is never older, so each tenant gets one.
+    # At most now: a key that this run makes is not older than that, so each tenant gets one key.
     now = wiring.clock.now()
     before = now if created_before is None else min(read_moment("createdBefore", created_before), now)
 
     async def rotate(key: WrappedKey) -> bool:
-        # What the index key has named would be found no more.
+        # A new key for fingerprints would make the stored fingerprints useless.
         if key.tenant_id == INDEX_SCOPE or key.state is not KeyState.ACTIVE or key.created_at >= before:
             return False
         owner = TenantId(key.tenant_id)
@@ -93,7 +94,10 @@ async def rotate_keys(
 
 
 async def rewrap_keys(wiring: Wiring, /, *, tenant: str | None, caller: Caller, progress: Progress | None) -> RekeyRun:
-    """Wrap every data key with the key that wraps now, wherever it was wrapped; no sealed value is touched."""
+    """Wrap every data key that is not wrapped by its current primary wrapping key with that one; sealed values stay as they are.
+
+    *progress* is called after each page with its number of keys; failures are returned by tenant.
+    """
     tenant_id = None if tenant is None else await known_tenant(wiring, tenant)
 
     async def rewrap(key: WrappedKey) -> bool:
@@ -115,9 +119,11 @@ async def rewrap_keys(wiring: Wiring, /, *, tenant: str | None, caller: Caller, 
 
 
 async def reseal(wiring: Wiring, /, *, share: float, progress: Progress | None) -> RekeyRun:
-    """Seal anew, under its tenant's active data key, every row that is sealed under an older one, in a *share* of the time.
+    """Seal every row that is sealed under a replaced data key again, under its tenant's active key.
 
-    A row that a refresh writes meanwhile is left to it: that is sealed under the active key anyway.
+    *share*, up to 1, is the part of the time in which the run works; it pauses for the rest.  A row that a refresh writes in the
+    meantime is skipped, because the refresh seals it under the active key.  *progress* is called with the number of rows of each
+    batch; failures are returned by tenant.  Raises `ValidationFailedError`.
     """
     share = read_share("share", share, least=_LEAST_SHARE)
     progress = read_listener("progress", progress)
@@ -132,9 +138,10 @@ async def reseal(wiring: Wiring, /, *, share: float, progress: Progress | None) 
 
 
 async def destroy_keys(wiring: Wiring, /, *, retired_before: datetime, caller: Caller, progress: Progress | None) -> RekeyRun:
-    """Overwrite data keys that were replaced before *retired_before* and seal nothing any more.
+    """Overwrite data keys that were replaced before *retired_before* and no longer seal any row.
 
-    A backup older than that can then no longer be opened: choose the time by how long backups are kept.
+    The values in a backup that is older than that can then no longer be opened, so choose the time by how long backups are kept.
+    Raises `ValidationFailedError` for a time less than five minutes ago.
     """
     retired_before = read_moment("retiredBefore", retired_before)
     if retired_before > wiring.clock.now() - READERS_TIME:
@@ -148,7 +155,7 @@ async def destroy_keys(wiring: Wiring, /, *, retired_before: datetime, caller: C
         try:
             await apply(wiring, change, happened(wiring, "key.destroyed", _subject(key), caller, version=str(key.version)))
         except StaleWriteError:
-            # It still seals something.
+            # It still seals a row.
             return False
         wiring.data_keys.drop(owner, key.key_id)
         return True
@@ -157,20 +164,20 @@ async def destroy_keys(wiring: Wiring, /, *, retired_before: datetime, caller: C
 
 
 async def refuse_keys(wiring: Wiring, tenant: str, /, *, below: int, caller: Caller) -> None:
-    """Refuse the tenant's data keys below version *below*: what they sealed does not open, whatever is found in the database.
+    """Refuse the tenant's data keys with a version below *below*: values sealed under them no longer open.
 
-    For the case that an old data key may be known to somebody.  Other processes follow when their memory of the key ends.
-    `below=1` takes it back.
+    Use it if an old data key may have become known, so that values forged with it are not accepted.  Other processes follow when
+    their cached keys expire.  `below=1` undoes it.  Raises `ValidationFailedError` for a version above the active key's.
     """
     tenant_id = await known_tenant(wiring, tenant)
-    # Not `data_keys.active`: this works while the key service is away, and another process may have rotated a moment ago.
+    # Not `data_keys.active`: this must work while the key service is unavailable, and see a rotation by another process.
     active = await wiring.store.find_active_key(tenant_id)
     highest = 1 if active is None else active.version
     if read_count("below", below) > highest:
         raise ValidationFailedError(field="below", problem=f"must be 1 to {highest}, the version of the active key: rotate first")
     event = happened(wiring, "key.refused", Subject(tenant_id=tenant_id), caller, below=str(below))
     await apply(wiring, RefuseKeys(tenant_id=tenant_id, min_version=below), event)
-    # The lowest versions come first, so these are all that are refused.
+    # The lowest versions come first, so these include all that are refused.
     keys = await wiring.store.list_keys(tenant_id=tenant_id, limit=below)
     wiring.data_keys.forget(tenant_id, [key.key_id for key in keys])
     wiring.tokens.drop(tenant_id)
@@ -187,7 +194,7 @@ def _is_misplaced(wiring: Wiring, key: WrappedKey) -> bool:
 async def _each_key(
     wiring: Wiring, tenant_id: TenantId | None, work: Callable[[WrappedKey], Awaitable[bool]], progress: Progress | None
 ) -> RekeyRun:
-    """Do *work* on every data key there is; one tenant's trouble does not end the run for the others."""
+    """Do *work* on every data key (of one tenant); an error for one tenant is noted and does not end the run for the others."""
     progress = read_listener("progress", progress)
     changed = 0
     failures: dict[TenantId, str] = {}
@@ -198,7 +205,7 @@ async def _each_key(
             try:
                 changed += await services.use(key, work)
             except StaleWriteError:
-                # Another process has done it.
+                # Another process has changed this key first.
                 continue
             except _TROUBLE as error:
                 failures[TenantId(key.tenant_id)] = _reason(error)
@@ -209,15 +216,18 @@ async def _each_key(
 
 
 class _Services:
-    """Who is asked no more in this run: each silence lasts until a time limit, and thousands of tenants may have the same service."""
+    """Stops asking a key service that has not answered three times in a row.
+
+    Each request without an answer takes a whole time limit, and thousands of tenants may have keys of the same service.
+    """
 
     def __init__(self, wiring: Wiring, /) -> None:
         self._wiring = wiring
         self._silences: Counter[tuple[bytes, bytes]] = Counter()
-        """In a row, by the wrapping key that opens and the one that wraps."""
+        """Requests without an answer in a row, by the wrapping key that unwraps and the one that wraps."""
 
     async def use(self, key: WrappedKey, work: Callable[[WrappedKey], Awaitable[T]], /) -> T:
-        """Do *work* with *key*, or raise `KeyServiceUnavailableError` without asking once more."""
+        """Do *work* with *key*; raise `KeyServiceUnavailableError` without asking if its services have stopped answering."""
         asked = key.kek_key_id, self._wiring.keys.primary(key.tenant_id).kek_key_id
         if self._silences[asked] >= _SILENCES:
             raise KeyServiceUnavailableError
@@ -232,42 +242,42 @@ class _Services:
 
 
 class _Batch:
-    """Some replaced data keys, and how far their rows are."""
+    """Reseals the rows of some replaced data keys."""
 
     def __init__(
         self, wiring: Wiring, keys: Sequence[WrappedKey], services: _Services, failures: dict[TenantId, str], /, *, pauses: float
     ) -> None:
         self._wiring = wiring
         self._pauses = pauses
-        """How long to pause for each second of work."""
+        """Seconds to pause for each second of work."""
         self._services = services
         self._keys = {(TenantId(key.tenant_id), key.key_id) for key in keys}
         self._failures = failures
         self._given_up: set[tuple[TenantId, UUID]] = set()
-        """Keys that cannot be had."""
-        self._tries: Counter[_Place] = Counter()
-        self._set_aside: set[_Place] = set()
-        """Rows that cannot be moved; the others of their tenant can."""
+        """Keys that cannot be unwrapped in this run."""
+        self._tries: Counter[_RowName] = Counter()
+        self._set_aside: set[_RowName] = set()
+        """Rows that cannot be resealed; other rows of their tenants can."""
 
     async def run(self, progress: Progress | None, /) -> int:
-        """Reseal everything under the keys; return how many rows that was."""
+        """Reseal every row that these keys seal; return how many rows were resealed."""
         await self._load_keys()
-        changed: set[_Place] = set()
+        changed: set[_RowName] = set()
         while rows := await self._list():
-            # What is listed again was not changed.
-            changed -= {_place(row) for row in rows}
+            # A row that is listed again was not changed.
+            changed -= {_row_name(row) for row in rows}
             for start in range(0, len(rows), _ROWS_PER_BATCH):
                 changed |= await self._write(rows[start : start + _ROWS_PER_BATCH], progress)
         for tenant_id, key_id in self._keys:
-            # Nothing is sealed under it now; in a process that serves, keys in use need the room.
+            # It seals nothing now, and the cache has room for the keys in use.
             self._wiring.data_keys.drop(tenant_id, key_id)
         return len(changed)
 
     async def _load_keys(self) -> None:
-        """Read all keys that the batch needs at once; a single one is read again only where a row changes meanwhile."""
+        """Read all keys that the batch needs in one query; later a key is read singly only if a row changes in the meantime."""
         tenants = {tenant_id for tenant_id, _ in self._keys}
         for tenant_id in tenants:
-            # Another process may have rotated since this one last asked which key is active.
+            # Another process may have rotated the key since this process last read which one is active.
             self._wiring.data_keys.forget(tenant_id)
         for key in await self._wiring.store.find_keys(tenants):
             tenant_id = TenantId(key.tenant_id)
@@ -276,18 +286,16 @@ class _Batch:
                 try:
                     await self._services.use(key, self._wiring.data_keys.keep)
                 except _TROUBLE as error:
-                    self._given_up |= {
-                        place for place in self._keys if place == (tenant_id, key.key_id) or (seals and place[0] == tenant_id)
-                    }
+                    self._given_up |= {pair for pair in self._keys if pair == (tenant_id, key.key_id) or (seals and pair[0] == tenant_id)}
                     self._failures[tenant_id] = _reason(error)
 
     async def _list(self) -> list[SealedRow]:
         wanted = self._keys - self._given_up
         rows = await self._wiring.store.list_sealed(wanted, limit=_ROWS_PER_LIST + len(self._set_aside)) if wanted else ()
-        return [row for row in rows if _place(row) not in self._set_aside]
+        return [row for row in rows if _row_name(row) not in self._set_aside]
 
-    async def _write(self, rows: Sequence[SealedRow], progress: Progress | None) -> set[_Place]:
-        """Seal *rows* anew in one transaction; return which were handed to the store."""
+    async def _write(self, rows: Sequence[SealedRow], progress: Progress | None) -> set[_RowName]:
+        """Reseal *rows* in one transaction; return those that were passed to the store."""
         began = self._wiring.clock.monotonic()
         pairs = [(row, after) for row in rows if (after := await self._resealed(row)) is not None]
         if pairs:
@@ -295,17 +303,17 @@ class _Batch:
         if self._pauses:
             await self._wiring.pause.pause((self._wiring.clock.monotonic() - began) * self._pauses)
         if progress is not None:
-            progress(sum(self._tries[_place(row)] == 1 for row, _ in pairs))
-        return {_place(row) for row, _ in pairs}
+            progress(sum(self._tries[_row_name(row)] == 1 for row, _ in pairs))
+        return {_row_name(row) for row, _ in pairs}
 
     async def _resealed(self, row: SealedRow) -> SealedRow | None:
-        """Seal *row* anew, or note why that cannot be done."""
-        wiring, place, sealed_by = self._wiring, _place(row), (row.tenant_id, row.key_id)
-        self._tries[place] += 1
+        """Return *row* resealed, or None after noting why that is not possible."""
+        wiring, row_name, sealed_by = self._wiring, _row_name(row), (row.tenant_id, row.key_id)
+        self._tries[row_name] += 1
         if sealed_by in self._given_up:
             return None
-        if self._tries[place] > 1:
-            # Its key was replaced once more meanwhile.
+        if self._tries[row_name] > 1:
+            # The active key was replaced again in the meantime.
             wiring.data_keys.forget(row.tenant_id)
         try:
             old, new = await wiring.data_keys.require(*sealed_by), await wiring.data_keys.active(row.tenant_id)
@@ -316,17 +324,17 @@ class _Batch:
         try:
             after = wiring.sealer.reseal(row, old=old, new=new)
         except SealingError as error:
-            self._set_aside.add(place)
+            self._set_aside.add(row_name)
             self._failures[row.tenant_id] = _reason(error)
             return None
-        if self._tries[place] > _TRIES:
-            self._set_aside.add(place)
+        if self._tries[row_name] > _TRIES:
+            self._set_aside.add(row_name)
             self._failures[row.tenant_id] = "kept_changing"
             return None
         return after
 
 
-def _place(row: SealedRow) -> _Place:
+def _row_name(row: SealedRow) -> _RowName:
     return row.table, row.tenant_id, row.row
 
 

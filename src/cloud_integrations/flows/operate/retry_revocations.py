@@ -1,4 +1,4 @@
-"""What could not be revoked is tried again, and authorizations that nobody finished are swept."""
+"""Retry revocations that wait in the outbox, and delete authorizations that expired unfinished."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from cloud_integrations.domain.outbox import OUTBOX_TABLE
 from cloud_integrations.domain.removal import REVOCATION, Revocation, RevocationOutcome, RevocationRun
 from cloud_integrations.errors import CloudIntegrationsError, DecryptError, ProviderInactiveError
 from cloud_integrations.flows.renew.refresh_due import MOST_AT_ONCE
-from cloud_integrations.flows.shared.applications import client_of
+from cloud_integrations.flows.shared.clients import find_client
 from cloud_integrations.flows.shared.lookup import tell_damaged
 from cloud_integrations.flows.shared.revocation import Attempt, attempt_revocation, read_entry, settle
 from cloud_integrations.flows.shared.wiring import Wiring
@@ -17,16 +17,19 @@ from cloud_integrations.ports.store import DamagedRow
 from cloud_integrations.protocol.client import Client
 
 SWEPT = 1_000
-"""Expired authorizations that one round deletes at the most."""
+"""The largest number of expired authorizations that one round deletes."""
 
 
 async def retry_revocations(wiring: Wiring, /, *, limit: int, caller: Caller) -> RevocationRun:
-    """Delete expired authorizations and make one round over the outbox; any number of processes may do so at once."""
+    """Delete expired authorizations, try up to *limit* due revocations, and return the counts.
+
+    Any number of processes may do so at once.  Raises `ValidationFailedError` for *limit*.
+    """
     limit = read_count("limit", limit, most=MOST_AT_ONCE)
-    # Of all tenants: one that never begins another authorization would keep its last ones for ever.
+    # For all tenants: a new authorization deletes the tenant's expired ones, but a tenant may never begin another.
     await wiring.store.sweep_pending(limit=SWEPT)
     counts = {"revoked": 0, "kept": 0, "delayed": 0, "abandoned": 0}
-    # One by one, so that no entry waits behind a slow provider longer than it is held.
+    # Claimed one by one, so that a slow provider does not delay an entry until its hold is over.
     for _ in range(limit):
         claimed = await wiring.store.claim_entries(REVOCATION, limit=1, hold=wiring.settings.lease)
         if not claimed:
@@ -41,26 +44,25 @@ async def retry_revocations(wiring: Wiring, /, *, limit: int, caller: Caller) ->
 
 
 async def retry(wiring: Wiring, entry: Revocation, caller: Caller, /) -> str:
-    """Try one entry of the outbox, and return what became of it: a name of a count in `RevocationRun`."""
+    """Try one entry of the outbox and return the result, the name of a count in `RevocationRun`."""
     return await settle(wiring, entry, await _attempt(wiring, entry), caller=caller)
 
 
 async def _attempt(wiring: Wiring, entry: Revocation) -> Attempt:
     try:
-        client = _client(wiring, entry)
+        client = await _client(wiring, entry)
         token = await wiring.sealer.open(entry.tenant_id, entry.sealed_token, table=OUTBOX_TABLE, row=str(entry.id), field="payload")
     except DecryptError:
         return Attempt(outcome=RevocationOutcome.FAILED, reason="does_not_open")
     except CloudIntegrationsError:
         return Attempt(outcome=RevocationOutcome.FAILED, reason="not_configured")
-    if client.context_id != entry.context_id:
+    if client is None:
         return Attempt(outcome=RevocationOutcome.FAILED, reason="application_changed")
     return await attempt_revocation(wiring, client, entry, token)
 
 
-def _client(wiring: Wiring, entry: Revocation) -> Client:
+async def _client(wiring: Wiring, entry: Revocation) -> Client | None:
     provider = wiring.providers.require(entry.provider_id)
-    method = find_consent_method(provider, entry.method_id)
-    if method is None or provider.id not in wiring.applications:
+    if find_consent_method(provider, entry.method_id) is None:
         raise ProviderInactiveError(provider_id=str(entry.provider_id))
-    return client_of(wiring, provider, method, entry.variables)
+    return await find_client(wiring, entry.tenant_id, provider, entry.context_id, entry.variables, method_id=entry.method_id)

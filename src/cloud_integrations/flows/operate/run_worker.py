@@ -1,4 +1,4 @@
-"""The worker: rounds over what is due and what is to be revoked, until it is asked to stop."""
+"""The worker: rounds that renew due credentials and retry revocations, until it is asked to stop."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .retry_revocations import retry_revocations
 
 _FIRST_BACKOFF = 1.0
 _SPREAD = 0.2
-"""Pauses differ by this part, so that workers which began together drift apart."""
+"""Pauses vary at random by this part, so that workers which started together do not stay in step."""
 
 
 async def run_worker(
@@ -34,7 +34,13 @@ async def run_worker(
     on_round: Callable[[WorkerRound], None] | None,
     caller: Caller,
 ) -> None:
-    """Make rounds; with *once* until nothing is due, and then one over the revocations."""
+    """Make rounds until *repetition* is stopped.
+
+    *limit* is the largest number of integrations or revocations per round, *interval* (seconds or a timedelta) the pause between
+    rounds.  With *once*, renew until nothing more is due, retry revocations once, and return.  Without *renew*, only retry revocations.
+    *on_round* receives each round's result.  Raises `ValidationFailedError`; with *once* the first error of a round, otherwise only a
+    `SetupError`.
+    """
     rounds = _Rounds(wiring, read_count("limit", limit, most=MOST_AT_ONCE), read_listener("onRound", on_round), caller)
     idle = read_duration("interval", interval).total_seconds()
     steps = (rounds.renew, rounds.revoke) if read_flag("renew", renew) else (rounds.revoke,)
@@ -42,12 +48,12 @@ async def run_worker(
         for step in steps:
             await repetition.repeat(step)
     else:
-        # Side by side, so that a provider that is slow to revoke holds up no renewal.
+        # Repeated independently, so that a provider that is slow to revoke delays no renewal.
         await repetition.repeat(*(_patient(rounds, step, idle) for step in steps))
 
 
 class _Rounds:
-    """Steps that make one round each and tell it."""
+    """The steps of the worker: each makes one round and reports it."""
 
     def __init__(self, wiring: Wiring, limit: int, on_round: Callable[[WorkerRound], None] | None, caller: Caller) -> None:
         self.wiring = wiring
@@ -57,34 +63,34 @@ class _Rounds:
         self._ready = False
 
     async def renew(self) -> float | None:
-        """Renew what is due.  A round that was full is followed by the next at once."""
+        """Renew due integrations; return 0 after a full round, so that the next follows at once, otherwise None."""
         await self._prepare()
         run = await refresh_due(self.wiring, limit=self._limit, caller=self._caller)
         self.tell(run)
         return 0.0 if run.claimed == self._limit else None
 
     async def revoke(self) -> float | None:
-        """Revoke what waits, and sweep; the next round is for the next interval."""
+        """Retry waiting revocations and delete expired authorizations; return None, to wait for the next interval."""
         await self._prepare()
         self.tell(await retry_revocations(self.wiring, limit=self._limit, caller=self._caller))
         return None
 
     def tell(self, done: WorkerRound) -> None:
-        """Tell the caller, and the observer of trouble."""
+        """Report a round to the caller; tell the observer if it failed."""
         if isinstance(done, RoundFailed):
             tell_of(self.wiring, "worker.round_failed", None, code=done.error.code)
         if self._on_round is not None:
             self._on_round(done)
 
     async def _prepare(self) -> None:
-        # Within a round, because a store that is away for a moment is waited for at the start, too.
+        # Inside a round, so that a store that is unavailable at the start is waited for, too.
         if not self._ready:
             await prepare(self.wiring)
             self._ready = True
 
 
 def _patient(rounds: _Rounds, step: Step, interval: float) -> Step:
-    """Return *step* with the pause after it: an interval, or, while it fails, 1, 2, 4 … seconds up to one."""
+    """Return *step* with its pauses: *interval* seconds after a success; after failures 1, 2, 4 … seconds, up to *interval*."""
     backoff = _FIRST_BACKOFF
 
     async def patient() -> float | None:
@@ -92,7 +98,7 @@ def _patient(rounds: _Rounds, step: Step, interval: float) -> Step:
         try:
             wait = await step()
         except SetupError:
-            # No time heals it.
+            # Waiting does not help.
             raise
         except CloudIntegrationsError as error:
             pause = _around(rounds.wiring, min(backoff, interval))

@@ -1,4 +1,4 @@
-"""One attempt to renew a credential, and how its end is written and recorded."""
+"""One attempt to renew a credential, and how its end is recorded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cloud_integrations.protocol.http import HttpRequest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenewalRequest:
-    """What somebody who wants a renewal knows and accepts."""
+    """A caller's request for a renewal; `renew` describes the fields."""
 
     seen_generation: int
     caller: Caller
@@ -28,11 +28,12 @@ class RenewalRequest:
     forced: bool
     access_is_dead: bool
     asks_again: bool
+    scheduled: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenewalAttempt:
-    """One lease: who, on what, and the request to send under it."""
+    """One lease on an integration, and the request to send under it."""
 
     client: Client
     stored: StoredIntegration
@@ -44,15 +45,15 @@ class RenewalAttempt:
     attempt_id: str
     refresh_token: Secret
     unresolved_before: bool
-    """An earlier request went out and nobody knows how it ended."""
+    """True if an earlier request was sent and its outcome is unknown."""
     access_is_dead: bool
-    """The provider refused the held access token."""
+    """True if the provider refused the stored access token."""
     follows: bool
-    """It follows at once on one that brought a refresh token alone."""
+    """True if the attempt directly before it brought a refresh token without an access token."""
     alone: bool = False
-    """It brought a refresh token alone: the access token stays as it is."""
+    """True if this attempt brought a refresh token without an access token: the stored access token stays."""
     alone_because: str | None = None
-    """Why it brought no access token; None also where a reconnect's access token stays."""
+    """Why it brought no access token; None otherwise, and if a reconnect's access token stays."""
     caller: Caller
     asks_again: bool
 
@@ -68,7 +69,7 @@ class RenewalAttempt:
 
     @property
     def lease(self) -> int:
-        """The number of the lease: the fencing token."""
+        """The number of the lease, which is its fencing token."""
         return self.stored.marks.lease_token
 
     @property
@@ -78,15 +79,18 @@ class RenewalAttempt:
 
 
 async def record_end(wiring: Wiring, facts: Integration, caller: Caller, attempt_id: str, *, reason: str, is_unknown: bool = False) -> None:
-    """Record how an attempt ended that changes nothing in the row."""
+    """Record the end of an attempt that changes nothing in the row; *is_unknown* if the provider may have spent the refresh token.
+
+    If the store cannot be used, only the observer is told.
+    """
     name: EventName = "credential.refresh_unsettled" if is_unknown else "credential.not_refreshed"
     try:
         await apply(wiring, happened(wiring, name, Subject.of(facts), caller, reason=reason, attempt=attempt_id))
     except StorageUnavailableError:
-        # An intent without an outcome reads as unknown.
+        # The audit log has the start of the attempt without an end, which reads as unknown.
         tell_of(wiring, "credential.unpersisted", Subject.of(facts))
 
 
 def store_now(wiring: Wiring, attempt: RenewalAttempt) -> datetime:
-    """Tell the time by the store's clock, which leases and back-off are kept in."""
+    """Return the time by the store's clock, which leases and back-off use."""
     return attempt.stored.read_at + timedelta(seconds=wiring.clock.monotonic() - attempt.read_at)

@@ -1,4 +1,4 @@
-"""Before the request: the row is read, a lease taken, and whoever cannot be asked now is noted."""
+"""Before the request: read the row, take the lease, and note in the row if the provider cannot be asked now."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.events import Subject
 from cloud_integrations.domain.freshness import attempt_wait, is_unresolved, lease_and_deadline, takeover_delay
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId
-from cloud_integrations.domain.integration import APPLICATION_REASONS, State, StoredIntegration
+from cloud_integrations.domain.integration import APPLICATION_REASONS, State, StoredIntegration, reconnect_reason
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.domain.settlement import MISCONFIGURED_REST, Settlement
 from cloud_integrations.errors import (
@@ -26,7 +26,8 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.flows.renew.attempt import RenewalAttempt, RenewalRequest, record_end, store_now
 from cloud_integrations.flows.renew.settling import let_go, settle_attempt
-from cloud_integrations.flows.shared.applications import granting_client, redirect_uri_of
+from cloud_integrations.flows.shared.applications import redirect_uri_of
+from cloud_integrations.flows.shared.clients import granting_client
 from cloud_integrations.flows.shared.events import apply, happened, tell_of
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.ports.store import MarkSent, TakeLease
@@ -37,45 +38,53 @@ _SEND_RESERVE = timedelta(seconds=5)
 
 
 def is_over(wiring: Wiring, stored: StoredIntegration) -> bool:
-    """Whether the row is newer only in its refresh token: its access token has ended."""
+    """Return whether the row's access token has expired: a newer row may be newer in its refresh token alone."""
     return stored.facts.expires_at is not None and stored.facts.expires_at <= wiring.clock.now()
 
 
 async def load_renewable(wiring: Wiring, tenant_id: TenantId, integration_id: IntegrationId, *, asks_again: bool) -> StoredIntegration:
-    """Return the row, or raise why it cannot be renewed."""
+    """Return the row of an integration that can be renewed.
+
+    Raises `IntegrationNotFoundError`, `IntegrationInactiveError`, `ReconnectRequiredError` (unless *asks_again* and a refresh token
+    is stored), or `ValidationFailedError` if no refresh token is stored.
+    """
     stored = await wiring.store.find_integration(tenant_id, integration_id)
     if stored is None:
         raise IntegrationNotFoundError
     if stored.facts.state is State.DISABLED:
         raise IntegrationInactiveError(integration_id=str(integration_id))
     if stored.facts.state is State.NEEDS_REAUTH and not (asks_again and stored.facts.renewable):
-        raise ReconnectRequiredError(integration_id=str(integration_id), reason=stored.facts.reason or "revoked")
+        raise ReconnectRequiredError(integration_id=str(integration_id), reason=reconnect_reason(stored.facts.reason))
     if not stored.facts.renewable:
         raise ValidationFailedError(field="integration", problem="has nothing to renew: the provider gave no refresh token")
     return stored
 
 
 async def begin(wiring: Wiring, stored: StoredIntegration, wanted: RenewalRequest, *, follows: bool) -> RenewalAttempt | None:
-    """Take the lease and mark the request as leaving; None if somebody else holds it."""
+    """Take the lease and mark the request as sent; return None if another process holds the lease or the time to send is over.
+
+    Raises `AppMisconfiguredError` or `ProviderUnavailableError` if the provider must not be asked now, and `OAuthBackendError` if the
+    request cannot be built.
+    """
     client = await _find_client(wiring, stored, wanted.caller)
     behaviour = client.method.refresh_token
     lease, deadline = lease_and_deadline(behaviour, lease=wiring.settings.lease, deadline=wiring.settings.deadline)
     wait = attempt_wait(stored, behaviour, now=wiring.clock.now(), forced=wanted.forced, access_is_dead=wanted.access_is_dead)
     if wait > timedelta():
         provider_id = str(stored.facts.provider_id)
-        if stored.facts.reason in APPLICATION_REASONS:
-            raise AppMisconfiguredError(provider_id=provider_id, reason=stored.facts.reason)
+        if (refused := APPLICATION_REASONS.get(stored.facts.reason or "")) is not None:
+            raise AppMisconfiguredError(provider_id=provider_id, reason=refused)
         reason = stored.marks.last_error or stored.facts.reason or "retry_later"
         raise ProviderUnavailableError(provider_id=provider_id, reason=reason, retry_after=wait)
     if stored.marks.lease_until is not None and stored.marks.lease_until >= stored.read_at:
-        # The row says that somebody holds it; trying all the same would be a transaction for each look.
+        # The row shows the lease of another process; an attempt to take it would cost a transaction at each look.
         return None
-    # The last question, because it may make this caller the one who probes.
+    # Asked last, because the answer may make this caller the one that probes the server.
     await _ask_breaker(wiring, stored, client, wanted.caller)
     refresh_token = await wiring.sealer.open_token(stored, "refresh")
     assert refresh_token is not None  # noqa: S101  # load_renewable has seen it
     request = await _build_request(wiring, stored, client, refresh_token, wanted.caller)
-    # REF-14: everything that sealing the new tokens needs is fetched before the request leaves.
+    # REF-14: the keys that seal the new tokens are fetched before the request is sent.
     await wiring.data_keys.active(stored.facts.tenant_id)
     await wiring.data_keys.index()
     attempt_id = wiring.new_id().hex
@@ -98,7 +107,7 @@ async def begin(wiring: Wiring, stored: StoredIntegration, wanted: RenewalReques
         asks_again=wanted.asks_again,
     )
     if attempt_wait(leased, behaviour, now=wiring.clock.now(), forced=wanted.forced, access_is_dead=wanted.access_is_dead) > timedelta():
-        # Since the row was read, somebody asked and the answer was lost: to ask again now could end a token that works.
+        # Since the row was read, another process has asked and lost the answer: to ask again now could end a token that works.
         await let_go(wiring, attempt, next_at=leased.marks.next_attempt_at, due_at=leased.marks.due_at)
         return None
     reserve = min(_SEND_RESERVE, (lease - deadline) / 2)
@@ -116,29 +125,29 @@ async def begin(wiring: Wiring, stored: StoredIntegration, wanted: RenewalReques
             )
         )
     except StaleWriteError:
-        # Held up for so long that there is no time to send, or the user was faster.
+        # Too little of the lease is left to send the request, or the integration has changed.
         await record_end(wiring, attempt.stored.facts, attempt.caller, attempt.attempt_id, reason="not_sent")
         return None
     if wiring.clock.monotonic() > send_until:
-        # Held up since: the lease could end before the answer is there, and somebody else may be asking by then.
+        # Delayed since: the lease could end before the answer comes, and another process could ask meanwhile.
         await let_go(wiring, attempt, next_at=None, due_at=store_now(wiring, attempt))
         return None
     if behaviour.ends_old_access:
-        # From now on nobody knows whether the held access token works.
+        # From now on it is not known whether the stored access token works.
         wiring.tokens.drop(attempt.tenant_id)
     return attempt
 
 
 async def _find_client(wiring: Wiring, stored: StoredIntegration, caller: Caller) -> Client:
     try:
-        return granting_client(wiring, stored.facts)
+        return await granting_client(wiring, stored.facts)
     except AppMisconfiguredError as error:
         await _mark_unasked(wiring, stored, caller, state=stored.facts.state, reason=error.reason, due_in=MISCONFIGURED_REST)
         raise
 
 
 async def _ask_breaker(wiring: Wiring, stored: StoredIntegration, client: Client, caller: Caller) -> None:
-    """Raise while the breaker of this authorization server is open."""
+    """Raise `ProviderUnavailableError` or `AppMisconfiguredError` while the breaker of this authorization server is open."""
     wait = wiring.breaker.wait(client.context_id, by=stored.facts.tenant_id)
     if wait is None:
         return
@@ -152,9 +161,14 @@ async def _ask_breaker(wiring: Wiring, stored: StoredIntegration, client: Client
     raise ProviderUnavailableError(provider_id=provider_id, reason="breaker_open", retry_after=wait)
 
 
+def build_request(wiring: Wiring, client: Client, refresh_token: Secret) -> HttpRequest:
+    """Return the request of a renewal.  Raises `OAuthBackendError`."""
+    return client.backend.build_refresh(client, refresh_token=refresh_token, redirect_uri=redirect_uri_of(wiring, client))
+
+
 async def _build_request(wiring: Wiring, stored: StoredIntegration, client: Client, refresh_token: Secret, caller: Caller) -> HttpRequest:
     try:
-        return client.backend.build_refresh(client, refresh_token=refresh_token, redirect_uri=redirect_uri_of(wiring, client))
+        return build_request(wiring, client, refresh_token)
     except OAuthBackendError as error:
         reason = error.reason
         await _mark_unasked(wiring, stored, caller, state=State.RETRY, reason=reason, error=reason, due_in=MISCONFIGURED_REST)
@@ -173,9 +187,10 @@ async def _mark_unasked(
     error: str = "breaker_open",
     due_in: timedelta,
 ) -> None:
-    """Say in the row why the provider is not asked, so that every process and list says the same as the error; once.
+    """Write into the row why the provider is not asked, unless the row says so already.
 
-    It is an attempt that ends before it begins.  Where a request may be out, the row says something stronger already.
+    So every process and every list shows the same reason as the error.  It is written as an attempt that ends before it begins.
+    Nothing is written if an earlier request may still be open, because that is the more important state.
     """
     facts, marks = stored.facts, stored.marks
     if facts.reason == reason or not facts.state.is_refreshed or is_unresolved(stored) or marks.sent_at is not None:
@@ -195,7 +210,7 @@ async def _mark_unasked(
                 length=timedelta(seconds=1),
                 takeover_delay=timedelta(),
             ),
-            # Whoever took a lease since has more to say.
+            # Refused if another process has taken a lease since: its result matters more.
             settle_attempt(
                 stored,
                 settled,
@@ -212,10 +227,10 @@ async def _mark_unasked(
 async def take_lease(
     wiring: Wiring, stored: StoredIntegration, wanted: RenewalRequest, *, attempt_id: str, length: timedelta, takeover_delay: timedelta
 ) -> StoredIntegration | None:
-    """Take the lease (T1) and return the row with it; None if somebody else has it."""
+    """Take the lease (T1) and return the row with it; None if another process has it."""
     facts = stored.facts
     try:
-        # Where nobody knows whether it was committed, the row says so.
+        # If the outcome of the commit is unknown, the row is read below and shows it.
         with suppress(CommitUnknownError):
             await apply(
                 wiring,
@@ -238,6 +253,6 @@ async def take_lease(
         raise IntegrationNotFoundError
     if leased.marks.attempt_id == attempt_id and leased.credential.generation == stored.credential.generation:
         return leased
-    # Held up for longer than the lease: somebody else has gone on.
+    # Delayed for longer than the lease: another process has taken it.
     await record_end(wiring, facts, wanted.caller, attempt_id, reason="not_sent")
     return None

@@ -1,13 +1,16 @@
-"""Tokens are renewed before they end, whether anybody asks for them or not."""
+"""Renew tokens before they expire, whether a caller asks for them or not."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import timedelta
+from operator import itemgetter
 
 from cloud_integrations.domain.arguments import read_count
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.events import Subject
+from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.domain.integration import DueIntegration
 from cloud_integrations.domain.renewal import RenewalRun
 from cloud_integrations.errors import (
@@ -17,26 +20,30 @@ from cloud_integrations.errors import (
     ProviderUnavailableError,
     ReconnectRequiredError,
 )
+from cloud_integrations.flows.shared.applications import find_method
 from cloud_integrations.flows.shared.events import tell_of
 from cloud_integrations.flows.shared.lookup import tell_damaged
+from cloud_integrations.flows.shared.trust import check_trust
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.ports.store import DamagedRow
 
 from .renew import renew
 
 HOLD = timedelta(minutes=5)
-"""How long a claimed row is out of every other worker's sight; a worker that dies gives it back after this."""
+"""How long no other worker gets a claimed row; if the worker dies, the row is due again after this time."""
 AT_ONCE = 8
 """Requests to one provider at the same time, in this process."""
 MOST_AT_ONCE = 10_000
-"""What one round takes at the most."""
+"""The largest number of integrations in one round."""
 _PATIENCE = timedelta(seconds=1)
 
 
 async def refresh_due(wiring: Wiring, /, *, limit: int, caller: Caller) -> RenewalRun:
-    """Claim up to *limit* integrations whose time has come and renew them; any number of processes may do so at once.
+    """Claim up to *limit* due integrations, renew them, and return the counts; any number of processes may do so at once.
 
-    A tenant has one integration per provider at the most, so no tenant can crowd out another.
+    Those that have been due for longest are claimed first, and among the claimed ones tenants take turns: an integration waits at most
+    for those that were due before it, however many slots another tenant has.  Raises `ValidationFailedError` for *limit* and
+    `StorageUnavailableError` if nothing can be claimed; a failed renewal is counted and does not raise.
     """
     counts: Counter[str] = Counter()
     found = await wiring.store.claim_due(limit=read_count("limit", limit, most=MOST_AT_ONCE), hold=HOLD)
@@ -49,12 +56,22 @@ async def refresh_due(wiring: Wiring, /, *, limit: int, caller: Caller) -> Renew
     async def one(due: DueIntegration) -> None:
         counts[await renew_one(wiring, due, caller=caller)] += 1
 
-    await wiring.concurrency.for_each(claimed, one, key=lambda due: due.provider_id, at_once=AT_ONCE)
+    await wiring.concurrency.for_each(_in_turns(claimed), one, key=lambda due: due.provider_id, at_once=AT_ONCE)
     return counted(counts)
 
 
+def _in_turns(claimed: Iterable[DueIntegration]) -> list[DueIntegration]:
+    """Return one integration of each tenant, then a second one of each that has one, and so on."""
+    earlier: Counter[TenantId] = Counter()
+    turns: list[tuple[int, DueIntegration]] = []
+    for due in claimed:
+        turns.append((earlier[due.tenant_id], due))
+        earlier[due.tenant_id] += 1
+    return [due for _, due in sorted(turns, key=itemgetter(0))]
+
+
 def counted(counts: Counter[str]) -> RenewalRun:
-    """Make a report of what `renew_one` said, one word for each integration."""
+    """Return the report on a round from the counts of the words that `renew_one` returned."""
     return RenewalRun(
         claimed=counts.total(),
         renewed=counts["renewed"],
@@ -66,9 +83,12 @@ def counted(counts: Counter[str]) -> RenewalRun:
 
 
 async def renew_one(wiring: Wiring, due: DueIntegration, /, *, caller: Caller, asks_again: bool = False) -> str:
-    """Renew one of many and say in a word how it went; raises nothing that would end the round of the others."""
+    """Renew one integration of a round and return the result, the name of a count in `RenewalRun`.
+
+    Raises no `Exception`, because that would end the round for the others.
+    """
     try:
-        await renew(
+        renewed = await renew(
             wiring,
             due.tenant_id,
             due.integration_id,
@@ -77,7 +97,11 @@ async def renew_one(wiring: Wiring, due: DueIntegration, /, *, caller: Caller, a
             patience=_PATIENCE,
             forced=asks_again,
             asks_again=asks_again,
+            scheduled=True,
         )
+        found = find_method(wiring, due.provider_id, renewed.facts.method_id)
+        if found is not None:
+            await check_trust(wiring, renewed, *found, caller=caller)
     except ReconnectRequiredError:
         return "reconnect_required"
     except IntegrationNotFoundError:
@@ -86,7 +110,7 @@ async def renew_one(wiring: Wiring, due: DueIntegration, /, *, caller: Caller, a
         # Its next time is in the row.
         return "postponed"
     except Exception as error:  # noqa: BLE001  # one integration's trouble must not end the round of the others
-        # Usually the store's or the keyring's: the row comes back when its hold is over.
+        # Usually an error of the store or the key service: the row is due again when its hold ends.
         tell_of(wiring, "credential.refresh_broken_off", Subject.named_by(due), reason=type(error).__name__)
         return "failed"
     return "renewed"

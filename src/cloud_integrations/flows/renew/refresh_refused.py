@@ -1,4 +1,4 @@
-"""A provider's refusals are doubted: each grant that it said has ended is asked for once more."""
+"""Ask a provider again for every grant that it said has ended, for an operator who doubts the refusals."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ _PAGE = 100
 async def refresh_refused(
     wiring: Wiring, provider: str | UUID, /, *, reason: str | None, caller: Caller, progress: Progress | None
 ) -> RenewalRun:
-    """Renew every integration with *provider*, of whatever tenant, that must reconnect (for *reason*) and holds a refresh token.
+    """Renew the integrations with *provider*, of all tenants, that need a reconnect (for *reason*) and have a refresh token.
 
-    Each is asked for once; what the provider refuses again stays as it was.
+    Each is tried once; one that the provider refuses again stays as it was.  *progress* is called after each page with the number of
+    integrations tried so far.  Raises `ProviderNotFoundError` or `ValidationFailedError`.
     """
     progress = read_listener("progress", progress)
     reason = read_text_or_none("reason", reason)

@@ -1,4 +1,4 @@
-"""The provider gave tokens: they are stored, whoever has the lease by now."""
+"""Store the tokens that a renewal brought, even if another process has taken the lease since."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cloud_integrations.domain.audit import Outcome
 from cloud_integrations.domain.credential import Grant
 from cloud_integrations.domain.events import Event, EventName, Subject
 from cloud_integrations.domain.freshness import due_at, reconnect_before
-from cloud_integrations.domain.integration import SWITCHED_OFF, Health, Integration, Phase, State, StoredIntegration
+from cloud_integrations.domain.integration import SWITCHED_OFF, Health, Integration, Phase, State, StoredIntegration, reconnect_reason
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     CommitUnknownError,
@@ -35,7 +35,12 @@ _NO_ACCESS_REST = timedelta(minutes=5)
 
 
 async def save(wiring: Wiring, attempt: RenewalAttempt, grant: Grant) -> StoredIntegration:
-    """Store the new tokens (T3), for as long as it takes, unless a newer lease or the user was faster."""
+    """Store the new tokens (T3) and return the row, or the row of a newer lease or of a reconnect that wrote first.
+
+    While the store cannot be used, it is tried again until the setting `persist_limit` is over; then the store's error is raised.
+    Raises `IntegrationNotFoundError` if the integration was removed, `ReconnectRequiredError` if a later attempt was refused, and
+    `IntegrationInactiveError` if the integration was disabled (the tokens are stored).
+    """
     stored = attempt.stored
     give_up = attempt.read_at + wiring.settings.persist_limit.total_seconds()
     wait = 0.05
@@ -45,7 +50,7 @@ async def save(wiring: Wiring, attempt: RenewalAttempt, grant: Grant) -> StoredI
             written = await _write(wiring, attempt, stored, grant, events)
             if written is not None:
                 break
-            # Refused, or nobody knows whether it was committed: the row says which.
+            # The write was refused, or the outcome of its commit is unknown: the row shows which.
             found = await wiring.store.find_integration(attempt.tenant_id, attempt.integration_id)
             written = await _written_by_others(wiring, attempt, found, grant, events)
             if written is not None:
@@ -55,7 +60,7 @@ async def save(wiring: Wiring, attempt: RenewalAttempt, grant: Grant) -> StoredI
         except (IntegrationNotFoundError, ReconnectRequiredError):
             raise
         except Exception:
-            # The tokens are known to nobody else: whatever keeps them from being stored, they wait here until it is over.
+            # Only this process has the tokens: whatever keeps them from being stored, it keeps them and tries again.
             if wiring.clock.monotonic() >= give_up:
                 raise
             tell_of(wiring, "credential.unpersisted", Subject.of(attempt.stored.facts))
@@ -71,10 +76,10 @@ async def save(wiring: Wiring, attempt: RenewalAttempt, grant: Grant) -> StoredI
 async def save_refresh_token(
     wiring: Wiring, attempt: RenewalAttempt, refresh_token: Secret, refresh_expires_at: datetime | None, /, *, reason: str
 ) -> None:
-    """Store a refresh token that came without an access token that may be used: the one that was sent may be spent.
+    """Store a refresh token that came without a usable access token, because the one that was sent may no longer work.
 
-    The caller looks at the row again: the held access token is used while it lives, and then the new refresh token, at once.
-    Where that brought no access token either, raises `ProviderUnavailableError`.
+    The caller then reads the row again: the stored access token is used until it expires, then the new refresh token is used at once.
+    Raises `ProviderUnavailableError` if the attempt before brought no access token either and the stored one has expired.
     """
     tell_unread(wiring, attempt.tenant_id, attempt.integration_id, attempt.client, ("access_token",))
     access_token = await wiring.sealer.open_token(attempt.stored, "access")
@@ -87,7 +92,7 @@ async def save_refresh_token(
 
 
 def _forecast(wiring: Wiring, stored: StoredIntegration) -> None:
-    """Tell, once a day, that the tenant must soon reconnect, because renewing does not move the end."""
+    """Tell the observer, once a day, that the tenant must reconnect soon, because a renewal does not extend the grant."""
     end = stored.facts.reconnect_before
     if end is not None and end - wiring.clock.now() <= _WARN_BEFORE and first_today(wiring, "forecast", stored.facts.id):
         tell_of(wiring, "credential.reconnect_soon", Subject.of(stored.facts), before=end.isoformat())
@@ -96,22 +101,23 @@ def _forecast(wiring: Wiring, stored: StoredIntegration) -> None:
 async def _written_by_others(
     wiring: Wiring, attempt: RenewalAttempt, found: StoredIntegration | None, grant: Grant, events: list[Event]
 ) -> StoredIntegration | None:
-    """Return the row if a newer word than ours stands in it (or our own, whose commit's answer was lost); None to write again.
+    """Return the row if a newer lease has written it, or if our own write was committed; None if ours must be written again.
 
-    Where the user has removed or reconnected it, the tokens that came too late are given back to the provider.
+    If the integration was removed or reconnected, our tokens came too late and are revoked.  Raises `IntegrationNotFoundError` if it
+    was removed, `ReconnectRequiredError` if a later attempt was refused.
     """
     if found is not None and found.marks.writer_lease < attempt.lease:
         if found.facts.state is not State.NEEDS_REAUTH or _takes_back(attempt, grant) or found.marks.attempt_id == attempt.attempt_id:
             return None
-        # A later attempt was refused: what it sent has ended the grant, or the refresh token is still the one that was refused.
+        # A later attempt was refused: its request has ended the grant, or our tokens bring no other refresh token than the refused one.
         await record_end(wiring, attempt.stored.facts, attempt.caller, attempt.attempt_id, reason="superseded")
-        raise ReconnectRequiredError(integration_id=str(attempt.integration_id), reason=found.facts.reason or "revoked")
+        raise ReconnectRequiredError(integration_id=str(attempt.integration_id), reason=reconnect_reason(found.facts.reason))
     ours = found is not None and found.marks.writer_lease == attempt.lease and await _is_ours(wiring, attempt, found, grant)
-    # What was stored, and its commit not known of, is not dropped here: whoever wrote or removed the row since has dealt with it.
+    # If our tokens were stored, they are not revoked here: the process that wrote or removed the row since has dealt with them.
     if ours or await _is_recorded(wiring, attempt):
         tell(wiring, *events)
     else:
-        # Of the same grant, they are left alone: a revocation could end it (RFC 7009 §2.1).
+        # Tokens of the grant that is still stored are not revoked, because that could end the grant (RFC 7009 §2.1).
         if found is None or found.facts.granted_at != attempt.stored.facts.granted_at:
             succeeded = None if found is None else await _succeed_kept(wiring, attempt, found, grant)
             if succeeded is None:
@@ -153,11 +159,12 @@ async def _succeed_kept(wiring: Wiring, attempt: RenewalAttempt, found: StoredIn
         forced=True,
         access_is_dead=False,
         asks_again=True,
+        scheduled=False,
     )
     attempt_id = wiring.new_id().hex
     leased = await take_lease(wiring, found, wanted, attempt_id=attempt_id, length=wiring.settings.lease, takeover_delay=timedelta())
     if leased is None:
-        # Somebody spends it once more: what comes of that is waited for.
+        # Another process is using the refresh token: wait for its result.
         raise StaleWriteError
     alone = replace(
         attempt, stored=leased, read_at=wiring.clock.monotonic(), attempt_id=attempt_id, access_is_dead=False, follows=False, alone=True
@@ -166,15 +173,16 @@ async def _succeed_kept(wiring: Wiring, attempt: RenewalAttempt, found: StoredIn
 
 
 async def _give_back(wiring: Wiring, attempt: RenewalAttempt, grant: Grant) -> None:
-    # Beside a refresh token that came alone stands an access token that callers may still use.
+    # With a refresh token that came alone, the access token is the stored one, which callers may still use.
     came: Tokens = [(kind, token) for kind, token in tokens_of(grant) if kind == "refresh" or not attempt.alone]
     await give_back(wiring, Source.of_stored(attempt.client, attempt.stored), came, caller=attempt.caller)
 
 
 async def _is_ours(wiring: Wiring, attempt: RenewalAttempt, found: StoredIntegration, grant: Grant) -> bool:
-    """Whether the row holds the tokens of *grant*: a restored database gives a lease number twice, so the number does not say it.
+    """Return whether the row holds the tokens of *grant*.
 
-    Nor does the attempt in the row, which is that of the lease after ours, if there was one.
+    The lease number does not prove it, because a restored database gives a number twice.  Neither does the attempt id in the row,
+    which may be that of a later lease.
     """
     stored = await wiring.sealer.open_token(found, "refresh" if attempt.alone else "access")
     return stored == (grant.refresh_token if attempt.alone else grant.access_token)
@@ -183,14 +191,14 @@ async def _is_ours(wiring: Wiring, attempt: RenewalAttempt, found: StoredIntegra
 async def _write(
     wiring: Wiring, attempt: RenewalAttempt, stored: StoredIntegration, grant: Grant, events: list[Event]
 ) -> StoredIntegration | None:
-    """Write the new tokens over *stored*; None if the row is no longer so, or the commit's outcome is unknown.
+    """Write the new tokens over *stored*; return None if the row has changed or the outcome of the commit is unknown.
 
-    What is told of it is left in *events*.
+    *events* receives the events of the write, so that the caller can tell them if the commit turns out to have succeeded.
     """
     now = wiring.clock.now()
     generation = stored.credential.generation + 1
     moved = stored.credential.generation != attempt.stored.credential.generation
-    # RFC 6749 §6: without a new refresh token the held one stays good, which may be another than we sent.
+    # RFC 6749 §6: without a new refresh token the stored one stays valid, which may be another one than we sent.
     kept = await wiring.sealer.open_token(stored, "refresh") if moved else attempt.refresh_token
     if attempt.alone:
         grant = await _with_held_access_token(wiring, attempt, stored, grant)
@@ -215,11 +223,12 @@ async def _write(
         ),
         variables={**stored.facts.variables, **grant.variables},
     )
-    credential = wiring.sealer.seal_grant(data_key, await wiring.data_keys.index(), facts, grant, generation=generation, kept=kept)
+    index, application = await wiring.data_keys.index(), attempt.client.id_for(None)
+    credential = wiring.sealer.seal_grant(data_key, index, facts, grant, generation=generation, application=application, kept=kept)
     due = due_at(expires_at=grant.expires_at, now=now, chance=wiring.entropy.fraction(), idle=attempt.behaviour.idle)
     next_attempt_at = None
     if attempt.alone and attempt.follows:
-        # Twice in a row: asking on and on would bring no more.
+        # The second time in a row: another request at once would bring no access token either.
         next_attempt_at = due = store_now(wiring, attempt) + _NO_ACCESS_REST
     events[:] = _events(wiring, attempt, stored, facts, rotated=grant.refresh_token is not None)
     try:
@@ -268,19 +277,19 @@ def _events(wiring: Wiring, attempt: RenewalAttempt, stored: StoredIntegration, 
 
 
 def _state_with_tokens(attempt: RenewalAttempt, stored: StoredIntegration, grant: Grant) -> tuple[State, str | None]:
-    """Return what an integration is that has new tokens, and the reason."""
+    """Return the state of an integration with new tokens, and its reason."""
     if stored.facts.state is State.DISABLED:
-        # What came is what works when it is switched on again, also where it was dead before; not where a later attempt's
-        # replay has ended the grant since.
+        # The new tokens work when it is enabled again, even if the old ones were refused; but not if a later attempt has sent the
+        # same refresh token again and so ended the grant.
         heals = _takes_back(attempt, grant) or stored.marks.attempt_id == attempt.attempt_id
         return State.DISABLED, SWITCHED_OFF if heals else stored.facts.reason
-    # One that did not work is not said to work again before an access token came.
+    # An integration that did not work is reported as working only once it has an access token.
     is_retried = attempt.alone and (attempt.follows or stored.facts.health is not Health.OK)
     return (State.RETRY, _NO_ACCESS) if is_retried else (State.ACTIVE, None)
 
 
 async def _with_held_access_token(wiring: Wiring, attempt: RenewalAttempt, stored: StoredIntegration, grant: Grant) -> Grant:
-    """Put the row's own access token into *grant*, with its end; where it is known to be dead, that is now."""
+    """Return *grant* with the row's access token and its expiry, which is now if the token is known not to work."""
     access_token = await wiring.sealer.open_token(stored, "access")
     assert access_token is not None  # noqa: S101  # every grant has one
     moved = stored.credential.generation != attempt.stored.credential.generation

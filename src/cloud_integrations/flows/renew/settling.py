@@ -1,4 +1,4 @@
-"""An attempt that brought no tokens ends: its settlement is written, recorded, told, and raised."""
+"""End an attempt that brought no tokens: write its settlement into the row, record it, and raise its error."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from datetime import datetime
 
 from cloud_integrations.domain.events import EventName, Subject
 from cloud_integrations.domain.freshness import refused_since
-from cloud_integrations.domain.integration import Integration, State, StoredIntegration
+from cloud_integrations.domain.integration import APPLICATION_REASONS, Integration, State, StoredIntegration, reconnect_reason
 from cloud_integrations.domain.outcome import Misconfigured, Refused, Rejected, TokenFailure
+from cloud_integrations.domain.provider import RefreshTokenFacts
 from cloud_integrations.domain.settlement import Attempted, Settlement, settlement
 from cloud_integrations.errors import (
     AppMisconfiguredError,
@@ -26,19 +27,28 @@ from cloud_integrations.ports.store import SettleAttempt
 
 
 async def settle(wiring: Wiring, attempt: RenewalAttempt, failure: TokenFailure, /, *, said: str | None) -> StoredIntegration | None:
-    """Write what *failure* means, and raise it; return the row if a sibling was faster, None if the row has moved on.
+    """Write what *failure* means, and raise it; *said* is the provider's text, without secrets.
 
-    Raises `ReconnectRequiredError`, `ProviderUnavailableError` or `AppMisconfiguredError`.
+    Returns the row if it has a newer credential after a refusal, None if it has changed and the failure was not written.  Raises
+    `ReconnectRequiredError`, `ProviderUnavailableError` or `AppMisconfiguredError`.
     """
     if isinstance(failure, Refused):
-        # Look again first, for a sibling may have been faster.
+        # Read the row first: another process may have renewed it, and then our refresh token was refused because it is old.
         found = await wiring.store.find_integration(attempt.tenant_id, attempt.integration_id)
         if found is not None and found.credential.generation > attempt.stored.credential.generation:
             await record_end(wiring, attempt.stored.facts, attempt.caller, attempt.attempt_id, reason=failure.reason)
             return found
     if isinstance(failure, Misconfigured):
         wiring.breaker.refuse(attempt.client.context_id, failure.reason, by=attempt.tenant_id)
-    settled = settlement(failure, await _attempted(wiring, attempt, failure))
+    known = await attempted(
+        wiring,
+        attempt.stored,
+        failure,
+        behaviour=attempt.behaviour,
+        unresolved_before=attempt.unresolved_before,
+        store_now=store_now(wiring, attempt),
+    )
+    settled = settlement(failure, known)
     if not await _write(wiring, attempt, settled, _event(settled), said=said):
         return None
     if settled.verdict == "reconnect":
@@ -47,7 +57,7 @@ async def settle(wiring: Wiring, attempt: RenewalAttempt, failure: TokenFailure,
 
 
 async def let_go(wiring: Wiring, attempt: RenewalAttempt, *, next_at: datetime | None, due_at: datetime | None) -> None:
-    """End a lease under which nothing was sent; *next_at* and *due_at* are by the store's clock."""
+    """End a lease under which nothing was sent; *next_at* and *due_at* are times of the store's clock."""
     now, before = store_now(wiring, attempt), attempt.stored.facts
     is_over = before.state is State.NEEDS_REAUTH
     await _write(
@@ -83,7 +93,7 @@ def settle_attempt(
     store_now: datetime,
     is_counted: bool = True,
 ) -> SettleAttempt:
-    """Return the change that writes *settled* into the row."""
+    """Return the change that writes *settled* into the row; *store_now* is the time by the store's clock."""
     facts, marks, refused = stored.facts, stored.marks, settled.refused
     return SettleAttempt(
         tenant_id=facts.tenant_id,
@@ -105,19 +115,32 @@ def settle_attempt(
 
 
 def state_since(before: Integration, /, *, state: State, reason: str | None, now: datetime) -> datetime:
-    """Say since when it is as it is: a refused application changes how it is doing (`health`), and leaves its state."""
+    """Return since when the integration has its new health: the old time if *state* and *reason* leave `health` as it was.
+
+    A refused application changes the health and not the state.
+    """
     return before.state_since if replace(before, state=state, reason=reason).health is before.health else now
 
 
-async def _attempted(wiring: Wiring, attempt: RenewalAttempt, failure: TokenFailure) -> Attempted:
-    facts = attempt.stored.facts
+async def attempted(
+    wiring: Wiring,
+    stored: StoredIntegration,
+    failure: TokenFailure,
+    /,
+    *,
+    behaviour: RefreshTokenFacts,
+    unresolved_before: bool = False,
+    store_now: datetime,
+) -> Attempted:
+    """Return what is known about an attempt that ended in *failure*; *store_now* is the time by the store's clock."""
+    facts = stored.facts
     known = Attempted(
         before=facts,
-        marks=attempt.stored.marks,
-        behaviour=attempt.behaviour,
-        unresolved_before=attempt.unresolved_before,
+        marks=stored.marks,
+        behaviour=behaviour,
+        unresolved_before=unresolved_before,
         now=wiring.clock.now(),
-        store_now=store_now(wiring, attempt),
+        store_now=store_now,
         chance=wiring.entropy.fraction(),
         refusal_limit=wiring.settings.refusal_limit,
     )
@@ -129,7 +152,7 @@ async def _attempted(wiring: Wiring, attempt: RenewalAttempt, failure: TokenFail
 
 
 async def _write(wiring: Wiring, attempt: RenewalAttempt, settled: Settlement, name: EventName, *, said: str | None = None) -> bool:
-    """Write and record it; False if somebody with a newer lease, or the user, has written since."""
+    """Write and record the settlement; return False if a newer lease, or a user, has changed the row since."""
     facts = attempt.stored.facts
     change = settle_attempt(
         attempt.stored,
@@ -148,11 +171,11 @@ async def _write(wiring: Wiring, attempt: RenewalAttempt, settled: Settlement, n
         await record_end(wiring, facts, attempt.caller, attempt.attempt_id, reason=settled.error, is_unknown=settled.is_unknown)
         return False
     except CommitUnknownError:
-        # If it was committed, whoever comes next finds it settled and has nothing to tell.
+        # If it was committed, the next process finds the row settled and tells nothing, so the observer is told here.
         tell(wiring, event)
         tell_of(wiring, "credential.unpersisted", Subject.of(facts))
     except StorageUnavailableError:
-        # The lease and the mark in the row say the same to whoever comes next, and so does the provider.
+        # The next process learns the same from the lease and the mark in the row, and from the provider.
         tell_of(wiring, "credential.unpersisted", Subject.of(facts))
     return True
 
@@ -160,8 +183,9 @@ async def _write(wiring: Wiring, attempt: RenewalAttempt, settled: Settlement, n
 def _error(attempt: RenewalAttempt, settled: Settlement, said: str | None) -> CloudIntegrationsError:
     facts = attempt.stored.facts
     if settled.verdict == "reconnect":
-        return ReconnectRequiredError(integration_id=str(facts.id), reason=settled.reason or settled.error, error_description=said)
+        return ReconnectRequiredError(integration_id=str(facts.id), reason=reconnect_reason(settled.reason), error_description=said)
     provider_id = str(facts.provider_id)
     if settled.verdict == "misconfigured":
-        return AppMisconfiguredError(provider_id=provider_id, reason=settled.error, error_description=said)
+        refused = APPLICATION_REASONS.get(settled.error, "client_refused")
+        return AppMisconfiguredError(provider_id=provider_id, reason=refused, error_description=said)
     return ProviderUnavailableError(provider_id=provider_id, reason=settled.error, retry_after=settled.retry_after, error_description=said)

@@ -1,1 +1,1 @@
-"""What several flows share."""
+"""Functions and classes that several flows use."""

@@ -1,22 +1,20 @@
-"""The operator's OAuth applications: which there are, and what works with them."""
+"""The operator's OAuth applications, and the providers and methods that work with them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
-from cloud_integrations.domain.application import InputSummary, MethodSummary, OAuthApplication, ProviderSummary
-from cloud_integrations.domain.identifiers import ContextId, ProviderId
-from cloud_integrations.domain.integration import Integration
-from cloud_integrations.domain.provider import Method, Provider
+from cloud_integrations.domain.application import InputSummary, MethodSummary, OAuthApplication, ProviderSummary, VariableSummary
+from cloud_integrations.domain.identifiers import ContextId, ProviderId, TenantId
+from cloud_integrations.domain.provider import Method, Provider, places
 from cloud_integrations.errors import (
-    AppMisconfiguredError,
-    CloudIntegrationsError,
     ConfigurationError,
     ProviderInactiveError,
     ProviderNotFoundError,
     ValidationFailedError,
 )
+from cloud_integrations.flows.shared.client_secrets import preferred
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.kinds import auth_type_of, auth_types, by_consent, find_consent_method, input_methods
 from cloud_integrations.ports.catalogue import Providers
@@ -32,45 +30,52 @@ _ARGUMENTS: Final[tuple[Literal["api_key", "secret_key"], ...]] = ("api_key", "s
 def index_applications(
     applications: Sequence[OAuthApplication], providers: Providers, settings: Settings, /
 ) -> dict[str, OAuthApplication]:
-    """Check the applications and return them by provider slug.  Raises `ConfigurationError`."""
+    """Check the applications and return them by provider slug.
+
+    Raises `ConfigurationError` for an application, a setting or a redirect URI that cannot work.
+    """
     if settings.deadline >= settings.lease:
         raise ConfigurationError(setting="deadline", problem="must be shorter than lease, or two workers could refresh at once")
     if settings.callback_url is not None:
         _check_uri("callback_url", settings.callback_url, loopback=settings.loopback)
     indexed: dict[str, OAuthApplication] = {}
     for application in _listed(applications):
-        place = f"applications[{application.provider}]"
+        setting = f"applications[{application.provider}]"
         try:
             provider = providers.require(application.provider)
         except (ProviderNotFoundError, ValidationFailedError):
-            raise ConfigurationError(setting=place, problem="names a provider that the catalogue does not have") from None
+            raise ConfigurationError(setting=setting, problem="names a provider that the catalogue does not have") from None
         if provider.id in indexed:
-            raise ConfigurationError(setting=place, problem="is there twice")
+            raise ConfigurationError(setting=setting, problem="is there twice")
         method = find_consent_method(provider, application.method_id)
         if method is None:
-            raise ConfigurationError(setting=place, problem="names a provider or method that does not work by authorization code")
+            raise ConfigurationError(setting=setting, problem="names a provider or method that does not work by authorization code")
         client_auth_of(method, application)
-        _check_values(place, provider, application)
+        _check_values(setting, provider, method, application)
         for uri in application.redirect_uris:
-            _check_uri(f"{place}.redirect_uris", uri, loopback=settings.loopback)
+            _check_uri(f"{setting}.redirect_uris", uri, loopback=settings.loopback)
         if not application.redirect_uris and settings.callback_url is None:
-            raise ConfigurationError(setting="callback_url", problem=f"is needed, because {place} names no redirect URI of its own")
+            raise ConfigurationError(setting="callback_url", problem=f"is needed, because {setting} names no redirect URI of its own")
         indexed[provider.id] = application
     return indexed
 
 
-def _check_values(place: str, provider: Provider, application: OAuthApplication) -> None:
-    """Refuse now what would fail in the hands of the first tenant who connects."""
+def _check_values(setting: str, provider: Provider, method: Method, application: OAuthApplication) -> None:
+    """Raise `ConfigurationError` now for values that would make the first tenant's authorization fail."""
     known = {variable.name: variable for variable in provider.variables}
     if unknown := sorted(application.variables.keys() - known.keys()):
-        raise ConfigurationError(setting=f"{place}.variables", problem=f"name {unknown[0]}, which this provider does not have")
+        raise ConfigurationError(setting=f"{setting}.variables", problem=f"name {unknown[0]}, which this provider does not have")
+    operators = {name for name, variable in known.items() if variable.source == "application" and variable.default is None}
+    named = places(f"{method.authorize_url or ''}{method.token_url or ''}")
+    if missing := [name for name in named if name in operators - application.variables.keys()]:
+        raise ConfigurationError(setting=f"{setting}.variables.{missing[0]}", problem="is required by this provider")
     if not all(map(is_scope, application.scopes or ())):
-        raise ConfigurationError(setting=f"{place}.scopes", problem="hold a character that no scope may have")
+        raise ConfigurationError(setting=f"{setting}.scopes", problem="hold a character that no scope may have")
     for name, value in application.variables.items():
         try:
             known[name].check(value)
         except ValidationFailedError as error:
-            raise ConfigurationError(setting=f"{place}.{error.field}", problem=error.problem) from None
+            raise ConfigurationError(setting=f"{setting}.{error.field}", problem=error.problem) from None
 
 
 def _listed(applications: Sequence[OAuthApplication]) -> tuple[OAuthApplication, ...]:
@@ -80,32 +85,42 @@ def _listed(applications: Sequence[OAuthApplication]) -> tuple[OAuthApplication,
 
 
 def list_providers(wiring: Wiring, /) -> tuple[ProviderSummary, ...]:
-    """Return every provider, and what works with it here."""
+    """Return every provider of the catalogue, with the methods that can be used with the applications configured here."""
     return tuple(_summary(wiring, provider) for provider in wiring.providers.list_providers())
 
 
-def require_consent_method(wiring: Wiring, provider: Provider, /) -> Method:
-    """Return the method to which a person consents.  Raises `ProviderInactiveError` or `ValidationFailedError`."""
-    _require_active(provider)
+def require_consent_method(wiring: Wiring, provider: Provider, method_id: str | None = None, /) -> Method:
+    """Return the method by which a person authorizes the provider's configured application.
+
+    Raises `ProviderInactiveError` if the provider is inactive or has no application here, `ValidationFailedError` if it has no
+    such method, or another one than *method_id*: an application belongs to one method.
+    """
+    require_active(provider)
     application = wiring.applications.get(provider.id)
     method = find_consent_method(provider, None if application is None else application.method_id)
     if method is None:
         raise ValidationFailedError(field="code", problem=_not_how(provider))
     if application is None:
         raise ProviderInactiveError(provider_id=str(provider.provider_id), problem="has no OAuth application configured here")
+    if method_id not in {None, method.id}:
+        raise ValidationFailedError(field="method", problem=f"must be {method.id}, for which this provider has an OAuth application here")
     return method
 
 
 def require_input_methods(provider: Provider, /) -> tuple[Method, ...]:
-    """Return the methods for which the tenant enters values.  Raises `ProviderInactiveError` or `ValidationFailedError`."""
-    _require_active(provider)
+    """Return the methods for which the tenant enters values, an API key for example.
+
+    Raises `ProviderInactiveError` if the provider is inactive, `ValidationFailedError` if it has no such method.
+    """
+    require_active(provider)
     methods = input_methods(provider)
     if not methods:
         raise ValidationFailedError(field="credentials", problem=_not_how(provider))
     return methods
 
 
-def _require_active(provider: Provider) -> None:
+def require_active(provider: Provider, /) -> None:
+    """Raise `ProviderInactiveError` if the provider is inactive."""
     if not provider.active:
         raise ProviderInactiveError(provider_id=str(provider.provider_id))
 
@@ -115,7 +130,7 @@ def _not_how(provider: Provider) -> str:
 
 
 def find_method(wiring: Wiring, provider_id: ProviderId, method_id: str, /) -> tuple[Provider, Method] | None:
-    """Return the provider and its method by which something was connected; None where the catalogue no longer has them."""
+    """Return a provider and its method by their ids; None if the catalogue no longer has them."""
     try:
         provider = wiring.providers.require(provider_id)
     except ProviderNotFoundError:
@@ -124,50 +139,47 @@ def find_method(wiring: Wiring, provider_id: ProviderId, method_id: str, /) -> t
     return None if method is None else (provider, method)
 
 
-def client_of(wiring: Wiring, provider: Provider, method: Method, variables: Mapping[str, str], /) -> Client:
-    """Return the authorization server that *provider* is here, for a tenant with these *variables*."""
-    backend = GuardedBackend(provider.backend, wiring.providers.backend_of(provider))
-    return resolve_client(provider, method, wiring.applications[provider.id], variables, backend=backend)
+def client_with(
+    wiring: Wiring,
+    provider: Provider,
+    method: Method,
+    application: OAuthApplication,
+    variables: Mapping[str, str],
+    /,
+    *,
+    owner: TenantId | None = None,
+) -> Client:
+    """Return the provider's authorization server with an application of the operator or of *owner*, for these *variables*.
 
-
-def granting_client(wiring: Wiring, facts: Integration, /) -> Client:
-    """Return the authorization server that a grant was issued by, exactly as it was then.
-
-    A refresh token goes to no other: where the application or an endpoint was changed since,
-    `AppMisconfiguredError` is raised and nothing is sent (OAU-049).
+    Raises as `resolve_client` does.
     """
-    provider_id = str(facts.provider_id)
-    try:
-        provider = wiring.providers.require(facts.provider_id)
-        method = require_consent_method(wiring, provider)
-        client = client_of(wiring, provider, find_consent_method(provider, facts.method_id) or method, facts.variables)
-    except CloudIntegrationsError:
-        raise AppMisconfiguredError(provider_id=provider_id, reason="no_usable_application") from None
-    if client.context_id != facts.context_id:
-        raise AppMisconfiguredError(provider_id=provider_id, reason="application_changed")
-    return client
+    backend = GuardedBackend(provider.backend, wiring.providers.backend_of(provider))
+    return preferred(wiring, resolve_client(provider, method, application, variables, backend=backend, owner=owner))
 
 
 def operator_variables(wiring: Wiring, provider: Provider, /) -> Mapping[str, str]:
-    """Return the variables that the operator configured for *provider*; a self-hosted edition's address, say."""
+    """Return the variables that the operator configured for *provider*, for example the address of a self-hosted edition."""
     application = wiring.applications.get(provider.id)
     return {} if application is None else application.variables
 
 
 def known_variables(wiring: Wiring, provider: Provider, stored: Mapping[str, str], /) -> dict[str, str]:
-    """Return the variables of an integration as they are stored, with the operator's and with defaults; nothing is checked."""
+    """Return an integration's *stored* variables, completed by the operator's and by the provider's defaults, without checking them."""
     defaults = {variable.name: variable.default for variable in provider.variables if variable.default is not None}
     return {**defaults, **stored, **operator_variables(wiring, provider)}
 
 
 def callback_uri(wiring: Wiring, context_id: ContextId, /) -> str | None:
-    """Return the redirect URI of our own callback: a path that is distinct per authorization server."""
+    """Return the redirect URI of our own callback, which differs per authorization server; None without the setting `callback_url`."""
     base = wiring.settings.callback_url
     return None if base is None else f"{base.rstrip('/')}/{context_id}"
 
 
 def redirect_uri_of(wiring: Wiring, client: Client, /) -> str:
-    """Return the redirect URI for new authorizations: the application's own first one, else our callback."""
+    """Return the redirect URI for new authorizations: the application's first one, otherwise our callback.
+
+    Raises `ConfigurationError` if there is neither.
+    """
     own = client.application.redirect_uris
     uri = own[0] if own else callback_uri(wiring, client.context_id)
     if uri is None:
@@ -175,16 +187,21 @@ def redirect_uri_of(wiring: Wiring, client: Client, /) -> str:
     return uri
 
 
+def registered_redirect_uri(wiring: Wiring, provider: Provider, /) -> str | None:
+    """Return the redirect URI to register at *provider*; None without an application, or if a variable of the tenant is needed."""
+    application = wiring.applications.get(provider.id)
+    method = None if application is None else find_consent_method(provider, application.method_id)
+    if application is None or method is None:
+        return None
+    try:
+        return redirect_uri_of(wiring, client_with(wiring, provider, method, application, {}))
+    except ValidationFailedError:
+        return None
+
+
 def _summary(wiring: Wiring, provider: Provider) -> ProviderSummary:
     application = wiring.applications.get(provider.id)
-    redirect_uri = None
-    if application is not None and (method := find_consent_method(provider, application.method_id)) is not None:
-        try:
-            redirect_uri = redirect_uri_of(wiring, client_of(wiring, provider, method, {}))
-        except ValidationFailedError:
-            # It depends on a variable that only a tenant can give.
-            redirect_uri = None
-    offered = [method for method in provider.methods if _is_offered(provider, method, application)]
+    offered = [method for method in provider.methods if _is_offered(wiring, provider, method, application)]
     return ProviderSummary(
         id=provider.provider_id,
         slug=provider.id,
@@ -193,34 +210,55 @@ def _summary(wiring: Wiring, provider: Provider) -> ProviderSummary:
         active=provider.active,
         auth_types=tuple(dict.fromkeys(map(auth_type_of, offered))),
         documentation=provider.documentation,
-        redirect_uri=redirect_uri,
+        redirect_uri=registered_redirect_uri(wiring, provider),
         methods=tuple(_method_summary(wiring, provider, method) for method in offered),
+        variables=_variable_summaries(wiring, provider),
     )
 
 
-def _is_offered(provider: Provider, method: Method, application: OAuthApplication | None) -> bool:
+def _variable_summaries(wiring: Wiring, provider: Provider) -> tuple[VariableSummary, ...]:
+    configured = operator_variables(wiring, provider)
+    return tuple(
+        VariableSummary(
+            name=variable.name,
+            label=variable.label or variable.name,
+            hint=variable.hint,
+            required=variable.required and variable.default is None,
+            pattern=variable.pattern,
+            choices=variable.choices,
+            default=variable.default,
+        )
+        for variable in provider.variables
+        if variable.source == "input" and variable.name not in configured
+    )
+
+
+def _is_offered(wiring: Wiring, provider: Provider, method: Method, application: OAuthApplication | None) -> bool:
     if not by_consent(auth_type_of(method)):
-        return True
+        return wiring.issuer is not None or not method.platform_proofs()
     return application is not None and method is find_consent_method(provider, application.method_id)
 
 
 def _method_summary(wiring: Wiring, provider: Provider, method: Method) -> MethodSummary:
-    # The first two secrets are the key and its second half.
-    arguments = dict(zip((given.name for given in method.inputs if given.secret), _ARGUMENTS, strict=False))
+    # The first secret input is passed as the argument `api_key`, the second as `secret_key`.
+    arguments = dict(zip((known.name for known in method.entered_inputs if known.secret), _ARGUMENTS, strict=False))
     return MethodSummary(
         id=method.id,
         auth_type=auth_type_of(method),
         inputs=tuple(
             InputSummary(
-                name=given.name,
-                label=given.label or given.name,
-                hint=given.hint,
-                required=given.required,
-                secret=given.secret,
-                argument=arguments.get(given.name),
+                name=known.name,
+                label=known.label or known.name,
+                hint=known.hint,
+                required=known.required,
+                secret=known.secret,
+                form=known.form,
+                one_of=known.one_of,
+                argument=arguments.get(known.name),
             )
-            for given in method.inputs
+            for known in method.entered_inputs
         ),
+        needs_setup=bool(method.made_inputs),
         manual_url=None if method.revoke is None else method.revoke.find_manual_url(known_variables(wiring, provider, {})),
     )
 

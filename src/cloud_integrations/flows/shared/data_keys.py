@@ -19,7 +19,10 @@ from cloud_integrations.ports.single_flight import SingleFlight
 from cloud_integrations.ports.store import AddKey, AsyncStore
 
 INDEX_SCOPE: Final = TenantId("index key")
-"""Owns the key of fingerprints, which is wrapped like a data key.  It has a space, so it is no tenant's id."""
+"""The owner of the key for fingerprints, which is stored and wrapped like a tenant's data key.
+
+No tenant can have this id, because a tenant's id has no space.
+"""
 _FRESH: Final = timedelta(seconds=60)
 _FRESH_FROM_A_SERVICE: Final = timedelta(seconds=300)
 _ASK_AGAIN: Final = 2
@@ -32,17 +35,17 @@ class _Kept:
 
     key: DataKey | None
     fresh_until: float = 0.0
-    """Until then it is used without asking anybody."""
+    """Until then (monotonic seconds) the key is used without asking the key service."""
     ends: float = 0.0
-    """Until then it is used while the key service does not answer."""
+    """Until then the key may still be used if the key service does not answer."""
     ask_after: float = 0.0
-    """The key service did not answer: it is not asked for this key before."""
+    """Before then the key service, which did not answer, is not asked for this key again."""
 
 
 class DataKeys:
-    """Every tenant's data keys.
+    """Makes, unwraps and remembers the data keys of all tenants.
 
-    Where a method returns one, it raises `KeyServiceUnavailableError` or `KeyringError` if that cannot be unwrapped.
+    A method that returns a `DataKey` raises `KeyServiceUnavailableError` or `KeyringError` if the key cannot be unwrapped.
     """
 
     def __init__(
@@ -59,7 +62,7 @@ class DataKeys:
         self._store = store
         self._service = service
         self._memory = memory
-        """By tenant: which key is active.  By tenant and key: what is known of it."""
+        """By tenant: the id of the active key.  By tenant and key id: a `_Kept`."""
         self._clock = clock
         self._entropy = entropy
         self._single_flight = single_flight
@@ -67,7 +70,7 @@ class DataKeys:
 
     @property
     def fresh_time(self) -> timedelta:
-        """How long an unwrapped data key is used without asking again."""
+        """How long an unwrapped data key is used before the key service is asked again."""
         if self._settings.data_key_cache is not None:
             return self._settings.data_key_cache
         return _FRESH_FROM_A_SERVICE if self._service.waits else _FRESH
@@ -80,13 +83,13 @@ class DataKeys:
         return await self._single_flight.share(("active key", tenant_id), lambda: self._load_active(tenant_id))
 
     async def index(self) -> DataKey:
-        """Return the key of fingerprints: one for all tenants, never replaced, and used for nothing else."""
+        """Return the key for fingerprints: one for all tenants, never replaced, and used for nothing else."""
         return await self.active(INDEX_SCOPE)
 
     async def id_at_start(self, tenant_id: TenantId, /) -> UUID:
-        """Return which key of the tenant is active, as the store says, for work that asks a provider before it stores something.
+        """Return the id of the tenant's active key, read from the store, for work that asks a provider before it stores something.
 
-        `apply_sealed` knows by it whether the tenant was erased since.
+        `apply_sealed` takes this id, to detect that the tenant was erased in the meantime.
         """
         found = await self._store.find_active_key(tenant_id)
         if found is not None:
@@ -95,20 +98,20 @@ class DataKeys:
         return (await self.active(tenant_id)).key_id
 
     async def require(self, tenant_id: TenantId, key_id: UUID, /) -> DataKey:
-        """Return a data key of the tenant, to open with.  Raises `DecryptError` where there is none (any more)."""
+        """Return a data key of the tenant, to open values with.  Raises `DecryptError` if there is none, or no longer."""
         key = self._fresh((tenant_id, key_id))
         if key is not None:
             return key
         return await self._single_flight.share(("data key", tenant_id, key_id), lambda: self._load(tenant_id, key_id))
 
     async def keep(self, wrapped: WrappedKey, /) -> DataKey:
-        """Unwrap and remember a data key as it was just read.  May raise `DecryptError`, too."""
+        """Unwrap and remember a data key that was just read from the store.  Also raises `DecryptError`."""
         if wrapped.state is KeyState.ACTIVE:
             self._memory.put(wrapped.tenant_id, wrapped.key_id, seconds=self.fresh_time.total_seconds())
         return await self._unwrapped(wrapped)
 
     async def make(self, tenant_id: TenantId, /) -> WrappedKey:
-        """Return a new data key, wrapped, that is to be the tenant's active one."""
+        """Make and wrap a new data key, to become the tenant's active one; the caller stores it."""
         version = await self._store.last_key_version(tenant_id) + 1
         now = self._clock.now()
         key_id = uuid7(now, self._entropy.bytes(10))
@@ -128,13 +131,13 @@ class DataKeys:
         )
 
     def forget(self, tenant_id: TenantId, key_ids: Iterable[UUID] = (), /) -> None:
-        """Forget which key is the tenant's active one, and these keys."""
+        """Forget which of the tenant's keys is active, and forget the keys with these ids."""
         self._memory.drop(tenant_id)
         for key_id in key_ids:
             self.drop(tenant_id, key_id)
 
     def drop(self, tenant_id: TenantId, key_id: UUID, /) -> None:
-        """Forget this key of the tenant."""
+        """Forget one key of the tenant."""
         self._memory.drop((tenant_id, key_id))
 
     def clear(self) -> None:
@@ -142,7 +145,7 @@ class DataKeys:
         self._memory.clear()
 
     def _fresh(self, place: tuple[TenantId, UUID]) -> DataKey | None:
-        # The tenant is part of the place: two tenants can never share an entry.
+        # The tenant is part of the cache key: two tenants can never share an entry.
         kept: _Kept | None = self._memory.find(place)
         return kept.key if kept is not None and kept.fresh_until > self._clock.monotonic() else None
 
@@ -154,7 +157,7 @@ class DataKeys:
         try:
             await self._store.apply(AddKey(key=made))
         except StaleWriteError:
-            # Another worker made the tenant's key at the same moment; its key is the one.
+            # Another worker stored the tenant's first key at the same moment: use that one.
             found = await self._store.find_active_key(tenant_id)
             if found is None:
                 raise KeyringError(key_id=f"of tenant {tenant_id}", problem="was erased, and a backup has brought it back") from None
@@ -171,7 +174,7 @@ class DataKeys:
 
     async def _unwrapped(self, wrapped: WrappedKey) -> DataKey:
         place = TenantId(wrapped.tenant_id), wrapped.key_id
-        # One request for all who want the key, to seal or to open: after an outage the service is not asked by everybody at once.
+        # One request serves all callers that want this key: otherwise all of them would ask at once when an outage ends.
         return await self._single_flight.share(("unwrap", *place), lambda: self._unwrap(place, wrapped))
 
     async def _unwrap(self, place: tuple[TenantId, UUID], wrapped: WrappedKey) -> DataKey:
@@ -185,7 +188,7 @@ class DataKeys:
             except KeyServiceUnavailableError:
                 kept = self._asked_in_vain(place, kept)
             except (KeyringError, DecryptError):
-                # An answer: what it takes away, no later outage gives back.
+                # The service answered and refused the key: a later outage must not make the remembered key usable again.
                 self.drop(*place)
                 raise
         if kept.key is None or kept.ends <= self._clock.monotonic():
@@ -204,6 +207,6 @@ class DataKeys:
     def _asked_in_vain(self, place: tuple[TenantId, UUID], kept: _Kept | None) -> _Kept:
         now = self._clock.monotonic()
         noted = replace(kept or _Kept(key=None), ask_after=now + _ASK_AGAIN)
-        # In the key's own entry: notes of their own would push other keys out of a full memory, in an outage of all times.
+        # Stored in the key's own entry: extra entries would push other keys out of a full cache, during an outage.
         self._memory.put(place, noted, seconds=max(noted.ends - now, _ASK_AGAIN))
         return noted

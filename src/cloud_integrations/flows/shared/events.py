@@ -1,4 +1,4 @@
-"""What happened: written in the transaction of its change, and told to the observer when that is committed."""
+"""Events: recorded in the transaction of their change, and told to the observer once that is committed."""
 
 from __future__ import annotations
 
@@ -22,15 +22,19 @@ _TELL_AGAIN: Final = timedelta(days=1)
 
 
 def happened(wiring: Wiring, name: EventName, subject: Subject | None, caller: Caller, /, **facts: str | None) -> Event:
-    """Return the event that *caller* brought about, for `apply` to write with its change; None in *facts* is left out.
+    """Return an event that *caller* caused, to be passed to `apply` together with its change.
 
-    *facts* are names and words, never secret values.  The audit log's reason is the fact `error`, or `reason` where there is none.
+    *facts* are names and words, never secret values; those that are None are left out.  The audit log's reason is the fact `error`,
+    or `reason` if there is no `error`.
     """
     return event_of(wiring, EVENTS[name], subject, caller, {key: value for key, value in facts.items() if value is not None})
 
 
 def event_of(wiring: Wiring, kind: EventKind, subject: Subject | None, caller: Caller, facts: Mapping[str, str], /) -> Event:
-    """Return an event of any kind, a registered one too, with what the audit log and the observer get of *facts*."""
+    """Return an event of any kind, including those that a host registered.
+
+    Its kind says which of *facts* go to the audit log and which to the observer.
+    """
     audit = fact = None
     if kind.action is not None and subject is not None:
         now = wiring.clock.now()
@@ -44,7 +48,7 @@ def event_of(wiring: Wiring, kind: EventKind, subject: Subject | None, caller: C
             outcome=kind.outcome,
             reason=facts.get("error", facts.get("reason")),
             request_id=caller.request_id,
-            details=kind.details.pick(facts),
+            details=kind.details.pick({"slot": subject.slot, **facts} if subject.slot else facts),
         )
     if kind.fact is not None:
         fact = Fact(name=kind.fact, facts=kind.keys.pick({**about(wiring, subject), **facts}))
@@ -52,7 +56,7 @@ def event_of(wiring: Wiring, kind: EventKind, subject: Subject | None, caller: C
 
 
 def about(wiring: Wiring, subject: Subject | None, /) -> dict[str, str]:
-    """Return what facts say of their subject; nothing where there is none."""
+    """Return the facts that name an event's subject: tenant, provider, integration and slot, as far as they are known."""
     if subject is None:
         return {}
     said: dict[str, str] = {"tenant": subject.tenant_id}
@@ -60,16 +64,21 @@ def about(wiring: Wiring, subject: Subject | None, /) -> dict[str, str]:
         try:
             provider = wiring.providers.require(subject.provider_id).id
         except CloudIntegrationsError:
-            # It was taken out of the catalogue; what is stored still names it.
+            # The provider was removed from the catalogue, but stored rows still name it.
             provider = str(subject.provider_id)
         said |= {"provider": provider, "provider_id": str(subject.provider_id)}
     if subject.integration_id is not None:
         said["integration"] = str(subject.integration_id)
+    if subject.slot:
+        said["slot"] = subject.slot
     return said
 
 
 async def apply(wiring: Wiring, /, *changes: Change | Event) -> None:
-    """Make the changes and record the events among them in one transaction; when it is committed, tell the observer."""
+    """Make the changes and record the events among them in one transaction; then tell the observer of the events.
+
+    Raises what `Store.apply` raises; then nothing was changed and nothing is told.
+    """
     events = [change for change in changes if isinstance(change, Event)]
     records = [Record(event=event.audit) for event in events if event.audit is not None]
     await wiring.store.apply(*(change for change in changes if not isinstance(change, Event)), *records)
@@ -77,26 +86,27 @@ async def apply(wiring: Wiring, /, *changes: Change | Event) -> None:
 
 
 def tell(wiring: Wiring, /, *events: Event) -> None:
-    """Forget remembered tokens, then tell the observer: of events whose transaction was committed.
+    """Tell the observer of each event that has a fact; if it was recorded, first forget the cached tokens of its tenant.
 
-    `apply` calls it where the store says at once that it was.
+    For events whose transaction was committed.  `apply` calls it; a flow calls it itself only if it learns later that a commit
+    with an unknown outcome succeeded.
     """
     for event in events:
         if event.fact is None:
             continue
         if event.audit is not None:
-            # Whoever is told finds no credential in memory from before the change.
+            # An observer that reacts by asking for a credential must not get a cached one from before the change.
             wiring.tokens.drop(event.audit.tenant_id)
         wiring.observer.tell(event.fact)
 
 
 def tell_of(wiring: Wiring, name: UnrecordedName, subject: Subject | None, /, **facts: str | None) -> None:
-    """Tell the observer of something that changes nothing in the store."""
+    """Tell the observer of an event that changes nothing in the store and is not recorded."""
     tell(wiring, happened(wiring, name, subject, Caller(), **facts))
 
 
 def recovery(wiring: Wiring, before: Integration, after: Integration, caller: Caller, /) -> list[Event]:
-    """Return the event that an integration works again, where that is so."""
+    """Return the event `credential.recovered` if the integration did not work *before* and works *after*; otherwise no event."""
     if not is_recovery(before, after):
         return []
     was = before.as_of(after.updated_at)
@@ -104,7 +114,7 @@ def recovery(wiring: Wiring, before: Integration, after: Integration, caller: Ca
 
 
 def first_today(wiring: Wiring, what: str, integration_id: IntegrationId, /) -> bool:
-    """Whether *what* was not told of an integration by this process within a day; from now on it was."""
+    """Return True at most once a day, in this process, for each subject *what* of an integration."""
     key = (what, integration_id)
     if wiring.uses.find(key) is not None:
         return False
@@ -115,7 +125,7 @@ def first_today(wiring: Wiring, what: str, integration_id: IntegrationId, /) -> 
 def tell_unread(
     wiring: Wiring, tenant_id: TenantId, integration_id: IntegrationId, client: Client, members: Sequence[UnreadMember], /
 ) -> None:
-    """Tell the observer, in one fact, what could not be read in a token endpoint's answer: names of members, never values."""
+    """Tell the observer which members of a token endpoint's answer could not be read; their names, never their values."""
     if members:
         subject = Subject(tenant_id=tenant_id, provider_id=client.provider.provider_id, integration_id=integration_id)
         tell_of(wiring, "credential.answer_unread", subject, members=",".join(members))
@@ -123,7 +133,10 @@ def tell_unread(
 
 @contextmanager
 def backend_failures_told(wiring: Wiring, subject: Subject, /) -> Generator[None]:
-    """Tell the observer of an OAuth backend that fails inside, before anything is sent; the *subject* has an integration in a reconnect."""
+    """Tell the observer if an OAuth backend fails inside this block, and raise its `OAuthBackendError` again.
+
+    *subject* names an integration only in a reconnect; otherwise the integration does not exist yet.
+    """
     try:
         yield
     except OAuthBackendError as error:
@@ -134,18 +147,19 @@ def backend_failures_told(wiring: Wiring, subject: Subject, /) -> Generator[None
 async def record_failure(
     wiring: Wiring, name: RecordedName, subject: Subject, caller: Caller, /, *, error: CloudIntegrationsError, **facts: str
 ) -> None:
-    """Record, in a transaction of its own, that an attempt failed, by the class of its error."""
+    """Record, in a transaction of its own, that an attempt failed; the reason is that of *error*, or its code."""
     await apply(wiring, happened(wiring, name, subject, caller, reason=_reason(error), **facts))
 
 
 async def record_denied(wiring: Wiring, name: RecordedName, subject: Subject, caller: Caller, /, *, reason: str, **facts: str) -> None:
-    """Record an attempt of somebody who may not make it, in windows: a stranger's patience must not fill a tenant's log (AUD-08).
+    """Record an attempt that *caller* was not allowed to make (AUD-08).
 
-    Only denials are gathered.  Who may act in a tenant is recorded act by act, also where an act fails.
+    One record may cover several attempts of a time window, so that a stranger cannot fill a tenant's audit log.  Acts of callers
+    that are allowed to act in the tenant are recorded one by one, including those that fail.
     """
     tenant_id = subject.tenant_id
     if wiring.tenants is None and await wiring.store.find_audit_head(tenant_id) is None:
-        # Nobody says that this tenant exists, and nothing has happened in it: there is nothing to tell anybody.
+        # No host says that this tenant exists and its log is empty: a stranger must not create audit rows for invented tenants.
         return
     attempt = (facts.get("action", name), subject.resource, reason)
     covers = wiring.denials.admit(tenant_id, caller.actor, attempt)
@@ -160,15 +174,15 @@ async def record_denied(wiring: Wiring, name: RecordedName, subject: Subject, ca
 
 @asynccontextmanager
 async def failures_recorded(wiring: Wiring, name: RecordedName, subject: Subject, caller: Caller, /, **facts: str) -> AsyncGenerator[None]:
-    """Record whatever ends the work inside, for work that spends something at a provider.
+    """Record a failure of this block, for work that spends something at a provider, and raise the error again.
 
-    That is also what is no error of ours: a mistake in a port (`internal`), or an interruption of the work itself (`interrupted`).
-    Where the store cannot be used nothing can be recorded, and what ended the work is raised all the same.
+    An error that is not ours is recorded too: as `internal` if a port has a fault, as `interrupted` if the work was interrupted.
+    If the store cannot be used, nothing is recorded and the original error is still raised.
     """
     try:
         yield
     except GeneratorExit:
-        # Nobody runs this any more, so nothing can be awaited.
+        # The coroutine is being closed, so nothing can be awaited.
         raise
     except BaseException as error:
         event = happened(wiring, name, subject, caller, reason=_reason(error), **facts)

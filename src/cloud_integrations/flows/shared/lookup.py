@@ -1,10 +1,10 @@
-"""Finding what a caller means: a tenant, and one of its integrations."""
+"""Finding the tenant and the integration that a caller names."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
-from cloud_integrations.domain.arguments import find_id, read_integration
+from cloud_integrations.domain.arguments import find_id, read_integration, read_slot
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId, tenant_id
 from cloud_integrations.domain.integration import StoredIntegration
 from cloud_integrations.errors import IntegrationExistsError, IntegrationNotFoundError, ProviderNotFoundError, ValidationFailedError
@@ -15,29 +15,53 @@ from .wiring import Wiring
 
 
 def tell_damaged(wiring: Wiring, row: DamagedRow, /) -> None:
-    """Tell the observer of a row that somebody has edited, so that it cannot be read."""
+    """Tell the observer of a row that cannot be read, because it was edited outside this library."""
     tell_of(wiring, "storage.damaged_row", None, table=row.table, row=row.row, tenant=row.tenant_id)
 
 
 async def known_tenant(wiring: Wiring, text: str, /) -> TenantId:
-    """Read a tenant id and ask the host, where it can be asked, whether it exists."""
+    """Read a tenant id, and ask the host whether the tenant exists if the host has given a `Tenants` port.
+
+    Raises `ValidationFailedError` or `TenantNotFoundError`.
+    """
     tenant = tenant_id(text)
     if wiring.tenants is not None:
         await wiring.tenants.require(tenant)
     return tenant
 
 
-async def require_unconnected(wiring: Wiring, tenant: TenantId, provider_id: ProviderId, /) -> None:
-    """Raise `IntegrationExistsError` where the tenant has an integration with this provider; of two at once the store decides."""
-    if await wiring.store.find_credential(tenant, provider_id) is not None:
-        raise IntegrationExistsError(tenant_id=tenant, provider_id=str(provider_id))
+def read_chosen_slot(wiring: Wiring, slot: object, /) -> str:
+    """Return the slot that a caller names; it is empty for the default slot, which is the only one without `Settings.slots`.
 
-
-async def find_named(wiring: Wiring, tenant: TenantId, integration: UUID | str, /) -> IntegrationId:
-    """Return the id of the integration that is meant by its id, or by its provider's slug or UUID.
-
-    Raises `ValidationFailedError` for text that is neither, `IntegrationNotFoundError` where the tenant has none with this provider.
+    Raises `ValidationFailedError`.
     """
+    if slot != "" and not wiring.settings.slots:
+        raise ValidationFailedError(field="slot", problem="cannot be given: this installation allows one integration with each provider")
+    return read_slot(slot)
+
+
+def refuse_slot_of_id(slot: str, /) -> None:
+    """Raise `ValidationFailedError` if a slot is given beside an integration's id, which names one integration by itself."""
+    if slot:
+        raise ValidationFailedError(field="slot", problem="cannot be given beside an integration's id, only beside its provider")
+
+
+async def require_unconnected(wiring: Wiring, tenant: TenantId, provider_id: ProviderId, /, *, slot: str) -> None:
+    """Raise `IntegrationExistsError` if the tenant has an integration with this provider in this slot.
+
+    Two concurrent callers may both pass; then the store accepts only one of their integrations.
+    """
+    if await wiring.store.find_credential(tenant, provider_id, slot=slot) is not None:
+        raise IntegrationExistsError(tenant_id=tenant, provider_id=str(provider_id), slot=slot)
+
+
+async def find_named(wiring: Wiring, tenant: TenantId, integration: UUID | str, /, *, slot: str) -> IntegrationId:
+    """Return the id of the integration that *integration* names: by its own id, or by its provider's slug or UUID and its *slot*.
+
+    An id is returned without looking whether the integration exists.  Raises `ValidationFailedError` for any other text, and for a
+    slot that cannot be given; `IntegrationNotFoundError` if the tenant has no integration with this provider in this slot.
+    """
+    slot = read_chosen_slot(wiring, slot)
     try:
         provider = wiring.providers.require(read_integration(integration))
     except ProviderNotFoundError:
@@ -46,16 +70,17 @@ async def find_named(wiring: Wiring, tenant: TenantId, integration: UUID | str, 
             raise ValidationFailedError(
                 field="integration", problem="must be an integration's id, or its provider's slug or UUID"
             ) from None
+        refuse_slot_of_id(slot)
         return IntegrationId(integration_id)
-    stored = await wiring.store.find_credential(tenant, provider.provider_id)
+    stored = await wiring.store.find_credential(tenant, provider.provider_id, slot=slot)
     if stored is None:
         raise IntegrationNotFoundError
     return stored.integration_id
 
 
-async def load_named(wiring: Wiring, tenant: TenantId, integration: UUID | str, /) -> StoredIntegration:
-    """Return the stored integration that is meant.  Raises as `find_named`."""
-    return await load(wiring, tenant, await find_named(wiring, tenant, integration))
+async def load_named(wiring: Wiring, tenant: TenantId, integration: UUID | str, /, *, slot: str) -> StoredIntegration:
+    """Return the stored integration that *integration* and *slot* name.  Raises as `find_named` and `load` do."""
+    return await load(wiring, tenant, await find_named(wiring, tenant, integration, slot=slot))
 
 
 async def load(wiring: Wiring, tenant: TenantId, integration_id: IntegrationId, /) -> StoredIntegration:

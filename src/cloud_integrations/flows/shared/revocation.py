@@ -1,8 +1,8 @@
-"""Giving tokens back to the provider: out of the outbox, and only what no stored credential lives on.
+"""Revoking tokens at the provider, through the outbox, unless a stored credential still needs them.
 
-An entry is written before anything is sent, in the transaction of the change that makes the token unneeded where there is
-one.  So neither a crash nor a provider that is down leaves a grant behind.  Whether somebody holds the token is asked
-right before each attempt, after that change was committed: of two who remove a shared token at once, the second sees no holder.
+An entry is written before anything is sent: where a change makes the token unneeded, in the transaction of that change.  So neither
+a crash nor a provider that is down leaves a grant behind.  Right before each attempt, after that change was committed, the store is
+asked which integrations still hold the token: if two integrations that share it are removed at once, the later look finds no holder.
 """
 
 from __future__ import annotations
@@ -32,9 +32,11 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.ports.store import AddEntry, Change, DamagedRow, DelayEntry, FinishEntry
 from cloud_integrations.protocol.client import Client
-from cloud_integrations.protocol.http import find_json_object
+from cloud_integrations.protocol.client_secrets import refuses_revoking_client
+from cloud_integrations.protocol.http import HttpRequest, find_json_object
 from cloud_integrations.protocol.rate_limit import read_wait
 
+from .client_secrets import Answer, ask, preferred
 from .events import apply, happened, tell_of
 from .fingerprints import token_fingerprint
 from .stale_writes import apply_sealed
@@ -45,40 +47,40 @@ Tokens = Sequence[tuple[TokenKind, Secret]]
 ENDS_GRANT: Final = "ends_grant"
 HELD: Final = "held"
 KEEP_TRYING = timedelta(days=30)
-"""Then an entry is abandoned, and that is recorded."""
+"""After this time an entry is abandoned, and that is recorded."""
 _LOOK_AGAIN = timedelta(days=1)
-"""When to ask again whether somebody still lives on a grant."""
+"""When to look again whether a stored credential still needs a grant."""
 _BACKOFF_CAP = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """How one attempt to revoke one token went, or why none was made."""
+    """The result of one attempt to revoke one token, or the reason why nothing was sent."""
 
     outcome: RevocationOutcome
     reason: str | None = None
     error_description: str | None = None
-    """Which OAuth backend failed, and how."""
+    """What an OAuth backend that failed says about the failure."""
     retry_after: timedelta | None = None
     """How long the provider asks to wait before the next attempt."""
     waits: bool = False
-    """It is to be looked at again: nobody knows whether revoking what lives on will end it, too."""
+    """True: look again later, because it is not known whether the end of another credential will end this token too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where tokens that are to be given back come from."""
+    """The integration and the authorization server from which tokens to be revoked come."""
 
     tenant_id: TenantId
     integration_id: IntegrationId
     client: Client
     variables: Mapping[str, str]
     account_fingerprint: bytes | None
-    """Whose grant it is; None: nobody knows."""
+    """The account that granted access; None if it is not known."""
 
     @classmethod
     def of_stored(cls, client: Client, stored: StoredIntegration, /) -> Source:
-        """Return the source of the tokens that a row holds."""
+        """Return the source of the tokens in a stored row."""
         return cls(
             tenant_id=stored.facts.tenant_id,
             integration_id=stored.facts.id,
@@ -89,22 +91,22 @@ class Source:
 
     @property
     def subject(self) -> Subject:
-        """What events say that they are about."""
+        """The subject of events about these tokens."""
         return Subject(tenant_id=self.tenant_id, provider_id=self.client.provider.provider_id, integration_id=self.integration_id)
 
 
 @dataclass(slots=True, kw_only=True)
 class Choice:
-    """Which tokens are to be revoked, and what becomes of the others."""
+    """The tokens that need a revocation request of their own, and the kinds of those that do not."""
 
     tokens: list[tuple[TokenKind, Secret]] = field(default_factory=list)
     unsupported: list[TokenKind] = field(default_factory=list)
     go_along: list[TokenKind] = field(default_factory=list)
-    """Ended by the revocation of the first."""
+    """Kinds of tokens that the revocation of the first token ends."""
 
 
 def choose(client: Client, tokens: Tokens, /) -> Choice:
-    """Say which of *tokens* take a request of their own; the refresh token first (RFC 7009 §2.1)."""
+    """Return which of *tokens*, the refresh token first, need a revocation request of their own (RFC 7009 §2.1)."""
     choice = Choice()
     revoke = client.method.revoke
     for kind, token in tokens:
@@ -121,18 +123,21 @@ def _has_request(client: Client, kind: TokenKind, token: Secret) -> bool:
     try:
         return client.backend.build_revoke(client, token=token, kind=kind) is not None
     except OAuthBackendError:
-        # It waits in the outbox until the backend is repaired.
+        # The token waits in the outbox until the backend is repaired.
         return True
 
 
 def tokens_of(grant: Grant, /) -> Tokens:
-    """Return what a grant brought, the refresh token first."""
+    """Return the tokens of a grant with their kinds, the refresh token first."""
     named: list[tuple[TokenKind, Secret | None]] = [("refresh", grant.refresh_token), ("access", grant.access_token)]
     return [(kind, token) for kind, token in named if token is not None]
 
 
 def new_entries(wiring: Wiring, key: DataKey, source: Source, tokens: Tokens, /) -> list[Revocation]:
-    """Seal *tokens* for the outbox; this process tries first, and a worker takes over if it does not come back."""
+    """Return new outbox entries with *tokens* sealed under *key*.
+
+    They are due after the lease time, so that this process tries first and a worker takes over if this process ends.
+    """
     return [_entry(wiring, key, source, kind, token) for kind, token in tokens]
 
 
@@ -160,13 +165,13 @@ def _entry(wiring: Wiring, key: DataKey, source: Source, kind: TokenKind, token:
 async def waiting_revocations(
     wiring: Wiring, tenant_id: TenantId, /, *, provider_id: ProviderId | None = None, limit: int
 ) -> tuple[Revocation | DamagedRow, ...]:
-    """Return what waits for a tenant (and one provider), due or not, the oldest first."""
+    """Return a tenant's waiting revocations (with one provider), due or not, the oldest first."""
     index_key = None if provider_id is None else str(provider_id)
     return tuple([read_entry(entry) for entry in await wiring.store.list_entries(tenant_id, REVOCATION, index_key=index_key, limit=limit)])
 
 
 def read_entry(entry: OutboxEntry | DamagedRow, /) -> Revocation | DamagedRow:
-    """Return the revocation that an entry of the outbox says."""
+    """Return the revocation in an outbox entry, or a `DamagedRow` if the entry cannot be read."""
     if isinstance(entry, DamagedRow):
         return entry
     try:
@@ -176,13 +181,16 @@ def read_entry(entry: OutboxEntry | DamagedRow, /) -> Revocation | DamagedRow:
 
 
 async def give_back(wiring: Wiring, source: Source, tokens: Tokens, /, *, caller: Caller) -> None:
-    """Give back tokens that were received and will not be kept.  Never raises an error of ours: the caller has one already."""
+    """Revoke tokens that were received and will not be stored.
+
+    Raises no error of ours, because the caller is already handling one.
+    """
     choice = choose(source.client, tokens)
     entries: list[Revocation] = []
 
     def changes(key: DataKey) -> list[Change | Event]:
         entries[:] = new_entries(wiring, key, source, choice.tokens)
-        # What cannot be given back lives until it ends by itself.
+        # Tokens that cannot be revoked stay valid until they expire.
         unsupported = [
             happened(wiring, "token.abandoned", source.subject, caller, token=kind, reason="unsupported") for kind in choice.unsupported
         ]
@@ -197,7 +205,10 @@ async def give_back(wiring: Wiring, source: Source, tokens: Tokens, /, *, caller
 
 
 async def _give_back_unwritten(wiring: Wiring, source: Source, tokens: Tokens) -> None:
-    """Send without an entry, as the last resort: the outbox cannot be written.  Never where nobody can say who holds the token."""
+    """Send without an outbox entry, as the last resort, because the outbox cannot be written.
+
+    Sends nothing if the store cannot say which integrations hold the token.
+    """
     for kind, token in tokens:
         attempt = await _attempt(
             wiring, source.client, tenant_id=source.tenant_id, account=source.account_fingerprint, kind=kind, token=token
@@ -209,7 +220,7 @@ async def _give_back_unwritten(wiring: Wiring, source: Source, tokens: Tokens) -
 async def revoke_now(
     wiring: Wiring, client: Client, waiting: Sequence[tuple[Revocation, Secret]], caller: Caller, /
 ) -> dict[TokenKind, Attempt]:
-    """Try, at once, what was just written to the outbox; return what became of each, by its kind."""
+    """Try at once the revocations that were just written to the outbox; return the attempts by kind of token."""
     attempts: dict[TokenKind, Attempt] = {}
     for entry, token in waiting:
         attempt = await attempt_revocation(wiring, client, entry, token)
@@ -217,23 +228,23 @@ async def revoke_now(
         try:
             await settle(wiring, entry, attempt, caller=caller, at_once=True)
         except StorageUnavailableError:
-            # The entry is still in the outbox: it will be looked at, and recorded, once more.
+            # The entry is still in the outbox, so a worker will try it again and record the result.
             said = attempt.error_description
             tell_of(wiring, "revocation.unrecorded", Subject.named_by(entry), token=entry.kind, error_description=said)
     return attempts
 
 
 async def attempt_revocation(wiring: Wiring, client: Client, entry: Revocation, token: Secret, /) -> Attempt:
-    """Ask the provider to end *token* (RFC 7009 §2), once, unless a stored credential lives on it."""
+    """Ask the provider once to revoke *token* (RFC 7009 §2), unless a stored credential still needs it."""
     return await _attempt(wiring, client, tenant_id=entry.tenant_id, account=entry.account_fingerprint, kind=entry.kind, token=token)
 
 
 async def settle(
     wiring: Wiring, entry: Revocation, attempt: Attempt, /, *, caller: Caller, at_once: bool = False
 ) -> Literal["revoked", "kept", "delayed", "abandoned"]:
-    """Write what became of an entry; *at_once*: by the process that made it, which a worker follows.
+    """Write the result of an attempt into the outbox, record it, and return what happened to the entry.
 
-    Raises `StorageUnavailableError`.
+    *at_once* says that the process that made the entry has tried it, before any worker.  Raises `StorageUnavailableError`.
     """
     finish = FinishEntry(tenant_id=entry.tenant_id, entry_id=entry.id)
     now = wiring.clock.now()
@@ -250,18 +261,18 @@ async def settle(
         if not attempt.waits:
             await apply(wiring, finish, kept)
             return "kept"
-        # One record is enough, however often it is looked at.
+        # Recorded once, however often the entry is looked at for the same reason.
         news = [kept] if entry.last_error != attempt.reason else []
         await apply(wiring, _delayed(entry, attempt, now + _LOOK_AGAIN), *news)
         return "delayed"
-    # What had to wait for its integration to go has not been tried before.
+    # An entry that waited for another integration to be removed has not been tried yet, so its age does not count.
     is_old = now - entry.created_at > KEEP_TRYING and entry.last_error != ENDS_GRANT
     if attempt.outcome is RevocationOutcome.UNSUPPORTED or is_old:
         await apply(wiring, finish, event("token.abandoned"))
         return "abandoned"
     asked = attempt.retry_after or timedelta()
     if at_once:
-        # It is due when its first holder, this process, must have come back.
+        # The entry is due after the lease time already; it is moved only if the provider asks for more.
         later = [_delayed(entry, attempt, now + asked)] if asked > wiring.settings.lease else []
         await apply(wiring, *later, event("token.not_revoked"))
         return "delayed"
@@ -277,11 +288,11 @@ async def _attempt(
         spared = await _held(wiring, client, tenant_id, token) or await _lives_on_grant(wiring, client, tenant_id, account)
     except (StorageUnavailableError, KeyringError, KeyServiceUnavailableError) as error:
         return Attempt(outcome=RevocationOutcome.FAILED, reason=error.code)
-    return spared or await _send(wiring, client, kind, token)
+    return spared or await _send(wiring, client, tenant_id, kind, token)
 
 
 async def _held(wiring: Wiring, client: Client, tenant_id: TenantId, token: Secret) -> Attempt | None:
-    """Say that a stored credential holds *token*; None where none does."""
+    """Return the reason to leave *token* alone if a stored credential holds it; None if none does."""
     holders = await _holders(wiring, client.provider.provider_id, token)
     if any(holder == tenant_id for holder, _ in holders):
         return Attempt(outcome=RevocationOutcome.SKIPPED, reason=HELD)
@@ -289,47 +300,69 @@ async def _held(wiring: Wiring, client: Client, tenant_id: TenantId, token: Secr
 
 
 async def is_shared(wiring: Wiring, facts: Integration, grant: Grant, /) -> bool:
-    """Whether an integration of another tenant holds a token of *grant*."""
+    """Return whether an integration of another tenant holds a token of *grant*."""
     for _, token in tokens_of(grant):
-        if any(tenant_id != facts.tenant_id for tenant_id, _ in await _holders(wiring, facts.provider_id, token)):
+        # The tenant's own are left out: with slots, they could be more than the store returns.
+        if await _holders(wiring, facts.provider_id, token, but=facts.tenant_id):
             return True
     return False
 
 
-async def _holders(wiring: Wiring, provider_id: ProviderId, token: Secret) -> tuple[tuple[TenantId, IntegrationId], ...]:
-    return await wiring.store.find_holders(provider_id, token_fingerprint(await wiring.data_keys.index(), provider_id, token))
+async def _holders(
+    wiring: Wiring, provider_id: ProviderId, token: Secret, *, but: TenantId | None = None
+) -> tuple[tuple[TenantId, IntegrationId], ...]:
+    fingerprint = token_fingerprint(await wiring.data_keys.index(), provider_id, token)
+    return await wiring.store.find_holders(provider_id, fingerprint, but=but)
 
 
 async def _lives_on_grant(wiring: Wiring, client: Client, tenant_id: TenantId, account: bytes | None) -> Attempt | None:
-    """Say that a stored credential lives on the grant which revoking a token of *account* may end; None where none does."""
+    """Return the reason to leave a token of *account* alone if its revocation may end the grant of a stored credential; otherwise None."""
     revoke, provider_id = client.method.revoke, client.provider.provider_id
     if revoke is None or not revoke.may_end_grant:
         return None
     if account is not None and await wiring.store.find_holders(provider_id, account):
-        # Where it is certain that the grant is one, whoever removes the last integration on it ends this token, too.
+        # If a revocation is known to end the whole grant, the removal of the last integration on it ends this token too.
         return Attempt(outcome=RevocationOutcome.SKIPPED, reason=ENDS_GRANT, waits=revoke.kills is None)
-    own = await wiring.store.find_credential(tenant_id, provider_id)
-    row = None if own is None else await wiring.store.find_integration(tenant_id, own.integration_id)
-    is_known = account is not None and row is not None and row.credential.account_fingerprint is not None
-    if row is None or row.facts.context_id != client.context_id or is_known:
-        # None, or one that lives on another application's or another account's grant.
-        return None
-    return Attempt(outcome=RevocationOutcome.SKIPPED, reason=ENDS_GRANT, waits=True)
+    for own in await wiring.store.list_integrations(tenant_id, provider_id=provider_id):
+        if _may_share_grant(own, client, account):
+            return Attempt(outcome=RevocationOutcome.SKIPPED, reason=ENDS_GRANT, waits=True)
+    return None
 
 
-async def _send(wiring: Wiring, client: Client, kind: TokenKind, token: Secret) -> Attempt:
+def _may_share_grant(own: Integration | DamagedRow, client: Client, account: bytes | None) -> bool:
+    """Return whether an integration of the tenant with this provider, in any slot, may live on the grant of a token of *account*.
+
+    No other integration has this account, as far as accounts are known.
+    """
+    if isinstance(own, DamagedRow):
+        return True
+    # The application may be registered here twice, by the operator and by the tenant; to the provider it is one.
+    is_granted_to_it = own.context_id in {client.id_for(None), client.id_for(own.tenant_id)}
+    return is_granted_to_it and (account is None or own.account.account_id is None)
+
+
+async def _send(wiring: Wiring, client: Client, tenant_id: TenantId, kind: TokenKind, token: Secret) -> Attempt:
+    def build(client: Client) -> HttpRequest | None:
+        return client.backend.build_revoke(client, token=token, kind=kind)
+
+    async def send(client: Client, request: HttpRequest, deadline: timedelta) -> Answer[Attempt]:
+        response = await wiring.transport.send(request, deadline=deadline)
+        if client.backend.read_revocation(client, response) == "revoked":
+            return Answer(result=Attempt(outcome=RevocationOutcome.REVOKED), request=request, is_accepted=True)
+        wait = read_wait(client.provider.rate_limit, response, find_json_object(response.body), now=wiring.clock.now())
+        failed = Attempt(outcome=RevocationOutcome.FAILED, reason=f"status_{response.status}", retry_after=wait)
+        return Answer(result=failed, request=request, is_refused=refuses_revoking_client(response))
+
+    client = preferred(wiring, client)
     try:
-        request = client.backend.build_revoke(client, token=token, kind=kind)
+        request = build(client)
         if request is None:
             return Attempt(outcome=RevocationOutcome.UNSUPPORTED, reason="unsupported")
-        response = await wiring.transport.send(request, deadline=wiring.settings.deadline)
-        answer = client.backend.read_revocation(client, response)
+        deadline = wiring.settings.deadline
+        answer = await ask(wiring, client, request, tenant_id=tenant_id, deadline=deadline, build=build, send=send)
     except ProviderUnavailableError as error:
         return Attempt(outcome=RevocationOutcome.FAILED, reason=error.reason, error_description=error.error_description)
-    if answer == "revoked":
-        return Attempt(outcome=RevocationOutcome.REVOKED)
-    wait = read_wait(client.provider.rate_limit, response, find_json_object(response.body), now=wiring.clock.now())
-    return Attempt(outcome=RevocationOutcome.FAILED, reason=f"status_{response.status}", retry_after=wait)
+    return answer.result
 
 
 def _delayed(entry: Revocation, attempt: Attempt, until: datetime) -> DelayEntry:

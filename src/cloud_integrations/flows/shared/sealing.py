@@ -1,4 +1,4 @@
-"""Values sealed for where they are stored, and opened from there."""
+"""Sealing values for the row and column that store them, and opening them again."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from uuid import UUID
 
 from cloud_integrations.domain.credential import Grant
 from cloud_integrations.domain.envelope import DataKey, SealingContext
-from cloud_integrations.domain.identifiers import IntegrationId, TenantId
+from cloud_integrations.domain.identifiers import ContextId, IntegrationId, TenantId
 from cloud_integrations.domain.integration import Integration, SealedCredential, StoredIntegration
 from cloud_integrations.domain.parts import Parts, pack, unpack
+from cloud_integrations.domain.pending import PendingAuthorization
 from cloud_integrations.domain.rekeying import SealedRow
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import DecryptError
@@ -21,6 +22,7 @@ from .data_keys import DataKeys
 from .fingerprints import account_fingerprint, token_fingerprint
 
 INTEGRATION_TABLE: Final = "ci_integration"
+_PENDING_TABLE: Final = "ci_authorization"
 Column = Literal["presented", "renewal"]
 """The sealed columns of an integration."""
 
@@ -28,7 +30,8 @@ Column = Literal["presented", "renewal"]
 class Sealer:
     """Seals values under a tenant's data key, and opens them.
 
-    Whatever opens raises `DecryptError` for what does not, and `KeyServiceUnavailableError` or `KeyringError` as `DataKeys` does.
+    Methods that open raise `DecryptError` for a value that does not open, and `KeyServiceUnavailableError` or `KeyringError` as
+    `DataKeys` does.
     """
 
     def __init__(self, *, keys: DataKeys, cipher: Cipher, store: AsyncStore) -> None:
@@ -37,12 +40,12 @@ class Sealer:
         self._store = store
 
     def seal(self, key: DataKey, secret: Secret, /, *, table: str, row: str, field: str, generation: int = 0) -> bytes:
-        """Seal *secret* so that it opens only in this tenant, table, row, field and generation."""
+        """Seal *secret* so that it opens only with this tenant, table, row, field and generation as its context."""
         context = SealingContext(tenant=key.tenant_id, table=table, row=row, field=field, gen=generation)
         return self._cipher.seal(secret.reveal().encode(), key=key.key, key_id=key.key_id.bytes, context=context.pairs())
 
     async def open(self, tenant_id: TenantId, sealed: bytes, /, *, table: str, row: str, field: str, generation: int = 0) -> Secret:
-        """Open what `seal` sealed."""
+        """Open a value that `seal` sealed with the same context."""
         key = await self._keys.require(tenant_id, UUID(bytes=self._cipher.key_id_of(sealed)))
         context = SealingContext(tenant=tenant_id, table=table, row=row, field=field, gen=generation)
         return Secret(self._cipher.open(sealed, key=key.key, key_id=key.key_id.bytes, context=context.pairs()).decode())
@@ -50,58 +53,82 @@ class Sealer:
     def seal_parts(
         self, key: DataKey, integration_id: UUID, presented: Parts, renewal: Parts | None = None, /, *, generation: int
     ) -> SealedCredential:
-        """Seal the parts of a credential for their row."""
-        place: dict[str, Any] = {"table": INTEGRATION_TABLE, "row": str(integration_id), "generation": generation}
+        """Seal the *presented* and *renewal* parts of a credential for the integration's row."""
+        context: dict[str, Any] = {"table": INTEGRATION_TABLE, "row": str(integration_id), "generation": generation}
         return SealedCredential(
             generation=generation,
             key_id=key.key_id,
-            presented=self.seal(key, pack(presented), field="presented", **place),
-            renewal=None if renewal is None else self.seal(key, pack(renewal), field="renewal", **place),
+            presented=self.seal(key, pack(presented), field="presented", **context),
+            renewal=None if renewal is None else self.seal(key, pack(renewal), field="renewal", **context),
         )
 
     def seal_grant(
-        self, key: DataKey, index: DataKey, facts: Integration, grant: Grant, /, *, generation: int, kept: Secret | None = None
+        self,
+        key: DataKey,
+        index: DataKey,
+        facts: Integration,
+        grant: Grant,
+        /,
+        *,
+        generation: int,
+        application: ContextId,
+        kept: Secret | None = None,
     ) -> SealedCredential:
         """Seal a grant for the row of *facts*, with its fingerprints.
 
-        *kept* is the refresh token held before, which stays good when none came (RFC 6749 §6).
+        *application* is that of `account_fingerprint`.
+        *kept* is the refresh token that was stored before: it stays valid if the grant brings no new one (RFC 6749 §6).
         """
         access, refresh = grant.access_token, grant.refresh_token or kept
-        renewal = None if refresh is None else {"refresh_token": refresh}
+        renewal = grant.inputs or (None if refresh is None else {"refresh_token": refresh})
         return replace(
-            self.seal_parts(key, facts.id, {"access_token": access}, renewal, generation=generation),
+            self.seal_parts(key, facts.id, {"access_token": access, **grant.inputs}, renewal, generation=generation),
             presented_fingerprint=token_fingerprint(index, facts.provider_id, access),
             renewal_fingerprint=None if refresh is None else token_fingerprint(index, facts.provider_id, refresh),
-            account_fingerprint=account_fingerprint(index, facts),
+            account_fingerprint=account_fingerprint(index, facts, application),
         )
 
     async def open_token(self, stored: StoredIntegration, kind: Literal["access", "refresh"], /) -> Secret | None:
-        """Open the access token or the refresh token of a row; None where there is none."""
-        field: Column = "presented" if kind == "access" else "renewal"
+        """Return the access token or the refresh token of a row, or None if it has none."""
+        return (await self.open_column(stored, "presented" if kind == "access" else "renewal")).get(f"{kind}_token")
+
+    async def open_column(self, stored: StoredIntegration, field: Column, /) -> dict[str, Secret]:
+        """Return the parts of one column of a row; none if the column is empty."""
         sealed: bytes | None = getattr(stored.credential, field)
         if sealed is None:
-            return None
+            return {}
         generation = stored.credential.generation
-        parts = await self.open_parts(stored.facts.tenant_id, stored.facts.id, sealed, field=field, generation=generation)
-        return parts.get(f"{kind}_token")
+        return await self.open_parts(stored.facts.tenant_id, stored.facts.id, sealed, field=field, generation=generation)
 
     async def open_parts(
         self, tenant_id: TenantId, integration_id: IntegrationId, sealed: bytes, /, *, field: Column, generation: int
     ) -> dict[str, Secret]:
-        """Open what was read from an integration's row, or what stands there now in the same generation."""
+        """Open the parts that were read from an integration's row; if that fails, those that the row has now in the same generation."""
         place: dict[str, Any] = {"table": INTEGRATION_TABLE, "row": str(integration_id), "field": field, "generation": generation}
         try:
             return unpack(await self.open(tenant_id, sealed, **place))
         except DecryptError:
-            # Since the row was read it may have been sealed anew, and its old key destroyed.
+            # The row may have been resealed after it was read, and its old key destroyed.
             found = await self._store.find_integration(tenant_id, integration_id)
             resealed = None if found is None or found.credential.generation != generation else getattr(found.credential, field)
             if resealed is None or resealed == sealed:
                 raise
         return unpack(await self.open(tenant_id, resealed, **place))
 
+    def seal_pending(self, key: DataKey, pending: PendingAuthorization, parts: Parts, /) -> PendingAuthorization:
+        """Return *pending* with its secret *parts*, sealed for its row."""
+        sealed = self.seal(key, pack(parts), table=_PENDING_TABLE, row=pending.state_hash.hex(), field="parts")
+        return replace(pending, sealed_parts=sealed, key_id=key.key_id)
+
+    async def open_pending(self, pending: PendingAuthorization, /) -> dict[str, Secret]:
+        """Open the secret parts of an authorization that has begun; it may have none."""
+        if pending.sealed_parts is None:
+            return {}
+        row = pending.state_hash.hex()
+        return unpack(await self.open(pending.tenant_id, pending.sealed_parts, table=_PENDING_TABLE, row=row, field="parts"))
+
     def reseal(self, row: SealedRow, /, *, old: DataKey, new: DataKey) -> SealedRow:
-        """Open every field of *row* and seal it again, in the same place, under another key."""
+        """Return *row* with every field opened with *old* and sealed again with *new*, in the same context."""
         contexts = {
             field: SealingContext(tenant=row.tenant_id, table=row.table, row=row.row, field=field, gen=row.generation).pairs()
             for field in row.sealed

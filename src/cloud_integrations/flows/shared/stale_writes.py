@@ -1,4 +1,4 @@
-"""Work that is done anew because somebody else wrote first."""
+"""Repeating work whose write was refused because another caller wrote first."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _TRIES: Final = 5
 
 
 async def again(attempt: Callable[[], Awaitable[T]], /, *, subject: str) -> T:
-    """Return what *attempt*, which reads and writes, returns; try anew while it raises `StaleWriteError`.
+    """Call *attempt*, which reads and then writes, until it does not raise `StaleWriteError`; return its result.
 
-    Raises `StorageUnavailableError` if that is so five times.
+    Raises `StorageUnavailableError`, which names *subject*, after five attempts.
     """
     for _ in range(_TRIES):
         try:
@@ -35,13 +35,14 @@ async def again(attempt: Callable[[], Awaitable[T]], /, *, subject: str) -> T:
 async def apply_sealed(
     wiring: Wiring, tenant_id: TenantId, changes: Callable[[DataKey], Sequence[Change | Event]], /, *, begun_under: UUID | None = None
 ) -> None:
-    """Make *changes*, which seal with the tenant's active key; once more with the new key where it was replaced meanwhile.
+    """Apply *changes*, sealed with the tenant's active key; seal them again if that key is replaced in the meantime.
 
-    Work that was *begun_under* a key which is destroyed by now is part of no tenant: `TenantNotFoundError`.
+    *begun_under* is the id of the active key when the work began (`DataKeys.id_at_start`).  Raises `TenantNotFoundError` if that key
+    is destroyed, because then the tenant was erased; `StorageUnavailableError` after five attempts.
     """
     for _ in range(_TRIES):
         key = await wiring.data_keys.active(tenant_id)
-        # Keys that were replaced are destroyed after minutes (`destroy_keys`), those of an erased tenant at once.
+        # `destroy_keys` keeps a replaced key for minutes, longer than this work takes; an erasure destroys keys at once.
         if begun_under not in {None, key.key_id} and begun_under in await wiring.store.list_destroyed_keys(tenant_id):
             raise TenantNotFoundError(tenant_id=tenant_id)
         try:

@@ -1,13 +1,16 @@
-"""The parts that flows are handed, in one value."""
+"""The ports, caches and settings that flows use, in one value."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from uuid import UUID
 
 from cloud_integrations.domain.application import OAuthApplication
+from cloud_integrations.domain.credential import ContextMaker
 from cloud_integrations.domain.identifiers import uuid7
+from cloud_integrations.kinds import Moments
 from cloud_integrations.ports.breaker import Breaker
 from cloud_integrations.ports.caches import Cache, DeniedAttempts, TokenCache
 from cloud_integrations.ports.catalogue import Providers
@@ -16,7 +19,9 @@ from cloud_integrations.ports.clock import AsyncPause, Clock, Entropy
 from cloud_integrations.ports.concurrency import Concurrency
 from cloud_integrations.ports.key_service import AsyncKeyService
 from cloud_integrations.ports.observer import Observer
+from cloud_integrations.ports.platform import Platform
 from cloud_integrations.ports.settings import Settings
+from cloud_integrations.ports.signing_keys import AsyncSigningKeys, Issuer
 from cloud_integrations.ports.single_flight import SingleFlight
 from cloud_integrations.ports.store import AsyncStore
 from cloud_integrations.ports.tenants import AsyncTenants
@@ -36,7 +41,7 @@ class Wiring:
     cipher: Cipher
     providers: Providers
     tenants: AsyncTenants | None
-    """None: the host has not said which tenants exist, so each well-formed id is one."""
+    """None if the host gave none: then every well-formed id is taken for a tenant's."""
     clock: Clock
     entropy: Entropy
     pause: AsyncPause
@@ -44,19 +49,31 @@ class Wiring:
     concurrency: Concurrency
     observer: Observer
     key_memory: Cache
-    """What `data_keys` remembers."""
+    """The cache of `data_keys`."""
     tokens: TokenCache
     uses: Cache
-    """Which uses were recorded lately."""
+    """Which uses were recorded, which events told, and which mints failed, recently."""
+    client_secrets: Cache
+    """By context id: the place of the client secret to begin with."""
+    clock_offsets: Cache
+    """By host of a provider: how far its clock differs from ours."""
     denials: DeniedAttempts
     breaker: Breaker
+    issuer: Issuer | None
+    """Our own issuer, whose keys are `signing_keys`; None if the host gave none."""
+    signing_keys: AsyncSigningKeys | None
     owner: str
-    """This process, as lease rows name it."""
+    """The name of this process in leases."""
     applications: Mapping[str, OAuthApplication]
     """By provider slug."""
+    platform: Platform
     settings: Settings
     data_keys: DataKeys = field(init=False)
     sealer: Sealer = field(init=False)
+    tls: ContextMaker
+    """Makes TLS contexts for clients' certificates and for authorities of tenants' own."""
+    moments: Moments = field(init=False)
+    """For signatures of requests and TLS connections."""
 
     def __post_init__(self) -> None:
         keys = DataKeys(
@@ -69,8 +86,9 @@ class Wiring:
             settings=self.settings,
         )
         object.__setattr__(self, "data_keys", keys)
+        object.__setattr__(self, "moments", Moments(now=self.clock.now, nonce=partial(self.entropy.bytes, 16), tls=self.tls))
         object.__setattr__(self, "sealer", Sealer(keys=keys, cipher=self.cipher, store=self.store))
 
     def new_id(self) -> UUID:
-        """Return an id that nothing else has, and that sorts by time."""
+        """Return a new unique id that sorts by time (a UUID of version 7, RFC 9562 §5.7)."""
         return uuid7(self.clock.now(), self.entropy.bytes(10))

@@ -1,1 +1,1 @@
-"""Flows of an integration that is connected."""
+"""Flows that use or change a connected integration."""

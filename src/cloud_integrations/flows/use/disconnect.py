@@ -1,4 +1,4 @@
-"""An integration is removed for good."""
+"""Remove an integration and revoke its tokens."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from cloud_integrations.errors import (
     KeyringError,
     StaleWriteError,
 )
-from cloud_integrations.flows.shared.applications import find_method, granting_client, known_variables
+from cloud_integrations.flows.shared.applications import find_method, known_variables
+from cloud_integrations.flows.shared.clients import granting_client
 from cloud_integrations.flows.shared.events import apply, happened
 from cloud_integrations.flows.shared.lookup import find_named, known_tenant, load
 from cloud_integrations.flows.shared.revocation import ENDS_GRANT, Attempt, Source, choose, new_entries, revoke_now, waiting_revocations
@@ -37,37 +38,38 @@ _UNSUPPORTED = Attempt(outcome=RevocationOutcome.UNSUPPORTED)
 
 @dataclass(slots=True, kw_only=True)
 class _Plan:
-    """What becomes of each token and key, and which tokens are to be revoked."""
+    """The outcome of each token and key so far, and the tokens to revoke."""
 
     stored: StoredIntegration
     api_key: RevocationOutcome
+    installation: RevocationOutcome
     manual_url: str | None
-    """Where to withdraw by hand what we cannot revoke."""
+    """The page on which a person can withdraw access that we cannot revoke."""
     attempts: dict[TokenKind, Attempt] = field(default_factory=dict)
-    """By kind; left out: never held."""
+    """By kind of token; a kind that the integration never had is missing."""
     client: Client | None = None
     to_revoke: list[tuple[Revocation, Secret]] = field(default_factory=list)
     go_along: list[TokenKind] = field(default_factory=list)
     earlier: int = 0
-    """How many revocations at this provider wait already."""
+    """How many revocations at this provider were waiting before."""
 
     def of(self, kind: TokenKind) -> Attempt:
         return self.attempts.get(kind, Attempt(outcome=RevocationOutcome.SKIPPED))
 
 
-async def disconnect(wiring: Wiring, tenant: str, integration: UUID | str, /, *, caller: Caller) -> Removal:
-    """Erase the integration, then revoke its tokens, and say truthfully what became of each.
+async def disconnect(wiring: Wiring, tenant: str, integration: UUID | str, /, *, slot: str, caller: Caller) -> Removal:
+    """Erase the integration, then revoke its tokens, and return what happened to each token and key.
 
-    The row goes and the tokens enter the outbox in one transaction, so that neither a crash nor a
-    provider that is down leaves the secret here or the grant forgotten.
+    One transaction deletes the row and puts the tokens into the outbox, so neither a crash nor a provider that is down leaves a
+    secret in the row or a token that is never revoked.  Raises `IntegrationNotFoundError`.
     """
     tenant_id = await known_tenant(wiring, tenant)
-    integration_id = await find_named(wiring, tenant_id, integration)
-    # Where a refresh wrote a newer credential, that one is to be revoked.
+    integration_id = await find_named(wiring, tenant_id, integration, slot=slot)
+    # If a refresh writes a newer credential in the meantime, the newer one is revoked.
     plan = await again(lambda: _erase(wiring, tenant_id, integration_id, caller), subject="integration")
     if plan.client is not None:
         tried = await revoke_now(wiring, plan.client, plan.to_revoke, caller)
-        # What goes along has ended with the first, or lives on with it.
+        # The revocation of the first token ends these too, so they share its result.
         along = [
             Attempt(outcome=RevocationOutcome.SKIPPED) if first.outcome is RevocationOutcome.REVOKED else first for first in tried.values()
         ][:1]
@@ -78,10 +80,13 @@ async def disconnect(wiring: Wiring, tenant: str, integration: UUID | str, /, *,
         refresh_token=refresh.outcome,
         access_token=access.outcome,
         api_key=plan.api_key,
+        installation=plan.installation,
         refresh_reason=_left_alone(refresh),
         access_reason=_left_alone(access),
         waiting=plan.earlier,
-        manual_url=plan.manual_url if RevocationOutcome.UNSUPPORTED in {refresh.outcome, access.outcome, plan.api_key} else None,
+        manual_url=plan.manual_url
+        if RevocationOutcome.UNSUPPORTED in {refresh.outcome, access.outcome, plan.api_key, plan.installation}
+        else None,
     )
 
 
@@ -93,10 +98,10 @@ async def _erase(wiring: Wiring, tenant_id: TenantId, integration_id: Integratio
     try:
         await apply(
             wiring,
-            # What seals comes first: everybody locks the key before the rows.
+            # Changes with sealed values come first: every transaction locks the key before the rows.
             *(AddEntry(entry=revocation.entry) for revocation, _ in plan.to_revoke),
             EraseIntegration(tenant_id=tenant_id, integration_id=stored.facts.id, expected_generation=stored.credential.generation),
-            ClosePending(tenant_id=tenant_id, provider_id=stored.facts.provider_id),
+            ClosePending(tenant_id=tenant_id, provider_id=stored.facts.provider_id, slot=stored.facts.slot),
             *_released(wiring, earlier),
             happened(
                 wiring,
@@ -104,7 +109,7 @@ async def _erase(wiring: Wiring, tenant_id: TenantId, integration_id: Integratio
                 Subject.of(stored.facts),
                 caller,
                 earlier=str(plan.earlier),
-                **_said_of_key(plan.api_key, plan.manual_url),
+                **_said_of_what_stays(plan),
             ),
         )
     except KeyRetiredError:
@@ -118,7 +123,7 @@ def _left_alone(attempt: Attempt) -> LeftAlone | None:
 
 
 def _released(wiring: Wiring, earlier: Sequence[Revocation | DamagedRow]) -> list[DelayEntry]:
-    """Let a worker look now at what waited for this integration to go."""
+    """Return the changes that make revocations due now which waited for this integration's removal."""
     return [
         DelayEntry(tenant_id=entry.tenant_id, entry_id=entry.id, next_attempt_at=wiring.clock.now(), error=ENDS_GRANT)
         for entry in earlier
@@ -126,21 +131,23 @@ def _released(wiring: Wiring, earlier: Sequence[Revocation | DamagedRow]) -> lis
     ]
 
 
-def _client(wiring: Wiring, stored: StoredIntegration) -> Client | None:
+async def _client(wiring: Wiring, stored: StoredIntegration) -> Client | None:
     try:
-        return granting_client(wiring, stored.facts)
+        return await granting_client(wiring, stored.facts)
     except AppMisconfiguredError:
-        # The application that could revoke is not configured any more; the local secret goes all the same.
+        # The application that could revoke is no longer configured; the stored credential is erased all the same.
         return None
 
 
 async def _plan(wiring: Wiring, stored: StoredIntegration) -> _Plan:
-    """Open what is held and put it, sealed anew, on the list of tokens to revoke."""
-    plan = _Plan(stored=stored, api_key=_fate_of_key(stored), manual_url=_manual_url(wiring, stored))
+    """Open the stored tokens and seal those to be revoked for the outbox."""
+    plan = _Plan(
+        stored=stored, api_key=_fate_of_key(stored), installation=_fate_of_installation(stored), manual_url=_manual_url(wiring, stored)
+    )
     if not by_consent(stored.facts.auth_type):
         return plan
     tokens = await _open_tokens(wiring, stored, plan)
-    plan.client = _client(wiring, stored)
+    plan.client = await _client(wiring, stored)
     if plan.client is None:
         plan.attempts |= dict.fromkeys((kind for kind, _ in tokens), _UNSUPPORTED)
         return plan
@@ -151,7 +158,7 @@ async def _plan(wiring: Wiring, stored: StoredIntegration) -> _Plan:
     try:
         key = await wiring.data_keys.active(stored.facts.tenant_id)
     except (DecryptError, KeyringError):
-        # Without the key that seals now nothing can be kept for the outbox, and it must not keep the row alive.
+        # Without the active key no token can be sealed for the outbox, and that must not prevent the removal.
         plan.attempts |= dict.fromkeys((*(kind for kind, _ in choice.tokens), *choice.go_along), _UNSUPPORTED)
         return plan
     entries = new_entries(wiring, key, Source.of_stored(plan.client, stored), choice.tokens)
@@ -167,7 +174,7 @@ async def _open_tokens(wiring: Wiring, stored: StoredIntegration, plan: _Plan) -
         try:
             token = await wiring.sealer.open_token(stored, kind)
         except (DecryptError, KeyringError):
-            # It cannot be revoked by us (its tenant may have taken our permission away), and it must not keep the row alive.
+            # We cannot revoke a token that does not open (a tenant may have withdrawn its key), and that must not prevent the removal.
             plan.attempts[kind] = _UNSUPPORTED
             continue
         if token is not None:
@@ -176,16 +183,31 @@ async def _open_tokens(wiring: Wiring, stored: StoredIntegration, plan: _Plan) -
 
 
 def _fate_of_key(stored: StoredIntegration) -> RevocationOutcome:
-    """An API key goes on working at the provider, unless that has refused it; what is no key is skipped."""
+    """Return the outcome for an API key: unsupported, because it goes on working, unless the provider has refused it.
+
+    Skipped for an integration without an API key.
+    """
     works = not by_consent(stored.facts.auth_type) and stored.facts.state is not State.NEEDS_REAUTH
     return RevocationOutcome.UNSUPPORTED if works else RevocationOutcome.SKIPPED
 
 
-def _said_of_key(api_key: RevocationOutcome, manual_url: str | None) -> dict[str, str]:
-    """Say for the audit log that a key goes on working, and where it can be withdrawn."""
-    if api_key is not RevocationOutcome.UNSUPPORTED:
-        return {}
-    return {"api_key": api_key.value} | ({} if manual_url is None else {"manual_url": manual_url})
+def _fate_of_installation(stored: StoredIntegration) -> RevocationOutcome:
+    """Return the outcome for an installation: unsupported, because it stays, unless the provider has refused it.
+
+    Skipped for an integration that is none.
+    """
+    installed = by_consent(stored.facts.auth_type) and stored.facts.renewal_rule == "mint"
+    return RevocationOutcome.UNSUPPORTED if installed and stored.facts.state is not State.NEEDS_REAUTH else RevocationOutcome.SKIPPED
+
+
+def _said_of_what_stays(plan: _Plan) -> dict[str, str]:
+    """Return the audit log's details for an API key or an installation that stays: that it does, and where it can be withdrawn."""
+    stays = {
+        name: outcome.value
+        for name, outcome in (("api_key", plan.api_key), ("installation", plan.installation))
+        if outcome is RevocationOutcome.UNSUPPORTED
+    }
+    return stays | ({} if not stays or plan.manual_url is None else {"manual_url": plan.manual_url})
 
 
 def _manual_url(wiring: Wiring, stored: StoredIntegration) -> str | None:

@@ -1,4 +1,4 @@
-"""A name is changed, or an integration switched off or on."""
+"""Rename an integration, or disable or enable it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from cloud_integrations.domain.integration import (
     Status,
     StoredIntegration,
     integration_name,
+    reconnect_reason,
 )
 from cloud_integrations.errors import ReconnectRequiredError, ValidationFailedError
 from cloud_integrations.flows.shared.events import apply, happened
@@ -32,11 +33,16 @@ async def edit_integration(
     integration: UUID | str,
     /,
     *,
+    slot: str,
     name: str | None,
     status: Status | Literal["active", "inactive"] | None,
     caller: Caller,
 ) -> Integration:
-    """Change what may be changed by hand."""
+    """Change the name or the status of an integration, and return it.
+
+    Raises `ValidationFailedError`, `IntegrationNotFoundError`, or `ReconnectRequiredError` if an integration is enabled whose
+    credential was refused.
+    """
     tenant_id = await known_tenant(wiring, tenant)
     if name is None and status is None:
         raise ValidationFailedError(field="name", problem="or status must be given")
@@ -44,7 +50,7 @@ async def edit_integration(
         name = integration_name(name)
     if status is not None and status not in tuple(Status):
         raise ValidationFailedError(field="status", problem="must be active or inactive")
-    integration_id = await find_named(wiring, tenant_id, integration)
+    integration_id = await find_named(wiring, tenant_id, integration, slot=slot)
 
     async def edit() -> Integration:
         stored = await load(wiring, tenant_id, integration_id)
@@ -56,10 +62,10 @@ async def edit_integration(
         await apply(wiring, SaveFacts(facts=facts, expected_state=stored.facts.state), event)
         wiring.tokens.drop(tenant_id)
         if status == Status.ACTIVE and facts.state is State.NEEDS_REAUTH:
-            raise ReconnectRequiredError(integration_id=str(facts.id), reason=facts.reason or "revoked")
+            raise ReconnectRequiredError(integration_id=str(facts.id), reason=reconnect_reason(facts.reason))
         return facts.as_of(wiring.clock.now())
 
-    # Where a refresh changed its state meanwhile, decide again on what is there now.
+    # If a refresh changes the state in the meantime, decide again from the new state.
     return await again(edit, subject="integration")
 
 
@@ -68,11 +74,11 @@ def _edited(wiring: Wiring, stored: StoredIntegration, *, name: str | None, stat
     if name is not None and name != facts.name:
         facts = replace(facts, name=name, updated_at=now)
     if status == Status.INACTIVE and facts.state is not State.DISABLED:
-        # A credential that was dead before is dead after: the reason stays, so that switching on again does not heal it.
+        # The reason of a refused credential stays, so that enabling the integration again does not make it look usable.
         reason = facts.reason if facts.state is State.NEEDS_REAUTH else SWITCHED_OFF
         return replace(facts, state=State.DISABLED, state_since=now, reason=reason, updated_at=now)
     if status == Status.ACTIVE and facts.state is State.NEEDS_REAUTH:
-        raise ReconnectRequiredError(integration_id=str(facts.id), reason=facts.reason or "revoked")
+        raise ReconnectRequiredError(integration_id=str(facts.id), reason=reconnect_reason(facts.reason))
     if status == Status.ACTIVE and facts.state is State.DISABLED:
         if facts.reason != SWITCHED_OFF:
             return replace(facts, state=State.NEEDS_REAUTH, state_since=now, updated_at=now)
@@ -82,7 +88,7 @@ def _edited(wiring: Wiring, stored: StoredIntegration, *, name: str | None, stat
 
 
 def _as_it_was(stored: StoredIntegration) -> tuple[State, str | None]:
-    """Return the state that the refresh marks, which a switch leaves alone, speak of, and its reason."""
+    """Return the state and the reason from before the integration was disabled, read from its refresh marks."""
     if is_unresolved(stored):
         return State.UNKNOWN, stored.marks.last_error or "answer_lost"
     if stored.marks.last_error in APPLICATION_REASONS:

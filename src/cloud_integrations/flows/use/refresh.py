@@ -1,4 +1,4 @@
-"""A token is renewed because somebody says so."""
+"""Renew a token because a caller asks for it, or because the provider refused the old one."""
 
 from __future__ import annotations
 
@@ -18,9 +18,13 @@ from cloud_integrations.flows.shared.wiring import Wiring
 from .get_token import opened, record_use
 
 
-async def force_refresh(wiring: Wiring, tenant: str, integration: UUID | str, /, *, caller: Caller) -> Integration:
-    """Renew now, whatever life the token has left; where the provider said that the grant has ended, it is asked once more."""
-    stored = await load_named(wiring, await known_tenant(wiring, tenant), integration)
+async def force_refresh(wiring: Wiring, tenant: str, integration: UUID | str, /, *, slot: str, caller: Caller) -> Integration:
+    """Renew a token now, however long it is still valid, and return the integration.
+
+    If the provider said that the grant has ended, it is asked again.  Raises `ValidationFailedError` if there is nothing to renew,
+    and what `renew` raises.
+    """
+    stored = await load_named(wiring, await known_tenant(wiring, tenant), integration, slot=slot)
     if stored.facts.renewal_rule == "keep":
         raise ValidationFailedError(field="integration", problem="is an API key, which is not renewed")
     renewed = await renew(
@@ -37,7 +41,10 @@ async def force_refresh(wiring: Wiring, tenant: str, integration: UUID | str, /,
 
 
 async def replace_refused(wiring: Wiring, tenant: str, token: Credential, /, *, caller: Caller) -> Credential:
-    """Return another token in the place of one that the provider refused; at most one refresh per generation (OAU-053)."""
+    """Return another token in place of one that the provider refused; at most one refresh per generation (OAU-053).
+
+    Raises `IntegrationNotFoundError`, `IntegrationInactiveError`, `ReconnectRequiredError`, and what `renew` raises.
+    """
     tenant_id = read_tenant_id(tenant)
     token = read_instance("token", token, Credential)
     wiring.tokens.drop(tenant_id)

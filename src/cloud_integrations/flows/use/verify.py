@@ -1,8 +1,9 @@
-"""The provider is asked whether a held credential works."""
+"""Ask the provider whether a stored credential works."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from uuid import UUID
 
 from cloud_integrations.domain.audit import Caller
@@ -16,6 +17,7 @@ from cloud_integrations.flows.renew.renew import renew
 from cloud_integrations.flows.shared.applications import operator_variables
 from cloud_integrations.flows.shared.events import apply, happened
 from cloud_integrations.flows.shared.lookup import known_tenant, load, load_named
+from cloud_integrations.flows.shared.trust import check_trust
 from cloud_integrations.flows.shared.verification import check_credential, identify, is_other_account
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.ports.store import SaveFacts
@@ -24,10 +26,15 @@ from cloud_integrations.protocol.verification import CheckResult
 from .get_token import fresh, opened
 
 
-async def verify(wiring: Wiring, tenant: str, integration: UUID | str, /, *, caller: Caller) -> CheckReport:
-    """Check the credential with the provider; one that it refuses for good needs a reconnect."""
+async def verify(wiring: Wiring, tenant: str, integration: UUID | str, /, *, slot: str, caller: Caller) -> CheckReport:
+    """Check the credential with the provider, record the result and return it.
+
+    A refused access token is renewed once and checked again.  An integration whose credential the provider refuses for good then
+    needs a reconnect.  Raises `IntegrationNotFoundError`, `ProviderInactiveError` if the catalogue no longer has the method, and what
+    `get_token` raises for a credential that cannot be handed out.
+    """
     tenant_id = await known_tenant(wiring, tenant)
-    stored = await load_named(wiring, tenant_id, integration)
+    stored = await load_named(wiring, tenant_id, integration, slot=slot)
     provider = wiring.providers.require(stored.facts.provider_id)
     method = provider.method_named(stored.facts.method_id)
     if method is None:
@@ -48,21 +55,27 @@ async def verify(wiring: Wiring, tenant: str, integration: UUID | str, /, *, cal
             access_is_dead=True,
         )
         result, value = await _check(wiring, stored, provider, method)
-    return await _conclude(wiring, stored, method, result=result, value=value, caller=caller)
+    report = await _conclude(wiring, stored, method, result=result, value=value, caller=caller)
+    return replace(report, trust=await check_trust(wiring, stored, provider, method, caller=caller))
 
 
-async def _check(wiring: Wiring, stored: StoredIntegration, provider: Provider, method: Method) -> tuple[CheckResult | None, Secret]:
+async def _check(wiring: Wiring, stored: StoredIntegration, provider: Provider, method: Method) -> tuple[CheckResult | None, Secret | None]:
     credential = await opened(wiring, stored.to_use)
     variables = provider.fill_variables(stored.facts.variables, operator=operator_variables(wiring, provider))
-    return await check_credential(wiring, provider, method, presented=credential, variables=variables), credential.value
+    # A minted token or a proof is another one each time, so it identifies nobody.
+    value = None if method.mint or method.shown_proofs else credential.value
+    again = partial(opened, wiring, stored.to_use)
+    return await check_credential(wiring, provider, method, presented=credential, variables=variables, again=again), value
 
 
 async def _conclude(
-    wiring: Wiring, stored: StoredIntegration, method: Method, /, *, result: CheckResult | None, value: Secret, caller: Caller
+    wiring: Wiring, stored: StoredIntegration, method: Method, /, *, result: CheckResult | None, value: Secret | None, caller: Caller
 ) -> CheckReport:
     facts = stored.facts
     now = wiring.clock.now()
-    account = AccountFacts() if result is None else await identify(wiring, facts.tenant_id, method, result.account, value)
+    account = AccountFacts()
+    if result is not None and result.accepted:  # any other answer names nobody
+        account = await identify(wiring, facts.tenant_id, method, result.account, value)
     changed = is_other_account(facts.account, account)
     outcome = "unknown" if result is None else result.outcome
     said = {"error": outcome, "account_changed": str(changed).lower()}
@@ -79,7 +92,7 @@ async def _conclude(
         try:
             await apply(wiring, SaveFacts(facts=closed, expected_state=facts.state), refused)
         except StaleWriteError:
-            # It was reconnected or switched off meanwhile, so this answer is about the past.
+            # It was reconnected or disabled in the meantime, so this answer is about the old credential.
             await apply(wiring, event)
     else:
         await apply(wiring, event)

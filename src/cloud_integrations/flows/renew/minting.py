@@ -1,0 +1,155 @@
+"""A minted credential has ended: another one is minted from the stored inputs, and stored for the other processes.
+
+Minting spends nothing, so it takes no lease: one process asks once for all its callers.  Of what several processes mint at the same
+moment, the first that is stored stays, and each process hands that out.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.envelope import DataKey
+from cloud_integrations.domain.events import Event, EventName, Subject
+from cloud_integrations.domain.integration import (
+    Integration,
+    RefreshMarks,
+    SealedCredential,
+    State,
+    StoredIntegration,
+    reconnect_reason,
+)
+from cloud_integrations.domain.parts import Parts
+from cloud_integrations.domain.settlement import Settlement, mint_settlement
+from cloud_integrations.errors import (
+    CloudIntegrationsError,
+    CommitUnknownError,
+    ProviderInactiveError,
+    ReconnectRequiredError,
+    StaleWriteError,
+)
+from cloud_integrations.flows.renew.attempt import RenewalRequest
+from cloud_integrations.flows.renew.settling import attempted, settle_attempt, state_since
+from cloud_integrations.flows.shared.applications import find_method, known_variables
+from cloud_integrations.flows.shared.clients import granting_client
+from cloud_integrations.flows.shared.events import apply, happened, recovery
+from cloud_integrations.flows.shared.minting import FailedMint, MintedCredential, mint, minting_failed, rest_after
+from cloud_integrations.flows.shared.stale_writes import apply_sealed
+from cloud_integrations.flows.shared.trust import next_trust_check
+from cloud_integrations.flows.shared.wiring import Wiring
+from cloud_integrations.ports.store import Change, ReplaceCredential, TakeLease
+
+_COUNTED_EACH: Final = timedelta(minutes=1)
+
+
+async def mint_again(wiring: Wiring, stored: StoredIntegration, wanted: RenewalRequest, /) -> StoredIntegration | None:
+    """Return the row with a credential minted now; None if the row was changed meanwhile, so that it must be read again.
+
+    After a failure this process does not ask for the same integration again for a few seconds, or for as long as the provider wants.
+    Raises `ReconnectRequiredError`, `ProviderUnavailableError`, `AppMisconfiguredError` or `ProviderInactiveError`.
+    """
+    facts = stored.facts
+    rest = ("failed mint", facts.id)
+    failed: FailedMint | None = wiring.uses.find(rest)
+    if failed is not None and not (wanted.forced or wanted.access_is_dead or wanted.asks_again):
+        raise _error(facts, failed)
+    found = find_method(wiring, facts.provider_id, facts.method_id)
+    if found is None or not found[1].mint:
+        raise ProviderInactiveError(provider_id=str(facts.provider_id), problem="has no such method any more")
+    provider, method = found
+    if facts.context_id is not None:
+        # With another application's key, every installation of this one would look as if it had been removed.
+        await granting_client(wiring, facts)
+    inputs = await wiring.sealer.open_column(stored, "renewal")
+    variables = known_variables(wiring, provider, facts.variables)
+    began = wiring.clock.monotonic()
+    minted = await mint(wiring, provider, method, inputs, variables=variables, subject=Subject.of(facts))
+    if isinstance(minted, MintedCredential):
+        wiring.uses.drop(rest)
+        due_at = next_trust_check(wiring, method)
+        if due_at is not None and not wanted.scheduled:
+            due_at = stored.marks.due_at or due_at
+        return await _save(wiring, stored, minted, inputs, wanted.caller, due_at=due_at)
+    store_now = stored.read_at + timedelta(seconds=wiring.clock.monotonic() - began)
+    known = await attempted(wiring, stored, minted.failure, behaviour=method.refresh_token, store_now=store_now)
+    settled = mint_settlement(minted.failure, known)
+    await _write_failure(wiring, stored, settled, minted, wanted, store_now=store_now)
+    if settled.verdict != "reconnect":
+        wiring.uses.put(rest, minted, seconds=rest_after(minted.failure).total_seconds())
+    raise _error(facts, minted, settled)
+
+
+async def _save(
+    wiring: Wiring, stored: StoredIntegration, minted: MintedCredential, inputs: Parts, caller: Caller, *, due_at: datetime | None
+) -> StoredIntegration | None:
+    before, generation = stored.facts, stored.credential.generation
+    now = wiring.clock.now()
+    facts = replace(
+        before,
+        state=State.ACTIVE,
+        reason=None,
+        state_since=state_since(before, state=State.ACTIVE, reason=None, now=now),
+        updated_at=now,
+        expires_at=minted.expires_at,
+    )
+    written: list[SealedCredential] = []
+
+    def changes(data_key: DataKey) -> list[Change | Event]:
+        written[:] = [wiring.sealer.seal_parts(data_key, facts.id, minted.parts, inputs, generation=generation + 1)]
+        change = ReplaceCredential(facts=facts, credential=written[0], expected_generation=generation, due_at=due_at)
+        return [change, happened(wiring, "credential.refreshed", Subject.of(facts), caller), *recovery(wiring, before, facts, caller)]
+
+    try:
+        await apply_sealed(wiring, before.tenant_id, changes)
+    except (StaleWriteError, CommitUnknownError):
+        # Another process was faster, or the commit's outcome is unknown.  Nothing is written over it: a reconnect brings other inputs.
+        return None
+    return replace(stored, facts=facts, credential=written[0])
+
+
+async def _write_failure(
+    wiring: Wiring, stored: StoredIntegration, settled: Settlement, failed: FailedMint, wanted: RenewalRequest, *, store_now: datetime
+) -> None:
+    """Write what a failure means for the row; record it once: a failure like the last one is no news.
+
+    It is written as an attempt that ends when it begins, because the marks of attempts say since when the provider refuses.
+    """
+    before, marks = stored.facts, stored.marks
+    is_news = (settled.state, settled.reason) != (before.state, before.reason)
+    if not is_news and not _says_more(settled, marks, store_now=store_now):
+        return
+    attempt_id = wiring.new_id().hex
+    lease = TakeLease(
+        tenant_id=before.tenant_id,
+        integration_id=before.id,
+        expected_generation=stored.credential.generation,
+        attempt_id=attempt_id,
+        owner=wiring.owner,
+        length=timedelta(seconds=1),
+        takeover_delay=timedelta(),
+        asks_again=wanted.asks_again,
+    )
+    end = settle_attempt(stored, settled, lease=marks.lease_token + 1, attempt_id=attempt_id, now=wiring.clock.now(), store_now=store_now)
+    name: EventName = "credential.refused" if settled.verdict == "reconnect" else "credential.refresh_failed"
+    said = {"reason": settled.reason, "error": settled.error, "error_description": failed.said}
+    news = [happened(wiring, name, Subject.of(before), wanted.caller, **said)] if is_news else []
+    # A change that was made meanwhile has more to say.
+    with suppress(StaleWriteError):
+        await apply(wiring, lease, end, *news)
+
+
+def _says_more(settled: Settlement, marks: RefreshMarks, *, store_now: datetime) -> bool:
+    """Say whether a failure like the last one is written for the count of refusals: the first refusal, and then one a minute."""
+    if marks.refused_since is None:
+        return bool(settled.refused)
+    return marks.failed_at is None or store_now - marks.failed_at >= _COUNTED_EACH
+
+
+def _error(facts: Integration, failed: FailedMint, settled: Settlement | None = None) -> CloudIntegrationsError:
+    if settled is not None and settled.verdict == "reconnect":
+        reason = reconnect_reason(settled.reason)
+        return ReconnectRequiredError(integration_id=str(facts.id), reason=reason, error_description=failed.said)
+    return minting_failed(str(facts.provider_id), failed)
