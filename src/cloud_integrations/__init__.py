@@ -1,7 +1,7 @@
-"""Holds tenants' access to cloud providers and hands out credentials that work.
+"""Keep tenants' access to cloud providers, and hand out credentials that work.
 
-Names are loaded when they are first used, so that importing the package stays cheap.  A name whose extra is not installed is an
-`ImportError` where it is imported, and missing for `hasattr`, `inspect` and `from cloud_integrations import *`.
+Each name is loaded when it is first used, so importing the package is cheap.  If the extra of a name is not installed, importing
+the name raises `ImportError`; `hasattr`, `inspect` and `from cloud_integrations import *` do not find it.
 """
 
 from __future__ import annotations
@@ -13,33 +13,42 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cloud_integrations.backends.aes_gcm import AesGcmCipher
     from cloud_integrations.backends.keys.aws_kms import AwsKmsKeys
+    from cloud_integrations.backends.keys.aws_kms_signing import AwsKmsSigningKeys
     from cloud_integrations.backends.keys.azure_key_vault import AzureKeyVaultKeys
     from cloud_integrations.backends.keys.combined import CombinedKeys
     from cloud_integrations.backends.keys.gcp_kms import GcpKmsKeys
     from cloud_integrations.backends.keys.local import LocalKeyring
+    from cloud_integrations.backends.keys.local_signing import LocalSigningKeys
     from cloud_integrations.backends.keys.pkcs11 import Pkcs11Keys
     from cloud_integrations.backends.keys.vault_transit import VaultTransitKeys
     from cloud_integrations.backends.memory.store import AsyncMemoryStore, MemoryStore
     from cloud_integrations.backends.sqlalchemy.store import AsyncSqlAlchemyStore, SqlAlchemyStore
     from cloud_integrations.backends.transport.httpx_transport import AsyncHttpxTransport, HttpxTransport
-    from cloud_integrations.domain.application import InputSummary, MethodSummary, OAuthApplication, ProviderSummary
+    from cloud_integrations.domain.application import InputSummary, MethodSummary, OAuthApplication, ProviderSummary, VariableSummary
     from cloud_integrations.domain.audit import SYSTEM, Actor, AuditEvent, AuditHead, AuditRecord, AuditReport, Outcome
     from cloud_integrations.domain.auth_type import AuthType
     from cloud_integrations.domain.check import CheckReport
     from cloud_integrations.domain.credential import Credential
+    from cloud_integrations.domain.device import DeviceAuthorization, DevicePending
     from cloud_integrations.domain.events import Fact
+    from cloud_integrations.domain.guides.values import Guide
     from cloud_integrations.domain.importing import ImportedGrant, ImportedKey
     from cloud_integrations.domain.integration import AccountFacts, Health, Integration, Status
+    from cloud_integrations.domain.issuing import IssuerReport
     from cloud_integrations.domain.pending import Authorization, Connected, PendingAuthorization
+    from cloud_integrations.domain.platform import PlatformCredential
     from cloud_integrations.domain.provider import Provider
     from cloud_integrations.domain.rekeying import Erasure, KeyReport, KeyUsage, RekeyFailure, RekeyRun
     from cloud_integrations.domain.removal import Removal, RevocationOutcome, RevocationRun
     from cloud_integrations.domain.renewal import RenewalRun, RoundFailed
     from cloud_integrations.domain.secret import Secret
+    from cloud_integrations.domain.setup import Setup
+    from cloud_integrations.domain.tenant_application import TenantApplication
     from cloud_integrations.errors import CloudIntegrationsError
     from cloud_integrations.manager import AsyncIntegrationManager, IntegrationManager
     from cloud_integrations.ports.observer import Observer
     from cloud_integrations.ports.settings import Settings
+    from cloud_integrations.ports.signing_keys import Issuer
     from cloud_integrations.providers.catalogue import Catalogue
 
     __all__ = [
@@ -58,6 +67,7 @@ if TYPE_CHECKING:
         "AuthType",
         "Authorization",
         "AwsKmsKeys",
+        "AwsKmsSigningKeys",
         "AzureKeyVaultKeys",
         "Catalogue",
         "CheckReport",
@@ -65,9 +75,12 @@ if TYPE_CHECKING:
         "CombinedKeys",
         "Connected",
         "Credential",
+        "DeviceAuthorization",
+        "DevicePending",
         "Erasure",
         "Fact",
         "GcpKmsKeys",
+        "Guide",
         "Health",
         "HttpxTransport",
         "ImportedGrant",
@@ -75,9 +88,12 @@ if TYPE_CHECKING:
         "InputSummary",
         "Integration",
         "IntegrationManager",
+        "Issuer",
+        "IssuerReport",
         "KeyReport",
         "KeyUsage",
         "LocalKeyring",
+        "LocalSigningKeys",
         "MemoryStore",
         "MethodSummary",
         "OAuthApplication",
@@ -85,6 +101,7 @@ if TYPE_CHECKING:
         "Outcome",
         "PendingAuthorization",
         "Pkcs11Keys",
+        "PlatformCredential",
         "Provider",
         "ProviderSummary",
         "RekeyFailure",
@@ -96,8 +113,11 @@ if TYPE_CHECKING:
         "RoundFailed",
         "Secret",
         "Settings",
+        "Setup",
         "SqlAlchemyStore",
         "Status",
+        "TenantApplication",
+        "VariableSummary",
         "VaultTransitKeys",
     ]
 
@@ -117,6 +137,7 @@ _HOMES = {
     "AuthType": "domain.auth_type",
     "Authorization": "domain.pending",
     "AwsKmsKeys": "backends.keys.aws_kms",
+    "AwsKmsSigningKeys": "backends.keys.aws_kms_signing",
     "AzureKeyVaultKeys": "backends.keys.azure_key_vault",
     "Catalogue": "providers.catalogue",
     "CheckReport": "domain.check",
@@ -124,9 +145,12 @@ _HOMES = {
     "CombinedKeys": "backends.keys.combined",
     "Connected": "domain.pending",
     "Credential": "domain.credential",
+    "DeviceAuthorization": "domain.device",
+    "DevicePending": "domain.device",
     "Erasure": "domain.rekeying",
     "Fact": "domain.events",
     "GcpKmsKeys": "backends.keys.gcp_kms",
+    "Guide": "domain.guides.values",
     "Health": "domain.integration",
     "HttpxTransport": "backends.transport.httpx_transport",
     "ImportedGrant": "domain.importing",
@@ -134,9 +158,12 @@ _HOMES = {
     "InputSummary": "domain.application",
     "Integration": "domain.integration",
     "IntegrationManager": "manager",
+    "Issuer": "ports.signing_keys",
+    "IssuerReport": "domain.issuing",
     "KeyReport": "domain.rekeying",
     "KeyUsage": "domain.rekeying",
     "LocalKeyring": "backends.keys.local",
+    "LocalSigningKeys": "backends.keys.local_signing",
     "MemoryStore": "backends.memory.store",
     "MethodSummary": "domain.application",
     "OAuthApplication": "domain.application",
@@ -144,6 +171,7 @@ _HOMES = {
     "Outcome": "domain.audit",
     "PendingAuthorization": "domain.pending",
     "Pkcs11Keys": "backends.keys.pkcs11",
+    "PlatformCredential": "domain.platform",
     "Provider": "domain.provider",
     "ProviderSummary": "domain.application",
     "RekeyFailure": "domain.rekeying",
@@ -155,13 +183,17 @@ _HOMES = {
     "RoundFailed": "domain.renewal",
     "Secret": "domain.secret",
     "Settings": "ports.settings",
+    "Setup": "domain.setup",
     "SqlAlchemyStore": "backends.sqlalchemy.store",
     "Status": "domain.integration",
+    "TenantApplication": "domain.tenant_application",
+    "VariableSummary": "domain.application",
     "VaultTransitKeys": "backends.keys.vault_transit",
 }
 
 _EXTRAS = {
     "backends.keys.aws_kms": "aws-kms",
+    "backends.keys.aws_kms_signing": "aws-kms",
     "backends.keys.azure_key_vault": "azure-kv",
     "backends.keys.gcp_kms": "gcp-kms",
     "backends.transport.httpx_transport": "httpx",
@@ -182,10 +214,10 @@ def __getattr__(name: str) -> Any:
     except ImportError as error:
         if home not in _EXTRAS:
             raise
-        from traceback import extract_stack  # noqa: PLC0415  # what is usual needs none of it
+        from traceback import extract_stack  # noqa: PLC0415  # needed for this error only
 
         problem = f"{name} needs the extra {_EXTRAS[home]}: pip install 'cloud-integrations[{_EXTRAS[home]}]'"
-        # In a `from` import Python would replace the text of an AttributeError by "cannot import name".
+        # In a `from` import Python would replace the text of an AttributeError with "cannot import name".
         if extract_stack(limit=2)[0].name == "_handle_fromlist":
             raise ImportError(problem, name=error.name) from error
         raise AttributeError(problem, name=name) from error

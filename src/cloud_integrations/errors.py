@@ -1,51 +1,51 @@
 """Everything that can go wrong, as a tree.
 
     CloudIntegrationsError
-    ├── ValidationFailedError            the request names a field and what is wrong with it
+    ├── ValidationFailedError            an argument is not valid; `field` and `problem` say which and why
     ├── ForbiddenError                   the actor may not do this
     ├── TenantNotFoundError
     ├── ProviderNotFoundError
     ├── ProviderInactiveError
     ├── IntegrationNotFoundError         missing, or another tenant's: the same answer
-    ├── IntegrationExistsError           one integration per provider and tenant
-    ├── InvalidCredentialsError          the provider itself refused the key
-    ├── CredentialError                  no working credential can be handed out now; a closed set:
+    ├── IntegrationExistsError           the tenant already has one with this provider, in this slot
+    ├── InvalidCredentialsError          the provider refused the key
+    ├── CredentialError                  no working credential can be handed out now; raised as one of these:
     │   ├── ReconnectRequiredError       the tenant must connect again
-    │   ├── IntegrationInactiveError     somebody switched it off
-    │   └── RefreshInProgressError       another worker is renewing it; come back soon
+    │   ├── IntegrationInactiveError     the integration is disabled
+    │   └── RefreshInProgressError       another worker is renewing the credential; repeat the call soon
     ├── OAuthError
-    │   ├── GrantRefusedError            the provider, or our own checks, refused this grant
-    │   ├── ProviderUnavailableError     the provider did not answer, or answered nonsense
-    │   │   ├── ProviderUnreachableError the request never arrived
-    │   │   ├── AnswerLostError          the request may have arrived; its answer did not
-    │   │   └── OAuthBackendError        the code that speaks with it made a mistake
-    │   └── AppMisconfiguredError        the operator's OAuth application is refused; no tenant is at fault
+    │   ├── GrantRefusedError            the provider, or a check of this library, refused the grant
+    │   ├── ProviderUnavailableError     the provider did not answer, or its answer cannot be used
+    │   │   ├── ProviderUnreachableError the provider did not receive the request
+    │   │   ├── AnswerLostError          the provider may have received the request, but its answer was lost
+    │   │   └── OAuthBackendError        the OAuth backend of this provider made a mistake
+    │   └── AppMisconfiguredError        the provider refuses the operator's OAuth application; no tenant is at fault
     ├── StorageUnavailableError
-    │   ├── CommitUnknownError           the connection broke while committing
+    │   ├── CommitUnknownError           the connection broke during a commit
     │   └── KeyServiceUnavailableError   the service that wraps the data keys did not answer
-    ├── DamagedRowError                  somebody edited a row of the store, and it cannot be read any more
-    ├── UnstorableValueError             too long for its place, or parts that do not belong together; a mistake in the program
-    ├── CredentialFormError              asked for in a form that the provider does not take; a mistake in the program
-    ├── StaleWriteError                  somebody else wrote first (used between flows and stores)
-    ├── KeyRetiredError                  sealed under a key that seals no more (used between flows and stores)
+    ├── DamagedRowError                  a row of the store was edited and can no longer be read
+    ├── UnstorableValueError             a value is too long, or its parts contradict each other: a mistake in the program
+    ├── CredentialFormError              the provider does not take the credential in this form: a mistake in the program
+    ├── StaleWriteError                  another writer changed the row first (between flows and stores only)
+    ├── KeyRetiredError                  the data key was replaced meanwhile (between flows and stores only)
+    ├── SealingError                     a value cannot be sealed
+    │   └── DecryptError                 a sealed value does not open; one class and one text for every reason
     └── SetupError                       found at start, before anything is lost
         ├── ConfigurationError
         ├── SchemaError                  the database is not migrated
-        └── KeyringError                 a key is missing or is not the key it was
+        └── KeyringError                 a key is missing, or another key has its id
 
-    SealingError
-    └── DecryptError                     one class and one text for every reason
+Each class has a stable `code`; `retryable` says whether repeating the call can help, `retry_after` when to repeat it, and `advice`
+what a person can do.  `details` holds public facts only.  No message repeats a secret, a code, a token or a provider's text.
 
-Each class carries a stable `code`, whether repeating the call can help (`retryable`), when
-(`retry_after`), and `advice`: what to do, for the person who reads it.  `details` holds public
-facts only.  No message repeats a secret, a code, a token or a provider's prose.  What the provider itself said to
-developers stands in `error_description` of `ReconnectRequiredError`, `GrantRefusedError`, `ProviderUnavailableError` and
-`AppMisconfiguredError`: at most 512 printable characters, without the secrets that were sent, or None.  It is for the
-operator's log: hostile text for all we know, and not to be shown to a tenant.
-`http_status` says which HTTP status each class has.
+The provider's own error text is in `error_description` of `ReconnectRequiredError`, `GrantRefusedError`,
+`ProviderUnavailableError` and `AppMisconfiguredError`: at most 512 printable characters, without the secrets that were sent, or
+None.  Write it to the operator's log only.  The provider chose the text and it may be hostile, so do not show it to a tenant.
 
-Errors can be pickled and copied, also subclasses with arguments of their own: class, text, attributes and notes arrive.  As with
-every exception of Python, `__cause__` and the traceback stay behind.
+`http_status` returns the HTTP status of each class.
+
+Errors can be pickled and copied, and so can subclasses with arguments of their own: class, text, attributes and notes are kept.
+`__cause__` and the traceback are not, as with every Python exception.
 """
 
 from __future__ import annotations
@@ -58,6 +58,9 @@ from typing import Any, ClassVar, Literal
 __all__ = [
     "AnswerLostError",
     "AppMisconfiguredError",
+    "ApplicationInUseError",
+    "ApplicationNotFoundError",
+    "ApplicationReason",
     "CloudIntegrationsError",
     "CommitUnknownError",
     "ConfigurationError",
@@ -81,6 +84,7 @@ __all__ = [
     "ProviderNotFoundError",
     "ProviderUnavailableError",
     "ProviderUnreachableError",
+    "ReconnectReason",
     "ReconnectRequiredError",
     "RefreshInProgressError",
     "SchemaError",
@@ -89,12 +93,26 @@ __all__ = [
     "StaleWriteError",
     "StorageUnavailableError",
     "TenantNotFoundError",
+    "TrustTooOpenError",
     "UnstorableValueError",
     "ValidationFailedError",
     "http_status",
 ]
 
-CredentialForm = Literal["headers", "params", "basic"]
+CredentialForm = Literal["headers", "params", "basic", "digest", "sign", "ssl_context", "auth"]
+ReconnectReason = Literal["revoked", "interaction_required", "refused_for_days", "rotation_lost", "expired", "refused"]
+"""Why a tenant must connect again; docs/how-to/handle-errors.md says what each word means."""
+ApplicationReason = Literal[
+    "invalid_client",
+    "unauthorized_client",
+    "client_refused",
+    "clock_skew",
+    "platform_config",
+    "signing_key",
+    "no_usable_application",
+    "application_changed",
+]
+"""Why the operator must act: the provider refuses the application, or it is no longer the one that the grant was issued to."""
 """How a credential can be sent, by the methods of `Credential`."""
 
 
@@ -112,7 +130,7 @@ class CloudIntegrationsError(Exception):
         self.details: dict[str, Any] = details
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A copy is made from the attributes, without `__init__`: each class, a host's included, has arguments of its own there.
+        # The copy is made from the attributes and not by `__init__`, whose arguments differ from class to class, in hosts too.
         slots = {name: getattr(self, name) for kind in type(self).__mro__ for name in _slots(kind) if hasattr(self, name)}
         return _rebuilt, (type(self), self.args), {**self.__dict__, **slots}
 
@@ -129,7 +147,7 @@ def _rebuilt(kind: type[CloudIntegrationsError], args: tuple[Any, ...], /) -> Cl
 
 
 class ValidationFailedError(CloudIntegrationsError):
-    """The request is not well formed; `field` says where."""
+    """An argument or a field of a request is not valid: `field` names it, `problem` says why."""
 
     code = "integration/validation-failed"
     advice = "Correct the named field and try again."
@@ -170,7 +188,7 @@ class ProviderNotFoundError(CloudIntegrationsError):
 
 
 class ProviderInactiveError(CloudIntegrationsError):
-    """The provider is known, but switched off or not set up here."""
+    """The provider is in the catalogue, but it is disabled or not configured in this installation."""
 
     code = "provider/inactive"
     advice = "The operator must configure or enable this provider."
@@ -180,7 +198,7 @@ class ProviderInactiveError(CloudIntegrationsError):
 
 
 class IntegrationNotFoundError(CloudIntegrationsError):
-    """There is no such integration in this tenant."""
+    """The tenant has no such integration.  An integration of another tenant gives the same error."""
 
     code = "integration/not-found"
 
@@ -189,17 +207,39 @@ class IntegrationNotFoundError(CloudIntegrationsError):
 
 
 class IntegrationExistsError(CloudIntegrationsError):
-    """The tenant already has an integration with this provider."""
+    """The tenant already has an integration with this provider, in the slot that was named."""
 
     code = "integration/already-exists"
     advice = "Reconnect the existing integration, or delete it first."
 
-    def __init__(self, *, tenant_id: str, provider_id: str) -> None:
-        super().__init__("this tenant already has an integration with this provider", tenantId=tenant_id, providerId=provider_id)
+    def __init__(self, *, tenant_id: str, provider_id: str, slot: str = "") -> None:
+        message = "this tenant already has an integration with this provider" + (" in this slot" if slot else "")
+        super().__init__(message, tenantId=tenant_id, providerId=provider_id)
+        if slot:
+            self.details["slot"] = slot
+
+
+class ApplicationNotFoundError(CloudIntegrationsError):
+    """The tenant has registered no such OAuth application.  One of another tenant gives the same error."""
+
+    code = "application/not-found"
+
+    def __init__(self) -> None:
+        super().__init__("no such application")
+
+
+class ApplicationInUseError(CloudIntegrationsError):
+    """A grant that was issued to this application could not be renewed or revoked without it."""
+
+    code = "application/in-use"
+    advice = "Remove the integrations that were connected with it first, and wait until their tokens are revoked."
+
+    def __init__(self, *, application_id: str) -> None:
+        super().__init__("a grant still needs this application", applicationId=application_id)
 
 
 class InvalidCredentialsError(CloudIntegrationsError):
-    """The provider itself refused the key."""
+    """The provider refused the key that was entered; `reason` says how."""
 
     code = "integration/invalid-credentials"
     advice = "Check the key at the provider and enter it again."
@@ -209,24 +249,36 @@ class InvalidCredentialsError(CloudIntegrationsError):
         self.reason = reason
 
 
+class TrustTooOpenError(InvalidCredentialsError):
+    """The access works without what proves that it is meant for this tenant, so it was not connected; `mend` says what to correct."""
+
+    advice = "Correct the trust at the provider as the message says, and connect it again."
+
+    def __init__(self, *, provider_id: str, mend: str) -> None:
+        super().__init__(provider_id=provider_id, reason="trust_too_open")
+        self.message = f"the provider gives this access to others, too: {mend}" if mend else "the provider gives this access to others, too"
+        self.args = (self.message,)
+        self.mend = mend
+
+
 class CredentialError(CloudIntegrationsError):
     """No working credential can be handed out now."""
 
 
 class ReconnectRequiredError(CredentialError):
-    """Only the tenant can repair this, by connecting again."""
+    """The tenant must connect again; nothing else repairs this integration.  `reason` says why."""
 
     code = "integration/reconnect-required"
     advice = "Ask the tenant to reconnect this integration."
 
-    def __init__(self, *, integration_id: str, reason: str, error_description: str | None = None) -> None:
+    def __init__(self, *, integration_id: str, reason: ReconnectReason, error_description: str | None = None) -> None:
         super().__init__("the tenant must reconnect this integration", integrationId=integration_id, reason=reason)
         self.reason = reason
         self.error_description = error_description
 
 
 class IntegrationInactiveError(CredentialError):
-    """Somebody switched this integration off."""
+    """The integration is disabled."""
 
     code = "integration/inactive"
     advice = "Enable the integration to use it again."
@@ -236,7 +288,7 @@ class IntegrationInactiveError(CredentialError):
 
 
 class RefreshInProgressError(CredentialError):
-    """Another worker is renewing the token and has not finished."""
+    """Another worker is renewing the token and has not finished; repeat the call after `retry_after`."""
 
     code = "integration/busy"
     retryable = True
@@ -253,18 +305,27 @@ class OAuthError(CloudIntegrationsError):
 
 
 class GrantRefusedError(OAuthError):
-    """The provider, or one of our own checks, refused this grant."""
+    """The provider, or one of this library's checks, refused the grant; `reason` says why."""
 
     advice = "Start the connection again."
+    _WHY: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            "installation_requested": "the installation waits for an owner of the organization, who must agree at the provider first",
+            "installation_missing": "the provider named no installation",
+            "installation_not_yours": "the installation is none of those that the provider lists for the person who signed in",
+            "installation_refused": "the provider gives no access to the installation: it is suspended, removed, or was never agreed to",
+        }
+    )
+    """The sentences of reasons that a person can act on."""
 
     def __init__(self, *, reason: str, error_description: str | None = None) -> None:
-        super().__init__("the authorization was refused", reason=reason)
+        super().__init__(self._WHY.get(reason, "the authorization was refused"), reason=reason)
         self.reason = reason
         self.error_description = error_description
 
 
 class ProviderUnavailableError(OAuthError):
-    """The provider did not answer, or its answer cannot be used."""
+    """The provider did not answer, or its answer cannot be used; `reason` says which."""
 
     retryable = True
     advice = "The provider has a problem; repeat the call later."
@@ -284,16 +345,19 @@ class ProviderUnavailableError(OAuthError):
 
 
 class ProviderUnreachableError(ProviderUnavailableError):
-    """The request was never received: refused, not resolved, not allowed, or no connection in time."""
+    """The provider did not receive the request.
+
+    The connection was refused or not made in time, the host name did not resolve, or the address is not allowed.
+    """
 
     def __init__(self, *, provider_id: str, reason: str = "unreachable", retry_after: timedelta | None = None) -> None:
         super().__init__(provider_id=provider_id, reason=reason, retry_after=retry_after)
 
 
 class AnswerLostError(ProviderUnavailableError):
-    """The request may have been received, but no whole answer came back.
+    """The provider may have received the request, but no complete answer came back.
 
-    `connection_closed` says that the other side closed the connection, so that nothing can come any more.
+    `connection_closed` says that the other side closed the connection, so that no answer can follow.
     """
 
     def __init__(self, *, provider_id: str, connection_closed: bool = False) -> None:
@@ -302,9 +366,10 @@ class AnswerLostError(ProviderUnavailableError):
 
 
 class OAuthBackendError(ProviderUnavailableError):
-    """The code that speaks with the provider made a mistake, and nothing was sent.
+    """The OAuth backend of this provider raised an error, or returned a value that may not be used.
 
-    `backend` is its name, and `error_description` says in which method and line, without the text of what it raised.
+    Nothing was sent, unless the backend failed to read the answer to a revocation.  `backend` is its name.  `error_description`
+    names the method and the line, without the text of the backend's own error.
     """
 
     advice = "The operator must correct or replace the OAuth backend of this provider."
@@ -316,12 +381,22 @@ class OAuthBackendError(ProviderUnavailableError):
 
 
 class AppMisconfiguredError(OAuthError):
-    """The provider refuses the operator's own OAuth application; no tenant is at fault."""
+    """The provider refuses the OAuth application, the operator's or the tenant's own; no grant is at fault.
 
-    advice = "The operator must correct the client id, secret, redirect URI or scopes of this provider's application."
+    With the reason `signing_key` nothing was sent: the signing key of our own issuer is missing, or may not be used.
+    """
 
-    def __init__(self, *, provider_id: str, reason: str, error_description: str | None = None) -> None:
-        super().__init__("the application's registration with the provider is refused", providerId=provider_id, reason=reason)
+    advice = (
+        "The operator, or the tenant whose own application it is, must correct its client id, secret, redirect URI or scopes; "
+        "or the operator must correct the signing key."
+    )
+
+    def __init__(self, *, provider_id: str, reason: ApplicationReason, error_description: str | None = None) -> None:
+        ours = reason == "signing_key"
+        message = (
+            "the signing key of our own issuer may not be used" if ours else "the application's registration with the provider is refused"
+        )
+        super().__init__(message, providerId=provider_id, reason=reason)
         self.reason = reason
         self.error_description = error_description
 
@@ -329,8 +404,8 @@ class AppMisconfiguredError(OAuthError):
 class StorageUnavailableError(CloudIntegrationsError):
     """The database cannot be used right now; nothing was changed.
 
-    `reason` says why, for the operator: what the driver's error means, or its class, and the database's own code.  It holds none of the
-    driver's words, no parameter and no login; a traceback shows it as a note, an answer to a tenant does not.
+    `reason` tells the operator why: the meaning or the class of the driver's error, and the database's own error code.  It holds no
+    text of the driver, no parameter and no login.  A traceback shows it as a note; it is not part of `message` or `details`.
     """
 
     code = "storage/unavailable"
@@ -345,30 +420,30 @@ class StorageUnavailableError(CloudIntegrationsError):
 
 
 class CommitUnknownError(StorageUnavailableError):
-    """The connection broke while committing: the change may or may not have been made."""
+    """The connection broke during a commit: the change may or may not have been made."""
 
     def __init__(self, *, reason: str | None = None) -> None:
-        super().__init__("the storage broke while committing", reason=reason)
+        super().__init__("the connection to the storage broke during a commit", reason=reason)
 
 
 class DamagedRowError(CloudIntegrationsError):
-    """A row of the store cannot be read: it holds what this library never wrote.
+    """A row of the store cannot be read, because its content was not written by this library.
 
-    `table` and `row` say which, for the operator; what stands in it is not repeated.
+    `table` and `row` tell the operator which row it is.  The content is not repeated.
     """
 
     advice = "The operator must restore this row from a backup, or delete it."
 
     def __init__(self, *, table: str, row: str) -> None:
-        super().__init__(f"row {row} of {table} cannot be read: somebody has edited it", table=table, row=row)
+        super().__init__(f"row {row} of {table} cannot be read, because it was edited", table=table, row=row)
         self.table = table
         self.row = row
 
 
 class UnstorableValueError(CloudIntegrationsError):
-    """The store cannot keep a value: it is too long, or its parts do not belong together; nothing was changed.
+    """The store cannot keep a value, because it is too long or its parts contradict each other; nothing was changed.
 
-    Whoever called has a mistake in their program: what people enter is checked before it comes here.
+    The calling program has a mistake: values that people enter are checked before they reach the store.
     """
 
     def __init__(self) -> None:
@@ -376,12 +451,12 @@ class UnstorableValueError(CloudIntegrationsError):
 
 
 class CredentialFormError(CloudIntegrationsError):
-    """A credential was asked for in a form that its provider does not take; `fits` says which it does.
+    """A method of `Credential` was called that does not fit the provider.
 
-    `form` and `fits` are methods of `Credential`: `headers`, `params`, `basic`.
+    `form` is the method that was called, `fits` are the methods that can be called.
     """
 
-    advice = "Call a method that fits, or `auth()`, which always does."
+    advice = "Call a method that fits; `fits` lists them."
 
     def __init__(self, *, form: CredentialForm, fits: tuple[CredentialForm, ...]) -> None:
         known = " and ".join(f"{each}()" for each in fits) or "nothing that the catalogue still describes: values() has the parts"
@@ -391,14 +466,14 @@ class CredentialFormError(CloudIntegrationsError):
 
 
 class StaleWriteError(CloudIntegrationsError):
-    """The row is no longer as the change expected; nothing was changed."""
+    """Another writer changed the row since it was read; nothing was changed."""
 
     def __init__(self) -> None:
-        super().__init__("somebody else changed this first")
+        super().__init__("another writer changed this first")
 
 
 class KeyServiceUnavailableError(StorageUnavailableError):
-    """The service that wraps the data keys did not answer, so what is stored cannot be opened; nothing was changed."""
+    """The service that wraps the data keys, or signs for our own issuer, did not answer; nothing was changed."""
 
     def __init__(self, *, reason: str | None = None) -> None:
         super().__init__("the key service cannot be used right now", reason=reason)
@@ -412,11 +487,11 @@ class KeyRetiredError(CloudIntegrationsError):
 
 
 class SetupError(CloudIntegrationsError):
-    """The installation is not usable; found at start."""
+    """The installation cannot be used; raised at start."""
 
 
 class ConfigurationError(SetupError):
-    """A setting is missing or contradicts another."""
+    """A setting is missing or not valid, or it contradicts another; `setting` names it."""
 
     def __init__(self, *, setting: str, problem: str) -> None:
         super().__init__(f"{setting} {problem}", setting=setting)
@@ -424,7 +499,7 @@ class ConfigurationError(SetupError):
 
 
 class SchemaError(SetupError):
-    """The database has no tables of ours, or not this version's."""
+    """The database does not have this library's tables, or has those of another version."""
 
     advice = "Run `cloud-integrations db upgrade`."
 
@@ -433,9 +508,9 @@ class SchemaError(SetupError):
 
 
 class KeyringError(SetupError):
-    """A key-encryption key is missing, or is not the key it was."""
+    """A key-encryption key is missing or may not be used, or another key now has its id."""
 
-    advice = "Give back the key under the same key id; sealed values cannot be opened without it."
+    advice = "Provide the key under the same key id again; sealed values cannot be opened without it."
 
     def __init__(self, *, key_id: str, problem: str) -> None:
         super().__init__(f"key {key_id} {problem}", keyId=key_id)
@@ -449,7 +524,7 @@ class SealingError(CloudIntegrationsError):
 
 
 class DecryptError(SealingError):
-    """A sealed value does not open: one text for every reason."""
+    """A sealed value does not open.  The text is the same for every reason."""
 
     def __init__(self) -> None:
         super().__init__("the sealed value does not open")
@@ -464,6 +539,8 @@ _HTTP_STATUS: Mapping[type[CloudIntegrationsError], int] = MappingProxyType(
         ProviderInactiveError: 409,
         IntegrationNotFoundError: 404,
         IntegrationExistsError: 409,
+        ApplicationNotFoundError: 404,
+        ApplicationInUseError: 409,
         InvalidCredentialsError: 422,
         ReconnectRequiredError: 409,
         IntegrationInactiveError: 409,
@@ -477,9 +554,9 @@ _HTTP_STATUS: Mapping[type[CloudIntegrationsError], int] = MappingProxyType(
 
 
 def http_status(error: BaseException, /) -> int:
-    """Return the HTTP status (RFC 9110 §15) to answer *error* with; a subclass has its parent's.
+    """Return the HTTP status (RFC 9110 §15) to answer *error* with; a subclass has the status of its parent.
 
-    500 for whatever callers have no part in: setup, keys, damaged rows, and every error that is not of this library.  Tell the caller
-    nothing of those.  Of all others, `code`, `message`, `details` and `advice` may be shown.
+    Errors that the client cannot correct have 500: setup, keys, damaged rows, and every error of another library.  Show the client
+    no details of those.  Of all other errors, `code`, `message`, `details` and `advice` may be shown.
     """
     return next((_HTTP_STATUS[kind] for kind in type(error).__mro__ if kind in _HTTP_STATUS), 500)

@@ -1,4 +1,4 @@
-"""What an OAuth backend of your own is made from: subclass `StandardOAuthBackend`, and override what your provider does otherwise."""
+"""The names to write an OAuth backend with: subclass `StandardOAuthBackend`, and override what your provider does differently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two managers, a line per flow: `IntegrationManager` (blocking) and `AsyncIntegrationManager`."""
+"""The two managers: `IntegrationManager` blocks, `AsyncIntegrationManager` awaits; each method calls one flow."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The parts that a manager over an engine begins with.
+"""The parts that `over` chooses where the caller gives none.
 
-A manager is handed its parts; this file alone chooses some.  It takes them from the front of the package, as a host does, and only when
-it is called: importing a manager loads no backend, and an extra that is missing is named.
+Only this file chooses parts; elsewhere a manager is given all of them.  It imports them from the front of the package, as a host does,
+and only when it is called: importing a manager loads no backend, and the error for a missing extra names the extra.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from cloud_integrations.ports.cipher import Cipher
 from cloud_integrations.ports.key_service import KeyService
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from sqlalchemy import Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -23,35 +25,42 @@ if TYPE_CHECKING:
     from cloud_integrations.ports.transport import AsyncTransport, Transport
 
 KeysOrText = KeyService | Secret | str | Sequence[Secret | str]
-"""A key service, or what a `LocalKeyring` is made of: one entry `kid:base64`, or several, the newest first."""
+"""A key service, or what a `LocalKeyring` is made of: one text `kid:base64`, or several, the newest first."""
 
 
 def store_over(engine: Engine, clock: Clock | None, /) -> Store:
-    """Return the store over a blocking engine.  Raises `ConfigurationError` for another one."""
+    """Return the store over a blocking engine.  Raises `ConfigurationError` for anything else."""
     from cloud_integrations import SqlAlchemyStore  # noqa: PLC0415  # an extra
 
     return SqlAlchemyStore(engine, clock=clock)
 
 
 def async_store_over(engine: AsyncEngine | Engine, clock: Clock | None, /) -> AsyncStore:
-    """Return the store over an engine of either colour.  Raises `ConfigurationError` for anything else."""
+    """Return the awaiting store over an `AsyncEngine` or an `Engine`.  Raises `ConfigurationError` for anything else."""
     from cloud_integrations import AsyncSqlAlchemyStore  # noqa: PLC0415  # an extra
 
     return AsyncSqlAlchemyStore(engine, clock=clock)
 
 
 def httpx_transport(clock: Clock | None, /) -> Transport:
-    """Return a transport over httpx."""
+    """Return the blocking transport over httpx."""
     from cloud_integrations import HttpxTransport  # noqa: PLC0415  # an extra
 
     return HttpxTransport(clock=clock)
 
 
 def async_httpx_transport(clock: Clock | None, /) -> AsyncTransport:
-    """Return a transport over httpx, awaited."""
+    """Return the awaiting transport over httpx."""
     from cloud_integrations import AsyncHttpxTransport  # noqa: PLC0415  # an extra
 
     return AsyncHttpxTransport(clock=clock)
+
+
+def tls_context(certificate: Secret | None, trust: Secret | None, /) -> SSLContext:
+    """Return a TLS context; see `backends.tls.make_context`."""
+    from cloud_integrations.backends.tls import make_context  # noqa: PLC0415  # loads ssl
+
+    return make_context(certificate, trust)
 
 
 def aes_gcm() -> Cipher:
@@ -69,12 +78,12 @@ def builtin_providers() -> Providers:
 
 
 def key_service_of(keys: KeysOrText, /) -> KeyService:
-    """Return a key service as it is, and a keyring of entries.  Raises `ConfigurationError` for an entry that is none."""
+    """Return *keys* if it is a key service, else a `LocalKeyring` of its texts.  Raises `ConfigurationError` for a text of another form."""
     from cloud_integrations import LocalKeyring  # noqa: PLC0415  # loads cryptography
 
     if not isinstance(keys, str | Secret | Sequence):
         return keys
-    # From here on no key is text in a local variable, which a traceback may show.
+    # From here on no local variable holds a key as text: a traceback may show local variables.
     entries = [Secret(entry) if isinstance(entry, str) else entry for entry in ([keys] if isinstance(keys, str | Secret) else keys)]
     del keys
     return LocalKeyring(entries)

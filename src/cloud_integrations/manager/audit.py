@@ -1,4 +1,4 @@
-"""The audit log: read it, prove it, and record what the host did and refused."""
+"""The audit log: list it, verify it, and record what the host did or denied."""
 
 from __future__ import annotations
 
@@ -19,22 +19,34 @@ class AuditLog(Part):
         tenant_id: str,
         *,
         integration: UUID | str | None = None,
+        slot: str = "",
         before: int | None = None,
         limit: int = 100,
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> tuple[AuditRecord, ...]:
-        """Return the tenant's newest events, newest first, below number *before*; at most *limit* (up to 200)."""
+        """Return the tenant's events, newest first; at most *limit* (1 to 200).
+
+        *integration* selects the events of one integration, also of one that was deleted.  *before* selects events with a lower number
+        (`seq`), for the next page.  The call itself is recorded as an event.  Raises `TenantNotFoundError` or `ValidationFailedError`.
+        """
         return self._run(
             flows.list_audit(
-                self._wiring, tenant_id, integration=integration, before=before, limit=limit, caller=self._acting(actor, request_id)
+                self._wiring,
+                tenant_id,
+                integration=integration,
+                slot=slot,
+                before=before,
+                limit=limit,
+                caller=self._acting(actor, request_id),
             )
         )
 
     def verify(self, tenant_id: str, *, checkpoint: AuditHead | None = None) -> AuditReport:
-        """Walk the tenant's audit chain and say whether anything was changed, removed, added or moved.
+        """Walk the tenant's audit chain and return whether anything was changed, removed, added or moved.
 
-        The head of an earlier report, kept elsewhere, given as *checkpoint* also finds a chain that was cut back.
+        Keep the `head` of the report outside the database.  Passed as *checkpoint* to a later call, it also shows that the newest events
+        were cut off.  Raises `TenantNotFoundError` or `ValidationFailedError`.
         """
         return self._run(flows.verify_audit(self._wiring, tenant_id, checkpoint=checkpoint))
 
@@ -44,18 +56,19 @@ class AuditLog(Part):
         *,
         event: str,
         integration: UUID | str | None = None,
+        slot: str = "",
         facts: Mapping[str, str] | None = None,
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> None:
-        """Record and tell that *event*, a kind that was handed to `domain.events.register`, happened in the tenant, or to an integration.
+        """Record an event of the host's own in the tenant, or about one *integration*, and tell the observer.
 
-        *facts* are names and short printable text, as the kind lists them, never secret values; what is known of tenant and
-        integration (`tenant`, `provider`, `provider_id`, `integration`) is added.
+        *event* names a kind that the host has registered with `domain.events.register`.  *facts* are the names that the kind lists, each
+        with a short printable text and never a secret; `tenant`, `provider`, `provider_id` and `integration` are added where known.
         Raises `TenantNotFoundError`, `IntegrationNotFoundError` or `ValidationFailedError`.
         """
         caller = self._acting(actor, request_id)
-        self._run(flows.record_event(self._wiring, tenant_id, event, integration=integration, facts=facts, caller=caller))
+        self._run(flows.record_event(self._wiring, tenant_id, event, integration=integration, slot=slot, facts=facts, caller=caller))
 
     def record_denied(
         self,
@@ -66,10 +79,10 @@ class AuditLog(Part):
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> None:
-        """Record that the host refused the actor an action; *action* and *resource* are short printable text.
+        """Record that the host denied the actor an action; *action* and *resource* are short printable text.
 
-        Repetitions are not written again: within a minute, one row per attempt, 5 rows per actor and 50 per tenant, for each process.
-        Where the manager was given no `tenants`, a tenant without any event stays without one.
+        Repeated denials are not all written: in each process and minute, one row per attempt, 5 per actor and 50 per tenant.
+        Where the manager has no `tenants`, nothing is written for a tenant that has no event yet.
         Raises `TenantNotFoundError` or `ValidationFailedError`.
         """
         self._run(flows.record_denied(self._wiring, tenant_id, action=action, resource=resource, caller=self._acting(actor, request_id)))
@@ -83,20 +96,35 @@ class AsyncAuditLog(AsyncPart):
         tenant_id: str,
         *,
         integration: UUID | str | None = None,
+        slot: str = "",
         before: int | None = None,
         limit: int = 100,
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> tuple[AuditRecord, ...]:
-        """Return the tenant's newest events, newest first, below number *before*; at most *limit* (up to 200)."""
+        """Return the tenant's events, newest first; at most *limit* (1 to 200).
+
+        *integration* selects the events of one integration, also of one that was deleted.  *before* selects events with a lower number
+        (`seq`), for the next page.  The call itself is recorded as an event.  Raises `TenantNotFoundError` or `ValidationFailedError`.
+        """
         return await self._run(
             flows.list_audit(
-                self._wiring, tenant_id, integration=integration, before=before, limit=limit, caller=self._acting(actor, request_id)
+                self._wiring,
+                tenant_id,
+                integration=integration,
+                slot=slot,
+                before=before,
+                limit=limit,
+                caller=self._acting(actor, request_id),
             )
         )
 
     async def verify(self, tenant_id: str, *, checkpoint: AuditHead | None = None) -> AuditReport:
-        """Walk the tenant's audit chain and say whether anything was changed, removed, added or moved."""
+        """Walk the tenant's audit chain and return whether anything was changed, removed, added or moved.
+
+        Keep the `head` of the report outside the database.  Passed as *checkpoint* to a later call, it also shows that the newest events
+        were cut off.  Raises `TenantNotFoundError` or `ValidationFailedError`.
+        """
         return await self._run(flows.verify_audit(self._wiring, tenant_id, checkpoint=checkpoint))
 
     async def record(
@@ -105,18 +133,19 @@ class AsyncAuditLog(AsyncPart):
         *,
         event: str,
         integration: UUID | str | None = None,
+        slot: str = "",
         facts: Mapping[str, str] | None = None,
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> None:
-        """Record and tell that *event*, a kind that was handed to `domain.events.register`, happened in the tenant, or to an integration.
+        """Record an event of the host's own in the tenant, or about one *integration*, and tell the observer.
 
-        *facts* are names and short printable text, as the kind lists them, never secret values; what is known of tenant and
-        integration (`tenant`, `provider`, `provider_id`, `integration`) is added.
+        *event* names a kind that the host has registered with `domain.events.register`.  *facts* are the names that the kind lists, each
+        with a short printable text and never a secret; `tenant`, `provider`, `provider_id` and `integration` are added where known.
         Raises `TenantNotFoundError`, `IntegrationNotFoundError` or `ValidationFailedError`.
         """
         caller = self._acting(actor, request_id)
-        await self._run(flows.record_event(self._wiring, tenant_id, event, integration=integration, facts=facts, caller=caller))
+        await self._run(flows.record_event(self._wiring, tenant_id, event, integration=integration, slot=slot, facts=facts, caller=caller))
 
     async def record_denied(
         self,
@@ -127,10 +156,10 @@ class AsyncAuditLog(AsyncPart):
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> None:
-        """Record that the host refused the actor an action; *action* and *resource* are short printable text.
+        """Record that the host denied the actor an action; *action* and *resource* are short printable text.
 
-        Repetitions are not written again: within a minute, one row per attempt, 5 rows per actor and 50 per tenant, for each process.
-        Where the manager was given no `tenants`, a tenant without any event stays without one.
+        Repeated denials are not all written: in each process and minute, one row per attempt, 5 per actor and 50 per tenant.
+        Where the manager has no `tenants`, nothing is written for a tenant that has no event yet.
         Raises `TenantNotFoundError` or `ValidationFailedError`.
         """
         await self._run(

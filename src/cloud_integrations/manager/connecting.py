@@ -1,4 +1,4 @@
-"""Connecting an account: by a key, by OAuth2, or by a credential that the application already has."""
+"""Connecting an account: by OAuth2."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uuid import UUID
 from cloud_integrations import flows
 from cloud_integrations.domain.arguments import CallbackParameters
 from cloud_integrations.domain.audit import Actor
-from cloud_integrations.domain.importing import ImportedGrant, ImportedKey
+from cloud_integrations.domain.guides.values import Guide
 from cloud_integrations.domain.integration import Integration
 from cloud_integrations.domain.pending import Authorization, Connected, PendingAuthorization
 from cloud_integrations.domain.secret import Secret
@@ -17,80 +17,27 @@ from .parts import AsyncPart, Part
 
 
 class Connecting(Part):
-    """The methods of `IntegrationManager` that connect an account."""
+    """The methods of `IntegrationManager` that connect an account by a consent at its provider, and tell what to do there before."""
 
-    def add_api_key(
+    def guide(
         self,
-        tenant_id: str,
         provider: str | UUID,
         *,
-        name: str,
-        api_key: Secret | str,
-        secret_key: Secret | str | None = None,
+        method: str | None = None,
+        tenant_id: str | None = None,
         variables: Mapping[str, str] | None = None,
-        actor: Actor | str | None = None,
-        request_id: str | UUID | None = None,
-    ) -> Integration:
-        """Check a key with the provider and store it sealed.
+        inputs: Mapping[str, str] | None = None,
+    ) -> Guide:
+        """Return what a person does at *provider* so that a method can be connected: steps, links, documents, and how to undo it.
 
-        *provider* is a slug or UUID; *name* has 3 to 50 characters.  Nothing is stored before the provider has accepted the key.
-        Raises `ValidationFailedError`, `ProviderNotFoundError`, `ProviderInactiveError`, `IntegrationExistsError`,
-        `InvalidCredentialsError` (the provider refused it) or `ProviderUnavailableError` (it could not be asked).
+        *method* is the id of a method; left out, it is the first one that has a guide.  *tenant_id* is the tenant for whom the guide is:
+        the subject of our own issuer's tokens differs for each.  *variables* are values of the provider's
+        variables, *inputs* those of the method's inputs that are no secrets, as far as they are known; what is not known stands as
+        `<NAME>`, and `Guide.missing` lists it.  The permissions are those of `Settings.policies`.
+        Raises `ProviderNotFoundError`, `ProviderInactiveError` (the guide shows permissions, and the settings have none for it) or
+        `ValidationFailedError` (there is no guide, or a value is not valid).  Nothing is asked of the store or the host's `Tenants`.
         """
-        return self._run(
-            flows.add_api_key(
-                self._wiring,
-                tenant_id,
-                provider,
-                name=name,
-                api_key=api_key,
-                secret_key=secret_key,
-                variables=variables,
-                caller=self._acting(actor, request_id),
-            )
-        )
-
-    def replace_api_key(
-        self,
-        tenant_id: str,
-        integration: UUID | str,
-        *,
-        api_key: Secret | str,
-        secret_key: Secret | str | None = None,
-        actor: Actor | str | None = None,
-        request_id: str | UUID | None = None,
-    ) -> Integration:
-        """Check a new key with the provider and put it in the place of the old one; id and name stay.
-
-        Raises as `add_api_key`, and `IntegrationNotFoundError` or `IntegrationInactiveError`.
-        """
-        return self._run(
-            flows.replace_api_key(
-                self._wiring, tenant_id, integration, api_key=api_key, secret_key=secret_key, caller=self._acting(actor, request_id)
-            )
-        )
-
-    def import_credential(
-        self,
-        tenant_id: str,
-        credential: ImportedGrant | ImportedKey,
-        *,
-        verify: bool = True,
-        dry_run: bool = False,
-        actor: Actor | str | None = None,
-        request_id: str | UUID | None = None,
-    ) -> Integration:
-        """Take over a credential that the application already holds; return what is stored, or would be (*dry_run*).
-
-        With *verify* the provider must accept it first; an access token that has ended is stored without asking.  Raises
-        `ValidationFailedError`, `ProviderNotFoundError`, `ProviderInactiveError`, `IntegrationExistsError`,
-        `InvalidCredentialsError` or `ProviderUnavailableError`.
-        """
-        return self._run(
-            flows.import_credential(
-                self._wiring, tenant_id, credential, verify=verify, dry_run=dry_run, caller=self._acting(actor, request_id)
-            )
-        )
+        return flows.guide(self._wiring, provider, method=method, tenant=tenant_id, variables=variables, inputs=inputs)
 
     def begin_oauth(
         self,
@@ -100,14 +47,18 @@ class Connecting(Part):
         name: str,
         scopes: Sequence[str] = (),
         return_to: str | None = None,
+        method: str | None = None,
         variables: Mapping[str, str] | None = None,
+        slot: str = "",
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Authorization:
-        """Begin an authorization code flow with PKCE (RFC 6749 §4.1, RFC 7636); open the URL it gives in the actor's browser.
+        """Begin an authorization code flow with PKCE (RFC 6749 §4.1, RFC 7636); open the returned URL in the actor's browser.
 
-        *return_to* is a same-origin absolute path for after the callback.  Raises `ValidationFailedError`, `ProviderNotFoundError`,
-        `ProviderInactiveError` or `IntegrationExistsError`.
+        *return_to* is an absolute path on the host's own site, for after the callback.  *method* is the id of the method for which the
+        operator has an application; another one is refused.  *variables* are values that the provider's addresses need.
+        *slot* is the slot of the new integration, as in `add`; the authorization keeps it.
+        Raises `ValidationFailedError`, `ProviderNotFoundError`, `ProviderInactiveError` or `IntegrationExistsError`.
         """
         return self._run(
             flows.begin_oauth(
@@ -115,8 +66,10 @@ class Connecting(Part):
                 tenant_id,
                 provider,
                 name=name,
+                slot=slot,
                 scopes=scopes,
                 return_to=return_to,
+                method=method,
                 variables=variables,
                 caller=self._acting(actor, request_id),
             )
@@ -127,19 +80,28 @@ class Connecting(Part):
         tenant_id: str,
         integration: UUID | str,
         *,
+        slot: str = "",
         scopes: Sequence[str] = (),
         return_to: str | None = None,
+        method: str | None = None,
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Authorization:
-        """Begin an authorization for an existing OAuth2 integration; the held credential stays until the new one is stored.
+        """Begin an authorization for an existing OAuth2 integration; its credential stays until the new one is stored.
 
         Raises `IntegrationNotFoundError`, `IntegrationInactiveError`, `ProviderNotFoundError`, `ProviderInactiveError` or
         `ValidationFailedError` (an API key has no authorization).
         """
         return self._run(
             flows.begin_reconnect(
-                self._wiring, tenant_id, integration, scopes=scopes, return_to=return_to, caller=self._acting(actor, request_id)
+                self._wiring,
+                tenant_id,
+                integration,
+                slot=slot,
+                scopes=scopes,
+                return_to=return_to,
+                method=method,
+                caller=self._acting(actor, request_id),
             )
         )
 
@@ -150,7 +112,7 @@ class Connecting(Part):
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> PendingAuthorization | None:
-        """Return the open authorization with this state, if the actor began it; None otherwise."""
+        """Return the pending authorization with this *state* if the actor began it, else None."""
         return self._run(flows.find_authorization(self._wiring, state, caller=self._acting(actor, request_id)))
 
     def complete_oauth(
@@ -162,10 +124,10 @@ class Connecting(Part):
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Connected:
-        """Finish an authorization with what the provider brought to the callback: its query parameters, in order.
+        """Finish an authorization with the callback's query parameters, in their order; return what was connected.
 
-        The actor must be the one who began it, *browser_token* the value kept in that browser, *context_id* the last part of the
-        callback's path; all is checked before the provider is asked for tokens (RFC 9700 §4.7, RFC 9207).
+        The actor must be the one who began; *browser_token* is the value kept in that browser; *context_id* is the last part of the
+        callback's path.  All is checked before the provider is asked for tokens (RFC 9700 §4.7, RFC 9207).
         Raises `GrantRefusedError`, `IntegrationExistsError`, `ProviderUnavailableError` or `AppMisconfiguredError`.
         """
         return self._run(
@@ -181,14 +143,17 @@ class Connecting(Part):
         code: Secret | str,
         redirect_uri: str,
         state: Secret | str | None = None,
+        method: str | None = None,
         variables: Mapping[str, str] | None = None,
+        slot: str = "",
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Integration:
         """Finish an authorization whose code the host's own front end received.
 
-        With *state* it must be one that the actor began here.  Without, the code is unbound: accepted only with an allowed redirect
-        URI and while nothing is pending for this tenant and provider, never with `Settings.require_state`, and audited as unbound.
+        With *state*, the actor must have begun that authorization here, for this *slot*.  Without it the code is unbound: it is accepted
+        only with an allowed redirect URI, while nothing is pending for this tenant, provider and slot, and without
+        `Settings.require_state`; the audit log says that it was unbound.
         Raises as `complete_oauth`, and `ValidationFailedError`.
         """
         return self._run(
@@ -197,9 +162,11 @@ class Connecting(Part):
                 tenant_id,
                 provider,
                 name=name,
+                slot=slot,
                 code=code,
                 redirect_uri=redirect_uri,
                 state=state,
+                method=method,
                 variables=variables,
                 caller=self._acting(actor, request_id),
             )
@@ -207,72 +174,27 @@ class Connecting(Part):
 
 
 class AsyncConnecting(AsyncPart):
-    """The methods of `AsyncIntegrationManager` that connect an account."""
+    """The methods of `AsyncIntegrationManager` that connect an account by a consent at its provider, and tell what to do there before."""
 
-    async def add_api_key(
+    def guide(
         self,
-        tenant_id: str,
         provider: str | UUID,
         *,
-        name: str,
-        api_key: Secret | str,
-        secret_key: Secret | str | None = None,
+        method: str | None = None,
+        tenant_id: str | None = None,
         variables: Mapping[str, str] | None = None,
-        actor: Actor | str | None = None,
-        request_id: str | UUID | None = None,
-    ) -> Integration:
-        """Check a key with the provider and store it sealed."""
-        return await self._run(
-            flows.add_api_key(
-                self._wiring,
-                tenant_id,
-                provider,
-                name=name,
-                api_key=api_key,
-                secret_key=secret_key,
-                variables=variables,
-                caller=self._acting(actor, request_id),
-            )
-        )
+        inputs: Mapping[str, str] | None = None,
+    ) -> Guide:
+        """Return what a person does at *provider* so that a method can be connected: steps, links, documents, and how to undo it.
 
-    async def replace_api_key(
-        self,
-        tenant_id: str,
-        integration: UUID | str,
-        *,
-        api_key: Secret | str,
-        secret_key: Secret | str | None = None,
-        actor: Actor | str | None = None,
-        request_id: str | UUID | None = None,
-    ) -> Integration:
-        """Check a new key with the provider and put it in the place of the old one; id and name stay."""
-        return await self._run(
-            flows.replace_api_key(
-                self._wiring, tenant_id, integration, api_key=api_key, secret_key=secret_key, caller=self._acting(actor, request_id)
-            )
-        )
-
-    async def import_credential(
-        self,
-        tenant_id: str,
-        credential: ImportedGrant | ImportedKey,
-        *,
-        verify: bool = True,
-        dry_run: bool = False,
-        actor: Actor | str | None = None,
-        request_id: str | UUID | None = None,
-    ) -> Integration:
-        """Take over a credential that the application already holds; return what is stored, or would be (*dry_run*).
-
-        With *verify* the provider must accept it first; an access token that has ended is stored without asking.  Raises
-        `ValidationFailedError`, `ProviderNotFoundError`, `ProviderInactiveError`, `IntegrationExistsError`,
-        `InvalidCredentialsError` or `ProviderUnavailableError`.
+        *method* is the id of a method; left out, it is the first one that has a guide.  *tenant_id* is the tenant for whom the guide is:
+        the subject of our own issuer's tokens differs for each.  *variables* are values of the provider's
+        variables, *inputs* those of the method's inputs that are no secrets, as far as they are known; what is not known stands as
+        `<NAME>`, and `Guide.missing` lists it.  The permissions are those of `Settings.policies`.
+        Raises `ProviderNotFoundError`, `ProviderInactiveError` (the guide shows permissions, and the settings have none for it) or
+        `ValidationFailedError` (there is no guide, or a value is not valid).  Nothing is asked of the store or the host's `Tenants`.
         """
-        return await self._run(
-            flows.import_credential(
-                self._wiring, tenant_id, credential, verify=verify, dry_run=dry_run, caller=self._acting(actor, request_id)
-            )
-        )
+        return flows.guide(self._wiring, provider, method=method, tenant=tenant_id, variables=variables, inputs=inputs)
 
     async def begin_oauth(
         self,
@@ -282,19 +204,29 @@ class AsyncConnecting(AsyncPart):
         name: str,
         scopes: Sequence[str] = (),
         return_to: str | None = None,
+        method: str | None = None,
         variables: Mapping[str, str] | None = None,
+        slot: str = "",
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Authorization:
-        """Begin an authorization code flow with PKCE (RFC 6749 §4.1, RFC 7636); open the URL it gives in the actor's browser."""
+        """Begin an authorization code flow with PKCE (RFC 6749 §4.1, RFC 7636); open the returned URL in the actor's browser.
+
+        *return_to* is an absolute path on the host's own site, for after the callback.  *method* is the id of the method for which the
+        operator has an application; another one is refused.  *variables* are values that the provider's addresses need.
+        *slot* is the slot of the new integration, as in `add`; the authorization keeps it.
+        Raises `ValidationFailedError`, `ProviderNotFoundError`, `ProviderInactiveError` or `IntegrationExistsError`.
+        """
         return await self._run(
             flows.begin_oauth(
                 self._wiring,
                 tenant_id,
                 provider,
                 name=name,
+                slot=slot,
                 scopes=scopes,
                 return_to=return_to,
+                method=method,
                 variables=variables,
                 caller=self._acting(actor, request_id),
             )
@@ -305,15 +237,28 @@ class AsyncConnecting(AsyncPart):
         tenant_id: str,
         integration: UUID | str,
         *,
+        slot: str = "",
         scopes: Sequence[str] = (),
         return_to: str | None = None,
+        method: str | None = None,
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Authorization:
-        """Begin an authorization for an existing OAuth2 integration; the held credential stays until the new one is stored."""
+        """Begin an authorization for an existing OAuth2 integration; its credential stays until the new one is stored.
+
+        Raises `IntegrationNotFoundError`, `IntegrationInactiveError`, `ProviderNotFoundError`, `ProviderInactiveError` or
+        `ValidationFailedError` (an API key has no authorization).
+        """
         return await self._run(
             flows.begin_reconnect(
-                self._wiring, tenant_id, integration, scopes=scopes, return_to=return_to, caller=self._acting(actor, request_id)
+                self._wiring,
+                tenant_id,
+                integration,
+                slot=slot,
+                scopes=scopes,
+                return_to=return_to,
+                method=method,
+                caller=self._acting(actor, request_id),
             )
         )
 
@@ -324,7 +269,7 @@ class AsyncConnecting(AsyncPart):
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> PendingAuthorization | None:
-        """Return the open authorization with this state, if the actor began it; None otherwise."""
+        """Return the pending authorization with this *state* if the actor began it, else None."""
         return await self._run(flows.find_authorization(self._wiring, state, caller=self._acting(actor, request_id)))
 
     async def complete_oauth(
@@ -336,7 +281,12 @@ class AsyncConnecting(AsyncPart):
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Connected:
-        """Finish an authorization with what the provider brought to the callback: its query parameters, in order."""
+        """Finish an authorization with the callback's query parameters, in their order; return what was connected.
+
+        The actor must be the one who began; *browser_token* is the value kept in that browser; *context_id* is the last part of the
+        callback's path.  All is checked before the provider is asked for tokens (RFC 9700 §4.7, RFC 9207).
+        Raises `GrantRefusedError`, `IntegrationExistsError`, `ProviderUnavailableError` or `AppMisconfiguredError`.
+        """
         return await self._run(
             flows.complete_oauth(self._wiring, context_id, params, browser_token=browser_token, caller=self._acting(actor, request_id))
         )
@@ -350,20 +300,30 @@ class AsyncConnecting(AsyncPart):
         code: Secret | str,
         redirect_uri: str,
         state: Secret | str | None = None,
+        method: str | None = None,
         variables: Mapping[str, str] | None = None,
+        slot: str = "",
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Integration:
-        """Finish an authorization whose code the host's own front end received."""
+        """Finish an authorization whose code the host's own front end received.
+
+        With *state*, the actor must have begun that authorization here, for this *slot*.  Without it the code is unbound: it is accepted
+        only with an allowed redirect URI, while nothing is pending for this tenant, provider and slot, and without
+        `Settings.require_state`; the audit log says that it was unbound.
+        Raises as `complete_oauth`, and `ValidationFailedError`.
+        """
         return await self._run(
             flows.add_oauth_code(
                 self._wiring,
                 tenant_id,
                 provider,
                 name=name,
+                slot=slot,
                 code=code,
                 redirect_uri=redirect_uri,
                 state=state,
+                method=method,
                 variables=variables,
                 caller=self._acting(actor, request_id),
             )

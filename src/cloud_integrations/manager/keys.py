@@ -1,4 +1,4 @@
-"""Data keys and the keys that wrap them: report, rotate, move, destroy."""
+"""Data keys and the keys that wrap them: report, rotate, rewrap, reseal, destroy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Keys(Part):
     """Data keys and wrapping keys, for the operator: `manager.keys`."""
 
     def report(self, *, tenant_id: str | None = None) -> KeyReport:
-        """Count what each wrapping key protects, or each data key of one tenant; shows what rotation has left to do."""
+        """Return how much each wrapping key protects, or each data key of one tenant, and what rotation has left to do."""
         return self._run(flows.key_report(self._wiring, tenant=tenant_id))
 
     def rotate(
@@ -29,11 +29,11 @@ class Keys(Part):
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> RekeyRun:
-        """Give every tenant, or one, whose data key is older than *created_before* (None: now) a new one.
+        """Replace the data key of every tenant, or of one, if it is older than *created_before* (None: now).
 
-        It seals from now on, in every process; what the old one sealed still opens until `reseal` has moved it.  May be interrupted,
-        repeated, and run by any number of processes: with the same *created_before* each tenant gets one new key.  *progress* is told
-        how many keys were looked at.
+        The new key seals from now on, in every process; the old one still opens what it sealed, until `reseal` has sealed that anew.
+        The call may be interrupted, repeated, and made by any number of processes: with the same *created_before* each tenant gets one
+        new key.  *progress* is told how many more keys were looked at.
         """
         return self._run(
             flows.rotate_keys(
@@ -53,19 +53,20 @@ class Keys(Part):
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> RekeyRun:
-        """Wrap every data key with the wrapping key that is the primary now, wherever it was wrapped before.
+        """Wrap every data key, or those of one tenant, with the primary wrapping key, whichever key wraps them now.
 
-        This rotates the wrapping key, and moves from one key service to another; no sealed value is touched.
-        May be interrupted and repeated.
+        This rotates the wrapping key, or moves to another key service; no sealed value changes.  The call may be interrupted and
+        repeated.  *progress* is told how many more keys were looked at.
         """
         return self._run(flows.rewrap_keys(self._wiring, tenant=tenant_id, caller=self._acting(actor, request_id), progress=progress))
 
     def reseal(self, *, share: float = 1.0, progress: Callable[[int], None] | None = None) -> RekeyRun:
-        """Seal anew every row that is sealed under a data key that was replaced.
+        """Seal anew every row that is sealed under a replaced data key.
 
-        Nobody waits for it, and it overwrites nothing that a refresh writes meanwhile.  May be interrupted, repeated, and run by any
-        number of processes.  *share* is the part of the time to work (0.01 to 1); the rest is left to others who want the database.
-        *progress* is told how many rows were sealed anew.  Raises `ValidationFailedError` for another *share*.
+        It blocks no other call, and overwrites nothing that a refresh writes meanwhile.  The call may be interrupted, repeated, and made
+        by any number of processes.  *share* is the part of the time in which it works (0.01 to 1); for the rest it pauses, so that
+        others can use the database.  *progress* is told how many more rows were sealed anew.  Raises `ValidationFailedError` for another
+        *share*.
         """
         return self._run(flows.reseal(self._wiring, share=share, progress=progress))
 
@@ -77,9 +78,10 @@ class Keys(Part):
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> RekeyRun:
-        """Overwrite data keys that were replaced before *retired_before* and seal nothing any more.
+        """Overwrite the data keys that were replaced before *retired_before* and no longer seal any row.
 
-        A backup from before can then no longer be opened.  Raises `ValidationFailedError` for a time less than five minutes ago.
+        What these keys sealed in an older backup of the rows can then no longer be opened.
+        Raises `ValidationFailedError` for a time less than five minutes ago.
         """
         return self._run(
             flows.destroy_keys(self._wiring, retired_before=retired_before, caller=self._acting(actor, request_id), progress=progress)
@@ -93,14 +95,14 @@ class Keys(Part):
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> None:
-        """Refuse what the tenant's data keys below version *below* have sealed: for the case that one of them may be known to somebody.
+        """Open nothing any more that the tenant's data keys below version *below* have sealed: for when somebody may know such a key.
 
-        Other processes follow within `Settings.data_key_cache`.  `below=1` takes it back.  Raises `ValidationFailedError`.
+        Other processes follow within `Settings.data_key_cache`.  `below=1` ends the refusal.  Raises `ValidationFailedError`.
         """
         self._run(flows.refuse_keys(self._wiring, tenant_id, below=below, caller=self._acting(actor, request_id)))
 
     def find_returned(self, tenant_id: str, key_ids: Collection[UUID | str]) -> tuple[UUID, ...]:
-        """Return which of the data keys that an erasure destroyed are there again, because a backup was restored."""
+        """Return which of *key_ids*, the data keys that an erasure destroyed, exist again because a backup was restored."""
         return self._run(flows.find_returned(self._wiring, tenant_id, key_ids))
 
 
@@ -108,7 +110,7 @@ class AsyncKeys(AsyncPart):
     """Data keys and wrapping keys, for the operator: `manager.keys`."""
 
     async def report(self, *, tenant_id: str | None = None) -> KeyReport:
-        """Count what each wrapping key protects, or each data key of one tenant; shows what rotation has left to do."""
+        """Return how much each wrapping key protects, or each data key of one tenant, and what rotation has left to do."""
         return await self._run(flows.key_report(self._wiring, tenant=tenant_id))
 
     async def rotate(
@@ -120,11 +122,11 @@ class AsyncKeys(AsyncPart):
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> RekeyRun:
-        """Give every tenant, or one, whose data key is older than *created_before* (None: now) a new one.
+        """Replace the data key of every tenant, or of one, if it is older than *created_before* (None: now).
 
-        It seals from now on, in every process; what the old one sealed still opens until `reseal` has moved it.  May be interrupted,
-        repeated, and run by any number of processes: with the same *created_before* each tenant gets one new key.  *progress* is told
-        how many keys were looked at.
+        The new key seals from now on, in every process; the old one still opens what it sealed, until `reseal` has sealed that anew.
+        The call may be interrupted, repeated, and made by any number of processes: with the same *created_before* each tenant gets one
+        new key.  *progress* is told how many more keys were looked at.
         """
         return await self._run(
             flows.rotate_keys(
@@ -144,19 +146,20 @@ class AsyncKeys(AsyncPart):
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> RekeyRun:
-        """Wrap every data key with the wrapping key that is the primary now, wherever it was wrapped before.
+        """Wrap every data key, or those of one tenant, with the primary wrapping key, whichever key wraps them now.
 
-        This rotates the wrapping key, and moves from one key service to another; no sealed value is touched.
-        May be interrupted and repeated.
+        This rotates the wrapping key, or moves to another key service; no sealed value changes.  The call may be interrupted and
+        repeated.  *progress* is told how many more keys were looked at.
         """
         return await self._run(flows.rewrap_keys(self._wiring, tenant=tenant_id, caller=self._acting(actor, request_id), progress=progress))
 
     async def reseal(self, *, share: float = 1.0, progress: Callable[[int], None] | None = None) -> RekeyRun:
-        """Seal anew every row that is sealed under a data key that was replaced.
+        """Seal anew every row that is sealed under a replaced data key.
 
-        Nobody waits for it, and it overwrites nothing that a refresh writes meanwhile.  May be interrupted, repeated, and run by any
-        number of processes.  *share* is the part of the time to work (0.01 to 1); the rest is left to others who want the database.
-        *progress* is told how many rows were sealed anew.  Raises `ValidationFailedError` for another *share*.
+        It blocks no other call, and overwrites nothing that a refresh writes meanwhile.  The call may be interrupted, repeated, and made
+        by any number of processes.  *share* is the part of the time in which it works (0.01 to 1); for the rest it pauses, so that
+        others can use the database.  *progress* is told how many more rows were sealed anew.  Raises `ValidationFailedError` for another
+        *share*.
         """
         return await self._run(flows.reseal(self._wiring, share=share, progress=progress))
 
@@ -168,9 +171,10 @@ class AsyncKeys(AsyncPart):
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> RekeyRun:
-        """Overwrite data keys that were replaced before *retired_before* and seal nothing any more.
+        """Overwrite the data keys that were replaced before *retired_before* and no longer seal any row.
 
-        A backup from before can then no longer be opened.  Raises `ValidationFailedError` for a time less than five minutes ago.
+        What these keys sealed in an older backup of the rows can then no longer be opened.
+        Raises `ValidationFailedError` for a time less than five minutes ago.
         """
         return await self._run(
             flows.destroy_keys(self._wiring, retired_before=retired_before, caller=self._acting(actor, request_id), progress=progress)
@@ -184,12 +188,12 @@ class AsyncKeys(AsyncPart):
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> None:
-        """Refuse what the tenant's data keys below version *below* have sealed: for the case that one of them may be known to somebody.
+        """Open nothing any more that the tenant's data keys below version *below* have sealed: for when somebody may know such a key.
 
-        Other processes follow within `Settings.data_key_cache`.  `below=1` takes it back.  Raises `ValidationFailedError`.
+        Other processes follow within `Settings.data_key_cache`.  `below=1` ends the refusal.  Raises `ValidationFailedError`.
         """
         await self._run(flows.refuse_keys(self._wiring, tenant_id, below=below, caller=self._acting(actor, request_id)))
 
     async def find_returned(self, tenant_id: str, key_ids: Collection[UUID | str]) -> tuple[UUID, ...]:
-        """Return which of the data keys that an erasure destroyed are there again, because a backup was restored."""
+        """Return which of *key_ids*, the data keys that an erasure destroyed, exist again because a backup was restored."""
         return await self._run(flows.find_returned(self._wiring, tenant_id, key_ids))

@@ -1,4 +1,4 @@
-"""What both managers are made of: their wiring, and how each runs a flow."""
+"""What both managers share: their wiring, how each runs a flow, and which actor acts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from cloud_integrations.ports.clock import AsyncPause, Clock, Entropy, require_c
 from cloud_integrations.ports.concurrency import Concurrency
 from cloud_integrations.ports.key_service import AsyncKeyService, KeyService
 from cloud_integrations.ports.observer import Observer
+from cloud_integrations.ports.platform import Platform
 from cloud_integrations.ports.settings import Settings
+from cloud_integrations.ports.signing_keys import AsyncSigningKeys, Issuer, SigningKeys
 from cloud_integrations.ports.single_flight import SingleFlight
 from cloud_integrations.ports.store import AsyncStore
 from cloud_integrations.ports.tenants import AsyncTenants
@@ -30,6 +32,8 @@ from cloud_integrations.runtime.caches import DenialWindows, TenantTokenCache, T
 from cloud_integrations.runtime.clock import SystemClock, SystemEntropy
 from cloud_integrations.runtime.observers import GuardedObserver, LoggingObserver
 from cloud_integrations.runtime.sync import run_inline
+
+from .assembly import tls_context
 
 T = TypeVar("T")
 
@@ -46,7 +50,7 @@ def require_parts(*parts: NamedPart, awaits: bool = False) -> None:
 
 
 def blocking_parts(keys: object, cipher: object, providers: object, observer: object, entropy: object) -> tuple[NamedPart, ...]:
-    """Name the parts that no manager awaits."""
+    """Return the parts that block in both managers, with their names and ports."""
     return (
         ("keys", keys, KeyService),
         ("cipher", cipher, Cipher),
@@ -68,7 +72,10 @@ def wire(
     cipher: Cipher,
     providers: Providers,
     applications: Sequence[OAuthApplication],
+    platform: Platform,
     settings: Settings | None,
+    issuer: Issuer | None,
+    signing_keys: AsyncSigningKeys | None,
     observer: Observer | None,
     clock: Clock | None,
     entropy: Entropy | None,
@@ -77,11 +84,12 @@ def wire(
     require_clock(clock)
     if settings is not None and not isinstance(settings, Settings):
         raise ConfigurationError(setting="settings", problem="must be a Settings value")
-    # With the first manager, not with this module: its import stays cheap, and no request waits for the flows.
+    # The flows are loaded with the first manager and not with this module: the import stays cheap, and no request waits for them.
     flows.load()
     clock = SystemClock() if clock is None else clock
     entropy = SystemEntropy() if entropy is None else entropy
     settings = Settings() if settings is None else settings
+    flows.check_guide_settings(settings, providers)
     return flows.Wiring(
         store=store,
         transport=transport,
@@ -98,16 +106,38 @@ def wire(
         key_memory=TtlCache(clock, limit=10_000),
         tokens=TenantTokenCache(clock),
         uses=TtlCache(clock, limit=100_000),
+        client_secrets=TtlCache(clock, limit=10_000),
+        clock_offsets=TtlCache(clock, limit=1_000),
         denials=DenialWindows(clock),
         breaker=WindowBreaker(clock, entropy),
+        issuer=_check_issuer(issuer, settings),
+        signing_keys=signing_keys,
         owner=f"{socket.gethostname()}:{os.getpid()}"[:100],
+        platform=platform,
         applications=flows.index_applications(applications, providers, settings),
         settings=settings,
+        tls=tls_context,
     )
 
 
+def read_issuer(issuer: Issuer | None, /) -> SigningKeys | None:
+    """Return the keys of an issuer.  Raises `ConfigurationError` for what is no issuer, or has keys that are none."""
+    if issuer is None:
+        return None
+    if not isinstance(issuer, Issuer):
+        raise ConfigurationError(setting="issuer", problem="must be an Issuer(url=…, keys=…)")
+    require_part("issuer.keys", issuer.keys, SigningKeys)
+    return issuer.keys
+
+
+def _check_issuer(issuer: Issuer | None, settings: Settings) -> Issuer | None:
+    if issuer is not None and issuer.url.startswith("http://") and not settings.loopback:
+        raise ConfigurationError(setting="issuer.url", problem="must be https unless the setting loopback is on")
+    return issuer
+
+
 class FlowRunner:
-    """Runs flows for the blocking manager; the first one checks the schema and the keys before it."""
+    """Runs flows for the blocking manager; before the first flow it checks the schema and the keys."""
 
     def __init__(self, wiring: flows.Wiring, /) -> None:
         self.wiring = wiring
@@ -130,7 +160,7 @@ class FlowRunner:
 
 
 class AsyncFlowRunner:
-    """Runs flows for the awaiting manager; the first one checks the schema and the keys before it."""
+    """Runs flows for the awaiting manager; before the first flow it checks the schema and the keys."""
 
     def __init__(self, wiring: flows.Wiring, /) -> None:
         self.wiring = wiring
@@ -153,13 +183,13 @@ class AsyncFlowRunner:
 
 
 class _Acting:
-    """Who acts in a group of methods, and under which request id."""
+    """The actor of a group of methods, and their request id."""
 
     _caller: Caller | None
-    """As `acting_as` was told; None: nobody was named."""
+    """What `acting_as` was given; None on the manager itself."""
 
     def _acting(self, actor: Actor | str | None, request_id: str | UUID | None, /) -> Caller:
-        """Return who acts.  Raises `ValidationFailedError` where nobody was named: what a person does must not be recorded as ours."""
+        """Return who acts.  Raises `ValidationFailedError` without an actor: what a person does must not be recorded as the library's."""
         caller = self._named(actor, request_id)
         if caller is None:
             raise ValidationFailedError(
@@ -169,18 +199,18 @@ class _Acting:
         return caller
 
     def _acting_or_system(self, actor: Actor | str | None, request_id: str | UUID | None, /) -> Caller:
-        """Return who acts; where nobody was named, the library itself.  For what also runs without anybody."""
+        """Return who acts; without an actor, `SYSTEM`.  For methods that also run in the background."""
         return self._named(actor, request_id) or read_caller(SYSTEM, request_id)
 
     def _require_itself(self) -> None:
-        """Raise `ConfigurationError` for a view: closed at the end of a request, it would end the work of all others."""
+        """Raise `ConfigurationError` for a view: closing it after one request would close the manager for all others."""
         if self._caller is not None:
             raise ConfigurationError(
                 setting="manager", problem="must be entered and closed itself, once, not what acting_as(…) returned: that needs neither"
             )
 
     def _named(self, actor: Actor | str | None, request_id: str | UUID | None, /) -> Caller | None:
-        """Return who is named for one call, and where a part is left out, the part that was bound; None: nobody."""
+        """Return the actor and request id of one call, with those of the view where the call leaves one out; None without an actor."""
         bound = self._caller
         if actor is None and request_id is None:
             return bound

@@ -1,4 +1,4 @@
-"""Using an integration: list, hand out, check, renew, edit, remove."""
+"""Using an integration: list, hand out its credential, verify, refresh, edit, delete."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
     from .parts import AsyncFlowRunner, FlowRunner
 
+_NAMES = (str, UUID)
+"""What names a provider; `str | UUID` in the call would be made anew each time."""
+_NO_SCOPES: tuple[str, ...] = ()
+"""The one empty tuple of CPython: comparing it by identity takes a third of the time."""
+
 
 class Using(Part):
     """The methods of `IntegrationManager` that use an integration."""
@@ -31,48 +36,69 @@ class Using(Part):
         self._monotonic = self._wiring.clock.monotonic
         self._as_system = caller is None or caller.actor is SYSTEM
 
-    def list_integrations(self, tenant_id: str) -> tuple[Integration, ...]:
-        """Return the tenant's integrations, oldest first; at most one per provider.
+    def list_integrations(self, tenant_id: str, *, slot: str | None = None) -> tuple[Integration, ...]:
+        """Return the tenant's integrations, oldest first; at most one per provider and slot.
 
-        Raises `TenantNotFoundError`.
+        *slot* selects those in one slot; the empty text is the default slot.  Raises `TenantNotFoundError` or `ValidationFailedError`.
         """
-        return self._run(flows.list_integrations(self._wiring, tenant_id))
+        return self._run(flows.list_integrations(self._wiring, tenant_id, slot=slot))
 
-    def get_integration(self, tenant_id: str, integration: UUID | str) -> Integration:
-        """Return one integration, named by its id, or by its provider's slug or UUID, as in every method that means one.
+    def get_integration(self, tenant_id: str, integration: UUID | str, *, slot: str = "") -> Integration:
+        """Return one integration.  *integration* is its id, or its provider's slug or UUID; so it is in every method.
 
-        Raises `IntegrationNotFoundError`, also when it is another tenant's.
+        Beside a provider, *slot* says which of the tenant's integrations with it is meant; left out, the one in the default slot.  Beside
+        an id, no slot is given.
+        Raises `IntegrationNotFoundError`, also for an integration of another tenant, or `ValidationFailedError`.
         """
-        return self._run(flows.get_integration(self._wiring, tenant_id, integration))
+        return self._run(flows.get_integration(self._wiring, tenant_id, integration, slot=slot))
 
     def credential(
         self,
         tenant_id: str,
         provider: str | UUID,
         *,
+        slot: str = "",
         min_ttl: timedelta | float | None = None,
         scopes: Sequence[str] = (),
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Credential:
-        """Return a credential that works, for this tenant; *provider* is a slug or UUID, or the id of one integration.
+        """Return a credential of the tenant that works; *provider* is a slug or UUID, or the id of one integration.
 
-        From memory, else from one row, else after a refresh (RFC 6749 §6) that every caller in every process shares.  *min_ttl* is
-        the life it must still have; *scopes* are compared with those granted (`missing_scopes`).  While a token still works, a
-        provider's outage only adds a `warning`.  Without an actor the use is recorded as `SYSTEM`'s.
-        Raises `IntegrationNotFoundError`, `ReconnectRequiredError`, `IntegrationInactiveError`, `RefreshInProgressError`,
-        `ProviderUnavailableError` or `AppMisconfiguredError`.
+        Where a tenant has several integrations with a provider, *slot* says which one is meant; left out, the one in the default slot.
+        It comes from memory, else from one row, else from a refresh (RFC 6749 §6) that all callers in all processes share.  *min_ttl*
+        (seconds or a `timedelta`) is the lifetime that it must still have; those of *scopes* that were not granted are in
+        `missing_scopes`.  While a token still works, an outage of the provider only adds a `warning`.  Without an actor the use is
+        recorded as `SYSTEM`'s.
+        Raises `IntegrationNotFoundError`, `ProviderNotFoundError`, `ReconnectRequiredError`, `IntegrationInactiveError`,
+        `RefreshInProgressError`, `ProviderUnavailableError` or `AppMisconfiguredError`.
         """
-        if self._as_system and actor is None and request_id is None and min_ttl is None and scopes == () and isinstance(tenant_id, str):
-            # The way most calls go, so it is kept short: no lock, no await, no call but the clock's.
+        if (
+            self._as_system
+            and actor is None
+            and request_id is None
+            and min_ttl is None
+            and scopes is _NO_SCOPES
+            and isinstance(tenant_id, str)
+        ):
+            # Most calls end here, so this takes no lock, awaits nothing, and calls nothing but the clock.
             tenant_tokens = self._tokens_by_tenant.get(tenant_id)
-            if tenant_tokens is not None and isinstance(provider, str | UUID):
-                entry = tenant_tokens.get(provider)
+            if tenant_tokens is not None and (type(provider) is str or isinstance(provider, _NAMES)):
+                if slot == "":
+                    entry = tenant_tokens.get(provider)
+                else:
+                    entry = tenant_tokens.get((provider, slot)) if isinstance(slot, str) else None
                 if entry is not None and entry[0] > self._monotonic():
                     return entry[1]
         return self._run(
             flows.get_token(
-                self._wiring, tenant_id, provider, min_ttl=min_ttl, scopes=scopes, caller=self._acting_or_system(actor, request_id)
+                self._wiring,
+                tenant_id,
+                provider,
+                slot=slot,
+                min_ttl=min_ttl,
+                scopes=scopes,
+                caller=self._acting_or_system(actor, request_id),
             )
         )
 
@@ -84,9 +110,9 @@ class Using(Part):
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Credential:
-        """Return another credential in the place of one that the provider refused (RFC 6750 §3.1 `invalid_token`).
+        """Return a new credential in place of *token*, which the provider refused (RFC 6750 §3.1 `invalid_token`).
 
-        Renews at most once for each generation of the credential, whoever asks.  Raises as `credential`.
+        However many callers ask, each generation of the credential is renewed at most once.  Raises as `credential`.
         """
         return self._run(flows.replace_refused(self._wiring, tenant_id, token, caller=self._acting_or_system(actor, request_id)))
 
@@ -95,46 +121,53 @@ class Using(Part):
         tenant_id: str,
         integration: UUID | str,
         *,
+        slot: str = "",
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> CheckReport:
-        """Ask the provider whether the held credential works, by its cheapest read-only request.
+        """Ask the provider whether the stored credential works, with its cheapest read-only request.
 
-        Raises as `credential`, and `ProviderInactiveError` where its provider is not in the catalogue any more.
+        A credential that the provider refuses for good needs a reconnect afterwards.  Raises as `credential`, and
+        `ProviderInactiveError` where the provider no longer has the integration's method.
         """
-        return self._run(flows.verify(self._wiring, tenant_id, integration, caller=self._acting(actor, request_id)))
+        return self._run(flows.verify(self._wiring, tenant_id, integration, slot=slot, caller=self._acting(actor, request_id)))
 
     def refresh(
         self,
         tenant_id: str,
         integration: UUID | str,
         *,
+        slot: str = "",
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Integration:
-        """Renew the access token now, whatever life it has left.
+        """Renew the access token now, whatever lifetime it has left.
 
-        Raises `ValidationFailedError` where nothing can be renewed, else as `credential`.
+        A grant that has ended, as the provider said, is tried once more.  Raises as `credential`, and `ValidationFailedError` for an
+        API key.
         """
-        return self._run(flows.force_refresh(self._wiring, tenant_id, integration, caller=self._acting(actor, request_id)))
+        return self._run(flows.force_refresh(self._wiring, tenant_id, integration, slot=slot, caller=self._acting(actor, request_id)))
 
     def edit_integration(
         self,
         tenant_id: str,
         integration: UUID | str,
         *,
+        slot: str = "",
         name: str | None = None,
         status: Status | Literal["active", "inactive"] | None = None,
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Integration:
-        """Rename an integration, or switch it off (`inactive`) or on again (`active`).
+        """Rename an integration, disable it (`inactive`) or enable it again (`active`).
 
-        Raises `IntegrationNotFoundError`, `ValidationFailedError`, or `ReconnectRequiredError` when it cannot be switched on because
-        the tenant must reconnect.
+        Raises `IntegrationNotFoundError`, `ValidationFailedError`, or `ReconnectRequiredError` where it cannot be enabled because the
+        tenant must reconnect.
         """
         return self._run(
-            flows.edit_integration(self._wiring, tenant_id, integration, name=name, status=status, caller=self._acting(actor, request_id))
+            flows.edit_integration(
+                self._wiring, tenant_id, integration, slot=slot, name=name, status=status, caller=self._acting(actor, request_id)
+            )
         )
 
     def delete(
@@ -142,15 +175,16 @@ class Using(Part):
         tenant_id: str,
         integration: UUID | str,
         *,
+        slot: str = "",
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Removal:
-        """Delete the integration and revoke its tokens at the provider (RFC 7009 or its own request).
+        """Delete the integration and revoke its tokens at the provider (RFC 7009, or the provider's own request).
 
-        The local secret is gone whatever the provider does; what could not be revoked is kept sealed and retried.
-        Raises `IntegrationNotFoundError`.
+        Returns what became of each token.  The stored credential is gone whatever the provider does; a token that could not be revoked
+        is kept sealed, and retried.  Raises `IntegrationNotFoundError`.
         """
-        return self._run(flows.disconnect(self._wiring, tenant_id, integration, caller=self._acting(actor, request_id)))
+        return self._run(flows.disconnect(self._wiring, tenant_id, integration, slot=slot, caller=self._acting(actor, request_id)))
 
     def erase_tenant(
         self,
@@ -159,9 +193,9 @@ class Using(Part):
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Erasure:
-        """Remove and revoke everything of a tenant and destroy its data keys; the audit log stays.
+        """Remove every integration of a tenant, revoke its tokens and destroy its data keys; the audit log stays.
 
-        Returns the receipt.  Tokens that a provider does not take back at once are given up and counted there.
+        Returns the receipt.  A token that its provider does not revoke at once is given up and counted there.  May be repeated.
         """
         return self._run(flows.erase_tenant(self._wiring, tenant_id, caller=self._acting(actor, request_id)))
 
@@ -175,35 +209,69 @@ class AsyncUsing(AsyncPart):
         self._monotonic = self._wiring.clock.monotonic
         self._as_system = caller is None or caller.actor is SYSTEM
 
-    async def list_integrations(self, tenant_id: str) -> tuple[Integration, ...]:
-        """Return the tenant's integrations, oldest first; at most one per provider."""
-        return await self._run(flows.list_integrations(self._wiring, tenant_id))
+    async def list_integrations(self, tenant_id: str, *, slot: str | None = None) -> tuple[Integration, ...]:
+        """Return the tenant's integrations, oldest first; at most one per provider and slot.
 
-    async def get_integration(self, tenant_id: str, integration: UUID | str) -> Integration:
-        """Return one integration, named by its id, or by its provider's slug or UUID, as in every method that means one."""
-        return await self._run(flows.get_integration(self._wiring, tenant_id, integration))
+        *slot* selects those in one slot; the empty text is the default slot.  Raises `TenantNotFoundError` or `ValidationFailedError`.
+        """
+        return await self._run(flows.list_integrations(self._wiring, tenant_id, slot=slot))
+
+    async def get_integration(self, tenant_id: str, integration: UUID | str, *, slot: str = "") -> Integration:
+        """Return one integration.  *integration* is its id, or its provider's slug or UUID; so it is in every method.
+
+        Beside a provider, *slot* says which of the tenant's integrations with it is meant; left out, the one in the default slot.  Beside
+        an id, no slot is given.
+        Raises `IntegrationNotFoundError`, also for an integration of another tenant, or `ValidationFailedError`.
+        """
+        return await self._run(flows.get_integration(self._wiring, tenant_id, integration, slot=slot))
 
     async def credential(
         self,
         tenant_id: str,
         provider: str | UUID,
         *,
+        slot: str = "",
         min_ttl: timedelta | float | None = None,
         scopes: Sequence[str] = (),
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Credential:
-        """Return a credential that works, for this tenant; *provider* is a slug or UUID, or the id of one integration."""
-        if self._as_system and actor is None and request_id is None and min_ttl is None and scopes == () and isinstance(tenant_id, str):
-            # The way most calls go, so it is kept short: no lock, no await, no call but the clock's.
+        """Return a credential of the tenant that works; *provider* is a slug or UUID, or the id of one integration.
+
+        Where a tenant has several integrations with a provider, *slot* says which one is meant; left out, the one in the default slot.
+        It comes from memory, else from one row, else from a refresh (RFC 6749 §6) that all callers in all processes share.  *min_ttl*
+        (seconds or a `timedelta`) is the lifetime that it must still have; those of *scopes* that were not granted are in
+        `missing_scopes`.  While a token still works, an outage of the provider only adds a `warning`.  Without an actor the use is
+        recorded as `SYSTEM`'s.
+        Raises `IntegrationNotFoundError`, `ProviderNotFoundError`, `ReconnectRequiredError`, `IntegrationInactiveError`,
+        `RefreshInProgressError`, `ProviderUnavailableError` or `AppMisconfiguredError`.
+        """
+        if (
+            self._as_system
+            and actor is None
+            and request_id is None
+            and min_ttl is None
+            and scopes is _NO_SCOPES
+            and isinstance(tenant_id, str)
+        ):
+            # Most calls end here, so this takes no lock, awaits nothing, and calls nothing but the clock.
             tenant_tokens = self._tokens_by_tenant.get(tenant_id)
-            if tenant_tokens is not None and isinstance(provider, str | UUID):
-                entry = tenant_tokens.get(provider)
+            if tenant_tokens is not None and (type(provider) is str or isinstance(provider, _NAMES)):
+                if slot == "":
+                    entry = tenant_tokens.get(provider)
+                else:
+                    entry = tenant_tokens.get((provider, slot)) if isinstance(slot, str) else None
                 if entry is not None and entry[0] > self._monotonic():
                     return entry[1]
         return await self._run(
             flows.get_token(
-                self._wiring, tenant_id, provider, min_ttl=min_ttl, scopes=scopes, caller=self._acting_or_system(actor, request_id)
+                self._wiring,
+                tenant_id,
+                provider,
+                slot=slot,
+                min_ttl=min_ttl,
+                scopes=scopes,
+                caller=self._acting_or_system(actor, request_id),
             )
         )
 
@@ -215,7 +283,10 @@ class AsyncUsing(AsyncPart):
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Credential:
-        """Return another credential in the place of one that the provider refused (RFC 6750 §3.1 `invalid_token`)."""
+        """Return a new credential in place of *token*, which the provider refused (RFC 6750 §3.1 `invalid_token`).
+
+        However many callers ask, each generation of the credential is renewed at most once.  Raises as `credential`.
+        """
         return await self._run(flows.replace_refused(self._wiring, tenant_id, token, caller=self._acting_or_system(actor, request_id)))
 
     async def verify(
@@ -223,36 +294,53 @@ class AsyncUsing(AsyncPart):
         tenant_id: str,
         integration: UUID | str,
         *,
+        slot: str = "",
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> CheckReport:
-        """Ask the provider whether the held credential works, by its cheapest read-only request."""
-        return await self._run(flows.verify(self._wiring, tenant_id, integration, caller=self._acting(actor, request_id)))
+        """Ask the provider whether the stored credential works, with its cheapest read-only request.
+
+        A credential that the provider refuses for good needs a reconnect afterwards.  Raises as `credential`, and
+        `ProviderInactiveError` where the provider no longer has the integration's method.
+        """
+        return await self._run(flows.verify(self._wiring, tenant_id, integration, slot=slot, caller=self._acting(actor, request_id)))
 
     async def refresh(
         self,
         tenant_id: str,
         integration: UUID | str,
         *,
+        slot: str = "",
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Integration:
-        """Renew the access token now, whatever life it has left."""
-        return await self._run(flows.force_refresh(self._wiring, tenant_id, integration, caller=self._acting(actor, request_id)))
+        """Renew the access token now, whatever lifetime it has left.
+
+        A grant that has ended, as the provider said, is tried once more.  Raises as `credential`, and `ValidationFailedError` for an
+        API key.
+        """
+        return await self._run(flows.force_refresh(self._wiring, tenant_id, integration, slot=slot, caller=self._acting(actor, request_id)))
 
     async def edit_integration(
         self,
         tenant_id: str,
         integration: UUID | str,
         *,
+        slot: str = "",
         name: str | None = None,
         status: Status | Literal["active", "inactive"] | None = None,
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Integration:
-        """Rename an integration, or switch it off (`inactive`) or on again (`active`)."""
+        """Rename an integration, disable it (`inactive`) or enable it again (`active`).
+
+        Raises `IntegrationNotFoundError`, `ValidationFailedError`, or `ReconnectRequiredError` where it cannot be enabled because the
+        tenant must reconnect.
+        """
         return await self._run(
-            flows.edit_integration(self._wiring, tenant_id, integration, name=name, status=status, caller=self._acting(actor, request_id))
+            flows.edit_integration(
+                self._wiring, tenant_id, integration, slot=slot, name=name, status=status, caller=self._acting(actor, request_id)
+            )
         )
 
     async def delete(
@@ -260,11 +348,16 @@ class AsyncUsing(AsyncPart):
         tenant_id: str,
         integration: UUID | str,
         *,
+        slot: str = "",
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Removal:
-        """Delete the integration and revoke its tokens at the provider (RFC 7009 or its own request)."""
-        return await self._run(flows.disconnect(self._wiring, tenant_id, integration, caller=self._acting(actor, request_id)))
+        """Delete the integration and revoke its tokens at the provider (RFC 7009, or the provider's own request).
+
+        Returns what became of each token.  The stored credential is gone whatever the provider does; a token that could not be revoked
+        is kept sealed, and retried.  Raises `IntegrationNotFoundError`.
+        """
+        return await self._run(flows.disconnect(self._wiring, tenant_id, integration, slot=slot, caller=self._acting(actor, request_id)))
 
     async def erase_tenant(
         self,
@@ -273,8 +366,8 @@ class AsyncUsing(AsyncPart):
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Erasure:
-        """Remove and revoke everything of a tenant and destroy its data keys; the audit log stays.
+        """Remove every integration of a tenant, revoke its tokens and destroy its data keys; the audit log stays.
 
-        Returns the receipt.  Tokens that a provider does not take back at once are given up and counted there.
+        Returns the receipt.  A token that its provider does not revoke at once is given up and counted there.  May be repeated.
         """
         return await self._run(flows.erase_tenant(self._wiring, tenant_id, caller=self._acting(actor, request_id)))

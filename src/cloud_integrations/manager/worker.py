@@ -1,4 +1,4 @@
-"""Work that nobody waits for: renewals that are due, revocations that are left."""
+"""Work that no caller waits for: renewals that are due, and revocations to retry."""
 
 from __future__ import annotations
 
@@ -34,14 +34,16 @@ class Worker(Part):
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> None:
-        """Call `refresh_due` and `retry_revocations` again and again, until *stop* is set; in any number of processes.
+        """Call `refresh_due` and `retry_revocations` in rounds until *stop* is set; any number of processes may do so.
 
-        A round that claimed all of *limit* is followed by the next at once, else after *interval* (seconds, give or take a fifth).
-        While the store or a key service does not answer, it is tried again after 1, 2, 4 … seconds, up to an interval.
-        *on_round* is told what each round did, or that it was not made; what it raises ends the work.  With *once* it ends when
-        nothing is due, and raises every error; without *renew* it makes rounds over the revocations alone.
-        In the calling thread; set the event from another one, or from a signal handler.  The round that is under way when it is set
-        is the last one.  Raises `SetupError`, which no time heals.
+        A full round, which claimed *limit* renewals, is followed by the next at once; otherwise the next comes after *interval* (seconds,
+        give or take a fifth).  While the store or a key service does not answer, it is tried again after 1, 2, 4 … seconds, up to an
+        interval.  *on_round* is told what each round did, or why it failed; an error that it raises ends the work.
+        With *once* the work ends when nothing is due, and every error is raised; without *renew* only revocations are retried.
+        `IntegrationManager` works in the calling thread: set the event from another thread or from a signal handler; the round under way
+        is the last.  `AsyncIntegrationManager` renews and revokes side by side; after the stop a round has 5 s to end and be told, then
+        only requests that are already sent go on, and closing the manager waits for them.
+        Raises `SetupError`, which waiting does not repair.
         """
         repetition = ThreadRepetition(read_instance("stop", stop, Event), self._wiring.pause, self._wiring.clock)
         run_inline(
@@ -64,9 +66,9 @@ class Worker(Part):
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> RenewalRun:
-        """Renew up to *limit* tokens whose time has come; call it now and then, from any number of processes.
+        """Renew up to *limit* tokens that are due; call it regularly, from any number of processes and with any scheduler.
 
-        The database says whose turn it is, so no token is renewed twice.  Needs no worker of ours: any scheduler will do.
+        Each due token is claimed in the database, so two processes do not renew the same one.
         """
         return self._run(flows.refresh_due(self._wiring, limit=limit, caller=self._acting_or_system(actor, request_id)))
 
@@ -79,10 +81,11 @@ class Worker(Part):
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> RenewalRun:
-        """Ask *provider* once more for every integration, of all tenants, that must reconnect (for *reason*), and return the counts.
+        """Refresh every integration with *provider* that must reconnect, in all tenants, once more, and return the counts.
 
-        For after an incident in which a provider said of grants that they had ended.  A success makes an integration active
-        again; the others stay as they are, and so does what is switched off.  *progress* is told how many were asked for.
+        Use it after an incident in which the provider wrongly said that grants had ended.  *reason* selects those with this reason.  A
+        success makes an integration active again; the others stay as they are, and disabled ones are left out.  *progress* is told how
+        many were tried so far.
         Raises `ProviderNotFoundError`.
         """
         return self._run(
@@ -96,9 +99,9 @@ class Worker(Part):
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> RevocationRun:
-        """Try again to revoke tokens whose provider did not take it, and delete authorizations that expired, of all tenants.
+        """Retry up to *limit* revocations that failed before, and delete expired authorizations, of all tenants.
 
-        Call it now and then, from any number of processes.
+        Call it regularly, from any number of processes.
         """
         return self._run(flows.retry_revocations(self._wiring, limit=limit, caller=self._acting_or_system(actor, request_id)))
 
@@ -118,14 +121,16 @@ class AsyncWorker(AsyncPart):
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> None:
-        """Call `refresh_due` and `retry_revocations` again and again, until *stop* is set; in any number of processes.
+        """Call `refresh_due` and `retry_revocations` in rounds until *stop* is set; any number of processes may do so.
 
-        A round that claimed all of *limit* is followed by the next at once, else after *interval* (seconds, give or take a fifth).
-        While the store or a key service does not answer, it is tried again after 1, 2, 4 … seconds, up to an interval.
-        *on_round* is told what each round did, or that it was not made; what it raises ends the work.  With *once* it ends when
-        nothing is due, and raises every error; without *renew* it makes rounds over the revocations alone.
-        Renewals and revocations go on side by side.  After the stop, a round has 5 s to end, so that it is told; then only
-        requests that are out already go on, and closing the manager waits for them.  Raises `SetupError`, which no time heals.
+        A full round, which claimed *limit* renewals, is followed by the next at once; otherwise the next comes after *interval* (seconds,
+        give or take a fifth).  While the store or a key service does not answer, it is tried again after 1, 2, 4 … seconds, up to an
+        interval.  *on_round* is told what each round did, or why it failed; an error that it raises ends the work.
+        With *once* the work ends when nothing is due, and every error is raised; without *renew* only revocations are retried.
+        `IntegrationManager` works in the calling thread: set the event from another thread or from a signal handler; the round under way
+        is the last.  `AsyncIntegrationManager` renews and revokes side by side; after the stop a round has 5 s to end and be told, then
+        only requests that are already sent go on, and closing the manager waits for them.
+        Raises `SetupError`, which waiting does not repair.
         """
         repetition = TaskRepetition(read_instance("stop", stop, AsyncEvent), self._wiring.pause)
         await flows.run_worker(
@@ -146,7 +151,10 @@ class AsyncWorker(AsyncPart):
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> RenewalRun:
-        """Renew up to *limit* tokens whose time has come; call it now and then, from any number of processes."""
+        """Renew up to *limit* tokens that are due; call it regularly, from any number of processes and with any scheduler.
+
+        Each due token is claimed in the database, so two processes do not renew the same one.
+        """
         return await self._run(flows.refresh_due(self._wiring, limit=limit, caller=self._acting_or_system(actor, request_id)))
 
     async def refresh_refused(
@@ -158,10 +166,11 @@ class AsyncWorker(AsyncPart):
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> RenewalRun:
-        """Ask *provider* once more for every integration, of all tenants, that must reconnect (for *reason*), and return the counts.
+        """Refresh every integration with *provider* that must reconnect, in all tenants, once more, and return the counts.
 
-        For after an incident in which a provider said of grants that they had ended.  A success makes an integration active
-        again; the others stay as they are, and so does what is switched off.  *progress* is told how many were asked for.
+        Use it after an incident in which the provider wrongly said that grants had ended.  *reason* selects those with this reason.  A
+        success makes an integration active again; the others stay as they are, and disabled ones are left out.  *progress* is told how
+        many were tried so far.
         Raises `ProviderNotFoundError`.
         """
         return await self._run(
@@ -175,8 +184,8 @@ class AsyncWorker(AsyncPart):
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> RevocationRun:
-        """Try again to revoke tokens whose provider did not take it, and delete authorizations that expired, of all tenants.
+        """Retry up to *limit* revocations that failed before, and delete expired authorizations, of all tenants.
 
-        Call it now and then, from any number of processes.
+        Call it regularly, from any number of processes.
         """
         return await self._run(flows.retry_revocations(self._wiring, limit=limit, caller=self._acting_or_system(actor, request_id)))

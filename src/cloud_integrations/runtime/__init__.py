@@ -1,1 +1,1 @@
-"""What the interpreter gives: time, chance, locks, caches, and the way between the two doors."""
+"""Clocks, randomness, locks, caches and concurrency of this process, for the blocking and the awaiting manager."""

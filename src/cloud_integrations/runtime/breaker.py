@@ -7,6 +7,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from cloud_integrations.errors import ApplicationReason
 from cloud_integrations.ports.clock import Clock, Entropy
 
 WINDOW_SECONDS = 30.0
@@ -16,24 +17,26 @@ PROBE_SECONDS = 30.0
 
 @dataclass(slots=True)
 class _Circuit:
-    """How one authorization server did lately; times are monotonic seconds."""
+    """The recent outcomes at one authorization server; times are monotonic seconds."""
 
     lately: dict[Hashable, tuple[float, bool]] = field(default_factory=dict)
-    """By tenant, the oldest first: when the last request left an outcome, and whether it was answered."""
+    """By tenant, the oldest first: when its last request ended, and whether it was answered."""
     probe_at: float | None = None
-    """None: closed.  Otherwise nobody asks before then, and one caller does after."""
+    """None if the circuit is closed.  Otherwise no request may go out before this time, and one may after it."""
     probed_by: Hashable | None = None
-    """The tenant that was served by the last probe."""
-    reason: str | None = None
-    """Why the application is refused; while there is one, only tokens close the circuit."""
+    """The tenant for which the last probe was sent."""
+    reason: ApplicationReason | None = None
+    """Why the application is refused.  While it is set, only an answer with tokens closes the circuit."""
     refused_by: Hashable | None = None
-    """Who was refused the application since it was accepted last."""
+    """The tenant for which the application was refused since it was last accepted."""
 
 
 class WindowBreaker:
-    """Opens at five tenants without an answer that are at least half of 30 s, then lets one probe through every 30 s ± 50 %.
+    """Stops requests to an authorization server that does not answer, or that refuses the application.
 
-    What it knows of an application (by whom it was refused) is of this process, and of this configuration.
+    A circuit opens if at least five tenants had no answer within 30 s and they are at least half of the tenants that asked.  It also
+    opens if the application is refused for two tenants and not accepted in between.  Then one probe goes out every 30 s ± 50 %.
+    The state is that of this process.
     """
 
     def __init__(self, clock: Clock, entropy: Entropy, /) -> None:
@@ -46,13 +49,16 @@ class WindowBreaker:
         return f"WindowBreaker({len(self._circuits)} circuits)"
 
     def wait(self, key: Hashable, /, *, by: Hashable) -> timedelta | None:
-        """Return None if a request may go out now, else how long to wait."""
+        """Return None if a request for the tenant *by* may go out now, otherwise how long to wait.
+
+        If it returns None while the circuit is open, the caller's request is the probe.
+        """
         with self._lock:
             circuit = self._circuits.get(key)
             if circuit is None or circuit.probe_at is None:
                 return None
             now = self._monotonic()
-            # A probe without an answer may be its tenant's own trouble: others come first.
+            # A probe may have failed because of its tenant's own data, so another tenant probes first.
             comes_last = circuit.reason is None and circuit.probed_by == by
             probe_at = circuit.probe_at + (PROBE_SECONDS if comes_last else 0)
             if now < probe_at:
@@ -62,7 +68,7 @@ class WindowBreaker:
             return None
 
     def note(self, key: Hashable, /, *, ok: bool, by: Hashable) -> None:
-        """Remember that a request was answered, or was not."""
+        """Note whether a request for the tenant *by* was answered."""
         with self._lock:
             circuit = self._circuits.setdefault(key, _Circuit())
             now = self._monotonic()
@@ -80,13 +86,13 @@ class WindowBreaker:
                 circuit.probe_at = self._next_probe(now)
 
     def accept(self, key: Hashable, /) -> None:
-        """Remember that tokens came."""
+        """Note that the server gave tokens, and close the circuit."""
         with self._lock:
             circuit = self._circuits.setdefault(key, _Circuit())
             circuit.probe_at = circuit.probed_by = circuit.reason = circuit.refused_by = None
 
-    def refuse(self, key: Hashable, reason: str, /, *, by: Hashable) -> None:
-        """Remember that the application was refused when *by* was to be served."""
+    def refuse(self, key: Hashable, reason: ApplicationReason, /, *, by: Hashable) -> None:
+        """Note that the application was refused, for *reason*, in a request for the tenant *by*."""
         with self._lock:
             circuit = self._circuits.setdefault(key, _Circuit())
             alone = circuit.refused_by in {None, by}
@@ -96,7 +102,7 @@ class WindowBreaker:
             circuit.reason = reason
             circuit.probe_at = self._next_probe(self._monotonic())
 
-    def reason(self, key: Hashable, /) -> str | None:
+    def reason(self, key: Hashable, /) -> ApplicationReason | None:
         """Return why the application is refused, or None."""
         circuit = self._circuits.get(key)
         return None if circuit is None else circuit.reason

@@ -1,4 +1,4 @@
-"""Short memory: bounded, timed, without a lock on the way that is taken most."""
+"""Caches with a limit and a lifetime; reading a token takes no lock."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _trim(entries: dict[Any, Any], limit: int) -> None:
 
 
 class TtlCache:
-    """Remembers values for a while, the newest `limit` of them."""
+    """Keeps the newest *limit* values, each for its own time."""
 
     def __init__(self, clock: Clock, /, *, limit: int) -> None:
         self._monotonic = clock.monotonic
@@ -36,7 +36,7 @@ class TtlCache:
         return f"TtlCache({len(self._entries)} of {self._limit})"
 
     def find(self, key: Hashable, /) -> Any | None:
-        """Return the value, or None when there is none or its time is over."""
+        """Return the value, or None if there is none or its time is over."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -46,7 +46,7 @@ class TtlCache:
         return entry[1]
 
     def put(self, key: Hashable, value: Any, /, *, seconds: float) -> None:
-        """Remember *value* for *seconds*."""
+        """Keep *value* for *seconds*."""
         self._entries.pop(key, None)
         self._entries[key] = (self._monotonic() + seconds, value)
         _trim(self._entries, self._limit)
@@ -61,7 +61,7 @@ class TtlCache:
 
 
 class TenantTokenCache:
-    """Tokens by tenant: two look-ups and a comparison to find one, one `pop` to forget a tenant's."""
+    """Keeps tokens by tenant: finding one takes two look-ups and a comparison, dropping a tenant's takes one `pop`."""
 
     def __init__(self, clock: Clock, /, *, tenants: int = 10_000, per_tenant: int = 1_000) -> None:
         self._monotonic = clock.monotonic
@@ -73,7 +73,7 @@ class TenantTokenCache:
         return f"TenantTokenCache({len(self.by_tenant)} tenants)"
 
     def find(self, tenant_id: str, key: Hashable, /) -> Credential | None:
-        """Return a token that still has its life, or None."""
+        """Return the token if its time in the cache is not over, otherwise None."""
         tenant_tokens = self.by_tenant.get(tenant_id)
         if tenant_tokens is None:
             return None
@@ -81,13 +81,16 @@ class TenantTokenCache:
         return entry[1] if entry is not None and entry[0] > self._monotonic() else None
 
     def for_tenant(self, tenant_id: str, /) -> TenantTokens:
-        """Return the tenant's shelf; one that is dropped later is no longer looked at."""
+        """Return the dict for the tenant's tokens, to be passed to `put`.
+
+        After a `drop`, tokens that are put into an earlier dict are not found any more.
+        """
         tenant_tokens = self.by_tenant.setdefault(tenant_id, {})
         _trim(self.by_tenant, self._tenants)
         return tenant_tokens
 
     def put(self, tenant_tokens: TenantTokens, key: Hashable, token: Credential, /, *, seconds: float) -> None:
-        """Put *token* on *shelf* for *seconds*."""
+        """Keep *token* in *tenant_tokens* for *seconds*."""
         tenant_tokens.pop(key, None)
         tenant_tokens[key] = (self._monotonic() + seconds, token)
         _trim(tenant_tokens, self._per_tenant)
@@ -108,14 +111,14 @@ class _Window:
 
 
 class DenialWindows:
-    """Which denied attempts were recorded lately; strangers cause them, so each count has a limit."""
+    """Limits how many denied attempts are recorded per actor and per tenant, because any stranger can cause them."""
 
     WINDOW = 60.0
-    """Seconds."""
+    """The length of a window, in seconds."""
     PER_ACTOR = 5
-    """Different attempts of one actor that have a row of their own, in one tenant and window."""
+    """The largest number of records for one actor, in one tenant and window."""
     PER_TENANT = 50
-    """The same over all actors: who refuses to be one actor is many."""
+    """The largest number for all actors together: a stranger may use many identities."""
 
     def __init__(self, clock: Clock, /, *, tenants: int = 10_000) -> None:
         self._monotonic = clock.monotonic
@@ -127,7 +130,10 @@ class DenialWindows:
         return f"DenialWindows({len(self._windows)} tenants)"
 
     def admit(self, tenant_id: TenantId, actor: Actor, attempt: Hashable, /) -> Covers | None:
-        """Say what a row for this attempt speaks for, and count it; None: an earlier row of the window speaks for it."""
+        """Count an attempt and return what its record covers; None if an earlier record of the window covers it.
+
+        The record covers this attempt, or, if it is the last one allowed, all further attempts of the actor or in the tenant.
+        """
         with self._lock:
             window = self._windows.get(tenant_id)
             if window is None or window.ends <= self._monotonic():
@@ -143,7 +149,7 @@ class DenialWindows:
             return "actor" if of_actor + 1 == self.PER_ACTOR else "attempt"
 
     def withdraw(self, tenant_id: TenantId, actor: Actor, attempt: Hashable, /) -> None:
-        """Forget an attempt that was admitted and could not be recorded."""
+        """Uncount an attempt that was admitted but could not be recorded."""
         with self._lock:
             window = self._windows.get(tenant_id)
             if window is not None:

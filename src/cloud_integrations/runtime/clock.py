@@ -13,7 +13,7 @@ class SystemClock:
     """The wall clock and the monotonic clock of this machine."""
 
     def __init__(self) -> None:
-        # Bound here once: the hit path of the token cache calls it on every use.
+        # Bound once, because every read of the token cache calls it.
         self.monotonic = time.monotonic
 
     def now(self) -> datetime:
@@ -29,7 +29,7 @@ class SystemEntropy:
         return secrets.token_bytes(count)
 
     def fraction(self) -> float:
-        """Return a number from 0 up to 1."""
+        """Return a random number from 0 up to, but not including, 1."""
         return random.SystemRandom().random()
 
 
@@ -42,7 +42,7 @@ class SystemPause:
 
 
 class AsyncSystemPause:
-    """Waits without holding up the event loop."""
+    """Waits without blocking the event loop."""
 
     async def pause(self, seconds: float, /) -> None:
         """Sleep for *seconds*."""

@@ -1,4 +1,4 @@
-"""Working through a list: side by side in tasks, or one after another."""
+"""Working through a list: concurrently in tasks, or one item after another."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ T = TypeVar("T")
 
 
 class TaskConcurrency:
-    """For the awaiting door: tasks, limited per key."""
+    """For the awaiting manager: one task per item, with a limit per key."""
 
     async def for_each(
         self, items: Iterable[T], work: Callable[[T], Coroutine[Any, Any, None]], /, *, key: Callable[[T], Hashable], at_once: int
     ) -> None:
-        """Do *work* on every item, on at most *at_once* with the same *key* at the same time."""
+        """Do *work* on every item, on at most *at_once* items with the same *key* at a time."""
         gates: dict[Hashable, asyncio.Semaphore] = {}
 
         async def one(item: T) -> None:
@@ -28,12 +28,12 @@ class TaskConcurrency:
 
 
 class InlineConcurrency:
-    """For the blocking door: one after another, in the caller's thread."""
+    """For the blocking manager: one item after another, in the caller's thread."""
 
     async def for_each(
         self, items: Iterable[T], work: Callable[[T], Coroutine[Any, Any, None]], /, *, key: Callable[[T], Hashable], at_once: int
     ) -> None:
         """Do *work* on every item."""
-        del key, at_once  # one at a time is never too much of one key
+        del key, at_once  # one item at a time is within every limit
         for item in items:
             await work(item)

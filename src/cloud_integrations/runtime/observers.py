@@ -1,4 +1,4 @@
-"""Being told, safely."""
+"""Observers: one that logs, and one that shields callers from a failing observer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _log = logging.getLogger("cloud_integrations")
 
 
 class LoggingObserver:
-    """Writes facts to the logger `cloud_integrations`: a name and facts without secrets."""
+    """Writes events to the logger `cloud_integrations`: the name and the facts, which hold no secrets."""
 
     def tell(self, fact: Fact, /) -> None:
         """Log *fact* at INFO."""
@@ -19,13 +19,13 @@ class LoggingObserver:
 
 
 class GuardedObserver:
-    """Tells another observer and lets nothing of its troubles out."""
+    """Passes facts to another observer, and logs its errors instead of raising them."""
 
     def __init__(self, observer: Observer, /) -> None:
         self._observer = observer
 
     def tell(self, fact: Fact, /) -> None:
-        """Pass *fact* on."""
+        """Pass *fact* to the observer; never raises an `Exception`."""
         try:
             self._observer.tell(fact)
         except Exception as error:  # noqa: BLE001  # whatever a host's hook raises must not change an outcome

@@ -1,4 +1,4 @@
-"""Repeating steps: side by side in tasks, or one after another in the caller's thread."""
+"""Repeating steps until a stop: concurrently in tasks, or one after another in the caller's thread."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from cloud_integrations.ports.clock import AsyncPause, Clock
 from cloud_integrations.ports.repetition import Step
 
 GRACE = 5.0
-"""Seconds that a step has to end by itself after the stop, so that it is counted; then only what already asks a provider goes on."""
+"""Seconds that a step may go on after the stop, so that its result is counted; then it is cancelled, except for requests that were
+already sent to a provider."""
 _GLANCE = 1.0
-"""Seconds between two looks at the stop: a pause that blocks cannot be cut short."""
+"""Seconds between two checks of the stop, because a blocking pause cannot be cut short."""
 
 
 class TaskRepetition:
-    """For the awaiting door: each step has a task, so that one that is slow holds up no other."""
+    """For the awaiting manager: each step has a task, so that a slow step delays no other."""
 
     def __init__(self, stop: asyncio.Event, pause: AsyncPause, /) -> None:
         self._stop = stop
         self._pause = pause
 
     async def repeat(self, *steps: Step) -> None:
-        """Do each step in its own time."""
+        """Repeat each step, with its own pauses, until the stop or until it returns None; raise the first error of a step."""
         tasks = [asyncio.create_task(self._repeat(step)) for step in steps]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         finally:
-            # After an error, or when the caller is cancelled; otherwise all have ended.
+            # Ends the other tasks after an error, or if the caller is cancelled; otherwise all have ended.
             await _end(*tasks)
         for task in tasks:
             if not task.cancelled():
@@ -44,7 +45,7 @@ class TaskRepetition:
                 await self._until_stop(self._pause.pause(seconds), grace=0)
 
     async def _until_stop(self, work: Coroutine[Any, Any, float | None], *, grace: float) -> float | None:
-        """Return what *work* returns; None: the stop came, and *work* did not end within *grace* seconds."""
+        """Return what *work* returns, or None if the stop came and *work* did not end within *grace* seconds."""
         task, stop = asyncio.ensure_future(work), asyncio.ensure_future(self._stop.wait())
         try:
             await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
@@ -52,12 +53,12 @@ class TaskRepetition:
                 await asyncio.wait((task,), timeout=grace)
             return task.result() if task.done() else None
         finally:
-            # What already asks a provider goes on in a task of its own, which closing the manager waits for.
+            # A request that was already sent goes on in a task of its own; closing the manager waits for it.
             await _end(task, stop)
 
 
 class ThreadRepetition:
-    """For the blocking door: the step that is due first, in the caller's thread."""
+    """For the blocking manager: runs the step that is due first, in the caller's thread."""
 
     def __init__(self, stop: threading.Event, pause: AsyncPause, clock: Clock, /) -> None:
         self._stop = stop
@@ -65,7 +66,7 @@ class ThreadRepetition:
         self._clock = clock
 
     async def repeat(self, *steps: Step) -> None:
-        """Do each step in its own time, as far as the others leave it."""
+        """Repeat each step until the stop or until it returns None; a step starts late if another one takes long."""
         due = dict.fromkeys(steps, self._clock.monotonic())
         while due:
             step = min(due, key=due.__getitem__)

@@ -1,4 +1,4 @@
-"""One piece of work for any number of callers, in tasks and in threads."""
+"""Single flight: concurrent callers share one piece of work, in tasks or in threads."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ T = TypeVar("T")
 
 
 class TaskSingleFlight:
-    """For the awaiting door: the work runs in a task of its own, which no caller's cancellation reaches.
+    """For the awaiting manager: the work runs in a task of its own, which goes on if a caller is cancelled.
 
-    Tasks belong to their event loop, so callers in another loop (another thread) begin work of their
-    own; the lease in the store then lets only one of them go on.
+    A task belongs to its event loop, so callers in another loop (in another thread) start work of their own; then the lease in the
+    store lets only one of them continue.
     """
 
     def __init__(self) -> None:
-        # The dictionary is the strong reference that keeps a task alive when every caller has left.
+        # asyncio holds tasks by weak references: this dictionary keeps a task alive when all its callers are cancelled.
         self._tasks: dict[tuple[asyncio.AbstractEventLoop, Hashable], asyncio.Task[Any]] = {}
 
     async def run(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
-        """Return what the one running *work* for *key* returns, or raise what it raises."""
+        """Return what the running work for *key* returns, or raise what it raises; start *work* if there is none."""
         place = (asyncio.get_running_loop(), key)
         task: asyncio.Task[T] | None = self._tasks.get(place)
         if task is None:
@@ -37,42 +37,42 @@ class TaskSingleFlight:
         return await asyncio.shield(task)
 
     async def share(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
-        """Do as `run`: a task of its own costs nothing here."""
+        """Do the same as `run`, because a task of its own is cheap."""
         return await self.run(key, work)
 
     async def share_afresh(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
-        """Let what is under way end, then share what begins."""
+        """Wait for work in progress to end, then share work that begins after this call."""
         before = self._tasks.get((asyncio.get_running_loop(), key))
         if before is not None:
             await asyncio.wait([before])
         return await self.run(key, work)
 
     async def shield(self, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
-        """Return what *work* returns, or raise what it raises; a cancelled caller does not end it."""
+        """Return what *work* returns, or raise what it raises; *work* goes on if the caller is cancelled."""
         return await self.run(object(), work)
 
     async def drain(self) -> None:
-        """Wait until the work of this loop has ended."""
+        """Wait until all work in the running loop has ended."""
         loop = asyncio.get_running_loop()
-        # `list` copies in one step; loops in other threads add and remove entries meanwhile.
+        # `list` copies in one step, because loops in other threads add and remove entries.
         while waiting := [task for (owner, _), task in list(self._tasks.items()) if owner is loop]:
             await asyncio.wait(waiting)
 
     def _end(self, place: tuple[asyncio.AbstractEventLoop, Hashable], task: asyncio.Task[Any]) -> None:
         self._tasks.pop(place, None)
         if not task.cancelled():
-            # Looked at here, so that work whose callers have all left raises no "never retrieved" warning.
+            # Read here, so that asyncio does not warn about an exception that no caller is left to retrieve.
             task.exception()
 
 
 class _Flight:
-    """What one thread does and others wait for."""
+    """Work that one thread does and others wait for."""
 
     __slots__ = ("_claim", "_ended", "_running", "error", "value")
 
     def __init__(self) -> None:
         self._claim = threading.Lock()
-        # No event: whoever is interrupted while it begins to wait for one may leave the event's own lock taken for good.
+        # Not an Event: a thread that is interrupted just as it starts to wait may leave the Event's own lock locked for ever.
         self._running = threading.Lock()
         self._running.acquire()
         self._ended = False
@@ -80,7 +80,7 @@ class _Flight:
         self.error: BaseException | None = None
 
     def claim(self) -> bool:
-        """Answer True to the first who asks: that one sees the work to its end."""
+        """Return True to the first caller only, which then must do the work or end the flight."""
         return self._claim.acquire(blocking=False)
 
     def wait(self) -> None:
@@ -89,35 +89,35 @@ class _Flight:
             pass
 
     def end(self) -> None:
-        """Let those who wait go on; once is enough."""
+        """Let the waiting threads continue; further calls do nothing."""
         if not self._ended:
             self._ended = True
             self._running.release()
 
 
 class ThreadSingleFlight:
-    """For the blocking door: the work runs in a short-lived thread of its own, which no caller's interruption reaches.
+    """For the blocking manager: the work runs in a short-lived thread of its own, which goes on if a caller is interrupted.
 
-    Python runs signal handlers in the main thread only, so what one raises (Ctrl-C, a task queue's time limit) ends the waiting of a
-    caller, and not the work.  The thread is no daemon: the interpreter does not end before it, so that a token the provider gave is
-    also stored.  Work that is itself interrupted (SystemExit in a port, say) ends for the caller who began it; one of the others begins
-    again.
+    Python runs signal handlers in the main thread only, so an exception from one (Ctrl-C, a task queue's time limit) interrupts a
+    waiting caller and not the work.  The thread is not a daemon, so the interpreter does not exit before a token that the provider
+    gave is stored.  If the work itself is interrupted (by SystemExit in a port, for example), that is raised for the caller that
+    started it, and another caller starts it again.
     """
 
     def __init__(self) -> None:
         self._forget()
 
     async def run(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
-        """Return what the one running *work* for *key* returns, or raise what it raises."""
+        """Return what the running work for *key* returns, or raise what it raises; start *work* if there is none."""
         return self._join(key, work, begin=self._begin, shared=Exception)
 
     async def share(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
-        """Do *work* in the first caller's own thread; the others wait for it."""
-        # A signal handler may raise there what is meant for that caller alone, so only an error of ours is everybody's.
+        """Do *work* in the first caller's own thread; the other callers wait for its result."""
+        # A signal handler may raise in that thread an error for that caller alone, so only errors of ours are shared.
         return self._join(key, work, begin=self._do, shared=CloudIntegrationsError)
 
     async def share_afresh(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]], /) -> T:
-        """Let what is under way end, then share what begins."""
+        """Wait for work in progress to end, then share work that begins after this call."""
         before = self._flights.get(key) if self._process == os.getpid() else None
         if before is not None:
             before.wait()
@@ -140,7 +140,7 @@ class ThreadSingleFlight:
                     begin(key, mine, work)
                 flight.wait()
             except BaseException as error:
-                # An interruption at any moment: work that nobody has begun must not keep others waiting for it.
+                # An interruption can come at any moment: if no thread has claimed the work, the others must not wait for it.
                 if mine.claim():
                     self._end(key, mine, error)
                 raise
@@ -151,7 +151,7 @@ class ThreadSingleFlight:
                 raise flight.error
 
     async def drain(self) -> None:
-        """Wait until the work that is under way has ended."""
+        """Wait until all work in progress has ended."""
         if self._process != os.getpid():
             self._forget()
         with self._lock:
@@ -165,18 +165,18 @@ class ThreadSingleFlight:
         self._flights: dict[Hashable, _Flight] = {}
 
     def _begin(self, key: Hashable, flight: _Flight, work: Callable[[], Coroutine[Any, Any, T]]) -> None:
-        # The caller's context goes along: request ids and trace spans live there.
+        # The work runs in a copy of the caller's context, which holds request ids and trace spans.
         thread = threading.Thread(
             target=copy_context().run, args=(self._do_if_wanted, key, flight, work), name="cloud-integrations-work", daemon=False
         )
         try:
             thread.start()
         except RuntimeError:
-            # No thread can be had, at the interpreter's end for instance: then the caller does it.
+            # No thread can be started, for example while the interpreter exits: the caller does the work itself.
             self._do_if_wanted(key, flight, work)
 
     def _do_if_wanted(self, key: Hashable, flight: _Flight, work: Callable[[], Coroutine[Any, Any, T]]) -> None:
-        # Whoever began this may have been interrupted before the thread came to it.
+        # The caller may have been interrupted, and have ended the flight, before this thread started.
         if flight.claim():
             self._do(key, flight, work)
 
@@ -184,7 +184,7 @@ class ThreadSingleFlight:
         error: BaseException | None = None
         try:
             flight.value = run_inline(work())
-        except BaseException as caught:  # noqa: BLE001  # handed to whoever waits, and raised there
+        except BaseException as caught:  # noqa: BLE001  # raised again in the waiting callers
             error = caught
         finally:
             self._end(key, flight, error)

@@ -1,4 +1,4 @@
-"""Flows without an event loop: a flow run to its end in one step, and blocking ports made awaitable."""
+"""Flows without an event loop: running a flow to its end in one step, and making blocking ports awaitable."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from uuid import UUID
 from cloud_integrations.domain.envelope import WrappedKey
 from cloud_integrations.ports.clock import AsyncPause, Pause
 from cloud_integrations.ports.key_service import KekRef, KeyService
+from cloud_integrations.ports.signing_keys import PublicSigningKey, SigningKeys
 from cloud_integrations.ports.store import AsyncStore, Store
 from cloud_integrations.ports.tenants import AsyncTenants, Tenants
 from cloud_integrations.ports.transport import AsyncTransport, Transport
@@ -19,10 +20,10 @@ T = TypeVar("T")
 
 
 def run_inline(flow: Coroutine[Any, Any, T], /) -> T:
-    """Run *flow* to its end in this thread, without an event loop.
+    """Run *flow* to its end in this thread, without an event loop, and return its result.
 
-    A coroutine pauses only where something inside it pauses, and blocking ports never do.
-    Raises `RuntimeError` if one does after all.
+    A coroutine pauses only where something that it awaits pauses, and blocking ports never do.  Raises what *flow* raises, and
+    `RuntimeError` if it pauses.
     """
     try:
         flow.send(None)
@@ -34,7 +35,7 @@ def run_inline(flow: Coroutine[Any, Any, T], /) -> T:
 
 
 class _Awaitable:
-    """Answers each method of a blocking port with a coroutine function that never pauses."""
+    """A blocking port with each method as a coroutine function that never pauses."""
 
     def __init__(self, port: object) -> None:
         self._port = port
@@ -113,6 +114,33 @@ class AwaitableKeyService:
     async def unwrap(self, wrapped: WrappedKey, /) -> bytes:
         """See `KeyService.unwrap`."""
         return await self._call(lambda: self._service.unwrap(wrapped))
+
+    async def _call(self, call: Callable[[], T]) -> T:
+        return await asyncio.to_thread(call) if self._in_thread else call()
+
+
+class AwaitableSigningKeys:
+    """Blocking signing keys that can be awaited: each call runs inline, or in a thread where the service may wait."""
+
+    def __init__(self, keys: SigningKeys, /, *, in_thread: bool) -> None:
+        self._keys = keys
+        self._in_thread = in_thread
+
+    def __repr__(self) -> str:
+        return f"awaitable {self._keys!r}"
+
+    @property
+    def waits(self) -> bool:
+        """See `SigningKeys.waits`."""
+        return self._keys.waits
+
+    async def public_keys(self) -> tuple[PublicSigningKey, ...]:
+        """See `SigningKeys.public_keys`."""
+        return await self._call(self._keys.public_keys)
+
+    async def sign(self, key_id: str, message: bytes, /) -> bytes:
+        """See `SigningKeys.sign`."""
+        return await self._call(lambda: self._keys.sign(key_id, message))
 
     async def _call(self, call: Callable[[], T]) -> T:
         return await asyncio.to_thread(call) if self._in_thread else call()
