@@ -1,17 +1,22 @@
-"""What answers are wrapped in; `cloud_integrations.documents` has what stands inside."""
+"""The envelopes of answers; `cloud_integrations.documents` has their contents."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Generic, Literal, TypeVar
 
+from fastapi import Response
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
+
+from cloud_integrations import Integration
+from cloud_integrations.documents import IntegrationDetailOut, IntegrationOut, SlottedIntegrationDetailOut, SlottedIntegrationOut
 
 T = TypeVar("T")
 
 
 class _Answer(BaseModel):
-    """Something we say."""
+    """The base of all answers."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid", json_schema_serialization_defaults_required=True
@@ -19,25 +24,25 @@ class _Answer(BaseModel):
 
 
 class One(_Answer, Generic[T]):
-    """One thing."""
+    """An answer with one object."""
 
     data: T
 
 
 class Many(_Answer, Generic[T]):
-    """A list of things."""
+    """An answer with a list of objects."""
 
     data: tuple[T, ...]
 
 
 class Done(_Answer):
-    """It is done."""
+    """An answer without data: the request succeeded."""
 
     success: Literal[True] = True
 
 
 class ErrorFacts(_Answer):
-    """What went wrong."""
+    """The code, the message and the details of an error."""
 
     code: str
     message: str
@@ -45,7 +50,32 @@ class ErrorFacts(_Answer):
 
 
 class ErrorOut(_Answer):
-    """An error."""
+    """An answer with an error."""
 
     success: Literal[False]
     error: ErrorFacts
+
+
+def as_json(answer: BaseModel, /, *, status: int = 200) -> Response:
+    """Return *answer* as a response."""
+    return Response(answer.model_dump_json(by_alias=True), status, media_type="application/json")
+
+
+class IntegrationAnswers:
+    """The answers with integrations; with *slots*, each integration is shown with its slot."""
+
+    def __init__(self, *, slots: bool) -> None:
+        self._out: type[IntegrationOut] = SlottedIntegrationOut if slots else IntegrationOut
+        self._detail_out: type[IntegrationDetailOut] = SlottedIntegrationDetailOut if slots else IntegrationDetailOut
+
+    def one(self, integration: Integration, /, *, status: int = 200) -> Response:
+        """Return one integration, as a list has it."""
+        return as_json(One[self._out](data=self._out.of(integration)), status=status)  # type: ignore[name-defined]  # chosen by the host
+
+    def detail(self, integration: Integration, /) -> Response:
+        """Return one integration with its details."""
+        return as_json(One[self._detail_out](data=self._detail_out.of(integration)))  # type: ignore[name-defined]  # as above
+
+    def many(self, integrations: Iterable[Integration], /) -> Response:
+        """Return a list of integrations."""
+        return as_json(Many[self._out](data=tuple(map(self._out.of, integrations))))  # type: ignore[name-defined]  # as above

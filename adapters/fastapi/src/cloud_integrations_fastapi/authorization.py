@@ -1,4 +1,4 @@
-"""Who may do what: the host says, and without its yes nothing happens."""
+"""Authorization: the host decides who may do what, and nothing happens without its permission."""
 
 from __future__ import annotations
 
@@ -22,40 +22,42 @@ _log = logging.getLogger("cloud_integrations.http")
 
 
 class Permission(StrEnum):
-    """What somebody may do; each route needs exactly one."""
+    """What an actor may do; each route needs exactly one."""
 
     LIST = "list"
     READ = "read"
     CONNECT = "connect"
     UPDATE = "update"
     USE = "use"
-    """No route needs it: it is for the host's own routes that act with a tenant's credential."""
+    """No route of the router needs it: it is for the host's own routes that use a tenant's credential."""
     VERIFY = "verify"
     DELETE = "delete"
     AUDIT = "audit"
+    APPLICATIONS = "applications"
+    """List, save and remove the OAuth applications that the tenant registered itself."""
     REVEAL = "reveal"
     PROVIDERS = "providers"
 
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """The host knows who asks, and says no: the attempt is recorded in the tenant's audit log."""
+    """The host knows the actor and denies the request: the attempt is recorded in the tenant's audit log."""
 
     actor: Actor
 
 
 Verdict = Actor | Denied | None
 Authorize = Callable[[Request, Permission, str | None], Verdict | Awaitable[Verdict]]
-"""Asked before anything else of a request is read: `authorize(request, permission, tenant_id)`.
+"""The host's function `authorize(request, permission, tenant_id)`, called before anything else of a request is read.
 
-Returns the `Actor` for yes; `Denied(actor)`, None, or a raised `ForbiddenError`, `PermissionError` or HTTP 403 for no.
-Any other `HTTPException` is the host's own answer and passes as it is: 401 with `WWW-Authenticate`, 429 with `Retry-After`.
-`tenant_id` is the one of the path, as the caller wrote it; None where the path has none.
+It returns the `Actor` to allow the request.  To refuse it, it returns `Denied(actor)` or None, or raises `ForbiddenError`,
+`PermissionError` or an `HTTPException` with 403.  Any other `HTTPException` is the host's own answer and is passed on unchanged: 401 with
+`WWW-Authenticate`, 429 with `Retry-After`.  *tenant_id* is that of the path, as the caller wrote it; None where the path has none.
 """
 
 
 class Gate:
-    """Asks the host, and lets through only whom it names."""
+    """Asks the host, and admits only requests for which it names an actor."""
 
     def __init__(self, manager: AsyncIntegrationManager, authorize: Authorize, /) -> None:
         if not callable(authorize):
@@ -65,7 +67,7 @@ class Gate:
         self._awaits = inspect.iscoroutinefunction(authorize) or inspect.iscoroutinefunction(type(authorize).__call__)
 
     async def admit(self, request: Request, permission: Permission, tenant_id: str | None, /, *, request_id: str) -> Actor:
-        """Return who acts, or raise `ForbiddenError`."""
+        """Return the actor, or raise `ForbiddenError`; a `Denied` attempt is recorded.  An `HTTPException` of the host passes."""
         verdict = await self._ask(request, permission, tenant_id)
         if isinstance(verdict, Actor):
             return verdict
@@ -78,7 +80,7 @@ class Gate:
             if self._awaits:
                 verdict = self._authorize(request, permission, tenant_id)
             else:
-                # A plain function may look into a database: not in the event loop's thread.
+                # A plain function may block, for example on a database, so it does not run in the event loop's thread.
                 verdict = await run_in_threadpool(self._authorize, request, permission, tenant_id)
             return await verdict if inspect.isawaitable(verdict) else verdict
         except PermissionError:
@@ -86,7 +88,7 @@ class Gate:
         except HTTPException as error:
             if error.status_code == HTTPStatus.FORBIDDEN:
                 raise ForbiddenError from None
-            raise  # the host's own answer: who are you (401), too many requests (429)
+            raise  # the host's own answer: not authenticated (401), too many requests (429)
 
     async def _record(self, request: Request, permission: Permission, tenant_id: str, *, actor: Actor, request_id: str) -> None:
         named = request.path_params.get("integrationId")
@@ -96,6 +98,6 @@ class Gate:
             acting = self._manager.acting_as(actor, request_id=request_id)
             await acting.audit.record_denied(tenant_id, action=action, resource=resource)
         except (TenantNotFoundError, ValidationFailedError):
-            pass  # There is no such log; and who may not ask learns nothing of tenants.
+            pass  # There is no such log; and a caller without permission learns nothing about tenants.
         except CloudIntegrationsError as error:
             _log.error("request %s: a denied attempt could not be recorded: %s", request_id, type(error).__name__)

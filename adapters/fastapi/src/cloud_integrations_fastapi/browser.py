@@ -1,4 +1,4 @@
-"""What a browser says of itself, and the cookie that ties an authorization to the browser it began in (session fixation)."""
+"""The headers that tell a browser's request, and the cookie that ties an authorization to its browser (RFC 9700 §4.7)."""
 
 from __future__ import annotations
 
@@ -27,36 +27,48 @@ _NAME = re.compile(r"(?:__Host-)?ci_[0-9a-f]{16}\Z")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flow:
-    """What a browser keeps of an authorization that it began."""
+    """What a browser's cookie holds about an authorization that it began."""
 
     tenant_id: str
     provider_id: UUID
     granted: str
-    """When the tenant had consented before (`granted_mark`), so that a newer consent can be told from it."""
+    """The tenant's consent before this flow (`granted_mark`), so that a newer consent can be told from it."""
+    slot: str = ""
+    """The slot of the integration that this flow connects; empty: the default slot."""
     token: Secret | None = None
-    """The value that the callback must bring; None once the flow has ended."""
+    """The browser token that the callback needs; None once the flow has ended."""
 
 
 def granted_mark(integration: Integration | None, /) -> str:
-    """Return when a tenant consented, as a text that changes with each consent."""
+    """Return the time of a tenant's consent, as a text that changes with each consent; `NEVER` without an integration."""
     if integration is None:
         return NEVER
     return "0" if integration.granted_at is None else str(round(integration.granted_at.timestamp() * 1_000_000))
 
 
+def flow_of(integration: Integration, /) -> Flow:
+    """Return the flow that renews the consent of *integration*."""
+    return Flow(
+        tenant_id=integration.tenant_id,
+        provider_id=integration.provider_id,
+        slot=integration.slot,
+        granted=granted_mark(integration),
+    )
+
+
 class BrowserCookies:
     """Keeps each open authorization in a cookie of its own, so that several can be under way in one browser.
 
-    A cookie outlives its authorization, so that a browser that comes late, or twice, can be told so.  It has no power of its own: what
-    it names is shown only to who may see it.  With *loopback*, a request over plain http to this machine gets a cookie without
-    `Secure`: development only.
+    A cookie outlives its authorization, so that a browser that comes late or twice gets the right answer.  A cookie grants nothing: what
+    it names is shown only to an actor who may see it.  With *loopback* (for development only), a request over plain http to this
+    machine gets a cookie without `Secure`.
     """
 
     def __init__(self, *, loopback: bool) -> None:
         self._loopback = loopback
 
     def keep(self, request: Request, response: Response, authorization: Authorization, flow: Flow, /, *, actor: Actor) -> None:
-        """Put what the browser keeps into *response*; of too many cookies the oldest go, so that no header grows without end."""
+        """Set the cookie of *flow* in *response*, and delete the oldest of too many, so that no header grows without end."""
         ours = [name for name in request.cookies if _NAME.match(name)]
         ours.sort(key=lambda name: not request.cookies[name].startswith("."))  # those that have ended go first
         for name in ours[: 1 - _MOST]:
@@ -64,11 +76,11 @@ class BrowserCookies:
         self._set(request, response, authorization.state, _written(flow, authorization.browser_token.reveal(), actor))
 
     def find(self, request: Request, state: Secret, /, *, actor: Actor) -> Flow | None:
-        """Return what this browser keeps for *state*, if it was *actor* who began."""
+        """Return the flow with *state* that *actor* began in this browser, or None."""
         return _read(request.cookies.get(self._name(request, state), ""), actor)
 
     def end(self, request: Request, response: Response, state: Secret, flow: Flow, /, *, actor: Actor) -> None:
-        """Take the browser's value away; what is left says what the flow was for."""
+        """Remove the browser token from the cookie; the rest still says which flow it was."""
         self._set(request, response, state, _written(flow, "", actor))
 
     def _set(self, request: Request, response: Response, state: Secret, value: str) -> None:
@@ -84,7 +96,7 @@ class BrowserCookies:
 
 
 def is_navigation(request: Request, /) -> bool:
-    """Say whether a browser shows the answer in its window (Fetch Metadata §2.3; older browsers say it by the second header)."""
+    """Say whether a browser shows the answer in its window (Fetch Metadata §2.3; older browsers send the second header instead)."""
     return request.headers.get("sec-fetch-mode") == "navigate" or request.headers.get("upgrade-insecure-requests") == "1"
 
 
@@ -99,13 +111,14 @@ def prefers_html(request: Request, /) -> bool:
 
 
 def check_host(request: Request, redirect_uri: str | None, /) -> None:
-    """Refuse to begin where the browser surely knows this site by another host name than the callback's: its cookie would not come back.
+    """Refuse to begin a flow where the browser uses another host name than the callback: it would not send the flow's cookie back.
 
-    A proxy may give a request another `Host`, so what the browser says of its own page counts as well.  Raises `ValidationFailedError`.
+    A proxy may change `Host`, so the `Origin` that the browser sends counts as well, and a doubtful case is allowed.
+    Raises `ValidationFailedError`.
     """
     target = urlsplit(redirect_uri or "")
     if not _OUR_CALLBACK.search(target.path):
-        return  # none, or a front end's own, which posts the code and needs no cookie
+        return  # no redirect URI, or one of a front end, which posts the code and needs no cookie
     asked, page = _host(request.headers.get("host", "")), _host(request.headers.get("origin", "").rpartition("//")[2])
     if target.hostname in {asked, page, _host(request.headers.get("x-forwarded-host", "").partition(",")[0].strip())}:
         return
@@ -127,19 +140,19 @@ def _host(netloc: str) -> str | None:
 
 def _written(flow: Flow, token: str, actor: Actor) -> str:
     tenant = base64.urlsafe_b64encode(flow.tenant_id.encode()).rstrip(b"=").decode()
-    return ".".join((token, _mark(actor), flow.granted, flow.provider_id.hex, tenant))
+    return ".".join((token, _mark(actor), flow.granted, flow.provider_id.hex, tenant, flow.slot))  # a slot may have dots
 
 
 def _read(value: str, actor: Actor) -> Flow | None:
     try:
-        token, began, granted, provider, tenant = value.split(".")
+        token, began, granted, provider, tenant, slot = value.split(".", 5)
         tenant_id = base64.urlsafe_b64decode(tenant + "=" * (-len(tenant) % 4)).decode()
         provider_id = UUID(hex=provider)
     except (ValueError, binascii.Error):
         return None
     if began != _mark(actor):
         return None
-    return Flow(tenant_id=tenant_id, provider_id=provider_id, granted=granted, token=Secret(token) if token else None)
+    return Flow(tenant_id=tenant_id, provider_id=provider_id, granted=granted, slot=slot, token=Secret(token) if token else None)
 
 
 def _mark(actor: Actor) -> str:

@@ -1,4 +1,4 @@
-"""How an error is written down as an answer."""
+"""Errors as HTTP answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic_core import to_json
 from cloud_integrations.errors import CloudIntegrationsError, StorageUnavailableError, ValidationFailedError, http_status
 
 _STORAGE_PAUSE = timedelta(seconds=5)
-"""When to come back to a database that did not say."""
+"""`Retry-After` for a database that named no time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ INTERNAL = Problem(
 
 
 def problem_of(error: Exception, /) -> Problem:
-    """Say how *error* is answered; everything that callers have no part in is one and the same answer."""
+    """Return the answer to *error*; every error that is not the caller's is the same answer, `INTERNAL`."""
     status = http_status(error)
     if status == INTERNAL.status or not isinstance(error, CloudIntegrationsError):
         return INTERNAL
@@ -67,8 +67,11 @@ class InvalidRequestError(ValidationFailedError):
 
 
 _ORDINARY_NAME = re.compile(r"[A-Za-z_]{1,32}")
+_INDEX = re.compile(r"[0-9]{1,3}")
 _PROBLEMS = {
     "missing": "is required",
+    "key_missing": "is required, or inputs",
+    "not_with_key": "cannot be given together with apiKey or secretKey",
     "json_invalid": "is not valid JSON",
     "model_type": "must be an object",
     "dict_type": "must be an object",
@@ -83,27 +86,31 @@ _PROBLEMS = {
     "string_too_short": "must have at least {min_length} characters",
     "string_too_long": "must have at most {max_length} characters",
     "too_long": "must have at most {max_length} entries",
+    "too_short": "must have at least {min_length} entries",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
     "literal_error": "must be {expected}",
     "not_null": "must not be null",
     "secret_length": "must be text of 1 to {max_length} characters",
     "string_pattern_mismatch": "has characters that are not allowed",
+    "names": "has a name that is not 1 to 64 lower-case letters, digits and underscores",
 }
 
 
 def read_problems(found: Iterable[Mapping[str, Any]], /) -> InvalidRequestError:
-    """Turn what pydantic found into named fields with our own words; no value of the request is repeated."""
+    """Return pydantic's errors as named fields with our own texts; no value of the request is repeated."""
     fields = [{"field": _name(error), "problem": _problem(error)} for error in found]
     return InvalidRequestError(list({(named["field"], named["problem"]): named for named in fields}.values())[:20])
 
 
 def _name(error: Mapping[str, Any]) -> str:
     loc = [str(part) for part in error["loc"]]
-    if loc and loc[0] in {"path", "query"}:  # FastAPI says where it looked; our own bodies begin with the field
+    if loc and loc[0] in {"path", "query"}:  # FastAPI names the part of the request first; our own bodies begin with the field
         loc = loc[1:]
-    # A name that the caller chose could be a secret in the wrong place, so only what looks like a plain word is repeated.
-    if error["type"] == "extra_forbidden" and not _is_ordinary(loc[-1]):
+    # A check of a whole object names the member that is wrong.
+    loc += [error["ctx"]["member"]] if "member" in error.get("ctx", {}) else []
+    # A name from the caller could be a secret in the wrong place, so only a plain word is repeated.
+    while loc and not (_INDEX.fullmatch(loc[-1]) or _is_ordinary(loc[-1])):
         loc.pop()
     return ".".join(loc) or "body"
 
@@ -116,5 +123,5 @@ def _problem(error: Mapping[str, Any]) -> str:
     kind = error["type"]
     if kind == "extra_forbidden":
         return "is not a known field" if _is_ordinary(error["loc"][-1]) else "has a field that is not known"
-    # The places are filled from the limits of our own schema.
+    # The placeholders are filled with the limits of our own schema.
     return _PROBLEMS.get(kind, "is not valid").format_map(error.get("ctx", {}))

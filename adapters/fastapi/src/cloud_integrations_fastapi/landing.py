@@ -1,11 +1,10 @@
-"""Where a browser lands after the callback: at the host's own path, or on a page whose address holds neither code nor state."""
+"""The answers to browsers after the callback: a redirect to the host's own path, or a page whose address has neither code nor state."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
-from uuid import UUID
 
 from fastapi import Request, Response
 from starlette.responses import RedirectResponse
@@ -14,7 +13,7 @@ from cloud_integrations import AsyncIntegrationManager, Connected, Integration, 
 from cloud_integrations.errors import CloudIntegrationsError
 
 from .authorization import Gate, Permission
-from .browser import Flow, granted_mark, is_navigation, prefers_html
+from .browser import Flow, flow_of, granted_mark, is_navigation, prefers_html
 from .errors import Problem
 from .pages import Pages
 from .results import ConnectionResult, Note, ResultCode, code_of, refusal, success
@@ -25,15 +24,15 @@ _FROM_CALLBACK = "../result"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """What is known of the flow that a browser comes back from."""
+    """What is known of the flow with which a browser comes back."""
 
     return_to: str | None = None
     flow: Flow | None = None
-    """What the browser itself keeps of it."""
+    """What the browser's cookie holds about it."""
 
 
 class Landing:
-    """Answers browsers that come back from a provider; programs that prefer JSON are answered elsewhere."""
+    """Answers browsers that come back from a provider; clients that prefer JSON are answered by the route."""
 
     def __init__(self, manager: AsyncIntegrationManager, gate: Gate, pages: Pages) -> None:
         self._manager = manager
@@ -41,7 +40,7 @@ class Landing:
         self._pages = pages
 
     def note(self, request: Request, visit: Visit, /) -> None:
-        """Remember what is known of the flow, for whichever end it has."""
+        """Remember *visit* with the request, for `arrived` and `refused`."""
         request.state.cloud_integrations_visit = visit
 
     def relay(self, request: Request, fields: list[tuple[str, str]], /, *, action: str) -> Response:
@@ -49,9 +48,9 @@ class Landing:
         return self._pages.relay(request, fields, action=action)
 
     def arrived(self, request: Request, connected: Connected, /, *, request_id: str) -> Response | None:
-        """Answer a browser whose flow was finished; None where a program is to have JSON."""
+        """Return the answer to a browser whose flow succeeded; None where the client prefers JSON."""
         if connected.return_to is not None:
-            # 303, so that no method or body is ever repeated at the target.
+            # 303, so that a browser follows with GET and without a body (RFC 9110 §15.4.4).
             return RedirectResponse(_without_error(connected.return_to), 303)
         if not prefers_html(request):
             return None
@@ -62,16 +61,16 @@ class Landing:
             notes.append("shared")
         integration = connected.integration
         if is_navigation(request):
-            flow = Flow(tenant_id=integration.tenant_id, provider_id=integration.provider_id, granted=granted_mark(integration))
+            flow = flow_of(integration)
             return _redirect("connected", flow, request_id=request_id, notes=tuple(notes))
         return self._pages.result(request, success("connected", integration, request_id=request_id, notes=tuple(notes)))
 
     async def refused(self, request: Request, error: Exception, problem: Problem, /, *, request_id: str) -> Response | None:
-        """Answer a browser whose flow was not finished; None where a program is to have JSON."""
+        """Return the answer to a browser whose flow failed; None where the client prefers JSON."""
         visit: Visit = getattr(request.state, "cloud_integrations_visit", Visit())
         code, flow = code_of(error), visit.flow
         if code == "not_yours" and flow is not None:
-            code = "expired"  # this browser and this person began it, and it is not open any more
+            code = "expired"  # this actor began it in this browser, and it is no longer pending
         if visit.return_to is not None:
             plain = _without_error(visit.return_to)
             return RedirectResponse(plain if code == "already_connected" else _with_error(plain, code), 303)
@@ -87,48 +86,51 @@ class Landing:
         return self._pages.result(request, result)
 
     async def show(self, request: Request, code: ResultCode, flow: Flow | None, /, *, notes: tuple[Note, ...], request_id: str) -> Response:
-        """Show how a connection ended, by what holds now; only to who may connect in that tenant."""
+        """Return the page that says how a connection ended, by its current state.  Raises `ForbiddenError` for another's tenant."""
         result = refusal("closed" if code in {"connected", "already_connected"} else code, request_id=request_id)
         if flow is not None:
             result = await self._look_up(request, code, flow, result, notes=notes)
-        # The page was found, whatever it says; and a proxy shows its own page in the place of one with 502.
+        # The page itself was found; and a proxy would replace a page with status 502 by its own.
         return self._pages.result(request, replace(result, status=200))
 
     async def _looked_up(self, request: Request, code: ResultCode, flow: Flow, otherwise: ConnectionResult) -> ConnectionResult:
         try:
             return await self._look_up(request, code, flow, otherwise)
         except CloudIntegrationsError:
-            return otherwise  # who may not see the tenant, or cannot now, reads what ended this flow
+            return otherwise  # without access to the tenant, or while it cannot be read: say how this flow ended
 
     async def _look_up(
         self, request: Request, code: ResultCode, flow: Flow, otherwise: ConnectionResult, *, notes: tuple[Note, ...] = ()
     ) -> ConnectionResult:
         await self._gate.admit(request, Permission.CONNECT, flow.tenant_id, request_id=otherwise.request_id)
-        integration = await find_integration(self._manager, flow.tenant_id, flow.provider_id)
+        integration = await find_integration(self._manager, flow)
         if integration is None or integration.status is not Status.ACTIVE:
             return otherwise
         if code == "expired" and granted_mark(integration) == flow.granted:
-            return otherwise  # the consent of before, not of this flow
+            return otherwise  # the earlier consent, not that of this flow
         return success(
             "connected" if code == "connected" else "already_connected", integration, request_id=otherwise.request_id, notes=notes
         )
 
 
-async def find_integration(manager: AsyncIntegrationManager, tenant_id: str, provider_id: UUID, /) -> Integration | None:
-    """Return a tenant's integration with a provider."""
-    return next((one for one in await manager.list_integrations(tenant_id) if one.provider_id == provider_id), None)
+async def find_integration(manager: AsyncIntegrationManager, flow: Flow, /) -> Integration | None:
+    """Return the integration that *flow* connects: that of its tenant with its provider in its slot; None if there is none."""
+    wanted = flow.provider_id, flow.slot
+    return next((one for one in await manager.list_integrations(flow.tenant_id) if (one.provider_id, one.slot) == wanted), None)
 
 
 def _redirect(code: ResultCode, flow: Flow | None, /, *, request_id: str, notes: tuple[Note, ...] = ()) -> Response:
     about: dict[str, Any] = {"result": code, "requestId": request_id}
     if flow is not None:
         about |= {"tenantId": flow.tenant_id, "providerId": flow.provider_id, "granted": flow.granted, "note": notes}
-    # Relative, so that it holds behind any prefix and proxy.
+        if flow.slot:
+            about["slot"] = flow.slot
+    # Relative, so that it works behind any prefix and proxy.
     return RedirectResponse(f"{_FROM_CALLBACK}?{urlencode(about, doseq=True)}", 303)
 
 
 def _without_error(return_to: str) -> str:
-    """Take away what an earlier refusal left in the address from which somebody tries again."""
+    """Return *return_to* without `error`: an earlier failure may have left it in the address from which the flow began again."""
     parts = urlsplit(return_to)
     kept = [pair for pair in parts.query.split("&") if pair.partition("=")[0] != "error"]
     return urlunsplit(parts._replace(query="&".join(kept)))

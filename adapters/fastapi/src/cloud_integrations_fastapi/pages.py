@@ -1,4 +1,4 @@
-"""The pages that a browser shows when it comes back from a provider: self-contained, and without scripts but for one line."""
+"""The pages that a browser shows when it comes back from a provider: they load nothing, and only one has a script, of one line."""
 
 from __future__ import annotations
 
@@ -27,30 +27,34 @@ _STYLE = (
     "@media(prefers-color-scheme:dark){body{color:#e6e9ee;background:#14181f}"
     "main{background:#1c222c;border-color:#e5534b #2d3542 #2d3542}small{color:#9aa5b4}}"
 )
-# A field may have the name of the form's own function.
+# Not `form.submit()`: a field named `submit` would hide the function.
 _SUBMIT = "HTMLFormElement.prototype.submit.call(document.forms[0])"
 
 
 class Pages(Protocol):
-    """What browsers are shown; a host that wants other pages gives `create_router` its own, or a `StandardPages` of its own colours.
+    """The pages for browsers.  A host gives `create_router` its own, or a `StandardPages` with its own style.
 
-    Both return a whole answer.  The router adds `Cache-Control: no-store`, `Referrer-Policy: no-referrer` and `X-Content-Type-Options`.
+    Both methods return a complete response.  The router adds `Cache-Control: no-store`, `Referrer-Policy: no-referrer` and
+    `X-Content-Type-Options`.
     """
 
     def result(self, request: Request, result: ConnectionResult, /) -> Response:
-        """Say how a connection ended, with `result.status`.  Every text of it is to be escaped: names and accounts come from people."""
+        """Return the page for *result*, with `result.status`.  Escape every text: names and accounts come from people."""
         ...
 
     def relay(self, request: Request, fields: Sequence[tuple[str, str]], /, *, action: str) -> Response:
-        """Post *fields* to *action* once more, now from this site, so that the browser's cookies come along (form_post).
+        """Return a page that posts *fields* to *action* once more, from this site, so that the browser sends its cookies (form_post).
 
-        The page must be sent as it is and load nothing from elsewhere: *fields* hold the code.
+        The page must load nothing from elsewhere: *fields* hold the code.
         """
         ...
 
 
 class StandardPages:
-    """Pages in plain English; *home* is where their way back leads, *back* what it says, and *style* is CSS that comes after ours."""
+    """Pages in English.  *home* is the target of the link back, *back* its text; *style* is CSS that follows the built-in style.
+
+    Raises `ValueError` where *style* contains `</`.
+    """
 
     def __init__(self, *, home: str = "/", back: str = "Back to the application", style: str = "") -> None:
         if "</" in style:

@@ -1,4 +1,4 @@
-"""A request's body, read within limits, by pydantic's own parser; FastAPI and its 422 never see it."""
+"""Reading a request's body within limits, by pydantic's own parser; FastAPI and its own answer 422 are not involved."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ DEPTH_LIMIT = 32
 FORM_LIMIT = 16 * 1024
 FIELD_LIMIT = 20
 PROVIDER_ID_VERSION = 5
-"""Of every provider's UUID (RFC 9562 §5.5), and of no integration's."""
+"""The version of every provider's UUID (RFC 9562 §5.5), and of no integration's."""
 FORM = "application/x-www-form-urlencoded"
 
 B = TypeVar("B", bound=BaseModel)
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-# Strings are stepped over in one piece, ended or not, so that the walk is linear whatever comes.
+# Strings are skipped in one piece, closed or not, so that the time is linear for every input.
 _STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
 
 
@@ -40,7 +40,7 @@ async def read_body(request: Request, model: type[B], /) -> B:
         return model.model_validate_json(bytes(body))
     except ValidationError as error:
         problems = read_problems(error.errors(include_input=False, include_url=False))
-    raise problems  # outside the handler, so that the input does not travel along as context
+    raise problems  # outside the handler, so that the error has no context, which holds the input
 
 
 async def read_form(request: Request, /) -> list[tuple[str, str]]:
@@ -57,7 +57,7 @@ async def read_form(request: Request, /) -> list[tuple[str, str]]:
         )
     except ValueError:
         fields = None
-    if fields is None:  # outside the handler, so that the input does not travel along as context
+    if fields is None:  # outside the handler, so that the error has no context, which holds the input
         raise ValidationFailedError(field="body", problem=f"must be a form of at most {FIELD_LIMIT} fields")
     if len(dict(fields)) != len(fields):
         raise ValidationFailedError(field="body", problem="names a field twice")
@@ -67,7 +67,7 @@ async def read_form(request: Request, /) -> list[tuple[str, str]]:
 async def _read(request: Request, *, limit: int) -> bytearray:
     body = bytearray()
     async for chunk in request.stream():
-        # Counted, not believed: Content-Length may be missing or wrong.
+        # The bytes are counted, because Content-Length may be missing or wrong.
         body += chunk
         if len(body) > limit:
             raise ValidationFailedError(field="body", problem=f"must have at most {limit // 1024} KiB")
@@ -75,9 +75,9 @@ async def _read(request: Request, *, limit: int) -> bytearray:
 
 
 def read_id(text: str, /) -> UUID:
-    """Return the UUID in a path; in the place of what is none comes a new one, which names nothing.
+    """Return the UUID in a path, or a new one, which names nothing, for a text that is no UUID.
 
-    So an id that is malformed and one that does not exist go the same way to the same answer.
+    So a malformed id and an id that does not exist get the same answer in the same way.
     """
     return UUID(text) if is_id(text) else uuid4()
 
@@ -85,7 +85,7 @@ def read_id(text: str, /) -> UUID:
 def read_integration_id(text: str, /) -> UUID:
     """Return the id of an integration in a path, as `read_id` does.
 
-    To the manager a provider's id names the tenant's integration with it.  In a path it names nothing: an address is one integration's.
+    The manager takes a provider's id for the tenant's integration with it.  In a path it names nothing: a URL belongs to one integration.
     """
     found = read_id(text)
     return uuid4() if found.version == PROVIDER_ID_VERSION else found
@@ -97,12 +97,12 @@ def is_id(text: str, /) -> bool:
 
 
 def media_type(request: Request, /) -> str:
-    """Return the body's media type without parameters, or nothing."""
+    """Return the body's media type in lower case, without parameters; empty where there is none."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def is_deep(body: bytes | bytearray, /) -> bool:
-    """Say whether brackets are nested deeper than we read."""
+    """Say whether brackets are nested deeper than `DEPTH_LIMIT`."""
     depth = 0
     for found in _STRING_OR_BRACKET.finditer(body):
         first = body[found.start()]

@@ -27,6 +27,8 @@ ResultCode = Literal[
     "connected",
     "already_connected",
     "declined",
+    "requested",
+    "not_confirmed",
     "other_account",
     "expired",
     "not_yours",
@@ -44,10 +46,10 @@ Note = Literal["account_changed", "shared"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionResult:
-    """What a page says.  `title` and `paragraphs` are plain text in English; a page in another language goes by `code`.
+    """The result that a page shows.  `title` and `paragraphs` are plain English text; pages in other languages use `code`.
 
-    `integration` is there for `connected` and `already_connected` alone; `notes` says what else to know of it.  `request_id` is what a
-    person tells the operator, and `retry_after` when to come back, where it is known.
+    `integration` is set only for `connected` and `already_connected`; `notes` are warnings about it.  `request_id` is for the person to
+    tell the operator; `retry_after` is the time until another attempt, where it is known.
     """
 
     code: ResultCode
@@ -73,6 +75,22 @@ _WORDS: Mapping[ResultCode, _Words] = MappingProxyType(
         "already_connected": _Words(200, "Already connected"),
         "declined": _Words(
             400, "You declined", ("You declined at the provider, so nothing was connected.", "You can start again at any time.")
+        ),
+        "requested": _Words(
+            400,
+            "Waiting for an owner",
+            (
+                "Your request was sent to an owner of the organization at the provider. Nothing is connected yet.",
+                "When the owner has agreed, start the connection again.",
+            ),
+        ),
+        "not_confirmed": _Words(
+            400,
+            "Not confirmed",
+            (
+                "The provider does not say that this installation is yours, or gives no access to it. Nothing was connected.",
+                "Sign in at the provider with an account that manages it, see that it is neither suspended nor removed, and start again.",
+            ),
         ),
         "other_account": _Words(
             400,
@@ -149,10 +167,12 @@ _CODES: Mapping[type[CloudIntegrationsError], ResultCode] = MappingProxyType(
 _REASONS: Mapping[ResultCode, frozenset[str]] = MappingProxyType(
     {
         "declined": frozenset({"access_denied"}),
+        "requested": frozenset({"installation_requested"}),
+        "not_confirmed": frozenset({"installation_missing", "installation_not_yours", "installation_refused"}),
         "other_account": frozenset({"other_account"}),
         "not_yours": frozenset({"state_not_valid"}),
         "closed": frozenset({"integration_closed", "changed_meanwhile"}),
-        # The code itself was dead when it was exchanged.
+        # The provider refused the code when it was exchanged.
         "expired": frozenset({"invalid_grant", "code_refused", "grant_dead"}),
         "provider_unavailable": frozenset({"server_error", "temporarily_unavailable"}),
         "misconfigured": frozenset({
@@ -163,11 +183,11 @@ _REASONS: Mapping[ResultCode, frozenset[str]] = MappingProxyType(
         }),
     }
 )  # fmt: skip
-"""By `GrantRefusedError.reason`; every other one is `refused`."""
+"""The codes by `GrantRefusedError.reason`; every other reason is `refused`."""
 
 
 def code_of(error: Exception, /) -> ResultCode:
-    """Say in one word how *error* ended the connection."""
+    """Return the code of the result in which *error* ended a connection."""
     found: ResultCode = "internal"
     if isinstance(error, GrantRefusedError):
         found = "refused"
@@ -181,19 +201,19 @@ def code_of(error: Exception, /) -> ResultCode:
 
 
 def result_text(code: str, /) -> str | None:
-    """Return what a page of the host's can say where `returnTo` was given an `error`; None for a code that is not a refusal of ours."""
+    """Return a text for the `error` that a `returnTo` address was given; None for a code that names no failure here."""
     words = next((words for known, words in _WORDS.items() if known == code and words.status != HTTPStatus.OK), None)
     return None if words is None else " ".join(words.paragraphs)
 
 
 def refusal(code: ResultCode, /, *, request_id: str, retry_after: timedelta | None = None) -> ConnectionResult:
-    """Return what is said of a connection that was not made."""
+    """Return the result of a connection that failed."""
     status, title, paragraphs = _WORDS[code]
     return ConnectionResult(code=code, status=status, title=title, paragraphs=paragraphs, request_id=request_id, retry_after=retry_after)
 
 
 def success(code: ResultCode, integration: Integration, /, *, request_id: str, notes: tuple[Note, ...] = ()) -> ConnectionResult:
-    """Return what is said of *integration*, which is connected."""
+    """Return the result for *integration*, which is connected."""
     status, title, _ = _WORDS[code]
     account = integration.account.label
     told = (

@@ -1,6 +1,6 @@
-"""The way every request to our routes goes: limits, permission, the call, and errors in our own form.
+"""What every request to the router passes through: limits, permission, the call, and errors in our own format.
 
-It is a route class, so the host's other routes keep their way and their error format.
+It is a route class, so the host's other routes are not affected and keep their error format.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from .landing import Landing
 from .reading import FORM, QUERY_LIMIT, is_id, media_type, read_form
 
 PERMISSION = "x-permission"
-"""Where a route says, in the OpenAPI document too, which permission it needs."""
+"""The key under which a route, and the OpenAPI document, name the permission that it needs."""
 
 RELAYED = "relayed"
-"""The query parameter that marks a form's second post, which comes from our own page."""
+"""The query parameter that marks the second post of a form, which comes from our own page."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _ALWAYS = ((b"cache-control", b"no-store"), (b"referrer-policy", b"no-referrer"), (b"x-content-type-options", b"nosniff"))
@@ -40,43 +40,43 @@ _log = logging.getLogger("cloud_integrations.http")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Who calls, and under which request id."""
+    """The actor and the request id of a request."""
 
     actor: Actor
     request_id: str
 
     @classmethod
     def of(cls, request: Request, /) -> Call:
-        """Return what the route found out about *request* before its endpoint was run."""
+        """Return the call that the route stored in *request* before it ran the endpoint."""
         call: Call = request.state.cloud_integrations_call
         return call
 
 
 class GuardedRoute(APIRoute):
-    """A route that cannot be made without a permission, nor reached without it."""
+    """A route that cannot be defined without a permission, or be called without it."""
 
     gate: ClassVar[Gate]
     landing: ClassVar[Landing | None] = None
-    """Where browsers are sent here: what answers them."""
+    """What answers browsers, for a route that a provider sends them to."""
     forms: ClassVar[bool] = False
-    """Whether another site's page makes browsers post a form here (form_post)."""
+    """Whether a provider's page makes browsers post a form here (form_post)."""
 
     methods_of: ClassVar[dict[str, set[str]]]
-    """All methods of each path of one router."""
+    """All methods of each path of the router."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
         self.methods_of.setdefault(self.path, set()).update(self.methods or ())
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer another method with all that the path has (RFC 9110 §15.5.6); Starlette knows those of one route alone."""
+        """Answer an unknown method with all methods of the path (RFC 9110 §15.5.6); Starlette would name those of one route."""
         known = self.methods_of[self.path]
         if scope["method"] not in (self.methods or known):
             raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(sorted(known))})
         await super().handle(scope, receive, send)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Put the guard around FastAPI's own handler."""
+        """Return FastAPI's own handler, guarded."""
         handle = super().get_route_handler()
         permission = Permission((self.openapi_extra or {})[PERMISSION])
 
@@ -91,12 +91,12 @@ class GuardedRoute(APIRoute):
                 request.state.cloud_integrations_call = Call(actor, request_id)
                 response = await handle(request)
             except HTTPException as error:
-                # The host's own, from `authorize`: who are you, too many requests.  The address may hold a code all the same.
+                # The host's own answer, from `authorize`.  The request's address may hold a code, so our headers are added.
                 error.headers = {name.decode(): value.decode() for name, value in _ALWAYS} | dict(error.headers or {})
                 raise
             except RequestValidationError as error:
                 response = await self._shown(request, read_problems(error.errors()), request_id)
-            except Exception as error:  # noqa: BLE001 - the border: no foreign text leaves, and no trace is logged
+            except Exception as error:  # noqa: BLE001 - the border: no foreign text is sent, and no traceback is logged
                 response = await self._shown(request, error, request_id)
             return self._sent(response, request_id)
 
@@ -111,7 +111,7 @@ class GuardedRoute(APIRoute):
         if isinstance(error, DamagedRowError):
             _log.error("request %s failed: %s", request_id, error.message)
         elif problem is INTERNAL:
-            _log.error("request %s failed: %s", request_id, type(error).__name__)  # a trace may hold secrets
+            _log.error("request %s failed: %s", request_id, type(error).__name__)  # a traceback may hold secrets
         if isinstance(error, StorageUnavailableError) and error.reason is not None:
             _log.warning("request %s failed: %s (%s)", request_id, error.message, error.reason)
         page = None if self.landing is None else await self.landing.refused(request, error, problem, request_id=request_id)
@@ -128,9 +128,9 @@ def _is_first_post(request: Request) -> bool:
 
 
 async def _relayed(request: Request, landing: Landing) -> Response:
-    """Give a form back to the browser as it came: the one answer without a permission, and nothing is done for it.
+    """Return a page that posts the form again.  It needs no permission, because nothing is done with the form.
 
-    Cookies do not come along from another site (`SameSite=Lax`), neither ours nor the host's; with the second post they do.
+    A browser sends no cookies with a post from another site (`SameSite=Lax`), neither ours nor the host's; with the second post it does.
     """
     _query_within_limits(request)
     fields = await read_form(request)
@@ -148,7 +148,7 @@ def _within_limits(request: Request, *, forms: bool) -> None:
     _query_within_limits(request)
     if request.method == "GET":
         return
-    # A page of another site can make a browser send its cookies, but not without this header, and not as JSON.
+    # A page of another site can make a browser send its cookies, but cannot remove this header or send JSON.
     if request.headers.get("sec-fetch-site") == "cross-site":
         raise ForbiddenError
     if media_type(request) not in {"", FORM if forms else "application/json"}:

@@ -8,47 +8,61 @@ from typing import Annotated, Any, ClassVar, cast
 from urllib.parse import parse_qsl
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query, Request, Response, Security
+from fastapi import APIRouter, Query, Request, Response, Security
 from fastapi.security import HTTPBearer
 from fastapi.security.base import SecurityBase
-from pydantic import BaseModel
-from starlette.concurrency import run_in_threadpool
+from pydantic.alias_generators import to_camel
 
-from cloud_integrations import Actor, AsyncIntegrationManager, Authorization, Integration, IntegrationManager, Secret
-from cloud_integrations.documents import AuditOut, AuthorizationOut, CheckOut, IntegrationDetailOut, IntegrationOut, ProviderOut, TokenOut
-from cloud_integrations.errors import IntegrationNotFoundError
+from cloud_integrations import (
+    AsyncIntegrationManager,
+    Authorization,
+    DevicePending,
+    IntegrationManager,
+    Secret,
+)
+from cloud_integrations.documents import (
+    ApplicationOut,
+    AuditOut,
+    AuthorizationOut,
+    CheckOut,
+    DeviceAuthorizationOut,
+    DevicePendingOut,
+    GuideOut,
+    ProviderOut,
+    SetupOut,
+    TokenOut,
+)
+from cloud_integrations.errors import IntegrationNotFoundError, ValidationFailedError
 
-from .answers import Done, Many, One
+from .answers import Done, IntegrationAnswers, Many, One, as_json
 from .authorization import Authorize, Gate, Permission
-from .bodies import VISIBLE, BeginAuthorization, CreateIntegration, EditIntegration, Reconnect, Tenant
-from .browser import NEVER, BrowserCookies, Flow, check_host, granted_mark
+from .bodies import BeginAuthorization, CreateIntegration, EditIntegration, Reconnect, SaveApplication, Tenant
+from .browser import NEVER, BrowserCookies, Flow, check_host, flow_of
 from .landing import RESULT, Landing, Visit
 from .openapi import describe
 from .pages import Pages, StandardPages
+from .parameters import (
+    ApplicationPath,
+    AuthorizationPath,
+    Before,
+    CallbackRequest,
+    ContextPath,
+    EverPath,
+    Granted,
+    GuidedMethod,
+    GuidedTenant,
+    InSlot,
+    IntegrationPath,
+    Limit,
+    ProviderPath,
+    TenantPath,
+)
 from .reading import is_id, read_body, read_form, read_id, read_integration_id
 from .results import Note, ResultCode
 from .route import Call, GuardedRoute
+from .threaded import Threaded
 
-SIGN_IN = HTTPBearer(
-    auto_error=False, scheme_name="signIn", description="As the host signs people in: a bearer token, unless it says otherwise."
-)
-TenantPath = Annotated[
-    str,
-    Path(
-        alias="tenantId",
-        min_length=1,
-        max_length=255,
-        description="The host's own id of the tenant: visible characters, no spaces.",
-        json_schema_extra={"pattern": VISIBLE},
-    ),
-]
-IntegrationPath = Annotated[str, Path(alias="integrationId", json_schema_extra={"format": "uuid"})]
-EverPath = Annotated[str, Path(alias="integrationId", description="Also of an integration that is gone; what never was has no events.")]
-ContextPath = Annotated[str, Path(alias="contextId", json_schema_extra={"format": "uuid"})]
-Before = Annotated[int | None, Query(ge=1, le=2**63 - 1, description="Only events with a lower number: the `seq` of the last one seen.")]
-Limit = Annotated[int, Query(ge=1, le=200)]
-Granted = Annotated[str, Query(pattern=r"^(never|[0-9]{1,20})$", description="When the tenant had consented before.")]
-CallbackRequest = Annotated[str | None, Query(alias="requestId", pattern=r"^[A-Za-z0-9._-]{1,64}$", description="The callback's.")]
+SIGN_IN = HTTPBearer(auto_error=False, scheme_name="signIn", description="How the host authenticates callers: by default a bearer token.")
 
 
 def create_router(
@@ -63,16 +77,16 @@ def create_router(
 ) -> APIRouter:
     """Return a router that serves *manager* under *prefix*.
 
-    *authorize* is asked before anything else of a request is read, on every route; see `Authorize`.  The blocking manager is
-    served too, each call in a thread.  With *token_route* there is one more route, which hands out credentials in the open
-    and needs the permission `reveal`.  *loopback* is for development: it lets the flow's cookie work over http to this machine.
-    *security* is how people sign in, for the OpenAPI document: one or more of `fastapi.security`, made with `auto_error=False`.
-    *pages* are what browsers are shown that come back from a provider: `StandardPages`, or the host's own.
-    Raises `TypeError` for a manager that is none, and for an *authorize* that cannot be called.
+    *authorize* is called on every route before anything else of a request is read; see `Authorize`.  Calls of a blocking manager run in
+    threads.  With *token_route* there is one more route, which returns credentials in plain text and needs the permission `reveal`.
+    *loopback* is for development: cookies then work over http to this machine.  *pages* are for browsers that come back from a provider:
+    `StandardPages`, or the host's own.  *security* says in the OpenAPI document how the host authenticates callers: one or more of
+    `fastapi.security`, made with `auto_error=False`.
+    Raises `TypeError` where *manager* is not a manager or *authorize* is not callable.
     """
     if not isinstance(manager, AsyncIntegrationManager | IntegrationManager):
         raise TypeError("manager must be an AsyncIntegrationManager or an IntegrationManager")
-    door = manager if isinstance(manager, AsyncIntegrationManager) else cast("AsyncIntegrationManager", _Threaded(manager))
+    door = manager if isinstance(manager, AsyncIntegrationManager) else cast("AsyncIntegrationManager", Threaded(manager))
     their_gate = Gate(door, authorize)
 
     class Guarded(GuardedRoute):
@@ -87,13 +101,13 @@ def create_router(
     class FormCallback(Callback):
         forms = True
 
-    # They only say in the OpenAPI document how people sign in: `authorize` was asked before.
+    # They only describe authentication in the OpenAPI document: `authorize` was called before.
     shown = [Security(cast("Callable[..., Any]", scheme)) for scheme in security]
     router = APIRouter(prefix=prefix, tags=["integrations"], route_class=Guarded, dependencies=shown)
     serve = _Endpoints(door, their_gate, BrowserCookies(loopback=loopback), their_landing)
     every = "/tenants/{tenantId}/integrations"
     one = every + "/{integrationId}"
-    get, post, patch, delete = (partial(_add, router, method) for method in ("GET", "POST", "PATCH", "DELETE"))
+    get, post, patch, delete = (partial(_add, router, method, slots=door.settings.slots) for method in ("GET", "POST", "PATCH", "DELETE"))
     get(every, serve.list_integrations, Permission.LIST)
     post(every, serve.create_integration, Permission.CONNECT)
     get(one, serve.get_integration, Permission.READ)
@@ -103,10 +117,16 @@ def create_router(
     post(f"{one}/verify", serve.verify, Permission.VERIFY)
     get(f"{one}/audit", serve.list_audit, Permission.AUDIT)
     post("/tenants/{tenantId}/authorizations", serve.begin_authorization, Permission.CONNECT)
+    post("/tenants/{tenantId}/authorizations/{authorizationId}/poll", serve.poll_device, Permission.CONNECT)
+    applications = "/tenants/{tenantId}/applications"
+    get(applications, serve.list_applications, Permission.APPLICATIONS)
+    post(applications, serve.save_application, Permission.APPLICATIONS)
+    delete(f"{applications}/{{applicationId}}", serve.remove_application, Permission.APPLICATIONS)
     get("/oauth/callback/{contextId}", serve.complete_authorization, Permission.CONNECT, route_class=Callback)
     post("/oauth/callback/{contextId}", serve.complete_posted_authorization, Permission.CONNECT, route_class=FormCallback)
     get(RESULT, serve.show_result, Permission.CONNECT, route_class=Callback)
     get("/providers", serve.list_providers, Permission.PROVIDERS)
+    get("/providers/{provider}/guide", serve.show_guide, Permission.PROVIDERS)
     if token_route:
         post(f"{one}/token", serve.reveal_token, Permission.REVEAL)
     return router
@@ -119,154 +139,173 @@ def _add(
     endpoint: Callable[..., Any],
     permission: Permission,
     *,
+    slots: bool,
     route_class: type[GuardedRoute] | None = None,
 ) -> None:
-    description = describe(endpoint.__name__, permission)
+    description = describe(endpoint.__name__, permission, slots=slots)
     router.add_api_route(path, endpoint, methods=[method], route_class_override=route_class, **description)
 
 
-class _Threaded:
-    """The blocking manager, each call in a thread of the pool, so that the event loop stays free."""
-
-    def __init__(self, manager: Any, /) -> None:
-        self._manager = manager
-
-    def acting_as(self, actor: Actor, *, request_id: str) -> _Threaded:
-        return _Threaded(self._manager.acting_as(actor, request_id=request_id))
-
-    def __getattr__(self, name: str) -> Any:
-        value = getattr(self._manager, name)
-        if not callable(value):
-            return _Threaded(value)  # a group of methods
-        # Listing providers awaits nothing in either manager.
-        return value if name == "list_providers" else partial(run_in_threadpool, value)
-
-
 class _Endpoints:
-    """Each route: parse, call once, render."""
+    """The endpoints: each parses, calls the manager once, and renders."""
 
     def __init__(self, manager: AsyncIntegrationManager, gate: Gate, cookies: BrowserCookies, landing: Landing) -> None:
         self._manager = manager
         self._gate = gate
         self._cookies = cookies
         self._landing = landing
+        self._answers = IntegrationAnswers(slots=manager.settings.slots)
 
-    async def list_integrations(self, tenant_id: TenantPath) -> Response:
-        """List a tenant's integrations, oldest first: at most one for each provider."""
-        found = await self._manager.list_integrations(tenant_id)
-        return _json(Many[IntegrationOut](data=tuple(map(IntegrationOut.of, found))))
+    async def list_integrations(self, request: Request, tenant_id: TenantPath) -> Response:
+        """List a tenant's integrations, oldest first: at most one for each provider, or for each of its slots."""
+        found = await self._manager.list_integrations(tenant_id, slot=request.query_params.get("slot"))
+        return self._answers.many(found)
 
     async def create_integration(self, request: Request, tenant_id: TenantPath) -> Response:
-        """Connect a provider by an API key, or by an OAuth2 code that the host's own front end received.
+        """Connect a provider by what the tenant enters, or by an OAuth2 code that the host's own front end received.
 
-        A key is checked with the provider before anything is stored.
+        What is entered is checked with the provider before anything is stored.
         """
         acting = self._acting(request)
         body = await read_body(request, CreateIntegration)
-        if body.credentials is not None:
-            integration = await acting.add_api_key(
-                tenant_id,
-                body.provider_id,
-                name=body.name,
-                api_key=body.credentials.api_key,
-                secret_key=body.credentials.secret_key,
-            )
-        else:
+        named: dict[str, Any] = {"name": body.name, "slot": body.slot, "method": body.method, "variables": body.variables}
+        if body.credentials is None:
             code, redirect_uri = body.by_code()
             integration = await acting.add_oauth_code(
-                tenant_id,
-                body.provider_id,
-                name=body.name,
-                code=code,
-                redirect_uri=redirect_uri,
-                state=body.state,
+                tenant_id, body.provider_id, code=code, redirect_uri=redirect_uri, state=body.state, **named
             )
-        return _integration(integration, status=201)
+        elif body.credentials.inputs is not None:
+            integration = await acting.add(tenant_id, body.provider_id, inputs=body.credentials.inputs, **named)
+        else:
+            integration = await acting.add_api_key(tenant_id, body.provider_id, **body.credentials.by_key(), **named)
+        return self._answers.one(integration, status=201)
 
     async def get_integration(self, tenant_id: TenantPath, integration_id: IntegrationPath) -> Response:
-        """Show an integration, how it is doing, and what to do about it."""
+        """Show an integration with its health, and what to do about it."""
         found = await self._manager.get_integration(tenant_id, read_integration_id(integration_id))
-        return _json(One[IntegrationDetailOut](data=IntegrationDetailOut.of(found)))
+        return self._answers.detail(found)
 
     async def edit_integration(self, request: Request, tenant_id: TenantPath, integration_id: IntegrationPath) -> Response:
-        """Rename an integration, or switch it off (`inactive`) or on again (`active`)."""
+        """Rename an integration, disable it (`inactive`) or enable it again (`active`)."""
         acting = self._acting(request)
         body = await read_body(request, EditIntegration)
-        return _integration(
-            await acting.edit_integration(tenant_id, read_integration_id(integration_id), name=body.name, status=body.status)
-        )
+        edited = await acting.edit_integration(tenant_id, read_integration_id(integration_id), name=body.name, status=body.status)
+        return self._answers.one(edited)
 
     async def delete_integration(self, request: Request, tenant_id: TenantPath, integration_id: IntegrationPath) -> Response:
-        """Delete an integration, its secrets, and its grant at the provider.
+        """Delete an integration with its credential, and revoke its tokens at the provider.
 
-        What the provider could not revoke now is kept sealed and retried.
+        A token that could not be revoked is kept sealed, and retried.
         """
         acting = self._acting(request)
         await acting.delete(tenant_id, read_integration_id(integration_id))
-        return _json(Done())
+        return as_json(Done())
 
     async def reconnect(self, request: Request, tenant_id: TenantPath, integration_id: IntegrationPath) -> Response:
-        """Renew a consent (OAuth2: answers with the URL to open) or replace an API key; id and name stay."""
+        """Begin a new consent (OAuth2: the answer has the URL to open, or with `device` a code) or replace what was entered.
+
+        Id and name stay.
+        """
         acting = self._acting(request)
         body = await read_body(request, Reconnect)
+        asked = read_integration_id(integration_id)
         if body.credentials is not None:
-            return _integration(
-                await acting.replace_api_key(
-                    tenant_id,
-                    read_integration_id(integration_id),
-                    api_key=body.credentials.api_key,
-                    secret_key=body.credentials.secret_key,
-                )
-            )
-        held = await self._manager.get_integration(tenant_id, read_integration_id(integration_id))
+            if body.credentials.inputs is not None:
+                replaced = await acting.reconnect(tenant_id, asked, inputs=body.credentials.inputs, method=body.method)
+            else:
+                replaced = await acting.replace_api_key(tenant_id, asked, **body.credentials.by_key(), method=body.method)
+            return self._answers.one(replaced)
+        if body.device:
+            code = await acting.begin_device_reconnect(tenant_id, asked, scopes=body.scopes, method=body.method)
+            return as_json(One[DeviceAuthorizationOut](data=DeviceAuthorizationOut.of(code)))
+        held = await self._manager.get_integration(tenant_id, asked)
         self._check_host(request, held.provider_id)
-        begun = await acting.begin_reconnect(
-            tenant_id,
-            read_integration_id(integration_id),
-            scopes=body.scopes,
-            return_to=body.return_to,
-        )
-        flow = Flow(tenant_id=tenant_id, provider_id=held.provider_id, granted=granted_mark(held))
-        return self._begun(request, begun, flow, status=200)
+        begun = await acting.begin_reconnect(tenant_id, asked, scopes=body.scopes, return_to=body.return_to, method=body.method)
+        return self._begun(request, begun, flow_of(held), status=200)
 
     async def verify(self, request: Request, tenant_id: TenantPath, integration_id: IntegrationPath) -> Response:
-        """Ask the provider whether the held credential works."""
+        """Ask the provider whether the stored credential works."""
         acting = self._acting(request)
         report = await acting.verify(tenant_id, read_integration_id(integration_id))
-        return _json(One[CheckOut](data=CheckOut.of(report)))
+        return as_json(One[CheckOut](data=CheckOut.of(report)))
 
     async def list_audit(
         self, request: Request, tenant_id: TenantPath, integration_id: EverPath, before: Before = None, limit: Limit = 100
     ) -> Response:
-        """List what happened to an integration, newest first; it can be asked after the integration is gone, too."""
+        """List the audit events of an integration, newest first, also after it was deleted."""
         acting = self._acting(request)
         records = await acting.audit.list(tenant_id, integration=read_integration_id(integration_id), before=before, limit=limit)
-        return _json(Many[AuditOut](data=tuple(map(AuditOut.of, records))))
+        return as_json(Many[AuditOut](data=tuple(map(AuditOut.of, records))))
 
     async def begin_authorization(self, request: Request, tenant_id: TenantPath) -> Response:
-        """Begin an OAuth2 connection: open the URL of the answer in the same browser within ten minutes."""
+        """Begin an OAuth2 connection: open the URL of the answer in the same browser within ten minutes.
+
+        With `device` the answer has a short code, which the person enters at the provider in any browser (RFC 8628): poll until then.
+        For a method with `needsSetup` the answer says what the tenant sets up at the provider, such as a role with this external id;
+        `POST …/integrations` with the inputs that it names then connects it.
+        """
         acting = self._acting(request)
         body = await read_body(request, BeginAuthorization)
+        if self._needs_setup(body):
+            return await self._begin_setup(acting, tenant_id, body)
+        named: dict[str, Any] = {"method": body.method, "variables": body.variables, "slot": body.slot, "scopes": body.scopes}
+        if body.device:
+            code = await acting.begin_device(tenant_id, body.provider_id, name=body.name, **named)
+            return as_json(One[DeviceAuthorizationOut](data=DeviceAuthorizationOut.of(code)), status=201)
         self._check_host(request, body.provider_id)
-        begun = await acting.begin_oauth(
+        begun = await acting.begin_oauth(tenant_id, body.provider_id, name=body.name, return_to=body.return_to, **named)
+        flow = Flow(tenant_id=tenant_id, provider_id=body.provider_id, slot=body.slot, granted=NEVER)
+        return self._begun(request, begun, flow, status=201)
+
+    async def poll_device(self, request: Request, tenant_id: TenantPath, authorization_id: AuthorizationPath) -> Response:
+        """Ask whether the person has entered the code at the provider: the answer is the integration, or how long to wait.
+
+        Only the actor who began the authorization can ask.  Before `interval` seconds have passed, the provider is not asked.
+        """
+        polled = await self._acting(request).poll_device(tenant_id, read_id(authorization_id))
+        if isinstance(polled, DevicePending):
+            return as_json(One[DevicePendingOut](data=DevicePendingOut.of(polled)))
+        return self._answers.one(polled.integration)
+
+    async def list_applications(self, tenant_id: TenantPath) -> Response:
+        """List the OAuth applications that the tenant registered itself, the one that was added last first."""
+        return as_json(Many[ApplicationOut](data=tuple(map(ApplicationOut.of, await self._manager.applications.list(tenant_id)))))
+
+    async def save_application(self, request: Request, tenant_id: TenantPath) -> Response:
+        """Store an OAuth application of the tenant's own, or replace its secret.
+
+        New authorizations of the tenant use it in place of the operator's.  Register the `redirectUri` of the answer at the provider.
+        """
+        acting = self._acting(request)
+        body = await read_body(request, SaveApplication)
+        saved = await acting.applications.save(
             tenant_id,
             body.provider_id,
-            name=body.name,
+            client_id=body.client_id,
+            client_secret=body.secrets,
+            method=body.method,
             scopes=body.scopes,
-            return_to=body.return_to,
+            variables=body.variables,
+            client_auth=body.client_auth,
+            issuer=body.issuer,
         )
-        return self._begun(request, begun, Flow(tenant_id=tenant_id, provider_id=body.provider_id, granted=NEVER), status=201)
+        return as_json(One[ApplicationOut](data=ApplicationOut.of(saved)))
+
+    async def remove_application(self, request: Request, tenant_id: TenantPath, application_id: ApplicationPath) -> Response:
+        """Delete an OAuth application of the tenant's own that no integration uses any more."""
+        await self._acting(request).applications.remove(tenant_id, read_id(application_id))
+        return as_json(Done())
 
     async def complete_authorization(self, request: Request, context_id: ContextPath) -> Response:
-        """Receive a browser that comes back from a provider; only the one that began, signed in as the one who began."""
+        """Finish an OAuth2 connection.  The provider sends the browser here; it must be the browser and the actor that began."""
         params = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
         return await self._complete(request, context_id, params)
 
     async def complete_posted_authorization(self, request: Request, context_id: ContextPath) -> Response:
-        """Receive a browser that comes back by a form (form_post).
+        """Finish an OAuth2 connection whose parameters come in a form (form_post).
 
         The first post comes from the provider's page, without cookies: the answer is a page that posts the form once more, with `relayed`.
-        Only that second post is looked at.
+        Only the second post finishes the connection.
         """
         return await self._complete(request, context_id, await read_form(request))
 
@@ -275,16 +314,16 @@ class _Endpoints:
         state = Secret(next((value for name, value in params if name == "state"), ""))
         flow = self._cookies.find(request, state, actor=call.actor)
         pending = await acting.find_authorization(state) if state else None
-        # To a path that is nobody's callback no provider sends a browser.
+        # No provider sends a browser to a path whose context id is malformed.
         return_to = pending.return_to if pending is not None and is_id(context_id) else None
         self._landing.note(request, Visit(return_to=return_to, flow=flow))
         browser_token = None
         if pending is not None:
             await self._gate.admit(request, Permission.CONNECT, pending.tenant_id, request_id=call.request_id)
             browser_token = None if flow is None else flow.token
-        # Without an authorization of this actor there is no browser token, so the manager refuses, and records it.
+        # Without a pending authorization of this actor there is no browser token, so the manager refuses the call, and records it.
         connected = await acting.complete_oauth(read_id(context_id), params, browser_token=browser_token)
-        response = self._landing.arrived(request, connected, request_id=call.request_id) or _integration(connected.integration)
+        response = self._landing.arrived(request, connected, request_id=call.request_id) or self._answers.one(connected.integration)
         if flow is not None:
             self._cookies.end(request, response, state, flow, actor=call.actor)
         return response
@@ -296,52 +335,65 @@ class _Endpoints:
         result: ResultCode,
         tenant_id: Annotated[Tenant | None, Query(alias="tenantId")] = None,
         provider_id: Annotated[UUID | None, Query(alias="providerId")] = None,
+        slot: InSlot = "",
         granted: Granted = NEVER,
         note: Annotated[tuple[Note, ...], Query(max_length=2)] = (),
-        request_id: Annotated[
-            str | None, Query(alias="requestId", pattern=r"^[A-Za-z0-9._-]{1,64}$", description="The callback's.")
-        ] = None,
+        request_id: CallbackRequest = None,
     ) -> Response:
-        """Show a browser how a connection ended; reloading shows what holds now.  The callback sends browsers here.
+        """Show how a connection ended, in its current state.  The callback sends browsers here.
 
-        What is connected is shown only to who may connect in that tenant.
+        The integration is shown only to an actor who may connect in the tenant.
         """
         flow = None
         if tenant_id is not None and provider_id is not None:
-            flow = Flow(tenant_id=tenant_id, provider_id=provider_id, granted=granted)
+            flow = Flow(tenant_id=tenant_id, provider_id=provider_id, slot=slot, granted=granted)
         return await self._landing.show(request, result, flow, notes=note, request_id=request_id or Call.of(request).request_id)
 
     async def list_providers(self) -> Response:
-        """List the providers, and what works with each of them here."""
-        return _json(Many[ProviderOut](data=tuple(map(ProviderOut.of, self._manager.list_providers()))))
+        """List the providers, with the methods by which this installation can connect them."""
+        return as_json(Many[ProviderOut](data=tuple(map(ProviderOut.of, self._manager.list_providers()))))
+
+    async def show_guide(self, provider: ProviderPath, method: GuidedMethod = None, tenant_id: GuidedTenant = None) -> Response:
+        """Show what a person does at a provider so that a method can be connected: steps, links, documents, and how to undo it.
+
+        Nothing that is stored is shown: of a tenant, only what follows from its id.
+        """
+        return as_json(One[GuideOut](data=GuideOut.of(self._manager.guide(provider, method=method, tenant_id=tenant_id))))
 
     async def reveal_token(self, request: Request, tenant_id: TenantPath, integration_id: IntegrationPath) -> Response:
-        """Hand out a credential that works, in the open; every call is recorded."""
+        """Return a credential that works, in plain text.  Its use is recorded; one event may stand for repeated uses."""
         acting = self._acting(request)
         asked = read_integration_id(integration_id)
-        held = await self._manager.get_integration(tenant_id, asked)
-        token = await acting.credential(tenant_id, held.provider_id)
-        if token.integration_id != asked:  # deleted and connected anew in between
+        # By its id: the provider would name the integration in the default slot.
+        token = await acting.credential(tenant_id, asked)
+        if token.integration_id != asked:
             raise IntegrationNotFoundError
-        return _json(One[TokenOut](data=TokenOut.of(token)))
+        return as_json(One[TokenOut](data=TokenOut.of(token)))
 
     def _acting(self, request: Request) -> AsyncIntegrationManager:
-        """Return the manager as whoever calls uses it."""
+        """Return the manager as the caller's actor uses it."""
         call = Call.of(request)
         return self._manager.acting_as(call.actor, request_id=call.request_id)
+
+    def _needs_setup(self, body: BeginAuthorization) -> bool:
+        if body.method is None:
+            return False
+        offered = (method for known in self._manager.list_providers() if known.id == body.provider_id for method in known.methods)
+        return any(method.id == body.method and method.needs_setup for method in offered)
+
+    async def _begin_setup(self, acting: AsyncIntegrationManager, tenant_id: str, body: BeginAuthorization) -> Response:
+        for field in ("scopes", "return_to", "device"):
+            if field in body.model_fields_set:
+                raise ValidationFailedError(field=to_camel(field), problem="is for OAuth2, and not for this method")
+        begun = await acting.begin_setup(
+            tenant_id, body.provider_id, name=body.name, method=body.method, variables=body.variables, slot=body.slot
+        )
+        return as_json(One[SetupOut](data=SetupOut.of(begun)), status=201)
 
     def _check_host(self, request: Request, provider_id: UUID) -> None:
         check_host(request, next((known.redirect_uri for known in self._manager.list_providers() if known.id == provider_id), None))
 
     def _begun(self, request: Request, authorization: Authorization, flow: Flow, *, status: int) -> Response:
-        response = _json(One[AuthorizationOut](data=AuthorizationOut.of(authorization)), status=status)
+        response = as_json(One[AuthorizationOut](data=AuthorizationOut.of(authorization)), status=status)
         self._cookies.keep(request, response, authorization, flow, actor=Call.of(request).actor)
         return response
-
-
-def _json(answer: BaseModel, *, status: int = 200) -> Response:
-    return Response(answer.model_dump_json(by_alias=True), status, media_type="application/json")
-
-
-def _integration(integration: Integration, *, status: int = 200) -> Response:
-    return _json(One[IntegrationOut](data=IntegrationOut.of(integration)), status=status)

@@ -1,4 +1,4 @@
-"""The log of requests."""
+"""The access log."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _log = logging.getLogger("cloud_integrations.access")
 
 
 class AccessLog:
-    """One line for each request, with its path alone: the query of a callback holds the code and the state."""
+    """Logs one line for each request, with the path and without the query: that of a callback holds the code and the state."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, and note it."""
+        """Answer a request, and log it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -32,6 +32,6 @@ class AccessLog:
         try:
             await self._app(scope, receive, noting)
         finally:
-            # As it was sent, still quoted: what is decoded could hold a line break.
+            # The path as it was sent, still quoted: a decoded path could hold a line break.
             path = scope.get("raw_path", b"").partition(b"?")[0].decode("latin-1")
             _log.info("%s %s %d %.0f ms", scope["method"], path, status, (time.perf_counter() - began) * 1000)

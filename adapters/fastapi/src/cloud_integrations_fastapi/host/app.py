@@ -8,7 +8,7 @@ import hmac
 import logging
 import secrets
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -17,7 +17,8 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
 
 from cloud_integrations import Actor, AsyncIntegrationManager, RenewalRun, RevocationRun, RoundFailed
 from cloud_integrations.errors import CloudIntegrationsError
-from cloud_integrations_fastapi import Denied, Permission, create_router, result_text
+from cloud_integrations_fastapi import Denied, Permission, create_issuer_router, create_router, result_text
+from cloud_integrations_fastapi.errors import problem_of
 
 from . import pages
 from .access_log import AccessLog
@@ -31,10 +32,16 @@ _log = logging.getLogger("cloud_integrations.serve")
 
 
 def build_app(manager: AsyncIntegrationManager, *, tokens: Tokens, sessions: Sessions, base_url: str) -> FastAPI:
-    """Return the host as an ASGI application; *base_url* is where browsers reach it."""
-    host = _Host(manager, tokens, sessions, secure=base_url.startswith("https://"))
+    """Return the reference server as an ASGI application.
+
+    *tokens* are the bearer tokens that it accepts, *sessions* its browser sessions; *base_url* is the URL at which browsers reach it.  With
+    an http URL, cookies work without `Secure`.  The manager must be started and closed by the caller.
+    """
+    host = _Host(manager, tokens, sessions, base_url=base_url)
     app = FastAPI(title="cloud-integrations", lifespan=host.lifespan, docs_url=None, redoc_url=None)
     app.include_router(create_router(manager, authorize=host.authorize, prefix=_PREFIX, token_route=True, loopback=not host.secure))
+    if manager.issuer.url is not None:
+        app.include_router(create_issuer_router(manager))
     app.add_api_route("/", host.show, methods=["GET"], include_in_schema=False)
     app.add_api_route("/session", host.sign_in, methods=["POST"], include_in_schema=False)
     app.add_api_route("/session", host.end_session, methods=["DELETE"], include_in_schema=False)
@@ -45,18 +52,19 @@ def build_app(manager: AsyncIntegrationManager, *, tokens: Tokens, sessions: Ses
 
 
 class _Host:
-    def __init__(self, manager: AsyncIntegrationManager, tokens: Tokens, sessions: Sessions, *, secure: bool) -> None:
-        self.secure = secure
+    def __init__(self, manager: AsyncIntegrationManager, tokens: Tokens, sessions: Sessions, *, base_url: str) -> None:
+        self.secure = secure = base_url.startswith("https://")
+        self._origin = _origin(base_url)
         self._manager = manager
         self._tokens = tokens
         self._sessions = sessions
-        # A browser takes a name with __Host- only from this host itself, over https, for every path.
+        # A browser accepts a name with __Host- only from this very host, over https, and for every path (RFC 6265bis §4.1.3.2).
         self._session_cookie = "__Host-ci_session" if secure else "ci_session"
         self._form_cookie = "__Host-ci_form" if secure else "ci_form"
 
     @asynccontextmanager
     async def lifespan(self, _app: FastAPI) -> AsyncGenerator[None]:
-        """Retry revocations beside the requests, and keep what was loaded out of the garbage collector's way."""
+        """Retry revocations beside the requests, and exclude what is loaded at the start from garbage collection."""
         stop = asyncio.Event()
         retrying = asyncio.create_task(self._retry_revocations(stop))
         gc.collect()
@@ -69,20 +77,29 @@ class _Host:
             await retrying
 
     async def _retry_revocations(self, stop: asyncio.Event) -> None:
-        try:
-            await self._manager.worker.run(stop, interval=RETRY_EVERY, renew=False, on_round=_log_round)
-        except CloudIntegrationsError as error:
-            _log.warning("revocations are not retried any more: %s", error.message)
+        while not stop.is_set():
+            try:
+                await self._manager.worker.run(stop, interval=RETRY_EVERY, renew=False, on_round=_log_round)
+            except CloudIntegrationsError as error:
+                _log.warning("revocations are not retried any more: %s", error.message)
+                return
+            except Exception as error:  # noqa: BLE001  # one fault must not end the retries of a server that goes on
+                # The text of a foreign error may hold secrets.
+                _log.error("revocations could not be retried: %s", type(error).__name__)  # as above
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), RETRY_EVERY)
+            else:
+                return
 
     async def authorize(self, request: Request, permission: Permission, tenant_id: str | None) -> Actor | Denied | None:
-        """Say who asks, and whether they may."""
+        """Return the actor, `Denied` without the permission, or None for an unknown caller (see `Authorize`)."""
         access = self._access_of(request)
         if access is None:
             return None
         return access.actor if access.may(permission, tenant_id) else Denied(access.actor)
 
     async def show(self, request: Request) -> Response:
-        """Show the page that fits who is signed in."""
+        """Show the sign-in form, the choice of a tenant, or the page of one tenant."""
         session = self._session_of(request)
         if session is None:
             return self._sign_in_form(request)
@@ -94,21 +111,24 @@ class _Host:
         try:
             found = await self._manager.list_integrations(tenant)
         except CloudIntegrationsError as error:
-            return _html_problem(session, 400, "Not shown", f"{error.message[:1].upper()}{error.message[1:]}.")
+            problem = problem_of(error)
+            return _html_problem(session, problem.status, "Not shown", f"{problem.message[:1].upper()}{problem.message[1:]}.")
         quoted = quote(tenant, safe="")
         html = pages.tenant_page(
             session,
             tenant=tenant,
             api=f"{_PREFIX}/tenants/{quoted}",
+            providers_api=f"{_PREFIX}/providers",
             integrations=found,
             providers=self._manager.list_providers(),
             back=f"/?tenant={quoted}",
+            slots=self._manager.settings.slots,
             problem=result_text(request.query_params.get("error", "")) or "",
         )
         return HTMLResponse(html, headers=pages.HEADERS)
 
     async def sign_in(self, request: Request) -> Response:
-        """Begin a session: for a bearer token in the header, or from the form."""
+        """Begin a session, with a bearer token in the header or from the form."""
         if request.headers.get("authorization"):
             access = self._bearer_of(request)
             if access is None:
@@ -124,8 +144,8 @@ class _Host:
         return self._begin_session(RedirectResponse("/", 303), access)
 
     async def end_session(self, request: Request) -> Response:
-        """End the session of this browser, or of this client."""
-        if not _is_same_origin(request):
+        """End the session of the cookie."""
+        if not self._is_same_origin(request):
             return _problem(403, "auth/forbidden", "not allowed")
         return self._without_session(request, JSONResponse({"success": True}))
 
@@ -149,8 +169,8 @@ class _Host:
         if request.headers.get("authorization"):
             return self._bearer_of(request)
         session = self._session_of(request)
-        # A cookie comes along whoever made the browser ask.
-        if session is None or (request.method not in {"GET", "HEAD"} and not _is_same_origin(request)):
+        # A browser sends the cookie also with requests that another site causes.
+        if session is None or (request.method not in {"GET", "HEAD"} and not self._is_same_origin(request)):
             return None
         return session.access
 
@@ -180,11 +200,27 @@ class _Host:
 
     def _is_own_form(self, request: Request, fields: dict[str, str]) -> bool:
         kept = request.cookies.get(self._form_cookie, "")
-        return bool(kept) and hmac.compare_digest(kept.encode(), fields.get("form_token", "").encode()) and _is_same_origin(request)
+        return bool(kept) and hmac.compare_digest(kept.encode(), fields.get("form_token", "").encode()) and self._is_same_origin(request)
+
+    def _is_same_origin(self, request: Request) -> bool:
+        """Say whether the request comes from a page of this server; clients other than browsers send neither header, and are allowed."""
+        if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+            return False
+        origin = request.headers.get("origin")
+        try:
+            # A proxy may replace Host, so the configured URL counts, too.
+            return origin is None or urlsplit(origin).netloc == request.headers.get("host") or _origin(origin) == self._origin
+        except ValueError:
+            return False  # no URL, such as http://[
 
     def _set(self, response: Response, name: str, value: str, *, seconds: int) -> None:
-        # Lax, so that the cookie is there when a provider sends the browser back.
+        # Lax, so that the browser sends the cookie when a provider redirects back.
         response.set_cookie(name, value, max_age=seconds, path="/", secure=self.secure, httponly=True, samesite="lax")
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
 def _log_round(done: RenewalRun | RevocationRun | RoundFailed) -> None:
@@ -195,17 +231,6 @@ def _log_round(done: RenewalRun | RevocationRun | RoundFailed) -> None:
             _log.info("revocations: %d done, %d given up, %d waiting", done.revoked, done.abandoned, done.waiting)
         case _:
             pass
-
-
-def _is_same_origin(request: Request) -> bool:
-    """Say whether a browser says that our own page asked; clients that are no browsers say nothing."""
-    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
-        return False
-    origin = request.headers.get("origin")
-    try:
-        return origin is None or urlsplit(origin).netloc == request.headers.get("host")
-    except ValueError:
-        return False  # no URL, such as http://[
 
 
 async def _read_form(request: Request) -> dict[str, str]:

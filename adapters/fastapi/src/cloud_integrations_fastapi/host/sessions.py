@@ -1,4 +1,4 @@
-"""Browsers that are signed in."""
+"""The sessions of browsers that are signed in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_SESSIONS = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A browser that signed in; `form_token` is in its forms and nowhere else."""
+    """A session; `form_token` is in its forms and nowhere else, so that no other site can post them.  `ends_at` is monotonic."""
 
     access: Access
     form_token: str
@@ -23,7 +23,7 @@ class Session:
 
 
 class Sessions:
-    """Browser sessions, in memory: a restart signs everybody out.  Ids are random and kept as their SHA-256."""
+    """Browser sessions of *seconds* each, in memory: a restart ends them all.  Ids are random, and kept as their SHA-256."""
 
     def __init__(self, *, seconds: float, clock: Callable[[], float] = monotonic) -> None:
         self.seconds = seconds
@@ -41,7 +41,7 @@ class Sessions:
         return session_id
 
     def find(self, session_id: str, /) -> Session | None:
-        """Return the session, or None when there is none or its time is over."""
+        """Return the session, or None where there is none or it has expired."""
         session = self._held.get(_key(session_id))
         return session if session is not None and session.ends_at > self._clock() else None
 

@@ -1,4 +1,4 @@
-"""Bearer tokens, of which the host knows the SHA-256 alone, and what each may do."""
+"""Bearer tokens, which the server knows only by their SHA-256, and what each may do."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from cloud_integrations import Actor
 from cloud_integrations_fastapi import Permission
 
 _PREFIX = "cit_"
-"""Lets scanners recognise a token that leaked."""
+"""So that scanners for secrets recognise a leaked token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """What somebody may do, and for whom."""
+    """What the bearer of a token may do, and for which tenants."""
 
     actor: Actor
     tenants: frozenset[str] | None
-    """None: all of them."""
+    """None: every tenant."""
     permissions: frozenset[Permission]
 
     def may(self, permission: Permission, tenant_id: str | None, /) -> bool:
-        """Say whether this covers *permission*, in *tenant_id* where a tenant is meant."""
+        """Say whether this allows *permission*, in *tenant_id* if that is not None."""
         return permission in self.permissions and (tenant_id is None or self.tenants is None or tenant_id in self.tenants)
 
 
@@ -36,7 +36,7 @@ class Tokens:
         self._known = [(bytes.fromhex(sha256), access) for sha256, access in known.items()]
 
     def find(self, token: str, /) -> Access | None:
-        """Return what *token* allows, or None.  The time it takes does not depend on which one fits."""
+        """Return what *token* allows, or None.  The time does not depend on which token matches."""
         presented = bytes.fromhex(token_hash(token))
         found = None
         for sha256, access in self._known:
@@ -46,10 +46,10 @@ class Tokens:
 
 
 def new_token() -> str:
-    """Return 256 random bits as text."""
+    """Return a new bearer token: 256 random bits as text, after a fixed prefix."""
     return _PREFIX + secrets.token_urlsafe(32)
 
 
 def token_hash(token: str, /) -> str:
-    """Return the SHA-256 under which a token is kept; it has 256 random bits, so a fast hash is enough."""
+    """Return the SHA-256 by which a token is known, in hexadecimal.  A token has 256 random bits, so a fast hash is enough."""
     return hashlib.sha256(token.encode()).hexdigest()
