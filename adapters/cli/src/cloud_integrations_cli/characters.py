@@ -1,4 +1,4 @@
-"""No output fails for its characters: what an encoding does not have is written in ASCII."""
+"""Characters that the output's encoding lacks are written in ASCII, so that no output fails."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _in_ascii(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = error.object[error.start : error.end]
-    # What has no likeness stays recognisable: ü becomes \xfc.
+    # A character without a replacement is escaped: ü becomes \xfc.
     return "".join(_ASCII.get(c) or c.encode("ascii", "backslashreplace").decode() for c in text), error.end
 
 

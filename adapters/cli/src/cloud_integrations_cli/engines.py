@@ -39,7 +39,7 @@ _EXTRAS = {
     "mariadb+asyncmy": "asyncmy",
     "mysql+asyncmy": "asyncmy",
 }
-"""What brings a driver."""
+"""The extra of the library that installs a driver."""
 
 
 @contextmanager
@@ -76,7 +76,7 @@ def naming_database(url: URL, /) -> Generator[None]:
     try:
         yield
     except StorageUnavailableError as error:
-        # A key service is another thing that can be away.
+        # This error is about a key service, not about the database.
         if not isinstance(error, KeyServiceUnavailableError):
             error.message = error.message.replace("the storage", _name(url))
         raise
@@ -118,7 +118,7 @@ def _open_async(configuration: Configuration) -> Engine | AsyncEngine:
 
 def blocking_url(url: URL, /) -> URL:
     """Return where a driver that blocks finds the same database, asked in the same way."""
-    # aiosqlite is no such driver to the rest: SQLite is always reached from a thread.
+    # SQLite is always used in threads, also where the URL names aiosqlite.
     known = {**_BLOCKING, "sqlite+aiosqlite": "sqlite"}
     blocking = url.set(drivername=known.get(url.drivername, url.drivername))
     if url.drivername != "postgresql+asyncpg":
@@ -135,7 +135,7 @@ def database_url(configuration: Configuration, /) -> URL:
     if url is None:
         # Raised here, without the error that holds the URL.
         raise ConfigurationError(setting="database_url", problem="is not an SQLAlchemy URL")
-    # The driver that this program brings.
+    # The driver that this program installs.
     return url.set(drivername="postgresql+psycopg") if url.drivername in {"postgresql", "postgres"} else url
 
 

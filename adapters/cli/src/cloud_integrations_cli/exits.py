@@ -1,4 +1,4 @@
-"""Exit codes by class of error, and the one place where an error becomes a line for a person."""
+"""Exit codes by class of error, and the texts of errors for people and programs."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ INTERRUPTED = 130
 
 MEANINGS = {
     OK: "it worked",
-    INTERNAL: "an error in this program",
+    INTERNAL: "an error in this program; for `providers lint`, something to mend",
     USAGE: "no command, or a wrong command, argument or option",
-    NOT_FOUND: "no such tenant, provider or integration",
+    NOT_FOUND: "no such tenant, provider, integration or application",
     VALIDATION: "a value is not valid",
     CREDENTIALS: "the provider refused the credential, or the tenant must reconnect",
     PROVIDER: "the provider does not answer, or a refresh is under way: try later",
@@ -51,6 +51,8 @@ _CODES = {
     "ProviderNotFoundError": NOT_FOUND,
     "ProviderInactiveError": CONFLICT,
     "IntegrationNotFoundError": NOT_FOUND,
+    "ApplicationNotFoundError": NOT_FOUND,
+    "ApplicationInUseError": CONFLICT,
     "IntegrationExistsError": CONFLICT,
     "IntegrationInactiveError": CONFLICT,
     "InvalidCredentialsError": CREDENTIALS,
@@ -71,6 +73,7 @@ _ADVICE = {
     "ValidationFailedError": "",
     "ProviderNotFoundError": "`cloud-integrations providers list` shows which there are.",
     "IntegrationNotFoundError": "`cloud-integrations integrations list` shows which the tenant has.",
+    "ApplicationNotFoundError": "`cloud-integrations applications list` shows which the tenant has.",
     "IntegrationExistsError": "`cloud-integrations integrations reconnect` renews it; `delete` removes it.",
     "IntegrationInactiveError": "`cloud-integrations integrations enable` switches it on again.",
     "KeyServiceUnavailableError": "Repeat the command later.",
@@ -78,7 +81,7 @@ _ADVICE = {
     "StorageUnavailableError": "Is the database running, and database_url right?",
     "ReconnectRequiredError": "`cloud-integrations integrations reconnect` connects it again.",
 }
-"""What to do at a command line, where it can be said better than for every door."""
+"""The advice at the command line, where it can be more exact than the advice of the error itself."""
 
 _OPTION = re.compile(r"--?[a-z][a-z-]{0,30}")
 """What looks like the name of an option and not like a key that was pasted."""
@@ -119,7 +122,7 @@ def tell(error: BaseException, /, *, as_json: bool, command: Any = None) -> int:
         return _tell(USAGE, str(error), getattr(error, "advice", ""), code="usage", details={}, as_json=as_json)
     status = exit_code(error)
     if status == INTERNAL:
-        # The text of a stranger's error may hold anything; its class and place are enough to report it.
+        # The text of a foreign error may hold a secret; its class and place are enough for a report.
         place = traceback.extract_tb(error.__traceback__)[-1]
         what = f"internal error ({type(error).__name__} at {Path(place.filename).name}:{place.lineno})"
         return _tell(INTERNAL, what, "Please report this line.", code="internal", details={}, as_json=as_json)

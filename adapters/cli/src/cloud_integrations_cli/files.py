@@ -44,19 +44,26 @@ def move_to_front(path: Path, is_wanted: Callable[[str], bool], /) -> bool:
     return moved
 
 
+def rewrite_private(path: Path, change: Callable[[str], str], /) -> None:
+    """Put what *change* makes of the content in its place, in one step; see `prepend_private`."""
+    _rewrite(path, change)
+
+
 def is_open_to_others(path: Path, /) -> bool:
     """Whether the group or others may touch the file (POSIX only)."""
     return os.name == "posix" and bool(path.stat().st_mode & 0o077)
 
 
 def _rewrite(path: Path, change: Callable[[str], str]) -> None:
-    # The new file is the lock, too: it is made before the old one is read, so nobody's change is lost.
-    new = path.with_name(f".{path.name}.new")
+    # The new file is also the lock: it is created before the old one is read, so that no change of another process is lost.
+    # A symbolic link stays: the file that it names is replaced.
+    target = path.resolve()
+    new = target.with_name(f".{target.name}.new")
     _create(new, "")
     try:
         changed = change(_read_private(path))
         _write(os.open(new, os.O_WRONLY), changed)
-        new.replace(path)
+        new.replace(target)
     except BaseException as error:
         new.unlink(missing_ok=True)
         if isinstance(error, OSError):

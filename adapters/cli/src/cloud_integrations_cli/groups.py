@@ -1,4 +1,4 @@
-"""Groups of commands: their answers to wrong words, loading what is called, and the root that lets no error through."""
+"""Groups of commands: suggestions for unknown words, lazy loading, and the root, which turns every error into an exit code."""
 
 from __future__ import annotations
 
@@ -109,12 +109,14 @@ class GuardedGroup(LazyGroup):
         """Run a command; with *standalone_mode* the process ends here."""
         make_streams_safe()
         words = sys.argv[1:] if args is None else list(args)
-        as_json = "--output=json" in words or any(pair in {("--output", "json"), ("-o", "json")} for pair in pairwise(words))
+        as_json = not {"--output=json", "-ojson"}.isdisjoint(words) or any(
+            pair in {("--output", "json"), ("-o", "json")} for pair in pairwise(words)
+        )
         try:
             # Exit codes come back as a value; everything else as an error that is told here.
             code = super().main(args, prog_name, complete_var, standalone_mode=False, windows_expand_args=windows_expand_args, **extra)
         except BrokenPipeError:
-            # Whoever read our output went away, as `head` does; Python would complain once more when it flushes.
+            # The reader of our output has ended, as `head` does; without this, Python would print an error when it flushes.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = OK
         except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001  # the border: no trace and no foreign text leaves

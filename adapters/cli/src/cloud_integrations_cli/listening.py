@@ -1,4 +1,4 @@
-"""A uvicorn server inside an event loop of ours, on an address that was taken before."""
+"""A uvicorn server in our own event loop, on an address that is already bound."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Listening(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
-        """Let whoever runs the server decide about signals."""
+        """Handle no signals: the caller decides about them."""
         yield
 
 
 def bind(host: str, port: int, /) -> socket.socket:
-    """Take the address now, so that its port is known and a port in use is told before anything starts."""
+    """Return a socket bound to the address, so that its port is known early.  Raises `ConfigurationError`, as for a port in use."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:

@@ -32,7 +32,7 @@ _SYNONYMS = {
     "test": ("verify",),
     "view": ("show",),
 }
-"""What other programs call what is called otherwise here."""
+"""Words of other programs, with the commands that they stand for."""
 
 _OPTION_SYNONYMS = {
     "--api-key": ("--api-key-file", "--api-key-stdin"),

@@ -60,6 +60,16 @@ Which = Annotated[
     str,
     typer.Argument(metavar="INTEGRATION", help="The integration's id, or its provider's slug or UUID.", autocompletion=_complete_provider),
 ]
+InSlot = Annotated[
+    str,
+    typer.Option(
+        "--slot", metavar="SLOT", help="Beside a provider: the slot of the tenant's integration with it.", show_default="the default slot"
+    ),
+]
+NewSlot = Annotated[str, typer.Option("--slot", metavar="SLOT", help="The slot of the new integration.", show_default="the default slot")]
+OneSlot = Annotated[
+    str | None, typer.Option("--slot", metavar="SLOT", help="Only this slot; an empty text is the default slot.", show_default="all")
+]
 ProviderName = Annotated[str, typer.Argument(metavar="PROVIDER", help="The provider's slug or UUID.", autocompletion=_complete_provider)]
 NewName = Annotated[str | None, typer.Option("--name", metavar="NAME", help="The integration's name.", show_default="the provider's name")]
 OneTenant = Annotated[str | None, typer.Option("--tenant", "-t", metavar="ID", help="Only this tenant.", show_default="all")]
@@ -74,6 +84,19 @@ ApiKeyStdin = Annotated[bool, typer.Option("--api-key-stdin", help="Read the key
 SecretKeyFile = Annotated[
     Path | None, typer.Option("--secret-key-file", metavar="FILE", help="Read the second half of the key from a file.")
 ]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        metavar="NAME=@FILE|NAME=-|NAME=VALUE",
+        help="A value that the provider asks for, from a file, from standard input, or (if it is no secret) as it is; may be repeated.",
+    ),
+]
+MethodId = Annotated[
+    str | None,
+    typer.Option("--method", metavar="ID", help="One of the provider's methods; `providers show` lists them.", show_default=False),
+]
+Guide = Annotated[bool, typer.Option("--guide", help="Only show what to do at the provider before connecting.")]
 NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Print the address instead of opening a browser.")]
 CallbackPort = Annotated[
     int | None,
@@ -88,6 +111,7 @@ CallbackPort = Annotated[
 ]
 Paste = Annotated[bool, typer.Option("--paste", help="Do not wait for the callback; paste the browser's final address.")]
 Wait = Annotated[int, typer.Option("--wait", metavar="SECONDS", min=1, help="How long to wait for the callback.")]
+ByDevice = Annotated[bool, typer.Option("--device", help="Show a short code, to be entered in any browser (RFC 8628).")]
 
 
 def open_screen(ctx: typer.Context, output: str | None, fields: str | None = None) -> Screen:

@@ -50,7 +50,7 @@ class Output(StrEnum):
 
 
 class Screen:
-    """Where a command's words go: data to stdout, everything else to stderr.
+    """The output of a command: data goes to stdout, everything else to stderr.
 
     *fields* is what `--fields` said; a listing reads it.
     """

@@ -9,96 +9,23 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from cloud_integrations import Actor, OAuthApplication, Secret, Settings
+from cloud_integrations import OAuthApplication, Secret, Settings
 from cloud_integrations.errors import ConfigurationError
+
+from .settings_parts import Application, IssuerSettings, Limits, Pkcs11, PlatformPart, ServeToken, Vault
 
 PREFIX = "CLOUD_INTEGRATIONS_"
 FILE_NAME = "cloud-integrations.toml"
 API_PREFIX = "/api/v1"
 _TOML_PLACE = re.compile(r"line \d+, column \d+")
+_RELATIVE_SQLITE = re.compile(r"sqlite(?:\+\w+)?:///(?!/|:memory:)")
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Application(_Part):
-    """An OAuth application as registered at a provider; see `OAuthApplication`."""
-
-    provider: str
-    client_id: str
-    client_secret: Secret | None = None
-    client_secret_file: Path | None = None
-    method_id: str | None = None
-    scopes: tuple[str, ...] | None = None
-    redirect_uris: tuple[str, ...] = ()
-    variables: dict[str, str] = {}
-    client_auth: Literal["basic", "basic_raw", "post", "none"] | None = None
-    issuer: str | None = None
-
-    @model_validator(mode="after")
-    def _one_place_for_the_secret(self) -> Self:
-        if self.client_secret is not None and self.client_secret_file is not None:
-            raise ValueError("give client_secret or client_secret_file, not both")
-        return self
-
-
-class ServeToken(_Part):
-    """A bearer token that `serve` accepts: only its SHA-256 is kept."""
-
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    actor: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}:\S{1,200}$")]
-    """`type:id`, as the audit names it."""
-    tenants: Literal["*"] | tuple[str, ...]
-    permissions: tuple[str, ...]
-
-    @property
-    def who(self) -> Actor:
-        """The actor as a value."""
-        kind, _, name = self.actor.partition(":")
-        return Actor(type=kind, id=name)
-
-
-class Vault(_Part):
-    """Where HashiCorp Vault or OpenBao is; the keys are named in `key_services`."""
-
-    address: str
-    token_file: Path
-    """Read again for each call: an agent may renew it."""
-    namespace: str | None = None
-
-
-class Pkcs11(_Part):
-    """How to reach the token; the keys are named in `key_services`."""
-
-    library: Path
-    pin_file: Path
-
-
-Seconds = Annotated[float, Field(ge=0, le=31_536_000)]
-
-
-class Limits(_Part):
-    """Lengths of time in seconds; what is left out has the library's default."""
-
-    min_ttl: Seconds | None = None
-    token_cache: Seconds | None = None
-    use_window: Seconds | None = None
-    data_key_cache: Seconds | None = None
-    data_key_grace: Seconds | None = None
-    pending_lifetime: Seconds | None = None
-    deadline: Seconds | None = None
-    lease: Seconds | None = None
-    wait_limit: Seconds | None = None
-    refusal_limit: Seconds | None = None
-    persist_limit: Seconds | None = None
 
 
 class Configuration(BaseSettings):
@@ -115,6 +42,10 @@ class Configuration(BaseSettings):
     """The URI of the wrapping key that a tenant brought, by tenant."""
     vault: Vault | None = None
     pkcs11: Pkcs11 | None = None
+    platform: dict[str, PlatformPart] = {}
+    """The operator's own credentials, by the slug of the provider."""
+    issuer: IssuerSettings | None = None
+    """The issuer that tenants' clouds trust, so that no secret of a tenant is stored."""
     proxy: Secret | None = None
     """The proxy through which providers are reached: `http://user:password@host:port`.  `HTTPS_PROXY` and the like are not read."""
     ca_file: Path | None = None
@@ -126,7 +57,16 @@ class Configuration(BaseSettings):
     applications: tuple[Application, ...] = ()
     require_state: bool = False
     pin_accounts: bool = False
+    slots: bool = False
     record_uses: bool = True
+    product: str | None = None
+    """The name of the product in the logs of tenants' clouds."""
+    policies: dict[str, dict[str, Any]] = {}
+    """The permissions that setup guides ask tenants for, by the slug of the provider."""
+    template_urls: dict[str, str] = {}
+    """Where the template of a guide is published, by the slug of the provider."""
+    private_servers: tuple[str, ...] = ()
+    """Origins of tenants' own servers that may have a private address."""
     limits: Limits = Limits()
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
@@ -153,6 +93,13 @@ class Configuration(BaseSettings):
     def _split_words(cls, value: Any) -> Any:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
+    @field_validator("platform")
+    @classmethod
+    def _botocore_is_for_aws(cls, value: dict[str, PlatformPart]) -> dict[str, PlatformPart]:
+        if wrong := sorted(slug for slug, part in value.items() if part.source is not None and slug != "aws"):
+            raise ValueError(f"source of {', '.join(wrong)} may not be botocore, which knows credentials of AWS alone")
+        return value
+
     @field_validator("proxy")
     @classmethod
     def _is_a_proxy(cls, value: Secret | None) -> Secret | None:
@@ -165,9 +112,14 @@ class Configuration(BaseSettings):
     def _is_an_address(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        url = urlsplit(value)
-        if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment or url.username:
-            raise ValueError("must be an http or https address without query")
+        problem = "must be an http or https address without query"
+        try:
+            url = urlsplit(value)
+            is_address = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+        except ValueError:
+            raise ValueError(problem) from None  # the text of the first error would repeat the value
+        if not is_address or url.query or url.fragment or url.username:
+            raise ValueError(problem)
         if url.scheme == "http" and url.hostname not in _LOOPBACK:
             raise ValueError("must be an https address (plain http is for this computer alone)")
         return value.rstrip("/")
@@ -197,9 +149,8 @@ class Configuration(BaseSettings):
         if self.database_url is None or not self.database_url:
             raise ConfigurationError(setting="database_url", problem="is missing; `cloud-integrations init` writes settings to start from")
         text = self.database_url.reveal()
-        if text.startswith("sqlite:///") and not text.startswith(("sqlite:////", "sqlite:///:memory:")):
-            return f"sqlite:///{self.folder / text.removeprefix('sqlite:///')}"
-        return text
+        relative = _RELATIVE_SQLITE.match(text)
+        return text if relative is None else f"{relative[0]}{self.folder / text.removeprefix(relative[0])}"
 
     def library_settings(self, *, callback_url: str | None = None) -> Settings:
         """Return what the library itself wants to know."""
@@ -207,11 +158,17 @@ class Configuration(BaseSettings):
         chosen: dict[str, Any] = {name: timedelta(seconds=value) for name, value in self.limits if value is not None}
         if not self.record_uses:
             chosen["use_window"] = None
+        if self.product is not None:
+            chosen["product"] = self.product
         return Settings(
             callback_url=callback,
             require_state=self.require_state,
             pin_accounts=self.pin_accounts,
+            slots=self.slots,
             loopback=is_loopback(callback),
+            policies=self.policies,
+            template_urls=self.template_urls,
+            private_servers=self.private_servers,
             **chosen,
         )
 
@@ -219,18 +176,15 @@ class Configuration(BaseSettings):
         """Return the operator's OAuth applications, their secrets read.  Raises `ConfigurationError`."""
         return tuple(
             OAuthApplication(
-                client_secret=application.client_secret or self._read_client_secret(application),
+                client_secret=application.client_secret or self._read_client_secrets(application),
                 **application.model_dump(exclude={"client_secret", "client_secret_file"}),
             )
             for application in self.applications
         )
 
-    def _read_client_secret(self, application: Application) -> Secret | None:
-        if application.client_secret_file is None:
-            return None
-        path = self.folder / application.client_secret_file
+    def _read_client_secrets(self, application: Application) -> tuple[Secret, ...]:
         try:
-            return Secret(path.read_text(encoding="utf-8").strip())
+            return tuple(Secret((self.folder / path).read_text(encoding="utf-8").strip()) for path in application.client_secret_file)
         except (OSError, UnicodeDecodeError):
             raise ConfigurationError(setting=f"client_secret_file of {application.provider}", problem="cannot be read") from None
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def cli_actor() -> Actor:
-    """Return who types: the user of the operating system, as the audit names them."""
+    """Return the actor of this command line, as the audit log names it: the user of the operating system."""
     try:
         return Actor(type="cli", id=getpass.getuser())
     except (ImportError, KeyError, OSError):  # a container may run as a user without a name; Windows may have none in its environment
@@ -48,12 +48,14 @@ def find_provider(configuration: Configuration, text: str | UUID, /) -> Provider
 def open_manager(
     configuration: Configuration, /, *, callback_url: str | None = None, applications: Sequence[OAuthApplication] | None = None
 ) -> Generator[IntegrationManager]:
-    """Give the blocking manager, started, as whoever types uses it, and put everything away afterwards."""
+    """Give the blocking manager, started and acting as `cli_actor`, and close all its parts afterwards."""
     # Loaded here: a database and an HTTP client are more than half of what a short command costs.
     from cloud_integrations import AesGcmCipher, IntegrationManager, SqlAlchemyStore  # noqa: PLC0415
 
     from .engines import open_engine  # noqa: PLC0415
+    from .issuers import open_issuer  # noqa: PLC0415
     from .key_services import open_key_service  # noqa: PLC0415
+    from .platform import platform_credentials  # noqa: PLC0415
     from .transports import open_transport  # noqa: PLC0415
 
     with (
@@ -67,6 +69,8 @@ def open_manager(
             providers=catalogue(configuration),
             applications=configuration.oauth_applications() if applications is None else applications,
             settings=configuration.library_settings(callback_url=callback_url),
+            issuer=open_issuer(configuration),
+            platform=platform_credentials(configuration),
         ) as manager,
     ):
         yield manager.acting_as(cli_actor())
@@ -80,7 +84,7 @@ async def open_async_manager(
     providers: Catalogue | None = None,
     applications: Sequence[OAuthApplication] | None = None,
 ) -> AsyncGenerator[AsyncIntegrationManager]:
-    """Give the awaiting manager, started, and put everything away afterwards."""
+    """Give the awaiting manager, started, and close all its parts afterwards."""
     async with unstarted_async_manager(configuration, providers=providers, applications=applications) as manager:
         await manager.start()
         yield manager
@@ -94,11 +98,13 @@ async def unstarted_async_manager(
     providers: Catalogue | None = None,
     applications: Sequence[OAuthApplication] | None = None,
 ) -> AsyncGenerator[AsyncIntegrationManager]:
-    """Give the awaiting manager, which starts when it is first used, and put everything away afterwards."""
+    """Give the awaiting manager, which starts when it is first used, and close all its parts afterwards."""
     from cloud_integrations import AesGcmCipher, AsyncIntegrationManager, AsyncSqlAlchemyStore  # noqa: PLC0415  # as above
 
     from .engines import open_async_engine  # noqa: PLC0415
+    from .issuers import open_issuer  # noqa: PLC0415
     from .key_services import open_key_service  # noqa: PLC0415
+    from .platform import platform_credentials  # noqa: PLC0415
     from .transports import open_async_transport  # noqa: PLC0415
 
     async with open_async_engine(configuration) as engine, open_async_transport(configuration) as transport:
@@ -110,6 +116,8 @@ async def unstarted_async_manager(
             providers=catalogue(configuration) if providers is None else providers,
             applications=configuration.oauth_applications() if applications is None else applications,
             settings=configuration.library_settings(),
+            issuer=open_issuer(configuration),
+            platform=platform_credentials(configuration),
         )
         try:
             yield manager
@@ -118,7 +126,7 @@ async def unstarted_async_manager(
 
 
 def read_id(text: str, /) -> UUID | None:
-    """Read an integration id, or answer None."""
+    """Return *text* as a UUID, or None."""
     try:
         return UUID(text)
     except ValueError:

@@ -36,7 +36,8 @@ def say_field(field: str, command: Any = None, /) -> str:
     if head == "variables" and rest:
         return f"--variable {rest}"
     if head == "credentials" and rest:
-        return _in_words(rest)
+        option, _, name = rest.partition(".")
+        return f"--input {name}".strip() if option == "inputs" else _in_words(rest)
     return _spelling(_PARAMETERS.get(field, field), command) or _in_words(field)
 
 
@@ -51,6 +52,8 @@ def say_word(name: str, /) -> str:
 
 
 def _in_words(field: str) -> str:
+    if " " in field:  # a provider's label for an input
+        return f"the {field}"
     words = re.sub(r"([A-Z])", r" \1", field).replace("_", " ").replace("-", " ").lower().split()
     return _PLAIN.get(field) or "the " + " ".join(_CAPITALS.get(word, word) for word in words)
 

@@ -1,4 +1,4 @@
-"""What the commands do: one module for each, loaded when its command is called, so that the help of a command comes at once."""
+"""What the commands do: one module for each noun, loaded when a command is called, so that the help needs none of them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from . import (
+        applications,
         audit,
         connect,
         db,
         demo,
         doctor,
+        guides,
         import_,
         init,
         integrations,
+        issuer,
         keys,
         providers,
         revocations,
@@ -27,14 +30,17 @@ if TYPE_CHECKING:
     )
 
     __all__ = [
+        "applications",
         "audit",
         "connect",
         "db",
         "demo",
         "doctor",
+        "guides",
         "import_",
         "init",
         "integrations",
+        "issuer",
         "keys",
         "providers",
         "revocations",

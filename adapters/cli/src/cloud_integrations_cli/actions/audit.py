@@ -1,4 +1,4 @@
-"""The commands about the audit."""
+"""The commands about the audit log."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cloud_integrations_cli.tables import Column, Document, Listing, shown_time
 
 
 def _what(event: Document) -> str:
-    """Say what happened; success goes without saying."""
+    """Return the action and its reason; the outcome only where it is no success."""
     ended = [] if event["outcome"] == Outcome.SUCCESS.value else [event["outcome"]]
     return " ".join([event["action"], *ended, *([f"({event['reason']})"] if event["reason"] else [])])
 
@@ -50,21 +50,29 @@ _LISTING = Listing(
 
 
 def list_events(
-    screen: Screen, configuration: Configuration, tenant: str, /, *, integration: str | None, before: int | None, limit: int
+    screen: Screen,
+    configuration: Configuration,
+    tenant: str,
+    /,
+    *,
+    integration: str | None,
+    slot: str,
+    before: int | None,
+    limit: int,
 ) -> None:
     """Show a tenant's newest events."""
     with wiring.open_manager(configuration) as manager:
         # An integration that was deleted keeps its history, so its id need not exist.
-        records = manager.audit.list(tenant, integration=integration, before=before, limit=limit)
+        records = manager.audit.list(tenant, integration=integration, slot=slot, before=before, limit=limit)
     screen.show(_LISTING, [AuditOut.of(record).as_json() for record in records])
 
 
 def verify(screen: Screen, configuration: Configuration, tenant: str, /, *, checkpoint: str | None) -> None:
-    """Walk a tenant's chain; ends with the audit's exit code when it is broken."""
+    """Check a tenant's audit chain; ends with the exit code `AUDIT` when it is broken."""
     with wiring.open_manager(configuration) as manager:
         report = manager.audit.verify(tenant, checkpoint=_read_checkpoint(tenant, checkpoint))
     if report.head is None and report.whole and not report.checked:
-        # Its name may be mistyped.
+        # Nothing was ever recorded for it, so its name may be mistyped.
         raise TenantNotFoundError(tenant_id=tenant)
     if screen.as_json:
         screen.json({"data": report_out(report)})

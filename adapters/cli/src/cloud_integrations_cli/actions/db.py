@@ -31,7 +31,7 @@ def current(screen: Screen, configuration: Configuration, /) -> None:
 
 
 def sql(screen: Screen, dialect: str, /) -> None:
-    """Print the statements for those who run them by hand."""
+    """Print the SQL of the migrations, to be run by hand."""
     screen.text(migrate.upgrade_sql(dialect).rstrip())
 
 

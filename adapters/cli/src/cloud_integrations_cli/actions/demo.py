@@ -1,4 +1,4 @@
-"""`demo`: everything from end to end, over real HTTP on this computer."""
+"""`demo`: all steps from end to end, over real HTTP on this computer."""
 
 from __future__ import annotations
 
@@ -28,30 +28,37 @@ _API = f"/api/v1/tenants/{DEMO_TENANT}"
 
 
 def run() -> None:
-    """Run every step; what goes wrong ends the command with an error."""
+    """Run every step; a step that fails ends the command with an error."""
     asyncio.run(_run(Story()))
 
 
 class Story:
-    """Tells the steps as they happen."""
+    """Prints the steps as they happen."""
 
     def __init__(self) -> None:
         self._console = Console(highlight=False)
         self._steps = 0
 
     def step(self, title: str, /) -> None:
-        """Begin a step."""
+        """Print the title of a new step."""
         self._steps += 1
         self._console.print()
         self._console.print(Text(f"{self._steps}. {title}", style="bold"))
 
     def say(self, text: str, /, *, style: str = "") -> None:
-        """Tell something within a step."""
+        """Print a line within a step."""
         self._console.print(Text(f"   {visible(text)}", style=style), soft_wrap=True)
 
     def good(self, text: str, /) -> None:
-        """Tell that something is as it should be."""
+        """Print a line about something that is as it should be."""
         self.say(f"✓ {text}", style="green")
+
+    def check(self, text: str, /, *, holds: bool, failure: str) -> None:
+        """Print *text* if it *holds*; else print *failure* and raise `RuntimeError`, so that the command fails."""
+        if not holds:
+            self.say(f"✗ {failure}", style="red")
+            raise RuntimeError(failure)
+        self.good(text)
 
 
 async def _run(story: Story) -> None:
@@ -106,13 +113,15 @@ async def _tell(story: Story, host: DemoHost, browser: httpx.AsyncClient) -> Non
         event = record.event
         story.say(f"{record.seq:>3}  {event.actor!s:<10} {event.action:<26} {event.outcome.value:<8} {event.reason or ''}".rstrip())
     report = await manager.audit.verify(DEMO_TENANT)
-    story.good(f"{report.checked} events, each holding the hash of the one before: {'whole' if report.whole else 'BROKEN'}")
+    chain = f"{report.checked} events, each holding the hash of the one before"
+    story.check(f"{chain}: whole", holds=report.whole, failure=f"{chain}: BROKEN")
 
     story.step("Delete both, and revoke at the provider")
     removal = await manager.delete(DEMO_TENANT, after.integration_id)
     story.say(f"{oauth}: refresh token {removal.refresh_token.value}, access token {removal.access_token.value}")
     dead = not host.provider.is_alive(after.value)
-    story.good(f"the provider itself says that the token is {'dead' if dead else 'STILL ALIVE'}")
+    says = "the provider itself says that the token is"
+    story.check(f"{says} dead", holds=dead, failure=f"{says} STILL ALIVE")
     keyed_id = next(each["id"] for each in listed if each["authType"] == "apikey")
     _expect(await browser.delete(f"{_API}/integrations/{keyed_id}"), 200)
     story.say(f"{keyed}: deleted; a key can only be withdrawn by who made it")
@@ -162,7 +171,8 @@ def _show_database(story: Story, database: Path, secrets: list[Secret]) -> None:
     files = [file for file in database.parent.iterdir() if file.name.startswith(database.name)]
     content = b"".join(file.read_bytes() for file in files)
     found = sum(secret.reveal().encode() in content for secret in secrets)
-    story.good(f"the token and the key themselves are {'nowhere in its files' if not found else 'IN ITS FILES'}")
+    says = "the token and the key themselves are"
+    story.check(f"{says} nowhere in its files", holds=not found, failure=f"{says} IN ITS FILES")
 
 
 def _sealed_values(database: Path) -> Iterator[tuple[str, bytes]]:
@@ -178,7 +188,7 @@ def _sealed_values(database: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _expect(response: httpx.Response, status: int) -> dict[str, Any]:
-    """Return what came, or raise `RuntimeError`: a demonstration that went wrong must not look right."""
+    """Return the JSON of *response*.  Raises `RuntimeError` for another *status*: a demonstration that fails must not look right."""
     if response.status_code != status:
         raise RuntimeError(f"{response.request.method} {response.request.url.path} gave {response.status_code}, not {status}")
     document: dict[str, Any] = response.json()

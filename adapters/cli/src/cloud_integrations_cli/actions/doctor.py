@@ -1,4 +1,4 @@
-"""`doctor`: each thing that has to be right, one by one."""
+"""`doctor`: checks of the settings, the keys, the database and the rest of the installation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import typer
 from sqlalchemy import Engine, literal_column, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from cloud_integrations import IntegrationManager, SqlAlchemyStore
+from cloud_integrations import AuthType, IntegrationManager, ProviderSummary, SqlAlchemyStore
 from cloud_integrations.backends.sqlalchemy.databases import database_of
 from cloud_integrations.errors import CloudIntegrationsError, KeyringError, KeyServiceUnavailableError
 from cloud_integrations_cli import wiring
@@ -27,6 +27,7 @@ from cloud_integrations_cli.settings import PREFIX, Configuration, find_file, is
 from cloud_integrations_cli.transports import ssl_context
 
 from .db import find_revision
+from .issuer import ISSUER_PROBLEMS
 from .keys import left_to_do
 
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
@@ -55,7 +56,7 @@ class Finding:
 
 
 def examine(screen: Screen, config: Path | None, /) -> None:
-    """Check everything and show it; ends with the exit code of a wrong setup when something is wrong."""
+    """Run all checks and show their results; ends with the exit code `SETUP` when one found a problem."""
     findings = list(_examine(config))
     wrong = any(finding.result is Result.PROBLEM for finding in findings)
     if screen.as_json:
@@ -113,8 +114,14 @@ def _settings(configuration: Configuration, file: Path | None) -> Iterator[Findi
 def _holds_secrets(configuration: Configuration) -> bool:
     url = configuration.database_url.reveal() if configuration.database_url and f"{PREFIX}DATABASE_URL" not in os.environ else ""
     with_password = "@" in url and ":" in url.partition("://")[2].partition("@")[0]
+    proxy = configuration.proxy.reveal() if configuration.proxy and f"{PREFIX}PROXY" not in os.environ else ""
     keys = bool(configuration.keys) and f"{PREFIX}KEYS" not in os.environ
-    return with_password or keys or any(application.client_secret for application in configuration.applications)
+    return (
+        with_password
+        or urlsplit(proxy).password is not None
+        or keys
+        or any(application.client_secret for application in configuration.applications)
+    )
 
 
 def _network(configuration: Configuration) -> Iterator[Finding]:
@@ -189,13 +196,14 @@ def _database(configuration: Configuration) -> Iterator[Finding]:
     yield from _clock(configuration)
     yield from _idle_transactions(configuration)
     try:
-        # Opening it compares the schema's version, and each key with what it was.
+        # Opening the manager checks the version of the schema, and that each key is still the same.
         with wiring.open_manager(configuration) as manager:
             yield Finding(name="keys in use", message="each is there and is the key it was")
             for line in left_to_do(manager.keys.report()):
                 message, _, advice = line.partition(": ")
                 yield Finding(name="keys in use", message=message, result=Result.WARNING, advice=advice)
             yield from _applications(configuration, manager)
+            yield from _issuer(manager)
     except CloudIntegrationsError as error:
         yield _problem("start", error, _advice_at_start(configuration, error))
         return
@@ -215,7 +223,7 @@ def _advice_at_start(configuration: Configuration, error: CloudIntegrationsError
 
 
 def _applications(configuration: Configuration, manager: IntegrationManager) -> Iterator[Finding]:
-    configured = {application.provider for application in configuration.applications}
+    configured = {application.provider: application.secret_count for application in configuration.applications}
     if not configured:
         yield Finding(
             name="applications",
@@ -225,10 +233,44 @@ def _applications(configuration: Configuration, manager: IntegrationManager) -> 
         )
     for summary in manager.list_providers():
         if summary.slug in configured:
+            yield from _platform(configuration, summary)
             where = (
                 f"register the redirect URI {summary.redirect_uri}" if summary.redirect_uri else "the redirect URI depends on the tenant"
             )
-            yield Finding(name=f"application {summary.slug}", message=where)
+            # The number of secrets, never their text; two are usual only while a secret is rotated.
+            secrets = "" if configured[summary.slug] < 2 else f"; {configured[summary.slug]} client secrets"
+            yield Finding(name=f"application {summary.slug}", message=where + secrets)
+
+
+def _platform(configuration: Configuration, summary: ProviderSummary) -> Iterator[Finding]:
+    """Say whether an application lacks the operator's own credential, with which its method makes tokens."""
+    entry = wiring.find_provider(configuration, summary.slug)
+    offered = (entry.method_named(method.id) for method in summary.methods if method.auth_type is AuthType.OAUTH2)
+    if any(method is not None and method.uses_platform for method in offered) and entry.id not in configuration.platform:
+        yield Finding(
+            name=f"platform {entry.id}",
+            message=f"platform.{entry.id} is missing, so nobody can be connected",
+            result=Result.PROBLEM,
+            advice=f"Give your own credential in [platform.{entry.id}].",
+        )
+
+
+def _issuer(manager: IntegrationManager) -> Iterator[Finding]:
+    if manager.issuer.url is None:
+        return
+    try:
+        report = manager.issuer.check()
+    except CloudIntegrationsError as error:
+        yield _problem("issuer", error)
+        return
+    if not report.problems:
+        signs, *others = report.key_ids
+        older = f", {len(others)} more published" if others else ""
+        yield Finding(name="issuer", message=f"{report.url} is read as it should be; {signs} signs{older}")
+    for problem in report.problems:
+        message, advice = ISSUER_PROBLEMS[problem]
+        result = Result.WARNING if problem in {"loopback", "key_unknown"} else Result.PROBLEM
+        yield Finding(name="issuer", message=f"{report.url} {message}", result=result, advice=advice)
 
 
 def _outbox(configuration: Configuration) -> Iterator[Finding]:
@@ -274,7 +316,7 @@ def _clock(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _difference(engine: Engine) -> timedelta | None:
-    """Return how far the database's clock is from ours; None where it is ours."""
+    """Return how far our clock is ahead of the database's; None where the database has no clock of its own."""
     database = database_of(engine)
     if not database.has_server:
         return None
@@ -288,7 +330,7 @@ def _idle_transactions(configuration: Configuration) -> Iterator[Finding]:
         with open_engine(configuration) as engine:
             limit = database_of(engine).idle_limit
             if limit is None:
-                return  # with no server, a silent process keeps nobody waiting
+                return  # without a server, a process that stops keeps nobody waiting
             with engine.connect() as connection:
                 limited = int(connection.exec_driver_sql(limit.question).scalar_one()) > 0
     except SQLAlchemyError:

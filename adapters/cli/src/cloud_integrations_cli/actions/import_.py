@@ -1,4 +1,4 @@
-"""Credentials that an application already holds, from JSON Lines or from a query."""
+"""`import`: credentials that an application already holds, from JSON Lines or from a query."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import typer
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -31,11 +32,11 @@ from cloud_integrations_cli.render import Screen
 from cloud_integrations_cli.settings import Configuration
 
 _ORDINARY_NAME = re.compile(r"[A-Za-z_]{1,32}")
-_SECRETS = ("access_token", "refresh_token", "api_key", "secret_key")
+_SECRETS = ("access_token", "refresh_token", "api_key", "secret_key", "inputs")
 
 
 class _Line(BaseModel):
-    """One credential as it is written in the file, or as a row of the query; names in camelCase or snake_case."""
+    """One credential, from a line of the file or a row of the query; its names are in camelCase or snake_case."""
 
     model_config = ConfigDict(
         extra="forbid", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, hide_input_in_errors=True
@@ -44,6 +45,7 @@ class _Line(BaseModel):
     tenant_id: str
     provider: str
     name: str | None = None
+    slot: str | None = None
     access_token: Secret | None = None
     refresh_token: Secret | None = None
     expires_at: AwareDatetime | None = None
@@ -51,7 +53,19 @@ class _Line(BaseModel):
     granted_at: AwareDatetime | None = None
     api_key: Secret | None = None
     secret_key: Secret | None = None
+    inputs: dict[str, Secret] | None = None
+    method: str | None = None
     variables: Annotated[dict[str, str], Field(default_factory=dict)]
+
+    @field_validator("inputs", mode="before")
+    @classmethod
+    def _parsed(cls, value: Any) -> Any:
+        # A column holds the inputs as JSON text.
+        if not isinstance(value, str) or not value:
+            return value
+        with suppress(ValueError):
+            return json.loads(value)
+        raise PydanticCustomError("inputs", "Must be a JSON object")
 
     @field_validator("scopes", mode="before")
     @classmethod
@@ -62,7 +76,7 @@ class _Line(BaseModel):
     @field_validator("expires_at", "granted_at", mode="before")
     @classmethod
     def _in_utc(cls, value: Any) -> Any:
-        # Without a zone it is taken for UTC; SQLite gives text.
+        # A time without a zone counts as UTC; SQLite gives times as text.
         if isinstance(value, str):
             with suppress(ValueError):
                 value = datetime.fromisoformat(value)
@@ -71,7 +85,7 @@ class _Line(BaseModel):
     @field_validator("tenant_id", mode="before")
     @classmethod
     def _as_text(cls, value: Any) -> Any:
-        # A database's own ids.
+        # A database may use numbers or UUIDs as ids.
         return str(value) if isinstance(value, int | UUID) and not isinstance(value, bool) else value
 
     @field_validator("*", mode="before")
@@ -80,23 +94,34 @@ class _Line(BaseModel):
         return None if value == "" else value
 
     def credential(self) -> ImportedGrant | ImportedKey:
-        """Return it as the library takes it; without a name it is called after its provider.
+        """Return the credential as the library takes it; its name is by default that of its provider.
 
         Raises `ValidationFailedError` where its parts do not belong together.
         """
         name = self.name or self.provider
-        if self.api_key is not None:
+        if self.api_key is not None or self.inputs is not None:
             if self.access_token is not None or self.refresh_token is not None:
-                raise ValidationFailedError(field="apiKey", problem="and OAuth2 tokens exclude each other")
+                field = "apiKey" if self.inputs is None else "inputs"
+                raise ValidationFailedError(field=field, problem="and OAuth2 tokens exclude each other")
             return ImportedKey(
-                provider=self.provider, name=name, api_key=self.api_key, secret_key=self.secret_key, variables=self.variables
+                provider=self.provider,
+                slot=self.slot or "",
+                name=name,
+                api_key=self.api_key,
+                secret_key=self.secret_key,
+                inputs=self.inputs,
+                method=self.method,
+                variables=self.variables,
             )
+        if self.method is not None:
+            raise ValidationFailedError(field="method", problem="is only for apiKey or inputs")
         if self.secret_key is not None:
             raise ValidationFailedError(field="secretKey", problem="needs an apiKey")
         if self.access_token is None:
-            raise ValidationFailedError(field="accessToken", problem="or apiKey is required")
+            raise ValidationFailedError(field="accessToken", problem="or apiKey or inputs is required")
         return ImportedGrant(
             provider=self.provider,
+            slot=self.slot or "",
             name=name,
             access_token=self.access_token,
             refresh_token=self.refresh_token,
@@ -127,7 +152,7 @@ def run(
     verify: bool,
     dry_run: bool,
 ) -> None:
-    """Take over every credential of *file*, or of *query*; one that cannot be is reported and the others go on."""
+    """Import every credential of *file*, or of *query*; one that fails is reported, and the others are still imported."""
     if (file is None) == (query is None):
         raise CommandLineError("give a file of JSON Lines, or --query")
     decrypt = _decrypter(fernet_key_file)
@@ -143,7 +168,7 @@ def run(
                 if problem:
                     problems.append((number, problem))
         except BaseException:
-            # Whatever ends it here, what is done is done.
+            # Whatever ends the import here, report what is imported already.
             if counts:
                 _tell(screen, counts, problems, dry_run=dry_run)
             raise
@@ -153,7 +178,7 @@ def run(
 
 
 def _take(manager: IntegrationManager, row: Row | _UnreadableError, decrypt: Decrypt, *, verify: bool, dry_run: bool) -> tuple[str, str]:
-    """Return what became of one row: `imported`, `exists` or `failed`, and why."""
+    """Return the outcome of one row (`imported`, `exists` or `failed`), and why it failed."""
     try:
         if isinstance(row, _UnreadableError):
             raise row
@@ -162,7 +187,7 @@ def _take(manager: IntegrationManager, row: Row | _UnreadableError, decrypt: Dec
     except _UnreadableError as error:
         return "failed", str(error)
     except (SetupError, StorageUnavailableError):
-        # It would be the same for every row.
+        # Every other row would fail in the same way.
         raise
     except CloudIntegrationsError as error:
         if error.code == "integration/already-exists":
@@ -177,9 +202,10 @@ def _read(row: Row, decrypt: Decrypt) -> _Line:
         return _Line.model_validate({name: decrypt(name, value) for name, value in row.items() if value is not None})
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        place = ".".join(str(step) for step in first["loc"])
-        if first["type"] == "extra_forbidden" and not _ORDINARY_NAME.fullmatch(place):
-            raise _UnreadableError("a field has a name that is not known") from None  # which may be a secret in the wrong place
+        # A name that is no plain word may be a secret in the wrong place.
+        place = ".".join(str(step) for step in first["loc"] if isinstance(step, int) or _ORDINARY_NAME.fullmatch(step))
+        if not place:
+            raise _UnreadableError("a field has a name that is not known") from None
         raise _UnreadableError(f"{place}: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
 
 
@@ -208,7 +234,7 @@ def _parse(line: bytes) -> Row | _UnreadableError:
 
 
 def _rows(configuration: Configuration, query: str, url_file: Path | None) -> Iterator[tuple[int, Row]]:
-    """Read the whole answer first, so that nothing is asked of the database while providers are."""
+    """Read all rows first, so that no query is open while providers are asked."""
     with _engine(configuration, url_file) as engine:
         problem: Exception
         connected = False
@@ -221,7 +247,7 @@ def _rows(configuration: Configuration, query: str, url_file: Path | None) -> It
                 problem = CommandLineError(f"the database refused the query ({type(error).__name__})")
             else:
                 problem = StorageUnavailableError(reason=reason_of(error))
-        # Raised here, without what led to it.
+        # Raised here, without the error that led to it as its context.
         raise problem
 
 
@@ -237,7 +263,7 @@ def _engine(configuration: Configuration, url_file: Path | None) -> Generator[An
         engine = create_engine(blocking_url(make_url(url.reveal())), hide_parameters=True)
     if engine is None:
         raise ConfigurationError(setting=str(url_file), problem="is not an SQLAlchemy URL with a driver that is installed")
-    # SQLite would make it.
+    # SQLite would create the file.
     if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").is_file():
         raise ConfigurationError(setting=str(url_file), problem="names an SQLite file that is not there")
     try:
@@ -259,6 +285,8 @@ def _decrypter(key_file: Path | None) -> Decrypt:
     def decrypt(name: str, value: Any) -> Any:
         if value == "" or (name not in _SECRETS and name not in map(to_camel, _SECRETS)):
             return value
+        if isinstance(value, dict):
+            return {inner: decrypt(name, each) for inner, each in value.items()}
         try:
             return fernet.decrypt(value if isinstance(value, bytes) else str(value).encode()).decode()
         except (InvalidToken, UnicodeError):

@@ -1,4 +1,4 @@
-"""`init`: settings to start from."""
+"""`init`: settings, a key and a database to start with."""
 
 from __future__ import annotations
 
@@ -36,6 +36,9 @@ require_state = true
 # Refuse a reconnect that answers as another account than before.
 pin_accounts = false
 
+# Let a tenant have several integrations with one provider, each in a slot of its own.
+slots = false
+
 # Providers beside those that are built in, and those that are switched off.
 # provider_files = ["providers"]
 # inactive_providers = ["okta"]
@@ -65,7 +68,7 @@ pin_accounts = false
 
 
 def init(screen: Screen, folder: Path, /) -> None:
-    """Write settings, a keyring and a SQLite database into *folder*; raises `ConfigurationError` when one of them is there."""
+    """Write settings, a keyring and a SQLite database into *folder*; raises `ConfigurationError` when one exists."""
     files = {name: folder / name for name in (FILE_NAME, KEYRING, DATABASE)}
     for file in files.values():
         if file.exists():
@@ -73,7 +76,7 @@ def init(screen: Screen, folder: Path, /) -> None:
     kid = new_kid()
     write_private(files[KEYRING], f"{LocalKeyring.generate_key(kid).reveal()}\n")
     write_private(files[FILE_NAME], TEMPLATE)
-    # SQLite takes an empty file, so that it is private from its first byte on.
+    # SQLite accepts an empty file; made here, the file is private from the beginning.
     write_private(files[DATABASE], "")
     _, revision = migrate_database(load(files[FILE_NAME]))
     if screen.as_json:

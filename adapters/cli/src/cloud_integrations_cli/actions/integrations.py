@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+from uuid import UUID
 
-from cloud_integrations import AuthType, Integration, IntegrationManager, Provider, RevocationOutcome, Secret
-from cloud_integrations.documents import CheckOut, IntegrationDetailOut
-from cloud_integrations.errors import InvalidCredentialsError, ValidationFailedError
-from cloud_integrations.kinds import input_methods
+from cloud_integrations import AuthType, Integration, IntegrationManager, Provider, ProviderSummary, RevocationOutcome, Secret
+from cloud_integrations.documents import CheckOut, IntegrationDetailOut, SlottedIntegrationDetailOut
+from cloud_integrations.errors import InvalidCredentialsError, ProviderUnavailableError
 from cloud_integrations_cli import wiring
 from cloud_integrations_cli.exits import CommandLineError
+from cloud_integrations_cli.inputs import find_methods, read_inputs
 from cloud_integrations_cli.prompts import confirm, read_secret
 from cloud_integrations_cli.render import (
     Screen,
@@ -57,38 +59,56 @@ _LISTING = Listing(
     ),
     empty="no integrations",
 )
+_TRUSTS: Mapping[str, str] = {
+    "tight": "tight: the provider refuses what would let another tenant in",
+    "loose": "LOOSE: the provider takes what would let another tenant in; the tenant must correct its trust policy",
+    "unknown": "unknown: the provider gave no verdict",
+}
+_LISTING_WITH_SLOT = replace(
+    _LISTING,
+    columns=(*_LISTING.columns[:2], Column("Slot", "slot"), *_LISTING.columns[2:]),
+    fields=(*_LISTING.fields, "slot"),
+)
 
 
-def _document(integration: Integration, slug: str) -> dict[str, Any]:
-    """Return an integration as the detail route shows it, and the slug of its provider."""
-    return IntegrationDetailOut.of(integration).as_json() | {"provider": slug}
+def _document(manager: IntegrationManager, integration: Integration, slug: str) -> dict[str, Any]:
+    """Return an integration as the route for one integration shows it, with the slug of its provider."""
+    kind = SlottedIntegrationDetailOut if manager.settings.slots else IntegrationDetailOut
+    return kind.of(integration).as_json() | {"provider": slug}
 
 
-def list_all(screen: Screen, configuration: Configuration, tenant: str, /) -> None:
+def slugs_of(manager: IntegrationManager, /) -> dict[UUID, str]:
+    """Return the slug of every provider, by its id."""
+    return {summary.id: summary.slug for summary in manager.list_providers()}
+
+
+def list_all(screen: Screen, configuration: Configuration, tenant: str, /, *, slot: str | None) -> None:
     """Show a tenant's integrations."""
     with wiring.open_manager(configuration) as manager:
-        found = manager.list_integrations(tenant)
-        slugs = {summary.id: summary.slug for summary in manager.list_providers()}
-    screen.show(_LISTING, [_document(each, slugs.get(each.provider_id, "")) for each in found])
+        found = manager.list_integrations(tenant, slot=slot)
+        slugs = slugs_of(manager)
+        listing = _LISTING_WITH_SLOT if manager.settings.slots else _LISTING
+        screen.show(listing, [_document(manager, each, slugs.get(each.provider_id, "")) for each in found])
 
 
-def show(screen: Screen, configuration: Configuration, tenant: str, which: str, /) -> None:
+def show(screen: Screen, configuration: Configuration, tenant: str, which: str, /, *, slot: str) -> None:
     """Show one integration."""
     with wiring.open_manager(configuration) as manager:
-        integration = manager.get_integration(tenant, which)
+        integration = manager.get_integration(tenant, which, slot=slot)
         show_integration(screen, manager, integration)
 
 
 def show_integration(screen: Screen, manager: IntegrationManager, integration: Integration, /) -> None:
-    """Show everything that may be shown of *integration*."""
-    slug = next((summary.slug for summary in manager.list_providers() if summary.id == integration.provider_id), "")
+    """Show all facts of *integration*; it holds no secret."""
+    slug = slugs_of(manager).get(integration.provider_id, "")
     if screen.as_json:
-        screen.json({"data": _document(integration, slug)})
+        screen.json({"data": _document(manager, integration, slug)})
         return
     facts = {
         "ID": str(integration.id),
         "Tenant": integration.tenant_id,
         "Provider": f"{slug} {integration.provider_id}".strip(),
+        "Slot": integration.slot,
         "Name": integration.name,
         "Connected by": integration.auth_type.value,
         "Status": integration.status.value,
@@ -107,6 +127,29 @@ def show_integration(screen: Screen, manager: IntegrationManager, integration: I
     screen.facts({name: value for name, value in facts.items() if value})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entering:
+    """The options that say where the values come from that a provider asks for."""
+
+    method: str | None
+    inputs: Sequence[str]
+    api_key_file: Path | None
+    api_key_stdin: bool
+    secret_key_file: Path | None
+
+    def read(self, screen: Screen, provider: ProviderSummary, /, *, current: str | None = None) -> dict[str, Any]:
+        """Return the arguments of `add` or `reconnect`, or with the options for an API key those of `add_api_key`."""
+        if not (self.api_key_file or self.api_key_stdin or self.secret_key_file):
+            entered = read_inputs(screen, provider, self.inputs, method=self.method, current=current)
+            return {"inputs": entered.inputs, "method": entered.method}
+        if self.inputs:
+            raise CommandLineError("--input and the options for an API key exclude each other")
+        api_key, secret_key = read_api_key(
+            provider, method=self.method, file=self.api_key_file, stdin=self.api_key_stdin, secret_file=self.secret_key_file
+        )
+        return {"api_key": api_key, "secret_key": secret_key, "method": self.method}
+
+
 def add(
     screen: Screen,
     configuration: Configuration,
@@ -114,49 +157,67 @@ def add(
     *,
     tenant: str,
     provider: str,
+    slot: str,
     name: str | None,
     variables: Sequence[str],
-    api_key_file: Path | None,
-    api_key_stdin: bool,
-    secret_key_file: Path | None,
+    entering: Entering,
 ) -> None:
-    """Connect a provider with an API key."""
-    given = read_variables(variables)
+    """Connect a provider with an API key, or with the other values that it asks for."""
+    named: dict[str, Any] = {"slot": slot, "variables": read_variables(variables)}
     with wiring.open_manager(configuration) as manager:
         entry = wiring.find_provider(configuration, provider)
-        api_key, secret_key = read_api_key(entry, file=api_key_file, stdin=api_key_stdin, secret_file=secret_key_file)
-        screen.note(f"asking {entry.name} whether the key works …")
-        integration = manager.add_api_key(
-            tenant, entry.id, name=name or entry.name, api_key=api_key, secret_key=secret_key, variables=given
-        )
+        entered = entering.read(screen, _summary(manager, entry))
+        screen.note(f"asking {entry.name} whether it works …")
+        if name is None and _is_set_up(manager, entry.provider_id, entered["method"]):
+            # The setup has the name that it began with.
+            integration = manager.complete_setup(tenant, entry.id, **entered, **named)
+        else:
+            put = manager.add if "inputs" in entered else manager.add_api_key
+            integration = put(tenant, entry.id, **entered, **named, name=name or entry.name)
         screen.note("connected")
         show_integration(screen, manager, integration)
 
 
-def verify(screen: Screen, configuration: Configuration, tenant: str, which: str, /) -> None:
-    """Ask the provider whether the credential works; raises `InvalidCredentialsError` when it does not."""
+def _is_set_up(manager: IntegrationManager, provider_id: UUID, method_id: str | None) -> bool:
+    """Return whether this method begins with a setup, so that the tenant has something at the provider that stays there."""
+    found = (method for each in manager.list_providers() if each.id == provider_id for method in each.methods)
+    return any(method.id == method_id and method.needs_setup for method in found)
+
+
+def _summary(manager: IntegrationManager, entry: Provider) -> ProviderSummary:
+    return next(summary for summary in manager.list_providers() if summary.id == entry.provider_id)
+
+
+def verify(screen: Screen, configuration: Configuration, tenant: str, which: str, /, *, slot: str) -> None:
+    """Ask the provider whether the credential works.
+
+    Raises `InvalidCredentialsError` when it does not, `ProviderUnavailableError` when the answer does not say.
+    """
     with wiring.open_manager(configuration) as manager:
-        integration = manager.get_integration(tenant, which)
+        integration = manager.get_integration(tenant, which, slot=slot)
         report = manager.verify(tenant, integration.id)
     if screen.as_json:
         screen.json({"data": CheckOut.of(report).as_json()})
     else:
         screen.facts(
             {
-                "Works": "yes" if report.works else "no" if report.verified else "unknown",
+                "Works": "yes" if report.works else "unknown" if report.outcome == "unknown" else "no",
                 "Answer": say_word(report.outcome) if report.verified else "this provider has no check",
                 "Account": (account_name(report.account) or "–") + (" (another one than before)" if report.account_changed else ""),
                 "Checked": moment(report.checked_at),
             }
+            | ({} if report.trust is None else {"Trust": _TRUSTS[report.trust]})
         )
+    if report.verified and report.outcome == "unknown":
+        raise ProviderUnavailableError(provider_id=str(integration.provider_id))
     if report.verified and not report.works:
         raise InvalidCredentialsError(provider_id=str(integration.provider_id), reason=report.outcome)
 
 
-def refresh(screen: Screen, configuration: Configuration, tenant: str, which: str, /) -> None:
+def refresh(screen: Screen, configuration: Configuration, tenant: str, which: str, /, *, slot: str) -> None:
     """Renew the access token now."""
     with wiring.open_manager(configuration) as manager:
-        renewed = manager.refresh(tenant, which)
+        renewed = manager.refresh(tenant, which, slot=slot)
         screen.note("renewed")
         show_integration(screen, manager, renewed)
 
@@ -188,26 +249,40 @@ def edit(
     which: str,
     /,
     *,
+    slot: str,
     status: Literal["active", "inactive"] | None = None,
     name: str | None = None,
 ) -> None:
     """Switch an integration on or off, or rename it."""
     with wiring.open_manager(configuration) as manager:
-        edited = manager.edit_integration(tenant, which, status=status, name=name)
+        edited = manager.edit_integration(tenant, which, slot=slot, status=status, name=name)
         show_integration(screen, manager, edited)
 
 
-def delete(screen: Screen, configuration: Configuration, tenant: str, which: str, /, *, yes: bool) -> None:
-    """Delete an integration, and say what became of each token."""
+def delete(screen: Screen, configuration: Configuration, tenant: str, which: str, /, *, slot: str, yes: bool) -> None:
+    """Delete an integration, and show what became of each token."""
     with wiring.open_manager(configuration) as manager:
-        integration = manager.get_integration(tenant, which)
-        what = "? Its key goes on working at the provider" if integration.auth_type is AuthType.API_KEY else " and revoke its tokens?"
+        integration = manager.get_integration(tenant, which, slot=slot)
+        is_set_up = _is_set_up(manager, integration.provider_id, integration.method_id)
+        if is_set_up:
+            what = "? What the tenant has set up at the provider stays there"
+        else:
+            what = "? Its key goes on working at the provider" if integration.auth_type is AuthType.API_KEY else " and revoke its tokens?"
         confirm(f"Delete {integration.name} ({integration.id}) of {tenant}{what}", yes=yes)
         removal = manager.delete(tenant, integration.id)
     if screen.as_json:
         screen.json({"success": True, **removal.as_json()})
         return
     screen.note("deleted; the local credential is gone")
+    if is_set_up:
+        screen.facts(
+            {
+                "At the provider": "what the tenant has set up stays until it is removed there",
+                "Keys made from it": f"work until {moment(integration.expires_at, unknown='they end')}",
+                "Remove it at": removal.manual_url or "–",
+            }
+        )
+        return
     if integration.auth_type is AuthType.API_KEY:
         outcomes = {
             "API key": "still works at the provider"
@@ -219,6 +294,8 @@ def delete(screen: Screen, configuration: Configuration, tenant: str, which: str
             "Refresh token": _outcome_text(removal.refresh_token, removal.refresh_reason),
             "Access token": _outcome_text(removal.access_token, removal.access_reason),
         }
+        if removal.installation is RevocationOutcome.UNSUPPORTED:
+            outcomes["Installation"] = "stays at the provider"
     screen.facts(outcomes | ({"Withdraw it at": removal.manual_url} if removal.manual_url else {}))
     if RevocationOutcome.SHARED in {removal.refresh_token, removal.access_token}:
         screen.note("shared: another tenant's integration holds the same token; the one that is deleted last revokes it")
@@ -234,32 +311,24 @@ def _outcome_text(outcome: RevocationOutcome, reason: str | None) -> str:
     return outcome.value if reason is None else f"{outcome.value} ({reason})"
 
 
-def replace_key(
-    screen: Screen,
-    configuration: Configuration,
-    manager: IntegrationManager,
-    integration: Integration,
-    /,
-    *,
-    api_key_file: Path | None,
-    api_key_stdin: bool,
-    secret_key_file: Path | None,
+def replace_inputs(
+    screen: Screen, configuration: Configuration, manager: IntegrationManager, integration: Integration, entering: Entering, /
 ) -> None:
-    """Put a new API key in the place of the old one."""
+    """Replace what *integration* was connected with."""
     entry = wiring.find_provider(configuration, integration.provider_id)
-    api_key, secret_key = read_api_key(entry, file=api_key_file, stdin=api_key_stdin, secret_file=secret_key_file)
-    replaced = manager.replace_api_key(integration.tenant_id, integration.id, api_key=api_key, secret_key=secret_key)
+    entered = entering.read(screen, _summary(manager, entry), current=integration.method_id)
+    replace = manager.reconnect if "inputs" in entered else manager.replace_api_key
+    replaced = replace(integration.tenant_id, integration.id, **entered)
     screen.note("reconnected")
     show_integration(screen, manager, replaced)
 
 
-def read_api_key(entry: Provider, /, *, file: Path | None, stdin: bool, secret_file: Path | None) -> tuple[Secret, Secret | None]:
-    """Ask for what *entry* wants: a key, and its second half where there is one."""
-    method = next(iter(input_methods(entry)), None)
-    if method is None:
-        raise ValidationFailedError(field="provider", problem="takes no API key; use `cloud-integrations connect`")
-    secrets = [expected for expected in method.inputs if expected.secret]
-    labels = [expected.label or expected.name for expected in secrets]
+def read_api_key(
+    provider: ProviderSummary, /, *, method: str | None, file: Path | None, stdin: bool, secret_file: Path | None
+) -> tuple[Secret, Secret | None]:
+    """Read an API key for *provider*, and its second half where it has one.  Raises `ValidationFailedError` where it takes none."""
+    secrets = [expected for expected in find_methods(provider, method)[0].inputs if expected.secret]
+    labels = [expected.label for expected in secrets]
     key = read_secret("api-key", label=labels[0], file=file, stdin=stdin)
     wants_second = len(secrets) > 1 and secrets[1].required
     if secret_file is None and not wants_second:

@@ -1,4 +1,4 @@
-"""The commands about keys and tokens."""
+"""The commands about keys."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ _DATA_KEYS = Listing(
 
 
 def new_kid() -> str:
-    """Name a key after the day and four random letters, so that names stay different and sort by age."""
+    """Return a name of the day and four random hexadecimal digits, so that names differ and sort by age."""
     return f"{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(2)}"
 
 
 def generate(screen: Screen, /, *, kid: str | None, file: Path | None, standby: bool) -> None:
-    """Make a key: print it, or put it in front of a keyring file, where it wraps, or behind (*standby*), where it only unwraps."""
+    """Make a key and print it, or add it to a keyring *file*: first, where it wraps, or last (*standby*), where it only unwraps."""
     entry = LocalKeyring.generate_key(kid or new_kid())
     name = entry.reveal().partition(":")[0]
     if file is None:
@@ -79,7 +79,7 @@ def generate(screen: Screen, /, *, kid: str | None, file: Path | None, standby: 
 
 
 def promote(screen: Screen, kid: str, /, *, file: Path) -> None:
-    """Put a key of a keyring file in front, so that it wraps from now on."""
+    """Put a key of a keyring file first, so that it wraps from now on."""
     if not move_to_front(file, lambda line: line.strip().partition(":")[0] == kid):
         raise CommandLineError(f"{file} has no key of this name")
     screen.note(f"{file}: {kid} is the primary key now; when every process has the file, `cloud-integrations keys rotate`")
@@ -140,7 +140,7 @@ def rotate(
 
 
 def move(screen: Screen, configuration: Configuration, uri: str, /, *, dry_run: bool) -> None:
-    """Wrap every data key with the wrapping key *uri*, which must be the first of the settings already."""
+    """Wrap every data key with the wrapping key *uri*, which the settings must already name first."""
     keks = open_key_service(configuration).keks()
     if uri != keks[0].kek_uri:
         known = any(kek.kek_uri == uri for kek in keks)
@@ -152,14 +152,14 @@ def move(screen: Screen, configuration: Configuration, uri: str, /, *, dry_run: 
 
 
 def reseal(screen: Screen, configuration: Configuration, /, *, destroy_after: int | None, share: float, dry_run: bool) -> None:
-    """Overwrite data keys that were replaced long enough ago and seal nothing; then seal anew what others have sealed."""
+    """Destroy data keys that were replaced *destroy_after* days ago and seal no row; then reseal the rows of other replaced keys."""
     with wiring.open_manager(configuration) as manager:
         report = manager.keys.report()
         if dry_run:
             _tell_plan(screen, f"{_many(report.outdated, 'row')} would be sealed anew", {"rows": report.outdated})
             return
         if destroy_after is not None:
-            # First: a key whose rows this very run seals anew is left for the next, since somebody may be reading one of them.
+            # Destroying comes first: a key whose rows this run reseals is left for the next run, because a reader may still need it.
             retired_before = datetime.now(UTC) - timedelta(days=destroy_after)
             with _bar(screen, "data keys", sum(usage.keys for usage in report.usage)) as progress:
                 destroyed = manager.keys.destroy(retired_before=retired_before, progress=progress)
@@ -185,7 +185,7 @@ def refuse(screen: Screen, configuration: Configuration, tenant: str, /, *, belo
 
 @contextmanager
 def _bar(screen: Screen, what: str, total: int) -> Generator[Callable[[int], None]]:
-    """Show how far it is, on a terminal's stderr."""
+    """Show the progress on stderr, if it is a terminal."""
     # Loaded here, because most commands show no progress.
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
@@ -218,7 +218,7 @@ def _finish(screen: Screen, run: RekeyRun, report: KeyReport, done: str) -> None
 
 
 def left_to_do(report: KeyReport, /) -> list[str]:
-    """Say what rotation, or a restored backup, has left to do."""
+    """Return a line for everything that rotation, or a restored backup, has left to do."""
     lines = []
     if report.misplaced:
         lines.append(f"{_many(report.misplaced, 'data key')} wrapped by another key: `cloud-integrations keys rotate`")

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cloud_integrations import IntegrationManager, MemoryStore
+import typer
+
+from cloud_integrations import Catalogue, IntegrationManager, Issuer, MemoryStore
 from cloud_integrations.documents import ProviderOut
-from cloud_integrations.kinds import auth_types
+from cloud_integrations.kinds import auth_type_of, auth_types
 from cloud_integrations_cli import wiring
+from cloud_integrations_cli.exits import VALIDATION
 from cloud_integrations_cli.render import Screen
 from cloud_integrations_cli.settings import Configuration
 from cloud_integrations_cli.tables import Column, Listing
@@ -15,6 +21,7 @@ from cloud_integrations_cli.tables import Column, Listing
 if TYPE_CHECKING:
     from cloud_integrations import Provider, ProviderSummary
 
+_FORMS = {"text": "", "pem": "PEM file", "json": "JSON file", "origin": "https address"}
 _LISTING = Listing(
     columns=(
         Column("Slug", "slug"),
@@ -23,7 +30,7 @@ _LISTING = Listing(
         Column("Works here by", "authTypes"),
         Column("Active", "active"),
     ),
-    fields=("id", "slug", "name", "category", "active", "authTypes", "documentation", "redirectUri", "methods"),
+    fields=("id", "slug", "name", "category", "active", "authTypes", "documentation", "redirectUri", "methods", "variables"),
     empty="the catalogue is empty",
 )
 
@@ -34,11 +41,12 @@ def list_all(screen: Screen, configuration: Configuration, /) -> None:
 
 
 def show(screen: Screen, configuration: Configuration, provider: str, /) -> None:
-    """Show one provider: its ways, what it asks for, and the redirect URI to register."""
+    """Show one provider: its methods, their inputs, and the redirect URI to register."""
     entry = wiring.find_provider(configuration, provider)
     summary = next(each for each in _summaries(configuration) if each.slug == entry.id)
     if screen.as_json:
-        screen.json({"data": ProviderOut.of(summary).as_json() | _asked(entry)})
+        guided = _guided(configuration, entry)
+        screen.json({"data": ProviderOut.of(summary).as_json() | _asked(entry) | {"guides": guided}})
         return
     facts = {
         "Slug": entry.id,
@@ -52,19 +60,72 @@ def show(screen: Screen, configuration: Configuration, provider: str, /) -> None
         "OAuth backend": "" if entry.backend == "standard" else entry.backend,
         "Documentation": entry.documentation,
     }
-    facts |= {
-        f"Asks for {given.name}": (given.label or given.name)
-        + (" (secret)" if given.secret else "")
-        + (f". {given.hint}" if given.hint else "")
-        for method in entry.methods
-        for given in method.inputs
-    }
-    facts |= {
-        f"Variable {variable.name}": (variable.label or variable.hint or "a value that addresses need")
-        + (f", {variable.default} by default" if variable.default else "" if variable.required else ", optional")
-        for variable in entry.variables
-    }
+    guided = _guided(configuration, entry)
+    offered = {method.id for method in summary.methods}
+    for method in entry.methods:
+        facts[f"Method {method.id}"] = (
+            auth_type_of(method).value
+            + ("" if method.id in offered else ", not configured here")
+            + (", has a guide" if method.id in guided else "")
+        )
+        facts |= _say_inputs(summary, method.id)
+    facts |= _say_variables(entry)
     screen.facts({name: value for name, value in facts.items() if value})
+
+
+def lint(screen: Screen, read: Callable[[], Configuration], paths: Sequence[Path], /) -> None:
+    """Show what is wrong with provider files and guides; ends with the exit code `VALIDATION` if anything is."""
+    if paths:
+        found = Catalogue.lint(*paths)
+    else:
+        configuration = read()
+        own = [configuration.folder / path for path in configuration.provider_files]
+        found = (*Catalogue.lint(), *(Catalogue.lint(*own) if own else ()))
+    if screen.as_json:
+        screen.json({"data": {"ok": not found, "findings": [asdict(finding) for finding in found]}})
+    else:
+        for finding in found:
+            screen.finding("✗", f"{finding.file}: {finding.field + ' ' if finding.field else ''}{finding.problem}")
+        screen.note(f"\n{len(found)} to mend" if found else "nothing is wrong")
+    if found:
+        raise typer.Exit(VALIDATION)
+
+
+def _say_inputs(summary: ProviderSummary, method_id: str) -> dict[str, str]:
+    """Return what people should know of each input of a method; the name of the method tells inputs of the same name apart."""
+    names = [given.name for method in summary.methods for given in method.inputs]
+    facts = {}
+    for given in (given for method in summary.methods if method.id == method_id for given in method.inputs):
+        words = [
+            "secret" if given.secret else "",
+            _FORMS[given.form],
+            "" if given.required or given.one_of else "optional",
+            f"one of the group {given.one_of}" if given.one_of else "",
+        ]
+        about = ", ".join(word for word in words if word)
+        option = f"  --input {given.name}" + (f" of {method_id}" if names.count(given.name) > 1 else "")
+        facts[option] = given.label + (f" ({about})" if about else "") + (f". {given.hint}" if given.hint else "")
+    return facts
+
+
+def _guided(configuration: Configuration, entry: Provider) -> list[str]:
+    """Return the ids of the methods that have a setup guide."""
+    guides = wiring.catalogue(configuration).guides_of(entry)
+    return [] if guides is None else [guide.method for guide in guides.methods]
+
+
+def _say_variables(entry: Provider) -> dict[str, str]:
+    facts = {}
+    for variable in entry.variables:
+        words = [
+            f"one of {', '.join(variable.choices)}" if variable.choices else f"in the form {variable.pattern}",
+            f"{variable.default} by default" if variable.default else "" if variable.required else "optional",
+            {"application": "the operator's choice", "token_reply": "also from the token answer"}.get(variable.source, ""),
+        ]
+        about = "; ".join(word for word in words if word)
+        label = variable.label or variable.name
+        facts[f"--variable {variable.name}"] = f"{label} ({about})" + (f". {variable.hint}" if variable.hint else "")
+    return facts
 
 
 def _asked(entry: Provider) -> dict[str, Any]:
@@ -78,6 +139,9 @@ def _asked(entry: Provider) -> dict[str, Any]:
                 "hint": variable.hint,
                 "default": variable.default,
                 "required": variable.required,
+                "pattern": variable.pattern,
+                "choices": list(variable.choices),
+                "source": variable.source,
             }
             for variable in entry.variables
         ],
@@ -95,19 +159,24 @@ def _why_no_redirect_uri(entry: Provider, summary: ProviderSummary) -> str:
 
 
 class _Unasked:
-    """Stands for the parts that a list of providers does not ask: to load the real ones takes longer than the list."""
+    """Stands for the parts that a list of providers does not use: loading the real ones takes longer than the list."""
 
     waits = False
 
     def _refuse(self, *_: object, **__: object) -> None:
         raise NotImplementedError
 
-    send = close = keks = primary = wrap = unwrap = seal = open = key_id_of = _refuse
+    send = close = keks = primary = wrap = unwrap = seal = open = key_id_of = public_keys = sign = _refuse
 
 
 def _summaries(configuration: Configuration) -> tuple[ProviderSummary, ...]:
+    return open_catalogue(configuration).list_providers()
+
+
+def open_catalogue(configuration: Configuration, /) -> IntegrationManager:
+    """Return a manager for `list_providers` and `guide` alone: it has no database, no keys and no network."""
     unasked: Any = _Unasked()
-    manager = IntegrationManager(
+    return IntegrationManager(
         store=MemoryStore(),
         transport=unasked,
         keys=unasked,
@@ -115,5 +184,5 @@ def _summaries(configuration: Configuration) -> tuple[ProviderSummary, ...]:
         providers=wiring.catalogue(configuration),
         applications=configuration.oauth_applications(),
         settings=configuration.library_settings(),
+        issuer=None if configuration.issuer is None else Issuer(url=configuration.issuer.url, keys=unasked),
     )
-    return manager.list_providers()

@@ -1,4 +1,4 @@
-"""The commands about tokens that are still to be revoked."""
+"""The commands about tokens that wait to be revoked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cloud_integrations_cli.settings import Configuration
 
 
 def retry(screen: Screen, configuration: Configuration, /, *, limit: int) -> None:
-    """Try again to revoke what could not be revoked."""
+    """Retry revocations that failed before."""
     with wiring.open_manager(configuration) as manager:
         run = manager.worker.retry_revocations(limit=limit)
     if screen.as_json:
@@ -20,7 +20,7 @@ def retry(screen: Screen, configuration: Configuration, /, *, limit: int) -> Non
 
 
 def count(screen: Screen, configuration: Configuration, /) -> None:
-    """Say how many tokens wait to be revoked."""
+    """Show how many tokens wait to be revoked."""
     with open_engine(configuration) as engine:
         waiting = SqlAlchemyStore(engine).count_entries("revocation")
     if screen.as_json:

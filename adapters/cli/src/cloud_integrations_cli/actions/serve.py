@@ -24,7 +24,8 @@ from cloud_integrations_cli import wiring
 from cloud_integrations_cli.files import write_private
 from cloud_integrations_cli.listening import Listening, bind
 from cloud_integrations_cli.render import Screen
-from cloud_integrations_cli.settings import BuiltConfiguration, Configuration, ServeToken, is_loopback
+from cloud_integrations_cli.settings import BuiltConfiguration, Configuration, is_loopback
+from cloud_integrations_cli.settings_parts import ServeToken
 from cloud_integrations_fastapi import Permission
 from cloud_integrations_fastapi.host import Access, Sessions, Tokens, build_app, new_token, token_hash
 
@@ -34,11 +35,11 @@ DEMO_TENANT = "acme"
 
 
 class UntilSignal(Listening):
-    """The same, until SIGINT or SIGTERM; neither is an error."""
+    """A server that runs until SIGINT or SIGTERM; neither is an error."""
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
-        """Stop gracefully; asked twice, at once."""
+        """Stop gracefully at the first signal, and at once at the second."""
         before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
@@ -52,7 +53,7 @@ class UntilSignal(Listening):
 
 
 def run(screen: Screen, configuration: Configuration, /, *, host: str | None, port: int | None) -> None:
-    """Serve what the settings say, until interrupted."""
+    """Serve as the settings say, until interrupted."""
     changes = {name: value for name, value in {"host": host, "port": port}.items() if value is not None}
     configuration = configuration.model_copy(update=changes)
     _check_permissions(configuration)
@@ -109,7 +110,7 @@ async def _serve_demo(screen: Screen, port: int) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoHost:
-    """Everything a demonstration has, for as long as it runs."""
+    """The parts of a demonstration, while it runs."""
 
     app: FastAPI
     manager: AsyncIntegrationManager
@@ -125,7 +126,7 @@ class DemoHost:
     keys_id: UUID
 
     def as_document(self) -> dict[str, object]:
-        """Return what a program needs to know."""
+        """Return what a program needs to use the demonstration."""
         return {
             "url": self.url,
             "token": self.token.reveal(),
@@ -140,7 +141,7 @@ class DemoHost:
         }
 
     def as_lines(self) -> list[str]:
-        """Return what a person needs to know."""
+        """Return what a person needs to use the demonstration, line by line."""
         return [
             f"serving {self.url} with a simulated provider at {self.provider_url}",
             "",
@@ -155,7 +156,7 @@ class DemoHost:
 
 @asynccontextmanager
 async def demo_host(port: int = 0, /) -> AsyncGenerator[DemoHost]:
-    """Give a host with a simulated provider and a temporary database, ready to be served on its socket."""
+    """Give a server with a simulated provider and a temporary database; its socket is bound, and not served yet."""
     with tempfile.TemporaryDirectory(prefix="cloud-integrations-demo-") as folder:
         home = Path(folder)
         write_private(home / "keyring", f"{LocalKeyring.generate_key('demo').reveal()}\n")
@@ -211,7 +212,7 @@ def _check_permissions(configuration: Configuration) -> None:
 def _prepare() -> None:
     for name in ("cloud_integrations.access", "cloud_integrations.serve"):
         logging.getLogger(name).setLevel(logging.INFO)
-    # Until the server takes over, being asked to end still puts everything away.
+    # Until the server handles signals itself, SIGTERM still runs the cleanup.
     signal.signal(signal.SIGTERM, _leave)
 
 

@@ -20,7 +20,7 @@ from cloud_integrations_cli.settings import Configuration
 
 
 def erase(screen: Screen, configuration: Configuration, tenant: str, /, *, yes: bool, receipt: Path | None) -> None:
-    """Remove and revoke everything of a tenant and destroy its data keys; the receipt's file is made before anything is destroyed."""
+    """Remove a tenant's integrations, revoke its tokens and destroy its data keys; the receipt's file is created before that."""
     if receipt is not None and receipt.exists():
         raise CommandLineError("--receipt names a file that exists already")
     with wiring.open_manager(configuration) as manager:
@@ -62,7 +62,7 @@ def erase(screen: Screen, configuration: Configuration, tenant: str, /, *, yes: 
 
 
 def require_known(manager: IntegrationManager, tenant: str, /) -> None:
-    """Raise `TenantNotFoundError` for a tenant that never had anything here: its name may be mistyped.  Leaves no trace of it.
+    """Raise `TenantNotFoundError` for a tenant that never had anything here: its name may be mistyped.  Records nothing.
 
     An erased tenant has no data key any more, but its audit log is kept.
     """
@@ -71,7 +71,7 @@ def require_known(manager: IntegrationManager, tenant: str, /) -> None:
 
 
 def verify_erasure(screen: Screen, configuration: Configuration, receipt: Path, /) -> None:
-    """Say whether what an erasure destroyed is there again; ends with the exit code of a conflict if it is."""
+    """Show whether data keys that an erasure destroyed exist again; ends with the exit code `CONFLICT` if they do."""
     tenant, key_ids = _read_receipt(receipt)
     if not key_ids:
         raise CommandLineError("the receipt names no data key, so it can prove nothing: the tenant had none")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
+from cloud_integrations import Credential
 from cloud_integrations.documents import CredentialOut, TokenOut
 from cloud_integrations_cli import wiring
 from cloud_integrations_cli.characters import can_be_written
@@ -21,27 +23,26 @@ def get(
     which: str,
     /,
     *,
+    slot: str,
     reveal: bool,
     yes: bool,
     min_ttl: float | None,
 ) -> None:
-    """Make sure that a credential works; with *reveal* print it."""
+    """Get a credential that works and show its facts; with *reveal*, print the secret."""
     with wiring.open_manager(configuration) as manager:
         named = wiring.read_id(which) or wiring.find_provider(configuration, which).id
         if reveal:
-            entry = wiring.find_provider(configuration, manager.get_integration(tenant, named).provider_id)
+            entry = wiring.find_provider(configuration, manager.get_integration(tenant, named, slot=slot).provider_id)
             confirm(f"Print the secret of {entry.name} for tenant {tenant}? It is recorded in the audit.", yes=yes)
-        held = manager.credential(tenant, named, min_ttl=None if min_ttl is None else timedelta(seconds=min_ttl))
-    if reveal and not screen.as_json and not all(can_be_written(secret.reveal()) for secret in (held.value, held.secret) if secret):
+        held = manager.credential(tenant, named, slot=slot, min_ttl=None if min_ttl is None else timedelta(seconds=min_ttl))
+    if reveal and not screen.as_json and not all(can_be_written(secret.reveal()) for secret in held.values().values()):
         raise CommandLineError("the secret has characters that this output's encoding does not have; --output json shows it in ASCII")
     if held.warning:
         screen.note(f"warning: {say_word(held.warning)}")
     if screen.as_json:
-        screen.json({"data": (TokenOut if reveal else CredentialOut).of(held).as_json()})
+        screen.json({"data": _document(held, reveal=reveal)})
     elif reveal:
-        screen.text(held.value.reveal())
-        if held.secret is not None:
-            screen.text(held.secret.reveal())
+        _print_secrets(screen, held)
     else:
         screen.facts(
             {
@@ -49,6 +50,35 @@ def get(
                 "Connected by": held.auth_type.value,
                 "Expires": moment(held.expires_at, unknown="unknown, or never"),
                 "Scopes": " ".join(held.scopes) or "–",
+                "Sent in": _places(held),
                 "Secret": "works; --reveal prints it",
             }
         )
+
+
+def _document(held: Credential, *, reveal: bool) -> dict[str, Any]:
+    if not reveal:
+        return CredentialOut.of(held).as_json() | {"forms": list(held.forms)}
+    values = {name: secret.reveal() for name, secret in held.values().items()}
+    return TokenOut.of(held).as_json() | {"forms": list(held.forms), "values": values}
+
+
+def _print_secrets(screen: Screen, held: Credential) -> None:
+    if "sign" in held.forms:
+        # A request shows none of them, so each needs its name.
+        for name, secret in held.values().items():
+            screen.text(f"{name}: {secret.reveal()}")
+        screen.note(f"a request carries no secret, but a signature that is made with these ({held.present.sign})")
+        return
+    screen.text(held.value.reveal())
+    if held.secret is not None:
+        screen.text(held.secret.reveal())
+
+
+def _places(held: Credential) -> str:
+    """Say where requests carry the credential; its values are not among it."""
+    shown = held.present
+    places = [f"the header {name}" for name in shown.headers] + [f"the query parameter {name}" for name in shown.query]
+    places += ["HTTP Basic"] if shown.basic is not None else []
+    places += [f"a signature ({shown.sign})"] if shown.sign is not None else []
+    return ", ".join(places) or ", ".join(held.forms)

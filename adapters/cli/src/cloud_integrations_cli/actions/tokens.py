@@ -9,13 +9,13 @@ from pydantic import ValidationError
 
 from cloud_integrations_cli.exits import CommandLineError
 from cloud_integrations_cli.render import Screen
-from cloud_integrations_cli.settings import ServeToken
+from cloud_integrations_cli.settings_parts import ServeToken
 from cloud_integrations_fastapi import Permission
 from cloud_integrations_fastapi.host import new_token, token_hash
 
 
 def generate(screen: Screen, /, *, actor: str, tenants: Sequence[str], permissions: Sequence[str] | None) -> None:
-    """Make a bearer token for `serve`: it is shown once, the settings keep its SHA-256."""
+    """Make a bearer token for `serve`: print it, and the entry for the settings with its SHA-256."""
     usual = [permission.value for permission in Permission if permission not in {Permission.USE, Permission.REVEAL}]
     wanted = list(permissions or usual)
     if unknown := sorted(set(wanted) - {permission.value for permission in Permission}):
@@ -36,7 +36,7 @@ def generate(screen: Screen, /, *, actor: str, tenants: Sequence[str], permissio
 
 
 def _token_toml(entry: ServeToken, /) -> str:
-    """Write the entry as it stands in the settings."""
-    # JSON's strings and lists are TOML's, too.
+    """Return the entry as TOML, for the settings."""
+    # Strings and lists of JSON are valid TOML.
     fields = {name: json.dumps(value) for name, value in entry.model_dump(mode="json").items()}
     return "[[tokens]]\n" + "\n".join(f"{name} = {value}" for name, value in fields.items())

@@ -1,4 +1,4 @@
-"""`worker`: the library's worker, until a signal; what it does is told, and shown by a health endpoint."""
+"""`worker`: runs the library's worker until a signal, prints what it does, and answers a health endpoint."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from cloud_integrations_cli.render import Screen, timestamp
 from cloud_integrations_cli.settings import Configuration
 
 _STALE_AFTER = 3
-"""Intervals without a round after which the worker no longer says that it is well."""
+"""The number of intervals without a successful round after which the health endpoint answers `stale`."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,13 +44,13 @@ class Totals:
     revoked: int = 0
     abandoned: int = 0
     waiting: int | None = None
-    """Revocations that wait; None: not looked yet."""
+    """Revocations that wait; None before the first count."""
     last_round: datetime | None = None
     seen_at: float = field(default_factory=monotonic)
-    """When the last round ended well, or the worker began."""
+    """The monotonic time at which the last round succeeded, or the worker began."""
 
     def add_renewals(self, run: RenewalRun, /) -> None:
-        """Count a round that ended well."""
+        """Add the counts of a round of renewals."""
         self.rounds += 1
         for name, count in _counts(run).items():
             setattr(self, name, getattr(self, name) + count)
@@ -58,13 +58,13 @@ class Totals:
         self.seen_at = monotonic()
 
     def add_revocations(self, run: RevocationRun, /) -> None:
-        """Count a round over the revocations."""
+        """Add the counts of a round of revocations."""
         self.revoked += run.revoked
         self.abandoned += run.abandoned
         self.waiting = run.waiting
 
     def as_document(self) -> dict[str, Any]:
-        """Return the counts, as programs read them."""
+        """Return the counts as JSON has them."""
         return {
             "rounds": self.rounds,
             "claimed": self.claimed,
@@ -79,7 +79,7 @@ class Totals:
         }
 
     def as_health(self, *, interval: float) -> tuple[int, dict[str, Any]]:
-        """Return the status code and the body of the health endpoint: counts, and nobody's name."""
+        """Return the status code and the body of the health endpoint: counts, and no names of tenants."""
         well = monotonic() - self.seen_at <= _STALE_AFTER * interval
         counts = self.as_document()
         shown = ("rounds", "renewed", "postponed", "reconnectRequired", "failed", "waitingRevocations")
@@ -93,14 +93,14 @@ class Totals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How much at once, and how often."""
+    """The largest number of renewals in a round, and the seconds between rounds."""
 
     batch: int
     interval: float
 
 
 class Report:
-    """Tells what the worker does, round by round, and adds it up."""
+    """Prints what the worker does in each round, and adds it up."""
 
     def __init__(self, screen: Screen, /, *, database: str = "the storage") -> None:
         """Take the screen; *database* is what the database is called when it cannot be used."""
@@ -109,7 +109,7 @@ class Report:
         self._database = database
 
     def tell(self, done: RenewalRun | RevocationRun | RoundFailed) -> None:
-        """Tell of a round that did something, or was not made."""
+        """Print a round that did something, or failed."""
         match done:
             case RenewalRun():
                 self.totals.add_renewals(done)
@@ -125,7 +125,7 @@ class Report:
                 self._tell("trouble", line, {"code": done.error.code, "message": message})
 
     def tell_stopped(self) -> None:
-        """Tell the sum of all."""
+        """Print the sums."""
         counts = self.totals.as_document()
         self._tell("stopped", f"stopped; {_words(counts)}", counts)
 
@@ -156,7 +156,7 @@ def run(
 
 async def _run(screen: Screen, configuration: Configuration, pace: Pace, health: tuple[str, int] | None) -> Totals:
     report = Report(screen, database=database_name(configuration))
-    # Not started yet: a database that is away for a moment is no reason to end.
+    # The manager is not started here: the worker waits for a database that is away for a moment.
     async with wiring.unstarted_async_manager(configuration) as manager:
         with_health = _serving(report.totals, screen, pace, health) if health else _ready(screen, None)
         async with _until_signal() as stop, with_health:
@@ -179,7 +179,7 @@ async def _until_signal() -> AsyncGenerator[asyncio.Event]:
     numbers = (signal.SIGTERM, signal.SIGINT)
 
     def stop() -> None:
-        # Asked twice, the process ends at once.
+        # A second signal ends the process at once.
         for number in numbers:
             loop.remove_signal_handler(number)
         stopping.set()

@@ -8,7 +8,7 @@ import typer
 
 from cloud_integrations_cli import actions
 from cloud_integrations_cli.groups import new_noun
-from cloud_integrations_cli.options import Fields, Output, Tenant, open_screen, read_settings
+from cloud_integrations_cli.options import Fields, InSlot, Output, Tenant, open_screen, read_settings
 
 app = new_noun("audit")
 
@@ -22,6 +22,7 @@ def list_(
         str | None,
         typer.Option("--integration", metavar="INTEGRATION", help="Only this integration: its id, or its provider's slug or UUID."),
     ] = None,
+    slot: InSlot = "",
     before: Annotated[int | None, typer.Option("--before", metavar="NUMBER", min=1, help="Only events below this number.")] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="COUNT", min=1, max=200, help="The number of events.")] = 50,
     fields: Fields = None,
@@ -29,7 +30,7 @@ def list_(
 ) -> None:
     """List a tenant's events, newest first."""
     actions.audit.list_events(
-        open_screen(ctx, output, fields), read_settings(ctx), tenant, integration=integration, before=before, limit=limit
+        open_screen(ctx, output, fields), read_settings(ctx), tenant, integration=integration, slot=slot, before=before, limit=limit
     )
 
 

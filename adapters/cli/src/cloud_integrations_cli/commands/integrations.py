@@ -11,10 +11,16 @@ from cloud_integrations_cli.groups import new_noun
 from cloud_integrations_cli.options import (
     ApiKeyFile,
     ApiKeyStdin,
+    ByDevice,
     CallbackPort,
     Fields,
+    Inputs,
+    InSlot,
+    MethodId,
     NewName,
+    NewSlot,
     NoBrowser,
+    OneSlot,
     Output,
     Paste,
     ProviderName,
@@ -33,15 +39,15 @@ app = new_noun("integrations")
 
 
 @app.command("list")
-def list_(ctx: typer.Context, *, tenant: Tenant, fields: Fields = None, output: Output = None) -> None:
+def list_(ctx: typer.Context, *, tenant: Tenant, slot: OneSlot = None, fields: Fields = None, output: Output = None) -> None:
     """List a tenant's integrations."""
-    actions.integrations.list_all(open_screen(ctx, output, fields), read_settings(ctx), tenant)
+    actions.integrations.list_all(open_screen(ctx, output, fields), read_settings(ctx), tenant, slot=slot)
 
 
 @app.command()
-def show(ctx: typer.Context, integration: Which, *, tenant: Tenant, output: Output = None) -> None:
+def show(ctx: typer.Context, integration: Which, *, tenant: Tenant, slot: InSlot = "", output: Output = None) -> None:
     """Show one integration and its health."""
-    actions.integrations.show(open_screen(ctx, output), read_settings(ctx), tenant, integration)
+    actions.integrations.show(open_screen(ctx, output), read_settings(ctx), tenant, integration, slot=slot)
 
 
 @app.command()
@@ -50,44 +56,53 @@ def add(
     provider: ProviderName,
     *,
     tenant: Tenant,
+    slot: NewSlot = "",
     name: NewName = None,
+    method: MethodId = None,
+    input_: Inputs = None,
     variable: Variables = None,
     api_key_file: ApiKeyFile = None,
     api_key_stdin: ApiKeyStdin = False,
     secret_key_file: SecretKeyFile = None,
     output: Output = None,
 ) -> None:
-    """Connect a provider with an API key.
+    """Connect a provider with an API key or similar values.
 
-    The key is asked for without echo, or read from a file or standard input; no option takes it. It is
-    stored only if the provider accepts it.
+    The provider's methods say which values. Each that is not given is asked for, a secret without echo; no
+    option takes a secret itself. `--api-key-file`, `--api-key-stdin` and `--secret-key-file` are short for
+    `--input` with the first two secrets. Nothing is stored unless the provider accepts it.
     """
     actions.integrations.add(
         open_screen(ctx, output),
         read_settings(ctx),
         tenant=tenant,
         provider=provider,
+        slot=slot,
         name=name,
         variables=variable or (),
-        api_key_file=api_key_file,
-        api_key_stdin=api_key_stdin,
-        secret_key_file=secret_key_file,
+        entering=actions.integrations.Entering(
+            method=method,
+            inputs=input_ or (),
+            api_key_file=api_key_file,
+            api_key_stdin=api_key_stdin,
+            secret_key_file=secret_key_file,
+        ),
     )
 
 
 @app.command()
-def verify(ctx: typer.Context, integration: Which, *, tenant: Tenant, output: Output = None) -> None:
+def verify(ctx: typer.Context, integration: Which, *, tenant: Tenant, slot: InSlot = "", output: Output = None) -> None:
     """Ask the provider whether the credential works."""
-    actions.integrations.verify(open_screen(ctx, output), read_settings(ctx), tenant, integration)
+    actions.integrations.verify(open_screen(ctx, output), read_settings(ctx), tenant, integration, slot=slot)
 
 
 @app.command()
-def refresh(ctx: typer.Context, integration: Which, *, tenant: Tenant, output: Output = None) -> None:
+def refresh(ctx: typer.Context, integration: Which, *, tenant: Tenant, slot: InSlot = "", output: Output = None) -> None:
     """Renew the access token now.
 
     Works also where the provider has said that the grant ended: if it answers with tokens now, the integration is active again.
     """
-    actions.integrations.refresh(open_screen(ctx, output), read_settings(ctx), tenant, integration)
+    actions.integrations.refresh(open_screen(ctx, output), read_settings(ctx), tenant, integration, slot=slot)
 
 
 @app.command()
@@ -115,25 +130,26 @@ def rename(
     name: Annotated[str, typer.Argument(help="The new name, 3 to 50 characters.")],
     *,
     tenant: Tenant,
+    slot: InSlot = "",
     output: Output = None,
 ) -> None:
     """Rename an integration."""
-    actions.integrations.edit(open_screen(ctx, output), read_settings(ctx), tenant, integration, name=name)
+    actions.integrations.edit(open_screen(ctx, output), read_settings(ctx), tenant, integration, slot=slot, name=name)
 
 
 @app.command()
-def disable(ctx: typer.Context, integration: Which, *, tenant: Tenant, output: Output = None) -> None:
+def disable(ctx: typer.Context, integration: Which, *, tenant: Tenant, slot: InSlot = "", output: Output = None) -> None:
     """Switch an integration off.
 
     The credential stays stored, and is not handed out.
     """
-    actions.integrations.edit(open_screen(ctx, output), read_settings(ctx), tenant, integration, status="inactive")
+    actions.integrations.edit(open_screen(ctx, output), read_settings(ctx), tenant, integration, slot=slot, status="inactive")
 
 
 @app.command()
-def enable(ctx: typer.Context, integration: Which, *, tenant: Tenant, output: Output = None) -> None:
+def enable(ctx: typer.Context, integration: Which, *, tenant: Tenant, slot: InSlot = "", output: Output = None) -> None:
     """Switch an integration on again."""
-    actions.integrations.edit(open_screen(ctx, output), read_settings(ctx), tenant, integration, status="active")
+    actions.integrations.edit(open_screen(ctx, output), read_settings(ctx), tenant, integration, slot=slot, status="active")
 
 
 @app.command()
@@ -142,11 +158,15 @@ def reconnect(
     integration: Which,
     *,
     tenant: Tenant,
+    slot: InSlot = "",
+    method: MethodId = None,
+    input_: Inputs = None,
     scope: Scopes = None,
     no_browser: NoBrowser = False,
     port: CallbackPort = None,
     paste: Paste = False,
     wait: Wait = 300,
+    device: ByDevice = False,
     api_key_file: ApiKeyFile = None,
     api_key_stdin: ApiKeyStdin = False,
     secret_key_file: SecretKeyFile = None,
@@ -154,25 +174,30 @@ def reconnect(
 ) -> None:
     """Replace the credential of an integration.
 
-    In a browser, or with a new API key. Its id and name stay.
+    In a browser, by device code, or with a new API key or other values, which are asked for as by `integrations add`. Its id and name stay.
     """
     actions.connect.reconnect(
         open_screen(ctx, output),
         read_settings(ctx),
         tenant,
         integration,
+        slot=slot,
         scopes=scope or (),
-        way=actions.connect.Way(browser=not no_browser, port=port, paste=paste, wait=wait),
-        api_key_file=api_key_file,
-        api_key_stdin=api_key_stdin,
-        secret_key_file=secret_key_file,
+        way=actions.connect.Way(browser=not no_browser, port=port, paste=paste, wait=wait, device=device),
+        entering=actions.integrations.Entering(
+            method=method,
+            inputs=input_ or (),
+            api_key_file=api_key_file,
+            api_key_stdin=api_key_stdin,
+            secret_key_file=secret_key_file,
+        ),
     )
 
 
 @app.command()
-def delete(ctx: typer.Context, integration: Which, *, tenant: Tenant, yes: Yes = False, output: Output = None) -> None:
+def delete(ctx: typer.Context, integration: Which, *, tenant: Tenant, slot: InSlot = "", yes: Yes = False, output: Output = None) -> None:
     """Delete an integration and revoke its tokens.
 
     Shows for each token whether the provider revoked it. Failed revocations are retried.
     """
-    actions.integrations.delete(open_screen(ctx, output), read_settings(ctx), tenant, integration, yes=yes)
+    actions.integrations.delete(open_screen(ctx, output), read_settings(ctx), tenant, integration, slot=slot, yes=yes)

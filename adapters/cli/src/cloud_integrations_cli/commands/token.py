@@ -8,7 +8,7 @@ import typer
 
 from cloud_integrations_cli import actions
 from cloud_integrations_cli.groups import new_command
-from cloud_integrations_cli.options import Output, Tenant, Which, Yes, open_screen, read_settings
+from cloud_integrations_cli.options import InSlot, Output, Tenant, Which, Yes, open_screen, read_settings
 
 app = new_command()
 
@@ -19,6 +19,7 @@ def token(
     integration: Which,
     *,
     tenant: Tenant,
+    slot: InSlot = "",
     reveal: Annotated[bool, typer.Option("--reveal", help="Print the secret to stdout, after a question.")] = False,
     yes: Yes = False,
     min_ttl: Annotated[
@@ -31,4 +32,4 @@ def token(
 
     Renews it if necessary, and prints it only with --reveal. Every use is in the audit log, with your name.
     """
-    actions.token.get(open_screen(ctx, output), read_settings(ctx), tenant, integration, reveal=reveal, yes=yes, min_ttl=min_ttl)
+    actions.token.get(open_screen(ctx, output), read_settings(ctx), tenant, integration, slot=slot, reveal=reveal, yes=yes, min_ttl=min_ttl)
