@@ -8,12 +8,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import runpy
 import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import time
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,13 +32,14 @@ SERVERS = ("postgresql", "mariadb")
 DATABASES = ("sqlite", *SERVERS)
 LEFT_OUT = {
     "integration": "against an authorization server that is not ours; needs PostgreSQL and Node.js with npm",
-    "coverage": "that repeat others on another database or with other values; needs PostgreSQL, MariaDB, SoftHSM and Node.js",
+    "coverage": "on another database, with the other manager or more values; needs PostgreSQL, MariaDB, SoftHSM and Node.js",
+    "programs": "that start the command line as a program of its own",
     "drivers": "that repeat the store's contract over further drivers; needs PostgreSQL and MariaDB",
     "slow": "that kill processes, remove guards or lead long random lives; needs PostgreSQL and MariaDB",
 }
 """What `--quick` leaves out, by the session of nox that runs it."""
 
-# How fast a machine is, or what else it does, decides no test.
+# No test depends on the speed or the load of the machine.
 for profile, examples in {"quick": 25, "thorough": 100}.items():
     hypothesis.settings.register_profile(
         profile, max_examples=examples, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
@@ -55,7 +59,7 @@ def postgresql_url(worker_id: str) -> Iterator[str]:
     try:
         with engine.connect() as connection:
             connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
-            # No test cuts the power, so none waits for the disk.
+            # No test cuts the power, so no commit needs to wait for the disk.
             connection.exec_driver_sql(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
     except sqlalchemy.exc.OperationalError as error:
         _without_service("PostgreSQL", "CI_TEST_POSTGRESQL", url.render_as_string(hide_password=True), error)
@@ -68,7 +72,7 @@ def postgresql_url(worker_id: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def pgbouncer_url(postgresql_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Lead to this worker's PostgreSQL database through a PgBouncer in transaction mode; it ends with the tests."""
+    """Give the URL of this worker's PostgreSQL database through a PgBouncer in transaction mode, which ends with the tests."""
     program = shutil.which("pgbouncer") or shutil.which("/usr/sbin/pgbouncer")
     if program is None:
         if os.environ.get("CI"):
@@ -86,7 +90,7 @@ def pgbouncer_url(postgresql_url: str, tmp_path_factory: pytest.TempPathFactory)
         "auth_type = any\npool_mode = transaction\ndefault_pool_size = 8\n",
         encoding="utf-8",
     )
-    # It does not run as root, and has read its settings by the time it becomes somebody else.
+    # PgBouncer refuses to run as root; it reads its settings before it changes the user.
     as_nobody = ["-u", "nobody"] if os.getuid() == 0 else []
     command = [program, "-q", *as_nobody, settings]
     with (settings.parent / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:  # noqa: S603  # ours
@@ -131,7 +135,7 @@ def mariadb_url(worker_id: str) -> Iterator[str]:
 
 
 def _without_service(service: str, variable: str, url: str, error: Exception) -> None:
-    """Fail where CI is set, so that no proof goes missing unseen; elsewhere skip and say how to start the service."""
+    """Fail where CI is set, so that no test is skipped unnoticed; elsewhere skip, and say how to run the test."""
     if os.environ.get("CI"):
         pytest.fail(f"{service} does not answer at {url} ({type(error).__name__}); set {variable}", pytrace=False)
     pytest.skip(f"no {service} answers at {url}; start one there, or name another in {variable}")
@@ -157,8 +161,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    known = runpy.run_path(str(ROOT / "tools/requirements.py"))["KNOWN"]
     for item in items:
-        item.user_properties += [("requirement", name) for mark in item.iter_markers("requirement") for name in mark.args]
+        names = [name for mark in item.iter_markers("requirement") for name in mark.args]
+        if unknown := sorted({*names} - known):
+            raise pytest.UsageError(f"{item.nodeid} names {', '.join(unknown)}, which is no requirement and no quirk")
+        item.user_properties += [("requirement", name) for name in names]
         if item.path.is_relative_to(ROOT / "tests/faults"):
             item.add_marker("slow")
     if config.getoption("quick"):
@@ -167,6 +175,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep what `--quick` runs, and count the rest for the closing lines."""
+    everything = {item.nodeid for item in items}
     nearest: dict[tuple[object, ...], int] = {}
     for item in items:
         what, distance = _on_a_database(item)
@@ -177,9 +186,14 @@ def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
         what, distance = _on_a_database(item)
         if item.path.is_relative_to(ROOT / "tests/integration"):
             left_out["integration"].append(item)
-        elif session := next((name for name in ("slow", "drivers") if item.get_closest_marker(name)), None):
+        elif session := next((name for name in ("slow", "programs", "drivers") if item.get_closest_marker(name)), None):
             left_out[session].append(item)
-        elif distance > nearest[what] or _is_contract_on_a_server(item) or item.get_closest_marker("repeats"):
+        elif (
+            distance > nearest[what]
+            or _is_contract_on_a_server(item)
+            or item.get_closest_marker("repeats")
+            or _is_left_to_the_other_manager(item, everything)
+        ):
             left_out["coverage"].append(item)
         else:
             kept.append(item)
@@ -189,7 +203,7 @@ def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 
 def _on_a_database(item: pytest.Item) -> tuple[tuple[object, ...], int]:
-    """Return what a test shows, whichever database it shows it on, and the place of that database in `DATABASES`."""
+    """Return what identifies a test apart from its database, and the position of its database in `DATABASES`."""
     parameters = getattr(getattr(item, "callspec", None), "params", {})
     databases = {name: value for name, value in parameters.items() if isinstance(value, str) and value in DATABASES}
     if not databases:
@@ -198,8 +212,18 @@ def _on_a_database(item: pytest.Item) -> tuple[tuple[object, ...], int]:
     return (item.nodeid.partition("[")[0], *others), max(map(DATABASES.index, databases.values()))
 
 
+def _is_left_to_the_other_manager(item: pytest.Item, everything: set[str]) -> bool:
+    """Whether this test runs with the other manager instead: of two that differ in that alone, a checksum of the name chooses one."""
+    own = next((word for word in ("blocking", "awaiting") if re.search(rf"[\[-]{word}[]-]", item.nodeid)), None)
+    if own is None:
+        return False
+    other = "awaiting" if own == "blocking" else "blocking"
+    chosen = ("blocking", "awaiting")[zlib.crc32(item.nodeid.replace(own, "manager").encode()) % 2]
+    return own != chosen and item.nodeid.replace(own, other) in everything
+
+
 def _is_contract_on_a_server(item: pytest.Item) -> bool:
-    """Whether a contract, which SQLite shows too, is run on a database that has to be started first."""
+    """Whether this is a test of a contract, which runs on SQLite too, on a database that needs a server."""
     inherited = isinstance(item, pytest.Function) and item.cls is not None and item.originalname not in vars(item.cls)
     return inherited and any(f"{server}_url" in item.fixturenames for server in SERVERS)
 

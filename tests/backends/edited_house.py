@@ -42,6 +42,11 @@ class House:
         self.oauth = self.connect(manager, ACME)
         self.key = manager.add_api_key(ACME, f"{self.provider.slug}_keys", name="Key of Acme", api_key=self.provider.valid_api_key)
         gone = self.connect(manager, GLOBEX)
+        application = self.provider.application()
+        own = manager.applications.save(
+            ACME, self.provider.slug, client_id=application.client_id, client_secret=application.client_secrets[0]
+        )
+        self.application = own.id
         self.offline = True
         manager.delete(GLOBEX, gone.id)
         self.begun = manager.begin_oauth(GLOBEX, self.provider.slug, name="Files of Globex")
@@ -154,6 +159,9 @@ class House:
         yield store.list_kek_ids
         yield lambda: store.list_audit(ACME)
         yield lambda: store.list_entries(GLOBEX, "revocation", index_key=str(provider), limit=LIMIT)
+        yield lambda: store.list_applications(ACME)
+        yield lambda: manager.applications.list(ACME)
+        yield lambda: manager.begin_oauth(ACME, slug, name="More files of Acme")
         yield manager.start
         yield lambda: manager.list_integrations(ACME)
         yield lambda: manager.get_integration(ACME, self.oauth.id)
@@ -173,3 +181,4 @@ class House:
             self.begun.context_id, [("state", self.begun.state.reveal()), ("code", "fake")], browser_token=self.begun.browser_token
         )
         yield lambda: manager.delete(ACME, self.oauth.id)
+        yield lambda: manager.applications.remove(ACME, self.application)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from cloud_integrations.domain.audit import Actor
+from cloud_integrations.domain.device import Polling
 from cloud_integrations.domain.pending import MAX_PENDING, MAX_PENDING_OF_TENANT, surplus
+from cloud_integrations.testing.clock import START
+from cloud_integrations.testing.contracts.store.values import a_pending
 
 ALICE = Actor(id="alice")
 
@@ -44,3 +49,18 @@ def test_an_actor_that_begins_again_and_again_pushes_out_only_its_own() -> None:
 def test_among_equals_the_oldest_of_all_goes() -> None:
     opened = [(number, Actor(id=f"user-{number}")) for number in range(MAX_PENDING_OF_TENANT)]
     assert surplus(opened, ALICE) == [MAX_PENDING_OF_TENANT - 1]
+
+
+@pytest.mark.parametrize("missing", ["context_id", "redirect_uri"])
+def test_what_awaits_a_callback_has_an_application_and_an_address(missing):
+    assert getattr(a_pending(awaits="setup", **{missing: None}), missing) is None
+    with pytest.raises(ValueError, match="awaits a callback"):
+        a_pending(**{missing: None})
+
+
+def test_only_what_awaits_a_device_says_when_the_provider_may_be_asked() -> None:
+    polling = Polling(interval=timedelta(seconds=5), next_at=START)
+    assert a_pending(awaits="device", polling=polling).polling == polling
+    for changes in ({"awaits": "device"}, {"polling": polling}):
+        with pytest.raises(ValueError, match="device code"):
+            a_pending(**changes)

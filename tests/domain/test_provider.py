@@ -12,10 +12,9 @@ from tests.provider_files import code, key, provider
 
 from cloud_integrations.domain.identifiers import provider_id
 from cloud_integrations.domain.provider import (
-    AccessTokenFacts,
     Input,
     Method,
-    Placement,
+    Present,
     Provider,
     RefreshTokenFacts,
     Scopes,
@@ -275,10 +274,10 @@ def test_a_scope_that_was_granted_is_never_missing_and_more_scopes_never_make_on
     assert set(scopes.missing(requested=more, granted=[*granted, *more[:1]])) <= set(lacking) <= set(more)
 
 
-@pytest.mark.requirement("OAU-052")
-def test_an_access_token_travels_in_a_header() -> None:
-    with pytest.raises(ValidationError, match="travels in a header"):
-        AccessTokenFacts(placement=Placement.model_validate({"in": "query", "name": "access_token"}))
+@pytest.mark.parametrize("headers", [{"X-Key": "{value}", "x-key": "{value}"}, {"authorization": "Bearer {value}"}])
+def test_a_header_has_one_value(headers) -> None:
+    with pytest.raises(ValidationError, match="twice"):
+        Present.model_validate({"headers": headers, "basic": {"user": "{value}"}})
 
 
 def test_a_length_of_time_is_not_negative() -> None:

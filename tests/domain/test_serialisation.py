@@ -17,7 +17,6 @@ from cloud_integrations import AuditHead, AuditReport, AuthType, CheckReport, Cr
 from cloud_integrations.documents import CheckOut, CredentialOut, IntegrationDetailOut, TokenOut
 from cloud_integrations.domain.audit import AuditProblem
 from cloud_integrations.domain.integration import AccountFacts, State
-from cloud_integrations.domain.provider import Placement
 from cloud_integrations.domain.serialisation import Serialisable, to_camel
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -45,7 +44,6 @@ AUDIT = AuditReport(tenant_id="acme", checked=2, head=HEAD, problems=(AuditProbl
 VALUES = [INTEGRATION, REPORT, AUDIT]
 CREDENTIAL = Credential(
     parts={"access_token": Secret("fake-token")},
-    placement=(Placement(in_="header", name="Authorization", prefix="Bearer "),),
     variables={},
     integration_id=ID,
     provider_id=ID,

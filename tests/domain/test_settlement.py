@@ -8,7 +8,7 @@ import pytest
 
 from cloud_integrations.domain.integration import Phase, RefreshMarks, State
 from cloud_integrations.domain.outcome import Misconfigured, NotProcessed, Refused, Rejected, Unknown
-from cloud_integrations.domain.settlement import MISCONFIGURED_REST, Attempted, settlement
+from cloud_integrations.domain.settlement import MISCONFIGURED_REST, Attempted, mint_settlement, settlement
 from cloud_integrations.testing.contracts.store import an_integration
 
 from .renewal_values import DAY, ENDS_OLD_ACCESS, GRACE, HOUR, MINUTE, NOW, SECOND, STRICT, TOLERANT
@@ -183,3 +183,47 @@ def test_a_verdict_stands_when_an_operator_had_it_asked_in_vain(failure):
 def test_a_verdict_without_a_reason_is_given_one():
     assert settlement(Refused("invalid_grant"), attempted(state=State.NEEDS_REAUTH)).reason == "revoked"
     assert settlement(NotProcessed("unreachable"), attempted(state=State.NEEDS_REAUTH)).reason is None
+
+
+# A mint
+
+
+@pytest.mark.parametrize(
+    ("failure", "state", "reason", "verdict"),
+    [
+        (Refused("invalid_grant"), State.NEEDS_REAUTH, "refused", "reconnect"),
+        (Refused("application_refused"), State.NEEDS_REAUTH, "refused", "reconnect"),
+        (Rejected("denied"), State.RETRY, "denied", "unavailable"),
+        (NotProcessed("unreachable"), State.RETRY, "unreachable", "unavailable"),
+        (Misconfigured("invalid_client"), State.ACTIVE, "invalid_client", "misconfigured"),
+        (Unknown("answer_lost"), State.RETRY, "answer_lost", "unavailable"),
+    ],
+)
+def test_a_failed_mint_waits_for_no_lease_and_no_worker(failure, state, reason, verdict):
+    settled = mint_settlement(failure, attempted())
+    assert (settled.state, settled.reason, settled.verdict) == (state, reason, verdict)
+    assert (settled.phase, settled.wait, settled.due_in, settled.is_unknown) == (Phase.IDLE, None, None, False)
+
+
+@pytest.mark.parametrize(
+    ("failure", "others", "verdict"),
+    [
+        (Rejected("denied"), None, "reconnect"),
+        (Rejected("denied"), True, "reconnect"),
+        (Rejected("denied"), False, "unavailable"),
+        (Misconfigured("invalid_client"), None, "misconfigured"),
+        (Misconfigured("invalid_client"), True, "reconnect"),
+        (NotProcessed("unreachable"), True, "unavailable"),
+        (Unknown("answer_lost"), True, "unavailable"),
+    ],
+)
+def test_days_of_refused_mints_are_counted_as_those_of_refreshes(failure, others, verdict):
+    settled = mint_settlement(failure, attempted(refused_since=NOW - 8 * DAY, others=others))
+    assert settled.verdict == verdict
+    assert (settled.reason == "refused_for_days") is (verdict == "reconnect")
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_mint_that_an_operator_asked_for_never_takes_the_verdict_back(failure):
+    settled = mint_settlement(failure, attempted(state=State.NEEDS_REAUTH, reason="refused"))
+    assert (settled.state, settled.reason) == (State.NEEDS_REAUTH, "refused")

@@ -144,6 +144,18 @@ MUTANTS = {
         without='return facts.reuse_rule == "none"',
         noticed_by="tests/flows/test_renew.py::test_where_a_replay_is_punished_the_held_token_is_used_to_its_end_and_then_one_probe_goes_out",
     ),
+    "another client secret is tried only if the client was refused": Mutant(
+        file="flows/shared/client_secrets.py",
+        guard="        if not answer.is_refused:\n            break\n",
+        without="        if answer.is_accepted:\n            break\n",
+        noticed_by="tests/flows/test_client_secrets.py::test_after_a_lost_answer_no_other_secret_is_tried",
+    ),
+    "the deadline bounds all client secrets together": Mutant(
+        file="flows/shared/client_secrets.py",
+        guard="        if left <= timedelta():",
+        without="        if left <= timedelta(days=-1):",
+        noticed_by="tests/flows/test_client_secrets.py::test_the_deadline_bounds_all_tries_together_and_the_next_attempt_begins_where_it_ended",
+    ),
     "a refused application is left alone": Mutant(
         file="flows/renew/settling.py",
         guard="        wiring.breaker.refuse(attempt.client.context_id, failure.reason, by=attempt.tenant_id)\n",
@@ -211,7 +223,7 @@ MUTANTS = {
         noticed_by="tests/flows/test_interrupted.py::test_whatever_ends_the_work_itself_every_grant_is_stored_given_back_or_told_of",
     ),
     "after a 5xx nothing is sure": Mutant(
-        file="protocol/token_answer.py",
+        file="protocol/token_failure.py",
         guard='        return Unknown("server_error", over=status not in _GATEWAY)\n',
         without='        return Refused("invalid_grant")\n',
         noticed_by="tests/flows/test_renew.py::test_a_token_that_lives_is_handed_out_with_a_warning",

@@ -30,6 +30,7 @@ from cloud_integrations.backends.sqlalchemy import SqlAlchemyStore, sqlite_engin
 from cloud_integrations.backends.transport.httpx_transport import HttpxTransport
 from cloud_integrations.domain.application import OAuthApplication
 from cloud_integrations.domain.audit import SYSTEM
+from cloud_integrations.domain.provider import Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import CloudIntegrationsError
 from cloud_integrations.manager import IntegrationManager
@@ -196,7 +197,7 @@ def open_manager(order, fault, wire, clock):
         transport=FaultyTransport(HttpxTransport(client, clock=clock), fault, wire),
         keys=LocalKeyring([Secret(entry) for entry in order.get("keyring") or [order["keyring_entry"]]]),
         cipher=AesGcmCipher(),
-        providers=Catalogue.of(*described.catalogue_entries()),
+        providers=Catalogue.of(*described.catalogue_entries(), *map(Provider.model_validate, order.get("providers", ()))),
         applications=[OAuthApplication(provider=order["slug"], client_id=order["client_id"], client_secret=Secret(order["client_secret"]))],
         settings=Settings(
             callback_url="https://app.example/oauth/callback",
@@ -237,7 +238,7 @@ def run(order):
     def call():
         if order["calls"] == "refresh":
             manager.refresh(order["tenant"], UUID(order["integration_id"]))
-        return manager.credential(order["tenant"], order["slug"])
+        return manager.credential(order["tenant"], order.get("wants", order["slug"]))
 
     def one():
         together.wait()

@@ -85,7 +85,7 @@ class Crowd:
         facts = replace(self.first, id=IntegrationId(uuid7(self.clock.now(), wiring.entropy.bytes(10))), tenant_id=tenant)
         grant = Grant(access_token=issued.access, refresh_token=issued.refresh, expires_at=facts.expires_at, scopes=facts.scopes)
         key, index = run_inline(wiring.data_keys.active(tenant)), run_inline(wiring.data_keys.index())
-        credential = wiring.sealer.seal_grant(key, index, facts, grant, generation=1)
+        credential = wiring.sealer.seal_grant(key, index, facts, grant, generation=1, application=facts.context_id)
         self.rows.apply(AddIntegration(facts=facts, credential=credential, due_at=facts.expires_at - timedelta(minutes=10)))
 
 

@@ -9,6 +9,8 @@ from urllib.parse import parse_qs
 from cloud_integrations.errors import CloudIntegrationsError
 from cloud_integrations.protocol.http import HttpResponse
 
+from .transports import Before
+
 
 def said(body, status=400, content_type="application/json"):
     """An answer of a token endpoint."""
@@ -16,11 +18,11 @@ def said(body, status=400, content_type="application/json"):
     return HttpResponse(status=status, headers={"content-type": content_type}, body=sent)
 
 
-class Answers:
+class Answers(Before):
     """Stands before the provider: answers each refresh token as the test says, and lets everything else through."""
 
     def __init__(self, world):
-        self._port = world.transport
+        super().__init__(world)
         self.of = {}
         """By refresh token."""
         self.exchange = None
@@ -37,7 +39,7 @@ class Answers:
         self.of[self._seen] = answer
         return self._seen
 
-    def _find(self, request):
+    def find(self, request):
         form = parse_qs(request.body.decode())
         if form.get("grant_type") == ["authorization_code"]:
             return self.exchange
@@ -46,17 +48,6 @@ class Answers:
         if isinstance(answer, Exception):
             raise answer
         return answer
-
-    def send(self, request, *, deadline):
-        return self._find(request) or self._port.send(request, deadline=deadline)
-
-    def close(self):
-        return self._port.close()
-
-
-class AwaitedAnswers(Answers):
-    async def send(self, request, *, deadline):
-        return self._find(request) or await self._port.send(request, deadline=deadline)
 
 
 async def refused(world, answers, answer, tenant="acme"):

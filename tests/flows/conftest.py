@@ -38,7 +38,7 @@ from cloud_integrations.testing import (
     SimulatedTransport,
 )
 
-from .answers import Answers, AwaitedAnswers
+from .answers import Answers
 from .watching import Observed, Watched, check_recorded
 
 ACME = "acme"
@@ -110,7 +110,7 @@ class Door:
 def rewire(manager, **parts):
     """Exchange parts of a manager that is built already."""
     wiring = dataclasses.replace(manager._wiring, **parts)
-    for group in (manager, manager.keys, manager.audit, manager.worker):
+    for group in (manager, manager.applications, manager.keys, manager.audit, manager.worker):
         group._wiring = wiring
     manager._runner.wiring = wiring
 
@@ -142,6 +142,8 @@ class World:
         self.entries = list(self.provider.catalogue_entries())
         self.backends = {}
         """OAuth backends by name."""
+        self.guides = []
+        """Setup guides of the providers."""
         self.door = self.open()
 
     @property
@@ -151,7 +153,20 @@ class World:
     def settings(self, **changes):
         return Settings(**{"callback_url": CALLBACK_URL, **changes})
 
-    def open(self, *, settings=None, providers=None, applications=None, store=None, keyring=None, tenants=None, cipher=None, observer=None):
+    def open(
+        self,
+        *,
+        settings=None,
+        providers=None,
+        applications=None,
+        store=None,
+        keyring=None,
+        tenants=None,
+        cipher=None,
+        observer=None,
+        issuer=None,
+        platform=None,
+    ):
         """Open a door to this world, another process of the same installation, say."""
         keyring = keyring or self.keyring
         parts = {
@@ -159,10 +174,12 @@ class World:
             "transport": self.transport,
             "keys": keyring,
             "cipher": cipher or AesGcmCipher(),
-            "providers": Catalogue.of(*(providers or self.entries), backends=self.backends),
+            "providers": Catalogue.of(*(providers or self.entries), backends=self.backends).with_(guides=self.guides),
             "applications": [self.provider.application()] if applications is None else applications,
+            "platform": platform,
             "settings": settings or self.settings(),
             "tenants": tenants,
+            "issuer": issuer,
             "observer": observer or self.facts,
             "clock": self.clock,
             "entropy": self.entropy,
@@ -335,7 +352,7 @@ async def keys_older_than_now(world):
 
 @pytest.fixture
 def answers(world):
-    found = (Answers if world.blocking else AwaitedAnswers)(world)
+    found = Answers(world)
     world.transport = found
     world.door = world.open()
     return found

@@ -21,8 +21,9 @@ BY_ITSELF = {"credential", "replace_refused", "worker.refresh_due", "worker.retr
 """What also runs without anybody; it is the system's then."""
 RECORDS_NOBODY = {
     *("acting_as", "close", "over", "report", "start"),
-    *("get_integration", "list_integrations", "list_providers"),
-    *("audit.verify", "keys.find_returned", "keys.report", "keys.reseal"),
+    *("get_integration", "guide", "list_integrations", "list_providers"),
+    *("applications.list", "audit.verify", "keys.find_returned", "keys.report", "keys.reseal"),
+    *("issuer.check", "issuer.configuration", "issuer.key_set"),
 }
 """What leaves no event that names somebody."""
 NAMES_SOMEBODY = sorted(METHODS.keys() - BY_ITSELF - RECORDS_NOBODY)

@@ -11,7 +11,7 @@ from cloud_integrations.domain.audit import Outcome
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.importing import ImportedGrant, ImportedKey
 from cloud_integrations.domain.integration import Health, Status
-from cloud_integrations.domain.provider import Input, Method, Placement, Provider, Variable, Verification
+from cloud_integrations.domain.provider import Input, Method, Present, Provider, Variable, Verification
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     IntegrationExistsError,
@@ -35,10 +35,7 @@ def pair_provider(world, **changes):
         id="pair",
         kind="key",
         inputs=(Input(name="app_key", patterns=("fake-key-.+",)), Input(name="app_secret", required=False)),
-        placement=(
-            Placement(name="X-Api-Key", prefix="", template="{app_key}"),
-            Placement(name="X-Api-Secret", prefix="", template="{app_secret}"),
-        ),
+        present=Present(headers={"X-Api-Key": "{app_key}", "X-Api-Secret": "{app_secret}"}),
     )
     check = Verification(url=f"{url}/me", identity=("json:id",), status_rules={401: "dead"})
     return Provider(id="pairs", name="Pairs", methods=(method,), verifications=(check,), loopback=True, **changes)

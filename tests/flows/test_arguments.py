@@ -29,6 +29,7 @@ NUL = "fake-\x00-nul"
 LONG = "f" * 256
 NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001  # that is the point
 
+NO_TEXTS = [5, b"fake-bytes", HALF, NUL, ["fake"], object()]
 TEXTS = [5, b"fake-bytes", "", LONG, HALF, NUL, ["fake"], object()]
 SECRETS = ["", b"fake-bytes", 5, HALF, Secret(""), ["fake"]]
 IDS = ["not-a-uuid", "", 5, b"fake-bytes", HALF, uuid4().hex[:-1]]
@@ -37,8 +38,12 @@ WRONG = {
     "tenant_id": [*TEXTS, None, uuid4()],
     "provider": [5, None, b"fake-bytes", ["fake"]],
     "integration": [5, None, b"fake-bytes", ["fake"]],
+    "slot": [5, None, b"fake-bytes", ["fake"], "Fake", "fake slot", "fake\n", HALF, NUL, "f" * 65],
     "context_id": [*IDS, None],
+    "authorization_id": [*IDS, None],
     "name": [*TEXTS, "f" * 51],
+    "inputs": ["fake", ["fake"], {}, None, {5: "fake"}, {"fake key": ""}, *({"key": value} for value in SECRETS)],
+    "method": TEXTS,
     "api_key": [*SECRETS, None],
     "secret_key": SECRETS,
     "code": [*SECRETS, None],
@@ -71,6 +76,11 @@ WRONG = {
     "return_to": [5, b"/fake", "", "https://evil.example/", "//evil.example", f"/{HALF}", "/" + "f" * 2_048],
     "redirect_uri": [5, None, b"fake", "", ["fake"], HALF, "https://app.example/" + "f" * 2_048],
     "params": [5, b"code=fake", ["code"], [("code",)], [("code", 5)], {"code": 5}, {5: "fake"}, {"code": [b"fake"]}],
+    "client_id": [*NO_TEXTS, "", None],
+    "client_secret": ["", b"fake-bytes", 5, HALF, Secret(""), [""], [5], ["fake"] * 6],
+    "client_auth": [*TEXTS, "mtls"],
+    "issuer": [*NO_TEXTS, ""],
+    "application_id": [*IDS, None],
     "status": [5, "off", ["active"], HALF, ""],
     "reason": TEXTS,
     "progress": [5, "fake"],
@@ -102,13 +112,17 @@ RIGHT = {
     "provider": "simulated",
     "integration": UUID(int=1),
     "context_id": UUID(int=1),
+    "authorization_id": UUID(int=1),
     "name": "Files of Acme",
+    "inputs": {"key": "fake-key"},
     "api_key": "fake-key",
     "code": "fake-code",
     "state": "fake-state",
     "browser_token": None,
     "redirect_uri": "https://app.example/connected",
     "params": "state=fake-state",
+    "client_id": "fake-client",
+    "application_id": UUID(int=1),
     "actor": "alice",
     "below": 1,
     "retired_before": datetime(2020, 1, 1, tzinfo=UTC),
@@ -166,6 +180,8 @@ async def test_what_no_method_takes_is_refused_by_its_name_over_every_store(worl
         for value in WRONG[parameter.name]:
             if value is None and parameter.default is None:
                 continue
+            if value == {} and method == "guide":
+                continue  # nothing is known yet
             for door in doors:
                 with pytest.raises(ValidationFailedError) as caught:
                     await attrgetter(method)(door)(**{**right, parameter.name: value})

@@ -219,7 +219,7 @@ async def test_a_provider_without_pkce_is_asked_without_a_challenge(world):
     begun = await world.begin(door=door)
     assert "code_challenge" not in asked(begun)
     pending = await door.find_authorization(begun.state, actor=ALICE)
-    assert pending.sealed_verifier is None
+    assert pending.sealed_parts is None
 
 
 async def test_beginning_is_recorded_with_who_and_on_whose_request(world, door):

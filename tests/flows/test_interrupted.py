@@ -100,8 +100,8 @@ def failures(world):
 # A caller is interrupted: the work goes on
 
 
-uncovered = pytest.mark.no_cover
-"""A signal that raises while coverage holds its lock leaves it taken, and every thread waits for it."""
+uncovered = pytest.mark.slow
+"""Left to a session without coverage: a signal that raises while coverage holds its lock leaves it taken, and every thread waits for it."""
 
 
 def interrupt_at(world, number, error, call):

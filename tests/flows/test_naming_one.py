@@ -14,7 +14,7 @@ from .conftest import ACME, GLOBEX
 from .test_arguments import METHODS
 
 MORE = {"edit_integration": {"name": "Another name"}}
-FOR_ONE_KIND = {"begin_reconnect", "refresh", "replace_api_key"}
+FOR_ONE_KIND = {"begin_device_reconnect", "begin_reconnect", "reconnect", "refresh", "replace_api_key"}
 NAMED = [
     "credential",
     *(
@@ -62,6 +62,7 @@ async def test_a_renewal_and_a_reconnect_may_name_the_provider(world, door, numb
     key = await world.add_key()
     name = names_of(world, key, "simulated_keys")[number]
     assert (await door.replace_api_key(ACME, name, api_key=world.provider.valid_api_key)).id == key.id
+    assert (await door.reconnect(ACME, name, inputs={"key": world.provider.valid_api_key})).id == key.id
 
 
 @pytest.mark.parametrize("method", NAMED)

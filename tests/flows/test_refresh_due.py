@@ -10,7 +10,7 @@ from cloud_integrations.domain.renewal import RenewalRun
 from cloud_integrations.errors import StorageUnavailableError
 from cloud_integrations.testing import Misbehaviour
 
-from .conftest import ACME
+from .conftest import ACME, changed_method
 
 
 async def test_nothing_is_renewed_before_its_time(world, door):
@@ -27,6 +27,13 @@ async def test_what_is_due_is_renewed_once_and_is_then_no_longer_due(world, door
     assert world.provider.refresh_count == 1
     due_at = world.row(integration).marks.due_at
     assert world.clock.now() + timedelta(minutes=30) <= due_at < world.clock.now() + timedelta(minutes=60)
+
+
+async def test_a_grant_whose_method_was_renamed_is_renewed(world):
+    await world.connect()
+    world.pass_(minutes=59)
+    renamed = changed_method(world, id="renamed")
+    assert await renamed.worker.refresh_due() == RenewalRun(claimed=1, renewed=1)
 
 
 async def test_many_rounds_at_once_renew_each_token_once(world, door):

@@ -195,7 +195,7 @@ async def test_after_a_providers_incident_every_refused_grant_is_asked_for_again
 @pytest.mark.parametrize("answer", [said({"error": "invalid_grant"}), said({"error": "invalid_client"}, 401), said(b"", 400)])
 async def test_a_refusal_that_comes_after_a_reconnect_says_nothing_of_the_new_grant(world, answers, answer):
     held, _ = await refused(world, answers, answer)
-    find = answers._find
+    find = answers.find
 
     def reconnect_first(request):
         # The row moves on while the answer is on its way.
@@ -205,7 +205,7 @@ async def test_a_refusal_that_comes_after_a_reconnect_says_nothing_of_the_new_gr
             world.rows.apply(ReplaceCredential(facts=row.facts, credential=credential, expected_generation=1))
         return find(request)
 
-    answers._find = reconnect_first
+    answers.find = reconnect_first
     got = await ask(world)
     assert not isinstance(got, ReconnectRequiredError | AppMisconfiguredError | ProviderUnavailableError)
     assert world.row(held).facts.state is State.ACTIVE

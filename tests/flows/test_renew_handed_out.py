@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from cloud_integrations.domain.audit import Actor
-from cloud_integrations.domain.provider import Variable
+from cloud_integrations.domain.provider import Present, Variable
 from cloud_integrations.errors import (
     DecryptError,
     IntegrationInactiveError,
@@ -200,9 +200,7 @@ async def test_a_tenants_variable_is_put_where_its_name_stands(world):
     world.tables.integrations[ACME, held.id] = replace(row, facts=replace(row.facts, variables={"site": "acme-eu"}))
     entry = world.entries[0]
     method = entry.methods[0]
-    placement = method.access_token.placement.model_copy(update={"template": "{site}:{value}"})
-    access_token = method.access_token.model_copy(update={"placement": placement})
-    methods = (method.model_copy(update={"access_token": access_token}),)
+    methods = (method.model_copy(update={"present": Present(headers={"Authorization": "Bearer {site}:{value}"})}),)
     site = Variable(name="site", pattern="[a-z-]+")
     other = world.open(providers=[entry.model_copy(update={"methods": methods, "variables": (site,)})])
     sent = await other.credential(ACME, "simulated")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cloud_integrations.domain.audit import Actor
-from cloud_integrations.domain.provider import Input, Method, Placement, Variable
+from cloud_integrations.domain.provider import Input, Method, Present, Variable
 from cloud_integrations.errors import CredentialFormError, StorageUnavailableError, ValidationFailedError
 
 NIGHTLY = Actor(type="service", id="nightly")
@@ -36,7 +36,7 @@ async def test_headers_hold_what_the_tenant_entered_beside_the_key(world):
         id="key",
         kind="key",
         inputs=(Input(name="key"),),
-        placement=(Placement(name="X-Key", prefix=""), Placement(name="X-Email", prefix="", template="{email}")),
+        present=Present(headers={"X-Key": "{value}", "X-Email": "{email}"}),
     )
     email = Variable(name="email", pattern=r"[^@]+@[^@]+")
     door = world.open(
@@ -48,16 +48,13 @@ async def test_headers_hold_what_the_tenant_entered_beside_the_key(world):
     assert token.headers() == {"X-Key": key.reveal(), "X-Email": "ada@acme.example"}
 
 
-async def test_the_check_and_the_token_have_one_placement(world):
+async def test_the_check_and_the_token_show_it_in_one_place(world):
     keys = world.entries[1]
     method = Method(
         id="key",
         kind="key",
         inputs=(Input(name="app_key"),),
-        placement=(
-            Placement(template="{app_key}"),
-            Placement.model_validate({"in": "query", "name": "site", "prefix": "", "template": "{site}"}),
-        ),
+        present=Present(headers={"Authorization": "Bearer {app_key}"}, query={"site": "{site}"}),
     )
     site = Variable(name="site", pattern="[a-z]+", default="eu")
     door = world.open(providers=[keys.model_copy(update={"methods": (method,), "variables": (site,)})], applications=[])
@@ -73,10 +70,10 @@ async def test_the_check_and_the_token_have_one_placement(world):
     assert len(world.sent) == 2
 
 
-async def test_a_key_that_its_placement_would_send_without_a_part_is_not_stored(world):
+async def test_a_key_that_would_be_sent_without_a_part_is_not_stored(world):
     keys = world.entries[1]
-    placement = (Placement(name="X-Key", prefix=""), Placement(name="X-Email", prefix="", template="{email}"))
-    method = Method(id="key", kind="key", inputs=(Input(name="key"),), placement=placement)
+    present = Present(headers={"X-Key": "{value}", "X-Email": "{email}"})
+    method = Method(id="key", kind="key", inputs=(Input(name="key"),), present=present)
     email = Variable(name="email", pattern=r"[^@]+@[^@]+", required=False)
     entry = keys.model_copy(update={"methods": (method,), "variables": (email,), "verifications": ()})
     door = world.open(providers=[entry], applications=[])

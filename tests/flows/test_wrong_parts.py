@@ -180,10 +180,24 @@ async def test_a_transport_takes_a_client_of_its_colour():
         ("use_window", 60),
         ("lease", None),
         ("refusal_limit", timedelta.max),
+        ("private_servers", "https://cluster.corp.example"),
+        ("private_servers", 5),
+        ("private_servers", ["cluster.corp.example"]),
+        ("private_servers", ["http://cluster.corp.example"]),
+        ("private_servers", ["https://cluster.corp.example/api"]),
+        ("private_servers", ["https://127.0.0.1:6443"]),
+        ("private_servers", ["https://[::1]"]),
+        ("private_servers", ["https://169.254.169.254"]),
+        ("private_servers", ["https://*.corp.example"]),
     ],
 )
 def test_a_setting_of_another_type_is_refused_by_its_name(name, value):
     assert _refused(Settings, **{name: value}).setting == name
+
+
+def test_a_listed_server_has_the_spelling_that_tenants_servers_get():
+    given = ["https://Cluster.CORP.example:443/", "https://cluster.corp.example", "https://10.0.0.7:6443", "https://cluster"]
+    assert Settings(private_servers=given).private_servers == ("https://cluster.corp.example", "https://10.0.0.7:6443", "https://cluster")
 
 
 @pytest.mark.parametrize(

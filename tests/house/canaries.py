@@ -112,8 +112,18 @@ class Watched(SimulatedProvider):
         super().__init__(**how)
         self._canaries = canaries
         self._client_secret = Secret(f'fake "client" secret/+%&=\\{self._client_secret.reveal()}'.replace(" ", "~"))
+        self._client_secrets = [self._client_secret]
+        self.refused_secret = Secret(f"fake-refused-client-secret-{new_token()}")
         self.second_half = Secret(f"fake-second-half-{new_token()}")
-        canaries.add("client secret", self._client_secret)
+        self.password = Secret(f"fake-password-{new_token()}")
+        inner, line = f"fake-document-{new_token()}", base64.b64encode(f"fake-pem-{new_token()}".encode()).decode()
+        self.certificate = Secret(f"-----BEGIN CERTIFICATE-----\n{line}\n-----END CERTIFICATE-----\n")
+        document = {"type": "robot", "signer": inner, "key": {"token": self.valid_api_key.reveal()}}
+        self.document = Secret(json.dumps(document, indent=2))
+        canaries.add("password", self.password)
+        canaries.add("document", inner)
+        canaries.add("PEM", line)
+        canaries.add("client secret", self._client_secret, self.refused_secret)
         canaries.add("API key", self.valid_api_key, self.invalid_api_key)
         canaries.add("second half", self.second_half)
 
@@ -123,10 +133,24 @@ class Watched(SimulatedProvider):
         document = by_key.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         [method] = document["methods"]
         method["inputs"].append({"name": "half", "label": "Second half"})
-        in_header = {"name": "X-Half", "prefix": "", "template": "{half}"}
         # Some providers want a secret in the URL.
-        method["placement"] = [{}, in_header, {**in_header, "in": "query", "name": "half"}]
+        method["present"] = {"headers": {"Authorization": "Bearer {value}", "X-Half": "{half}"}, "query": {"half": "{half}"}}
         return by_code, Provider.model_validate(document)
+
+    def by_inputs(self) -> Provider:
+        """A provider that asks for a value of every form; of two forms only one may be given."""
+        file = {"name": "file", "form": "json", "must": {"type": "robot"}, "parts": {"token": "key.token", "signer": "signer"}}
+        proofs = [{"name": "password", "one_of": "proof"}, {"name": "cert", "form": "pem", "one_of": "proof"}]
+        shown = {"headers": {"Authorization": "Bearer {token}", "X-Team": "{team}"}, "query": {"signer": "{signer}"}}
+        method = {"id": "file", "kind": "key", "inputs": [file, *proofs, {"name": "team", "secret": False}], "present": shown}
+        check = {"url": f"{self.base_url}/me?zone={{zone}}", "identity": ["json:id"], "status_rules": {"401": "dead"}}
+        variable = {"name": "zone", "choices": ["eu", "us"]}
+        whole = {"id": "robots", "name": "Robots", "loopback": True, "methods": [method], "verifications": [check], "variables": [variable]}
+        return Provider.model_validate(whole)
+
+    def inputs(self, **changes: Secret | str) -> dict[str, Secret | str]:
+        """Values for `by_inputs`."""
+        return {"file": self.document, "password": self.password, "team": "blue", **changes}
 
     @contextmanager
     def receive(self, method: str, url_path: str, /, *, query: str = "", headers: Any = None, body: bytes = b"") -> Iterator[Any]:

@@ -28,6 +28,7 @@ from cloud_integrations import (
     AsyncSqlAlchemyStore,
     Catalogue,
     HttpxTransport,
+    ImportedKey,
     IntegrationManager,
     LocalKeyring,
     OAuthApplication,
@@ -95,6 +96,7 @@ async def live(call: Door, provider: Watched) -> None:
     # A secret in the place of something else: a name, a tenant, an id of a request.
     pasted = provider.issue_api_key().reveal()
     call.canaries.add("pasted key", pasted)
+    await by_inputs(call, provider, pasted)
     await call("add_api_key", "globex", pasted, name=pasted, **halves)
     await call("add_api_key", pasted + "\n", "simulated_keys", name=pasted + "\n", **halves)
     await call("begin_oauth", "globex", "simulated", name="Cloud account", scopes=[pasted + '"'], return_to="//" + pasted)
@@ -104,6 +106,36 @@ async def live(call: Door, provider: Watched) -> None:
     for answer in ([*back, ("code", "twice")], [*back, ("access_token", token.value.reveal())], [("state", "fake-state")], back):
         await call("complete_oauth", begun.context_id, answer, browser_token=Secret("fake-browser-token"))
     await call("add_oauth_code", "globex", "simulated", name="Cloud account", code=Secret("fake code\n"), redirect_uri="nonsense")
+
+
+async def by_inputs(call: Door, provider: Watched, pasted: str) -> None:
+    """Connect with a value of every form, in every way, and make every mistake."""
+    zone = {"zone": "us"}
+    held = await call("add", "acme", "robots", name="Robot", inputs=provider.inputs(), method="file", variables=zone)
+    await call("credential", "acme", "robots")
+    await call("verify", "acme", held.id)
+    inputs = provider.inputs(cert=provider.certificate)
+    both = dict(inputs)
+    del inputs["password"]
+    await call("reconnect", "acme", held.id, inputs=inputs)
+    await call("credential", "acme", "robots")
+    wrong = Secret(provider.document.reveal().replace("robot", "human"))
+    cut = Secret(provider.document.reveal()[:-3])
+    swapped = provider.inputs(file=provider.certificate, password=provider.document)
+    for mistake in (both, provider.inputs(file=wrong), provider.inputs(file=cut), swapped, provider.inputs(team=provider.password)):
+        await call("reconnect", "acme", held.id, inputs=mistake)
+        await call("add", "globex", "robots", name="Robot", inputs=mistake, variables=zone)
+    # In the place of a name, of a method and of a variable.
+    await call("add", "globex", "robots", name="Robot", inputs={pasted: provider.document}, variables=zone)
+    await call("add", "globex", "robots", name="Robot", inputs=inputs, method=pasted, variables=zone)
+    await call("add", "globex", "robots", name="Robot", inputs=inputs, variables={"zone": pasted})
+    imported = ImportedKey(provider="robots", name="Robot", inputs=inputs, variables=zone)
+    assert await call("import_credential", "globex", imported)
+    call._found.put("answers", repr(imported))
+    for what in (Misbehaviour.UNAVAILABLE, Misbehaviour.GARBAGE_JSON, Misbehaviour.ANSWER_LOST):
+        provider.misbehave(what, endpoint="me")
+        await call("reconnect", "acme", held.id, inputs=inputs)
+        provider.behave()
 
 
 async def suffer(call: Door, provider: Watched) -> None:
@@ -150,8 +182,12 @@ async def test_no_secret_leaves_the_library(kind, tmp_path, monkeypatch):
         engine = an_engine(tmp_path / "canary.db", journal=kind == "blocking")
         parts: dict[str, Any] = {
             "cipher": AesGcmCipher(),
-            "providers": Catalogue.of(*provider.entries()),
-            "applications": [OAuthApplication(provider="simulated", client_id="fake-client-id", client_secret=provider._client_secret)],
+            "providers": Catalogue.of(*provider.entries(), provider.by_inputs()),
+            "applications": [
+                OAuthApplication(
+                    provider="simulated", client_id="fake-client-id", client_secret=[provider.refused_secret, provider._client_secret]
+                )
+            ],
             "settings": Settings(callback_url="http://127.0.0.1/cb", loopback=True, deadline=timedelta(seconds=5)),
         }
         keyring = LocalKeyring([entry])
@@ -177,7 +213,7 @@ async def test_no_secret_leaves_the_library(kind, tmp_path, monkeypatch):
         found.put_files("files", tmp_path)
     assert set(canaries.counts) == {
         "client secret", "API key", "second half", "keyring entry", "code", "state", "verifier", "browser token",
-        "access token", "refresh token", "pasted key"
+        "access token", "refresh token", "pasted key", "password", "document", "PEM"
     }  # fmt: skip
     assert canaries.counts["access token"] > 30
     assert {"log", "exceptions", "errors", "answers", "audit", "rows"} <= set(found.places)
@@ -188,6 +224,20 @@ async def test_no_secret_leaves_the_library(kind, tmp_path, monkeypatch):
 
 
 # On the command line
+
+
+def run_by_inputs(run: Callable[..., str], a_file: Callable[[str, str], Path], provider: Watched, revealed: tuple[str, ...]) -> None:
+    """Connect with a value of every form, from files and from standard input."""
+    on = ("--tenant", "acme")
+    file = a_file("robot.json", provider.document.reveal())
+    cert = a_file("robot.pem", provider.certificate.reveal())
+    cut = a_file("cut.json", provider.document.reveal()[:-3])
+    robots = (*on, "--variable", "zone=us", "--input", "team=blue")
+    run("integrations", "add", "robots", *robots, "--input", f"file=@{cut}", "--input", f"cert=@{cert}")
+    run("integrations", "add", "robots", *robots, "--input", f"file=@{file}", "--input", "password=-", given=provider.password.reveal())
+    run("token", "robots", *on, "--reveal", "--yes", "--output", "json", gives=revealed)
+    renewed = ("--input", "file=-", "--input", f"cert=@{cert}", "--input", "team=red")
+    run("integrations", "reconnect", "robots", *on, *renewed, given=provider.document.reveal())
 
 
 @pytest.mark.slow
@@ -227,18 +277,19 @@ def test_no_secret_leaves_the_command_line(tmp_path):
         for line in (home / "keyring").read_text(encoding="utf-8").split():
             canaries.add("keyring entry", line.partition(":")[2])
         a_file("client.secret", provider._client_secret.reveal())
-        for entry in provider.entries():
+        for entry in (*provider.entries(), provider.by_inputs()):
             (home / f"{entry.id}.toml").write_text(_toml(entry.model_dump(mode="json", by_alias=True, exclude_defaults=True)))
         settings = home / "cloud-integrations.toml"
         settings.write_text(
-            f'provider_files = ["simulated.toml", "simulated_keys.toml"]\n{settings.read_text()}\n[[applications]]\n'
+            f'provider_files = ["simulated.toml", "simulated_keys.toml", "robots.toml"]\n{settings.read_text()}\n[[applications]]\n'
             'provider = "simulated"\nclient_id = "fake-client-id"\nclient_secret_file = "client.secret"\n'
         )
         key = a_file("api.key", provider.valid_api_key.reveal())
         half = a_file("half.key", provider.second_half.reveal())
         wrong = a_file("wrong.key", provider.invalid_api_key.reveal())
         on = ("--tenant", "acme")
-        revealed = ("access token", "API key", "second half")
+        revealed = ("access token", "API key", "second half", "password", "document", "PEM")
+        run_by_inputs(run, a_file, provider, revealed)
         run("integrations", "add", "simulated_keys", *on, "--api-key-file", wrong, "--secret-key-file", half)
         run("integrations", "add", "simulated_keys", *on, "--api-key-file", key, "--secret-key-file", half)
         run("token", "simulated_keys", *on, "--reveal", "--yes", gives=revealed)

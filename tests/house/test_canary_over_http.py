@@ -19,6 +19,7 @@ from cloud_integrations import (
     Catalogue,
     LocalKeyring,
     OAuthApplication,
+    Secret,
     Settings,
 )
 from cloud_integrations.testing import Misbehaviour, ProviderServer
@@ -64,6 +65,36 @@ class Browser:
         return [value for value in self._cookies.values() if value]
 
 
+def walk_by_inputs(browser: Browser, api: str, provider: Watched) -> None:
+    """Connect with a value of every form, and make every mistake."""
+    revealed = {name: value.reveal() if isinstance(value, Secret) else value for name, value in provider.inputs().items()}
+    by_cert = {name: value for name, value in revealed.items() if name != "password"} | {"cert": provider.certificate.reveal()}
+    body = {"providerId": str(provider.by_inputs().provider_id), "name": "Robot", "method": "file", "variables": {"zone": "us"}}
+    secret = provider.password.reveal()
+    cut = by_cert | {"file": by_cert["file"][:-3]}
+    human = by_cert | {"file": by_cert["file"].replace("robot", "human")}
+    for mistake in (
+        {"credentials": {"inputs": revealed, "apiKey": secret}},
+        {"credentials": {"inputs": revealed | by_cert}},
+        {"credentials": {"inputs": cut}},
+        {"credentials": {"inputs": human}},
+        {"credentials": {"inputs": by_cert | {"file": by_cert["cert"], "cert": by_cert["file"]}}},
+        {"credentials": {"inputs": by_cert | {"file": json.loads(by_cert["file"])}}},
+        {"credentials": {"inputs": by_cert | {"team": secret + " x"}}},
+        {"credentials": {"inputs": {secret: by_cert["file"]}}},
+        {"credentials": {"inputs": {secret: [by_cert["file"]]}}},
+        {"credentials": {"inputs": by_cert}, "method": secret},
+        {"credentials": {"inputs": by_cert}, "variables": {"zone": secret}},
+        {"credentials": {"inputs": by_cert}, "variables": {secret: [secret]}},
+        {"inputs": by_cert},
+    ):
+        assert browser.send("POST", f"{api}/integrations", body | mistake)["success"] is False
+    added = browser.send("POST", f"{api}/integrations", body | {"credentials": {"inputs": revealed}})["data"]["id"]
+    for inputs in (by_cert, cut, human):
+        browser.send("POST", f"{api}/integrations/{added}/reconnect", {"credentials": {"inputs": inputs}, "method": "file"})
+    browser.send("GET", "/api/v1/providers")
+
+
 def walk_over_http(browser: Browser, provider: Watched, canaries: Canaries) -> None:
     """Do what a stranger does who has the documentation, and what one does who has not."""
     by_code, by_key = provider.entries()
@@ -81,12 +112,13 @@ def walk_over_http(browser: Browser, provider: Watched, canaries: Canaries) -> N
     halves = {"apiKey": provider.valid_api_key.reveal(), "secretKey": provider.second_half.reveal()}
     key = {"providerId": str(by_key.provider_id), "name": "By key"}
     added = browser.send("POST", f"{api}/integrations", {**key, "credentials": halves})["data"]["id"]
+    walk_by_inputs(browser, api, provider)
     listed = browser.send("GET", f"{api}/integrations")["data"]
-    assert len(listed) == 2, held
+    assert len(listed) == 3, held
     for each in (f"{api}/integrations/{one['id']}" for one in listed):
         browser.send("GET", each)
         browser.send("POST", f"{each}/verify")
-        browser.send("POST", f"{each}/token", gives=("access token", "API key", "second half"))
+        browser.send("POST", f"{each}/token", gives=("access token", "API key", "second half", "document"))
         browser.send("GET", f"{each}/audit")
     browser.send("GET", "/openapi.json")
     browser.send("GET", "/?tenant=acme", Accept="text/html")
@@ -143,8 +175,12 @@ async def test_no_secret_leaves_the_host(tmp_path, monkeypatch):
             transport=AsyncHttpxTransport(),
             keys=LocalKeyring([entry]),
             cipher=AesGcmCipher(),
-            providers=Catalogue.of(*provider.entries()),
-            applications=[OAuthApplication(provider="simulated", client_id="fake-client-id", client_secret=provider._client_secret)],
+            providers=Catalogue.of(*provider.entries(), provider.by_inputs()),
+            applications=[
+                OAuthApplication(
+                    provider="simulated", client_id="fake-client-id", client_secret=[provider.refused_secret, provider._client_secret]
+                )
+            ],
             settings=Settings(callback_url=f"{url}/api/v1/oauth/callback", loopback=True),
         ) as manager:
             ready = asyncio.Event()

@@ -53,8 +53,8 @@ def test_the_reference_names_everything_public(name: str, api: str) -> None:
 
 def test_the_reference_has_each_setting_with_its_default(api: str) -> None:
     for setting in dataclasses.fields(Settings):
-        default = setting.default
-        shown = f"{default.total_seconds():g}" if hasattr(default, "total_seconds") else f"`{default}`"
+        default = setting.default if setting.default_factory is dataclasses.MISSING else setting.default_factory()
+        shown = f"{default.total_seconds():.12g}" if hasattr(default, "total_seconds") else f"`{default}`"
         assert f"| `{setting.name}` | {shown} |" in api
 
 
@@ -139,6 +139,11 @@ def test_every_error_is_on_the_page_of_errors(kind: type[CloudIntegrationsError]
 def test_the_page_of_states_explains_each_word(heading: str, words: tuple[str, ...], docs: Path) -> None:
     section = (docs / "reference/states.md").read_text(encoding="utf-8").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     assert set(re.findall(r"^\| `([a-z_]+)` \|", section, re.MULTILINE)) == set(words)
+
+
+def test_the_page_of_errors_explains_each_reason_to_reconnect(docs: Path) -> None:
+    reasons = (docs / "how-to/handle-errors.md").read_text(encoding="utf-8").partition("## Reasons\n")[2]
+    assert re.findall(r"^\| `([a-z_]+)` \|", reasons, re.MULTILINE) == list(get_args(errors.ReconnectReason))
 
 
 def test_each_state_has_the_status_and_health_that_the_page_says(docs: Path) -> None:

@@ -64,3 +64,10 @@ def test_what_blocks_is_no_coroutine(module: str) -> None:
     for blocking, awaiting in _pairs(module):
         assert [name for name, method in _methods(blocking).items() if inspect.iscoroutinefunction(method)] == []
         assert any(inspect.iscoroutinefunction(method) for method in _methods(awaiting).values()), awaiting.__name__
+
+
+@pytest.mark.parametrize("module", [module for module in PAIRED if module.startswith("cloud_integrations.manager.")])
+def test_both_managers_are_described_alike(module: str) -> None:
+    for blocking, awaiting in _pairs(module):
+        mine, theirs = ({name: inspect.getdoc(method) for name, method in _methods(cls).items()} for cls in (blocking, awaiting))
+        assert mine == theirs, blocking.__name__

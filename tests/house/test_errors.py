@@ -26,7 +26,9 @@ SAMPLES = {
     "timedelta": timedelta(seconds=7),
     "bool": True,
     "Sequence": [{"field": "name", "problem": "is wrong"}],
+    "ApplicationReason": "invalid_client",
     "CredentialForm": "headers",
+    "ReconnectReason": "revoked",
     "tuple": ("params", "basic"),
 }
 

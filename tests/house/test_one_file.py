@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
+import hmac
 import importlib.util
 import inspect
 import sys
@@ -38,6 +40,7 @@ from cloud_integrations.domain import events
 from cloud_integrations.domain.events import Fact
 from cloud_integrations.errors import ConfigurationError, IntegrationExistsError, InvalidCredentialsError, ValidationFailedError
 from cloud_integrations.oauth import HttpRequest, HttpResponse, OAuthBackend
+from cloud_integrations.signing import Unsigned
 from cloud_integrations.testing import FixedClock, SimulatedProvider, SimulatedTransport
 from cloud_integrations.testing.contracts.oauth_backend import ACCESS, REFRESH, OAuthBackendContract
 
@@ -130,6 +133,51 @@ def test_a_way_to_obtain_access(add: Callable[[str], ModuleType], monkeypatch: p
         assert manager.replace_api_key("acme", added.id, api_key="fake-user:fake-password").account == added.account
         assert manager.delete("acme", added.id).api_key is RevocationOutcome.UNSUPPORTED
         assert manager.audit.verify("acme").whole
+
+
+class SignedServer:
+    """Asks for the signature of one secret at the time of the clock."""
+
+    def __init__(self) -> None:
+        self.clock = FixedClock()
+        self.refused = 0
+
+    def send(self, request: HttpRequest, /, *, deadline: timedelta) -> HttpResponse:
+        text = f"{request.method} /me {int(self.clock.now().timestamp())}"
+        expected = hmac.new(b"fake-secret", text.encode(), hashlib.sha256).hexdigest()
+        if deadline and request.headers.get("X-Acme-Signature") == expected:
+            return HttpResponse(status=200, headers={}, body=b'{"id": "account-1"}')
+        self.refused += 1
+        return HttpResponse(status=401, headers={}, body=b"{}")
+
+    def close(self) -> None: ...
+
+
+def test_a_signature(add: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cloud_integrations.protocol.signing._ADDED", {})
+    added = add("a_signature")
+    server = SignedServer()
+    with IntegrationManager(
+        store=MemoryStore(),
+        transport=server,
+        keys=LocalKeyring([LocalKeyring.generate_key("test")]),
+        cipher=AesGcmCipher(),
+        providers=Catalogue.of(added.PROVIDER),
+        clock=server.clock,
+    ) as opened:
+        manager = opened.acting_as(ACTOR)
+        with pytest.raises(InvalidCredentialsError):
+            manager.add("acme", "acme", name="Added", inputs={"secret": "fake-wrong"})
+        held = manager.add("acme", "acme", name="Added", inputs={"secret": "fake-secret"})
+        assert held.account.account_id == "account-1"
+        server.clock.advance(timedelta(hours=1))
+        assert manager.verify("acme", held.id).outcome == "alive"
+        signed = manager.credential("acme", "acme").sign(Unsigned(method="GET", url="https://api.acme.example/me"))
+        assert (
+            server.send(HttpRequest(method="GET", url=signed.url, headers=signed.headers, provider_id="x"), deadline=timedelta(1)).status
+            == 200
+        )
+        assert server.refused == 1
 
 
 class Told:

@@ -188,7 +188,7 @@ def test_every_field_is_in_the_reference_with_words_and_an_example_that_loads(to
                     assert key in tomllib.loads(example)
 
 
-@pytest.mark.parametrize("table", [schema.Predicate, schema.ErrorRule, schema.Placement, schema.RefreshTokenFacts, schema.Reply])
+@pytest.mark.parametrize("table", [schema.Predicate, schema.ErrorRule, schema.Present, schema.RefreshTokenFacts, schema.Reply])
 def test_an_example_is_a_value_that_the_field_accepts(tool: Any, table: type[BaseModel]) -> None:
     found = tool._builtin_values()
     for name, field in table.model_fields.items():

@@ -23,9 +23,13 @@ PUBLIC_MODULES = (
     "cloud_integrations.errors",
     "cloud_integrations.kinds",
     "cloud_integrations.oauth",
+    "cloud_integrations.signing",
     "cloud_integrations.ports",
     "cloud_integrations.testing",
-    *(f"cloud_integrations.testing.contracts.{port}" for port in ("cipher", "key_service", "oauth_backend", "store", "transport")),
+    *(
+        f"cloud_integrations.testing.contracts.{port}"
+        for port in ("cipher", "key_service", "oauth_backend", "signing_keys", "store", "transport")
+    ),
 )
 # The others are what they are made of: a database's module, a suite of tests.
 PINNED_MODULES = [module for module in PUBLIC_MODULES if ".backends." not in module and ".contracts." not in module]
@@ -111,7 +115,7 @@ def test_building_a_manager_loads_its_flows_so_that_no_request_waits_for_them(ro
     build = "from cloud_integrations.testing.plugin import ci_manager; built = ci_manager._fixture_function"
     use = "from cloud_integrations.testing import FixedClock, SimulatedProvider; clock = FixedClock()"
     fixture = f"{build}; {use}; made = built(clock, SimulatedProvider(clock=clock)); next(made)"
-    assert {"cloud_integrations.flows.renew.renew", "cloud_integrations.flows.connect.add_api_key"} <= _loaded_by(fixture, root)
+    assert {"cloud_integrations.flows.renew.renew", "cloud_integrations.flows.connect.add"} <= _loaded_by(fixture, root)
 
 
 def test_the_types_of_a_managers_parts_can_be_read() -> None:
@@ -177,6 +181,7 @@ NEED_AN_EXTRA = {
     "AsyncHttpxTransport": "httpx",
     "AsyncSqlAlchemyStore": "sqlalchemy",
     "AwsKmsKeys": "aws-kms",
+    "AwsKmsSigningKeys": "aws-kms",
     "AzureKeyVaultKeys": "azure-kv",
     "GcpKmsKeys": "gcp-kms",
     "HttpxTransport": "httpx",

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import ast
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -43,7 +47,7 @@ def test_the_report_shows_every_requirement(load_tool: Callable[[str], Any], tmp
     report.write_text(
         json.dumps(
             {
-                "t.py::test_a": {"requirements": ["ENC-01", "OAU-085"], "result": "passed"},
+                "t.py::test_a": {"requirements": ["ENC-01", "OAU-085", "Q07"], "result": "passed"},
                 "t.py::test_b": {"requirements": ["ENC-01"], "result": "failed", "reason": "E   assert 1 == 2"},
                 "t.py::test_c": {"requirements": ["REF-02"], "result": "skipped"},
                 "t.py::test_d": {"requirements": [], "result": "failed", "reason": "E   OSError"},
@@ -54,17 +58,20 @@ def test_the_report_shows_every_requirement(load_tool: Callable[[str], Any], tmp
     shown = capsys.readouterr().out
     assert "ENC-01   failed\n           passed   t.py::test_a\n           failed   t.py::test_b\n" in shown
     assert "180 requirements: 1 passed, 1 skipped, 1 failed, 177 no test" in shown
+    assert "Q07      passed\n           passed   t.py::test_a\n\n1 quirks of providers: 1 passed, 0 skipped, 0 failed" in shown
     # Last, so that whoever sees only the end of a long log still learns what to mend.
     assert shown.endswith("FAILED in report: t.py::test_b: E   assert 1 == 2\nFAILED in report: t.py::test_d: E   OSError\n")
 
 
-def test_a_requirement_that_does_not_exist_is_a_mistake(
-    load_tool: Callable[[str], Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    report = tmp_path / "report.json"
-    report.write_text(json.dumps({"t.py::test_a": {"requirements": ["ENC-99"], "result": "passed"}}))
-    assert load_tool("requirements").main([str(report)]) == 1
-    assert "ENC-99 is no requirement; named by t.py::test_a" in capsys.readouterr().out
+def test_a_name_that_no_requirement_has_is_refused_when_tests_are_collected(tmp_path: Path) -> None:
+    test = tmp_path / "test_a.py"
+    test.write_text("import pytest\n\n\n@pytest.mark.requirement('Q07', 'ENC-99')\ndef test_a(): ...\n")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--rootdir={ROOT}", f"--confcutdir={ROOT}"]
+    run = subprocess.run(
+        [*command, "-c", str(ROOT / "pyproject.toml"), "-p", "conftest", str(test)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "::test_a names ENC-99, which is no requirement and no quirk" in run.stderr
 
 
 @pytest.mark.requirement("TST-14")

@@ -24,6 +24,7 @@ NEED_AN_EXTRA = frozenset(
         "AsyncHttpxTransport",
         "AsyncSqlAlchemyStore",
         "AwsKmsKeys",
+        "AwsKmsSigningKeys",
         "AzureKeyVaultKeys",
         "GcpKmsKeys",
         "HttpxTransport",
@@ -71,7 +72,7 @@ def test_a_wheel_holds_its_package_and_nothing_else(package: str, wheels: dict[s
     assert {re.sub(r"-[\d.]+\.dist-info$", "", name.partition("/")[0]) for name in names} == {package}
     assert f"{package}/py.typed" in names
     expected = re.compile(
-        rf"{package}/(?:py\.typed|[\w/]+\.py|providers/\w+\.toml|providers/evidence/\w+\.json|backends/sqlalchemy/migrations/script\.py\.mako|host/templates/\w+\.(?:html|css|js))|.*\.dist-info/.*"
+        rf"{package}/(?:py\.typed|[\w/]+\.py|providers/\w+\.toml|providers/evidence/\w+\.json|providers/guides/\w+(?:\.toml|/[\w-]+\.(?:json|sh|tf|yaml|txt|sql))|backends/sqlalchemy/migrations/script\.py\.mako|host/templates/\w+\.(?:html|css|js))|.*\.dist-info/.*"
     )
     assert [name for name in names if not expected.fullmatch(name)] == []
     assert [name for name in names if re.search(r"\.pth$|(?:^|/)(?:tests?/|test_|conftest)", name)] == []
@@ -89,8 +90,13 @@ def test_no_file_in_a_wheel_names_the_machine_that_built_it(package: str, wheels
 def test_the_library_brings_its_providers_and_migrations(wheels: dict[str, Path], root: Path) -> None:
     names = set(zipfile.ZipFile(wheels["cloud_integrations"]).namelist())
     package = root / "src/cloud_integrations"
-    needed = [*package.glob("providers/*.toml"), *package.glob("backends/sqlalchemy/migrations/**/*.py")]
-    assert {file.suffix for file in needed} == {".toml", ".py"}
+    needed = [
+        *package.glob("providers/*.toml"),
+        *package.glob("providers/guides/*.toml"),
+        *package.glob("providers/guides/*/*.*"),
+        *package.glob("backends/sqlalchemy/migrations/**/*.py"),
+    ]
+    assert {file.suffix for file in needed} >= {".toml", ".py", ".sh"}
     assert {file.relative_to(root / "src").as_posix() for file in needed} <= names
 
 

@@ -18,13 +18,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Self
+from types import MappingProxyType
+from typing import IO, TYPE_CHECKING, Any, Self
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
 HOME = Path(__file__).parent / "oidc_provider"
@@ -75,6 +76,7 @@ class Endpoints:
     revocation: str
     introspection: str
     userinfo: str
+    pushed_authorization_request: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +101,8 @@ class AuthorizationServer:
     PKCE with S256 is required.  Every code brings a refresh token, every refresh consumes the one it used, and a consumed one
     that returns ends its grant.  Scopes: openid, profile, email, offline_access, read, write.
 
+    *client_metadata* is further metadata of both clients (RFC 7591).
+
     Raises `NodeMissingError` when this machine cannot run it and `ServerNotStartedError` when it does not start.
     """
 
@@ -110,12 +114,14 @@ class AuthorizationServer:
         *,
         redirect_uris: Sequence[str] = (DEFAULT_CALLBACK,),
         access_token_lifetime: timedelta = timedelta(minutes=1),
+        client_metadata: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         # The signs at the front are where a client that forgets the form encoding fails.
         self.client = Client(id="test-basic", secret=f"fake:%+/{secrets.token_urlsafe(24)}", authentication="client_secret_basic")
         self.post_client = Client(id="test-post", secret=f"fake&=+/{secrets.token_urlsafe(24)}", authentication="client_secret_post")
         self._redirect_uris = tuple(redirect_uris)
         self._access_token_lifetime = access_token_lifetime
+        self._client_metadata = client_metadata
         self._at_exit = ExitStack()
 
     @property
@@ -172,7 +178,12 @@ class AuthorizationServer:
         # The configuration holds client secrets, so it goes through stdin, which stays open: the server ends when it closes.
         configuration = {
             "clients": [
-                {"client_id": client.id, "client_secret": client.secret, "token_endpoint_auth_method": client.authentication}
+                {
+                    "client_id": client.id,
+                    "client_secret": client.secret,
+                    "token_endpoint_auth_method": client.authentication,
+                    **self._client_metadata,
+                }
                 for client in (self.client, self.post_client)
             ],
             "redirect_uris": self._redirect_uris,
@@ -201,6 +212,7 @@ class AuthorizationServer:
             revocation=metadata["revocation_endpoint"],
             introspection=metadata["introspection_endpoint"],
             userinfo=metadata["userinfo_endpoint"],
+            pushed_authorization_request=metadata["pushed_authorization_request_endpoint"],
         )
 
     def _browse(self, url: str, /, *, account: str, consents: bool) -> str:

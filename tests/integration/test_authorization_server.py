@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,7 +13,8 @@ from urllib.parse import parse_qs, quote_plus, urlencode, urlsplit
 import httpx
 import pytest
 
-from .authorization_server import DEFAULT_CALLBACK, AuthorizationServer, Client, NodeMissingError, SignInStoppedError, find_node
+from .authorization_server import DEFAULT_CALLBACK, AuthorizationServer, Client, NodeMissingError, SignInStoppedError
+from .real_server import running_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,12 +24,7 @@ LIFETIME = timedelta(seconds=90)
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[AuthorizationServer]:
-    try:
-        find_node()
-    except NodeMissingError as error:
-        give_up = pytest.fail if os.environ.get("CI") else pytest.skip
-        give_up(str(error))
-    with AuthorizationServer(access_token_lifetime=LIFETIME) as running:
+    with running_server(access_token_lifetime=LIFETIME) as running:
         yield running
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import threading
 import time
@@ -39,7 +38,8 @@ from cloud_integrations.backends.sqlalchemy.migrate import upgrade
 from cloud_integrations.errors import ReconnectRequiredError
 from cloud_integrations_fastapi import Permission, create_router
 
-from .authorization_server import AuthorizationServer, NodeMissingError, find_node
+from .authorization_server import AuthorizationServer
+from .real_server import provider_of, running_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -52,12 +52,7 @@ BEARER = "test-bearer-of-ada"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[AuthorizationServer]:
-    try:
-        find_node()
-    except NodeMissingError as error:
-        give_up = pytest.fail if os.environ.get("CI") else pytest.skip
-        give_up(str(error))
-    with AuthorizationServer(access_token_lifetime=timedelta(minutes=5)) as running:
+    with running_server() as running:
         yield running
 
 
@@ -67,30 +62,6 @@ def engine(postgresql_url: str) -> Iterator[Engine]:
     upgrade(engine)
     yield engine
     engine.dispose()
-
-
-def provider_of(server: AuthorizationServer) -> Provider:
-    """Describe the server as an operator would in a provider file."""
-    return Provider.model_validate({
-        "id": "real_server",
-        "name": "A real server",
-        "loopback": True,
-        "methods": [
-            {
-                "id": "code",
-                "kind": "code",
-                "authorize_url": server.endpoints.authorization,
-                "token_url": server.endpoints.token,
-                "issuer": server.issuer,
-                "callback": {"issuer": "required"},
-                "client_auth": ["basic"],
-                "scopes": {"default": ["openid", "email", "read"]},
-                "refresh_token": {"rotates": "always", "reuse": "strict"},
-                "revoke": {"url": server.endpoints.revocation, "kills": "grant"},
-            }
-        ],
-        "verifications": [{"url": server.endpoints.userinfo, "identity": ["json:sub"], "label": ["json:email"]}],
-    })  # fmt: skip
 
 
 async def authorize(request: Request, permission: Permission, tenant_id: str | None) -> Actor | None:

@@ -8,7 +8,7 @@ from tests.provider_files import code, key, provider
 from cloud_integrations import kinds
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.errors import ConfigurationError
+from cloud_integrations.errors import ConfigurationError, ValidationFailedError
 from cloud_integrations.providers import Catalogue
 
 
@@ -18,19 +18,24 @@ from cloud_integrations.providers import Catalogue
         (code(token_url=None), "oauth2 needs authorize_url and token_url"),
         (code(authorize_url=None), "oauth2 needs authorize_url and token_url"),
         (code(inputs=[{"name": "token"}]), "oauth2 has no inputs for this kind"),
-        (code(placement=[{"name": "X-Key"}]), "oauth2 has no placement for this kind"),
-        (code(access_token={"placement": {"template": "{missing}"}}), "oauth2.placement uses {missing}"),
+        (code(callback={"installation_from": "id"}), "oauth2.callback has no installation_from and no requested for this kind"),
+        (code(present={"headers": {"Authorization": "Bearer {missing}"}}), "oauth2.present.headers.Authorization uses {missing}"),
+        pytest.param(
+            code(present={"query": {"access_token": "{value}"}}),
+            "oauth2.present: an access token goes in a header, and nowhere else",
+            marks=pytest.mark.requirement("OAU-052"),
+        ),
+        (code(present={"headers": {"X-Key": "{value}"}, "basic": {"user": "{value}"}}), "and nowhere else"),
         ({"id": "key", "kind": "key"}, "key needs a secret input"),
         ({"id": "key", "kind": "key", "inputs": [{"name": "user", "secret": False}]}, "key needs a secret input"),
         (key(token_url="https://a.example/token", pkce="off"), "key has no pkce, token_url for this kind"),
         (key(scopes={"default": ["read"]}), "key has no scopes for this kind"),
         (key(revoke={"url": "https://a.example/"}), "key.revoke has no url for this kind"),
         (key(headers={"token": {"Accept": "a/b"}}), "key.headers has no token for this kind"),
-        (key(placement=[]), "key needs a placement"),
-        (key(placement=[{"template": "{tokne}"}]), "key.placement uses {tokne}"),
-        (key(placement=[{}, {"name": "authorization"}]), "key.placement puts two values into one place"),
-        (key(inputs=[{"name": "file", "multiline": True}]), "key.placement puts file, which may have several lines, into a header"),
-        (code(kind="implicit"), "oauth2.kind must be one of code, key"),
+        (key(present={}), "key.present says nothing"),
+        (key(present={"query": {"key": "{tokne}"}}), "key.present.query.key uses {tokne}"),
+        (key(inputs=[{"name": "file", "form": "pem"}]), "key.present.headers.Authorization holds file, which may have several lines"),
+        (code(kind="implicit"), "oauth2.kind must be one of code, device, installation, key"),
     ],
 )
 def test_a_method_that_its_kind_cannot_use_is_refused_with_its_provider(method, says):
@@ -61,10 +66,22 @@ def test_the_parts_of_a_credential_have_the_providers_names_and_the_key_comes_fi
 
 
 def test_a_grant_shows_its_access_token_where_its_provider_wants_it():
-    method = provider(code(access_token={"placement": {"name": "X-Token", "prefix": ""}})).methods[0]
+    method = provider(code(present={"headers": {"X-Token": "{value}"}})).methods[0]
     assert kinds.kind_of(method).part_names(method) == ("access_token",)
     shown = kinds.present(method, {"access_token": Secret("fake"), "refresh_token": Secret("fake-other")}, variables={})
     assert shown.headers() == {"X-Token": "fake"}
+
+
+def test_two_parts_have_two_names_and_no_header_has_several_lines():
+    document = {"name": "file", "form": "json", "parts": {"token": "token", "robot": "name"}}
+    with pytest.raises(ConfigurationError, match="two parts one name"):
+        Catalogue.of(provider(key(inputs=[document, {"name": "robot", "secret": False}])))
+    method = Catalogue.of(provider(key(inputs=[document]))).require("acme").methods[0]
+    assert kinds.kind_of(method).part_names(method) == ("token", "robot")
+    shown = kinds.present(method, {"token": Secret("fake\nX-Evil: 1"), "robot": Secret("fake")}, variables={})
+    with pytest.raises(ValidationFailedError, match="several lines") as caught:
+        shown.require_complete()
+    assert "Evil" not in str(caught.value)
 
 
 def test_a_kind_does_not_replace_another_of_its_name():

@@ -44,7 +44,7 @@ def test_the_browser_carries_a_code_request_with_pkce(make_client):
 @pytest.mark.requirement("OAU-001")
 def test_there_is_no_way_to_ask_for_another_flow(make_client):
     for kind in ("implicit", "password", "token"):
-        with pytest.raises(ConfigurationError, match="must be one of code, key"):
+        with pytest.raises(ConfigurationError, match="must be one of code, device, installation, key"):
             Catalogue.of(Provider.model_validate({"id": "acme", "name": "Acme", "methods": [{"id": "it", "kind": kind}]}))
     request = exchange.build_exchange(make_client(), code=Secret("fake-code"), redirect_uri=REDIRECT, verifier=VERIFIER)
     assert dict(parse_qsl(request.body.decode()))["grant_type"] == "authorization_code"
@@ -67,6 +67,12 @@ def test_pkce_is_on_where_nothing_is_said(make_client):
 @pytest.mark.parametrize("verifier", [None, VERIFIER])
 def test_only_the_providers_data_switches_pkce_off(make_client, verifier):
     assert not {"code_challenge", "code_challenge_method"} & query(url_of(make_client(pkce="off"), verifier=verifier)).keys()
+
+
+def test_a_method_that_works_by_device_code_alone_has_no_page(make_client):
+    device = {"kind": "device", "authorize_url": None, "device": {"url": "https://login.example.com/device"}}
+    with pytest.raises(ValidationFailedError, match="works by device code"):
+        url_of(make_client(**device))
 
 
 @pytest.mark.requirement("OAU-003")

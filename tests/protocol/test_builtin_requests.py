@@ -100,7 +100,7 @@ def named(slug, method_id):
     ("error", "outcome"),
     [
         ("bad_refresh_token", Refused("invalid_grant")),
-        ("incorrect_client_credentials", Misconfigured("platform_config")),
+        ("incorrect_client_credentials", Misconfigured("client_refused")),
         ("redirect_uri_mismatch", Misconfigured("platform_config")),
     ],
 )
@@ -119,8 +119,8 @@ AADSTS = "AADSTS{}: text that is for people and may change.\r\nTrace ID: fake"
         ("invalid_grant", [50173], Refused("invalid_grant")),
         ("invalid_grant", [], Refused("invalid_grant")),
         ("interaction_required", [50076], Refused("interaction_required")),
-        ("invalid_client", [7000215], Misconfigured("platform_config")),
-        ("invalid_client", [1, 7000222], Misconfigured("platform_config")),
+        ("invalid_client", [7000215], Misconfigured("client_refused")),
+        ("invalid_client", [1, 7000222], Misconfigured("client_refused")),
         ("unauthorized_client", [700016], Misconfigured("platform_config")),
         ("invalid_request", [90002], Misconfigured("platform_config")),
         ("unauthorized_client", [7000112], Rejected("denied")),
@@ -154,7 +154,7 @@ def test_github_ends_a_token_by_its_own_request():
     [
         ("invalid_refresh_token", Refused("invalid_grant")),
         ("ratelimited", NotProcessed("retry")),
-        ("bad_client_secret", Misconfigured("platform_config")),
+        ("bad_client_secret", Misconfigured("client_refused")),
         ("invalid_client_id", Misconfigured("platform_config")),
     ],
 )

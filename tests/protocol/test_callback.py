@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from cloud_integrations.domain.provider import Callback
 from cloud_integrations.domain.secret import Secret
@@ -75,7 +76,7 @@ def test_a_flood_of_parameters_is_refused():
 @pytest.mark.requirement("OAU-020")
 @pytest.mark.parametrize("named", ["https://evil.example", ISSUER + "/", ISSUER.upper(), "https://login.example.com:443", ""])
 @pytest.mark.parametrize("end", [CODE, ("error", "access_denied")])
-@pytest.mark.parametrize("rule", ["off", "optional", "required"])
+@pytest.mark.parametrize("rule", ["optional", "required"])
 def test_another_issuer_is_refused_also_on_errors(named, end, rule):
     with pytest.raises(GrantRefusedError) as raised:
         read_callback([STATE, end, ("iss", named)], issuer=ISSUER, facts=Callback(issuer=rule))
@@ -161,3 +162,8 @@ def test_the_site_is_read_where_the_providers_data_says_that_one_is_named(named,
 @pytest.mark.requirement("OAU-021")
 def test_a_repeated_site_is_refused():
     assert refusal(STATE, CODE, ("location", "eu"), ("location", "us"), site_from="location") == "repeated_parameter"
+
+
+def test_no_provider_file_can_turn_the_comparison_of_issuers_off():
+    with pytest.raises(ValidationError):
+        Callback.model_validate({"issuer": "off"})

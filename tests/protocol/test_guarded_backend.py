@@ -162,9 +162,10 @@ def test_a_request_with_parts_of_strange_types_ends_in_the_same_error(make_clien
 
 def test_how_far_a_request_goes_is_not_the_backends_choice(make_client):
     client = make_client(revoke=REVOKE)
-    asked = request(url="https://api.example.com/other", loopback=True, private_host=True, max_body=1 << 40)
+    asked = request(url="https://api.example.com/other", loopback=True, private_host=True, tenant_server=True, max_body=1 << 40)
     built = call(guarded("build_refresh", gives(asked)), client, "build_refresh")
-    mine = {"provider_id": str(client.provider.provider_id), "loopback": False, "private_host": False, "max_body": MAX_TOKEN_BODY}
+    refused = dict.fromkeys(("loopback", "private_host", "tenant_server"), False)
+    mine = {"provider_id": str(client.provider.provider_id), "max_body": MAX_TOKEN_BODY, **refused}
     assert built == replace(asked, **mine)
     assert call(guarded("build_revoke", gives(None)), client, "build_revoke") is None
 

@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.tracebacks import shown_by
 
-from cloud_integrations.domain.provider import Input, Method, Placement, Provider
+from cloud_integrations.domain.entered import EnteredKey
+from cloud_integrations.domain.provider import Input, Method, Present, Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ValidationFailedError
 from cloud_integrations.kinds import input_methods
+from cloud_integrations.protocol.inputs import find_input_method, normalise
 from cloud_integrations.protocol.pasted_keys import ELSEWHERE, find_kinds, require_not_foreign
-from cloud_integrations.protocol.verification import find_input_method, normalise
 from cloud_integrations.providers import Catalogue
 
 KEY = "fake-test-key-value"
@@ -88,8 +89,8 @@ def wrapped(text: bytes | str) -> list[str]:
 
 
 def one_key(**facts) -> Provider:
-    placement = [{"in": "query", "name": "token", "prefix": ""}]
-    method = {"id": "key", "kind": "key", "inputs": [{"name": "token", "label": "API token", **facts}], "placement": placement}
+    present = {"query": {"token": "{value}"}}
+    method = {"id": "key", "kind": "key", "inputs": [{"name": "token", "label": "API token", **facts}], "present": present}
     return Provider.model_validate({"id": "acme", "name": "Acme", "methods": [method]})
 
 
@@ -143,16 +144,17 @@ def test_a_json_file_is_refused(text) -> None:
 
 
 def test_who_asks_for_a_file_or_a_private_key_gets_it() -> None:
-    method = one_key(multiline=True, accepts=["json", "private_key"]).methods[0]
-    for text in (PEMS[0].decode(), DOCUMENTS[0], DOCUMENTS[1], OTHERS[0]):
+    for form, text in (("pem", PEMS[0].decode()), ("json", DOCUMENTS[0]), ("json", DOCUMENTS[1]), ("json", '{"type": "other"}')):
+        method = one_key(form=form).methods[0]
         assert normalise(method, {"token": f"{text}\n"}) == {"token": Secret(text.strip())}
 
 
-def test_who_asks_for_a_document_gets_no_private_key() -> None:
-    method = one_key(multiline=True, accepts=["json"]).methods[0]
-    assert normalise(method, {"token": OTHERS[0]})
-    with pytest.raises(ValidationFailedError, match="private key"):
+def test_who_asks_for_a_private_key_gets_no_document() -> None:
+    method = one_key(form="pem").methods[0]
+    with pytest.raises(ValidationFailedError, match="JSON"):
         normalise(method, {"token": DOCUMENTS[0]})
+    with pytest.raises(ValidationFailedError, match="must be in PEM"):
+        normalise(method, {"token": KEY})
 
 
 PUBLIC = [
@@ -235,8 +237,8 @@ def test_whatever_comes_is_cleaned_or_refused_without_repeating_it(text) -> None
     ],
 )
 def test_what_stands_around_a_pasted_key_goes(pasted) -> None:
-    placement = (Placement(prefix="SSWS "), Placement(name="PRIVATE-TOKEN", prefix="", template="{value}"))
-    method = Method(id="key", kind="key", inputs=(Input(name="token"),), placement=placement)
+    present = Present(headers={"Authorization": "SSWS {value}", "PRIVATE-TOKEN": "{value}"})
+    method = Method(id="key", kind="key", inputs=(Input(name="token"),), present=present)
     assert normalise(method, {"token": pasted}) == {"token": Secret(KEY)}
 
 
@@ -267,7 +269,9 @@ def test_white_space_inside_a_key_refuses_it(pasted) -> None:
 def test_the_way_by_key_is_found_from_what_was_pasted() -> None:
     cloudflare = Catalogue.builtin().require("cloudflare")
     key = "cfat_" + "a" * 48
-    method = find_input_method(cloudflare, input_methods(cloudflare), Secret(f"Bearer {key}"), variables={"account_id": "a" * 32})
+    method = find_input_method(
+        cloudflare, input_methods(cloudflare), EnteredKey(api_key=Secret(f"Bearer {key}")), variables={"account_id": "a" * 32}
+    )
     assert method.id == "account_api_token"
 
 

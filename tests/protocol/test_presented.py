@@ -1,4 +1,4 @@
-"""What is handed out is what the check sends, whatever the placement and the client."""
+"""What is handed out is what the check sends, wherever it goes and whatever the client."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from requests.adapters import BaseAdapter
 from cloud_integrations import kinds
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.credential import Credential, Presented
-from cloud_integrations.domain.provider import Method, Placement, Provider
+from cloud_integrations.domain.provider import Basic, Method, Present, Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ConfigurationError, CredentialFormError, ValidationFailedError
 from cloud_integrations.protocol.http import HttpRequest
@@ -29,18 +29,17 @@ KEY, SECOND = "fake-key+/=&~", "fake second%20half"
 VARIABLES = {"email": "ada@acme.example", "region": "eu"}
 TEXT = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=20).filter(lambda text: text == text.strip())
 TEMPLATES = st.sampled_from(["{value}", "{app_key}", "{app_secret}", "{email}/{app_key}", "{app_key}:{app_secret}", "{region}-{value}"])
-NAMES = st.sampled_from(["Authorization", "X-Key", "X-Other", "key", "sig"])
-PLACEMENTS = st.lists(
+PREFIXED = st.builds(str.__add__, st.sampled_from(["", "Bearer ", "SSWS "]), TEMPLATES)
+PRESENTS = (
     st.builds(
-        lambda in_, name, prefix, template: Placement(in_=in_, name=name, prefix=prefix, template=template),
-        st.sampled_from(["header", "query", "basic_user", "basic_password"]),
-        NAMES,
-        st.sampled_from(["", "Bearer ", "SSWS "]),
-        TEMPLATES,
-    ),
-    min_size=1,
-    max_size=4,
-    unique_by=lambda placement: placement.target,
+        dict,
+        headers=st.dictionaries(st.sampled_from(["Authorization", "X-Key", "X-Other"]), PREFIXED, max_size=2),
+        query=st.dictionaries(st.sampled_from(["key", "sig"]), TEMPLATES, max_size=2),
+        basic=st.none() | st.builds(Basic, user=TEMPLATES) | st.builds(Basic, user=TEMPLATES | st.just(""), password=TEMPLATES),
+    )
+    .filter(lambda found: not (found["basic"] and "Authorization" in found["headers"]))
+    .map(Present.model_validate)
+    .filter(lambda present: any(present.templates()))
 )
 
 
@@ -49,13 +48,13 @@ def present(method: Method, parts: dict[str, object], *, variables: dict[str, st
     return kinds.present(method, secrets, variables=variables)
 
 
-def acme(placement: object) -> Provider:
+def acme(present: object) -> Provider:
     inputs = [{"name": "app_key"}, {"name": "app_secret", "required": False}]
     return Provider.model_validate(
         {
             "id": "acme",
             "name": "Acme",
-            "methods": [{"id": "key", "kind": "key", "inputs": inputs, "placement": placement}],
+            "methods": [{"id": "key", "kind": "key", "inputs": inputs, "present": present}],
             "variables": [{"name": name, "pattern": ".+", "required": False} for name in VARIABLES],
             "verifications": [{"url": URL}],
         }
@@ -66,7 +65,7 @@ def credential(presented: Presented) -> Credential:
     """The same as it is handed out."""
     return Credential(
         parts=presented.parts,
-        placement=presented.placement,
+        present=presented.present,
         variables=presented.variables,
         integration_id=uuid4(),  # type: ignore[arg-type]
         provider_id=uuid4(),  # type: ignore[arg-type]
@@ -99,9 +98,9 @@ def assert_one_rule(check: HttpRequest, handed: Credential, url: str) -> None:
     assert_same(check, httpx.Request("GET", check.url, headers=dict(prepared.headers)))
 
 
-@given(placement=PLACEMENTS, key=TEXT, second=TEXT)
-def test_whatever_the_placement_the_check_sends_what_is_handed_out(placement, key, second) -> None:
-    provider = acme([place.model_dump(by_alias=True) for place in placement])
+@given(shown=PRESENTS, key=TEXT, second=TEXT)
+def test_wherever_it_goes_the_check_sends_what_is_handed_out(shown, key, second) -> None:
+    provider = acme(shown)
     method = provider.methods[0]
     presented = present(method, {"app_secret": second, "app_key": Secret(key)}, variables=VARIABLES)
     check = build_check(provider, method, provider.verifications[0], presented=presented, variables=VARIABLES)
@@ -116,7 +115,11 @@ def test_whatever_the_placement_the_check_sends_what_is_handed_out(placement, ke
 
 
 def _ways() -> list[tuple[str, str]]:
-    return [(provider.id, method.id) for provider in Catalogue.builtin().list_providers() for method in provider.methods]
+    # Signed requests are in test_signed.py, challenges in test_digest_auth.py, certificates in tests/flows/test_certificates.py.
+    providers = Catalogue.builtin().list_providers()
+    ways = [(provider.id, method) for provider in providers for method in provider.methods]
+    elsewhere = ("sign", "digest", "certificate")
+    return [(slug, method.id) for slug, method in ways if all(getattr(method.present, form) is None for form in elsewhere)]
 
 
 @pytest.mark.parametrize(("slug", "method_id"), _ways())
@@ -124,8 +127,9 @@ def test_of_each_built_in_provider_the_check_sends_what_is_handed_out(slug, meth
     provider = Catalogue.builtin().require(slug)
     method = next(method for method in provider.methods if method.id == method_id)
     variables = {variable.name: variable.default or "acme" for variable in provider.variables}
-    names = [given.name for given in method.inputs] or ["access_token"]
-    presented = present(method, {name: Secret(f"fake-{name}") for name in names}, variables=variables)
+    names = kinds.shown_names(method)
+    origins = {given.name: Secret("https://server.example") for given in method.inputs if given.form == "origin"}
+    presented = present(method, {name: Secret(f"fake-{name}") for name in names} | origins, variables=variables)
     for check in provider.verifications:
         if not check.for_methods or method.id in check.for_methods:
             request = build_check(provider, method, check, presented=presented, variables=variables)
@@ -142,9 +146,9 @@ def assert_same_credential(check: HttpRequest, handed: Credential) -> None:
 
 
 FORMS = {
-    "headers": [{"name": "X-Key", "prefix": "", "template": "{app_key}"}],
-    "params": [{"in": "query", "name": "key", "prefix": "", "template": "{app_key}"}],
-    "basic": [{"in": "basic_user", "prefix": ""}, {"in": "basic_password", "prefix": "", "template": "{app_secret}"}],
+    "headers": {"headers": {"X-Key": "{app_key}"}},
+    "params": {"query": {"key": "{app_key}"}},
+    "basic": {"basic": {"user": "{value}", "password": "{app_secret}"}},
 }
 
 
@@ -169,10 +173,10 @@ def test_a_form_that_does_not_fit_raises_and_says_which_does(form, wrong, advice
 
 
 def test_a_credential_of_which_nobody_knows_the_place_gives_its_parts_alone() -> None:
-    handed = credential(Presented(parts={"api_key": Secret(KEY)}, placement=()))
+    handed = credential(Presented(parts={"api_key": Secret(KEY)}, present=Present()))
     assert handed.values() == {"api_key": Secret(KEY)}
     assert (handed.value, handed.secret) == (Secret(KEY), None)
-    for form in ("headers", "params", "basic"):
+    for form in ("headers", "params", "basic", "digest", "auth"):
         with pytest.raises(CredentialFormError, match="values"):
             getattr(handed, form)()
 
@@ -185,32 +189,25 @@ def test_a_missing_part_is_named_instead_of_being_left_in_braces() -> None:
 
 
 @pytest.mark.parametrize(
-    "placement",
-    [
-        [],
-        [{"template": "{app_kye}"}],
-        [{}, {"name": "authorization", "prefix": "Token "}],
-        [{"in": "basic_user"}, {}],
-        [{"in": "query", "name": "key"}, {"in": "query", "name": "key"}],
-        [{"in": "basic_password", "name": "a"}, {"in": "basic_password", "name": "b"}],
-    ],
+    "present",
+    [{}, {"headers": {"Authorization": "Bearer {app_kye}"}}, {"query": {"key": "{app_kye}"}}, {"basic": {"user": "{app_kye}"}}],
 )
-def test_a_placement_that_could_not_be_sent_is_no_provider_file(placement) -> None:
-    with pytest.raises(ConfigurationError, match=r"key( needs a |\.)placement"):
-        Catalogue.of(acme(placement))
+def test_what_could_not_be_sent_is_no_provider_file(present) -> None:
+    with pytest.raises(ConfigurationError, match=r"key\.present"):
+        Catalogue.of(acme(present))
 
 
 @pytest.mark.parametrize("template", ["{value}", "{file}", "a {file}"])
 def test_what_may_have_several_lines_goes_into_no_header(template) -> None:
-    inputs = [{"name": "note", "secret": False}, {"name": "file", "multiline": True}]
-    method = {"id": "key", "kind": "key", "inputs": inputs, "placement": [{"template": template}]}
+    inputs = [{"name": "note", "secret": False}, {"name": "file", "form": "pem"}]
+    method = {"id": "key", "kind": "key", "inputs": inputs, "present": {"headers": {"X-Key": template}}}
     with pytest.raises(ConfigurationError, match="several lines"):
         Catalogue.of(Provider.model_validate({"id": "acme", "name": "Acme", "methods": [method]}))
 
 
 def test_an_access_token_is_placed_by_what_its_provider_declares() -> None:
     endpoints = {"authorize_url": "https://a.example/authorize", "token_url": "https://a.example/token"}
-    method = {"id": "code", "kind": "code", **endpoints, "access_token": {"placement": {"template": "{missing}"}}}
+    method = {"id": "code", "kind": "code", **endpoints, "present": {"headers": {"Authorization": "Bearer {missing}"}}}
     with pytest.raises(ConfigurationError, match="missing"):
         Catalogue.of(Provider.model_validate({"id": "acme", "name": "Acme", "methods": [method]}))
 
@@ -275,8 +272,7 @@ class Redirecting(BaseAdapter):
     [("/second", True), ("https://api.example/second", True), ("https://other.example/", False), ("http://api.example/", False)],
 )
 def test_requests_shows_the_credential_to_no_other_host(location, follows):
-    place = Placement(name="PRIVATE-TOKEN", prefix="", template="{token}")
-    shown = Presented(parts={"token": Secret("fake-token")}, placement=(place,))
+    shown = Presented(parts={"token": Secret("fake-token")}, present=Present(headers={"PRIVATE-TOKEN": "{token}"}))
     api = Redirecting(location)
     with requests.Session() as session:
         session.trust_env = False
@@ -286,3 +282,17 @@ def test_requests_shows_the_credential_to_no_other_host(location, follows):
     first, second = api.sent
     assert first[1]["PRIVATE-TOKEN"] == "fake-token"
     assert ("fake-token" in str(second)) is follows
+
+
+@pytest.mark.parametrize(("user", "field"), [("{value}", "credentials.user"), ("{email}/token", "credentials.email")])
+def test_a_user_name_with_a_colon_is_refused(user, field):
+    presented = Presented(
+        parts={"user": Secret("fake:user")},
+        present=Present(basic=Basic(user=user, password="{user}")),
+        variables={"email": "a:b@acme.example"},
+    )
+    with pytest.raises(ValidationFailedError) as refused:
+        presented.require_complete()
+    assert refused.value.field == field
+    assert "colon" in str(refused.value)
+    Presented(parts={"key": Secret("a:b")}, present=Present(basic=Basic(user="x", password="{key}"))).require_complete()

@@ -149,11 +149,11 @@ callbacks = st.lists(st.tuples(callback_names | st.text(max_size=5), callback_va
 
 @pytest.mark.requirement("TST-08", "OAU-023")
 @quietly
-@example(params=[("code", "c"), ("x", SECRET)], issuer=None, rule="off", ignore=(), site="x")
+@example(params=[("code", "c"), ("x", SECRET)], issuer=None, rule="optional", ignore=(), site="x")
 @given(
     params=callbacks,
     issuer=st.none() | st.just("https://login.example.com"),
-    rule=st.sampled_from(["off", "optional", "required"]),
+    rule=st.sampled_from(["optional", "required"]),
     ignore=st.sampled_from([(), ("id_token",)]),
     site=st.sampled_from([None, "x", "code"]),
 )

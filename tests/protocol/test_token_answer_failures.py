@@ -147,6 +147,7 @@ def test_success_may_be_said_in_the_body(read, answer, tokens, make_client):
         ("denied", Rejected("denied"), None),
         ("clock_skew", Misconfigured("clock_skew"), None),
         ("wrong_region", Rejected("wrong_region"), None),
+        ("client_refused", Misconfigured("client_refused"), None),
         ("platform_config", Misconfigured("platform_config"), None),
         ("retry", NotProcessed("retry"), None),
         ("wait", NotProcessed("retry"), None),

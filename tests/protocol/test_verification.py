@@ -6,12 +6,15 @@ import json
 
 import pytest
 
+from cloud_integrations import kinds
+from cloud_integrations.domain.entered import EnteredKey
 from cloud_integrations.domain.identifiers import provider_id
 from cloud_integrations.domain.provider import Input, Method, Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ValidationFailedError
 from cloud_integrations.protocol.http import HttpResponse
-from cloud_integrations.protocol.verification import CheckResult, find_check, hints, name_inputs, normalise, read_check
+from cloud_integrations.protocol.inputs import hints, name_inputs, normalise
+from cloud_integrations.protocol.verification import CheckResult, find_check, read_check
 
 from .checks import KEY, jwt, presented_by, request_of
 from .conftest import NOW
@@ -47,7 +50,7 @@ def test_white_space_and_quotes_around_a_pasted_key_go(pasted) -> None:
 
 
 def test_an_input_without_normalisation_keeps_its_text() -> None:
-    method = Method(id="key", kind="key", inputs=(Input(name="token", normalise=(), multiline=True),))
+    method = Method(id="key", kind="key", inputs=(Input(name="token", normalise=(), spaces=True),))
     assert normalise(method, {"token": ' "a" '}) == {"token": Secret(' "a" ')}
 
 
@@ -62,7 +65,7 @@ def test_an_input_without_normalisation_keeps_its_text() -> None:
         ({"token": f"{KEY}\x00"}, "credentials.token"),
         ({"token": f"{KEY}é"}, "credentials.token"),
         ({"token": KEY * 1000}, "credentials.token"),
-        ({"token": KEY, KEY: "x"}, "credentials"),
+        ({"token": KEY, KEY: "x"}, "credentials.inputs"),
     ],
 )
 def test_what_no_request_could_carry_is_refused_without_repeating_it(inputs, field) -> None:
@@ -74,8 +77,9 @@ def test_what_no_request_could_carry_is_refused_without_repeating_it(inputs, fie
 
 
 def test_a_file_may_have_lines_and_an_optional_input_may_be_missing() -> None:
-    method = Method(id="key", kind="key", inputs=(Input(name="file", multiline=True), Input(name="note", required=False)))
-    assert normalise(method, {"file": "a\nb\n"}) == {"file": Secret("a\nb")}
+    method = Method(id="key", kind="key", inputs=(Input(name="file", form="pem"), Input(name="note", required=False)))
+    text = "-----BEGIN CERTIFICATE-----\nZmFrZQ==\n-----END CERTIFICATE-----"
+    assert normalise(method, {"file": f"{text}\n"}) == {"file": Secret(text)}
 
 
 def test_a_hint_names_the_input_and_not_its_value() -> None:
@@ -87,10 +91,12 @@ def test_a_hint_names_the_input_and_not_its_value() -> None:
 
 def test_key_and_secret_get_the_names_of_the_method() -> None:
     pair = Method(id="key", kind="key", inputs=(Input(name="user", secret=False), Input(name="access"), Input(name="private")))
-    assert name_inputs(pair, key=Secret(KEY), secret=Secret(SECRET)) == {"access": Secret(KEY), "private": Secret(SECRET)}
-    assert name_inputs(pair, key=Secret(KEY)) == {"access": Secret(KEY)}
+    inputs, fields = name_inputs(pair, EnteredKey(api_key=Secret(KEY), secret_key=Secret(SECRET)))
+    assert inputs == {"access": Secret(KEY), "private": Secret(SECRET)}
+    assert fields == {"user": "credentials.user", "access": "credentials.apiKey", "private": "credentials.secretKey"}
+    assert name_inputs(pair, EnteredKey(api_key=Secret(KEY)))[0] == {"access": Secret(KEY)}
     with pytest.raises(ValidationFailedError, match="secretKey is not used"):
-        name_inputs(provider().methods[0], key=Secret(KEY), secret=Secret(SECRET))
+        name_inputs(provider().methods[0], EnteredKey(api_key=Secret(KEY), secret_key=Secret(SECRET)))
 
 
 # Requests
@@ -127,11 +133,7 @@ def test_several_values_go_to_several_headers() -> None:
         "id": "key",
         "kind": "key",
         "inputs": [{"name": "token"}, {"name": "private"}],
-        "placement": [
-            {"name": "X-Key", "prefix": ""},
-            {"name": "X-Secret", "prefix": "", "template": "{private}"},
-            {"name": "X-User", "prefix": "", "template": "{email}"},
-        ],
+        "present": {"headers": {"X-Key": "{value}", "X-Secret": "{private}", "X-User": "{email}"}},
         "headers": {"api": {"X-Version": "1"}},
     }
     acme = provider([method], variables=[{"name": "email", "pattern": "^.+$", "required": False}])
@@ -143,22 +145,22 @@ def test_several_values_go_to_several_headers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("placement", "header"),
+    ("basic", "header"),
     [
-        ([{"in": "basic_user", "prefix": ""}, {"in": "basic_password", "prefix": "", "template": "{private}"}], "ZmFrZTp0ZXN0"),
-        ([{"in": "basic_user", "prefix": ""}], "ZmFrZTo="),
-        ([{"in": "basic_password", "prefix": ""}], "OmZha2U="),
+        ({"user": "{value}", "password": "{private}"}, "ZmFrZTp0ZXN0"),
+        ({"user": "{value}"}, "ZmFrZTo="),
+        ({"password": "{value}"}, "OmZha2U="),
     ],
 )
-def test_basic_authentication_takes_either_half(placement, header) -> None:
-    method = {"id": "key", "kind": "key", "inputs": [{"name": "token"}, {"name": "private"}], "placement": placement}
+def test_basic_authentication_takes_either_half(basic, header) -> None:
+    method = {"id": "key", "kind": "key", "inputs": [{"name": "token"}, {"name": "private"}], "present": {"basic": basic}}
     request = request_of(provider([method]), {"token": Secret("fake"), "private": Secret("test")})
     assert request.headers["Authorization"] == f"Basic {header}"
 
 
 @pytest.mark.parametrize(("url", "joined"), [("https://a.example/me", "?"), ("https://a.example/me?v=1", "&")])
 def test_a_key_goes_into_the_url_only_where_the_provider_wants_it(url, joined) -> None:
-    method = {"id": "key", "kind": "key", "inputs": [{"name": "token"}], "placement": [{"in": "query", "name": "key", "prefix": ""}]}
+    method = {"id": "key", "kind": "key", "inputs": [{"name": "token"}], "present": {"query": {"key": "{value}"}}}
     request = request_of(provider([method], [{"url": url}]), {"token": Secret("fake&test")})
     assert request.url == f"{url}{joined}key=fake%26test"
     assert "Authorization" not in request.headers
@@ -231,6 +233,7 @@ def test_an_answer_without_words_of_its_own_is_read_by_its_status(status, body, 
         ("retry", "unknown"),
         ("wait", "unknown"),
         ("restart", "unknown"),
+        ("client_refused", "unknown"),
         ("platform_config", "unknown"),
     ],
 )
@@ -353,3 +356,22 @@ def test_the_label_is_the_first_that_is_there() -> None:
     assert read(acme, 200, {"name": "Ada"}).account.label == "Ada"
     assert read(acme, 200, {"name": "Ada", "email": "ada@acme.example"}).account.label == "ada@acme.example"
     assert read(acme, 200, {"id": 1}).account.label is None
+
+
+def test_an_input_that_is_no_secret_stands_in_the_url_encoded_and_in_the_identity() -> None:
+    inputs = [{"name": "user", "secret": False}, {"name": "token"}]
+    method = {"id": "key", "kind": "key", "inputs": inputs, "present": {"headers": {"X-Key": "{token}"}}}
+    acme = provider([method], [{"url": "https://a.example/users/{user}", "identity": ["ctx:user"]}])
+    request = request_of(acme, {"user": Secret("a/../b?c=d#e f"), "token": Secret(KEY)})
+    assert request.url == "https://a.example/users/a%2F..%2Fb%3Fc%3Dd%23e%20f"
+    parts = {"token": Secret(KEY), "user": Secret("ada")}
+    presented = kinds.present(acme.methods[0], parts, variables={})
+    answer = HttpResponse(status=200, body=b"{}")
+    result = read_check(acme, acme.methods[0], acme.verifications[0], answer, presented=presented, variables={}, now=NOW)
+    assert result.account.account_id == "ada"
+
+
+def test_a_secret_input_stands_in_no_url() -> None:
+    method = {"id": "key", "kind": "key", "inputs": [{"name": "token"}]}
+    with pytest.raises(ValueError, match="no variable of this provider"):
+        provider([method], [{"url": "https://a.example/users/{token}"}])

@@ -47,7 +47,7 @@ def test_an_unknown_provider_is_refused(provider) -> None:
 
 def test_a_catalogue_holds_nothing_but_providers() -> None:
     assert 7 not in Catalogue.builtin()
-    assert len(Catalogue.builtin()) == 10
+    assert len(Catalogue.builtin()) == len(Catalogue.builtin().list_providers())
 
 
 def test_a_pasted_secret_is_not_repeated_as_a_provider() -> None:
@@ -62,7 +62,7 @@ def test_a_pasted_secret_is_not_repeated_as_a_provider() -> None:
 def test_nothing_is_parsed_until_it_is_asked_for(monkeypatch) -> None:
     parsed = []
     okta = Catalogue.builtin().require("okta")
-    monkeypatch.setattr(catalogue, "_read", lambda _, *, where: parsed.append(where) or okta)
+    monkeypatch.setattr(catalogue, "read_provider", lambda _, *, where: parsed.append(where) or okta)
     catalogue._read_builtin.cache_clear()
     builtin = Catalogue.builtin()
     assert provider_id("okta") in builtin
@@ -75,7 +75,7 @@ def test_an_operators_file_is_added(acme) -> None:
     loaded = Catalogue.load(acme)
     assert loaded.require("acme").name == "Acme"
     assert loaded.require(provider_id("acme")).id == "acme"
-    assert len(loaded) == 11
+    assert len(loaded) == len(Catalogue.builtin()) + 1
     assert "acme" not in Catalogue.builtin()
 
 
@@ -88,7 +88,7 @@ def test_an_operators_file_takes_the_place_of_a_builtin(acme) -> None:
     acme.write_text(ACME.replace('"acme"', '"github"'), encoding="utf-8")
     loaded = Catalogue.load(acme)
     assert loaded.require("github").name == "Acme"
-    assert len(loaded) == 10
+    assert len(loaded) == len(Catalogue.builtin())
 
 
 def test_a_catalogue_of_exactly_these() -> None:
@@ -117,7 +117,7 @@ def test_switching_off_an_unknown_provider_is_an_error() -> None:
         ("id = fake-hidden\n", r"acme\.toml is not TOML \(at line 1, column 6\)"),
         (ACME + "client_secret = 'fake-hidden'", r"acme\.toml: methods\.0\.client_secret Extra inputs"),
         (ACME.replace('"code"', '"fake-hidden"'), r"acme\.toml: methods\.0\.kind String should match"),
-        (ACME.replace('"code"', '"fake_hidden"'), r"acme\.toml: methods oauth2\.kind must be one of code, key"),
+        (ACME.replace('"code"', '"fake_hidden"'), r"acme\.toml: methods oauth2\.kind must be one of code, device, installation, key"),
         (
             ACME.replace("https://login.acme.example/token", "http://fake-hidden.example"),
             r"acme\.toml: the provider oauth2\.token_url must be an https",
@@ -151,3 +151,19 @@ def test_a_builtin_file_is_named_after_its_provider(acme, monkeypatch) -> None:
     monkeypatch.setattr(catalogue, "_builtin_files", lambda: {"other_name": acme})
     with pytest.raises(ConfigurationError, match="is not the name of its file"):
         catalogue._read_builtin("other_name")
+
+
+@pytest.mark.parametrize(
+    "pasted", ["0123456789abcdef" * 2, "a1b2c3d4" * 5, "abcdefabcdefabcdef", "x" * 25, "fake_12345_key", str(UUID(int=1).hex)]
+)
+def test_what_may_be_a_key_is_not_repeated(pasted) -> None:
+    with pytest.raises(ProviderNotFoundError) as error:
+        Catalogue.builtin().require(pasted)
+    assert error.value.details == {"providerId": "?"}
+
+
+@pytest.mark.parametrize("name", ["githbu", "google_clod", "office365", str(UUID(int=1))])
+def test_a_mistyped_provider_is_repeated(name) -> None:
+    with pytest.raises(ProviderNotFoundError) as error:
+        Catalogue.builtin().require(name)
+    assert error.value.details == {"providerId": name}

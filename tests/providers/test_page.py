@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from cloud_integrations.domain.provider import Method, Provider
+from cloud_integrations.domain.provider.tokens import RefreshTokenFacts
 from cloud_integrations.oauth import StandardOAuthBackend
 from cloud_integrations.providers import Catalogue
 from cloud_integrations.providers.page import build_page
@@ -31,8 +35,31 @@ def test_a_provider_without_check_and_revocation_has_a_section() -> None:
     assert "| `oauth2` | code | S256 | basic | rotates: unknown; an old one never works | – |" in page
 
 
+def test_each_method_stands_in_the_overview() -> None:
+    page = build_page(Catalogue.builtin())
+    rows = [line for line in page.partition("## Methods")[2].partition("\n## ")[0].splitlines() if line.startswith("| `")]
+    assert len(rows) == sum(len(provider.methods) for provider in Catalogue.builtin().list_providers())
+    assert "| `aws` | `access_key` | yes | by hand | keep | yes | corroborated |" in rows
+    plain = Method(id="oauth2", kind="code", authorize_url="https://a.example/authorize", token_url="https://a.example/token")
+    alone = build_page(Catalogue.of(Provider(id="plain", name="Plain", methods=(plain,))))
+    assert "| `plain` | `oauth2` | no | – | refresh | – | – |" in alone
+
+
 def test_a_provider_with_a_backend_of_its_own_says_so() -> None:
     standard = Provider(id="plain", name="Plain", methods=())
     strays = Provider(id="acme", name="Acme", backend="acme", methods=())
     page = build_page(Catalogue.of(standard, strays, backends={"acme": StandardOAuthBackend()}))
     assert page.count("- OAuth backend `acme`") == page.count("OAuth backend") == 1
+
+
+@pytest.mark.parametrize(
+    ("idle", "shown"),
+    [({"days": 1}, "1 day"), ({"days": 2}, "2 days"), ({"days": 1, "hours": 1}, "1 day 3600 s"), ({"seconds": 30}, "30 s")],
+)
+def test_a_length_of_time_is_written_in_full(idle, shown) -> None:
+    refresh = RefreshTokenFacts(idle=timedelta(**idle))
+    plain = Method(
+        id="oauth2", kind="code", authorize_url="https://a.example/authorize", token_url="https://a.example/token", refresh_token=refresh
+    )
+    page = build_page(Catalogue.of(Provider(id="plain", name="Plain", methods=(plain,))))
+    assert f"dies after {shown} unused" in page

@@ -94,8 +94,10 @@ async def test_a_delay_is_slept_where_the_clock_is_real():
 async def test_a_refused_connection_is_unreachable_and_no_request():
     provider = SimulatedProvider()
     provider.misbehave(Misbehaviour.CONNECTION_REFUSED, endpoint="me", times=2)
+    processed = []
     with pytest.raises(ProviderUnreachableError):
-        SimulatedTransport(provider).send(who_am_i(provider), deadline=PATIENT)
+        SimulatedTransport(provider, after_send=lambda *both: processed.append(both)).send(who_am_i(provider), deadline=PATIENT)
     with pytest.raises(ProviderUnreachableError):
-        await AsyncSimulatedTransport(provider).send(who_am_i(provider), deadline=PATIENT)
+        await AsyncSimulatedTransport(provider, after_send=lambda *both: processed.append(both)).send(who_am_i(provider), deadline=PATIENT)
     assert provider.requests == ()
+    assert processed == [], "nothing was processed, so no hook sees an answer"

@@ -12,6 +12,8 @@ from cloud_integrations.testing import SimulatedProvider
 
 from .conftest import PATIENCE, start
 
+pytestmark = pytest.mark.programs
+
 ENCODINGS = [
     {"PYTHONIOENCODING": "ascii:strict"},
     {"PYTHONIOENCODING": "cp1252:strict"},

@@ -22,6 +22,8 @@ from cloud_integrations_cli.actions.connect import Listener
 
 from .conftest import PATIENCE, start
 
+pytestmark = pytest.mark.programs
+
 T = ("-t", "acme")
 JSON = ("-o", "json")
 
@@ -59,6 +61,17 @@ def test_a_provider_is_connected_through_the_loopback_callback(connected, run, p
     assert (shown["id"], shown["authType"], shown["health"]["state"]) == (connected, "oauth2", "ok")
     assert shown["scopes"] == ["read", "write"]
     assert shown["account"]["id"] == "acct-1"
+
+
+def test_a_provider_is_connected_in_a_slot(home, provider, run, monkeypatch):
+    monkeypatch.setenv("CLOUD_INTEGRATIONS_SLOTS", "true")
+    process = _connect(home, "--slot", "team-a", "--port", "0", *JSON)
+    httpx.get(provider.sign_in(_address(process)), trust_env=False)
+    code, out, err = _finish(process)
+    assert code == 0, err
+    assert json.loads(out)["data"]["slot"] == "team-a"
+    renewed = run("integrations", "refresh", "simulated", *T, "--slot", "team-a", *JSON)
+    assert (renewed.data()["id"], provider.refresh_count) == (json.loads(out)["data"]["id"], 1)
 
 
 def test_the_whole_life_of_a_grant(connected, run, provider, home):

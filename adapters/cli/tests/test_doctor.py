@@ -83,6 +83,17 @@ def test_doctor_says_which_redirect_uri_to_register(run, home):
     assert _checks(ran)["clock"]["result"] == "ok"
 
 
+def test_doctor_shows_how_many_client_secrets_an_application_has(run, home):
+    assert "client secret" not in _checks(run("doctor", *JSON))["application simulated"]["message"]
+    (home / "new.secret").write_text("fake-new-secret")
+    settings = home / "cloud-integrations.toml"
+    both = 'client_secret_file = ["new.secret", "client.secret"]'
+    settings.write_text(settings.read_text().replace('client_secret_file = "client.secret"', both))
+    ran = run("doctor", *JSON)
+    assert _checks(ran)["application simulated"]["message"].endswith("; 2 client secrets")
+    assert "fake-new-secret" not in str(ran.data())
+
+
 def test_doctor_recommends_require_state(run, home):
     settings = home / "cloud-integrations.toml"
     settings.write_text(settings.read_text().replace("require_state = true", "require_state = false"))
@@ -194,3 +205,13 @@ def test_doctor_tells_a_limit_that_cannot_be_read(run, home, monkeypatch):
     ran = run("doctor", *JSON)
     assert ran.code == 0
     assert _checks(ran)["idle transactions"]["message"] == "their limit could not be read"
+
+
+def test_doctor_counts_a_password_of_the_proxy_as_a_secret(run, home):
+    file = home / "cloud-integrations.toml"
+    file.write_text("proxy = 'http://user:fake-secret@127.0.0.1:3128'\n")
+    file.chmod(0o644)
+    found = _checks(run("doctor", *JSON))["settings"]
+    assert (found["result"], "others may read it" in found["message"]) == ("problem", True)
+    file.write_text("proxy = 'http://127.0.0.1:3128'\n")
+    assert _checks(run("doctor", *JSON))["settings"]["result"] != "problem"

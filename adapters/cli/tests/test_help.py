@@ -115,7 +115,15 @@ def test_no_option_takes_a_secret():
     options = {option for _, command in walk() for parameter in command.params for option in parameter.opts if option.startswith("--")}
     secretive = {option for option in options if re.search(r"key|secret|token|password|code", option)}
     # What stands behind these is a file, standard input, or a switch.
-    assert secretive == {"--api-key-file", "--api-key-stdin", "--secret-key-file", "--fernet-key-file", "--data-keys"}
+    assert secretive == {
+        "--client-secret-file",
+        "--client-secret-stdin",
+        "--api-key-file",
+        "--api-key-stdin",
+        "--secret-key-file",
+        "--fernet-key-file",
+        "--data-keys",
+    }
 
 
 @pytest.mark.requirement("ISO-20")

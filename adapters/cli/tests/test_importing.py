@@ -179,7 +179,7 @@ def test_without_keys_an_import_ends_at_once(run, home, provider):
         ({"apiKey": "fake-key", "accessToken": "fake-token"}, "apiKey and OAuth2 tokens exclude each other"),
         ({"apiKey": "fake-key", "refreshToken": "fake-token"}, "apiKey and OAuth2 tokens exclude each other"),
         ({"secretKey": "fake-secret"}, "secretKey needs an apiKey"),
-        ({"refreshToken": "fake-token"}, "accessToken or apiKey is required"),
+        ({"refreshToken": "fake-token"}, "accessToken or apiKey or inputs is required"),
     ],
 )
 def test_a_line_is_either_a_grant_or_a_key(run, home, fields, problem):

@@ -17,7 +17,8 @@ def _checks(ran):
 
 @pytest.fixture
 def without_boto3(monkeypatch):
-    monkeypatch.delitem(sys.modules, "cloud_integrations.backends.keys.aws_kms", raising=False)
+    for name in ("aws_kms", "aws_kms_client"):
+        monkeypatch.delitem(sys.modules, f"cloud_integrations.backends.keys.{name}", raising=False)
     monkeypatch.delitem(vars(cloud_integrations), "AwsKmsKeys", raising=False)
     monkeypatch.setitem(sys.modules, "boto3", None)
 

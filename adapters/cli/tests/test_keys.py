@@ -157,7 +157,9 @@ def test_a_key_service_that_cannot_be_is_named(fields, setting):
     ],
 )
 def test_a_key_service_that_is_not_installed_says_what_brings_it(run, home, monkeypatch, uri, module, extra):
-    for loaded in [name for name in sys.modules if name.startswith("cloud_integrations.backends.") and name.endswith("_kms")]:
+    for loaded in [
+        name for name in sys.modules if name.startswith("cloud_integrations.backends.") and name.endswith(("_kms", "_kms_client"))
+    ]:
         monkeypatch.delitem(sys.modules, loaded)
     for name in ("AwsKmsKeys", "GcpKmsKeys"):
         monkeypatch.delitem(vars(cloud_integrations), name, raising=False)

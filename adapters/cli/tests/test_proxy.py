@@ -9,24 +9,21 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import ip_address
 from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from urllib.parse import urlsplit
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from cloud_integrations import Secret
 from cloud_integrations.errors import ConfigurationError, ProviderUnavailableError
 from cloud_integrations.protocol.http import HttpRequest
 from cloud_integrations_cli.settings import BuiltConfiguration, Configuration
 from cloud_integrations_cli.transports import open_async_transport, open_transport
+
+from .authority import certify
 
 T = ("-t", "acme")
 WITHIN = timedelta(seconds=60)
@@ -114,47 +111,10 @@ class _Quiet(ThreadingHTTPServer):
         """A client that does not trust us is what is tested."""
 
 
-def _certify(folder: Path) -> tuple[Path, Path]:
-    """Make a private certificate authority and, signed by it, the certificate of a provider."""
-    now = datetime.now(UTC)
-
-    def key_usage(*, ca: bool) -> x509.KeyUsage:
-        others = dict.fromkeys(
-            ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only", "decipher_only"), False
-        )
-        return x509.KeyUsage(digital_signature=True, key_cert_sign=ca, crl_sign=ca, **others)
-
-    def build(name: str, key, issuer: str, issuer_key, *, ca: bool) -> x509.Certificate:
-        names = [x509.DNSName("provider.example"), x509.IPAddress(ip_address("127.0.0.1"))]
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
-            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=2))
-            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-            .add_extension(x509.SubjectAlternativeName(names), critical=False)
-            # From Python 3.13 on, an authority must say that it may sign certificates.
-            .add_extension(key_usage(ca=ca), critical=True)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        )
-        return builder.sign(issuer_key, hashes.SHA256())
-
-    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    ca_file, chain = folder / "company-ca.pem", folder / "provider.pem"
-    ca_file.write_bytes(build("company", ca_key, "company", ca_key, ca=True).public_bytes(serialization.Encoding.PEM))
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    chain.write_bytes(private + build("provider", key, "company", ca_key, ca=False).public_bytes(serialization.Encoding.PEM))
-    return ca_file, chain
-
-
 @pytest.fixture
 def trusted(tmp_path) -> Iterator[tuple[int, Path]]:
     """The port of a provider over TLS, and the authority that signed its certificate."""
-    ca_file, chain = _certify(tmp_path)
+    ca_file, chain = certify(tmp_path, "provider.example")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(chain)
     server = _Quiet(("127.0.0.1", 0), _Hello)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import stat
 import tomllib
@@ -11,6 +12,7 @@ import pytest
 
 from cloud_integrations import LocalKeyring
 from cloud_integrations.errors import ConfigurationError
+from cloud_integrations_cli.files import append_private, prepend_private, write_private
 from cloud_integrations_cli.settings import load
 
 JSON = ("-o", "json")
@@ -72,6 +74,9 @@ def test_the_environment_wins_over_the_file(run, folder, monkeypatch):
         ("file = 'x'", "is not a setting"),
         ("public_url = 'http://example.com'", "must be an https address"),
         ("public_url = 'ftp://fake-secret'", "must be an http or https address"),
+        ("public_url = 'https://example.com:fake-secret'", "must be an http or https address"),
+        ("callback_url = 'http://localhost:99999/fake-secret'", "must be an http or https address"),
+        ("public_url = 'https://[fake-secret'", "must be an http or https address"),
         ("[[applications]]\nprovider = 'github'\nclient_id = 'x'\nclient_secret = 'fake-secret'\nclient_secret_file = 'y'", "not both"),
         ("[[tokens]]\nsha256 = 'fake-secret'\nactor = 'a:b'\ntenants = '*'\npermissions = []", "tokens.0.sha256"),
     ],
@@ -212,7 +217,18 @@ def test_a_database_without_tables_says_what_to_run(run, folder, monkeypatch):
 def test_providers_are_listed_without_a_database(run, folder):
     listed = {each["slug"]: each for each in run("providers", "list", *JSON).data()}
     assert listed["github"]["authTypes"] == ["apikey"]
-    assert set(listed["github"]) == {"id", "slug", "name", "category", "active", "authTypes", "documentation", "redirectUri", "methods"}
+    assert set(listed["github"]) == {
+        "id",
+        "slug",
+        "name",
+        "category",
+        "active",
+        "authTypes",
+        "documentation",
+        "redirectUri",
+        "methods",
+        "variables",
+    }
     (way,) = listed["github"]["methods"]
     assert [given["label"] for given in way["inputs"]] == ["Personal access token"]
     assert way["manualUrl"] == "https://github.com/settings/tokens"
@@ -220,8 +236,14 @@ def test_providers_are_listed_without_a_database(run, folder):
     assert "[[applications]]" in run("providers", "show", "github").out
     shown = run("providers", "show", "github", *JSON).data()
     assert shown.pop("canConnectBy") == ["oauth2", "apikey"]
-    assert [variable["name"] for variable in shown.pop("variables")] == ["web_host", "api_host"]
+    assert [(variable["name"], variable["source"]) for variable in shown.pop("variables")] == [
+        ("web_host", "application"),
+        ("api_host", "application"),
+        ("app_slug", "application"),
+    ]
+    assert listed["github"].pop("variables") == []
     assert shown.pop("backend") == "standard"
+    assert shown.pop("guides") == ["app_installation"]
     assert shown == listed["github"]
     assert run("providers", "show", "nowhere").code == 3
 
@@ -243,3 +265,74 @@ def test_a_provider_shows_the_oauth_backend_that_a_package_brings(run, home, mon
 
 def test_a_provider_with_an_application_shows_its_redirect_uri(run, home):
     assert "http://127.0.0.1:8000/api/v1/oauth/callback/" in run("providers", "show", "simulated").out
+
+
+SECRET_LISTS = {
+    "one": ("client_secret = 'fake-new'", ["fake-new"]),
+    "a list": ("client_secret = ['fake-new', 'fake-old']", ["fake-new", "fake-old"]),
+    "a file": ("client_secret_file = 'new.secret'", ["fake-new"]),
+    "files": ("client_secret_file = ['new.secret', 'old.secret']", ["fake-new", "fake-old"]),
+    "none": ("", []),
+}
+
+
+@pytest.mark.parametrize("way", SECRET_LISTS)
+def test_an_application_has_one_client_secret_or_a_list_in_the_file(folder, way):
+    line, secrets = SECRET_LISTS[way]
+    (folder / "new.secret").write_text("fake-new\n")
+    (folder / "old.secret").write_text("fake-old\n")
+    (folder / "cloud-integrations.toml").write_text(f"[[applications]]\nprovider = 'github'\nclient_id = 'x'\n{line}\n")
+    configuration = load()
+    (application,) = configuration.oauth_applications()
+    assert [secret.reveal() for secret in application.client_secrets] == secrets
+    assert configuration.applications[0].secret_count == len(secrets)
+    assert "fake-" not in repr(configuration) + str(configuration.model_dump()) + configuration.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("value", "secrets"),
+    [('"fake-new"', ["fake-new"]), ('["fake-new", "fake-old"]', ["fake-new", "fake-old"]), ("null", [])],
+)
+def test_an_application_has_one_client_secret_or_a_list_in_the_environment(folder, monkeypatch, value, secrets):
+    text = f'[{{"provider": "github", "client_id": "x", "client_secret": {value}}}]'
+    monkeypatch.setenv("CLOUD_INTEGRATIONS_APPLICATIONS", text)
+    (application,) = load().oauth_applications()
+    assert [secret.reveal() for secret in application.client_secrets] == secrets
+
+
+@pytest.mark.parametrize("line", ["client_secret = []", "client_secret = [5]", "client_secret = ['fake-a', 'fake-a']"])
+def test_a_list_of_client_secrets_that_cannot_be_meant_is_refused(folder, line):
+    (folder / "cloud-integrations.toml").write_text(f"[[applications]]\nprovider = 'github'\nclient_id = 'x'\n{line}")
+    with pytest.raises(ConfigurationError, match="client_secret") as caught:
+        load().oauth_applications()
+    assert "fake-a" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("sqlite:///some.db", "sqlite:///{folder}/some.db"),
+        ("sqlite+aiosqlite:///some.db", "sqlite+aiosqlite:///{folder}/some.db"),
+        ("sqlite+pysqlite:////var/some.db", "sqlite+pysqlite:////var/some.db"),
+        ("sqlite+pysqlite:///:memory:", "sqlite+pysqlite:///:memory:"),
+    ],
+)
+def test_a_relative_sqlite_file_is_beside_the_settings_with_every_driver(folder, tmp_path_factory, monkeypatch, url, found):
+    (folder / "cloud-integrations.toml").write_text(f"database_url = '{url}'")
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert load(folder / "cloud-integrations.toml").find_database_url() == found.format(folder=folder)
+
+
+def test_a_keyring_behind_a_symbolic_link_stays_there(folder):
+    target, link = folder / "real" / "keyring", folder / "linked"
+    write_private(target, "one\n")
+    link.symlink_to(target)
+    prepend_private(link, "two\n")
+    append_private(link, "three\n")
+    assert link.is_symlink()
+    assert target.read_text().split() == ["two", "one", "three"]
+    assert [file.name for file in target.parent.iterdir()] == ["keyring"]
+
+
+def test_errors_are_json_also_with_the_format_in_one_word(run, folder):
+    assert json.loads(run("integrations", "list", "--tenant", "acme", "-ojson").err)["success"] is False

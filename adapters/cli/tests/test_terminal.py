@@ -12,6 +12,8 @@ from cloud_integrations.testing import SimulatedProvider
 
 from .conftest import PATIENCE, start
 
+pytestmark = pytest.mark.programs
+
 T = ("-t", "acme")
 
 

@@ -32,6 +32,8 @@ from cloud_integrations_cli.settings import load
 
 from .conftest import PATIENCE, start
 
+pytestmark = pytest.mark.programs
+
 COUNTS = [
     "rounds",
     "claimed",

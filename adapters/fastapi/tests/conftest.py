@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -77,31 +77,51 @@ class AsyncTenants(Tenants):
 class Api:
     """The application, and what a test needs to know of it."""
 
-    def __init__(self, door: Door, *, settings: Settings | None = None, redirect_uris: tuple[str, ...] = (), **router: Any) -> None:
+    def __init__(
+        self,
+        door: Door,
+        *,
+        settings: Settings | None = None,
+        redirect_uris: tuple[str, ...] = (),
+        more: Any = None,
+        guides: Iterable[Any] = (),
+        platform: Any = None,
+        applications: Iterable[Any] = (),
+        transport: Any = None,
+        issuer: Any = None,
+        device_codes: bool = False,
+        **router: Any,
+    ) -> None:
         self.clock = FixedClock()
-        self.provider = SimulatedProvider(clock=self.clock)
+        self.provider = SimulatedProvider(clock=self.clock, device_codes=device_codes)
         self.oauth, self.keys = self.provider.catalogue_entries()
         self.host = Host()
         keyring = LocalKeyring([LocalKeyring.generate_key("test")])
         common: dict[str, Any] = {
             "cipher": AesGcmCipher(),
-            "providers": Catalogue.of(self.oauth, self.keys),
-            "applications": [self.provider.application(redirect_uris=redirect_uris)],
+            "providers": Catalogue.of(self.oauth, self.keys, *([more(self.provider)] if more else [])).with_(guides=guides),
+            "applications": [self.provider.application(redirect_uris=redirect_uris), *applications],
             "settings": settings or Settings(callback_url=CALLBACK),
             "clock": self.clock,
+            "platform": platform,
+            "issuer": issuer,
         }
         self.manager: AsyncIntegrationManager | IntegrationManager
         if door == "awaiting":
             self.manager = AsyncIntegrationManager(
                 store=AsyncMemoryStore(self.clock),
-                transport=AsyncSimulatedTransport(self.provider),
+                transport=transport or AsyncSimulatedTransport(self.provider),
                 keys=keyring,
                 tenants=AsyncTenants(),
                 **common,
             )
         else:
             self.manager = IntegrationManager(
-                store=MemoryStore(self.clock), transport=SimulatedTransport(self.provider), keys=keyring, tenants=Tenants(), **common
+                store=MemoryStore(self.clock),
+                transport=transport or SimulatedTransport(self.provider),
+                keys=keyring,
+                tenants=Tenants(),
+                **common,
             )
         self.app = FastAPI(title="The host's application")
         self.app.include_router(create_router(self.manager, authorize=self.host.authorize, **router))
@@ -125,7 +145,7 @@ class Api:
         """Call the manager behind the router, whichever it is."""
         acting = self.manager if method == "close" else self.manager.acting_as(SYSTEM)
         result = attrgetter(method)(acting)(*args, **kwargs)
-        return await result if isinstance(self.manager, AsyncIntegrationManager) and method != "list_providers" else result
+        return await result if isinstance(self.manager, AsyncIntegrationManager) and method not in {"guide", "list_providers"} else result
 
     async def connect_key(self, tenant: str = "acme", name: str = "alice") -> dict[str, Any]:
         """Connect *tenant* by an API key."""

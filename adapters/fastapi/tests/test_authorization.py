@@ -9,10 +9,12 @@ from uuid import uuid4
 import pytest
 from fastapi import FastAPI, HTTPException
 
-from cloud_integrations import Actor
+from cloud_integrations import Actor, Catalogue, Settings
 from cloud_integrations.errors import ForbiddenError, StorageUnavailableError
 from cloud_integrations_fastapi import Denied, Permission, create_router
 from cloud_integrations_fastapi.route import PERMISSION, GuardedRoute
+
+from .paths import fill
 
 INTEGRATIONS = "/tenants/acme/integrations"
 METHODS = {"get", "post", "patch", "delete", "put"}
@@ -44,7 +46,7 @@ def test_a_router_cannot_be_made_without_an_authorizer(api):
 def test_every_route_has_the_check_and_a_permission(make_api):
     api = make_api(token_route=True)
     router = create_router(api.manager, authorize=api.host.authorize, token_route=True)
-    assert len(router.routes) == 14
+    assert len(router.routes) == 19
     for route in router.routes:
         assert isinstance(route, GuardedRoute)
         assert Permission(route.openapi_extra[PERMISSION])
@@ -57,22 +59,27 @@ def test_every_route_has_the_check_and_a_permission(make_api):
 async def test_without_a_yes_every_route_says_no(make_api, name):
     api = make_api(token_route=True)
     operations = _operations(api)
-    assert len(operations) == 14
+    assert len(operations) == 19
     async with api.client(name, base_url="https://app.example.com") as client:
         for method, path, _ in operations:
-            url = path.format(tenantId="acme", integrationId=uuid4(), contextId=uuid4())
+            url = fill(path, provider="simulated")
             refused = await client.request(method, url)
             assert (refused.status_code, refused.json()["error"]["code"]) == (403, "auth/forbidden"), (method, path)
-    assert len(api.host.asked) == 14
+    assert len(api.host.asked) == 19
 
 
 @pytest.mark.requirement("ISO-12", "ISO-04")
 async def test_who_may_look_may_not_touch(make_api):
-    api = make_api(token_route=True)
+    builtin = Catalogue.builtin()
+    aws = builtin.require("aws")
+    settings = Settings(
+        callback_url="https://app.example.com/api/v1/oauth/callback", policies={"aws": {"Statement": [{"Effect": "Allow"}]}}
+    )
+    api = make_api(token_route=True, more=lambda _: aws, guides=[builtin.guides_of(aws)], settings=settings)
     integration = await api.connect_key()
     async with api.client("rita", base_url="https://app.example.com") as client:
         for method, path, operation in _operations(api):
-            url = path.format(tenantId="acme", integrationId=integration["id"], contextId=uuid4())
+            url = fill(path, integrationId=integration["id"])
             status = (await client.request(method, url)).status_code
             assert status == (200 if operation[PERMISSION] in {"list", "read", "providers"} else 403), (method, path)
 

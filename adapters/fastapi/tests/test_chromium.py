@@ -2,118 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
-import shutil
 import socket
-import subprocess
-import sys
 import threading
-import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import uvicorn
 from fastapi.responses import HTMLResponse
+from tests.protocol.keys import pem
 
-from cloud_integrations import Actor, Settings
+from cloud_integrations import Actor, Catalogue, Issuer, LocalSigningKeys, PlatformCredential, Secret, Settings
+from cloud_integrations.protocol.http import HttpResponse
 from cloud_integrations_fastapi import Permission, create_router
 from cloud_integrations_fastapi.host import Access, Sessions, Tokens, build_app, token_hash
 
-PATIENCE = 60
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+from .browsing import BROWSER, Chromium
+from .test_inputs import CERTIFICATE, document, robots
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(BROWSER is None, reason="no Chromium here; on Debian: apt-get install chromium"),
     pytest.mark.skipif(os.name != "posix", reason="Chromium is spoken to over inherited pipes"),
 ]
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--remote-debugging-pipe")
-# Chromium reads from descriptor 3 and writes to 4; both are moved out of the way first.
-BECOME = """import os, sys
-ends = [os.dup(int(each)) for each in sys.argv[1:3]]
-ends = [os.dup(each) if each < 5 else each for each in ends]
-for end, place in zip(ends, (3, 4)):
-    os.dup2(end, place)
-os.execv(sys.argv[3], sys.argv[3:])"""
-REACHED = """JSON.stringify([...document.querySelectorAll("a,button")].map(each => {
+REACHED = """JSON.stringify([...document.querySelectorAll("a,button,input,select")].filter(each => each.checkVisibility()).map(each => {
   const box = each.getBoundingClientRect(); return [box.left >= 0 && box.right <= innerWidth, box.height] }))"""
 BEGIN = """fetch("/api/v1/tenants/acme/authorizations", {method: "POST", headers: {"Content-Type": "application/json"},
   body: JSON.stringify(%s)}).then(answer => answer.text())"""
 
 
-class Chromium:
-    """One tab of 375 by 800, spoken to by the DevTools protocol over two pipes."""
-
-    def __init__(self, profile):
-        theirs_in, self._out = os.pipe()
-        self._in, theirs_out = os.pipe()
-        command = [
-            sys.executable,
-            "-c",
-            BECOME,
-            str(theirs_in),
-            str(theirs_out),
-            BROWSER,
-            *FLAGS,
-            f"--user-data-dir={profile}",
-            "about:blank",
-        ]
-        self._process = subprocess.Popen(
-            command, pass_fds=(theirs_in, theirs_out), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        os.close(theirs_in)
-        os.close(theirs_out)
-        self._number, self._read, self._session = 0, b"", {}
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = {"sessionId": self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]}
-        self.call("Page.enable")
-        self.call("Emulation.setDeviceMetricsOverride", width=375, height=800, deviceScaleFactor=1, mobile=True)
-
-    def call(self, method, **params):
-        self._number += 1
-        message = {"id": self._number, "method": method, "params": params} | self._session
-        os.write(self._out, json.dumps(message).encode() + b"\0")
-        while (answer := self._next()).get("id") != self._number:
-            pass  # an event
-        assert "error" not in answer, answer
-        return answer["result"]
-
-    def _next(self):
-        while b"\0" not in self._read:
-            more = os.read(self._in, 65536)
-            assert more, "Chromium has ended"
-            self._read += more
-        message, _, self._read = self._read.partition(b"\0")
-        return json.loads(message)
-
-    def ask(self, expression):
-        return self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)["result"].get("value")
-
-    def go(self, url, *, ends):
-        """Open *url* and wait until the page under the path *ends* is there."""
-        self.call("Page.navigate", url=url)
-        until = time.monotonic() + PATIENCE
-        while time.monotonic() < until:
-            if self.ask("document.readyState") == "complete" and urlsplit(self.ask("location.href")).path == ends:
-                return
-            time.sleep(0.05)
-        raise AssertionError(self.ask("location.href"))
-
-    def until(self, expression):
-        """Wait until *expression* holds in the page."""
-        until = time.monotonic() + PATIENCE
-        while time.monotonic() < until:
-            if self.ask(expression):
-                return
-            time.sleep(0.05)
-        raise AssertionError(self.ask("document.body.innerText"))
-
-    def close(self):
-        self._process.terminate()
-        self._process.wait(PATIENCE)
-        os.close(self._in)
-        os.close(self._out)
+FILL = """{ const offer = document.querySelector(`details[data-name=${JSON.stringify(%s)}]`), values = %s;
+  offer.open = true;
+  const form = offer.querySelector("form:not([hidden])");
+  for (const [name, value] of Object.entries(values))
+    form.querySelector(`[name=${name}],[data-input=${name}],[data-variable=${name}]`).value = value }"""
+CHOOSE = """{ const how = document.querySelector("details[data-name=robots] [data-how]");
+  how.value = "%s"; how.dispatchEvent(new Event("change", {bubbles: true})) }"""
 
 
 @pytest.fixture
@@ -141,14 +68,20 @@ def site(make_sync_api):
 
 
 @pytest.fixture
-def reference(make_sync_api):
-    """The reference server on this computer, and what it is made of."""
-    listening, url = _listen()
-    api = make_sync_api(settings=Settings(callback_url=f"{url}/api/v1/oauth/callback", loopback=True))
-    access = Access(actor=Actor(id="ada"), tenants=frozenset({"acme"}), permissions=frozenset(Permission))
-    app = build_app(api.manager, tokens=Tokens({token_hash("fake-token"): access}), sessions=Sessions(seconds=3600), base_url=url)
-    with _serving(app, listening):
-        yield api, url
+def serve_reference(make_sync_api):
+    """Run the reference server on this computer; return what it is made of, and where it is."""
+    with ExitStack() as stack:
+
+        def serve(*, slots=False, policies=None, **made):
+            listening, url = _listen()
+            settings = Settings(callback_url=f"{url}/api/v1/oauth/callback", loopback=True, slots=slots, policies=policies or {})
+            api = make_sync_api(settings=settings, **made)
+            access = Access(actor=Actor(id="ada"), tenants=frozenset({"acme"}), permissions=frozenset(Permission))
+            app = build_app(api.manager, tokens=Tokens({token_hash("fake-token"): access}), sessions=Sessions(seconds=3600), base_url=url)
+            stack.enter_context(_serving(app, listening))
+            return api, url
+
+        yield serve
 
 
 def _listen():
@@ -208,25 +141,191 @@ def test_under_another_name_of_this_computer_nothing_is_begun(chromium, site):
     assert f"open this site as {url}" in refused["error"]["message"]
 
 
-@pytest.mark.parametrize("door", ["awaiting"], indirect=True)
-def test_at_the_reference_server_a_person_signs_in_connects_and_deletes(chromium, reference):
-    api, url = reference
+def _sign_in(chromium, url):
     chromium.go(f"{url}/", ends="/")
     for token, heading in (("fake-other", "Sign in"), ("fake-token", "Choose a tenant")):
         chromium.ask(f'document.querySelector("[name=token]").value = "{token}"; document.querySelector("main button").click()')
         chromium.until(f'location.pathname === "{"/session" if heading == "Sign in" else "/"}" && document.readyState === "complete"')
         assert chromium.ask('document.querySelector("h1").textContent') == heading
     chromium.go(f"{url}/?tenant=acme", ends="/")
-    fill = 'document.querySelector("[data-call=key] [name=api_key]").value = "%s"; document.querySelector("[data-call=key] button").click()'
-    chromium.ask(fill % api.provider.invalid_api_key.reveal())
-    chromium.until('document.querySelector("[role=alert]").textContent.endsWith(".")')
-    assert "td" not in chromium.ask('document.querySelector("section").innerHTML')
-    chromium.ask(fill % api.provider.valid_api_key.reveal())
-    chromium.until('document.querySelector("td[data-label=Name]") !== null')
+
+
+def _fits(chromium):
+    """Every control is within the screen, and a finger reaches it."""
     assert chromium.ask("document.documentElement.scrollWidth <= innerWidth"), "it scrolls sideways"
     reached = json.loads(chromium.ask(REACHED))
     assert all(inside and height >= 44 for inside, height in reached), reached
+
+
+def _fill(chromium, offer, **values):
+    """Open the offer with this name, and fill its form that is shown: by the names of controls, inputs and variables."""
+    chromium.ask(FILL % (json.dumps(offer), json.dumps(values)))
+
+
+def _connect(chromium):
+    chromium.ask('document.querySelector("details[open] form:not([hidden]) button").click()')
+
+
+@pytest.mark.parametrize("door", ["awaiting"], indirect=True)
+def test_at_the_reference_server_a_person_signs_in_connects_and_deletes(chromium, serve_reference):
+    api, url = serve_reference()
+    _sign_in(chromium, url)
+    _fill(chromium, "simulated (keys)", key=api.provider.invalid_api_key.reveal())
+    _connect(chromium)
+    chromium.until('document.querySelector("[role=alert]").textContent.endsWith(".")')
+    assert "td" not in chromium.ask('document.querySelector("section").innerHTML')
+    _fill(chromium, "simulated (keys)", key=api.provider.valid_api_key.reveal())
+    _fits(chromium)
+    _connect(chromium)
+    chromium.until('document.querySelector("td[data-label=Name]") !== null')
+    _fits(chromium)
+    assert chromium.ask('document.querySelector("details[data-name=\\"simulated (keys)\\"]") === null')
     chromium.ask('window.confirm = () => true; document.querySelector("[data-call=DELETE] button").click()')
     chromium.until('document.body.innerText.includes("Nothing is connected yet.")')
-    chromium.ask('document.querySelector("[data-call=authorize] button").click()')
+    _fill(chromium, "simulated")
+    _connect(chromium)
     chromium.until(f'!location.href.startsWith("{url}/")')  # it went to the provider, who does not listen here
+
+
+@pytest.mark.parametrize("door", ["awaiting"], indirect=True)
+def test_at_the_reference_server_a_file_a_choice_and_a_variable_connect_two_accounts(chromium, serve_reference, tmp_path):
+    api, url = serve_reference(slots=True, more=robots)
+    _sign_in(chromium, url)
+    key, password = api.provider.valid_api_key.reveal(), "fake-password-7f3a"
+    files = {"key.json": document(api.provider.valid_api_key), "cert.pem": CERTIFICATE, "long.json": "x" * 16_385}
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    chromium.ask(CHOOSE % "file")
+    _fill(chromium, "robots", name="Robot one", team="blue", zone="us", password=password)
+    assert [chromium.ask(f'document.querySelector("form:not([hidden]) [data-input={name}]").type') for name in ("password", "team")] == [
+        "password",
+        "text",
+    ]
+    _fits(chromium)
+    chromium.choose("[data-file]", tmp_path / "long.json")
+    chromium.until('document.querySelector("[role=alert]").textContent === "This file is too long: at most 16 KiB."')
+    _connect(chromium)
+    assert chromium.ask('document.querySelector("form:not([hidden]) textarea").matches(":invalid")'), "nothing is sent without the file"
+    # What the server refuses is told by the label of the field.
+    _fill(chromium, "robots", file='{"type": "human"}')
+    _connect(chromium)
+    chromium.until('document.querySelector("[role=alert]").textContent.startsWith("Key file ")')
+    assert chromium.ask("document.activeElement.dataset.input") == "file"
+    chromium.choose("[data-file]", tmp_path / "key.json")
+    chromium.until('document.querySelector("form:not([hidden]) textarea").value.includes("robby")')
+    assert chromium.ask('document.querySelector("[role=alert]").textContent') == ""
+    _connect(chromium)
+    chromium.until('document.querySelector("td[data-label=Name]") !== null')
+    # The default slot is taken, so the next one needs a slot; the other half of the choice is a file.
+    chromium.ask(CHOOSE % "file")
+    _fill(chromium, "robots", name="Robot two", team="red", zone="eu", file=document(api.provider.valid_api_key))
+    chromium.ask('document.querySelector("[data-pick][value=cert]").click()')
+    chromium.choose("[data-picked=cert] [data-file]", tmp_path / "cert.pem")
+    chromium.until('document.querySelector("[data-picked=cert] textarea").value !== ""')
+    _connect(chromium)
+    assert chromium.ask('document.querySelector("form:not([hidden]) [name=slot]").matches(":invalid")')
+    _fill(chromium, "robots", slot="second")
+    _fits(chromium)
+    _connect(chromium)
+    chromium.until('document.querySelectorAll("td[data-label=Name]").length === 2')
+    shown = json.loads(chromium.ask('JSON.stringify([...document.querySelectorAll("td[data-label=Slot]")].map(each => each.textContent))'))
+    assert sorted(shown) == ["second", "–"]
+    page = chromium.ask("location.href + document.documentElement.outerHTML")
+    assert not [secret for secret in (key, password, "robby") if secret in page]
+    held = {each.slot: each for each in asyncio.run(api.call("list_integrations", "acme"))}
+    assert {slot: (each.name, each.method_id, each.variables) for slot, each in held.items()} == {
+        "": ("Robot one", "file", {"zone": "us"}),
+        "second": ("Robot two", "file", {"zone": "eu"}),
+    }
+    values = {slot: asyncio.run(api.call("credential", "acme", each.id)).values() for slot, each in held.items()}
+    assert values[""]["token"].reveal() == values["second"]["token"].reveal() == key
+    assert values[""]["password"].reveal() == password
+    assert values["second"]["cert"].reveal() == CERTIFICATE.strip()
+    assert "cert" not in values[""]
+    assert "password" not in values["second"]
+
+
+@pytest.mark.parametrize("door", ["awaiting"], indirect=True)
+def test_at_the_reference_server_one_browser_signs_in_for_two_slots_at_once(chromium, serve_reference):
+    api, url = serve_reference(slots=True)
+    _sign_in(chromium, url)
+    begun = []
+    for slot in ("one", "two"):
+        body = {"providerId": str(api.oauth.provider_id), "name": f"Slot {slot}", "slot": slot}
+        begun.append(json.loads(chromium.ask(BEGIN % json.dumps(body)))["data"]["authorizationUrl"])
+    for number, slot in ((1, "two"), (0, "one")):
+        chromium.go(api.provider.sign_in(begun[number]), ends="/api/v1/oauth/result")
+        assert f"“Slot {slot}” is connected" in chromium.ask("document.body.innerText")
+    chromium.go(f"{url}/?tenant=acme", ends="/")
+    shown = json.loads(chromium.ask('JSON.stringify([...document.querySelectorAll("td[data-label=Slot]")].map(each => each.textContent))'))
+    assert sorted(shown) == ["one", "two"]
+
+
+class Sts:
+    """AWS's token service: one role, whose trust policy a person writes by what the page shows."""
+
+    def __init__(self):
+        self.trust = {}
+
+    async def send(self, request, /, *, deadline):
+        asked = dict(parse_qsl(request.body.decode()))
+        if asked["Action"] == "GetCallerIdentity":
+            return _said("GetCallerIdentity", "<Account>123456789012</Account><Arn>arn:aws:sts::123456789012:assumed-role/ours/s</Arn>")
+        if {"sts:ExternalId": asked.get("ExternalId")} != self.trust.get("Condition", {}).get("StringEquals"):
+            return HttpResponse(status=403, body=b"<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>")
+        parts = "<AccessKeyId>ASIAFAKE</AccessKeyId><SecretAccessKey>fake-minted</SecretAccessKey><SessionToken>fake</SessionToken>"
+        return _said("AssumeRole", f"<Credentials>{parts}</Credentials>")
+
+    async def close(self):
+        pass
+
+
+def _said(action, inner):
+    body = f"<{action}Response><{action}Result>{inner}</{action}Result></{action}Response>"
+    return HttpResponse(status=200, headers={"content-type": "text/xml"}, body=body.encode())
+
+
+@pytest.mark.requirement("Q57", "Q73")
+@pytest.mark.parametrize("door", ["awaiting"], indirect=True)
+def test_at_the_reference_server_a_role_is_set_up_by_the_guide_and_then_connected(chromium, serve_reference):
+    aws, sts = Catalogue.builtin().require("aws"), Sts()
+    parts = {"access_key_id": Secret("AKIAFAKEFAKEFAKEFAKE"), "secret_access_key": Secret("fake-platform-secret")}
+    principal = "arn:aws:iam::999999999999:role/product"
+    _, url = serve_reference(
+        policies={"aws": {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]}},
+        more=lambda _: aws,
+        guides=[Catalogue.builtin().guides_of(aws)],
+        platform={"aws": PlatformCredential(parts=parts, principal=principal)},
+        transport=sts,
+        issuer=Issuer(url="https://id.acme.example", keys=LocalSigningKeys([pem()])),
+    )
+    _sign_in(chromium, url)
+    chromium.ask('document.querySelector("details[data-name^=amazon]").open = true')
+    how = 'document.querySelector("details[data-name^=amazon] [data-how]")'
+    chromium.ask(f'{how}.value = "web_identity"; {how}.dispatchEvent(new Event("change", {{bubbles: true}}))')
+    chromium.ask('document.querySelector("details[open] form:not([hidden]) [data-show]").click()')
+    chromium.until('document.querySelector("form:not([hidden]) [data-guide]").innerText.includes("token issuer")')
+    chromium.ask(f'{how}.value = "role"; {how}.dispatchEvent(new Event("change", {{bubbles: true}}))')
+    _fill(chromium, "amazon web services", name="Production")
+    _fits(chromium)
+    _connect(chromium)
+    place = 'document.querySelector("form:not([hidden]) [data-guide]")'
+    chromium.until(f"document.activeElement === {place}")
+    shown = chromium.ask(f"{place}.innerText")
+    policy = chromium.ask(
+        f'[...{place}.querySelectorAll("details")].find(each => each.innerText.startsWith("trust-policy.json")).lastChild.textContent'
+    )
+    [sts.trust] = json.loads(policy)["Statement"]
+    assert principal in shown
+    assert sts.trust["Condition"]["StringEquals"]["sts:ExternalId"] in shown
+    chromium.ask(f'for (const each of {place}.querySelectorAll("details")) each.open = true')
+    _fits(chromium)
+    chromium.ask(f'for (const each of {place}.querySelectorAll("details")) each.open = false')
+    arn = "arn:aws:iam::123456789012:role/ours"
+    _fill(chromium, "amazon web services", role_arn=arn)
+    chromium.ask('document.querySelector("form:not([hidden]) [data-later] button").click()')
+    chromium.until('document.querySelector("td[data-label=Name]")?.textContent === "Production"')
+    _fits(chromium)
+    assert "stays until it is removed there" in chromium.ask('document.querySelector("[data-call=DELETE]").dataset.ask')
+    page = chromium.ask("location.href + document.documentElement.outerHTML")
+    assert [secret for secret in ("fake-platform-secret", "fake-minted") if secret in page] == []

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from cloud_integrations import AsyncIntegrationManager
+from cloud_integrations import AsyncIntegrationManager, Settings
 from cloud_integrations.testing import Misbehaviour
 
 INTEGRATIONS = "/tenants/acme/integrations"
@@ -151,7 +151,7 @@ async def test_a_credential_is_checked_with_the_provider(api, alice):
     checked = await alice.post(f"{INTEGRATIONS}/{integration['id']}/verify")
     assert checked.status_code == 200, checked.text
     report = checked.json()["data"]
-    assert report.keys() == {"works", "outcome", "verified", "account", "accountChanged", "checkedAt"}
+    assert report.keys() == {"works", "outcome", "verified", "account", "accountChanged", "checkedAt", "trust"}
     assert (report["works"], report["outcome"]) == (True, "alive")
     api.provider.revoke_api_key(api.provider.valid_api_key)
     assert (await alice.post(f"{INTEGRATIONS}/{integration['id']}/verify")).json()["data"]["works"] is False
@@ -182,10 +182,13 @@ async def test_providers_are_listed_with_what_works_here(api, alice):
     assert listed.status_code == 200
     by_slug = {provider["slug"]: provider for provider in listed.json()["data"]}
     assert by_slug["simulated"].keys() == {
-        "id", "slug", "name", "category", "active", "authTypes", "documentation", "redirectUri", "methods"
+        "id", "slug", "name", "category", "active", "authTypes", "documentation", "redirectUri", "methods", "variables"
     }  # fmt: skip
-    given = {"name": "key", "label": "API key", "hint": "", "required": True, "secret": True, "field": "apiKey"}
-    assert by_slug["simulated_keys"]["methods"] == [{"id": "key", "authType": "apikey", "inputs": [given], "manualUrl": None}]
+    form = {"form": "text", "oneOf": None}
+    given = {"name": "key", "label": "API key", "hint": "", "required": True, "secret": True, **form, "field": "apiKey"}
+    assert by_slug["simulated_keys"]["methods"] == [
+        {"id": "key", "authType": "apikey", "inputs": [given], "manualUrl": None, "needsSetup": False}
+    ]
     assert by_slug["simulated"]["authTypes"] == ["oauth2"]
     assert by_slug["simulated"]["redirectUri"].startswith("https://app.example.com/api/v1/oauth/callback/")
     assert by_slug["simulated_keys"]["authTypes"] == ["apikey"]
@@ -229,6 +232,17 @@ async def test_a_credential_of_a_later_integration_is_not_handed_out(make_api, m
     async with api.client() as client:
         refused = await client.post(f"{INTEGRATIONS}/{integration['id']}/token")
     assert (refused.status_code, refused.json()["error"]["code"]) == (404, "integration/not-found")
+
+
+async def test_each_slots_credential_is_handed_out_by_its_own_id(make_api):
+    api = make_api(token_route=True, settings=Settings(callback_url="https://app.example.com/api/v1/oauth/callback", slots=True))
+    named = {"provider": "simulated_keys", "name": "Production", "actor": "alice"}
+    keys = {slot: api.provider.issue_api_key() for slot in ("", "production")}
+    held = {slot: await api.call("add_api_key", "acme", slot=slot, api_key=key, **named) for slot, key in keys.items()}
+    async with api.client() as client:
+        for slot, integration in held.items():
+            shown = await client.post(f"{INTEGRATIONS}/{integration.id}/token")
+            assert (shown.status_code, shown.json()["data"]["value"]) == (200, keys[slot].reveal())
 
 
 async def test_a_providers_id_in_a_path_names_no_integration(api, alice):

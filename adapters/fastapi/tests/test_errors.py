@@ -13,6 +13,8 @@ import pytest
 from cloud_integrations import errors
 from cloud_integrations.errors import (
     AnswerLostError,
+    ApplicationInUseError,
+    ApplicationNotFoundError,
     AppMisconfiguredError,
     CloudIntegrationsError,
     CommitUnknownError,
@@ -40,6 +42,7 @@ from cloud_integrations.errors import (
     StaleWriteError,
     StorageUnavailableError,
     TenantNotFoundError,
+    TrustTooOpenError,
     UnstorableValueError,
     ValidationFailedError,
     http_status,
@@ -57,7 +60,10 @@ CASES = [
     (ProviderInactiveError(provider_id=PROVIDER), 409, "provider/inactive", None),
     (IntegrationNotFoundError(), 404, "integration/not-found", None),
     (IntegrationExistsError(tenant_id="acme", provider_id=PROVIDER), 409, "integration/already-exists", None),
+    (ApplicationNotFoundError(), 404, "application/not-found", None),
+    (ApplicationInUseError(application_id="1"), 409, "application/in-use", None),
     (InvalidCredentialsError(provider_id=PROVIDER), 422, "integration/invalid-credentials", None),
+    (TrustTooOpenError(provider_id=PROVIDER, mend="add the condition"), 422, "integration/invalid-credentials", None),
     (ReconnectRequiredError(integration_id="1", reason="expired"), 409, "integration/reconnect-required", None),
     (IntegrationInactiveError(integration_id="1"), 409, "integration/inactive", None),
     (RefreshInProgressError(integration_id="1", retry_after=timedelta(milliseconds=200)), 503, "integration/busy", "1"),

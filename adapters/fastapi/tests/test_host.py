@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import httpx
 import pytest
 
 from cloud_integrations import Actor
+from cloud_integrations.errors import ConfigurationError, StorageUnavailableError
 from cloud_integrations_fastapi import Permission
 from cloud_integrations_fastapi.host import Access, Sessions, Tokens, build_app, new_token, token_hash
+from cloud_integrations_fastapi.host import app as host_app
 
 TOKEN = "cit_fake-token"
 HOUR = 3600.0
@@ -133,3 +136,49 @@ def test_there_are_never_too_many_sessions(door, monkeypatch):
     access = Access(actor=Actor(id="grace"), tenants=None, permissions=frozenset())
     opened = [sessions.open(access) for _ in range(3)]
     assert [sessions.find(each) is not None for each in opened] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "text"),
+    [
+        (StorageUnavailableError(reason="unreachable"), 503, ""),
+        (ConfigurationError(setting="fake-setting", problem="is wrong"), 500, "Something went wrong on our side"),
+    ],
+)
+async def test_the_page_of_a_tenant_shows_no_more_of_an_error_than_the_api(open_browser, api, monkeypatch, error, status, text):
+    async def fail(*_, **__):
+        raise error
+
+    async with open_browser() as browser:
+        await sign_in(browser)
+        monkeypatch.setattr(type(api.manager), "list_integrations", fail)
+        shown = await browser.get("/?tenant=acme")
+    assert shown.status_code == status
+    assert text in shown.text
+    assert "fake-setting" not in shown.text
+
+
+async def test_a_proxy_may_replace_the_host(open_browser):
+    async with open_browser(headers={"Host": "backend:8000", "Origin": "https://ci.example.com"}) as browser:
+        assert (await sign_in(browser)).status_code == 303
+        assert (await browser.delete("/session", headers={"Origin": "https://other.example.com"})).status_code == 403
+        assert (await browser.delete("/session", headers={"Origin": "http://ci.example.com"})).status_code == 403
+        assert (await browser.delete("/session")).status_code == 200
+
+
+async def test_an_unexpected_error_does_not_end_the_retries_of_revocations(api, monkeypatch, caplog):
+    rounds, again = [], asyncio.Event()
+
+    async def run(*_, **__):
+        rounds.append(None)
+        if len(rounds) == 1:
+            raise RuntimeError("fake-secret")
+        again.set()
+
+    monkeypatch.setattr(host_app, "RETRY_EVERY", 0.01)
+    monkeypatch.setattr(type(api.manager.worker), "run", run)
+    app = build_app(api.manager, tokens=Tokens({}), sessions=Sessions(seconds=HOUR), base_url="https://ci.example.com")
+    async with app.router.lifespan_context(app):
+        await asyncio.wait_for(again.wait(), 5)
+    assert "RuntimeError" in caplog.text
+    assert "fake-secret" not in caplog.text

@@ -14,11 +14,10 @@ from uuid import uuid4
 
 import pytest
 
-from cloud_integrations import AccountFacts, Actor, AuthType, InputSummary, Integration, MethodSummary, ProviderSummary
+from cloud_integrations import AccountFacts, Actor, AuthType, InputSummary, Integration, MethodSummary, ProviderSummary, VariableSummary
 from cloud_integrations_fastapi import Permission
 from cloud_integrations_fastapi.host import Access, Sessions, pages
 
-FIELD = re.compile(r'<label>.*?<input [^>]*type="password"[^>]*></label>')
 HOSTILE = """<script>alert("1")</script>'>&"""
 
 
@@ -30,79 +29,207 @@ def session(*, actor="user:grace", tenants=frozenset({"acme"})):
     return found
 
 
-def provider(*inputs: InputSummary, name="Acme", auth_types=(AuthType.API_KEY,)) -> ProviderSummary:
-    method = MethodSummary(id="key", auth_type=AuthType.API_KEY, inputs=inputs, manual_url=None)
+def method(*inputs: InputSummary, id_="key", **facts) -> MethodSummary:
+    return MethodSummary(id=id_, auth_type=AuthType.API_KEY, inputs=inputs, manual_url=None, **facts)
+
+
+SIGN_IN = MethodSummary(id="oauth2", auth_type=AuthType.OAUTH2, inputs=(), manual_url=None)
+
+
+def provider(*methods: MethodSummary, name="Acme", variables=()) -> ProviderSummary:
     return ProviderSummary(
         id=uuid4(),
         slug="acme",
         name=name,
         category="cloud",
         active=True,
-        auth_types=auth_types,
+        auth_types=tuple(dict.fromkeys(each.auth_type for each in methods)),
         documentation="",
-        methods=(method,),
+        methods=methods,
+        variables=variables,
     )
 
 
-def given(name, label, argument, *, required=True):
-    return InputSummary(name=name, label=label, hint="", required=required, secret=True, argument=argument)
+def given(name, label, *, required=True, secret=True, form="text", one_of=None, hint=""):
+    return InputSummary(name=name, label=label, hint=hint, required=required, secret=secret, form=form, one_of=one_of, argument=None)
 
 
-def integration(auth_type, *, name="Files of Acme", account="Ada"):
+def asked(name, *, choices=(), default=None, required=False, hint=""):
+    return VariableSummary(name=name, label=name.title(), hint=hint, required=required, pattern=None, choices=choices, default=default)
+
+
+def integration(auth_type, *, name="Files of Acme", account="Ada", **facts):
     now = datetime(2026, 1, 1, tzinfo=UTC)
     return Integration(
         id=uuid4(),
         tenant_id="acme",
-        provider_id=uuid4(),
         name=name,
         auth_type=auth_type,
         state_since=now,
         created_at=now,
         updated_at=now,
         account=AccountFacts(account_id="1", label=account),
-        method_id="key",
+        **{"provider_id": uuid4(), "method_id": "key"} | facts,
     )
 
 
-def tenant_page(*providers, integrations=(), tenant="acme", problem=""):
+def tenant_page(*providers, integrations=(), tenant="acme", problem="", slots=False):
     return pages.tenant_page(
         session(),
         tenant=tenant,
         api="/api/v1/tenants/acme",
+        providers_api="/api/v1/providers",
         integrations=integrations,
         providers=providers,
         back="/?tenant=acme",
+        slots=slots,
         problem=problem,
     )
 
 
-KEY = given("token", "API <token>", "api_key")
+KEY = given("token", "API <token>")
+FORM = re.compile(r"<form data-call=.(?:authorize|connect).*?</form>", re.DOTALL)
 
 
-@pytest.mark.parametrize(
-    ("inputs", "fields"),
-    [
-        ((KEY,), ['<label>API &lt;token&gt;<input name="api_key" type="password" autocomplete="off" required></label>']),
-        (
-            (KEY, given("half", "Second half", "secret_key", required=False), given("third", "Third", None)),
-            [
-                '<label>API &lt;token&gt;<input name="api_key" type="password" autocomplete="off" required></label>',
-                '<label>Second half<input name="secret_key" type="password" autocomplete="off"></label>',
-            ],
-        ),
-    ],
-)
-def test_a_second_half_is_offered_only_where_one_is_taken(inputs, fields):
-    assert FIELD.findall(tenant_page(provider(*inputs))) == fields
+def controls(html):
+    """Return what the forms to connect ask for: the names, and the tags."""
+    return dict(re.findall(r'(?=<(?:input|textarea|select)[^>]* data-(?:input|variable)="(\w+)")(<[^>]*>)', html))
+
+
+def test_every_input_of_a_method_is_asked_for_by_its_label_and_hint_and_a_secret_is_hidden():
+    html = tenant_page(provider(method(KEY, given("org", "Organisation", required=False, secret=False, hint="As in <its> address."))))
+    [form] = FORM.findall(html)
+    shown = controls(form)
+    assert shown.keys() == {"token", "org"}
+    assert 'type="password"' in shown["token"]
+    assert " required" in shown["token"]
+    assert 'type="text"' in shown["org"]
+    assert " required" not in shown["org"]
+    assert all('autocomplete="off"' in tag for tag in shown.values())
+    assert not any(" name=" in tag for tag in shown.values()), "a browser without the script would put named fields into the address"
+    assert "<span>API &lt;token&gt;</span>" in form
+    assert '<span>Organisation <span class="soft">(optional)</span></span>' in form
+    assert "As in &lt;its&gt; address." in form
+    assert "<select" not in html
+
+
+@pytest.mark.parametrize(("form", "said"), [("pem", "PEM"), ("json", "JSON")])
+@pytest.mark.parametrize("secret", [True, False])
+def test_a_document_is_pasted_or_read_from_a_file_which_is_no_field_of_the_form(form, said, secret):
+    html = tenant_page(provider(method(given("key_file", "Key file", form=form, secret=secret))))
+    tag = controls(html)["key_file"]
+    assert tag.startswith("<textarea")
+    assert 'autocomplete="off"' in tag
+    assert " name=" not in tag
+    assert ('class="secret"' in tag) is secret
+    [chooser] = re.findall(r'<input type="file"[^>]*>', html)
+    assert "name=" not in chooser
+    assert f"or its {said} file" in html
+
+
+@pytest.mark.parametrize("needed", [True, False])
+def test_of_a_group_one_is_chosen_and_only_that_one_is_a_field(needed):
+    group = [given(name, name.title(), one_of="proof", required=needed) for name in ("password", "cert")]
+    html = tenant_page(provider(method(KEY, *group)))
+    picks = re.findall(r'<input type="radio" name="pick-proof" value="(\w*)" data-pick( checked)?>', html)
+    assert picks == ([("password", " checked"), ("cert", "")] if needed else [("password", ""), ("cert", ""), ("", " checked")])
+    states = re.findall(r'data-picked="(\w+)"( hidden disabled)?', html)
+    assert states == [("password", "" if needed else " hidden disabled"), ("cert", " hidden disabled")]
+    assert ("One of these" in html, "At most one of these" in html) == (needed, not needed)
+    assert controls(html).keys() == {"token", "password", "cert"}
+
+
+def test_variables_are_asked_for_and_those_with_choices_are_chosen():
+    zone, region = asked("zone", choices=("eu", "us"), default="us"), asked("region", default="eu-1", hint="Where it lives.")
+    html = tenant_page(provider(method(KEY), SIGN_IN, variables=(zone, region, asked("org", required=True, choices=("a",)))))
+    forms = FORM.findall(html)
+    assert len(forms) == 2
+    for form in forms:
+        shown = controls(form)
+        assert shown.keys() >= {"zone", "region", "org"}
+        assert re.findall("<option( selected)?>(.*?)</option>", form) == [("", "a"), ("", "eu"), (" selected", "us")]
+        assert 'placeholder="eu-1"' in shown["region"]
+        assert ["required" in shown[name] for name in ("zone", "region", "org")] == [False, False, True]
+        assert '<option value=""></option>' in form
+        assert "Where it lives." in form
+
+
+def test_a_method_is_chosen_by_what_it_asks_for_and_its_form_alone_is_shown():
+    pair = method(given("id", "Key ID", secret=False), given("key", "Secret key"), given("more", "More", required=False), id_="pair")
+    same = [method(given("token", "Token"), id_=name) for name in ("user_token", "team_token")]
+    optional = method(given("password", "Password", required=False), id_="no_need")
+    unusable = method(id_="nothing")
+    html = tenant_page(provider(pair, SIGN_IN, *same, optional, unusable))
+    assert re.findall('<option value="(.*?)">(.*?)</option>', html) == [
+        ("pair", "Key ID, Secret key"),
+        ("oauth2", "Sign in at Acme"),
+        ("user_token", "Token (User token)"),
+        ("team_token", "Token (Team token)"),
+        ("no_need", "No need"),
+    ]
+    forms = FORM.findall(html)
+    assert [re.findall(r'data-call="(\w+)" data-method="(\w+)"', form)[0] for form in forms] == [
+        ("connect", "pair"),
+        ("authorize", "oauth2"),
+        ("connect", "user_token"),
+        ("connect", "team_token"),
+        ("connect", "no_need"),
+    ]
+    assert [" hidden>" in form for form in forms] == [False, True, True, True, True]
+    grouped = method(*[given(name, name.title(), one_of="proof") for name in ("password", "cert")])
+    assert '<option value="key">Password or Cert</option>' in tenant_page(provider(grouped, SIGN_IN))
 
 
 def test_a_provider_is_offered_by_what_works_here_while_it_is_not_connected():
-    both = provider(KEY, auth_types=(AuthType.API_KEY, AuthType.OAUTH2))
+    both = provider(method(KEY), SIGN_IN)
     html = tenant_page(both)
-    assert re.findall(r'data-call="(\w+)"', html) == ["authorize", "key"]
+    assert re.findall(r'data-call="(\w+)"', html) == ["connect", "authorize"]
     assert html.count(f'data-provider="{both.id}"') == 2
-    for unusable in (provider(auth_types=()), dataclasses.replace(both, active=False)):
-        assert "Everything is connected." in tenant_page(unusable)
+    connected = tenant_page(both, integrations=[integration(AuthType.API_KEY, provider_id=both.id)])
+    for page in (connected, *map(tenant_page, (provider(), provider(method()), dataclasses.replace(both, active=False)))):
+        assert "Everything is connected." in page
+        assert FORM.findall(page) == []
+    in_a_slot = tenant_page(both, integrations=[integration(AuthType.API_KEY, provider_id=both.id, slot="production")])
+    assert len(FORM.findall(in_a_slot)) == 2, "the default slot is free"
+    assert 'name="slot"' not in in_a_slot + html
+    assert "production" not in in_a_slot
+
+
+@pytest.mark.parametrize(("slot", "needed"), [("", True), ("production", False)])
+def test_with_slots_another_account_can_be_connected_and_each_is_shown_with_its_slot(slot, needed):
+    one = provider(method(KEY), SIGN_IN)
+    html = tenant_page(one, integrations=[integration(AuthType.API_KEY, provider_id=one.id, slot=slot)], slots=True)
+    assert f'<td data-label="Slot">{slot or "–"}</td>' in html
+    forms = FORM.findall(html)
+    assert len(forms) == 2
+    for form in forms:
+        [tag] = re.findall('<input name="slot"[^>]*>', form)
+        assert (" required" in tag) is needed
+
+
+def test_a_role_is_set_up_first_and_what_completes_it_is_asked_for_afterwards():
+    one = provider(method(given("role_arn", "ARN of the role", secret=False), id_="role", needs_setup=True), variables=(asked("region"),))
+    html = tenant_page(one)
+    [form] = re.findall(r"<form data-call=.setup.*?</form>", html, re.DOTALL)
+    first, later = form.split('<fieldset class="picked" data-later hidden disabled>')
+    assert 'action="/api/v1/tenants/acme/authorizations" data-then="/api/v1/tenants/acme/integrations"' in first
+    assert (controls(first).keys(), controls(later).keys()) == ({"region"}, {"role_arn"})
+    assert ("Show what to set up</button>" in first, "Connect</button>" in later) == (True, True)
+    assert "data-guide hidden></div>" in first
+    connected = tenant_page(one, integrations=[integration(AuthType.API_KEY, provider_id=one.id, method_id="role")])
+    assert "What was set up at the provider stays until it is removed there." in connected
+    assert "Its key goes on working" not in connected
+
+
+def test_a_method_without_secrets_shows_its_guide_and_one_with_secrets_does_not():
+    trust, key = method(given("role_arn", "ARN", secret=False), id_="web_identity"), method(KEY)
+    shown = re.findall(r'data-show="(.*?)"', tenant_page(one := provider(trust, key), tenant="a&b"))
+    assert [unescape(each) for each in shown] == [f"/api/v1/providers/{one.id}/guide?method=web_identity&tenantId=a%26b"]
+
+
+def test_a_long_list_of_providers_can_be_searched():
+    few, many = ([provider(method(KEY), name=f"Cloud {number}") for number in range(count)] for count in (8, 9))
+    assert ["data-find" in tenant_page(*each).partition("<script>")[0] for each in (few, many)] == [False, True]
 
 
 def test_only_what_was_connected_by_sign_in_is_reconnected_here_and_a_deletion_says_what_it_does():
@@ -119,10 +246,19 @@ def page_of_everything(text):
         pages.tenants_page(session(actor=f"user:{text}", tenants=frozenset({text}))),
         pages.problem_page(session(), title=text, text=text),
         tenant_page(
-            provider(given("k", text, "api_key"), name=text),
+            provider(
+                method(
+                    *[given(f"k_{form}", text, form=form, hint=text) for form in ("text", "pem", "json")],
+                    *[given(f"o_{form}", text, form=form, hint=text, one_of=text) for form in ("text", "pem")],
+                ),
+                SIGN_IN,
+                name=text,
+                variables=(asked(text, hint=text, default=text), asked(text, choices=(text,), default=text)),
+            ),
+            slots=True,
             tenant=text,
             problem=text,
-            integrations=[integration(each, name=text, account=text) for each in AuthType],
+            integrations=[integration(each, name=text, account=text, slot=text) for each in AuthType],
         ),
     ]
 

@@ -12,15 +12,19 @@ import pytest
 from fastapi import FastAPI
 from fastapi.security import APIKeyCookie
 
-from cloud_integrations import __version__
+from cloud_integrations import Settings, __version__
 from cloud_integrations.domain.identifiers import tenant_id
 from cloud_integrations.errors import ValidationFailedError
 from cloud_integrations_fastapi import create_router
 
+from .paths import fill
+
 COMMITTED = Path(__file__).parents[3] / "docs/reference/openapi.json"
+CALLBACK = "https://app.example.com/api/v1/oauth/callback"
 CODES = {
     *("integration/not-found", "integration/already-exists", "integration/invalid-credentials", "integration/oauth-error"),
     *("integration/validation-failed", "integration/reconnect-required", "integration/inactive", "integration/busy"),
+    *("application/not-found", "application/in-use"),
     *("provider/not-found", "provider/inactive", "tenant/not-found", "auth/forbidden", "storage/unavailable", "internal"),
 }
 
@@ -59,7 +63,7 @@ def test_every_error_code_has_an_example_that_is_an_error(api):
 
 def test_every_body_and_answer_has_an_example(api):
     for method, path, told in _operations(_document(api)):
-        assert ("requestBody" in told) is (method in {"post", "patch"} and not path.endswith(("/verify", "/token")))
+        assert ("requestBody" in told) is (method in {"post", "patch"} and not path.endswith(("/verify", "/token", "/poll")))
         if "requestBody" in told:
             (content,) = told["requestBody"]["content"].values()
             assert content["examples"]
@@ -72,10 +76,11 @@ def test_every_body_and_answer_has_an_example(api):
         assert told["description"]
 
 
+@pytest.mark.parametrize("slots", [False, True])
 @pytest.mark.requirement("ISO-04", "ISO-07")
-async def test_foreign_missing_and_malformed_ids_have_the_same_answer(make_api):
+async def test_foreign_missing_and_malformed_ids_have_the_same_answer(make_api, slots):
     """Generated from the document, so that a new route cannot be forgotten."""
-    api = make_api(token_route=True)
+    api = make_api(token_route=True, settings=Settings(callback_url=CALLBACK, slots=slots))
     foreign = [(await api.connect_key("globex", "bob"))["id"]]
     missing = [str(uuid4()), "00000000-0000-0000-0000-000000000000"]
     malformed = ["1", "no-uuid", "%00", "..%2e", foreign[0].replace("-", ""), f"{{{foreign[0]}}}", "x" * 300]
@@ -120,7 +125,10 @@ async def test_a_method_that_a_path_does_not_have_is_answered_with_those_it_has(
     api = make_api(token_route=True)
     async with api.client(base_url="https://app.example.com") as client:
         for path, methods in _document(api)["paths"].items():
-            answer = await client.request("TRACE", path.format(tenantId="acme", integrationId=uuid4(), contextId=uuid4()))
+            answer = await client.request(
+                "TRACE",
+                fill(path),
+            )
             assert (answer.status_code, answer.headers["allow"]) == (405, ", ".join(sorted(method.upper() for method in methods)))
 
 

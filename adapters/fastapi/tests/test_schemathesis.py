@@ -10,6 +10,8 @@ import schemathesis
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
 
+from cloud_integrations import Settings
+
 CHECKS = {
     # A body can be well formed and still be refused: the provider did not accept the key or the code.
     "positive_data_acceptance": {"expected-statuses": ["2xx", "303", "400", "403", "404", "409", "422"]},
@@ -46,8 +48,8 @@ def _findings(api: Any, *, examples: int) -> tuple[int, list[str]]:
     return checked, found
 
 
-def _explore(make_api: Any, *, examples: int) -> None:
-    api = make_api(token_route=True)
+def _explore(make_api: Any, *, examples: int, slots: bool = False) -> None:
+    api = make_api(token_route=True, settings=Settings(callback_url="https://app.example.com/api/v1/oauth/callback", slots=slots))
     api.host.challenges = True
     asyncio.run(api.connect_key())
     checked, found = _findings(api, examples=examples)
@@ -59,6 +61,12 @@ def _explore(make_api: Any, *, examples: int) -> None:
 @pytest.mark.requirement("ISO-16", "ISO-17")
 def test_schemathesis_finds_nothing(make_sync_api):
     _explore(make_sync_api, examples=5)
+
+
+@pytest.mark.repeats
+@pytest.mark.requirement("ISO-16", "ISO-17")
+def test_schemathesis_finds_nothing_with_slots(make_sync_api):
+    _explore(make_sync_api, examples=5, slots=True)
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
-from moto.server import ThreadedMotoServer
+from tests.moto import moto_server
 
 from cloud_integrations.backends.keys.aws_kms import AwsKmsKeys
 from cloud_integrations.testing.contracts.key_service import DATA_KEY
@@ -22,11 +22,8 @@ def shows_a_canary(shown):
 
 @pytest.fixture(scope="module")
 def moto():
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_server() as endpoint:
+        yield endpoint
 
 
 def connect(endpoint, region):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from cloud_integrations import AuthType, Provider, Secret
 from cloud_integrations.errors import ValidationFailedError
-from cloud_integrations.kinds import Method, Parts, Placement, register
+from cloud_integrations.kinds import Method, Parts, Present, register
 
 
 class PastedPair:
@@ -24,10 +24,9 @@ class PastedPair:
         """See `Kind.part_names`."""
         return ("password", "user")
 
-    def placements(self, _: Method, /) -> tuple[Placement, ...]:
-        """See `Kind.placements`."""
-        named = ("basic_user", "{user}"), ("basic_password", "{password}")
-        return tuple(Placement(in_=place, prefix="", template=template) for place, template in named)
+    def present(self, _: Method, /) -> Present:
+        """See `Kind.present`."""
+        return Present.model_validate({"basic": {"user": "{user}", "password": "{password}"}})
 
     def read_inputs(self, method: Method, inputs: Parts, /) -> Parts:
         """See `Kind.read_inputs`."""

@@ -75,6 +75,7 @@ const provider = new Provider(issuer, {
     introspection: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
     revocation: { enabled: true },
     userinfo: { enabled: true },
+    pushedAuthorizationRequests: { enabled: true },
   },
   findAccount: (_ctx, id) => ({
     accountId: id,

@@ -1,0 +1,78 @@
+"""The built-in guides: each belongs to a method, can be filled with anything, and can be read by its own language."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+import yaml
+
+from cloud_integrations import Catalogue
+from cloud_integrations.domain.guides.fill import fill_guide
+from cloud_integrations.domain.guides.names import PLATFORM_NAMES
+from cloud_integrations.errors import ProviderInactiveError
+
+pytestmark = pytest.mark.requirement("Q73")
+
+BUILTIN = Catalogue.builtin()
+GUIDES = [
+    (provider, guide)
+    for provider in BUILTIN.list_providers()
+    for found in [BUILTIN.guides_of(provider)]
+    for guide in (() if found is None else found.methods)
+]
+HOSTILE = """it's "$(touch fake)" `id` ${x} %{y} </script> \\"""
+PERMISSIONS = {"role": HOSTILE, "rules": [{"resources": [HOSTILE]}], "Statement": [{"Effect": "Allow", "Resource": HOSTILE}]}
+
+
+def test_the_clouds_have_guides() -> None:
+    assert {provider.id for provider, _ in GUIDES} >= {"aws", "azure", "google_cloud", "ibm_cloud", "mongodb_atlas"}
+
+
+@pytest.mark.parametrize(("provider", "guide"), GUIDES, ids=lambda value: getattr(value, "id", None) or getattr(value, "method", None))
+def test_a_guide_is_filled_and_read_whatever_the_values_are(provider, guide) -> None:
+    method = provider.method_named(guide.method)
+    names = {*PLATFORM_NAMES, *(given.name for given in method.inputs if not given.secret)}
+    values = dict.fromkeys(names, HOSTILE) | {variable.name: variable.default or "x" for variable in provider.variables}
+    shown = fill_guide(provider, guide, values=values, permissions=PERMISSIONS)
+    assert shown.missing == ()
+    for document in shown.documents:
+        if document.form == "json":
+            json.loads(document.text)
+        if document.form == "shell":
+            subprocess.run(["/bin/sh", "-n"], input=document.text, check=True, text=True, encoding="utf-8")
+        if document.form == "hcl":
+            assert HOSTILE not in document.text
+        if document.form == "yaml":
+            assert all(yaml.safe_load_all(document.text))
+    names = {document.name for document in shown.documents}
+    told = " ".join([*shown.steps, *shown.undo, *(document.text for document in shown.documents)])
+    # A document that no step names is never used; the JSON ones are named by commands.
+    assert {name for name in names if name not in told} == set()
+
+
+def test_a_role_and_a_trust_never_stand_open() -> None:
+    provider = BUILTIN.require("aws")
+    guide = BUILTIN.guides_of(provider).find("web_identity")
+    values = {"issuer": "https://id.acme.example/t", "subject": "tenant:x", "audience": "sts.amazonaws.com", "product": "acme"}
+    [trust] = [
+        document for document in fill_guide(provider, guide, values=values, permissions=PERMISSIONS).documents if "trust" in document.name
+    ]
+    [statement] = json.loads(trust.text)["Statement"]
+    assert statement["Condition"] == {"StringEquals": {"id.acme.example/t:sub": "tenant:x", "id.acme.example/t:aud": "sts.amazonaws.com"}}
+
+
+def test_the_role_in_a_cluster_has_the_products_rules_and_no_others() -> None:
+    provider = BUILTIN.require("kubernetes")
+    guide = BUILTIN.guides_of(provider).find("service_account_token")
+    rules = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}, {"resources": [HOSTILE]}]
+    shown = fill_guide(provider, guide, values={"product": HOSTILE}, permissions={"rules": rules})
+    made = {each["kind"]: each for each in yaml.safe_load_all(shown.documents[0].text)}
+    assert list(made) == ["Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Secret"]
+    assert made["ClusterRole"]["rules"] == rules
+    assert made["Namespace"]["metadata"]["annotations"] == {"description": HOSTILE}
+    assert made["ClusterRoleBinding"]["subjects"] == [{"kind": "ServiceAccount", "name": "product-access", "namespace": "product-access"}]
+    assert made["Secret"]["metadata"]["annotations"] == {"kubernetes.io/service-account.name": made["ServiceAccount"]["metadata"]["name"]}
+    with pytest.raises(ProviderInactiveError):
+        fill_guide(provider, guide, values={"product": "acme"}, permissions=None)
