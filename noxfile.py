@@ -17,12 +17,12 @@ nox.options.error_on_missing_interpreters = bool(os.environ.get("CI"))
 
 # uv, like pip, trusts the certificates that the machine trusts.
 os.environ.setdefault("UV_SYSTEM_CERTS", "1")
-# Tests start several hundred programs; where no bytecode may be kept, each compiles all that it imports.
+# Tests start several hundred programs; without stored bytecode each would compile all that it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 DISTRIBUTIONS = (".", "adapters/fastapi", "adapters/cli")
 REPORTS = Path(".cache/requirements")
-# Without those that install a server for themselves.
+# All tests but those that install a server of their own.
 EVERYTHING = ("--ignore=tests/integration",)
 OF_SQLALCHEMY = (
     "sqlalchemy_fence",
@@ -39,7 +39,7 @@ LOCKING = (
     " --no-emit-index-url --no-emit-package cloud-integrations --no-emit-package cloud-integrations-fastapi"
 )
 
-# An entry with an extra. The pip of Python 3.11 wants a pin with the extra for who asks for it, and one without for who does not.
+# An entry with an extra. The pip of Python 3.11 needs one pin for requirements with the extra, and one for those without.
 EXTRAS = re.compile(r"^(?P<name>[\w.-]+)\[[\w,-]+\](?P<rest>==.*\n(?: +--hash.*\n)+)", re.MULTILINE)
 
 
@@ -62,14 +62,14 @@ def on_both_cores(session: nox.Session, *selection: str) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Show every promise once with this Python, in about three minutes; say at the end what is missing and what other sessions run."""
+    """Show every promise once with this Python; list at the end what was skipped and what other sessions run."""
     install(session)
     on_both_cores(session, "--quick")
 
 
 @nox.session(python="3.11", download_python="never")
 def coverage(session: nox.Session) -> None:
-    """Run all tests but the slow ones, on every database, and hold the bars of coverage; a service that is missing is a failure."""
+    """Run all tests but the slow ones, on every database, and check the coverage; a missing service is a failure."""
     install(session)
     session.env["CI"] = "true"
     on_both_cores(session, *EVERYTHING, "-m", "not slow and not drivers", "--cov", "--cov-report=term", "--cov-report=json")
@@ -114,6 +114,13 @@ def httpx2(session: nox.Session) -> None:
     on_both_cores(session, "tests/backends/httpx_transport")
 
 
+@nox.session(python="3.13", download_python="never")
+def programs(session: nox.Session) -> None:
+    """Start the command line as a program, on the newest Python: its servers, its worker, its terminal."""
+    install(session)
+    on_both_cores(session, "adapters/cli/tests", "-m", "programs and not slow")
+
+
 @nox.session
 def slow(session: nox.Session) -> None:
     """Kill and stop processes, take databases away, remove guards, lead long random lives."""
@@ -152,7 +159,7 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Look at style and at the usual mistakes."""
+    """Check style and common mistakes with ruff."""
     install(session)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
@@ -168,7 +175,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def house(session: nox.Session) -> None:
-    """Hold the import rules, the public names, the two doors and the content of the wheels."""
+    """Check the import rules, the public names, the pairs of classes and the content of the wheels."""
     install(session)
     session.run("lint-imports")
     on_both_cores(session, "tests/house", "-m", "not slow")

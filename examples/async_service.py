@@ -1,4 +1,4 @@
-"""Serve many requests at once with the awaiting manager: one refresh for all of them, and an outage that nobody feels."""
+"""Serve many requests at once with the awaiting manager: one refresh for all of them, and an outage while the token still works."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Use credentials in Celery's tasks, and renew tokens ahead of time: beat says that it is time, and a task makes a round over what is due.
+"""Use credentials in Celery's tasks, and renew tokens ahead of time: beat starts a task that renews the tokens that are due.
 
-Broker, beat and worker live in this process, so that the program is whole and ends by itself.  In a real one the broker is Redis or
+Broker, beat and worker run in this process, so that the program is complete and ends by itself.  In production the broker is Redis or
 RabbitMQ, `celery -A product worker` runs as often as you like, and `celery -A product beat` once.
 """
 

@@ -1,4 +1,4 @@
-"""Renew tokens beside a program's own work: the worker in its event loop, and no process of its own."""
+"""Renew tokens beside a program's own work: the worker runs in the program's event loop, without a process of its own."""
 
 from __future__ import annotations
 

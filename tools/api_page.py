@@ -8,12 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cloud_integrations import IntegrationManager, errors
+from cloud_integrations.manager.applications import Applications
 from cloud_integrations.manager.audit import AuditLog
+from cloud_integrations.manager.issuing import Issuing
 from cloud_integrations.manager.keys import Keys
 from cloud_integrations.manager.worker import Worker
 
 TARGET = Path(__file__).parents[1] / "docs/api.md"
-GROUPS = {"": IntegrationManager, "keys.": Keys, "audit.": AuditLog, "worker.": Worker}
+GROUPS = {"": IntegrationManager, "applications.": Applications, "keys.": Keys, "audit.": AuditLog, "worker.": Worker, "issuer.": Issuing}
 METHODS = {
     f"{group}{name}": method
     for group, of in GROUPS.items()

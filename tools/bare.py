@@ -21,7 +21,8 @@ ROOT = Path(__file__).parents[1]
 DEMO = re.compile(r"^python3 .*cloud-integrations demo$", re.MULTILINE)
 TESTS = re.compile(r"^python3 .*nox -s tests$", re.MULTILINE)
 # What the closing lines must name: each thing that is missing, and each session that something is left to.
-NAMED = ("no PostgreSQL answers", "no MariaDB answers", "SoftHSM", "Node", "nox -s coverage", "nox -s slow", "nox -s integration")
+SESSIONS = ("coverage", "programs", "slow", "integration")
+NAMED = ("no PostgreSQL answers", "no MariaDB answers", "SoftHSM", "Node", *(f"nox -s {name}" for name in SESSIONS))
 
 
 def main() -> int:

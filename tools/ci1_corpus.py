@@ -23,7 +23,7 @@ CANARY = b"cloud_integrations/1/CANARY".ljust(32, b"\x00")
 TENANTS = ("acme", "ténant/ü")
 FIELDS = {
     "ci_integration": ("presented", "renewal"),
-    "ci_authorization": ("verifier",),
+    "ci_authorization": ("parts",),
     "ci_outbox": ("payload",),
 }
 PLAINTEXTS = ("", "fake", "fake-token-of-a-corpus-" * 3, "fake-sécret-✓", "fake-large-token-" * 90)

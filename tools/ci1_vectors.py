@@ -194,8 +194,8 @@ def _positives() -> Iterator[Vector]:
     yield _generated("keys sorted by UTF-8, not by UTF-16", 20, [("\U00010000", "1"), ("\uff5e", "2"), ("z", "3")])
     yield _generated("one key is the beginning of another", 20, [("ab", "1"), ("a", "2"), ("abc", "3")])
     yield _generated("value of 256 bytes", 20, [("long", "v" * 256)])
-    verifier = [("tenant", "t-1"), ("table", "ci_authorization"), ("row", "00" * 32), ("field", "verifier"), ("gen", "0")]
-    yield _generated("code verifier of an authorization", 43, verifier)
+    parts = [("tenant", "t-1"), ("table", "ci_authorization"), ("row", "00" * 32), ("field", "parts"), ("gen", "0")]
+    yield _generated("secret parts of an authorization", 43, parts)
     row = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5c"
     yield _generated(
         "entry of the outbox", 40, [("tenant", "t-1"), ("table", "ci_outbox"), ("row", row), ("field", "payload"), ("gen", "0")]
