@@ -22,7 +22,6 @@ from cloud_integrations.backends.sqlalchemy.databases import registered
 from cloud_integrations.backends.sqlalchemy.databases.mariadb import unsupported_mysql
 from cloud_integrations.backends.transport.httpx_transport import MAX_HEADERS
 from cloud_integrations.domain import envelope, pending
-from cloud_integrations.domain.provider import Method
 from cloud_integrations.flows.operate.audit_trail import MAX_PAGE
 from cloud_integrations.flows.renew.refresh_due import AT_ONCE, HOLD
 from cloud_integrations.flows.shared.revocation import KEEP_TRYING
@@ -295,7 +294,6 @@ MISSING: dict[str, Callable[[], bool]] = {
     "Signed audit checkpoints, export, retention": lambda: (
         not any(word in name for name in _methods() for word in ("export", "retain", "sign"))
     ),
-    "Tokens that are bound to a key (DPoP": lambda: not any("dpop" in name for name in Method.model_fields),
     "Rate limits on incoming requests": lambda: not any("rate" in name for name in _fields("Settings")),
 }
 

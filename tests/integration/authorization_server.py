@@ -101,7 +101,7 @@ class AuthorizationServer:
     PKCE with S256 is required.  Every code brings a refresh token, every refresh consumes the one it used, and a consumed one
     that returns ends its grant.  Scopes: openid, profile, email, offline_access, read, write.
 
-    *client_metadata* is further metadata of both clients (RFC 7591).
+    *client_metadata* is further metadata of both clients (RFC 7591).  With *dpop_nonces*, a proof of DPoP needs a nonce of the server.
 
     Raises `NodeMissingError` when this machine cannot run it and `ServerNotStartedError` when it does not start.
     """
@@ -115,6 +115,7 @@ class AuthorizationServer:
         redirect_uris: Sequence[str] = (DEFAULT_CALLBACK,),
         access_token_lifetime: timedelta = timedelta(minutes=1),
         client_metadata: Mapping[str, Any] = MappingProxyType({}),
+        dpop_nonces: bool = False,
     ) -> None:
         # The signs at the front are where a client that forgets the form encoding fails.
         self.client = Client(id="test-basic", secret=f"fake:%+/{secrets.token_urlsafe(24)}", authentication="client_secret_basic")
@@ -122,6 +123,7 @@ class AuthorizationServer:
         self._redirect_uris = tuple(redirect_uris)
         self._access_token_lifetime = access_token_lifetime
         self._client_metadata = client_metadata
+        self._dpop_nonces = dpop_nonces
         self._at_exit = ExitStack()
 
     @property
@@ -188,6 +190,7 @@ class AuthorizationServer:
             ],
             "redirect_uris": self._redirect_uris,
             "access_token_seconds": int(self._access_token_lifetime.total_seconds()),
+            "dpop_nonces": self._dpop_nonces,
         }
         patience = threading.Timer(START_WITHIN.total_seconds(), process.kill)
         patience.start()

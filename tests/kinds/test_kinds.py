@@ -26,6 +26,15 @@ from cloud_integrations.providers import Catalogue
             marks=pytest.mark.requirement("OAU-052"),
         ),
         (code(present={"headers": {"X-Key": "{value}"}, "basic": {"user": "{value}"}}), "and nowhere else"),
+        (
+            code(present={"sign": "dpop", "headers": {"Authorization": "DPoP {value}"}}),
+            "oauth2.present: with the signature dpop, which shows the token itself, there is nothing else",
+        ),
+        (
+            code(present={"sign": "dpop"}, revoke={"url": "https://a.example/", "auth": "bearer"}),
+            "oauth2.revoke.auth: a token that is bound to a key is no bearer token",
+        ),
+        (key(present={"sign": "dpop"}), "key.present.options must have access_token, or the method an input of this name"),
         ({"id": "key", "kind": "key"}, "key needs a secret input"),
         ({"id": "key", "kind": "key", "inputs": [{"name": "user", "secret": False}]}, "key needs a secret input"),
         (key(token_url="https://a.example/token", pkce="off"), "key has no pkce, token_url for this kind"),

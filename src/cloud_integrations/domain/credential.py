@@ -12,6 +12,7 @@ from urllib.parse import unquote_plus, urlencode, urlsplit
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.credential_auth import CredentialAuth, body_of, make_auth
 from cloud_integrations.domain.digest import find_challenge
+from cloud_integrations.domain.dpop import DPOP, DPOP_KEY, asked_nonce
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId
 from cloud_integrations.domain.parts import Parts
 from cloud_integrations.domain.provider import BEARER, VALUE, Present, fill, places
@@ -45,8 +46,16 @@ class Grant:
     """When the refresh token ends; None: unknown, or never."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """The values of the provider's variables that the answer gives, by name."""
+    dpop_key: Secret | None = None
+    """The private key to which the tokens are bound (RFC 9449); None: they are bearer tokens."""
     inputs: Parts = field(default_factory=dict, repr=False)
     """What the access token was minted from, no secrets, by the names of the method's inputs; empty: it was not minted."""
+
+    @property
+    def parts(self) -> dict[str, Secret]:
+        """The parts that requests are made with, by name."""
+        bound = {} if self.dpop_key is None else {DPOP_KEY: self.dpop_key}
+        return {"access_token": self.access_token, **bound, **self.inputs}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +146,23 @@ class Presented:
         user, password = self.digest()
         return found.answer(http_method=http_method, url=url, user=user, password=Secret(password), cnonce=self.nonce().hex())
 
+    @property
+    def answers(self) -> bool:
+        """Whether a server may ask for a request once more: with HTTP Digest (RFC 7616), or with a nonce for DPoP (RFC 9449 §9)."""
+        return "digest" in self.forms or self.present.sign == DPOP
+
+    def repeat(self, request: Unsigned, refusal: Mapping[str, str], /, *, again: bool = False) -> dict[str, str] | None:
+        """Return the headers to set in *request* to send it once more after a 401; None: the server asks for nothing.
+
+        *refusal* are the headers of the 401, by lower-case names or in a mapping that ignores case.  *again* is as in `answer`; a nonce
+        for DPoP is taken up once.
+        """
+        if "digest" in self.forms:
+            answer = self.answer(refusal.get("www-authenticate", ""), http_method=request.method, url=request.url, again=again)
+            return None if answer is None else {"Authorization": answer}
+        nonce = asked_nonce(refusal) if self.answers and not again else None
+        return None if nonce is None else dict(self.sign(replace(request, headers={}), nonce=nonce).headers)
+
     def ssl_context(self) -> SSLContext:
         """Return a new TLS context for connections to the tenant's server, such as `verify=` of httpx takes.
 
@@ -168,7 +194,8 @@ class Presented:
     def auth(self, **options: str) -> CredentialAuth:
         """Return a value for `auth=` of httpx and requests; it puts the credential where the provider expects it.
 
-        With HTTP Digest it also answers the server's challenge, for which it sends the request again; httpx must be imported then.
+        With HTTP Digest and with DPoP it also answers what the server asks for, for which it sends the request again; httpx must be
+        imported then.
         """
         return make_auth(self, options)
 

@@ -9,6 +9,8 @@ from functools import partial
 from typing import Any, Final, Protocol
 from urllib.parse import urljoin, urlsplit
 
+from cloud_integrations.domain.dpop import find_nonce
+from cloud_integrations.domain.signing import Unsigned
 from cloud_integrations.errors import CredentialForm, CredentialFormError, ValidationFailedError
 
 _CLIENTS: Final = ("httpx", "httpx2")
@@ -34,8 +36,13 @@ class Shown(Protocol):
         """Return *request* with the signature."""
         ...
 
-    def answer(self, challenge: str, /, *, http_method: str, url: str, again: bool = False) -> str | None:
-        """Return the answer to a challenge."""
+    @property
+    def answers(self) -> bool:
+        """Whether a server may ask for a request once more."""
+        ...
+
+    def repeat(self, request: Unsigned, refusal: Mapping[str, str], /, *, again: bool = False) -> dict[str, str] | None:
+        """Return the headers to send *request* once more."""
         ...
 
 
@@ -43,11 +50,11 @@ def make_auth(presented: Shown, options: Mapping[str, str], /) -> CredentialAuth
     """Return what puts *presented* into requests.  Raises `CredentialFormError` for a credential that no request holds."""
     if not {"headers", "params", "digest", "sign"} & set(presented.forms):
         raise CredentialFormError(form="auth", fits=presented.forms)
-    if "digest" not in presented.forms:
+    if not presented.answers:
         return CredentialAuth(presented=presented, options=options)
     # httpx shows the answer to its own class alone.  Whoever sends with it has imported it, and this module never does.
     bases = tuple(sys.modules[name].Auth for name in _CLIENTS if name in sys.modules)
-    kind: type[DigestAuth] = type("DigestAuth", (DigestAuth, *bases), {})
+    kind: type[AnsweringAuth] = type("AnsweringAuth", (AnsweringAuth, *bases), {})
     return kind(presented=presented, options=options)
 
 
@@ -65,7 +72,7 @@ class CredentialAuth:
     def __call__(self, request: Any, /) -> Any:
         """Add the credential to *request*, which has `headers` and `url`, and return it."""
         if "sign" in self.presented.forms:
-            return self.presented.sign(request, **self.options)
+            return self.presented.sign(request, **self._options_for(str(request.url)))
         if "headers" in self.presented.forms:
             request.headers.update(self.presented.headers())
             if hasattr(request, "register_hook"):  # requests, which follows redirects by default
@@ -74,6 +81,10 @@ class CredentialAuth:
             # `url` keeps its type: an object in httpx, text in requests.
             request.url = type(request.url)(self.presented.show_in(str(request.url)))
         return request
+
+    def _options_for(self, _url: str, /) -> Mapping[str, str]:
+        """Return what the signature needs to know of a request to this URL."""
+        return self.options
 
     def _stay_with_host(self, response: Any, *_args: Any, **_options: Any) -> None:
         """Remove the credential's headers before requests copies them for a redirect to another host.
@@ -88,11 +99,13 @@ class CredentialAuth:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DigestAuth(CredentialAuth):
-    """Answers the challenges of HTTP Digest (RFC 7616), too; the request is sent again for that."""
+class AnsweringAuth(CredentialAuth):
+    """Answers the challenges of HTTP Digest (RFC 7616) and takes up the nonces of DPoP (RFC 9449 §9); for that it sends requests again."""
 
     requires_request_body: bool = field(default=True, init=False)
     """For httpx: the body is read, because it is sent twice."""
+    nonces: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """The last nonce for DPoP of each server, by scheme and host."""
 
     def __call__(self, request: Any, /) -> Any:
         """Add to *request* of requests what is sent beside the answer, and answer the challenge to it."""
@@ -108,37 +121,48 @@ class DigestAuth(CredentialAuth):
         super().__call__(request)
         response = yield request
         for again in (False, True):
-            answer = self._answer(str(request.url), response, str(response.url), again=again)
-            if answer is None:
+            headers = self._answer(str(request.url), response, str(response.url), again=again)
+            if headers is None:
                 return
-            request.headers["Authorization"] = answer
+            request.headers.update(headers)
             response = yield request
 
     def _repeat(self, url: str, response: Any, /, *_args: Any, **options: Any) -> Any:
         """Return the answer to the request after its challenge was answered, or *response* if it has none."""
         for again in (False, True):
-            answer = self._answer(url, response, response.request.url, again=again)
-            if answer is None:
+            headers = self._answer(url, response, response.request.url, again=again)
+            if headers is None:
                 break
             # The connection is free for the next request once the answer is read.
             _ = response.content
             response.close()
             repeated = response.request.copy()
-            repeated.headers["Authorization"] = answer
+            repeated.headers.update(headers)
             follow = response.connection.send(repeated, **options)
             follow.history.append(response)
             follow.request = repeated
             response = follow
         return response
 
-    def _answer(self, url: str, response: Any, answered_by: str, /, *, again: bool) -> str | None:
-        asked, came = urlsplit(url), urlsplit(answered_by)
+    def _options_for(self, url: str, /) -> Mapping[str, str]:
+        known = self.nonces.get(_server_of(url))
+        return self.options if known is None else {"nonce": known, **self.options}
+
+    def _answer(self, url: str, response: Any, answered_by: str, /, *, again: bool) -> dict[str, str] | None:
         # After a redirect to another host, that host's challenge is none of the provider's.
-        if response.status_code != 401 or (asked.scheme, asked.netloc) != (came.scheme, came.netloc):
+        if _server_of(url) != _server_of(answered_by):
             return None
-        challenge = response.headers.get("WWW-Authenticate", "")
+        if "sign" in self.presented.forms and (nonce := find_nonce(response.headers)) is not None:
+            self.nonces[_server_of(url)] = nonce
+        if response.status_code != 401:
+            return None
         # The method of the request that was answered: a redirect may have changed it.
-        return self.presented.answer(challenge, http_method=response.request.method, url=url, again=again)
+        return self.presented.repeat(Unsigned(method=response.request.method, url=url), response.headers, again=again)
+
+
+def _server_of(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def body_of(request: Any) -> bytes:

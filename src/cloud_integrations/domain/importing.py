@@ -44,6 +44,8 @@ class ImportedGrant:
     granted_at: datetime | None
     """When the tenant consented; None: unknown."""
     variables: Mapping[str, str]
+    dpop_key: Secret | None
+    """The private key to which the tokens are bound (RFC 9449), of the curve P-256 in PEM; None: they are bearer tokens."""
 
     def __init__(
         self,
@@ -52,6 +54,7 @@ class ImportedGrant:
         name: str,
         access_token: Secret | str,
         refresh_token: Secret | str | None = None,
+        dpop_key: Secret | str | None = None,
         expires_at: datetime | None = None,
         scopes: Sequence[str] = (),
         granted_at: datetime | None = None,
@@ -64,6 +67,7 @@ class ImportedGrant:
             "slot": read_slot(slot),
             "access_token": read_secret("accessToken", access_token),
             "refresh_token": read_secret_or_none("refreshToken", refresh_token),
+            "dpop_key": read_secret_or_none("dpopKey", dpop_key),
             "expires_at": read_moment_or_none("expiresAt", expires_at),
             "scopes": read_scopes(scopes),
             "granted_at": read_moment_or_none("grantedAt", granted_at),

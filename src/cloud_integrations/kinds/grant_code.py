@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cloud_integrations.domain.auth_type import AuthType
+from cloud_integrations.domain.dpop import DPOP, DPOP_KEY
 from cloud_integrations.domain.parts import Parts
 from cloud_integrations.domain.provider import Method, Present
 
@@ -28,9 +29,9 @@ class GrantCode:
         yield from not_in_header(method)
         yield from unused_fields(method, _NOT_OURS)
 
-    def part_names(self, _: Method, /) -> tuple[str, ...]:
+    def part_names(self, method: Method, /) -> tuple[str, ...]:
         """See `Kind.part_names`."""
-        return ("access_token",)
+        return ("access_token", DPOP_KEY) if method.uses_dpop else ("access_token",)
 
     def present(self, method: Method, /) -> Present:
         """See `Kind.present`."""
@@ -46,5 +47,10 @@ def not_in_header(method: Method, /) -> Iterator[str]:
 
     RFC 9700 §4.3.2: in a URL it ends up in logs and referrers.
     """
-    if not method.present.headers or method.present != Present(headers=method.present.headers):
+    if method.uses_dpop:
+        if method.present != Present(sign=DPOP):
+            yield ".present: with the signature dpop, which shows the token itself, there is nothing else"
+        if method.revoke is not None and method.revoke.auth == "bearer":
+            yield ".revoke.auth: a token that is bound to a key is no bearer token"
+    elif not method.present.headers or method.present != Present(headers=method.present.headers):
         yield ".present: an access token goes in a header, and nowhere else"

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 from urllib.parse import unquote, unquote_plus
 
 from cloud_integrations.domain.credential import Grant
+from cloud_integrations.domain.dpop import DPOP
 from cloud_integrations.domain.outcome import (
     Granted,
     Misconfigured,
@@ -176,6 +177,9 @@ class _Answer:
             # The type of the exchange stays, which was a known one; at the exchange, bearer is assumed.
             self.unread.append("token_type")
             return True
+        if self.client.method.uses_dpop:
+            # RFC 9449 §5: a server that gives a bearer token has bound nothing.
+            return token_type.strip().lower() == DPOP
         # RFC 6749 §7.1: a token of a type that is not understood must not be used.
         return token_type.strip().lower() in {"bearer", *(known.lower() for known in self.client.method.reply.token_types)}
 

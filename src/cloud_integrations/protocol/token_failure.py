@@ -28,6 +28,8 @@ _ERRORS: Mapping[str, TokenFailure] = {
     "unsupported_grant_type": Rejected("unsupported_grant_type"),
     "temporarily_unavailable": NotProcessed("temporarily_unavailable"),
     "slow_down": NotProcessed("slow_down"),
+    # RFC 9449 §8, where the nonce could not be taken up.
+    "use_dpop_nonce": NotProcessed("retry"),
     "server_error": Unknown("unknown_error"),
 }
 """The meaning of the error codes of RFC 6749 §5.2 and related standards; any other code only refuses this request."""

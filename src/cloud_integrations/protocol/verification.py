@@ -116,15 +116,15 @@ def build_check(
 
 
 def answer_challenge(request: HttpRequest, response: HttpResponse, /, *, presented: Presented, again: bool) -> HttpRequest | None:
-    """Return *request* with the answer to the challenge in *response* (RFC 7616); None: there is none to answer.
+    """Return *request* with the answer to what *response* asks for (RFC 7616, RFC 9449 §9); None: it asks for nothing.
 
     *again*: the request holds an answer already, which *response* refuses.
     """
     if response.status != 401:
         return None
-    header = response.headers.get("www-authenticate", "")
-    answer = presented.answer(header, http_method=request.method, url=request.url, again=again)
-    return None if answer is None else replace(request, headers=merge_headers(request.headers, {"Authorization": answer}))
+    sent = Unsigned(method=request.method, url=request.url, body=request.body)
+    headers = presented.repeat(sent, response.headers, again=again)
+    return None if headers is None else replace(request, headers=merge_headers(request.headers, headers))
 
 
 def read_check(

@@ -6,7 +6,8 @@
 //
 //     {"clients": [{"client_id", "client_secret", "token_endpoint_auth_method"}, …],
 //      "redirect_uris": ["http://127.0.0.1/callback", …],
-//      "access_token_seconds": 60}
+//      "access_token_seconds": 60,
+//      "dpop_nonces": false}         (whether a proof of DPoP needs a nonce of the server)
 //
 // One line on stdout, {"issuer": "http://127.0.0.1:…"}, says that it is ready. It ends when stdin closes, so it cannot outlive its test run.
 //
@@ -31,7 +32,7 @@ console.info = console.error;
 const lines = createInterface({ input: process.stdin });
 const [firstLine] = await once(lines, 'line');
 lines.on('close', () => process.exit(0));
-const { clients, redirect_uris: redirectUris, access_token_seconds: accessTokenSeconds } = JSON.parse(firstLine);
+const { clients, redirect_uris: redirectUris, access_token_seconds: accessTokenSeconds, dpop_nonces: dpopNonces } = JSON.parse(firstLine);
 
 const server = createServer();
 await once(server.listen(Number(process.argv[2]), '127.0.0.1'), 'listening');
@@ -76,6 +77,7 @@ const provider = new Provider(issuer, {
     revocation: { enabled: true },
     userinfo: { enabled: true },
     pushedAuthorizationRequests: { enabled: true },
+    dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => dpopNonces === true },
   },
   findAccount: (_ctx, id) => ({
     accountId: id,

@@ -31,7 +31,7 @@ JsonScalar = str | int | float | bool
 Seconds = Annotated[timedelta, AfterValidator(_not_negative), PlainSerializer(_seconds)]
 RESERVED_PARAMETERS = frozenset({
     "assertion", "client_assertion", "client_assertion_type", "client_id", "client_secret", "code", "code_challenge",
-    "code_challenge_method", "code_verifier", "grant_type", "nonce", "redirect_uri", "refresh_token", "request", "request_uri",
+    "code_challenge_method", "code_verifier", "dpop_jkt", "grant_type", "nonce", "redirect_uri", "refresh_token", "request", "request_uri",
     "response_mode", "response_type", "scope", "state",
 })  # fmt: skip
 """Parameters of OAuth2 and OpenID Connect that a provider file must not set."""

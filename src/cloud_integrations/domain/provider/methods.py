@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from cloud_integrations.domain.application import ClientAuth
+from cloud_integrations.domain.dpop import DPOP
 from cloud_integrations.errors import ValidationFailedError
 
 from .base import RESERVED_PARAMETERS, FileTable, check_pattern
@@ -211,6 +212,11 @@ class Method(FileTable):
         """The names of the proofs that `present` shows in requests."""
         names = self.present.names() if self.proofs else ()
         return tuple(name.removeprefix("proof:") for name in names if name.startswith("proof:"))
+
+    @property
+    def uses_dpop(self) -> bool:
+        """Whether its tokens are bound to a key of the connection (RFC 9449)."""
+        return self.present.sign == DPOP
 
     @property
     def tells_time(self) -> bool:

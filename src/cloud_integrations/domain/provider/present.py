@@ -68,7 +68,10 @@ class Present(FileTable):
     is entered, the usual ones count.
     """
     sign: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")] | None = None
-    """The request signature, by its name; beside it, headers and query say what else is sent."""
+    """The request signature, by its name; beside it, headers and query say what else is sent.
+
+    `dpop` binds the tokens of a grant to a key of the connection (RFC 9449), and stands alone.
+    """
     options: dict[str, str] = {}
     """What the signature needs beside the parts; templates."""
     clock: str | None = None

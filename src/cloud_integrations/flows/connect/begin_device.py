@@ -10,10 +10,12 @@ from uuid import UUID
 
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.device import DeviceAuthorization, Polling
+from cloud_integrations.domain.dpop import DPOP_KEY
 from cloud_integrations.domain.events import Subject
 from cloud_integrations.domain.identifiers import IntegrationId
 from cloud_integrations.domain.pending import PendingAuthorization
 from cloud_integrations.flows.shared.events import happened
+from cloud_integrations.flows.shared.sending import key_to_bind
 from cloud_integrations.flows.shared.stale_writes import apply_sealed
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.ports.store import AddPending
@@ -21,7 +23,7 @@ from cloud_integrations.protocol.client import Client
 from cloud_integrations.protocol.device import build_device_request, read_device_code
 from cloud_integrations.protocol.http import HttpRequest
 
-from .beginning import Beginning, read_connection, read_reconnection
+from .beginning import Beginning, held_key, read_connection, read_reconnection
 from .exchange import ask_for
 
 DEVICE_CODE: Final = "device_code"
@@ -109,7 +111,8 @@ async def _begin(wiring: Wiring, beginning: Beginning, *, caller: Caller) -> Dev
         expires_at=code.expires_at,
     )
     event = happened(wiring, beginning.event, subject, caller, provider=provider.id)
-    parts = {DEVICE_CODE: code.device_code}
+    dpop_key = key_to_bind(wiring, client, await held_key(wiring, beginning))
+    parts = {DEVICE_CODE: code.device_code} | ({} if dpop_key is None else {DPOP_KEY: dpop_key})
     await apply_sealed(wiring, tenant_id, lambda key: (AddPending(pending=wiring.sealer.seal_pending(key, pending, parts)), event))
     return DeviceAuthorization(
         authorization_id=authorization_id,

@@ -16,6 +16,7 @@ from cloud_integrations.domain.arguments import (
     read_text,
 )
 from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.dpop import DPOP_KEY
 from cloud_integrations.domain.events import Subject
 from cloud_integrations.domain.identifiers import IntegrationId
 from cloud_integrations.domain.pending import Authorization, PendingAuthorization
@@ -24,15 +25,17 @@ from cloud_integrations.errors import ValidationFailedError
 from cloud_integrations.flows.shared.applications import redirect_uri_of
 from cloud_integrations.flows.shared.events import apply, backend_failures_told, happened
 from cloud_integrations.flows.shared.minting import require_platform
+from cloud_integrations.flows.shared.sending import key_to_bind
 from cloud_integrations.flows.shared.stale_writes import apply_sealed
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.ports.store import AddPending
 from cloud_integrations.protocol.client import Client
+from cloud_integrations.protocol.dpop import name_key
 from cloud_integrations.protocol.http import HttpRequest
 from cloud_integrations.protocol.par import PushedRequest, build_pushed_request, build_reference_url, read_pushed
 from cloud_integrations.protocol.pkce import make_verifier
 
-from .beginning import Beginning, read_connection, read_reconnection
+from .beginning import Beginning, held_key, read_connection, read_reconnection
 from .exchange import ask_for
 
 VERIFIER: Final = "verifier"
@@ -107,13 +110,13 @@ def hash_of(secret: Secret, /) -> bytes:
     return hashlib.sha256(secret.reveal().encode()).digest()
 
 
-async def _push(wiring: Wiring, client: Client, subject: Subject, url: str, *, state: Secret) -> PushedRequest:
+async def _push(wiring: Wiring, client: Client, subject: Subject, url: str, *, state: Secret, dpop_key: Secret | None) -> PushedRequest:
     """Push the authorization request *url*, so that the browser carries only a reference to it (RFC 9126)."""
 
     def build(client: Client) -> HttpRequest:
         return build_pushed_request(client, url)
 
-    return await ask_for(wiring, client, subject, build=build, read=read_pushed, hidden=(state,))
+    return await ask_for(wiring, client, subject, build=build, read=read_pushed, hidden=(state,), dpop_key=dpop_key)
 
 
 async def _begin(wiring: Wiring, beginning: Beginning, *, return_to: str | None, caller: Caller) -> Authorization:
@@ -128,9 +131,13 @@ async def _begin(wiring: Wiring, beginning: Beginning, *, return_to: str | None,
     verifier = make_verifier(wiring.entropy.bytes(32)) if client.uses_pkce else None
     subject = Subject(tenant_id=tenant_id, provider_id=client.provider.provider_id, integration_id=integration_id, slot=beginning.slot)
     told_of = replace(subject, integration_id=beginning.integration_id)
+    dpop_key = key_to_bind(wiring, client, await held_key(wiring, beginning))
     with backend_failures_told(wiring, told_of):
         url = client.backend.build_authorize(client, state=state, redirect_uri=redirect_uri, scopes=asked, verifier=verifier)
-    pushed = None if client.par_url is None else await _push(wiring, client, told_of, url, state=state)
+    if dpop_key is not None:
+        # RFC 9449 §10: the code is of no use without the key either.
+        url = name_key(url, dpop_key)
+    pushed = None if client.par_url is None else await _push(wiring, client, told_of, url, state=state, dpop_key=dpop_key)
     now = wiring.clock.now()
     state_hash = hash_of(state)
     pending = PendingAuthorization(
@@ -154,10 +161,10 @@ async def _begin(wiring: Wiring, beginning: Beginning, *, return_to: str | None,
         expires_at=now + wiring.settings.pending_lifetime,
     )
     event = happened(wiring, beginning.event, subject, caller, provider=client.provider.id)
-    if verifier is None:
+    parts = {name: secret for name, secret in ((VERIFIER, verifier), (DPOP_KEY, dpop_key)) if secret is not None}
+    if not parts:
         await apply(wiring, AddPending(pending=pending), event)
     else:
-        parts = {VERIFIER: verifier}
         await apply_sealed(wiring, tenant_id, lambda key: (AddPending(pending=wiring.sealer.seal_pending(key, pending, parts)), event))
     return Authorization(
         url=url if pushed is None else build_reference_url(client, url, request_uri=pushed.request_uri),

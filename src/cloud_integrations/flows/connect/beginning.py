@@ -7,10 +7,18 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from cloud_integrations.domain.arguments import read_provider, read_scopes, read_text_or_none, read_variables
+from cloud_integrations.domain.dpop import DPOP_KEY
 from cloud_integrations.domain.events import EventName
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId
 from cloud_integrations.domain.integration import State, StoredIntegration, integration_name
-from cloud_integrations.errors import IntegrationInactiveError, ValidationFailedError
+from cloud_integrations.domain.secret import Secret
+from cloud_integrations.errors import (
+    DecryptError,
+    IntegrationInactiveError,
+    KeyringError,
+    KeyServiceUnavailableError,
+    ValidationFailedError,
+)
 from cloud_integrations.flows.shared.clients import choose_client
 from cloud_integrations.flows.shared.lookup import known_tenant, load_named, read_chosen_slot, require_unconnected
 from cloud_integrations.flows.shared.wiring import Wiring
@@ -102,3 +110,16 @@ async def read_reconnection(
     if client.method.scopes.on_reconnect == "union":
         wanted = tuple(dict.fromkeys((*facts.scopes, *wanted)))
     return Beginning(tenant_id=tenant_id, client=client, name=facts.name, slot=facts.slot, scopes=wanted, reconnects=stored)
+
+
+async def held_key(wiring: Wiring, beginning: Beginning) -> Secret | None:
+    """Return the key to which the tokens of the integration to reconnect are bound (RFC 9449), which stays; None: there is none.
+
+    So a refresh token that the new consent leaves in use stays bound to the key of the connection.
+    """
+    if beginning.reconnects is None or not beginning.client.method.uses_dpop:
+        return None
+    try:
+        return (await wiring.sealer.open_column(beginning.reconnects, "presented")).get(DPOP_KEY)
+    except (DecryptError, KeyringError, KeyServiceUnavailableError):
+        return None

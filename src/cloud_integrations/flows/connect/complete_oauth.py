@@ -8,6 +8,7 @@ from uuid import UUID
 
 from cloud_integrations.domain.arguments import CallbackParameters, read_callback, read_id, read_secret_or_none
 from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.dpop import DPOP_KEY
 from cloud_integrations.domain.events import Subject
 from cloud_integrations.domain.identifiers import ContextId
 from cloud_integrations.domain.integration import State, StoredIntegration
@@ -122,10 +123,17 @@ async def finish(
     *installation* is the id of an installation that the callback claims.
     """
     assert pending.redirect_uri is not None  # noqa: S101  # it awaits a callback
-    verifier = (await wiring.sealer.open_pending(pending)).get(VERIFIER)
+    parts = await wiring.sealer.open_pending(pending)
     wanted = NewGrant.of(pending, client, stored, begun_under=begun_under)
     connected = await connect(
-        wiring, wanted, code=code, redirect_uri=pending.redirect_uri, verifier=verifier, caller=caller, installation=installation
+        wiring,
+        wanted,
+        code=code,
+        redirect_uri=pending.redirect_uri,
+        verifier=parts.get(VERIFIER),
+        dpop_key=parts.get(DPOP_KEY),
+        caller=caller,
+        installation=installation,
     )
     return replace(connected, return_to=pending.return_to)
 

@@ -30,7 +30,7 @@ from cloud_integrations.errors import AppMisconfiguredError, GrantRefusedError, 
 from cloud_integrations.flows.shared.client_secrets import Answer, ask, outcome_of, token_answer
 from cloud_integrations.flows.shared.events import backend_failures_told, tell_of, tell_unread
 from cloud_integrations.flows.shared.revocation import Source, give_back
-from cloud_integrations.flows.shared.sending import send
+from cloud_integrations.flows.shared.sending import key_to_bind, send, send_proved
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.protocol.client import Client
 from cloud_integrations.protocol.client_secrets import refuses_client
@@ -79,19 +79,29 @@ class NewGrant:
 
 
 async def spend_code(
-    wiring: Wiring, wanted: NewGrant, /, *, code: Secret, redirect_uri: str, verifier: Secret | None, caller: Caller
+    wiring: Wiring,
+    wanted: NewGrant,
+    /,
+    *,
+    code: Secret,
+    redirect_uri: str,
+    verifier: Secret | None,
+    dpop_key: Secret | None = None,
+    caller: Caller,
 ) -> Grant:
     """Exchange *code* for a grant; the request is sent once (RFC 6749 §4.1.3), and again only if the client's secret was refused.
 
+    *dpop_key* is the key that the authorization began with; None: a new one is made if the method's tokens are bound to one.
     Raises `GrantRefusedError`, `ProviderUnavailableError` or `AppMisconfiguredError`.
     """
     client = wanted.client
+    bound_to = key_to_bind(wiring, client, dpop_key)
 
     def build(client: Client) -> HttpRequest:
         return client.backend.build_exchange(client, code=code, redirect_uri=redirect_uri, verifier=verifier)
 
     async def exchange(client: Client, request: HttpRequest, deadline: timedelta) -> Answer[TokenOutcome]:
-        response = await wiring.transport.send(request, deadline=deadline)
+        response = await send_proved(wiring, request, deadline=deadline, dpop_key=bound_to)
         outcome = client.backend.read_grant(client, response, requested_scopes=wanted.scopes, now=wiring.clock.now())
         return token_answer(request, response, outcome)
 
@@ -103,7 +113,8 @@ async def spend_code(
         request = build(client)
     deadline = wiring.settings.deadline
     answer = await ask(wiring, client, request, tenant_id=wanted.tenant_id, deadline=deadline, build=build, send=exchange)
-    return await granted(wiring, wanted, outcome_of(answer), request=answer.request, hidden=(code, verifier), caller=caller)
+    grant = await granted(wiring, wanted, outcome_of(answer), request=answer.request, hidden=(code, verifier), caller=caller)
+    return replace(grant, dpop_key=bound_to)
 
 
 async def ask_for(
@@ -115,15 +126,17 @@ async def ask_for(
     build: Callable[[Client], HttpRequest],
     read: Callable[..., T | TokenFailure],
     hidden: Sequence[Secret | None] = (),
+    dpop_key: Secret | None = None,
 ) -> T:
     """Return what *read* finds in the answer to the request that *build* makes, with the next of the client's secrets if one is refused.
 
-    Nothing is spent if the answer is lost.  *read* takes the client, the response and `now`; *hidden* are the secrets of the request.
+    Nothing is spent if the answer is lost.  *read* takes the client, the response and `now`; *hidden* are the secrets of the request,
+    and *dpop_key* is the key whose proof goes with it.
     Raises `GrantRefusedError`, `AppMisconfiguredError` or `ProviderUnavailableError`.
     """
 
     async def sent(client: Client, request: HttpRequest, deadline: timedelta) -> Answer[T | TokenFailure]:
-        response = await send(wiring, request, deadline=deadline)
+        response = await send(wiring, request, deadline=deadline, dpop_key=dpop_key)
         if isinstance(response, NotProcessed | Unknown):
             return Answer(result=response, request=request)
         result = read(client, response, now=wiring.clock.now())

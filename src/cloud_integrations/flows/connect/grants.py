@@ -9,6 +9,7 @@ from typing import Final
 
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.credential import Grant
+from cloud_integrations.domain.dpop import DPOP_KEY
 from cloud_integrations.domain.envelope import DataKey
 from cloud_integrations.domain.events import Event
 from cloud_integrations.domain.freshness import due_at, reconnect_before
@@ -47,9 +48,9 @@ from cloud_integrations.flows.shared.revocation import (
     tokens_of,
 )
 from cloud_integrations.flows.shared.stale_writes import apply_sealed
-from cloud_integrations.flows.shared.verification import check_credential, is_other_account
+from cloud_integrations.flows.shared.verification import check_credential, is_other_account, shown
 from cloud_integrations.flows.shared.wiring import Wiring
-from cloud_integrations.kinds import auth_type_of, present
+from cloud_integrations.kinds import auth_type_of
 from cloud_integrations.ports.store import AddEntry, AddIntegration, Change, ClosePending, ReplaceCredential
 
 _SAVE_TRIES = 5
@@ -64,16 +65,19 @@ async def connect(
     code: Secret,
     redirect_uri: str,
     verifier: Secret | None,
+    dpop_key: Secret | None = None,
     caller: Caller,
     installation: str | None = None,
 ) -> Connected:
     """Exchange *code* and store the grant; *installation* is the id of an installation that the callback claims.
 
+    *dpop_key* is as in `spend_code`.
+
     Call it inside `single_flight.shield`: once the code was sent, a cancelled caller must not keep the grant from being stored.
     Raises what `spend_code`, `confirm_installation` and `store_grant` raise.
     """
     signs_in = at_sign_in(wiring, wanted, claimed=installation)
-    grant = await spend_code(wiring, signs_in, code=code, redirect_uri=redirect_uri, verifier=verifier, caller=caller)
+    grant = await spend_code(wiring, signs_in, code=code, redirect_uri=redirect_uri, verifier=verifier, dpop_key=dpop_key, caller=caller)
     if wanted.client.method.installation is None:
         return await store_grant(wiring, wanted, grant, caller=caller)
     grant, account = await confirm_installation(wiring, wanted, signs_in, grant, claimed=installation, caller=caller)
@@ -129,7 +133,7 @@ async def _account(wiring: Wiring, wanted: NewGrant, grant: Grant) -> AccountFac
     client = wanted.client
     variables = {**client.variables, **grant.variables}
     try:
-        presented = present(client.method, {"access_token": grant.access_token}, variables=variables)
+        presented = await shown(wiring, client.provider, client.method, grant.parts, variables=variables)
         result = await check_credential(wiring, client.provider, client.method, presented=presented, variables=variables)
     except CloudIntegrationsError:
         # The grant is good; `verify` can ask for its account again.
@@ -238,16 +242,18 @@ async def _write(
 async def _kept(wiring: Wiring, wanted: NewGrant, grant: Grant, account: AccountFacts, stored: StoredIntegration | None) -> Secret | None:
     """Return the stored refresh token if it stays in use, otherwise None.
 
-    It stays if the grant brings none and the same account has consented again to the same application.
+    It stays if the grant brings none and the same account has consented again to the same application, with the same key if tokens are
+    bound to one.
     """
     if stored is None or grant.refresh_token is not None or grant.inputs or account.account_id is None:
         return None
     if account.account_id != stored.facts.account.account_id or stored.facts.context_id != wanted.client.context_id:
         return None
     try:
-        return await wiring.sealer.open_token(stored, "refresh")
+        parts = await wiring.sealer.open_column(stored, "renewal")
     except (DecryptError, KeyringError, KeyServiceUnavailableError):
         return None
+    return parts.get("refresh_token") if parts.get(DPOP_KEY) == grant.dpop_key else None
 
 
 async def _replaced(wiring: Wiring, wanted: NewGrant, stored: StoredIntegration, grant: Grant, account: AccountFacts) -> _Replaced:

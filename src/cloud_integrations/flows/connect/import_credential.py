@@ -24,11 +24,12 @@ from cloud_integrations.flows.shared.events import happened
 from cloud_integrations.flows.shared.lookup import known_tenant, read_chosen_slot, require_unconnected
 from cloud_integrations.flows.shared.revocation import is_shared
 from cloud_integrations.flows.shared.stale_writes import apply_sealed
-from cloud_integrations.flows.shared.verification import check_credential, require_accepted
+from cloud_integrations.flows.shared.verification import check_credential, require_accepted, shown
 from cloud_integrations.flows.shared.wiring import Wiring
-from cloud_integrations.kinds import auth_type_of, present
+from cloud_integrations.kinds import auth_type_of
 from cloud_integrations.ports.store import AddIntegration
 from cloud_integrations.protocol.client import Client
+from cloud_integrations.protocol.dpop import check_dpop_key
 from cloud_integrations.protocol.pasted_keys import require_no_private_key, require_not_foreign
 
 _LONGEST_TOKEN = 16_384
@@ -105,7 +106,7 @@ async def _account(wiring: Wiring, prepared: _Prepared) -> AccountFacts | None:
     ends = prepared.facts.expires_at
     if ends is not None and ends <= wiring.clock.now():
         return None
-    presented = present(prepared.method, {"access_token": prepared.grant.access_token}, variables=prepared.variables)
+    presented = await shown(wiring, prepared.provider, prepared.method, prepared.grant.parts, variables=prepared.variables)
     result = await check_credential(wiring, prepared.provider, prepared.method, presented=presented, variables=prepared.variables)
     return None if result is None else require_accepted(prepared.provider, result)
 
@@ -147,6 +148,7 @@ def _prepare_grant(wiring: Wiring, tenant_id: TenantId, client: Client, imported
         refresh_token=None if refresh_token is None else _token(wiring, provider, "refreshToken", refresh_token),
         expires_at=imported.expires_at,
         scopes=imported.scopes,
+        dpop_key=_key(client.method, imported.dpop_key),
     )
     facts = replace(
         _facts(wiring, tenant_id, provider, client.method, imported),
@@ -181,6 +183,16 @@ def _facts(wiring: Wiring, tenant_id: TenantId, provider: Provider, method: Meth
         updated_at=now,
         method_id=method.id,
     )
+
+
+def _key(method: Method, key: Secret | None) -> Secret | None:
+    """Return the private key to which the tokens are bound.  Raises `ValidationFailedError` if it is missing, of no use or not usable."""
+    if (key is not None) is not method.uses_dpop:
+        problem = "is required by this provider, whose tokens are bound to a key" if method.uses_dpop else "is not used by this provider"
+        raise ValidationFailedError(field="dpopKey", problem=problem)
+    if key is not None:
+        check_dpop_key(key, field="dpopKey")
+    return key
 
 
 def _token(wiring: Wiring, provider: Provider, field: str, token: Secret) -> Secret:

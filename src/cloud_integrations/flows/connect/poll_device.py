@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import NoReturn
 from uuid import UUID
@@ -10,16 +11,17 @@ from uuid import UUID
 from cloud_integrations.domain.arguments import read_id
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.device import DevicePending, Polling, backed_off, longer
+from cloud_integrations.domain.dpop import DPOP_KEY
 from cloud_integrations.domain.events import Subject
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId
-from cloud_integrations.domain.outcome import Misconfigured, NotProcessed, TokenOutcome, Unknown
+from cloud_integrations.domain.outcome import Granted, Misconfigured, NotProcessed, TokenOutcome, Unknown
 from cloud_integrations.domain.pending import Connected, PendingAuthorization
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import GrantRefusedError, IntegrationExistsError, StaleWriteError
 from cloud_integrations.flows.shared.client_secrets import Answer, ask, outcome_of, token_answer
 from cloud_integrations.flows.shared.events import apply, failures_recorded, record_denied
 from cloud_integrations.flows.shared.lookup import known_tenant
-from cloud_integrations.flows.shared.sending import send
+from cloud_integrations.flows.shared.sending import key_to_bind, send
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.ports.store import BeginPoll, EndPoll
 from cloud_integrations.protocol.client import Client
@@ -84,7 +86,8 @@ async def _poll(wiring: Wiring, pending: PendingAuthorization, subject: Subject,
         if connected is None:
             raise
         return Connected(integration=connected.facts)
-    code = (await wiring.sealer.open_pending(pending))[DEVICE_CODE]
+    parts = await wiring.sealer.open_pending(pending)
+    code, dpop_key = parts[DEVICE_CODE], key_to_bind(wiring, client, parts.get(DPOP_KEY))
     # Fetched before the provider is asked: if the key service fails now, no grant is lost.
     await wiring.data_keys.active(pending.tenant_id)
     await wiring.data_keys.index()
@@ -96,8 +99,10 @@ async def _poll(wiring: Wiring, pending: PendingAuthorization, subject: Subject,
         left = polling.next_at - wiring.clock.now()
         return DevicePending(wait=min(max(left, _SOON), hold), expires_at=pending.expires_at)
     wanted = NewGrant.of(pending, client, stored, begun_under=begun_under)
-    answer = await _ask(wiring, wanted, code)
+    answer = await _ask(wiring, wanted, code, dpop_key)
     outcome = outcome_of(answer)
+    if isinstance(outcome, Granted):
+        outcome = replace(outcome, grant=replace(outcome.grant, dpop_key=dpop_key))
     match outcome:
         case Waiting():
             interval = longer(polling.interval, outcome.interval, slow_down=outcome.slow_down)
@@ -141,12 +146,12 @@ def _refuse(outcome: Ended) -> NoReturn:
     raise GrantRefusedError(reason=outcome.reason)
 
 
-async def _ask(wiring: Wiring, wanted: NewGrant, code: Secret) -> Answer[Waiting | Ended | TokenOutcome]:
+async def _ask(wiring: Wiring, wanted: NewGrant, code: Secret, dpop_key: Secret | None) -> Answer[Waiting | Ended | TokenOutcome]:
     def build(client: Client) -> HttpRequest:
         return build_poll(client, device_code=code)
 
     async def sent(client: Client, request: HttpRequest, deadline: timedelta) -> Answer[Waiting | Ended | TokenOutcome]:
-        response = await send(wiring, request, deadline=deadline)
+        response = await send(wiring, request, deadline=deadline, dpop_key=dpop_key)
         if isinstance(response, NotProcessed | Unknown):
             return Answer(result=response, request=request)
         waits = read_wait(client, response)

@@ -44,6 +44,8 @@ class RenewalAttempt:
     deadline: timedelta
     attempt_id: str
     refresh_token: Secret
+    dpop_key: Secret | None
+    """The private key to which the tokens are bound (RFC 9449); None: they are bearer tokens."""
     unresolved_before: bool
     """True if an earlier request was sent and its outcome is unknown."""
     access_is_dead: bool

@@ -6,6 +6,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.dpop import DPOP_KEY
 from cloud_integrations.domain.events import Subject
 from cloud_integrations.domain.freshness import attempt_wait, is_unresolved, lease_and_deadline, takeover_delay
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId
@@ -29,6 +30,7 @@ from cloud_integrations.flows.renew.settling import let_go, settle_attempt
 from cloud_integrations.flows.shared.applications import redirect_uri_of
 from cloud_integrations.flows.shared.clients import granting_client
 from cloud_integrations.flows.shared.events import apply, happened, tell_of
+from cloud_integrations.flows.shared.sending import key_to_bind
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.ports.store import MarkSent, TakeLease
 from cloud_integrations.protocol.client import Client
@@ -81,8 +83,9 @@ async def begin(wiring: Wiring, stored: StoredIntegration, wanted: RenewalReques
         return None
     # Asked last, because the answer may make this caller the one that probes the server.
     await _ask_breaker(wiring, stored, client, wanted.caller)
-    refresh_token = await wiring.sealer.open_token(stored, "refresh")
-    assert refresh_token is not None  # noqa: S101  # load_renewable has seen it
+    parts = await wiring.sealer.open_column(stored, "renewal")
+    # It is there: `load_renewable` has seen it.
+    refresh_token = parts["refresh_token"]
     request = await _build_request(wiring, stored, client, refresh_token, wanted.caller)
     # REF-14: the keys that seal the new tokens are fetched before the request is sent.
     await wiring.data_keys.active(stored.facts.tenant_id)
@@ -100,6 +103,7 @@ async def begin(wiring: Wiring, stored: StoredIntegration, wanted: RenewalReques
         deadline=deadline,
         attempt_id=attempt_id,
         refresh_token=refresh_token,
+        dpop_key=key_to_bind(wiring, client, parts.get(DPOP_KEY)),
         unresolved_before=is_unresolved(leased),
         access_is_dead=wanted.access_is_dead,
         follows=follows,

@@ -161,13 +161,15 @@ async def _ask(wiring: Wiring, attempt: RenewalAttempt) -> Answer[TokenOutcome]:
         tenant_id=attempt.tenant_id,
         deadline=attempt.deadline,
         build=lambda client: build_request(wiring, client, attempt.refresh_token),
-        send=partial(_send_once, wiring),
+        send=partial(_send_once, wiring, attempt.dpop_key),
     )
 
 
-async def _send_once(wiring: Wiring, client: Client, request: HttpRequest, deadline: timedelta) -> Answer[TokenOutcome]:
+async def _send_once(
+    wiring: Wiring, dpop_key: Secret | None, client: Client, request: HttpRequest, deadline: timedelta
+) -> Answer[TokenOutcome]:
     sent_at = wiring.clock.now()
-    received = await send(wiring, request, deadline=deadline)
+    received = await send(wiring, request, deadline=deadline, dpop_key=dpop_key)
     if not isinstance(received, HttpResponse):
         return token_answer(request, None, received)
     return token_answer(request, received, client.backend.read_renewal(client, received, now=sent_at))

@@ -196,6 +196,7 @@ async def _write(
     *events* receives the events of the write, so that the caller can tell them if the commit turns out to have succeeded.
     """
     now = wiring.clock.now()
+    grant = replace(grant, dpop_key=attempt.dpop_key)
     generation = stored.credential.generation + 1
     moved = stored.credential.generation != attempt.stored.credential.generation
     # RFC 6749 §6: without a new refresh token the stored one stays valid, which may be another one than we sent.

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 from uuid import UUID
 
 from cloud_integrations.domain.credential import Grant
+from cloud_integrations.domain.dpop import DPOP_KEY
 from cloud_integrations.domain.envelope import DataKey, SealingContext
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, TenantId
 from cloud_integrations.domain.integration import Integration, SealedCredential, StoredIntegration
@@ -80,9 +81,10 @@ class Sealer:
         *kept* is the refresh token that was stored before: it stays valid if the grant brings no new one (RFC 6749 §6).
         """
         access, refresh = grant.access_token, grant.refresh_token or kept
-        renewal = grant.inputs or (None if refresh is None else {"refresh_token": refresh})
+        bound = {} if grant.dpop_key is None else {DPOP_KEY: grant.dpop_key}
+        renewal = grant.inputs or (None if refresh is None else {"refresh_token": refresh, **bound})
         return replace(
-            self.seal_parts(key, facts.id, {"access_token": access, **grant.inputs}, renewal, generation=generation),
+            self.seal_parts(key, facts.id, grant.parts, renewal, generation=generation),
             presented_fingerprint=token_fingerprint(index, facts.provider_id, access),
             renewal_fingerprint=None if refresh is None else token_fingerprint(index, facts.provider_id, refresh),
             account_fingerprint=account_fingerprint(index, facts, application),

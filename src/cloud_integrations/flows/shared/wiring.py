@@ -55,6 +55,8 @@ class Wiring:
     """Which uses were recorded, which events told, and which mints failed, recently."""
     client_secrets: Cache
     """By context id: the place of the client secret to begin with."""
+    dpop_nonces: Cache
+    """By authorization server: its newest nonce for DPoP (RFC 9449 §8)."""
     clock_offsets: Cache
     """By host of a provider: how far its clock differs from ours."""
     denials: DeniedAttempts

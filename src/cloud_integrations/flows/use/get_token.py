@@ -11,6 +11,7 @@ from uuid import UUID
 from cloud_integrations.domain.arguments import find_id, read_duration, read_provider, read_scopes
 from cloud_integrations.domain.audit import SYSTEM, Caller
 from cloud_integrations.domain.credential import Credential, CredentialWarning, Presented
+from cloud_integrations.domain.dpop import DPOP_KEY
 from cloud_integrations.domain.events import Subject
 from cloud_integrations.domain.freshness import Inactive, Reconnect, Use, next_step
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId
@@ -232,8 +233,10 @@ async def _rules(wiring: Wiring, stored: StoredCredential, parts: Parts) -> tupl
     """Return how the method's scopes are compared, the parts with where they go, as the credential's check uses them, and their end."""
     known = find_method(wiring, stored.provider_id, stored.method_id)
     if known is None:
-        # The catalogue no longer says where it goes.  An access token is a bearer token (RFC 6750); where a key goes is not known.
-        return Scopes(), Presented(parts=parts, present=BEARER if "access_token" in parts else Present()), stored.expires_at
+        # The catalogue no longer says where it goes.  An access token without a key is a bearer token (RFC 6750); where a key goes is
+        # not known.
+        is_bearer = "access_token" in parts and DPOP_KEY not in parts
+        return Scopes(), Presented(parts=parts, present=BEARER if is_bearer else Present()), stored.expires_at
     provider, method = known
     variables = known_variables(wiring, provider, stored.variables)
     # A proof is made now, and ends before the inputs that it is made from.

@@ -22,6 +22,7 @@ _NAME = re.compile(r"[a-z0-9_]{1,64}")
 _CLASSES: Mapping[str, str] = {
     "acs3": "Acs3",
     "aws4": "Aws4",
+    "dpop": "Dpop",
     "eg1": "Eg1",
     "exo2": "Exo2",
     "http_signature": "HttpSignature",

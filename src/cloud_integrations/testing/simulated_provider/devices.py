@@ -62,5 +62,5 @@ class Devices(Tokens):
             work.refuse("access_denied")
         else:
             del self._devices[work.presented or ""]
-            return SimulatedGrant(account=asked.account, scopes=asked.scopes)
+            return SimulatedGrant(account=asked.account, scopes=asked.scopes, key=work.key)
         return None

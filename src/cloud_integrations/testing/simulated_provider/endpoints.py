@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote_plus, urlencode, urlsplit
 
+from cloud_integrations.domain.dpop import USE_NONCE
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.protocol.http import HttpResponse
 
@@ -58,6 +59,7 @@ class Endpoints(Devices):
             redirect_uri=redirect_uri,
             state=asked.get("state"),
             challenge=asked.get("code_challenge", ""),
+            key=asked.get("dpop_jkt", ""),
             scopes=tuple(asked.get("scope", "").split()),
             what=work.what,
         )
@@ -115,7 +117,7 @@ class Endpoints(Devices):
         form = read_single(work.request.body.decode("utf-8", "replace"))
         if form is None or work.request.method != "POST" or not work.request.is_form:
             return work.refuse("invalid_request")
-        if not self._knows_client(work, form):
+        if not self._knows_client(work, form) or (endpoint != "device" and not self._proves_key(work)):
             return None
         match endpoint:
             case "device":
@@ -147,6 +149,25 @@ class Endpoints(Devices):
             return False
         return True
 
+    def _proves_key(self, work: Work, access_token: str | None = None) -> bool:
+        """Say whether the request carries a proof, if this provider binds its tokens to keys; refuse it if not (RFC 9449 §5, §7)."""
+        if not self.dpop:
+            return True
+        work.key, error = self._proofs.read(
+            work.request.headers.get("dpop", ""),
+            http_method=work.request.method,
+            url=self.base_url + work.request.path,
+            now=self.clock.now().timestamp(),
+            nonce=self.dpop_nonce,
+            access_token=access_token,
+        )
+        if error:
+            work.refuse(error, 400 if access_token is None else 401)
+            challenge = {} if access_token is None else {"www-authenticate": f'DPoP error="{error}"'}
+            nonce = {"dpop-nonce": self.dpop_nonce} if error == USE_NONCE and self.dpop_nonce else {}
+            work.response = replace(work.response, headers={**work.response.headers, **challenge, **nonce})
+        return not error
+
     def _exchange(self, work: Work, form: Mapping[str, str]) -> None:
         if form.get("grant_type") != "authorization_code":
             return work.refuse("unsupported_grant_type")
@@ -158,7 +179,9 @@ class Endpoints(Devices):
             work.reused = True
             code.grant.alive = False
             return work.refuse("invalid_grant")
-        grant = code.grant = SimulatedGrant(account=code.account, scopes=code.asked.scopes)
+        if code.asked.key not in {"", work.key}:
+            return work.refuse("invalid_grant")
+        grant = code.grant = SimulatedGrant(account=code.account, scopes=code.asked.scopes, key=work.key)
         verifier = form.get("code_verifier", "")
         # RFC 9700 §4.8.2: a verifier for a code that was requested without a challenge is a downgrade, and is refused.
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode() if verifier else ""
@@ -172,8 +195,9 @@ class Endpoints(Devices):
 
     def _refresh(self, work: Work, form: Mapping[str, str]) -> None:
         held = self._tokens.get(work.presented or "")
-        if held is None or held.kind != "refresh":
+        if held is None or held.kind != "refresh" or held.grant.key not in {"", work.key}:
             return work.refuse("invalid_grant")
+        held.grant.key = work.key
         work.reused = held.spent_at is not None
         if not self._accepts(held):
             if work.reused and self.reuse == "family":
@@ -199,7 +223,7 @@ class Endpoints(Devices):
         work.issued += [digest_of(token) for token in (access, refresh) if token]
         answer: dict[str, Any] = {
             "access_token": access,
-            "token_type": "Bearer",
+            "token_type": "DPoP" if self.dpop else "Bearer",
             "expires_in": int(self.access_lifetime.total_seconds()),
             "scope": " ".join(grant.scopes),
         }
@@ -234,7 +258,10 @@ class Endpoints(Devices):
     def _me(self, work: Work) -> None:
         digest = work.presented or ""
         held = self._tokens.get(digest)
-        if held is not None and held.kind == "access" and self._accepts(held):
+        scheme, _, token = work.request.headers.get("authorization", "").partition(" ")
+        if held is not None and self.dpop and not self._proves_key(work, token if scheme.lower() == "dpop" else ""):
+            return
+        if held is not None and held.kind == "access" and held.grant.key == work.key and self._accepts(held):
             account, scopes = held.grant.account, held.grant.scopes
         elif digest in self._keys:
             account, scopes = self._keys[digest], ()

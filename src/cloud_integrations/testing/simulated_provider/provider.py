@@ -1,6 +1,6 @@
 """A provider in memory: an authorization server, an API that answers "who am I", and an oracle for tests.
 
-It follows RFC 6749 (code and refresh), RFC 7636 (S256 only), RFC 7009, RFC 8628 and RFC 9207, and misbehaves on request.
+It follows RFC 6749 (code and refresh), RFC 7636 (S256 only), RFC 7009, RFC 8628, RFC 9207 and RFC 9449, and misbehaves on request.
 It keeps only the hashes of its tokens, so that neither its log nor its `repr` can show one.
 """
 
@@ -13,11 +13,14 @@ from datetime import timedelta
 from urllib.parse import urlencode, urlsplit
 
 from cloud_integrations.domain.application import OAuthApplication
+from cloud_integrations.domain.dpop import DPOP
 from cloud_integrations.domain.provider import (
+    BEARER,
     AccessTokenFacts,
     Device,
     Input,
     Method,
+    Present,
     Provider,
     RefreshTokenFacts,
     Revoke,
@@ -48,6 +51,8 @@ class SimulatedProvider(Endpoints, Oracle):
     and with a refresh token its grant, or every grant of the account.  With `auto_approve` an authorization is answered at once,
     without the consent page.  Without `require_pkce` an authorization may have no challenge; its code then needs no verifier, as many
     providers still allow.
+
+    With `dpop` its tokens are bound to a key of the client (RFC 9449); assign to `dpop_nonce` to have it ask for that nonce.
 
     `account` is the account that is signed in at the provider; assign to it to sign in as another.
     """
@@ -84,6 +89,7 @@ class SimulatedProvider(Endpoints, Oracle):
                 replay_kills_family=self.reuse == "family",
                 ends_old_access=self.ends_old_access,
             ),
+            present=Present(sign=DPOP) if self.dpop else BEARER,
             revoke=Revoke(url=f"{url}/revoke", kills=self.kills),
         )
         by_key = Method(id="key", kind="key", inputs=(Input(name="key", label="API key", patterns=("fake-key-.+",)),))

@@ -80,6 +80,8 @@ class Work:
     presented: str | None = None
     issued: list[str] = field(default_factory=list)
     reused: bool = False
+    key: str = ""
+    """The thumbprint of the key whose proof came with the request; empty: none came."""
 
     def refuse(self, error: str, status: int = 400) -> None:
         """Answer with an OAuth error."""
@@ -135,7 +137,7 @@ def presented_by(endpoint: str, request: Request, /) -> str | None:
 
 def _credential(request: Request, /) -> str:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
+    return token if scheme.lower() in {"bearer", "dpop"} else request.headers.get("x-api-key", "")
 
 
 def decode_basic(encoded: str, /) -> str:

@@ -14,6 +14,7 @@ from cloud_integrations.ports.clock import Clock, Entropy
 from cloud_integrations.runtime.clock import SystemClock
 from cloud_integrations.testing.clock import SeededEntropy
 
+from .dpop import Proofs
 from .misbehaviour import Misbehaviour, Planned
 from .requests import ReceivedRequest, digest_of
 
@@ -48,6 +49,8 @@ class Asked:
     redirect_uri: str
     state: str | None
     challenge: str
+    key: str
+    """The thumbprint that the code is bound to; empty: to none."""
     scopes: tuple[str, ...]
     what: Misbehaviour | None
 
@@ -62,6 +65,8 @@ class SimulatedGrant:
     newest: str = ""
     number: str = ""
     """The digest of its first refresh token."""
+    key: str = ""
+    """The thumbprint of the key to which its tokens are bound; empty: to none."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,6 +111,7 @@ class Tokens:
         slug: str = "simulated",
         takes_keys: bool = False,
         device_codes: bool = False,
+        dpop: bool = False,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
         rotation: Rotation = "always",
@@ -123,6 +129,8 @@ class Tokens:
         self.slug = slug
         self.takes_keys = takes_keys
         self.device_codes = device_codes
+        self.dpop = dpop
+        self.dpop_nonce: str | None = None
         self.clock: Clock = SystemClock() if clock is None else clock
         self.rotation: Rotation = rotation
         self.reuse: Reuse = reuse
@@ -144,6 +152,7 @@ class Tokens:
         self._devices: dict[str, DeviceRequest] = {}
         self._tokens: dict[str, Token] = {}
         self._keys: dict[str, str] = {}
+        self._proofs = Proofs()
         self._under_way: Counter[str] = Counter()
         self._in_flight_max = 0
         self._busiest = 0

@@ -32,7 +32,7 @@ from cloud_integrations_cli.render import Screen
 from cloud_integrations_cli.settings import Configuration
 
 _ORDINARY_NAME = re.compile(r"[A-Za-z_]{1,32}")
-_SECRETS = ("access_token", "refresh_token", "api_key", "secret_key", "inputs")
+_SECRETS = ("access_token", "refresh_token", "dpop_key", "api_key", "secret_key", "inputs")
 
 
 class _Line(BaseModel):
@@ -48,6 +48,7 @@ class _Line(BaseModel):
     slot: str | None = None
     access_token: Secret | None = None
     refresh_token: Secret | None = None
+    dpop_key: Secret | None = None
     expires_at: AwareDatetime | None = None
     scopes: tuple[str, ...] = ()
     granted_at: AwareDatetime | None = None
@@ -100,7 +101,7 @@ class _Line(BaseModel):
         """
         name = self.name or self.provider
         if self.api_key is not None or self.inputs is not None:
-            if self.access_token is not None or self.refresh_token is not None:
+            if any(part is not None for part in (self.access_token, self.refresh_token, self.dpop_key)):
                 field = "apiKey" if self.inputs is None else "inputs"
                 raise ValidationFailedError(field=field, problem="and OAuth2 tokens exclude each other")
             return ImportedKey(
@@ -125,6 +126,7 @@ class _Line(BaseModel):
             name=name,
             access_token=self.access_token,
             refresh_token=self.refresh_token,
+            dpop_key=self.dpop_key,
             expires_at=self.expires_at,
             scopes=self.scopes,
             granted_at=self.granted_at,

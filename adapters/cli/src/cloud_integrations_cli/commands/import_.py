@@ -39,6 +39,7 @@ def import_(
     """Import credentials that an application already holds.
 
     Each line or row has tenantId, provider, name, and either accessToken, refreshToken, expiresAt, scopes, or apiKey, secretKey.
+    Tokens that are bound to a key (DPoP) come with dpopKey, its private key in PEM.
     With the setting slots also slot, if it is not for the default slot.
     An integration that exists is left as it is, so the command can be repeated.
     """
