@@ -231,3 +231,13 @@ async def test_a_grant_whose_application_was_removed_meanwhile_lives_again_with_
     assert again.id == held.context_id
     world.pass_(hours=1)
     assert (await door.credential(ACME, "simulated")).generation == 2
+
+
+async def test_a_shorter_list_of_secrets_is_used_though_the_last_one_of_the_longer_list_worked(world, own):
+    door = world.open(applications=[])
+    named = {"client_id": own["client_id"]}
+    await door.applications.save(ACME, "simulated", **named, client_secret=["fake-secret-1", "fake-secret-2", own["client_secret"]])
+    await world.connect(door=door)
+    await door.applications.save(ACME, "simulated", **named, client_secret=["fake-secret-4", own["client_secret"]])
+    world.clock.advance(world.provider.access_lifetime)
+    assert (await door.credential(ACME, "simulated")).generation == 2

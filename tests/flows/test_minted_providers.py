@@ -13,6 +13,7 @@ from tests.protocol.checks import jwt
 from tests.protocol.keys import certificate_pem, pem
 from tests.protocol.minting import claims
 
+from cloud_integrations.domain.importing import ImportedKey
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     AppMisconfiguredError,
@@ -253,6 +254,18 @@ async def test_the_wrong_file_is_refused_before_anything_is_sent(world, case, cl
     with pytest.raises(ValidationFailedError) as caught:
         await add(world, case, inputs={"key": wrong})
     assert caught.value.field.startswith("credentials.")
+    assert cloud.asked == []
+
+
+@pytest.mark.parametrize("case", [CASES["google_cloud"]])
+@pytest.mark.parametrize("private_key", ["fake", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
+async def test_a_file_with_an_unusable_key_is_not_imported_and_its_field_is_named(world, case, cloud, private_key):
+    inputs = {"key": service_account(private_key=private_key)}
+    imported = ImportedKey(provider=case.slug, name="Imported", method=case.method, inputs=inputs)
+    with pytest.raises(ValidationFailedError) as caught:
+        await world.door.import_credential(ACME, imported, verify=False)
+    assert caught.value.field == "credentials.inputs.key"
+    assert await world.door.list_integrations(ACME) == ()
     assert cloud.asked == []
 
 

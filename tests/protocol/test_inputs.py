@@ -71,6 +71,10 @@ def test_the_parts_of_a_document_take_its_place() -> None:
         (json.dumps(FILE | {"nested": {}}), "has no nested.id; paste the whole file"),
         (json.dumps(FILE | {"client_email": ["fake@acme.example"]}), "has no client_email; paste the whole file"),
         (json.dumps(FILE | {"more": "x" * 20_000}), "is too long"),
+        # JSON writes half of a surrogate pair as an escape; text with it can be neither stored nor sent.
+        (json.dumps(FILE | {"client_email": "fake\ud800@acme.example"}), "has no client_email; paste the whole file"),
+        (json.dumps(FILE | {"private_key": f"{PEM}\udfff"}), "has no private_key; paste the whole file"),
+        (json.dumps(FILE | {"client_email": "fake\0@acme.example"}), "has no client_email; paste the whole file"),
     ],
 )
 def test_another_document_is_refused_in_words_that_repeat_nothing_of_it(document, problem) -> None:

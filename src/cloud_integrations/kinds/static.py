@@ -54,9 +54,12 @@ class Static:
     def read_inputs(self, method: Method, inputs: Parts, /) -> Parts:
         """See `Kind.read_inputs`."""
         parts = {name: inputs[name] for name in self.part_names(method) if name in inputs}
-        for given in method.inputs:
-            if given.form == "pem" and given.secret and given.name in parts:
-                _check_private_key(method, given.name, parts)
+        keys = {given.name for given in method.inputs if given.form == "pem" and given.secret}
+        # A document may have the key as one of its parts.
+        keys |= {proof.key_name for proof in method.proofs.values()}
+        for name in parts:
+            if name in keys:
+                _check_private_key(method, name, parts)
         return parts
 
 

@@ -19,6 +19,7 @@ from .verification import find_check
 
 MAX_INPUT: Final = 16 * 1024
 """The longest value that a tenant can enter, in characters."""
+_IN_LINES: Final = "\r\n\t"
 SHORTHANDS: Final = ("credentials.apiKey", "credentials.secretKey")
 """The fields of the public API for the first two secret inputs."""
 
@@ -176,7 +177,8 @@ def _read(value: Secret) -> dict[str, Any] | None:
 
 def _text_at(value: Secret, path: str) -> Secret:
     found = find_path(_read(value), path)
-    return Secret(found) if isinstance(found, str) else Secret("")
+    # JSON can hold what can be neither stored nor sent: half of a surrogate pair, control characters.
+    return Secret(found) if isinstance(found, str) and all(char.isprintable() or char in _IN_LINES for char in found) else Secret("")
 
 
 def _find_problem(value: Secret, expected: Input) -> str | None:

@@ -65,9 +65,12 @@ def outcome_of(answer: Answer[T], /) -> T | NotProcessed:
 
 def preferred(wiring: Wiring, client: AnyClient, /) -> AnyClient:
     """Return *client* with the secret that the provider accepted last in this process, otherwise with the first."""
-    if len(client.application.client_secrets) < 2:
+    count = len(client.application.client_secrets)
+    if count < 2:
         return client
-    return using_secret(client, wiring.client_secrets.find(client.context_id) or 0)
+    place: int = wiring.client_secrets.find(client.context_id) or 0
+    # A tenant may have saved a shorter list since.
+    return using_secret(client, place if place < count else 0)
 
 
 async def ask(
