@@ -20,6 +20,7 @@ from cloud_integrations.domain.freshness import (
     is_unresolved,
     lease_and_deadline,
     next_step,
+    outlives,
     reconnect_before,
     refused_since,
     takeover_delay,
@@ -89,6 +90,35 @@ def test_where_no_renewal_is_known_the_life_began_with_the_row():
     row = replace(row, marks=RefreshMarks(), facts=replace(row.facts, created_at=NOW - 20 * SECOND))
     assert next_step(row.to_use, now=NOW, min_ttl=HARD_MARGIN) == Refresh(fallback=True)
     assert next_step(row.to_use, now=NOW - SECOND, min_ttl=HARD_MARGIN) == Use()
+
+
+PAST, SOON, LATER = NOW - HOUR, NOW + SECOND, NOW + HOUR
+
+
+@pytest.mark.parametrize(
+    ("ends", "other", "lives_longer"),
+    [
+        (LATER, SOON, True),
+        (SOON, LATER, False),
+        (LATER, LATER, False),
+        (LATER, PAST, True),
+        (PAST, LATER, False),
+        (NOW, PAST, True),
+        (PAST, NOW, False),
+        # Nobody knows when it ends: worse than one that lives, better than one that has ended.
+        (None, None, False),
+        (None, LATER, False),
+        (None, SOON, False),
+        (None, NOW, True),
+        (None, PAST, True),
+        (LATER, None, True),
+        (SOON, None, True),
+        (NOW, None, False),
+        (PAST, None, False),
+    ],
+)
+def test_which_of_two_lives_longer(ends, other, lives_longer):
+    assert outlives(ends, other, now=NOW) is lives_longer
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,16 @@ async def rotate_behind(world, other):
     await world.door.keys.rotate(tenant_id=GLOBEX)
 
 
+def rotate_meanwhile(world):
+    """Let somebody else replace the active key of Globex while the next answer of the provider is on its way."""
+
+    def rotate(*_):
+        world.on_answer = None
+        replaced_once_more(world, GLOBEX)
+
+    world.on_answer = rotate
+
+
 def replaced_once_more(world, tenant):
     """Rotate at the store itself, as another process would."""
     key = world.rows.find_active_key(tenant)

@@ -15,7 +15,7 @@ from cloud_integrations.ports.store import AddEntry, AddIntegration, AddKey, Add
 from cloud_integrations.testing import Misbehaviour
 
 from .conftest import ACME, ALICE, GLOBEX
-from .rekeying import NEWCOMERS, keys_of, replaced_once_more, rotate_behind, token, versions
+from .rekeying import NEWCOMERS, keys_of, replaced_once_more, rotate_behind, rotate_meanwhile, token, versions
 
 pytestmark = pytest.mark.usefixtures("keys_older_than_now")
 
@@ -129,13 +129,13 @@ async def test_a_rotation_broken_off_anywhere_and_repeated_ends_the_same(world, 
 
 
 async def _add_key(world, other):
-    await rotate_behind(world, other)
+    rotate_meanwhile(world)
     return await world.add_key(GLOBEX, door=other), tried(world, AddIntegration) - 1
 
 
 async def _replace_key(world, other):
     held = await world.add_key(GLOBEX)
-    await rotate_behind(world, other)
+    rotate_meanwhile(world)
     another = world.provider.issue_api_key()
     world.secrets.append(another.reveal())
     return await other.replace_api_key(GLOBEX, held.id, api_key=another, actor=ALICE), tried(world, ReplaceCredential) - 1
@@ -143,14 +143,14 @@ async def _replace_key(world, other):
 
 async def _connect(world, other):
     begun = await world.begin(GLOBEX, door=other)
-    await rotate_behind(world, other)
+    rotate_meanwhile(world)
     return (await world.come_back(begun, door=other)).integration, tried(world, AddIntegration) - 1
 
 
 async def _reconnect(world, other):
     held = await world.connect(GLOBEX)
     begun = await other.begin_reconnect(GLOBEX, held.id, actor=ALICE)
-    await rotate_behind(world, other)
+    rotate_meanwhile(world)
     return (await world.come_back(begun, door=other)).integration, tried(world, ReplaceCredential) - 1
 
 
@@ -163,7 +163,7 @@ async def _refresh(world, other):
 
 
 async def _import(world, other):
-    await rotate_behind(world, other)
+    rotate_meanwhile(world)
     world.secrets.append(world.provider.valid_api_key.reveal())
     given = ImportedKey(provider="simulated_keys", name="Key of Globex", api_key=world.provider.valid_api_key)
     return await other.import_credential(GLOBEX, given, actor=ALICE), tried(world, AddIntegration) - 1

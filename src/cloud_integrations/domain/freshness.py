@@ -76,6 +76,16 @@ def _has_life(stored: StoredCredential, *, now: datetime, min_ttl: timedelta) ->
     return now + needed < stored.expires_at
 
 
+def outlives(expires_at: datetime | None, other: datetime | None, /, *, now: datetime) -> bool:
+    """Whether a credential that ends at *expires_at* lives longer than one that ends at *other*; None: it is not known when.
+
+    One whose end is not known is taken to live shorter than one that is known to live *now*, and longer than one that has ended.
+    """
+    if expires_at is None:
+        return other is not None and other <= now
+    return expires_at > (now if other is None else other)
+
+
 def is_unresolved(stored: StoredIntegration, /) -> bool:
     """Whether a request with the stored refresh token was sent and its outcome is not known."""
     if stored.facts.state is State.UNKNOWN:

@@ -40,6 +40,7 @@ async def reconnect(wiring: Wiring, tenant: str, integration: UUID | str, /, *, 
     if read.method.made_inputs:
         read = with_made(read, await made_for(wiring, stored, read.method))
     tell_hints(wiring, read, subject)
+    await wiring.data_keys.at_start(tenant_id)
     accepted = await accept(wiring, read, failure="integration.not_reconnected", subject=subject, caller=caller)
     changed = is_other_account(stored.facts.account, accepted.account)
     if changed and wiring.settings.pin_accounts:

@@ -1,19 +1,19 @@
 """A minted credential has ended: another one is minted from the stored inputs, and stored for the other processes.
 
 Minting spends nothing, so it takes no lease: one process asks once for all its callers.  Of what several processes mint at the same
-moment, the first that is stored stays, and each process hands that out.
+moment, the one that ends last stays stored.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.envelope import DataKey
 from cloud_integrations.domain.events import Event, EventName, Subject
+from cloud_integrations.domain.freshness import outlives
 from cloud_integrations.domain.integration import (
     Integration,
     RefreshMarks,
@@ -30,6 +30,7 @@ from cloud_integrations.errors import (
     ProviderInactiveError,
     ReconnectRequiredError,
     StaleWriteError,
+    StorageUnavailableError,
 )
 from cloud_integrations.flows.renew.attempt import RenewalRequest
 from cloud_integrations.flows.renew.settling import attempted, settle_attempt, state_since
@@ -42,14 +43,20 @@ from cloud_integrations.flows.shared.trust import next_trust_check
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.ports.store import Change, ReplaceCredential, TakeLease
 
+if TYPE_CHECKING:
+    from cloud_integrations.domain.provider import Method
+
 _COUNTED_EACH: Final = timedelta(minutes=1)
+_TRIES: Final = 5
+"""How often what was minted is written, while other processes write theirs."""
 
 
 async def mint_again(wiring: Wiring, stored: StoredIntegration, wanted: RenewalRequest, /) -> StoredIntegration | None:
     """Return the row with a credential minted now; None if the row was changed meanwhile, so that it must be read again.
 
     After a failure this process does not ask for the same integration again for a few seconds, or for as long as the provider wants.
-    Raises `ReconnectRequiredError`, `ProviderUnavailableError`, `AppMisconfiguredError` or `ProviderInactiveError`.
+    Raises `ReconnectRequiredError`, `ProviderUnavailableError`, `AppMisconfiguredError`, `ProviderInactiveError`, or
+    `StorageUnavailableError`: if it is a `KeyServiceUnavailableError`, nothing was asked of the provider.
     """
     facts = stored.facts
     rest = ("failed mint", facts.id)
@@ -64,15 +71,13 @@ async def mint_again(wiring: Wiring, stored: StoredIntegration, wanted: RenewalR
         # With another application's key, every installation of this one would look as if it had been removed.
         await granting_client(wiring, facts)
     inputs = await wiring.sealer.open_column(stored, "renewal")
+    data_key = await wiring.data_keys.at_start(facts.tenant_id)
     variables = known_variables(wiring, provider, facts.variables)
     began = wiring.clock.monotonic()
     minted = await mint(wiring, provider, method, inputs, variables=variables, subject=Subject.of(facts))
     if isinstance(minted, MintedCredential):
         wiring.uses.drop(rest)
-        due_at = next_trust_check(wiring, method)
-        if due_at is not None and not wanted.scheduled:
-            due_at = stored.marks.due_at or due_at
-        return await _save(wiring, stored, minted, inputs, wanted.caller, due_at=due_at)
+        return await _save(wiring, stored, method, _Fresh(minted=minted, inputs=inputs, data_key=data_key), wanted)
     store_now = stored.read_at + timedelta(seconds=wiring.clock.monotonic() - began)
     known = await attempted(wiring, stored, minted.failure, behaviour=method.refresh_token, store_now=store_now)
     settled = mint_settlement(minted.failure, known)
@@ -82,10 +87,51 @@ async def mint_again(wiring: Wiring, stored: StoredIntegration, wanted: RenewalR
     raise _error(facts, minted, settled)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fresh:
+    """A credential to store, what it was minted from, and the key to seal it with."""
+
+    minted: MintedCredential
+    inputs: Parts = field(repr=False)
+    data_key: DataKey = field(repr=False)
+
+
 async def _save(
-    wiring: Wiring, stored: StoredIntegration, minted: MintedCredential, inputs: Parts, caller: Caller, *, due_at: datetime | None
+    wiring: Wiring, stored: StoredIntegration, method: Method, fresh: _Fresh, wanted: RenewalRequest
 ) -> StoredIntegration | None:
-    before, generation = stored.facts, stored.credential.generation
+    """Store the credential, and again over one that another process has minted meanwhile and that ends earlier.
+
+    None: the row has a later one, or somebody has changed more than that.  Raises `StorageUnavailableError` after five attempts.
+    """
+    row = stored
+    for _ in range(_TRIES):
+        if (written := await _write(wiring, row, method, fresh, wanted)) is not None:
+            return written
+        # Another process was faster, or the commit's outcome is unknown: the row shows which.
+        found = await wiring.store.find_integration(stored.facts.tenant_id, stored.facts.id)
+        if found is None or not await _gives_way(wiring, found, stored, fresh):
+            return None
+        row = found
+    raise StorageUnavailableError("the integration kept changing")
+
+
+async def _gives_way(wiring: Wiring, found: StoredIntegration, stored: StoredIntegration, fresh: _Fresh) -> bool:
+    """Whether the row that is stored now is to be written over: it has no other inputs, and nothing that lives longer.
+
+    A reconnect brings other inputs, and a person may have switched the integration off.
+    """
+    now, before = found.facts, stored.facts
+    if not now.state.is_refreshed or (now.method_id, now.variables) != (before.method_id, before.variables):
+        return False
+    if found.credential.generation == stored.credential.generation:
+        return True
+    ends_later = outlives(fresh.minted.expires_at, now.expires_at, now=wiring.clock.now())
+    return ends_later and await wiring.sealer.open_column(found, "renewal") == fresh.inputs
+
+
+async def _write(wiring: Wiring, row: StoredIntegration, method: Method, fresh: _Fresh, wanted: RenewalRequest) -> StoredIntegration | None:
+    """Write the credential over *row*; None if the row has changed or the outcome of the commit is unknown."""
+    before, generation, caller = row.facts, row.credential.generation, wanted.caller
     now = wiring.clock.now()
     facts = replace(
         before,
@@ -93,21 +139,23 @@ async def _save(
         reason=None,
         state_since=state_since(before, state=State.ACTIVE, reason=None, now=now),
         updated_at=now,
-        expires_at=minted.expires_at,
+        expires_at=fresh.minted.expires_at,
     )
+    due_at = next_trust_check(wiring, method)
+    if due_at is not None and not wanted.scheduled:
+        due_at = row.marks.due_at or due_at
     written: list[SealedCredential] = []
 
     def changes(data_key: DataKey) -> list[Change | Event]:
-        written[:] = [wiring.sealer.seal_parts(data_key, facts.id, minted.parts, inputs, generation=generation + 1)]
+        written[:] = [wiring.sealer.seal_parts(data_key, facts.id, fresh.minted.parts, fresh.inputs, generation=generation + 1)]
         change = ReplaceCredential(facts=facts, credential=written[0], expected_generation=generation, due_at=due_at)
         return [change, happened(wiring, "credential.refreshed", Subject.of(facts), caller), *recovery(wiring, before, facts, caller)]
 
     try:
-        await apply_sealed(wiring, before.tenant_id, changes)
+        await apply_sealed(wiring, before.tenant_id, changes, fetched=fresh.data_key)
     except (StaleWriteError, CommitUnknownError):
-        # Another process was faster, or the commit's outcome is unknown.  Nothing is written over it: a reconnect brings other inputs.
         return None
-    return replace(stored, facts=facts, credential=written[0])
+    return replace(row, facts=facts, credential=written[0])
 
 
 async def _write_failure(

@@ -86,16 +86,23 @@ class DataKeys:
         """Return the key for fingerprints: one for all tenants, never replaced, and used for nothing else."""
         return await self.active(INDEX_SCOPE)
 
-    async def id_at_start(self, tenant_id: TenantId, /) -> UUID:
-        """Return the id of the tenant's active key, read from the store, for work that asks a provider before it stores something.
+    async def at_start(self, tenant_id: TenantId, /) -> DataKey:
+        """Return the tenant's active key, as the store has it now, for work that asks a provider before it stores something.
 
-        `apply_sealed` takes this id, to detect that the tenant was erased in the meantime.
+        If the key service is unavailable, nothing is asked of the provider.
         """
         found = await self._store.find_active_key(tenant_id)
         if found is not None:
-            return found.key_id
+            return await self.keep(found)
         self.forget(tenant_id)
-        return (await self.active(tenant_id)).key_id
+        return await self.active(tenant_id)
+
+    async def id_at_start(self, tenant_id: TenantId, /) -> UUID:
+        """Return the id of the key that `at_start` returns.
+
+        `apply_sealed` takes this id, to detect that the tenant was erased in the meantime.
+        """
+        return (await self.at_start(tenant_id)).key_id
 
     async def require(self, tenant_id: TenantId, key_id: UUID, /) -> DataKey:
         """Return a data key of the tenant, to open values with.  Raises `DecryptError` if there is none, or no longer."""

@@ -33,15 +33,22 @@ async def again(attempt: Callable[[], Awaitable[T]], /, *, subject: str) -> T:
 
 
 async def apply_sealed(
-    wiring: Wiring, tenant_id: TenantId, changes: Callable[[DataKey], Sequence[Change | Event]], /, *, begun_under: UUID | None = None
+    wiring: Wiring,
+    tenant_id: TenantId,
+    changes: Callable[[DataKey], Sequence[Change | Event]],
+    /,
+    *,
+    begun_under: UUID | None = None,
+    fetched: DataKey | None = None,
 ) -> None:
     """Apply *changes*, sealed with the tenant's active key; seal them again if that key is replaced in the meantime.
 
-    *begun_under* is the id of the active key when the work began (`DataKeys.id_at_start`).  Raises `TenantNotFoundError` if that key
-    is destroyed, because then the tenant was erased; `StorageUnavailableError` after five attempts.
+    *begun_under* is the id of the active key when the work began (`DataKeys.id_at_start`); *fetched* is the active key itself, if it
+    was fetched when the work began: the key service is then asked only if that key was replaced.  Raises `TenantNotFoundError` if the
+    key *begun_under* is destroyed, because then the tenant was erased; `StorageUnavailableError` after five attempts.
     """
     for _ in range(_TRIES):
-        key = await wiring.data_keys.active(tenant_id)
+        key = fetched or await wiring.data_keys.active(tenant_id)
         # `destroy_keys` keeps a replaced key for minutes, longer than this work takes; an erasure destroys keys at once.
         if begun_under not in {None, key.key_id} and begun_under in await wiring.store.list_destroyed_keys(tenant_id):
             raise TenantNotFoundError(tenant_id=tenant_id)
@@ -49,4 +56,5 @@ async def apply_sealed(
             return await apply(wiring, *changes(key))
         except KeyRetiredError:
             wiring.data_keys.forget(tenant_id)
+            fetched = None
     raise StorageUnavailableError("the data key kept changing")
