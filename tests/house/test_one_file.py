@@ -38,7 +38,13 @@ from cloud_integrations import (
 from cloud_integrations.backends.sqlalchemy import databases, migrate
 from cloud_integrations.domain import events
 from cloud_integrations.domain.events import Fact
-from cloud_integrations.errors import ConfigurationError, IntegrationExistsError, InvalidCredentialsError, ValidationFailedError
+from cloud_integrations.errors import (
+    ConfigurationError,
+    IntegrationExistsError,
+    InvalidCredentialsError,
+    ReconnectRequiredError,
+    ValidationFailedError,
+)
 from cloud_integrations.oauth import HttpRequest, HttpResponse, OAuthBackend
 from cloud_integrations.signing import Unsigned
 from cloud_integrations.testing import FixedClock, SimulatedProvider, SimulatedTransport
@@ -178,6 +184,80 @@ def test_a_signature(add: Callable[[str], ModuleType], monkeypatch: pytest.Monke
             == 200
         )
         assert server.refused == 1
+
+
+@pytest.mark.parametrize("awaits", [False, True], ids=["blocking", "awaiting"])
+def test_a_way_to_obtain_access_that_mints_and_whose_credential_signs(
+    add: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, *, awaits: bool
+) -> None:
+    monkeypatch.setattr(kinds, "_KINDS", dict(kinds._KINDS))
+    monkeypatch.setattr("cloud_integrations.protocol.signing._ADDED", {})
+    acme = add("a_minting_kind")
+    with pytest.raises(ConfigurationError, match="acme_hmac, which is no signature"):
+        Catalogue.of(acme.PROVIDER)
+    add("a_signature")
+    server = acme.AcmeServer()
+    clock = server.clock
+    parts: dict[str, Any] = {
+        "keys": LocalKeyring([LocalKeyring.generate_key("test")]),
+        "cipher": AesGcmCipher(),
+        "providers": Catalogue.of(acme.PROVIDER),
+        "clock": clock,
+    }
+    made: Any = (
+        AsyncIntegrationManager(store=AsyncMemoryStore(clock), transport=acme.AsyncAcmeTransport(server), **parts)
+        if awaits
+        else IntegrationManager(store=MemoryStore(clock), transport=acme.AcmeTransport(server), **parts)
+    )
+    manager = made.acting_as(ACTOR)
+    words = {"words": "Able-BAKER-charlie-delta", "account": "fake"}
+
+    def signs(credential: Any) -> Any:
+        """Send a request that *credential* signed, and return the status."""
+        signed = credential.sign(Unsigned(method="PUT", url="https://api.acme.example/things"))
+        assert "fake" not in signed.url
+        return server.answer(HttpRequest(method="PUT", url=signed.url, headers=signed.headers, provider_id="x")).status
+
+    with asyncio.Runner() as runner:
+
+        def do(result: Any) -> Any:
+            return runner.run(result) if inspect.iscoroutine(result) else result
+
+        def refused(error: type[Exception], change: dict[str, str]) -> str:
+            with pytest.raises(error) as caught:
+                do(manager.add("acme", "acme", name="Added", inputs={**words, **change}))
+            assert "able" not in f"{caught.value!r}{vars(caught.value)}".lower()
+            return str(getattr(caught.value, "field", ""))
+
+        assert refused(ValidationFailedError, {"words": "able-baker"}) == "credentials.inputs.words"
+        assert server.seen == []
+        refused(InvalidCredentialsError, {"account": "fake-other"})
+        held = do(manager.add("acme", "acme", name="Added", inputs=words))
+        assert (held.account.account_id, held.auth_type, held.renewal_rule) == ("account-1", AuthType.API_KEY, "mint")
+        first = do(manager.credential("acme", "acme"))
+        assert {name: value.reveal() for name, value in first.values().items()} == {
+            "secret": "fake-secret-of-session-0", "session": "session-0"
+        }  # fmt: skip
+        assert signs(first) == 200
+        clock.advance(timedelta(hours=1))
+        assert signs(first) == 401
+        second = do(manager.credential("acme", "acme"))
+        assert (second.generation, second.expires_at, signs(second)) == (2, clock.now() + timedelta(hours=1), 200)
+        server.sessions.clear()
+        assert do(manager.verify("acme", held.id)).outcome == "alive"
+        do(manager.keys.rotate())
+        assert do(manager.keys.reseal()).changed == 1
+        assert signs(do(manager.credential("acme", "acme"))) == 200
+        server.known = {"easy-fox-george-how-fake"}
+        with pytest.raises(ReconnectRequiredError):
+            do(manager.refresh("acme", held.id))
+        assert do(manager.reconnect("acme", held.id, inputs={**words, "words": "easy-fox-george-how"})).account == held.account
+        assert signs(do(manager.credential("acme", "acme"))) == 200
+        assert do(manager.delete("acme", held.id)).api_key is RevocationOutcome.UNSUPPORTED
+        assert do(manager.list_integrations("acme")) == ()
+        assert do(manager.audit.verify("acme")).whole
+        do(made.close())
+    assert not [request for request in server.seen if "able" in request.url]
 
 
 class Told:
