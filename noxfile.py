@@ -102,16 +102,16 @@ def sqlalchemy_2_0(session: nox.Session) -> None:
 
 @nox.session
 def httpx(session: nox.Session) -> None:
-    """Run the transport where httpx is installed and httpx2 is not."""
+    """Run the transport and the clients' values where httpx is installed and httpx2 is not."""
     install(session, "httpx")
-    on_both_cores(session, "tests/backends/httpx_transport")
+    on_both_cores(session, "tests/backends/httpx_transport", "tests/clients")
 
 
 @nox.session
 def httpx2(session: nox.Session) -> None:
-    """Run the transport where httpx2 is installed and httpx is not."""
+    """Run the transport and the clients' values where httpx2 is installed and httpx is not."""
     install(session, "httpx2")
-    on_both_cores(session, "tests/backends/httpx_transport")
+    on_both_cores(session, "tests/backends/httpx_transport", "tests/clients")
 
 
 @nox.session(python="3.13", download_python="never")

@@ -36,7 +36,8 @@ def signature(name: str, method: Callable[..., object], /) -> str:
         if parameter.kind is parameter.KEYWORD_ONLY and "*" not in shown:
             shown.append("*")
         default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
-        shown.append(f"{parameter.name}: {parameter.annotation}{default}")
+        stars = "**" if parameter.kind is parameter.VAR_KEYWORD else ""
+        shown.append(f"{stars}{parameter.name}: {parameter.annotation}{default}")
     return f"{name}({', '.join(shown)}) -> {found.return_annotation}"
 
 

@@ -20,7 +20,7 @@ from .test_arguments import METHODS, RIGHT
 BY_ITSELF = {"credential", "replace_refused", "worker.refresh_due", "worker.retry_revocations", "worker.run"}
 """What also runs without anybody; it is the system's then."""
 RECORDS_NOBODY = {
-    *("acting_as", "close", "over", "report", "start"),
+    *("acting_as", "auth", "close", "over", "report", "start"),
     *("get_integration", "guide", "list_integrations", "list_providers"),
     *("applications.list", "audit.verify", "keys.find_returned", "keys.report", "keys.reseal"),
     *("issuer.check", "issuer.configuration", "issuer.key_set"),

@@ -51,6 +51,7 @@ from .assembly import (
 )
 from .audit import AsyncAuditLog, AuditLog
 from .by_device import AsyncDeviceConnecting, DeviceConnecting
+from .clients import AsyncClients, Clients
 from .connecting import AsyncConnecting, Connecting
 from .issuing import AsyncIssuing, Issuing
 from .keys import AsyncKeys, Keys
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 
-class IntegrationManager(Adding, Connecting, DeviceConnecting, SettingUp, Using):
+class IntegrationManager(Adding, Clients, Connecting, DeviceConnecting, SettingUp, Using):
     """The blocking manager: it keeps tenants' access to providers and hands out credentials that work.
 
     `store`, `transport`, `keys`, `cipher` and `providers` are required; `applications` are the operator's OAuth applications.
@@ -223,7 +224,7 @@ class IntegrationManager(Adding, Connecting, DeviceConnecting, SettingUp, Using)
         return flows.list_providers(self._wiring)
 
 
-class AsyncIntegrationManager(AsyncAdding, AsyncConnecting, AsyncDeviceConnecting, AsyncSettingUp, AsyncUsing):
+class AsyncIntegrationManager(AsyncAdding, AsyncClients, AsyncConnecting, AsyncDeviceConnecting, AsyncSettingUp, AsyncUsing):
     """The awaiting manager: it keeps tenants' access to providers and hands out credentials that work.
 
     `store`, `transport`, `keys`, `cipher` and `providers` are required; `applications` are the operator's OAuth applications.

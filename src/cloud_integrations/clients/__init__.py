@@ -1,0 +1,24 @@
+"""Live credentials in the clients that people already have, one file for each client.
+
+Each object here names a manager, a tenant and an integration.  It asks the manager for a credential when one is needed, so it stays valid
+by itself, and it holds no secret.  The packages of the clients are loaded when they are asked for, and none of them is a dependency.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .http import AsyncHttpAuth, HttpAuth
+
+_MODULES = {"AsyncHttpAuth": "http", "HttpAuth": "http"}
+"""The module of each name; `__getattr__` loads it."""
+
+__all__ = ["AsyncHttpAuth", "HttpAuth"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

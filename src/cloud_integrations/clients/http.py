@@ -1,0 +1,170 @@
+"""HTTP clients: what `auth=` of httpx, httpx2 and requests takes.
+
+httpx and httpx2 have two unrelated classes `Auth`, and each accepts its own alone.  So an object here is of a class that is made from those
+that are imported when it is made.  Sources: https://www.python-httpx.org/advanced/authentication/,
+https://requests.readthedocs.io/en/latest/user/advanced/#custom-authentication.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncGenerator, Generator, Mapping
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import Any, Final, TypeVar, cast
+
+from cloud_integrations.domain.credential import Credential
+from cloud_integrations.errors import ConfigurationError, ValidationFailedError
+
+from .source import AsyncCredentialSource, CredentialSource, Named, refuse_event_loop
+
+_CLIENTS: Final = ("httpx", "httpx2")
+_REFUSED: Final = 401
+_FOR_AWAITING: Final = "is for httpx.AsyncClient and httpx2.AsyncClient, one of which is imported before it is made"
+
+Auth = TypeVar("Auth", bound="_Auth")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Auth(Named):
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What a signature needs to know of the requests, such as `service` and `region` of AWS."""
+
+    def _first(self, request: Any, credential: Credential) -> Generator[Any, Any, Any]:
+        """Send *request* of httpx with *credential*, and with what the server asks for; return the last answer."""
+        auth = credential.auth(**self.options)
+        if not credential.answers:
+            return (yield auth(request))
+        flow = auth.auth_flow(request)  # type: ignore[attr-defined]  # a credential that answers has one
+        response = yield next(flow)
+        while True:
+            try:
+                request = flow.send(response)
+            except StopIteration:
+                return response
+            response = yield request
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpAuth(_Auth):
+    """The credential of an integration for `auth=` of httpx, httpx2 and requests, renewed by itself.
+
+    A 401 is answered once with another credential, where the body can be sent again.  Made by `IntegrationManager.auth`.
+    """
+
+    source: CredentialSource
+
+    def __call__(self, request: Any, /) -> Any:
+        """Add the credential to *request* of requests."""
+        if not hasattr(request, "register_hook"):
+            raise ConfigurationError(setting="auth", problem="was made before httpx was imported: import httpx first, or make it again")
+        credential = self.source.credential()
+        before = (request.url, request.headers.copy())
+        request = credential.auth(**self.options)(request)
+        # It comes last, so it sees the answer to what the server asked for.
+        request.register_hook("response", partial(self._repeat, credential, before, request.url))
+        return request
+
+    def sync_auth_flow(self, request: Any) -> Generator[Any, Any]:
+        """Send *request* of httpx with the credential, and once more with another one if it is refused."""
+        credential = self.source.credential()
+        if _needs_body(credential):
+            request.read()
+        sent_as = (request.url, request.headers.copy())
+        response = yield from self._first(request, credential)
+        if response.status_code == _REFUSED and _can_repeat(request):
+            request.url, request.headers = sent_as
+            yield from self._first(request, self.source.replace_refused(credential))
+
+    async def async_auth_flow(self, _request: Any) -> AsyncGenerator[Any, Any]:
+        """Raise `ConfigurationError`: a blocking manager would stop the event loop."""
+        refuse_event_loop()
+        yield
+
+    def _repeat(self, credential: Credential, before: tuple[str, Any], url: str, response: Any, /, *_args: Any, **options: Any) -> Any:
+        """Return the answer to the request with another credential, or *response* if it was not refused or cannot be sent again.
+
+        *before* are URL and headers of the request without a credential, and *url* is the URL that was sent.
+        """
+        body = response.request.body
+        # After a redirect, another server refuses the request.
+        if response.status_code != _REFUSED or response.request.url != url or not (body is None or isinstance(body, bytes | str)):
+            return response
+        # The connection is free for the next request once the answer is read, whatever comes of the renewal.
+        _ = response.content
+        response.close()
+        replaced = self.source.replace_refused(credential)
+        repeated = response.request.copy()
+        repeated.url, repeated.headers = before
+        repeated.hooks = {"response": []}
+        repeated = replaced.auth(**self.options)(repeated)
+        follow = response.connection.send(repeated, **options)
+        follow.history.append(response)
+        follow.request = repeated
+        for hook in repeated.hooks["response"]:
+            follow = hook(follow, **options) or follow
+        return follow
+
+
+@dataclass(frozen=True, kw_only=True)
+class AsyncHttpAuth(_Auth):
+    """As `HttpAuth`, for the awaiting clients of httpx and httpx2.  Made by `AsyncIntegrationManager.auth`."""
+
+    source: AsyncCredentialSource
+
+    def __call__(self, _request: Any, /) -> Any:
+        """Raise `ConfigurationError`: only the awaiting clients of httpx and httpx2 can await a credential."""
+        raise ConfigurationError(setting="auth", problem=_FOR_AWAITING)
+
+    def sync_auth_flow(self, _request: Any) -> Generator[Any, Any]:
+        """Raise `ConfigurationError`, as a call does."""
+        raise ConfigurationError(setting="auth", problem=_FOR_AWAITING)
+        yield
+
+    async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
+        """Send *request* of httpx with the credential, and once more with another one if it is refused."""
+        credential = await self.source.credential()
+        if _needs_body(credential):
+            await request.aread()
+        sent_as = (request.url, request.headers.copy())
+        flow = self._first(request, credential)
+        request = next(flow)
+        replaced = False
+        while True:
+            response = yield request
+            try:
+                request = flow.send(response)
+            except StopIteration:
+                if replaced or response.status_code != _REFUSED or not _can_repeat(request):
+                    return
+                request.url, request.headers = sent_as
+                flow, replaced = self._first(request, await self.source.replace_refused(credential)), True
+                request = next(flow)
+
+
+def make_auth(kind: type[Auth], source: CredentialSource | AsyncCredentialSource, options: Mapping[str, str], /) -> Auth:
+    """Return an object of *kind* that each HTTP client takes which is imported now.  Raises `ValidationFailedError` for other options."""
+    for name, value in options.items():
+        if not isinstance(value, str):
+            raise ValidationFailedError(field=name, problem="must be text")
+    made: Auth = _made(cast(Any, kind), tuple(name for name in _CLIENTS if name in sys.modules))(source=source, options=options)
+    return made
+
+
+@cache
+def _made(kind: type[Any], clients: tuple[str, ...]) -> type[Any]:
+    bases = tuple(sys.modules[name].Auth for name in clients)
+    return type(kind.__name__, (kind, *bases), {"__module__": kind.__module__})
+
+
+def _needs_body(credential: Credential) -> bool:
+    # A signature covers it, and what a server asks for is answered with it.
+    return "sign" in credential.forms or credential.answers
+
+
+def _can_repeat(request: Any) -> bool:
+    try:
+        _ = request.content
+    except RuntimeError:  # httpx, of a stream that nobody has read
+        return False
+    return True
