@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from datetime import timedelta
+from urllib.parse import parse_qs
 
 import pytest
 from tests.protocol.keys import pem
@@ -12,6 +13,7 @@ from tests.protocol.keys import pem
 from cloud_integrations import ImportedKey, Issuer, LocalSigningKeys
 from cloud_integrations.errors import (
     AppMisconfiguredError,
+    CloudIntegrationsError,
     ConfigurationError,
     KeyringError,
     KeyServiceUnavailableError,
@@ -198,3 +200,24 @@ def test_http_is_for_development(world):
     with pytest.raises(ConfigurationError, match="must be https unless the setting loopback is on"):
         world.open(issuer=local)
     world.open(issuer=local, settings=world.settings(loopback=True))
+
+
+@pytest.mark.requirement("OAU-066", "OAU-081")
+@pytest.mark.parametrize(("client_auth", "name"), [((), "subject_token"), (("proof:us",), "client_assertion")])
+async def test_a_token_of_ours_that_the_cloud_repeats_is_told_to_nobody(world, cloud, client_auth, name):
+    world.door = cloud.open(providers=[cloud.provider(client_auth=client_auth)])
+    await add(world, inputs={"client_id": "client-1"} if client_auth else {})
+    sent = []
+
+    def repeat(request):
+        sent.extend(parse_qs(request.body.decode())[name])
+        body = {"error": "invalid_request", "error_description": f"cannot use {sent[-1]}"}
+        return HttpResponse(status=400, body=json.dumps(body).encode())
+
+    cloud.respond = repeat
+    world.clock.advance(LIFE)
+    with pytest.raises(CloudIntegrationsError) as caught:
+        await world.door.credential(ACME, "cloud")
+    told = repr((caught.value, vars(caught.value), world.events(), world.facts.told))
+    assert "cannot use" in told
+    assert not any(part in told for part in sent[-1].split("."))

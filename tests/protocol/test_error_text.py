@@ -10,6 +10,7 @@ from cloud_integrations.domain.secret import Secret
 from cloud_integrations.protocol.error_text import MAX_PROSE, clean_prose
 from cloud_integrations.protocol.http import HttpRequest
 
+PROOF = "eyJmYWtlIjoiaGVhZGVyIn0.eyJmYWtlIjoiY2xhaW1zIn0.fake-signature-0123"
 TOKEN = Secret("fake-refresh+token/0123456789==")
 CLIENT_SECRET = Secret("fake-client-secret")
 BASIC = base64.b64encode(b"fake-client:fake-client-secret").decode()
@@ -65,6 +66,22 @@ def test_a_secret_that_the_provider_repeats_is_removed(said):
     for secret in (TOKEN.reveal(), CLIENT_SECRET.reveal(), BASIC, "0123456789", "fake-refresh"):
         assert secret not in shown
     assert len(shown) <= MAX_PROSE
+
+
+@pytest.mark.requirement("OAU-045", "OAU-066")
+@pytest.mark.parametrize("said", [f"the assertion {PROOF} has ended", f"...{PROOF[10:]}", f"claims {PROOF.split('.')[1]}", PROOF[:30]])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"body": f"grant_type=fake&assertion={PROOF}&scope=fake".encode()},
+        {"body": f'{{"assertion": "{PROOF}"}}'.encode()},
+        {"headers": {"DPoP": PROOF}},
+    ],
+)
+def test_a_jwt_of_the_request_that_the_provider_repeats_is_removed(said, sent):
+    request = HttpRequest(method="POST", url="https://provider.example/token", provider_id="fake", **sent)
+    shown = clean_prose(Secret(said), request=request, secrets=())
+    assert not any(PROOF[at : at + 8] in shown for at in range(len(PROOF) - 7))
 
 
 def test_a_secret_of_a_letter_or_two_does_not_make_the_text_unreadable():

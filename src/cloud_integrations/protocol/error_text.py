@@ -14,6 +14,8 @@ MAX_PROSE = 512
 """The longest text that is returned, in characters."""
 
 _NOT_PRINTABLE = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]+")
+_SIGNED = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
+"""A JWT (RFC 7519 §3): a proof that was signed for the request alone."""
 _SHORTEST_SECRET = 4
 _TELLING = 8
 """Shorter secrets are not looked for, because they occur in other text by chance."""
@@ -26,13 +28,14 @@ _REMOVED = "[removed]"
 def clean_prose(said: Secret | None, /, *, request: HttpRequest, secrets: Iterable[Secret | None]) -> str | None:
     """Return at most `MAX_PROSE` printable characters of the text *said* that answered *request*, without secrets.
 
-    *secrets* and the request's `Authorization` are removed: whole, percent-encoded, and in pieces of eight or more characters.
+    *secrets*, the request's `Authorization` and its JWTs are removed: whole, percent-encoded, and in pieces of eight or more characters.
     None if nothing is left.
     """
     if said is None:
         return None
     authorization = next((value for name, value in request.headers.items() if name.lower() == "authorization"), "")
     hidden = [secret.reveal() for secret in secrets if secret is not None] + authorization.split()[-1:]
+    hidden += [found for text in (*request.headers.values(), request.body.decode("latin-1")) for found in _SIGNED.findall(text)]
     forms = {form for text in hidden for form in (text, quote(text, safe="")) if len(form) >= _SHORTEST_SECRET}
     prose = said.reveal()[:_READ]
     for form in sorted(forms, key=len, reverse=True):
