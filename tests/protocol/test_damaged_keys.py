@@ -21,7 +21,7 @@ from tests.protocol.keys import OLD, PASSPHRASE, block, certificate_pem, key, pe
 
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ValidationFailedError
-from cloud_integrations.protocol.proofs import LONGEST_PEM, check_pem
+from cloud_integrations.protocol.proofs import LONGEST_PEM, check_pem, find_certificate
 
 PBKDF2, SCRYPT = bytes.fromhex("2a864886f70d01050c"), bytes.fromhex("2b06010401da47040b")
 
@@ -135,3 +135,22 @@ def test_a_damaged_key_is_refused_and_never_an_error_of_another_kind(data) -> No
 @given(der=st.binary(max_size=200))
 def test_no_bytes_in_an_encrypted_key_are_an_error_of_another_kind(der) -> None:
     refused(block("ENCRYPTED PRIVATE KEY", base64.b64encode(der).decode()), passphrase=Secret(PASSPHRASE))
+
+
+@pytest.mark.parametrize("version", [3, 66, 255])
+def test_a_certificate_of_a_version_that_there_is_not_is_refused(version) -> None:
+    der = base64.b64decode("".join(certificate_pem().splitlines()[1:-1]))
+    # [0] EXPLICIT INTEGER 2, which means version 3 (RFC 5280 §4.1.2.1)
+    other = block("CERTIFICATE", base64.b64encode(der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01" + bytes([version]), 1)).decode())
+    assert refused(other + pem(), certificate=True) == "holds a certificate that cannot be read"
+
+
+# A serial number that is negative.
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
+@given(data=st.data())
+def test_a_damaged_certificate_is_refused_and_never_an_error_of_another_kind(data) -> None:
+    der = bytearray(base64.b64decode("".join(certificate_pem().splitlines()[1:-1])))
+    for _ in range(data.draw(st.integers(1, 3))):
+        der[data.draw(st.integers(0, len(der) - 1))] = data.draw(st.integers(0, 255))
+    found = find_certificate(Secret(block("CERTIFICATE", base64.b64encode(der).decode())), None)
+    assert isinstance(found, str) or found.not_valid_after_utc

@@ -226,8 +226,10 @@ def _is_damage(error: BaseException) -> bool:
     import: a tenant could end a worker with it.
     """
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415  # as above
+    from cryptography.x509 import InvalidVersion  # noqa: PLC0415
 
-    return isinstance(error, ValueError | TypeError | UnsupportedAlgorithm) or type(error).__name__ == "PanicException"
+    refusals = ValueError | TypeError | UnsupportedAlgorithm | InvalidVersion
+    return isinstance(error, refusals) or type(error).__name__ == "PanicException"
 
 
 def _is_costly(text: str) -> bool:
