@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
 T = ("-t", "acme")
@@ -38,6 +40,12 @@ def test_a_setup_shows_the_external_id_and_whom_to_trust_and_stays_the_same(run,
     assert "integrations add aws --method role --tenant acme --input role_arn=…" in shown.err
     assert SECRET not in shown.out + shown.err
     assert run("integrations", "list", *T, *JSON).data() == []
+
+
+def test_a_command_to_copy_quotes_what_a_shell_would_run(run, configured):
+    shown = run("connect", "aws", "--method", "role", "-t", "acme;rm$(id)'")
+    words = shlex.split(shown.err.splitlines()[-1].removeprefix("then: "))
+    assert words[words.index("--tenant") + 1] == "acme;rm$(id)'"
 
 
 def test_the_operator_is_told_what_is_missing(run, home):

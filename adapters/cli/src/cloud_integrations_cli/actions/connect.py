@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from shlex import quote
 from threading import Event, Thread
 from typing import Any, ClassVar, Self
 from urllib.parse import parse_qsl, urlsplit
@@ -128,7 +129,7 @@ def _begin_setup(
         print_guide(screen, begun.guide)
     asked = " ".join(f"--input {given}=…" for given in begun.inputs)
     where = f" --slot {slot}" if slot else ""
-    later = f"cloud-integrations integrations add {entry.id} --method {method} --tenant {tenant}{where} {asked}"
+    later = f"cloud-integrations integrations add {entry.id} --method {method} --tenant {quote(tenant)}{where} {asked}"
     if not can_ask():
         screen.note(f"\nthen: {later}")
         return

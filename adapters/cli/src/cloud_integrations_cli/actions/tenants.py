@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from shlex import quote
 from typing import Any
 from uuid import UUID
 
@@ -81,7 +82,7 @@ def verify_erasure(screen: Screen, configuration: Configuration, receipt: Path, 
         screen.json({"data": {"tenantId": tenant, "erased": not returned, "returned": [str(key_id) for key_id in returned]}})
     elif returned:
         screen.finding("✗", f"{len(returned)} data keys of {tenant} are there again: a backup was restored")
-        screen.note(f"`cloud-integrations tenants erase --tenant {tenant}` destroys them again")
+        screen.note(f"`cloud-integrations tenants erase --tenant {quote(tenant)}` destroys them again")
     else:
         screen.finding("✓", f"nothing of {tenant} has come back")
     if returned:
