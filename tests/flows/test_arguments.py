@@ -97,6 +97,7 @@ WRONG = {
     "min_ttl": [-1, float("nan"), float("inf"), True, "30", timedelta(seconds=-1), timedelta.max, 10**30],
     "credential": [5, None, {"provider": "simulated"}],
     "verify": [5, "false", None],
+    "revoke_key": [5, "false", None],
     "dry_run": [5, "false", None],
     "token": [5, None, "fake"],
     "stop": [5, None, "fake", True],

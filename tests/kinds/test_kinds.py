@@ -40,6 +40,16 @@ from cloud_integrations.providers import Catalogue
         (key(token_url="https://a.example/token", pkce="off"), "key has no pkce, token_url for this kind"),
         (key(scopes={"default": ["read"]}), "key has no scopes for this kind"),
         (key(revoke={"url": "https://a.example/"}), "key.revoke has no url for this kind"),
+        pytest.param(
+            code(revoke={"url": "https://a.example/", "key": {"url": "https://a.example/"}}),
+            "oauth2.revoke.key is for keys that a request shows as they were entered",
+            marks=pytest.mark.requirement("Q76"),
+        ),
+        pytest.param(
+            key(present={"digest": {"user": "me", "password": "{token}"}}, revoke={"key": {"url": "https://a.example/"}}),
+            "key.revoke.key is for keys that a request shows as they were entered",
+            marks=pytest.mark.requirement("Q76"),
+        ),
         (key(headers={"token": {"Accept": "a/b"}}), "key.headers has no token for this kind"),
         (key(present={}), "key.present says nothing"),
         (key(present={"query": {"key": "{tokne}"}}), "key.present.query.key uses {tokne}"),

@@ -123,6 +123,7 @@ def test_no_option_takes_a_secret():
         "--secret-key-file",
         "--fernet-key-file",
         "--data-keys",
+        "--revoke-key",
     }
 
 

@@ -146,6 +146,12 @@ def test_deleting_a_key_says_that_it_still_works(run, added):
     assert "local credential is gone" in shown.err
 
 
+@pytest.mark.requirement("Q76")
+def test_a_key_that_its_provider_cannot_revoke_is_said_to_work_on(run, added):
+    shown = run("integrations", "delete", added, *T, "--revoke-key", "--yes")
+    assert shown.out == "API key  still works at the provider\n"
+
+
 @pytest.mark.requirement("ISO-20")
 def test_a_token_is_redacted_unless_asked_for_twice(run, added, provider):
     secret = provider.valid_api_key.reveal()

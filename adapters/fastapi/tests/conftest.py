@@ -90,10 +90,11 @@ class Api:
         transport: Any = None,
         issuer: Any = None,
         device_codes: bool = False,
+        revokes_keys: bool = False,
         **router: Any,
     ) -> None:
         self.clock = FixedClock()
-        self.provider = SimulatedProvider(clock=self.clock, device_codes=device_codes)
+        self.provider = SimulatedProvider(clock=self.clock, device_codes=device_codes, revokes_keys=revokes_keys)
         self.oauth, self.keys = self.provider.catalogue_entries()
         self.host = Host()
         keyring = LocalKeyring([LocalKeyring.generate_key("test")])

@@ -32,6 +32,20 @@ async def test_a_key_is_connected_listed_and_deleted(api, alice):
     assert (await alice.get(INTEGRATIONS)).json() == {"data": []}
 
 
+@pytest.mark.requirement("Q76")
+@pytest.mark.parametrize("revokes", [True, False])
+async def test_a_key_is_revoked_as_well_if_the_query_asks_for_it_and_the_answer_says_what_became_of_it(make_api, revokes):
+    api = make_api(revokes_keys=revokes)
+    async with api.client() as alice:
+        made = (await alice.post(INTEGRATIONS, json=api.key_body())).json()["data"]
+        one = f"{INTEGRATIONS}/{made['id']}"
+        refused = await alice.delete(f"{one}?revokeKey=perhaps")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (422, "integration/validation-failed")
+        deleted = await alice.delete(f"{one}?revokeKey=true")
+    said = {"apiKey": "revoked" if revokes else "unsupported", "keyReason": None, "manualUrl": None}
+    assert (deleted.status_code, deleted.json()) == (200, {"success": True} | said)
+
+
 async def test_a_code_that_the_front_end_received_is_connected(api, alice):
     begun = await api.begin(alice)
     callback = api.provider.sign_in(begun["authorizationUrl"])
@@ -187,7 +201,7 @@ async def test_providers_are_listed_with_what_works_here(api, alice):
     form = {"form": "text", "oneOf": None}
     given = {"name": "key", "label": "API key", "hint": "", "required": True, "secret": True, **form, "field": "apiKey"}
     assert by_slug["simulated_keys"]["methods"] == [
-        {"id": "key", "authType": "apikey", "inputs": [given], "manualUrl": None, "needsSetup": False}
+        {"id": "key", "authType": "apikey", "inputs": [given], "manualUrl": None, "needsSetup": False, "revokesKey": False}
     ]
     assert by_slug["simulated"]["authTypes"] == ["oauth2"]
     assert by_slug["simulated"]["redirectUri"].startswith("https://app.example.com/api/v1/oauth/callback/")

@@ -40,12 +40,16 @@ class InputOut(Document):
 
 @dataclass(slots=True, kw_only=True)
 class MethodOut(Document):
-    """A method to connect, with the values that it needs and the page where a person withdraws the access by hand."""
+    """A method to connect, with the values that it needs and the page where a person withdraws the access by hand.
+
+    `revokesKey`: the provider can revoke the key when the integration is deleted, if that is asked for.
+    """
 
     id: str
     auth_type: AuthType
     inputs: tuple[InputOut, ...]
     needs_setup: bool
+    revokes_key: bool
     manual_url: str | None
 
     @classmethod

@@ -150,6 +150,8 @@ class MethodSummary:
     """What a tenant enters; empty for OAuth2."""
     needs_setup: bool = False
     """Whether `begin_setup` comes first, which makes what the tenant needs at the provider."""
+    revokes_key: bool = False
+    """Whether the provider can revoke the key when the integration is deleted, if that is asked for (`delete(revoke_key=True)`)."""
     manual_url: str | None
     """The page where a person withdraws the access by hand; None: not known, or its address needs a variable of the tenant."""
 

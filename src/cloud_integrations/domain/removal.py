@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 from uuid import UUID
 
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
@@ -32,13 +32,17 @@ class RevocationOutcome(StrEnum):
     """No request was sent: there was no such token, it ended with the other one, or a reason (`LeftAlone`) is given beside it."""
 
 
-LeftAlone = Literal["ends_grant", "held"]
-"""Why a token was not revoked although the provider could.
+LeftAlone = Literal["ends_grant", "held", "not_asked"]
+"""Why a token or a key was not revoked although the provider could.
 
 `ends_grant`: that may end the grant of another integration of the same account.  `held`: another integration of the tenant (connected
-again meanwhile, or in another slot) has the same token.
+again meanwhile, or in another slot) has the same token or key.  `not_asked`: a key may serve elsewhere too, so it is revoked only if
+that is asked for.
 """
 TokenKind = Literal["refresh", "access"]
+API_KEY: Final = "api_key"
+"""The kind of a key that was pasted, beside the kinds of tokens."""
+RevokedKind = TokenKind | Literal["api_key"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +53,8 @@ class Removal(Serialisable):
     refresh_token: RevocationOutcome = RevocationOutcome.SKIPPED
     access_token: RevocationOutcome = RevocationOutcome.SKIPPED
     api_key: RevocationOutcome = RevocationOutcome.SKIPPED
-    """`unsupported`: the key still works at the provider, because its owner may use it elsewhere too; `skipped`: there was no key, or
-    the provider had refused it before."""
+    """`unsupported`: the key still works at the provider, which cannot revoke it by a request (of this key); `skipped`: there was no
+    key, the provider had refused it before, or `key_reason` says why it was left."""
     installation: RevocationOutcome = RevocationOutcome.SKIPPED
     """`unsupported`: the operator's application stays installed at the provider, where others may use it too, until its owner removes it
     at `manual_url`; `skipped`: there was no installation, or the provider had refused it before."""
@@ -59,18 +63,20 @@ class Removal(Serialisable):
     `held` (another integration of the tenant has the same token); None: neither."""
     access_reason: LeftAlone | None = None
     """The same for the access token."""
+    key_reason: LeftAlone | None = None
+    """Why the key was not revoked: `not_asked` (the provider could, and was not asked) or `held`; None: neither."""
     waiting: int = 0
     """The number of tokens of earlier connections with this provider that the outbox still has to revoke."""
     manual_url: str | None = None
-    """The page where a person withdraws what is `unsupported`; None: nothing is, or the page is not known."""
+    """The page where a person withdraws what is `unsupported` or `not_asked`; None: nothing is, or the page is not known."""
 
 
-_KINDS: dict[str, TokenKind] = {kind: kind for kind in get_args(TokenKind)}
+_KINDS: dict[str, RevokedKind] = {**{kind: kind for kind in get_args(TokenKind)}, API_KEY: API_KEY}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revocation:
-    """A token that still has to be revoked at its provider, read from an outbox entry of kind `revocation`."""
+    """A token or key that still has to be revoked at its provider, read from an outbox entry of kind `revocation`."""
 
     id: UUID
     tenant_id: TenantId
@@ -78,13 +84,15 @@ class Revocation:
     provider_id: ProviderId
     method_id: str
     context_id: ContextId | None
-    kind: TokenKind
+    kind: RevokedKind
     sealed_token: bytes = field(repr=False)
+    """The token, or the packed parts of a key."""
     key_id: UUID
     """The data key that sealed it."""
     account_fingerprint: bytes | None = field(default=None, repr=False)
     """The fingerprint of its account, as in `SealedCredential`; None: the account is not known."""
     variables: dict[str, str] = field(default_factory=dict)
+    """The integration's variables; of a key also the `identity` that the check found, if it did."""
     attempts: int = 0
     next_attempt_at: datetime
     created_at: datetime

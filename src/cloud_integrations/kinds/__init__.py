@@ -173,9 +173,20 @@ def check_provider(provider: Provider, /) -> None:
         if kind is None:
             raise ValueError(f"{method.id}.kind must be one of {', '.join(sorted(_KINDS))}")
         for problem in chain(
-            kind.problems(method), _misplaced(provider, method, kind), _unconnected(method, kind), _unsigned(method, kind)
+            kind.problems(method),
+            _misplaced(provider, method, kind),
+            _unconnected(method, kind),
+            _unsigned(method, kind),
+            _unended(method, kind),
         ):
             raise ValueError(f"{method.id}{problem}")
+
+
+def _unended(method: Method, kind: Kind) -> Iterator[str]:
+    """Say whether a key that is to be ended is none, or is one that no single request can show."""
+    shown_at_once = not method.mint and kind.present(method).digest is None
+    if method.key_revocation is not None and (by_consent(kind.auth_type) or not shown_at_once):
+        yield ".revoke.key is for keys that a request shows as they were entered, without a challenge"
 
 
 def _unconnected(method: Method, kind: Kind) -> Iterator[str]:

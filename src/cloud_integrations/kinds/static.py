@@ -20,7 +20,7 @@ _OF_A_MINT = ("access_token", "application", "must_fail", "proofs")
 
 
 class Static:
-    """Values that are sent as the tenant entered them; the library neither fetches nor revokes them."""
+    """Values that are sent as the tenant entered them; the library does not fetch them, and ends them only if it is asked."""
 
     name = "key"
     auth_type = AuthType.API_KEY

@@ -176,15 +176,18 @@ class Using(Part):
         integration: UUID | str,
         *,
         slot: str = "",
+        revoke_key: bool = False,
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Removal:
         """Delete the integration and revoke its tokens at the provider (RFC 7009, or the provider's own request).
 
-        Returns what became of each token.  The stored credential is gone whatever the provider does; a token that could not be revoked
-        is kept sealed, and retried.  Raises `IntegrationNotFoundError`.
+        A key that the tenant pasted goes on working, because it may serve elsewhere, unless *revoke_key* asks to revoke it as well.
+        Returns what became of each token and key.  The stored credential is gone whatever the provider does; what could not be revoked
+        is kept sealed, and retried.  Raises `IntegrationNotFoundError`, and `ValidationFailedError` for *revoke_key*.
         """
-        return self._run(flows.disconnect(self._wiring, tenant_id, integration, slot=slot, caller=self._acting(actor, request_id)))
+        caller = self._acting(actor, request_id)
+        return self._run(flows.disconnect(self._wiring, tenant_id, integration, slot=slot, revoke_key=revoke_key, caller=caller))
 
     def erase_tenant(
         self,
@@ -349,15 +352,18 @@ class AsyncUsing(AsyncPart):
         integration: UUID | str,
         *,
         slot: str = "",
+        revoke_key: bool = False,
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Removal:
         """Delete the integration and revoke its tokens at the provider (RFC 7009, or the provider's own request).
 
-        Returns what became of each token.  The stored credential is gone whatever the provider does; a token that could not be revoked
-        is kept sealed, and retried.  Raises `IntegrationNotFoundError`.
+        A key that the tenant pasted goes on working, because it may serve elsewhere, unless *revoke_key* asks to revoke it as well.
+        Returns what became of each token and key.  The stored credential is gone whatever the provider does; what could not be revoked
+        is kept sealed, and retried.  Raises `IntegrationNotFoundError`, and `ValidationFailedError` for *revoke_key*.
         """
-        return await self._run(flows.disconnect(self._wiring, tenant_id, integration, slot=slot, caller=self._acting(actor, request_id)))
+        caller = self._acting(actor, request_id)
+        return await self._run(flows.disconnect(self._wiring, tenant_id, integration, slot=slot, revoke_key=revoke_key, caller=caller))
 
     async def erase_tenant(
         self,

@@ -55,7 +55,7 @@ def read_revocation(client: Client, response: HttpResponse, /) -> Literal["revok
         return "failed"
     if _is_unknown(facts, response.status, body):
         return "revoked"
-    if response.status in facts.statuses and not _says_error(response, body) and all(test.holds(body) for test in facts.success):
+    if response.status in facts.statuses and not says_error(response, body) and all(test.holds(body) for test in facts.success):
         return "revoked"
     # If the token authenticates the request, a dead token is refused as in any other API call.
     places = {"token", "api"} if facts.auth == "bearer" else {"token"}
@@ -73,7 +73,7 @@ def _is_unknown(facts: Revoke, status: int, body: dict[str, Any] | None) -> bool
     return body is not None and (body.get("error") == "invalid_token" or any(test.holds(body) for test in facts.gone))
 
 
-def _says_error(response: HttpResponse, body: dict[str, Any] | None) -> bool:
+def says_error(response: HttpResponse, body: dict[str, Any] | None, /) -> bool:
     """Whether an answer with a status of success reports an error, or is a web page instead of an answer."""
     if body is not None:
         # A member with two different values cannot be trusted, and a receipt must be true.

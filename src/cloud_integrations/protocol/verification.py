@@ -24,7 +24,7 @@ from cloud_integrations.protocol.http import (
     merge_headers,
 )
 from cloud_integrations.protocol.rate_limit import is_rate_limited, read_wait
-from cloud_integrations.protocol.url_template import fill_url
+from cloud_integrations.protocol.shown_request import build_shown, public_inputs
 from cloud_integrations.protocol.xml_body import read_xml_object
 
 MAX_IDENTITY = 255
@@ -88,31 +88,18 @@ def build_check(
     *private_servers* are the origins of tenants' servers that may have a private address; the operator has listed them.
     Raises `ValidationFailedError` if a part that a template names is missing.
     """
-    known = {**variables, **_public_inputs(method, presented)}
-    server = None if check.origin is None else known[check.origin]
-    unsigned = HttpRequest(
-        method=check.method,
-        url=presented.show_in(fill_url(check.url, known.__getitem__)),
-        headers=merge_headers(
-            {"Accept": _ACCEPTS[check.format]},
-            check.headers,
-            method.headers.get("api", {}),
-            presented.headers() if "headers" in presented.forms else {},
-        ),
+    return build_shown(
+        provider,
+        method,
+        check.method,
+        check.url,
+        headers=({"Accept": _ACCEPTS[check.format]}, check.headers),
         body=(check.body or "").encode(),
-        provider_id=str(provider.provider_id),
-        loopback=provider.loopback,
-        # What the operator says of its own host says nothing of a server that the tenant named.
-        private_host=provider.on_private_host(variables) if server is None else server in private_servers,
-        tenant_server=server is not None,
-        certificate=presented.client_certificate(),
-        trust=presented.trusted_authorities(),
+        presented=presented,
+        variables=variables,
+        private_servers=private_servers,
+        options=check.options,
     )
-    if "sign" not in presented.forms:
-        return unsigned
-    request = Unsigned(method=unsigned.method, url=unsigned.url, headers=unsigned.headers, body=unsigned.body)
-    signed = presented.sign(request, **check.options)
-    return replace(unsigned, url=signed.url, headers=signed.headers)
 
 
 def answer_challenge(request: HttpRequest, response: HttpResponse, /, *, presented: Presented, again: bool) -> HttpRequest | None:
@@ -153,18 +140,11 @@ def read_check(
     wait = read_wait(provider.rate_limit, response, body, now=now) if outcome == "unknown" else None
     if outcome != "alive" or response.status not in check.statuses:
         return CheckResult(outcome=outcome, retry_after=wait)
-    known = {**variables, **_public_inputs(method, presented)}
+    known = {**variables, **public_inputs(method, presented)}
     sources = _Sources(body=body, headers=response.headers, variables=known, token=next(iter(presented.parts.values())).reveal())
     parts = [sources.find(path) for path in check.identity]
     label = next((found for path in check.label if (found := sources.find(path))), None)
     return CheckResult(outcome=outcome, account=AccountFacts(account_id="/".join(parts) if parts and parts[0] else None, label=label))
-
-
-def _public_inputs(method: Method, presented: Presented) -> dict[str, str]:
-    """Return the inputs that are no secrets, as far as the credential has them."""
-    names = [name for each in method.inputs for name in each.public_names]
-    shown = {name: part.reveal() for name, part in presented.parts.items()}
-    return {name: text for name in names if (text := shown.get(name, presented.variables.get(name))) is not None}
 
 
 def _read_body(check: Verification, response: HttpResponse) -> dict[str, Any] | None:

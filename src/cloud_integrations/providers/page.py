@@ -28,6 +28,8 @@ _METHODS = """
 
 ## Methods
 
+*Revocation*: tokens are revoked by request when an integration is removed, and keys only if that is asked for (`if asked`),
+because they may serve elsewhere; `by hand` leaves it to a person.
 *Renewal* is how the next credential is made: `refresh` spends a refresh token, `mint` makes it anew from what was
 entered, `keep` needs none.
 *Grade* is the weakest source of what the file says of a method, but for the page where a person ends the access:
@@ -63,12 +65,20 @@ def _anchor(name: str) -> str:
 
 def _overview(catalogue: Catalogue, provider: Provider, method: Method) -> str:
     checked = any(not check.for_methods or method.id in check.for_methods for check in provider.verifications)
-    ended = "–" if method.revoke is None else "by hand" if method.revoke.url is None else "by request"
+    ended = _ended(method)
     renewal = "mint" if method.mint else "refresh" if by_consent(auth_type_of(method)) else "keep"
     guides = catalogue.guides_of(provider)
     guided = guides is not None and any(guide.method == method.id for guide in guides.methods)
     cells = [f"`{provider.id}`", f"`{method.id}`", "yes" if checked else "no", ended, renewal, "yes" if guided else "–"]
     return f"| {' | '.join([*cells, _grade(provider.id, method.id)])} |"
+
+
+def _ended(method: Method) -> str:
+    if method.revoke is None:
+        return "–"
+    if method.key_revocation is not None:
+        return "if asked"
+    return "by hand" if method.revoke.url is None else "by request"
 
 
 def _grade(slug: str, method_id: str) -> str:
@@ -142,6 +152,8 @@ def _length(time: timedelta) -> str:
 def _revoke(revoke: Revoke | None) -> str:
     if revoke is None:
         return "–"
+    if revoke.key is not None:
+        return f"`{revoke.key.method}`, ends the key, if asked; by hand: {revoke.manual_url}"
     if revoke.url is None:
         return f"by hand: {revoke.manual_url}"
     what = {"access": "the access token", "refresh": "the refresh token", "both": "either token"}[revoke.which]

@@ -9,7 +9,7 @@ from fastapi import Response
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from cloud_integrations import Integration
+from cloud_integrations import Integration, Removal, RevocationOutcome
 from cloud_integrations.documents import IntegrationDetailOut, IntegrationOut, SlottedIntegrationDetailOut, SlottedIntegrationOut
 
 T = TypeVar("T")
@@ -41,6 +41,19 @@ class Done(_Answer):
     success: Literal[True] = True
 
 
+class KeyDone(Done):
+    """The integration is deleted, and this happened to its key at the provider.
+
+    `apiKey` is one of `revoked`, `unsupported`, `failed` (it is kept sealed, and tried again), `shared` (another customer's integration
+    has the same key) and `skipped` (there was no key, the provider had refused it before, or `keyReason` is set).  `manualUrl` is the
+    page where a person can withdraw a key that is `unsupported`.  `keyReason` is `held` if the tenant has the same key in another slot.
+    """
+
+    api_key: RevocationOutcome
+    key_reason: Literal["held"] | None
+    manual_url: str | None
+
+
 class ErrorFacts(_Answer):
     """The code, the message and the details of an error."""
 
@@ -54,6 +67,12 @@ class ErrorOut(_Answer):
 
     success: Literal[False]
     error: ErrorFacts
+
+
+def key_done(removal: Removal, /) -> KeyDone:
+    """Return the answer to a removal that was asked to revoke the key."""
+    reason: Literal["held"] | None = "held" if removal.key_reason == "held" else None
+    return KeyDone(api_key=removal.api_key, key_reason=reason, manual_url=removal.manual_url)
 
 
 def as_json(answer: BaseModel, /, *, status: int = 200) -> Response:

@@ -68,7 +68,14 @@ OFFERED = {
     "documentation": "https://docs.github.com",
     "redirectUri": "https://app.example.com/api/v1/oauth/callback/5d9bd5a6-5c1e-5a06-8a4f-0d3a9a0f6b1e",
     "methods": [
-        {"id": "oauth_app", "authType": "oauth2", "inputs": [], "manualUrl": "https://github.com/settings/applications"},
+        {
+            "id": "oauth_app",
+            "authType": "oauth2",
+            "inputs": [],
+            "needsSetup": False,
+            "revokesKey": False,
+            "manualUrl": "https://github.com/settings/applications",
+        },
         {
             "id": "pat",
             "authType": "apikey",
@@ -84,6 +91,8 @@ OFFERED = {
                     "field": "apiKey",
                 }
             ],
+            "needsSetup": False,
+            "revokesKey": True,
             "manualUrl": "https://github.com/settings/tokens",
         },
     ],

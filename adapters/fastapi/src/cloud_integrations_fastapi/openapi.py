@@ -47,7 +47,7 @@ from cloud_integrations.errors import (
 )
 
 from . import examples
-from .answers import Done, ErrorOut, Many, One
+from .answers import Done, ErrorOut, KeyDone, Many, One
 from .authorization import Permission
 from .bodies import BeginAuthorization, CreateIntegration, EditIntegration, Reconnect, SaveApplication
 from .errors import INTERNAL, Problem, problem_of
@@ -134,7 +134,7 @@ _OPERATIONS = {
         bodies={"rename": {"name": "Staging"}, "switchOff": {"status": "inactive"}},
         errors=(*_HELD, ReconnectRequiredError),
     ),
-    "delete_integration": _Operation(answer=Done, example={"success": True}, errors=_HELD),
+    "delete_integration": _Operation(answer=Done | KeyDone, example={"success": True}, errors=_HELD),
     "reconnect": _Operation(
         answer=One[AuthorizationOut] | One[DeviceAuthorizationOut] | One[IntegrationOut],
         example={"data": examples.BEGUN},

@@ -29,6 +29,14 @@ GuidedTenant = Annotated[
 ]
 AuthorizationPath = Annotated[str, Path(alias="authorizationId", json_schema_extra={"format": "uuid"})]
 ContextPath = Annotated[str, Path(alias="contextId", json_schema_extra={"format": "uuid"})]
+RevokeKey = Annotated[
+    bool,
+    Query(
+        alias="revokeKey",
+        description="Also revoke a pasted key at the provider, if its method has `revokesKey`.  The key may serve elsewhere, so the "
+        "default is not to.  The answer then has `apiKey`.",
+    ),
+]
 Before = Annotated[int | None, Query(ge=1, le=2**63 - 1, description="Only events with a lower number: the `seq` of the last one seen.")]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Granted = Annotated[str, Query(pattern=r"^(never|[0-9]{1,20})$", description="The tenant's earlier consent, or `never`.")]

@@ -34,7 +34,7 @@ from cloud_integrations.documents import (
 )
 from cloud_integrations.errors import IntegrationNotFoundError, ValidationFailedError
 
-from .answers import Done, IntegrationAnswers, Many, One, as_json
+from .answers import Done, IntegrationAnswers, Many, One, as_json, key_done
 from .authorization import Authorize, Gate, Permission
 from .bodies import BeginAuthorization, CreateIntegration, EditIntegration, Reconnect, SaveApplication, Tenant
 from .browser import NEVER, BrowserCookies, Flow, check_host, flow_of
@@ -55,6 +55,7 @@ from .parameters import (
     IntegrationPath,
     Limit,
     ProviderPath,
+    RevokeKey,
     TenantPath,
 )
 from .reading import is_id, read_body, read_form, read_id, read_integration_id
@@ -192,14 +193,13 @@ class _Endpoints:
         edited = await acting.edit_integration(tenant_id, read_integration_id(integration_id), name=body.name, status=body.status)
         return self._answers.one(edited)
 
-    async def delete_integration(self, request: Request, tenant_id: TenantPath, integration_id: IntegrationPath) -> Response:
-        """Delete an integration with its credential, and revoke its tokens at the provider.
-
-        A token that could not be revoked is kept sealed, and retried.
-        """
+    async def delete_integration(
+        self, request: Request, tenant_id: TenantPath, integration_id: IntegrationPath, *, revoke_key: RevokeKey = False
+    ) -> Response:
+        """Delete an integration and its credential; revoke its tokens at the provider.  What could not be revoked is retried."""
         acting = self._acting(request)
-        await acting.delete(tenant_id, read_integration_id(integration_id))
-        return as_json(Done())
+        removal = await acting.delete(tenant_id, read_integration_id(integration_id), revoke_key=revoke_key)
+        return as_json(key_done(removal) if revoke_key else Done())
 
     async def reconnect(self, request: Request, tenant_id: TenantPath, integration_id: IntegrationPath) -> Response:
         """Begin a new consent (OAuth2: the answer has the URL to open, or with `device` a code) or replace what was entered.

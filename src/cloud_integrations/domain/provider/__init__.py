@@ -11,11 +11,11 @@ from .device import Device
 from .error_rules import ErrorClass, ErrorRule, LimitHeaders, RateLimit
 from .inputs import Input
 from .installation import Installation, Listing
-from .methods import Callback, Method, Reply, Revoke
+from .methods import Callback, KeyRevocation, Method, Reply, Revoke
 from .minting import Expires, Proof, Step, StepReply
 from .predicates import Predicate
 from .present import BEARER, VALUE, Basic, Digest, Present
-from .provider import STANDARD_BACKEND, Provider
+from .provider import IDENTITY, STANDARD_BACKEND, Provider
 from .scopes import Scopes
 from .tokens import AccessTokenFacts, RefreshTokenFacts
 from .trust import MustFail
@@ -24,6 +24,7 @@ from .verification import Verification
 
 __all__ = [
     "BEARER",
+    "IDENTITY",
     "RESERVED_PARAMETERS",
     "STANDARD_BACKEND",
     "VALUE",
@@ -39,6 +40,7 @@ __all__ = [
     "InputForm",
     "Installation",
     "JsonScalar",
+    "KeyRevocation",
     "LimitHeaders",
     "Listing",
     "Method",

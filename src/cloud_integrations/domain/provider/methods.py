@@ -67,6 +67,31 @@ class Reply(FileTable):
     """The values of `token_type` that mean a bearer token, besides `bearer`; letter case does not matter."""
 
 
+class KeyRevocation(FileTable):
+    """The request by which a key that the tenant pasted can be ended (`key`); it is sent only if it is asked for.
+
+    The key may serve elsewhere too, so the library does not end it by itself.
+    """
+
+    method: Literal["DELETE", "POST"] = "DELETE"
+    """The HTTP method."""
+    url: str
+    """The URL; a template.  It may begin with an input of the form `origin`, and name the `identity` that the check found."""
+    headers: dict[str, str] = {}
+    """Further headers."""
+    listed_in: str | None = None
+    """The member of the JSON body that takes a list of keys.  Then nothing else shows the key.
+
+    Left out: there is no body, and the request shows the key as every other request does.
+    """
+    statuses: tuple[int, ...] = (200, 204)
+    """The statuses of a success.  An answer that reports an error, or is a web page, is no success in any case."""
+    gone_statuses: tuple[int, ...] = (401,)
+    """The statuses that mean that the provider does not know the key, so the key is dead."""
+    unsupported_statuses: tuple[int, ...] = (403,)
+    """The statuses that mean that the request does not end this key: it lacks a permission, or this edition has no such request."""
+
+
 class Revoke(FileTable):
     """How access is ended at the provider; the defaults are those of RFC 7009."""
 
@@ -102,10 +127,12 @@ class Revoke(FileTable):
     """The page where a person removes the access by hand; a template."""
     headers: dict[str, str] = {}
     """Further headers; templates."""
+    key: KeyRevocation | None = None
+    """How a key that the tenant pasted can be ended, if that is asked for (`key`).  Left out: only a person can do it."""
 
     @model_validator(mode="after")
     def _is_read_whole(self) -> Self:
-        if self.url is None and (unread := sorted(self.model_fields_set - {"url", "manual_url"})):
+        if self.url is None and (unread := sorted(self.model_fields_set - {"url", "manual_url", "key"})):
             raise ValueError(f"revoke without url has no {', '.join(unread)}")
         return self
 
@@ -197,6 +224,11 @@ class Method(FileTable):
     """
     revoke: Revoke | None = None
     """How access is ended at the provider.  Left out: not known."""
+
+    @property
+    def key_revocation(self) -> KeyRevocation | None:
+        """How a key of this method can be ended at the provider; None: only a person can do it."""
+        return None if self.revoke is None else self.revoke.key
 
     def platform_proofs(self) -> tuple[Proof, ...]:
         """Return the proofs of our own issuer that the mint cannot do without."""

@@ -25,6 +25,9 @@ _OURS = {"client_id"}
 _URL_FIELDS = ("authorize_url", "token_url", "par_url", "refresh_url", "issuer")
 _WITH_ORIGIN = ("base_urls.", "verifications[")
 """The URLs that may begin with the origin of a tenant's server."""
+_KEY_URL = ".revoke.key.url"
+IDENTITY = "identity"
+"""The name by which the request that ends a key names the account id that the check found."""
 _MAPPED = {"access_token", "expires_in", "refresh_token", "token_type"}
 
 
@@ -203,9 +206,10 @@ class Provider(FileTable):
         in_host = {variable.name for variable in self.variables if variable.in_host}
         origins = {given.name for method in self.methods for given in method.inputs if given.form == "origin"}
         for where, template in self._templates():
-            host = self._check_url(where, template, origins=origins if where.startswith(_WITH_ORIGIN) else ())
+            may_begin = where.startswith(_WITH_ORIGIN) or where.endswith(_KEY_URL)
+            host = self._check_url(where, template, origins=origins if may_begin else ())
             for name in places(template):
-                if name not in declared:
+                if name not in declared | ({IDENTITY} if where.endswith(_KEY_URL) else set()):
                     raise ValueError(f"{where} uses {{{name}}}, which is no variable of this provider")
             for name in places(host):
                 if name not in in_host:
@@ -255,6 +259,8 @@ class Provider(FileTable):
             named.append(("present.clock", method.present.clock))
             if method.revoke is not None:
                 named += [("revoke.url", method.revoke.url), ("revoke.manual_url", method.revoke.manual_url)]
+            if method.key_revocation is not None:
+                named.append((_KEY_URL.removeprefix("."), method.key_revocation.url))
             found.extend((f"{method.id}.{field}", template) for field, template in named if template is not None)
             found.extend((f"{method.id}.mint[{index}].url", step.url) for index, step in enumerate(method.mint))
         found.extend((f"verifications[{index}].url", check.url) for index, check in enumerate(self.verifications))

@@ -11,7 +11,7 @@ from cloud_integrations.domain.envelope import DataKey
 from cloud_integrations.domain.events import Event, Subject
 from cloud_integrations.domain.integration import Integration, State
 from cloud_integrations.errors import GrantRefusedError, IntegrationInactiveError, ValidationFailedError
-from cloud_integrations.flows.shared.entered import accept, read_entered, tell_hints
+from cloud_integrations.flows.shared.entered import accept, fingerprint_of, read_entered, tell_hints
 from cloud_integrations.flows.shared.events import happened, record_failure, recovery
 from cloud_integrations.flows.shared.lookup import known_tenant, load, load_named
 from cloud_integrations.flows.shared.setups import made_for, with_made
@@ -53,6 +53,8 @@ async def reconnect(wiring: Wiring, tenant: str, integration: UUID | str, /, *, 
     if changed:
         events.append(happened(wiring, "integration.account_changed", subject, caller))
 
+    fingerprint = await fingerprint_of(wiring, stored.facts, accepted)
+
     async def write() -> Integration:
         found = await load(wiring, tenant_id, stored.facts.id)
         if found.facts.state is State.DISABLED:
@@ -71,7 +73,9 @@ async def reconnect(wiring: Wiring, tenant: str, integration: UUID | str, /, *, 
         generation = found.credential.generation
 
         def changes(data_key: DataKey) -> list[Change | Event]:
-            credential = wiring.sealer.seal_parts(data_key, facts.id, accepted.presented, accepted.renewal, generation=generation + 1)
+            credential = wiring.sealer.seal_parts(
+                data_key, facts.id, accepted.presented, accepted.renewal, generation=generation + 1, fingerprint=fingerprint
+            )
             replacement = ReplaceCredential(facts=facts, credential=credential, expected_generation=generation, due_at=accepted.due_at)
             return [replacement, *events, *recovery(wiring, found.facts, facts, caller)]
 

@@ -29,7 +29,7 @@ from cloud_integrations.flows.shared.applications import callback_uri, redirect_
 from cloud_integrations.flows.shared.clients import APPLICATION_TABLE, Registered, application_of_tenant, client_of
 from cloud_integrations.flows.shared.events import apply, happened
 from cloud_integrations.flows.shared.lookup import known_tenant
-from cloud_integrations.flows.shared.revocation import waiting_revocations
+from cloud_integrations.flows.shared.revocation_entries import waiting_revocations
 from cloud_integrations.flows.shared.stale_writes import again, apply_sealed
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.kinds import find_consent_method

@@ -17,7 +17,7 @@ from cloud_integrations.domain.removal import Removal, RevocationOutcome
 from cloud_integrations.errors import DamagedRowError, IntegrationNotFoundError
 from cloud_integrations.flows.shared.events import apply, happened
 from cloud_integrations.flows.shared.lookup import known_tenant
-from cloud_integrations.flows.shared.revocation import waiting_revocations
+from cloud_integrations.flows.shared.revocation_entries import waiting_revocations
 from cloud_integrations.flows.shared.stale_writes import again
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.flows.use.disconnect import disconnect
@@ -57,7 +57,14 @@ async def erase_tenant(wiring: Wiring, tenant: str, /, *, caller: Caller) -> Era
     head = await wiring.store.find_audit_head(tenant_id)
     assert head is not None  # noqa: S101  # the erasure itself stands there
     outcomes = Counter(outcome for removal in removed for outcome in (removal.refresh_token, removal.access_token, removal.api_key))
-    reasons = [reason for removal in removed for reason in (removal.refresh_reason, removal.access_reason) if reason is not None]
+    reasons = [
+        reason
+        for removal in removed
+        for reason in (removal.refresh_reason, removal.access_reason, removal.key_reason)
+        if reason is not None
+    ]
+    # Keys that a provider could revoke work on, like those that it could not.
+    working = reasons.count("not_asked")
     memory = max(wiring.settings.token_cache, wiring.data_keys.fresh_time + wiring.settings.data_key_grace)
     return Erasure(
         tenant_id=tenant_id,
@@ -65,8 +72,12 @@ async def erase_tenant(wiring: Wiring, tenant: str, /, *, caller: Caller) -> Era
         effective_at=now + max(memory, timedelta()),
         integrations=len(removed),
         revoked=outcomes[RevocationOutcome.REVOKED] + outbox["revoked"],
-        left_alone=outcomes[RevocationOutcome.SHARED] + len(reasons) + outbox["kept"],
-        not_revoked=outbox["delayed"] + outbox["abandoned"] + outcomes[RevocationOutcome.FAILED] + outcomes[RevocationOutcome.UNSUPPORTED],
+        left_alone=outcomes[RevocationOutcome.SHARED] + len(reasons) - working + outbox["kept"],
+        not_revoked=outbox["delayed"]
+        + outbox["abandoned"]
+        + outcomes[RevocationOutcome.FAILED]
+        + outcomes[RevocationOutcome.UNSUPPORTED]
+        + working,
         manual_urls=tuple(dict.fromkeys(removal.manual_url for removal in removed if removal.manual_url is not None)),
         key_ids=await wiring.store.list_destroyed_keys(tenant_id),
         audit_seq=head.seq,

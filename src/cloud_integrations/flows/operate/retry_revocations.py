@@ -5,12 +5,14 @@ from __future__ import annotations
 from cloud_integrations.domain.arguments import read_count
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.outbox import OUTBOX_TABLE
-from cloud_integrations.domain.removal import REVOCATION, Revocation, RevocationOutcome, RevocationRun
+from cloud_integrations.domain.removal import API_KEY, REVOCATION, Revocation, RevocationOutcome, RevocationRun
 from cloud_integrations.errors import CloudIntegrationsError, DecryptError, ProviderInactiveError
 from cloud_integrations.flows.renew.refresh_due import MOST_AT_ONCE
 from cloud_integrations.flows.shared.clients import find_client
+from cloud_integrations.flows.shared.key_revocation import attempt_key_revocation
 from cloud_integrations.flows.shared.lookup import tell_damaged
-from cloud_integrations.flows.shared.revocation import Attempt, attempt_revocation, read_entry, settle
+from cloud_integrations.flows.shared.revocation import Attempt, attempt_revocation, settle
+from cloud_integrations.flows.shared.revocation_entries import read_entry
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.kinds import find_consent_method
 from cloud_integrations.ports.store import DamagedRow
@@ -50,12 +52,14 @@ async def retry(wiring: Wiring, entry: Revocation, caller: Caller, /) -> str:
 
 async def _attempt(wiring: Wiring, entry: Revocation) -> Attempt:
     try:
-        client = await _client(wiring, entry)
+        client = None if entry.kind == API_KEY else await _client(wiring, entry)
         token = await wiring.sealer.open(entry.tenant_id, entry.sealed_token, table=OUTBOX_TABLE, row=str(entry.id), field="payload")
     except DecryptError:
         return Attempt(outcome=RevocationOutcome.FAILED, reason="does_not_open")
     except CloudIntegrationsError:
         return Attempt(outcome=RevocationOutcome.FAILED, reason="not_configured")
+    if entry.kind == API_KEY:
+        return await attempt_key_revocation(wiring, entry, token)
     if client is None:
         return Attempt(outcome=RevocationOutcome.FAILED, reason="application_changed")
     return await attempt_revocation(wiring, client, entry, token)

@@ -259,6 +259,7 @@ def _method_summary(wiring: Wiring, provider: Provider, method: Method) -> Metho
             for known in method.entered_inputs
         ),
         needs_setup=bool(method.made_inputs),
+        revokes_key=method.key_revocation is not None,
         manual_url=None if method.revoke is None else method.revoke.find_manual_url(known_variables(wiring, provider, {})),
     )
 

@@ -34,6 +34,7 @@ from cloud_integrations.protocol.verification import find_check
 
 from .applications import operator_variables, require_input_methods
 from .events import record_failure, tell_of
+from .fingerprints import token_fingerprint
 from .minting import FailedMint, MintedCredential, mint, minting_failed
 from .platform_proofs import require_subject
 from .stale_writes import apply_sealed
@@ -191,12 +192,20 @@ async def store_new(
 
     Raises as `apply_sealed` does.
     """
+    fingerprint = await fingerprint_of(wiring, facts, accepted)
 
     def changes(key: DataKey) -> list[Change | Event]:
-        credential = wiring.sealer.seal_parts(key, facts.id, accepted.presented, accepted.renewal, generation=1)
+        credential = wiring.sealer.seal_parts(key, facts.id, accepted.presented, accepted.renewal, generation=1, fingerprint=fingerprint)
         return [AddIntegration(facts=facts, credential=credential, due_at=accepted.due_at), *closes, event]
 
     await apply_sealed(wiring, facts.tenant_id, changes, begun_under=begun_under)
+
+
+async def fingerprint_of(wiring: Wiring, facts: Integration, accepted: Accepted, /) -> bytes | None:
+    """Return the fingerprint by which other integrations with the same key are found; None: the credential is minted."""
+    if accepted.renewal is not None:
+        return None
+    return token_fingerprint(await wiring.data_keys.index(), facts.provider_id, next(iter(accepted.presented.values())))
 
 
 def _require_made(read: ReadInputs) -> None:

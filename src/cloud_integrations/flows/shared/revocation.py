@@ -18,12 +18,10 @@ from cloud_integrations.domain.envelope import DataKey
 from cloud_integrations.domain.events import Event, RecordedName, Subject
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
 from cloud_integrations.domain.integration import Integration, StoredIntegration
-from cloud_integrations.domain.outbox import OUTBOX_TABLE, OutboxEntry
-from cloud_integrations.domain.removal import REVOCATION, Revocation, RevocationOutcome, TokenKind
+from cloud_integrations.domain.removal import API_KEY, Revocation, RevocationOutcome, RevokedKind, TokenKind
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     CloudIntegrationsError,
-    DamagedRowError,
     KeyringError,
     KeyServiceUnavailableError,
     OAuthBackendError,
@@ -39,6 +37,7 @@ from cloud_integrations.protocol.rate_limit import read_wait
 from .client_secrets import Answer, ask, preferred
 from .events import apply, happened, tell_of
 from .fingerprints import token_fingerprint
+from .revocation_entries import new_entry
 from .stale_writes import apply_sealed
 from .wiring import Wiring
 
@@ -138,46 +137,23 @@ def new_entries(wiring: Wiring, key: DataKey, source: Source, tokens: Tokens, /)
 
     They are due after the lease time, so that this process tries first and a worker takes over if this process ends.
     """
-    return [_entry(wiring, key, source, kind, token) for kind, token in tokens]
-
-
-def _entry(wiring: Wiring, key: DataKey, source: Source, kind: TokenKind, token: Secret) -> Revocation:
-    now = wiring.clock.now()
-    entry_id = wiring.new_id()
     client = source.client
-    return Revocation(
-        id=entry_id,
-        tenant_id=source.tenant_id,
-        integration_id=source.integration_id,
-        provider_id=client.provider.provider_id,
-        method_id=client.method.id,
-        context_id=client.context_id,
-        kind=kind,
-        sealed_token=wiring.sealer.seal(key, token, table=OUTBOX_TABLE, row=str(entry_id), field="payload"),
-        key_id=key.key_id,
-        account_fingerprint=source.account_fingerprint,
-        variables=dict(source.variables),
-        next_attempt_at=now + wiring.settings.lease,
-        created_at=now,
-    )
-
-
-async def waiting_revocations(
-    wiring: Wiring, tenant_id: TenantId, /, *, provider_id: ProviderId | None = None, limit: int
-) -> tuple[Revocation | DamagedRow, ...]:
-    """Return a tenant's waiting revocations (with one provider), due or not, the oldest first."""
-    index_key = None if provider_id is None else str(provider_id)
-    return tuple([read_entry(entry) for entry in await wiring.store.list_entries(tenant_id, REVOCATION, index_key=index_key, limit=limit)])
-
-
-def read_entry(entry: OutboxEntry | DamagedRow, /) -> Revocation | DamagedRow:
-    """Return the revocation in an outbox entry, or a `DamagedRow` if the entry cannot be read."""
-    if isinstance(entry, DamagedRow):
-        return entry
-    try:
-        return Revocation.of(entry)
-    except DamagedRowError as error:
-        return DamagedRow(table=error.table, row=error.row, tenant_id=entry.tenant_id)
+    return [
+        new_entry(
+            wiring,
+            key,
+            kind,
+            token,
+            tenant_id=source.tenant_id,
+            integration_id=source.integration_id,
+            provider_id=client.provider.provider_id,
+            method_id=client.method.id,
+            context_id=client.context_id,
+            account_fingerprint=source.account_fingerprint,
+            variables=source.variables,
+        )
+        for kind, token in tokens
+    ]
 
 
 async def give_back(wiring: Wiring, source: Source, tokens: Tokens, /, *, caller: Caller) -> None:
@@ -219,24 +195,30 @@ async def _give_back_unwritten(wiring: Wiring, source: Source, tokens: Tokens) -
 
 async def revoke_now(
     wiring: Wiring, client: Client, waiting: Sequence[tuple[Revocation, Secret]], caller: Caller, /
-) -> dict[TokenKind, Attempt]:
+) -> dict[RevokedKind, Attempt]:
     """Try at once the revocations that were just written to the outbox; return the attempts by kind of token."""
-    attempts: dict[TokenKind, Attempt] = {}
+    attempts: dict[RevokedKind, Attempt] = {}
     for entry, token in waiting:
-        attempt = await attempt_revocation(wiring, client, entry, token)
-        attempts[entry.kind] = attempt
-        try:
-            await settle(wiring, entry, attempt, caller=caller, at_once=True)
-        except StorageUnavailableError:
-            # The entry is still in the outbox, so a worker will try it again and record the result.
-            said = attempt.error_description
-            tell_of(wiring, "revocation.unrecorded", Subject.named_by(entry), token=entry.kind, error_description=said)
+        attempts[entry.kind] = await attempt_revocation(wiring, client, entry, token)
+        await settle_now(wiring, entry, attempts[entry.kind], caller=caller)
     return attempts
+
+
+async def settle_now(wiring: Wiring, entry: Revocation, attempt: Attempt, /, *, caller: Caller) -> None:
+    """Write and record the result of the first attempt, which the process made that wrote the entry."""
+    try:
+        await settle(wiring, entry, attempt, caller=caller, at_once=True)
+    except StorageUnavailableError:
+        # The entry is still in the outbox, so a worker will try it again and record the result.
+        said = attempt.error_description
+        tell_of(wiring, "revocation.unrecorded", Subject.named_by(entry), token=entry.kind, error_description=said)
 
 
 async def attempt_revocation(wiring: Wiring, client: Client, entry: Revocation, token: Secret, /) -> Attempt:
     """Ask the provider once to revoke *token* (RFC 7009 §2), unless a stored credential still needs it."""
-    return await _attempt(wiring, client, tenant_id=entry.tenant_id, account=entry.account_fingerprint, kind=entry.kind, token=token)
+    kind = entry.kind
+    assert kind != API_KEY  # noqa: S101  # a key has a request of its own, `key_revocation`
+    return await _attempt(wiring, client, tenant_id=entry.tenant_id, account=entry.account_fingerprint, kind=kind, token=token)
 
 
 async def settle(
@@ -285,15 +267,17 @@ async def _attempt(
     wiring: Wiring, client: Client, *, tenant_id: TenantId, account: bytes | None, kind: TokenKind, token: Secret
 ) -> Attempt:
     try:
-        spared = await _held(wiring, client, tenant_id, token) or await _lives_on_grant(wiring, client, tenant_id, account)
+        spared = await find_spared(wiring, client.provider.provider_id, tenant_id, token) or await _lives_on_grant(
+            wiring, client, tenant_id, account
+        )
     except (StorageUnavailableError, KeyringError, KeyServiceUnavailableError) as error:
         return Attempt(outcome=RevocationOutcome.FAILED, reason=error.code)
     return spared or await _send(wiring, client, tenant_id, kind, token)
 
 
-async def _held(wiring: Wiring, client: Client, tenant_id: TenantId, token: Secret) -> Attempt | None:
+async def find_spared(wiring: Wiring, provider_id: ProviderId, tenant_id: TenantId, token: Secret, /) -> Attempt | None:
     """Return the reason to leave *token* alone if a stored credential holds it; None if none does."""
-    holders = await _holders(wiring, client.provider.provider_id, token)
+    holders = await _holders(wiring, provider_id, token)
     if any(holder == tenant_id for holder, _ in holders):
         return Attempt(outcome=RevocationOutcome.SKIPPED, reason=HELD)
     return Attempt(outcome=RevocationOutcome.SHARED, reason="shared") if holders else None

@@ -52,15 +52,24 @@ class Sealer:
         return Secret(self._cipher.open(sealed, key=key.key, key_id=key.key_id.bytes, context=context.pairs()).decode())
 
     def seal_parts(
-        self, key: DataKey, integration_id: UUID, presented: Parts, renewal: Parts | None = None, /, *, generation: int
+        self,
+        key: DataKey,
+        integration_id: UUID,
+        presented: Parts,
+        renewal: Parts | None = None,
+        /,
+        *,
+        generation: int,
+        fingerprint: bytes | None = None,
     ) -> SealedCredential:
-        """Seal the *presented* and *renewal* parts of a credential for the integration's row."""
+        """Seal the *presented* and *renewal* parts of a credential for the integration's row; *fingerprint* is that of a pasted key."""
         context: dict[str, Any] = {"table": INTEGRATION_TABLE, "row": str(integration_id), "generation": generation}
         return SealedCredential(
             generation=generation,
             key_id=key.key_id,
             presented=self.seal(key, pack(presented), field="presented", **context),
             renewal=None if renewal is None else self.seal(key, pack(renewal), field="renewal", **context),
+            presented_fingerprint=fingerprint,
         )
 
     def seal_grant(

@@ -96,12 +96,15 @@ async def identify(wiring: Wiring, tenant_id: TenantId, method: Method, account:
     return replace(account, account_id=key_fingerprint(await wiring.data_keys.active(tenant_id), secret))
 
 
+def find_account_id(account: AccountFacts, /) -> str | None:
+    """Return the id that the provider gave; None if there is none, or only a fingerprint of the key."""
+    return None if account.account_id is None or account.account_id.startswith(_FINGERPRINT) else account.account_id
+
+
 def is_other_account(before: AccountFacts, after: AccountFacts, /) -> bool:
     """Return whether two checks named two different accounts.
 
     False if either id is missing or a fingerprint: fingerprints distinguish keys, not accounts.
     """
-    ids = (before.account_id, after.account_id)
-    if any(account_id is None or account_id.startswith(_FINGERPRINT) for account_id in ids):
-        return False
-    return ids[0] != ids[1]
+    ids = (find_account_id(before), find_account_id(after))
+    return None not in ids and ids[0] != ids[1]

@@ -265,6 +265,10 @@ class Endpoints(Devices):
             account, scopes = held.grant.account, held.grant.scopes
         elif digest in self._keys:
             account, scopes = self._keys[digest], ()
+            if self.revokes_keys and work.request.method == "DELETE":
+                del self._keys[digest]
+                work.response = HttpResponse(status=204, headers={})
+                return
         else:
             work.refuse("invalid_token", 401)
             work.response = replace(work.response, headers={**work.response.headers, "www-authenticate": 'Bearer error="invalid_token"'})

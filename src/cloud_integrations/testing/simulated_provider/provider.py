@@ -19,6 +19,7 @@ from cloud_integrations.domain.provider import (
     AccessTokenFacts,
     Device,
     Input,
+    KeyRevocation,
     Method,
     Present,
     Provider,
@@ -43,7 +44,8 @@ class SimulatedProvider(Endpoints, Oracle):
     """A provider in memory; safe to share between threads.
 
     `slug` is its name in the catalogue: `github`, for example, for an application that asks for GitHub.  A second provider
-    `<slug>_keys` takes API keys; with `takes_keys`, this one takes them too.  With `device_codes` it also works by device code; see
+    `<slug>_keys` takes API keys; with `takes_keys`, this one takes them too, and with
+    `revokes_keys` a key ends at its own request (`delete(revoke_key=True)`).  With `device_codes` it also works by device code; see
     `enter_code`.  `clock` decides what has expired (default: the wall clock); `entropy` makes the tokens (default: different ones in
     each run).
     `rotation` and `reuse` say what happens to refresh tokens (see `Reuse`), and `grace` how long a spent one works under
@@ -92,7 +94,12 @@ class SimulatedProvider(Endpoints, Oracle):
             present=Present(sign=DPOP) if self.dpop else BEARER,
             revoke=Revoke(url=f"{url}/revoke", kills=self.kills),
         )
-        by_key = Method(id="key", kind="key", inputs=(Input(name="key", label="API key", patterns=("fake-key-.+",)),))
+        by_key = Method(
+            id="key",
+            kind="key",
+            inputs=(Input(name="key", label="API key", patterns=("fake-key-.+",)),),
+            revoke=Revoke(key=KeyRevocation(url=f"{url}/me")) if self.revokes_keys else None,
+        )
         return (
             Provider(
                 id=self.slug,

@@ -110,6 +110,7 @@ class Tokens:
         *,
         slug: str = "simulated",
         takes_keys: bool = False,
+        revokes_keys: bool = False,
         device_codes: bool = False,
         dpop: bool = False,
         clock: Clock | None = None,
@@ -128,6 +129,7 @@ class Tokens:
     ) -> None:
         self.slug = slug
         self.takes_keys = takes_keys
+        self.revokes_keys = revokes_keys
         self.device_codes = device_codes
         self.dpop = dpop
         self.dpop_nonce: str | None = None

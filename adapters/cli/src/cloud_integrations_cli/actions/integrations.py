@@ -8,13 +8,20 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
-from cloud_integrations import AuthType, Integration, IntegrationManager, Provider, ProviderSummary, RevocationOutcome, Secret
+from cloud_integrations import (
+    Integration,
+    IntegrationManager,
+    MethodSummary,
+    Provider,
+    ProviderSummary,
+    Secret,
+)
 from cloud_integrations.documents import CheckOut, IntegrationDetailOut, SlottedIntegrationDetailOut
 from cloud_integrations.errors import InvalidCredentialsError, ProviderUnavailableError
 from cloud_integrations_cli import wiring
 from cloud_integrations_cli.exits import CommandLineError
 from cloud_integrations_cli.inputs import find_methods, read_inputs
-from cloud_integrations_cli.prompts import confirm, read_secret
+from cloud_integrations_cli.prompts import read_secret
 from cloud_integrations_cli.render import (
     Screen,
     account_name,
@@ -168,7 +175,7 @@ def add(
         entry = wiring.find_provider(configuration, provider)
         entered = entering.read(screen, _summary(manager, entry))
         screen.note(f"asking {entry.name} whether it works …")
-        if name is None and _is_set_up(manager, entry.provider_id, entered["method"]):
+        if name is None and is_set_up(find_offered(manager, entry.provider_id, entered["method"])):
             # The setup has the name that it began with.
             integration = manager.complete_setup(tenant, entry.id, **entered, **named)
         else:
@@ -178,10 +185,15 @@ def add(
         show_integration(screen, manager, integration)
 
 
-def _is_set_up(manager: IntegrationManager, provider_id: UUID, method_id: str | None) -> bool:
+def is_set_up(method: MethodSummary | None, /) -> bool:
     """Return whether this method begins with a setup, so that the tenant has something at the provider that stays there."""
+    return method is not None and method.needs_setup
+
+
+def find_offered(manager: IntegrationManager, provider_id: UUID, method_id: str | None, /) -> MethodSummary | None:
+    """Return a method as users of this installation see it; None if it is not offered."""
     found = (method for each in manager.list_providers() if each.id == provider_id for method in each.methods)
-    return any(method.id == method_id and method.needs_setup for method in found)
+    return next((method for method in found if method.id == method_id), None)
 
 
 def _summary(manager: IntegrationManager, entry: Provider) -> ProviderSummary:
@@ -257,58 +269,6 @@ def edit(
     with wiring.open_manager(configuration) as manager:
         edited = manager.edit_integration(tenant, which, slot=slot, status=status, name=name)
         show_integration(screen, manager, edited)
-
-
-def delete(screen: Screen, configuration: Configuration, tenant: str, which: str, /, *, slot: str, yes: bool) -> None:
-    """Delete an integration, and show what became of each token."""
-    with wiring.open_manager(configuration) as manager:
-        integration = manager.get_integration(tenant, which, slot=slot)
-        is_set_up = _is_set_up(manager, integration.provider_id, integration.method_id)
-        if is_set_up:
-            what = "? What the tenant has set up at the provider stays there"
-        else:
-            what = "? Its key goes on working at the provider" if integration.auth_type is AuthType.API_KEY else " and revoke its tokens?"
-        confirm(f"Delete {integration.name} ({integration.id}) of {tenant}{what}", yes=yes)
-        removal = manager.delete(tenant, integration.id)
-    if screen.as_json:
-        screen.json({"success": True, **removal.as_json()})
-        return
-    screen.note("deleted; the local credential is gone")
-    if is_set_up:
-        screen.facts(
-            {
-                "At the provider": "what the tenant has set up stays until it is removed there",
-                "Keys made from it": f"work until {moment(integration.expires_at, unknown='they end')}",
-                "Remove it at": removal.manual_url or "–",
-            }
-        )
-        return
-    if integration.auth_type is AuthType.API_KEY:
-        outcomes = {
-            "API key": "still works at the provider"
-            if removal.api_key is RevocationOutcome.UNSUPPORTED
-            else "refused by the provider before"
-        }
-    else:
-        outcomes = {
-            "Refresh token": _outcome_text(removal.refresh_token, removal.refresh_reason),
-            "Access token": _outcome_text(removal.access_token, removal.access_reason),
-        }
-        if removal.installation is RevocationOutcome.UNSUPPORTED:
-            outcomes["Installation"] = "stays at the provider"
-    screen.facts(outcomes | ({"Withdraw it at": removal.manual_url} if removal.manual_url else {}))
-    if RevocationOutcome.SHARED in {removal.refresh_token, removal.access_token}:
-        screen.note("shared: another tenant's integration holds the same token; the one that is deleted last revokes it")
-    if "ends_grant" in {removal.refresh_reason, removal.access_reason}:
-        screen.note("ends_grant: revoking it may end what another integration of the same account lives on, so it is left until that goes")
-    if removal.waiting:
-        screen.note(f"{removal.waiting} tokens of earlier connections are still to be revoked")
-    if removal.waiting or RevocationOutcome.FAILED in {removal.refresh_token, removal.access_token}:
-        screen.note("what was not revoked yet is kept sealed and tried again: `cloud-integrations revocations retry`")
-
-
-def _outcome_text(outcome: RevocationOutcome, reason: str | None) -> str:
-    return outcome.value if reason is None else f"{outcome.value} ({reason})"
 
 
 def replace_inputs(

@@ -195,9 +195,22 @@ def reconnect(
 
 
 @app.command()
-def delete(ctx: typer.Context, integration: Which, *, tenant: Tenant, slot: InSlot = "", yes: Yes = False, output: Output = None) -> None:
+def delete(
+    ctx: typer.Context,
+    integration: Which,
+    *,
+    tenant: Tenant,
+    slot: InSlot = "",
+    revoke_key: Annotated[
+        bool, typer.Option("--revoke-key", help="Also revoke the API key at the provider. Whatever else uses the key stops working.")
+    ] = False,
+    yes: Yes = False,
+    output: Output = None,
+) -> None:
     """Delete an integration and revoke its tokens.
 
     Shows for each token whether the provider revoked it. Failed revocations are retried.
+    An API key goes on working, unless you ask to revoke it too and the provider can.
     """
-    actions.integrations.delete(open_screen(ctx, output), read_settings(ctx), tenant, integration, slot=slot, yes=yes)
+    screen, settings = open_screen(ctx, output), read_settings(ctx)
+    actions.removing.delete(screen, settings, tenant, integration, slot=slot, revoke_key=revoke_key, yes=yes)
