@@ -8,7 +8,7 @@ https://requests.readthedocs.io/en/latest/user/advanced/#custom-authentication.
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, Final, TypeVar, cast
@@ -20,6 +20,8 @@ from .source import AsyncCredentialSource, CredentialSource, Named, refuse_event
 
 _CLIENTS: Final = ("httpx", "httpx2")
 _REFUSED: Final = 401
+_PLAIN: Final = ("headers",)
+"""The form of a credential that is headers alone, which most are; it takes a short way."""
 _FOR_AWAITING: Final = "is for httpx.AsyncClient and httpx2.AsyncClient, one of which is imported before it is made"
 
 Auth = TypeVar("Auth", bound="_Auth")
@@ -32,6 +34,10 @@ class _Auth(Named):
 
     def _first(self, request: Any, credential: Credential) -> Generator[Any, Any, Any]:
         """Send *request* of httpx with *credential*, and with what the server asks for; return the last answer."""
+        if credential.forms == _PLAIN:
+            for name, value in credential.headers().items():
+                request.headers[name] = value
+            return (yield request)
         auth = credential.auth(**self.options)
         if not credential.answers:
             return (yield auth(request))
@@ -70,10 +76,10 @@ class HttpAuth(_Auth):
         credential = self.source.credential()
         if _needs_body(credential):
             request.read()
-        sent_as = (request.url, request.headers.copy())
+        restore = _keep(request, credential)
         response = yield from self._first(request, credential)
         if response.status_code == _REFUSED and _can_repeat(request):
-            request.url, request.headers = sent_as
+            restore()
             yield from self._first(request, self.source.replace_refused(credential))
 
     async def async_auth_flow(self, _request: Any) -> AsyncGenerator[Any, Any]:
@@ -126,7 +132,7 @@ class AsyncHttpAuth(_Auth):
         credential = await self.source.credential()
         if _needs_body(credential):
             await request.aread()
-        sent_as = (request.url, request.headers.copy())
+        restore = _keep(request, credential)
         flow = self._first(request, credential)
         request = next(flow)
         replaced = False
@@ -137,7 +143,7 @@ class AsyncHttpAuth(_Auth):
             except StopIteration:
                 if replaced or response.status_code != _REFUSED or not _can_repeat(request):
                     return
-                request.url, request.headers = sent_as
+                restore()
                 flow, replaced = self._first(request, await self.source.replace_refused(credential)), True
                 request = next(flow)
 
@@ -155,6 +161,22 @@ def make_auth(kind: type[Auth], source: CredentialSource | AsyncCredentialSource
 def _made(kind: type[Any], clients: tuple[str, ...]) -> type[Any]:
     bases = tuple(sys.modules[name].Auth for name in clients)
     return type(kind.__name__, (kind, *bases), {"__module__": kind.__module__})
+
+
+def _keep(request: Any, credential: Credential) -> Callable[[], None]:
+    """Return a function that takes the credential out of *request* again; headers alone are simply replaced."""
+    if credential.forms == _PLAIN:
+        return _nothing
+    url, headers = request.url, request.headers.copy()
+
+    def restore() -> None:
+        request.url, request.headers = url, headers
+
+    return restore
+
+
+def _nothing() -> None:
+    return
 
 
 def _needs_body(credential: Credential) -> bool:

@@ -76,10 +76,15 @@ class Presented:
     """Gives 16 random bytes, if the provider uses HTTP Digest."""
     tls: ContextMaker | None = field(default=None, repr=False, compare=False)
     """Makes TLS contexts, if the provider wants a client certificate or the tenant's server has an authority of its own."""
+    forms: tuple[CredentialForm, ...] = field(init=False, repr=False, compare=False)
+    """The methods that may be called: some of `headers`, `params`, `basic`, `digest`, `sign`, `ssl_context`."""
+    _headers: dict[str, Secret] | None = field(default=None, init=False, repr=False, compare=False)
+    """What `headers` returns, from its first call on, because a credential is shown in many requests."""
 
-    @property
-    def forms(self) -> tuple[CredentialForm, ...]:
-        """The methods that may be called: some of `headers`, `params`, `basic`, `digest`, `sign`, `ssl_context`."""
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "forms", self._find_forms())
+
+    def _find_forms(self) -> tuple[CredentialForm, ...]:
         shown = self.present
         fits: dict[CredentialForm, bool] = {
             "headers": bool(shown.headers) or shown.basic is not None,
@@ -97,6 +102,11 @@ class Presented:
         Raises `CredentialFormError` if the provider takes the credential in the query only, and `ValidationFailedError` if a part
         that the provider's file asks for is missing.
         """
+        if self._headers is None:
+            object.__setattr__(self, "_headers", {name: Secret(value) for name, value in self._make_headers().items()})
+        return {name: value.reveal() for name, value in (self._headers or {}).items()}
+
+    def _make_headers(self) -> dict[str, str]:
         self._require("headers")
         headers = self._filled(self.present.headers)
         if self.present.basic is not None:
