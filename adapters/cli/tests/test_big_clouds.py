@@ -132,7 +132,7 @@ def test_token_prints_what_requests_carry_when_it_is_told_to(run, connect, cloud
         assert data["values"]["private_key"].strip() == PEM.strip()
         assert printed.out.startswith("private_key: -----BEGIN PRIVATE KEY-----\n")
         assert f"tenancy: {TENANCY}\n" in printed.out
-        assert "a request carries no secret, but a signature" in printed.err
+        assert "each request is signed with these" in printed.err
         return
     [token] = {"google_cloud": clouds.google, "azure": clouds.azure, "ibm_cloud": clouds.ibm}[slug].given
     assert data["headers"] == {"Authorization": f"Bearer {token}"}

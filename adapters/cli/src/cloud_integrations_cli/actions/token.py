@@ -65,10 +65,10 @@ def _document(held: Credential, *, reveal: bool) -> dict[str, Any]:
 
 def _print_secrets(screen: Screen, held: Credential) -> None:
     if "sign" in held.forms:
-        # A request shows none of them, so each needs its name.
+        # They are not shown one after the other as a key and its secret are, so each needs its name.
         for name, secret in held.values().items():
             screen.text(f"{name}: {secret.reveal()}")
-        screen.note(f"a request carries no secret, but a signature that is made with these ({held.present.sign})")
+        screen.note(f"each request is signed with these ({held.present.sign})")
         return
     screen.text(held.value.reveal())
     if held.secret is not None:
