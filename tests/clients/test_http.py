@@ -58,22 +58,50 @@ def test_the_answer_of_requests_tells_of_the_first_one(world):
     assert answer.request.headers["Authorization"] == f"Bearer {world.token}"
 
 
-@WITH_REQUESTS
-def test_another_servers_refusal_after_a_redirect_spends_no_token(world, monkeypatch):
-    """A 401 of a server that was never shown the token says nothing of it."""
+@pytest.fixture
+def moved(world, monkeypatch):
+    """A path of the API that leads to another server, which was never shown the token and refuses."""
     answers = world.api.answer
 
-    def moved(method, path, headers, body):
-        status, answer = answers(method, path, headers, body)
-        return (302, b"") if path == "/moved" else (status, answer)
+    def answer(method, path, headers, body):
+        status, text = answers(method, path, headers, body)
+        return (302, b"") if path == "/moved" else (status, text)
 
     world.api.redirect = f"http://localhost:{world.api.url.rpartition(':')[2]}/elsewhere"
-    monkeypatch.setattr(world.api, "answer", moved)
+    monkeypatch.setattr(world.api, "answer", answer)
+    return f"{world.api.url}/moved"
+
+
+def assert_unspent(world):
+    """A 401 of a server that was never shown the token says nothing of it."""
+    assert world.provider.refresh_count == 0
+    assert world.api.tokens[1:] == [""]
+
+
+@WITH_REQUESTS
+def test_another_servers_refusal_after_a_redirect_spends_no_token(world, moved):
     with REQUESTS.Session() as session:
         session.trust_env = False
-        assert session.get(world.api.url + "/moved", auth=auth(world)).status_code == 401
-    assert world.provider.refresh_count == 0
-    assert world.api.tokens[-1] == ""
+        assert session.get(moved, auth=auth(world)).status_code == 401
+    assert_unspent(world)
+
+
+@PACKAGES
+def test_another_servers_refusal_after_a_redirect_of_httpx_spends_no_token(world, moved, package):
+    with package.Client(auth=auth(world), verify=False, follow_redirects=True) as client:
+        assert client.get(moved).status_code == 401
+    assert_unspent(world)
+
+
+@PACKAGES
+def test_another_servers_refusal_after_an_awaited_redirect_spends_no_token(world, moved, package):
+    async def inside():
+        made = world.awaiting.auth(TENANT, "simulated")
+        async with package.AsyncClient(auth=made, verify=False, follow_redirects=True) as client:
+            assert (await client.get(moved)).status_code == 401
+
+    asyncio.run(inside())
+    assert_unspent(world)
 
 
 @PACKAGES

@@ -78,7 +78,7 @@ class HttpAuth(_Auth):
             request.read()
         restore = _keep(request, credential)
         response = yield from self._first(request, credential)
-        if response.status_code == _REFUSED and _can_repeat(request):
+        if _is_refused(request, response) and _can_repeat(request):
             restore()
             yield from self._first(request, self.source.replace_refused(credential))
 
@@ -141,7 +141,7 @@ class AsyncHttpAuth(_Auth):
             try:
                 request = flow.send(response)
             except StopIteration:
-                if replaced or response.status_code != _REFUSED or not _can_repeat(request):
+                if replaced or not (_is_refused(request, response) and _can_repeat(request)):
                     return
                 restore()
                 flow, replaced = self._first(request, await self.source.replace_refused(credential)), True
@@ -182,6 +182,11 @@ def _nothing() -> None:
 def _needs_body(credential: Credential) -> bool:
     # A signature covers it, and what a server asks for is answered with it.
     return "sign" in credential.forms or credential.answers
+
+
+def _is_refused(request: Any, response: Any) -> bool:
+    # After a redirect, another server refuses the request.
+    return bool(response.status_code == _REFUSED and response.url == request.url)
 
 
 def _can_repeat(request: Any) -> bool:
