@@ -46,7 +46,7 @@ class Asked:
     role: str
 
 
-@dataclass
+@dataclass(repr=False)
 class RoleCloud(StandIn):
     """One of the two clouds; `trust` is the condition of its only role: None, or the external ids that it takes."""
 

@@ -101,7 +101,8 @@ class Found:
     def check(self, canaries: Canaries, **open_: set[str]) -> None:
         """Fail unless every place is clean; *open_* names the kinds that a place may show, and the test why."""
         held = {place: canaries.in_(bytes(data), without=open_.get(place, set())) for place, data in self.places.items()}
-        assert {place: leaks for place, leaks in held.items() if leaks} == {}
+        leaking = {place: leaks for place, leaks in held.items() if leaks}
+        assert leaking == {}, leaking
         assert [(name, leaks) for name, data, kinds in self.given if (leaks := canaries.in_(data, without=kinds))] == []
 
 
