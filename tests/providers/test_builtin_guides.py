@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 
 import pytest
 import yaml
+from cryptography import x509
 
 from cloud_integrations import Catalogue
 from cloud_integrations.domain.guides.fill import fill_guide
@@ -76,3 +78,34 @@ def test_the_role_in_a_cluster_has_the_products_rules_and_no_others() -> None:
     assert made["Secret"]["metadata"]["annotations"] == {"kubernetes.io/service-account.name": made["ServiceAccount"]["metadata"]["name"]}
     with pytest.raises(ProviderInactiveError):
         fill_guide(provider, guide, values={"product": "acme"}, permissions=None)
+
+
+@pytest.mark.requirement("Q69")
+def test_the_certificate_for_a_cluster_names_one_user_in_no_group_who_has_the_products_rules() -> None:
+    provider = BUILTIN.require("kubernetes")
+    guide = BUILTIN.guides_of(provider).find("client_certificate")
+    rules = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]
+    shown = fill_guide(provider, guide, values={"product": HOSTILE}, permissions={"rules": rules})
+    role, binding = yaml.safe_load_all(shown.documents[0].text)
+    assert (role["kind"], role["rules"], role["metadata"]["annotations"]) == ("ClusterRole", rules, {"description": HOSTILE})
+    [subject] = binding["subjects"]
+    assert (subject["kind"], binding["roleRef"]["name"]) == ("User", role["metadata"]["name"])
+    commands, undo = (document.text for document in shown.documents[1:])
+    assert f"-subj /CN={subject['name']} " in commands, "without O=, the certificate is in no group"
+    made = {f"{kind} {subject['name']}" for kind in ("clusterrole", "clusterrolebinding", "csr")}
+    assert all(f"kubectl delete {each}" in undo for each in made)
+
+
+@pytest.mark.requirement("Q69")
+def test_the_key_and_the_request_of_the_certificate_are_made_as_the_guide_says(tmp_path) -> None:
+    provider = BUILTIN.require("kubernetes")
+    guide = BUILTIN.guides_of(provider).find("client_certificate")
+    commands = fill_guide(provider, guide, values={"product": "acme"}, permissions=PERMISSIONS).documents[1].text
+    # Without a cluster: the commands that ask it nothing.
+    own = "\n".join(line for line in commands.splitlines() if line.startswith(("set", "umask", "openssl", "printf", "base64")))
+    subprocess.run(["/bin/sh", "-c", own], check=True, cwd=tmp_path, capture_output=True)
+    asked = json.loads((tmp_path / "product-certificate.json").read_bytes())["spec"]
+    assert (asked["signerName"], asked["usages"]) == ("kubernetes.io/kube-apiserver-client", ["client auth"])
+    request = x509.load_pem_x509_csr(base64.b64decode(asked["request"]))
+    assert request.subject.rfc4514_string() == "CN=product-certificate"
+    assert (tmp_path / "product-certificate.key").stat().st_mode & 0o077 == 0

@@ -185,6 +185,18 @@ class AuthorizationOut(Document):
 
 
 @dataclass(slots=True, kw_only=True)
+class PushedAuthorizationOut(AuthorizationOut):
+    """Where to send the browser before `openBefore`: the request was pushed, and the provider keeps it no longer (RFC 9126 §2.2)."""
+
+    open_before: datetime
+
+    @classmethod
+    def of(cls, authorization: Authorization, /) -> Self:
+        """Return the document of an authorization whose request was pushed."""
+        return cls._shown(authorization, authorization_url=authorization.url, state=authorization.state.reveal())
+
+
+@dataclass(slots=True, kw_only=True)
 class DeviceAuthorizationOut(Document):
     """A code that a person enters at the provider, in any browser (RFC 8628)."""
 

@@ -9,8 +9,15 @@ from fastapi import Response
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from cloud_integrations import Integration, Removal, RevocationOutcome
-from cloud_integrations.documents import IntegrationDetailOut, IntegrationOut, SlottedIntegrationDetailOut, SlottedIntegrationOut
+from cloud_integrations import Authorization, Integration, Removal, RevocationOutcome
+from cloud_integrations.documents import (
+    AuthorizationOut,
+    IntegrationDetailOut,
+    IntegrationOut,
+    PushedAuthorizationOut,
+    SlottedIntegrationDetailOut,
+    SlottedIntegrationOut,
+)
 
 T = TypeVar("T")
 
@@ -73,6 +80,13 @@ def key_done(removal: Removal, /) -> KeyDone:
     """Return the answer to a removal that was asked to revoke the key."""
     reason: Literal["held"] | None = "held" if removal.key_reason == "held" else None
     return KeyDone(api_key=removal.api_key, key_reason=reason, manual_url=removal.manual_url)
+
+
+def begun(authorization: Authorization, /, *, status: int) -> Response:
+    """Return the URL to open; if the request was pushed, with the time before which it must be opened."""
+    if authorization.open_before is None:
+        return as_json(One[AuthorizationOut](data=AuthorizationOut.of(authorization)), status=status)
+    return as_json(One[PushedAuthorizationOut](data=PushedAuthorizationOut.of(authorization)), status=status)
 
 
 def as_json(answer: BaseModel, /, *, status: int = 200) -> Response:

@@ -22,6 +22,7 @@ from cloud_integrations.documents import (
     IntegrationDetailOut,
     IntegrationOut,
     ProviderOut,
+    PushedAuthorizationOut,
     SetupOut,
     TokenOut,
 )
@@ -136,7 +137,7 @@ _OPERATIONS = {
     ),
     "delete_integration": _Operation(answer=Done | KeyDone, example={"success": True}, errors=_HELD),
     "reconnect": _Operation(
-        answer=One[AuthorizationOut] | One[DeviceAuthorizationOut] | One[IntegrationOut],
+        answer=One[AuthorizationOut] | One[PushedAuthorizationOut] | One[DeviceAuthorizationOut] | One[IntegrationOut],
         example={"data": examples.BEGUN},
         body=Reconnect,
         bodies={
@@ -151,7 +152,7 @@ _OPERATIONS = {
     "verify": _Operation(answer=One[CheckOut], example={"data": examples.CHECK}, errors=(*_HELD, *_OFFER, *_CREDENTIAL, *_ASKED)),
     "list_audit": _Operation(answer=Many[AuditOut], example={"data": [examples.RECORD]}, errors=_STORED),
     "begin_authorization": _Operation(
-        answer=One[AuthorizationOut] | One[DeviceAuthorizationOut] | One[SetupOut],
+        answer=One[AuthorizationOut] | One[PushedAuthorizationOut] | One[DeviceAuthorizationOut] | One[SetupOut],
         example={"data": examples.BEGUN},
         status=201,
         body=BeginAuthorization,

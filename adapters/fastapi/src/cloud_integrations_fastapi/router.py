@@ -23,7 +23,6 @@ from cloud_integrations import (
 from cloud_integrations.documents import (
     ApplicationOut,
     AuditOut,
-    AuthorizationOut,
     CheckOut,
     DeviceAuthorizationOut,
     DevicePendingOut,
@@ -34,7 +33,7 @@ from cloud_integrations.documents import (
 )
 from cloud_integrations.errors import IntegrationNotFoundError, ValidationFailedError
 
-from .answers import Done, IntegrationAnswers, Many, One, as_json, key_done
+from .answers import Done, IntegrationAnswers, Many, One, as_json, begun, key_done
 from .authorization import Authorize, Gate, Permission
 from .bodies import BeginAuthorization, CreateIntegration, EditIntegration, Reconnect, SaveApplication, Tenant
 from .browser import NEVER, BrowserCookies, Flow, check_host, flow_of
@@ -394,6 +393,6 @@ class _Endpoints:
         check_host(request, next((known.redirect_uri for known in self._manager.list_providers() if known.id == provider_id), None))
 
     def _begun(self, request: Request, authorization: Authorization, flow: Flow, *, status: int) -> Response:
-        response = as_json(One[AuthorizationOut](data=AuthorizationOut.of(authorization)), status=status)
+        response = begun(authorization, status=status)
         self._cookies.keep(request, response, authorization, flow, actor=Call.of(request).actor)
         return response

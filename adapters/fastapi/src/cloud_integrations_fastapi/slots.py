@@ -11,6 +11,7 @@ from cloud_integrations.documents import (
     DevicePendingOut,
     IntegrationDetailOut,
     IntegrationOut,
+    PushedAuthorizationOut,
     SlottedIntegrationDetailOut,
     SlottedIntegrationOut,
 )
@@ -30,7 +31,8 @@ _WITH_SLOT: Mapping[Any, Any] = {
     One[IntegrationOut]: One[SlottedIntegrationOut],
     Many[IntegrationOut]: Many[SlottedIntegrationOut],
     One[IntegrationDetailOut]: One[SlottedIntegrationDetailOut],
-    One[AuthorizationOut] | One[DeviceAuthorizationOut] | One[IntegrationOut]: One[AuthorizationOut]
+    One[AuthorizationOut] | One[PushedAuthorizationOut] | One[DeviceAuthorizationOut] | One[IntegrationOut]: One[AuthorizationOut]
+    | One[PushedAuthorizationOut]
     | One[DeviceAuthorizationOut]
     | One[SlottedIntegrationOut],
     One[IntegrationOut] | One[DevicePendingOut]: One[SlottedIntegrationOut] | One[DevicePendingOut],
