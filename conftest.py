@@ -167,7 +167,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if unknown := sorted({*names} - known):
             raise pytest.UsageError(f"{item.nodeid} names {', '.join(unknown)}, which is no requirement and no quirk")
         item.user_properties += [("requirement", name) for name in names]
-        if item.path.is_relative_to(ROOT / "tests/faults"):
+        if item.nodeid.startswith("tests/faults/"):
             item.add_marker("slow")
     if config.getoption("quick"):
         _leave_out(config, items)
@@ -177,14 +177,13 @@ def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep what `--quick` runs, and count the rest for the closing lines."""
     everything = {item.nodeid for item in items}
     nearest: dict[tuple[object, ...], int] = {}
-    for item in items:
-        what, distance = _on_a_database(item)
+    found = [_on_a_database(item) for item in items]
+    for what, distance in found:
         nearest[what] = min(distance, nearest.get(what, distance))
     kept: list[pytest.Item] = []
     left_out: dict[str, list[pytest.Item]] = {session: [] for session in LEFT_OUT}
-    for item in items:
-        what, distance = _on_a_database(item)
-        if item.path.is_relative_to(ROOT / "tests/integration"):
+    for item, (what, distance) in zip(items, found, strict=True):
+        if item.nodeid.startswith("tests/integration/"):
             left_out["integration"].append(item)
         elif session := next((name for name in ("slow", "programs", "drivers") if item.get_closest_marker(name)), None):
             left_out[session].append(item)
