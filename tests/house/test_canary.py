@@ -240,6 +240,22 @@ def run_by_inputs(run: Callable[..., str], a_file: Callable[[str, str], Path], p
     run("integrations", "reconnect", "robots", *on, *renewed, given=provider.document.reveal())
 
 
+def run_failing(run: Callable[..., str], provider: Watched, wrong: Path, half: Path) -> None:
+    """Fail in every way, with the errors as JSON: wrong input, a refusal, an outage."""
+    on = ("--tenant", "globex", "--output", "json")
+    add = ("integrations", "add", "simulated_keys", *on, "--secret-key-file", half)
+    run(*add, "--api-key-file", wrong)
+    run(*add, "--api-key-stdin", given=f"two\nlines {provider.valid_api_key.reveal()}")
+    run(*add, "--input", "nonsense=-", given=provider.valid_api_key.reveal())
+    for what in (Misbehaviour.UNAVAILABLE, Misbehaviour.GARBAGE_JSON, Misbehaviour.ANSWER_LOST):
+        provider.misbehave(what, endpoint="me", times=None)
+        run(*add, "--api-key-stdin", given=provider.valid_api_key.reveal())
+        provider.behave()
+    run("token", "simulated_keys", *on, "--reveal", "--yes")
+    own = ("applications", "save", "simulated", *on, "--client-id", "fake-own", "--client-secret-stdin")
+    run(*own, given=provider.refused_secret.reveal())
+
+
 @pytest.mark.slow
 @pytest.mark.requirement("OAU-081", "ENC-01", "AUD-06")
 def test_no_secret_leaves_the_command_line(tmp_path):
@@ -299,7 +315,8 @@ def test_no_secret_leaves_the_command_line(tmp_path):
         canaries.add("bearer token", bearer)
         for words in (("verify", "simulated_keys"), ("list",), ("show", "simulated_keys"), ("delete", "simulated_keys", "--yes")):
             run("integrations", *words, *on, "--output", "json")
-        run("audit", "list", *on)
+        run_failing(run, provider, wrong, half)
+        run("audit", "list", *on, "--output", "json")
         run("worker", "--once")
         run("doctor")
         run("keys", "list")
