@@ -1,4 +1,4 @@
-"""The HTTP clients that are installed: all of them, but in the sessions `httpx` and `httpx2`, which have one alone."""
+"""The clients that are installed: all of them, but in the sessions `httpx` and `httpx2`, which have one alone."""
 
 from __future__ import annotations
 
@@ -7,3 +7,4 @@ from importlib.util import find_spec
 
 HTTPX = {name: import_module(name) for name in ("httpx", "httpx2") if find_spec(name)}
 REQUESTS = import_module("requests") if find_spec("requests") else None
+AIOHTTP = import_module("aiohttp") if find_spec("aiohttp") else None

@@ -26,7 +26,7 @@ class Client:
     def __init__(self, world, subject):
         self.world, self.subject = world, subject
         self.manager = world.awaiting if subject.awaits else world.manager
-        self.made = subject.make(self.manager)
+        self.made = subject.make(self.manager, world.api.url)
 
     def get(self, path="/things"):
         sent = self.subject.send(self.made, self.world.api.url + path)

@@ -16,6 +16,7 @@ import pytest
 
 PUBLIC_MODULES = (
     "cloud_integrations",
+    "cloud_integrations.clients",
     "cloud_integrations.backends.sqlalchemy",
     "cloud_integrations.backends.sqlalchemy.databases",
     "cloud_integrations.documents",

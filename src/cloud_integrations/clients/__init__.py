@@ -10,12 +10,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .aiohttp import AiohttpMiddleware, aiohttp_middleware
     from .http import AsyncHttpAuth, HttpAuth
 
-_MODULES = {"AsyncHttpAuth": "http", "HttpAuth": "http"}
+_MODULES = {
+    "AiohttpMiddleware": "aiohttp",
+    "AsyncHttpAuth": "http",
+    "HttpAuth": "http",
+    "aiohttp_middleware": "aiohttp",
+}
 """The module of each name; `__getattr__` loads it."""
 
-__all__ = ["AsyncHttpAuth", "HttpAuth"]
+__all__ = ["AiohttpMiddleware", "AsyncHttpAuth", "HttpAuth", "aiohttp_middleware"]
 
 
 def __getattr__(name: str) -> Any:
