@@ -102,7 +102,7 @@ async def test_one_tenants_trouble_does_not_end_the_run(world, door):
     }
     run = await world.open(keyring=moving).keys.rewrap()
     assert run == RekeyRun(
-        changed=1,
+        changed=2,  # and the key for fingerprints
         failures=(
             RekeyFailure(tenant_id=ACME, reason="KeyringError"),
             RekeyFailure(tenant_id=GLOBEX, reason="KeyServiceUnavailableError"),
@@ -119,7 +119,9 @@ async def test_a_wrapped_key_put_in_anothers_place_is_not_wrapped_anew(world):
     (mine,), (theirs,) = keys_of(world), keys_of(world, GLOBEX)
     world.tables.keys[ACME, mine.key_id] = replace(mine, wrapped=theirs.wrapped)
     run = await world.open(keyring=OtherKeys(LocalKeyring([LocalKeyring.generate_key("new")]), world.keyring)).keys.rewrap()
-    assert run == RekeyRun(changed=1, failures=(RekeyFailure(tenant_id=ACME, reason="does_not_open"),))
+    assert run == RekeyRun(changed=2, failures=(RekeyFailure(tenant_id=ACME, reason="does_not_open"),)), (
+        "theirs, and the key for fingerprints"
+    )
 
 
 async def test_a_report_counts_what_each_key_protects(world, door):
@@ -169,7 +171,7 @@ async def test_a_key_is_destroyed_when_nothing_needs_it_and_its_readers_are_done
     await door.keys.reseal()
     told = []
     assert await door.keys.destroy(retired_before=cutoff, actor=ALICE, progress=told.append) == RekeyRun(changed=1)
-    assert told == [2]
+    assert told == [3]
     assert versions(world) == [(1, "destroyed"), (2, "active")]
     assert (world.last_event().action, world.last_event().actor, world.last_event().details) == ("key.destroyed", ALICE, {"version": "1"})
     assert {key.wrapped for key in keys_of(world) if key.state is KeyState.DESTROYED} == {b""}
