@@ -104,6 +104,31 @@ def test_another_servers_refusal_after_an_awaited_redirect_spends_no_token(world
     assert_unspent(world)
 
 
+@pytest.fixture
+def moved_within(world, moved):
+    """A path that leads to another one of the same server."""
+    world.api.redirect = f"{world.api.url}/elsewhere"
+    world.end_token()
+    return moved
+
+
+@PACKAGES
+def test_a_redirect_within_the_server_changes_nothing(world, moved_within, package):
+    with package.Client(auth=auth(world), verify=False, follow_redirects=True) as client:
+        assert client.get(moved_within).status_code == 200
+    assert [seen.path for seen in world.api.seen] == ["/moved", "/elsewhere", "/moved", "/elsewhere"]
+    assert world.provider.refresh_count == 1
+
+
+@WITH_REQUESTS
+def test_a_refusal_after_a_redirect_of_requests_is_returned(world, moved_within):
+    with REQUESTS.Session() as session:
+        session.trust_env = False
+        assert session.get(moved_within, auth=auth(world)).status_code == 401
+    assert [seen.path for seen in world.api.seen] == ["/moved", "/elsewhere"]
+    assert world.provider.refresh_count == 0
+
+
 @PACKAGES
 def test_a_blocking_value_in_an_awaiting_client_is_refused(world, package):
     async def inside():

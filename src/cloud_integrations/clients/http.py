@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, Final, TypeVar, cast
+from urllib.parse import urlsplit
 
 from cloud_integrations.domain.credential import Credential
 from cloud_integrations.errors import ConfigurationError, ValidationFailedError
@@ -65,10 +66,11 @@ class HttpAuth(_Auth):
         if not hasattr(request, "register_hook"):
             raise ConfigurationError(setting="auth", problem="was made before httpx was imported: import httpx first, or make it again")
         credential = self.source.credential()
-        before = (request.url, request.headers.copy())
+        original = request.copy()
+        original.hooks = {"response": []}  # a copy shares those of the request
         request = credential.auth(**self.options)(request)
         # It comes last, so it sees the answer to what the server asked for.
-        request.register_hook("response", partial(self._repeat, credential, before, request.url))
+        request.register_hook("response", partial(self._repeat, credential, original, request.url))
         return request
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any]:
@@ -87,23 +89,20 @@ class HttpAuth(_Auth):
         refuse_event_loop()
         yield
 
-    def _repeat(self, credential: Credential, before: tuple[str, Any], url: str, response: Any, /, *_args: Any, **options: Any) -> Any:
+    def _repeat(self, credential: Credential, original: Any, url: str, response: Any, /, *_args: Any, **options: Any) -> Any:
         """Return the answer to the request with another credential, or *response* if it was not refused or cannot be sent again.
 
-        *before* are URL and headers of the request without a credential, and *url* is the URL that was sent.
+        *original* is the request without a credential, and *url* is the URL that was sent.
         """
-        body = response.request.body
-        # After a redirect, another server refuses the request.
-        if response.status_code != _REFUSED or response.request.url != url or not (body is None or isinstance(body, bytes | str)):
+        can_repeat = original.body is None or isinstance(original.body, bytes | str)
+        # A redirect has made another request of it, perhaps to another server, and requests would follow it again without an end.
+        if response.status_code != _REFUSED or not can_repeat or response.request.url != url:
             return response
         # The connection is free for the next request once the answer is read, whatever comes of the renewal.
         _ = response.content
         response.close()
         replaced = self.source.replace_refused(credential)
-        repeated = response.request.copy()
-        repeated.url, repeated.headers = before
-        repeated.hooks = {"response": []}
-        repeated = replaced.auth(**self.options)(repeated)
+        repeated = replaced.auth(**self.options)(original)
         follow = response.connection.send(repeated, **options)
         follow.history.append(response)
         follow.request = repeated
@@ -185,8 +184,13 @@ def _needs_body(credential: Credential) -> bool:
 
 
 def _is_refused(request: Any, response: Any) -> bool:
-    # After a redirect, another server refuses the request.
-    return bool(response.status_code == _REFUSED and response.url == request.url)
+    return response.status_code == _REFUSED and _is_same_server(str(response.url), str(request.url))
+
+
+def _is_same_server(answered_by: str, asked: str) -> bool:
+    """Whether the server that was asked has answered: after a redirect to another one, a 401 says nothing of the credential."""
+    ours, theirs = urlsplit(asked), urlsplit(answered_by)
+    return (ours.scheme, ours.netloc) == (theirs.scheme, theirs.netloc)
 
 
 def _can_repeat(request: Any) -> bool:
