@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from html.parser import HTMLParser
+from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, Self
@@ -35,6 +36,7 @@ DEFAULT_CALLBACK = "http://127.0.0.1/callback"
 START_WITHIN = timedelta(seconds=30)
 INSTALL_WITHIN = timedelta(minutes=8)
 MOST_PAGES = 20
+KEY_CLIENT = "test-key"
 
 
 class NodeMissingError(Exception):
@@ -77,6 +79,9 @@ class Endpoints:
     introspection: str
     userinfo: str
     pushed_authorization_request: str
+    device_authorization: str
+    resource: str
+    """Takes a bearer token of the grant client_credentials, and says whose it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +106,8 @@ class AuthorizationServer:
     PKCE with S256 is required.  Every code brings a refresh token, every refresh consumes the one it used, and a consumed one
     that returns ends its grant.  Scopes: openid, profile, email, offline_access, read, write.
 
-    *client_metadata* is further metadata of both clients (RFC 7591).  With *dpop_nonces*, a proof of DPoP needs a nonce of the server.
+    *client_metadata* is further metadata of all clients (RFC 7591).  With *client_keys*, public keys as JWKs, there is a third client,
+    `test-key`, which proves itself with `private_key_jwt`.  With *dpop_nonces*, a proof of DPoP needs a nonce of the server.
 
     Raises `NodeMissingError` when this machine cannot run it and `ServerNotStartedError` when it does not start.
     """
@@ -116,6 +122,7 @@ class AuthorizationServer:
         access_token_lifetime: timedelta = timedelta(minutes=1),
         client_metadata: Mapping[str, Any] = MappingProxyType({}),
         dpop_nonces: bool = False,
+        client_keys: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         # The signs at the front are where a client that forgets the form encoding fails.
         self.client = Client(id="test-basic", secret=f"fake:%+/{secrets.token_urlsafe(24)}", authentication="client_secret_basic")
@@ -124,6 +131,7 @@ class AuthorizationServer:
         self._access_token_lifetime = access_token_lifetime
         self._client_metadata = client_metadata
         self._dpop_nonces = dpop_nonces
+        self._client_keys = tuple(client_keys)
         self._at_exit = ExitStack()
 
     @property
@@ -168,8 +176,26 @@ class AuthorizationServer:
         """Sign *account* in, refuse the consent, and return the callback URL with its error, state and iss, without opening it."""
         return self._browse(authorization_url, account=account, consents=False)
 
+    def enter_code(self, verification_uri: str, user_code: str, /, *, account: str = "alice", consents: bool = True) -> None:
+        """Enter *user_code* at the page for devices (RFC 8628 §3.3), then sign *account* in and consent, or abort.
+
+        Raises `SignInStoppedError` at an error page.
+        """
+        with httpx.Client(trust_env=False, follow_redirects=True) as browser:
+            page = _Page.read(browser.get(verification_uri))
+            page = _Page.read(browser.post(page.action, data=page.fields | {"user_code": user_code}))
+            if not consents:
+                browser.post(page.action, data={"xsrf": page.fields["xsrf"], "user_code": user_code, "abort": "yes"})
+                return
+            for _ in range(MOST_PAGES):
+                answer = browser.post(page.action, data=page.filled(login=account, password="fake-password"))
+                if "<form" not in answer.text and answer.status_code == HTTPStatus.OK:
+                    return
+                page = _Page.read(answer)
+        raise SignInStoppedError(path=urlsplit(str(answer.url)).path, status=answer.status_code)
+
     def allow_redirect_uri(self, uri: str, /) -> None:
-        """Let both clients use *uri* from now on; it is compared exactly."""
+        """Let every client use *uri* from now on; it is compared exactly."""
         self._http.post(f"{self.issuer}/test/redirect-uris", content=uri).raise_for_status()
 
     def requests(self) -> list[SeenRequest]:
@@ -178,16 +204,15 @@ class AuthorizationServer:
 
     def _wait_until_ready(self, process: subprocess.Popen[str], complaints: IO[str], /) -> str:
         # The configuration holds client secrets, so it goes through stdin, which stays open: the server ends when it closes.
+        clients: list[dict[str, Any]] = [
+            {"client_id": client.id, "client_secret": client.secret, "token_endpoint_auth_method": client.authentication}
+            for client in (self.client, self.post_client)
+        ]
+        if self._client_keys:
+            keys = {"keys": self._client_keys}
+            clients.append({"client_id": KEY_CLIENT, "jwks": keys, "token_endpoint_auth_method": "private_key_jwt"})
         configuration = {
-            "clients": [
-                {
-                    "client_id": client.id,
-                    "client_secret": client.secret,
-                    "token_endpoint_auth_method": client.authentication,
-                    **self._client_metadata,
-                }
-                for client in (self.client, self.post_client)
-            ],
+            "clients": [{**client, **self._client_metadata} for client in clients],
             "redirect_uris": self._redirect_uris,
             "access_token_seconds": int(self._access_token_lifetime.total_seconds()),
             "dpop_nonces": self._dpop_nonces,
@@ -216,6 +241,8 @@ class AuthorizationServer:
             introspection=metadata["introspection_endpoint"],
             userinfo=metadata["userinfo_endpoint"],
             pushed_authorization_request=metadata["pushed_authorization_request_endpoint"],
+            device_authorization=metadata["device_authorization_endpoint"],
+            resource=f"{self.issuer}/test/resource",
         )
 
     def _browse(self, url: str, /, *, account: str, consents: bool) -> str:

@@ -239,7 +239,7 @@ def test_metadata_promises_what_the_tests_rely_on(server: AuthorizationServer) -
     assert metadata["code_challenge_methods_supported"] == ["S256"]
     assert metadata["response_types_supported"] == ["code"]
     assert metadata["authorization_response_iss_parameter_supported"] is True
-    assert set(metadata["token_endpoint_auth_methods_supported"]) == {"client_secret_basic", "client_secret_post"}
+    assert set(metadata["token_endpoint_auth_methods_supported"]) == {"client_secret_basic", "client_secret_post", "private_key_jwt"}
 
 
 def test_server_ends_with_its_context(server: AuthorizationServer) -> None:

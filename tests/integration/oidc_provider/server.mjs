@@ -4,16 +4,17 @@
 //
 // The first line of stdin is the configuration as JSON, so that no client secret is ever in an argument list:
 //
-//     {"clients": [{"client_id", "client_secret", "token_endpoint_auth_method"}, …],
+//     {"clients": [{"client_id", "client_secret" or "jwks", "token_endpoint_auth_method"}, …],
 //      "redirect_uris": ["http://127.0.0.1/callback", …],
 //      "access_token_seconds": 60,
 //      "dpop_nonces": false}         (whether a proof of DPoP needs a nonce of the server)
 //
 // One line on stdout, {"issuer": "http://127.0.0.1:…"}, says that it is ready. It ends when stdin closes, so it cannot outlive its test run.
 //
-// Two doors are for tests alone:
+// Three doors are for tests alone:
 //     GET  /test/requests        what the token, revocation and introspection endpoints saw; never a secret
 //     POST /test/redirect-uris   the body, as text, becomes a redirect URI of every client
+//     GET  /test/resource        a resource that takes a bearer token of the grant client_credentials, and says whose it is
 
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -24,6 +25,7 @@ import { text } from 'node:stream/consumers';
 import Provider from 'oidc-provider';
 
 const DAY = 24 * 60 * 60;
+const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code';
 const WATCHED = { '/token': 'token', '/token/revocation': 'revocation', '/token/introspection': 'introspection' };
 
 // The library gives its advice through console.info; stdout belongs to the one line that says we are ready.
@@ -47,9 +49,9 @@ const provider = new Provider(issuer, {
     ...client,
     redirect_uris: redirectUris,
     response_types: ['code'],
-    grant_types: ['authorization_code', 'refresh_token'],
+    grant_types: ['authorization_code', 'refresh_token', 'client_credentials', DEVICE],
   })),
-  clientAuthMethods: ['client_secret_basic', 'client_secret_post'],
+  clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt'],
   responseTypes: ['code'],
   clientDefaults: { id_token_signed_response_alg: 'ES256' },
   jwks: { keys: [signingKey] },
@@ -65,6 +67,8 @@ const provider = new Provider(issuer, {
   ttl: {
     AccessToken: accessTokenSeconds,
     AuthorizationCode: 60,
+    ClientCredentials: accessTokenSeconds,
+    DeviceCode: 600,
     IdToken: accessTokenSeconds,
     RefreshToken: DAY,
     Interaction: 600,
@@ -73,6 +77,8 @@ const provider = new Provider(issuer, {
   },
   features: {
     devInteractions: { enabled: true },
+    deviceFlow: { enabled: true },
+    clientCredentials: { enabled: true },
     introspection: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
     revocation: { enabled: true },
     userinfo: { enabled: true },
@@ -109,6 +115,12 @@ async function allowRedirectUri(uri) {
   }
 }
 
+async function showOwner(request, response) {
+  const token = await provider.ClientCredentials.find(request.headers.authorization?.replace(/^Bearer /, '') ?? '');
+  if (token === undefined || token.isExpired) response.writeHead(401).end();
+  else response.setHeader('content-type', 'application/json').end(JSON.stringify({ client_id: token.clientId, scope: token.scope ?? '' }));
+}
+
 server.on('request', async (request, response) => {
   switch (`${request.method} ${request.url}`) {
     case 'GET /test/requests':
@@ -117,6 +129,9 @@ server.on('request', async (request, response) => {
     case 'POST /test/redirect-uris':
       await allowRedirectUri(await text(request));
       response.writeHead(204).end();
+      break;
+    case 'GET /test/resource':
+      await showOwner(request, response);
       break;
     default:
       await authorizationServer(request, response);
