@@ -36,6 +36,7 @@ _EXAMPLES: dict[str, Any] = {
     "Callback.ignore": ["id_token"],
     "Callback.site_from": "location",
     "Listing.id": "installation_id",
+    "Method.metadata": "oidc",
     "Method.par_url": "https://login.acme.example/par",
     "Method.refresh_url": "https://login.acme.example/refresh",
     "Method.token_params": {"audience": "https://api.acme.example"},

@@ -111,6 +111,7 @@ ApplicationReason = Literal[
     "signing_key",
     "no_usable_application",
     "application_changed",
+    "server_metadata",
 ]
 """Why the operator must act: the provider refuses the application, or it is no longer the one that the grant was issued to."""
 """How a credential can be sent, by the methods of `Credential`."""
@@ -383,7 +384,8 @@ class OAuthBackendError(ProviderUnavailableError):
 class AppMisconfiguredError(OAuthError):
     """The provider refuses the OAuth application, the operator's or the tenant's own; no grant is at fault.
 
-    With the reason `signing_key` nothing was sent: the signing key of our own issuer is missing, or may not be used.
+    With the reason `signing_key` nothing was sent: the signing key of our own issuer is missing, or may not be used.  With the reason
+    `server_metadata` the server's own metadata may not be used (RFC 8414 §3.3): it is of another issuer, or an endpoint is elsewhere.
     """
 
     advice = (
@@ -392,10 +394,11 @@ class AppMisconfiguredError(OAuthError):
     )
 
     def __init__(self, *, provider_id: str, reason: ApplicationReason, error_description: str | None = None) -> None:
-        ours = reason == "signing_key"
-        message = (
-            "the signing key of our own issuer may not be used" if ours else "the application's registration with the provider is refused"
-        )
+        messages = {
+            "signing_key": "the signing key of our own issuer may not be used",
+            "server_metadata": "the authorization server's metadata may not be used",
+        }
+        message = messages.get(reason, "the application's registration with the provider is refused")
         super().__init__(message, providerId=provider_id, reason=reason)
         self.reason = reason
         self.error_description = error_description

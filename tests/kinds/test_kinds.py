@@ -17,6 +17,10 @@ from cloud_integrations.providers import Catalogue
     [
         (code(token_url=None), "oauth2 needs authorize_url and token_url"),
         (code(authorize_url=None), "oauth2 needs authorize_url and token_url"),
+        (code(kind="device"), "oauth2 needs device, and token_url or metadata"),
+        (code(kind="device", authorize_url=None, device={"url": "https://a.example/d"}, issuer="https://a.example"), "has no issuer"),
+        (code(kind="device", authorize_url=None, token_url=None, issuer="https://a.example", metadata="oidc"), "oauth2 needs device"),
+        (key(issuer="https://a.example", metadata="oidc"), "key has no issuer, metadata for this kind"),
         (code(inputs=[{"name": "token"}]), "oauth2 has no inputs for this kind"),
         (code(callback={"installation_from": "id"}), "oauth2.callback has no installation_from and no requested for this kind"),
         (code(present={"headers": {"Authorization": "Bearer {missing}"}}), "oauth2.present.headers.Authorization uses {missing}"),

@@ -22,8 +22,8 @@ class GrantCode:
 
     def problems(self, method: Method, /) -> Iterator[str]:
         """See `Kind.problems`."""
-        if not (method.authorize_url and method.token_url):
-            yield " needs authorize_url and token_url"
+        if method.metadata is None and not (method.authorize_url and method.token_url):
+            yield " needs authorize_url and token_url, or metadata"
         if method.callback.installation_from is not None or method.callback.requested:
             yield ".callback has no installation_from and no requested for this kind"
         yield from not_in_header(method)

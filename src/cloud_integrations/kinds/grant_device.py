@@ -9,7 +9,7 @@ from cloud_integrations.domain.provider import Method
 from .grant_code import GrantCode, not_in_header
 from .unused import unused_fields
 
-_NOT_OURS = ("inputs", "installation", "authorize_url", "authorize_params", "par_url", "callback", "issuer", "pkce")
+_NOT_OURS = ("inputs", "installation", "authorize_url", "authorize_params", "par_url", "callback", "pkce")
 
 
 class GrantDevice(GrantCode):
@@ -19,7 +19,9 @@ class GrantDevice(GrantCode):
 
     def problems(self, method: Method, /) -> Iterator[str]:
         """See `Kind.problems`."""
-        if not (method.device and method.token_url):
-            yield " needs device and token_url"
+        if method.device is None or (method.metadata is None and not method.token_url):
+            yield " needs device, and token_url or metadata"
+        if method.metadata is None:
+            yield from unused_fields(method, ("issuer",))
         yield from not_in_header(method)
         yield from unused_fields(method, _NOT_OURS)

@@ -108,6 +108,7 @@ def wire(
         uses=TtlCache(clock, limit=100_000),
         client_secrets=TtlCache(clock, limit=10_000),
         dpop_nonces=TtlCache(clock, limit=10_000),
+        server_metadata=TtlCache(clock, limit=10_000),
         clock_offsets=TtlCache(clock, limit=1_000),
         denials=DenialWindows(clock),
         breaker=WindowBreaker(clock, entropy),

@@ -62,8 +62,9 @@ class Client:
     variables: Mapping[str, str]
     """The variables of the operator and the tenant by name, checked."""
     authorize_url: str | None
-    """None: the method has no authorization page, and works by device code."""
+    """None: the method has no authorization page, and works by device code; or `lacks_endpoints`."""
     token_url: str
+    """Empty while the client `lacks_endpoints`."""
     par_url: str | None
     """None: authorization requests are not pushed (RFC 9126)."""
     refresh_url: str
@@ -73,6 +74,8 @@ class Client:
     """None: the provider has no revocation endpoint, or its URL needs a variable that has no value yet."""
     client_auth: ClientAuth
     issuer: str | None
+    metadata_url: str | None = None
+    """Where the server's metadata is, which has the endpoints (RFC 8414); None: the provider file has them."""
     context_id: ContextId
     backend: OAuthBackend = field(repr=False, compare=False)
     """Builds this client's requests and reads the answers to them."""
@@ -81,6 +84,11 @@ class Client:
     def uses_pkce(self) -> bool:
         """Whether authorizations carry a code challenge (RFC 7636)."""
         return self.method.pkce != "off"
+
+    @property
+    def lacks_endpoints(self) -> bool:
+        """Whether the server's metadata has not been read, so that no request can be built yet."""
+        return not self.token_url
 
     @property
     def tenant_variables(self) -> dict[str, str]:
@@ -96,8 +104,8 @@ class Client:
         """Return the `context_id` that this server has with the same client id where *owner* registered the application."""
         return context_id(
             self.provider.provider_id,
-            authorize_url=self.authorize_url or self.device_url or "",
-            token_url=self.token_url,
+            authorize_url=(self.issuer if self.metadata_url else self.authorize_url or self.device_url) or "",
+            token_url=self.metadata_url or self.token_url,
             client_id=self.application.client_id,
             owner=owner,
         )
@@ -187,15 +195,19 @@ def resolve_client(
     `ProviderInactiveError` for a method to which nobody consents.
     """
     device = None if method.device is None else method.device.url
-    begins = method.authorize_url or device
-    if begins is None or method.token_url is None:
+    begins, token = method.authorize_url or device, method.token_url
+    if method.metadata is None and (begins is None or token is None):
         raise ProviderInactiveError(provider_id=str(provider.provider_id), problem="has no method of this name to which a person consents")
     filled = provider.fill_variables(_without_echoes(provider, application, variables), operator=application.variables)
     method.require_variables(filled)
     places = {**filled, "client_id": quote(application.client_id, safe="")}
-    authorize_url = method.authorize_url and check_endpoint(_fill(method.authorize_url, places), loopback=provider.loopback)
-    token_url = check_endpoint(_fill(method.token_url, places), loopback=provider.loopback)
-    refresh_url = check_endpoint(_fill(method.refresh_url, places), loopback=provider.loopback) if method.refresh_url else token_url
+
+    def endpoint(template: str | None) -> str | None:
+        return template and check_endpoint(_fill(template, places), loopback=provider.loopback)
+
+    issuer = _issuer(method, application, places)
+    metadata_url = _metadata_url(provider, method, issuer)
+    authorize_url, token_url, device_url = endpoint(method.authorize_url), endpoint(token) or "", endpoint(device)
     return Client(
         provider=provider,
         method=method,
@@ -204,16 +216,18 @@ def resolve_client(
         variables=filled,
         authorize_url=authorize_url,
         token_url=token_url,
-        par_url=method.par_url and check_endpoint(_fill(method.par_url, places), loopback=provider.loopback),
-        refresh_url=refresh_url,
-        device_url=device and check_endpoint(_fill(device, places), loopback=provider.loopback),
+        par_url=endpoint(method.par_url),
+        refresh_url=endpoint(method.refresh_url) or token_url,
+        device_url=device_url,
         revoke_url=_revoke_url(provider, method, places),
         client_auth=client_auth_of(method, application),
-        issuer=_issuer(method, application, places),
+        issuer=issuer,
+        metadata_url=metadata_url,
+        # With metadata, the issuer stands for its endpoints: they are all at its own host.
         context_id=context_id(
             provider.provider_id,
-            authorize_url=authorize_url or _fill(begins, places),
-            token_url=token_url,
+            authorize_url=(issuer if metadata_url else authorize_url or device_url) or "",
+            token_url=metadata_url or token_url,
             client_id=application.client_id,
             owner=owner,
         ),
@@ -277,8 +291,24 @@ def client_auth_of(method: Method, application: OAuthApplication, /) -> ClientAu
     raise ConfigurationError(setting=f"the OAuth application of {application.provider}", problem=problem)
 
 
+def _metadata_url(provider: Provider, method: Method, issuer: str | None) -> str | None:
+    """Return where the metadata of *issuer* is: inserted before its path (RFC 8414 §3.1), or appended to it (OpenID Discovery §4.1)."""
+    if method.metadata is None or issuer is None:
+        return None
+    if "?" in check_endpoint(issuer, loopback=provider.loopback):
+        raise ValidationFailedError(field="variables", problem="do not make a usable address")
+    if method.metadata == "oidc":
+        return f"{issuer.rstrip('/')}/.well-known/openid-configuration"
+    parts = urlsplit(issuer)
+    return f"{parts.scheme}://{parts.netloc}/.well-known/oauth-authorization-server{parts.path.rstrip('/')}"
+
+
 def _issuer(method: Method, application: OAuthApplication, places: Mapping[str, str]) -> str | None:
-    issuer = application.issuer if application.issuer is not None else method.issuer and _fill(method.issuer, places)
+    named = method.issuer and _fill(method.issuer, places)
+    issuer = named if application.issuer is None else application.issuer
+    if method.metadata is not None and issuer != named:
+        # It would choose the server that the client's secret is sent to.
+        raise ConfigurationError(setting=f"the OAuth application of {application.provider}", problem="has another issuer than its provider")
     if issuer is None and method.callback.issuer == "required":
         raise ConfigurationError(setting=f"the OAuth application of {application.provider}", problem="needs an issuer")
     return issuer

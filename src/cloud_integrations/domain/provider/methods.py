@@ -98,7 +98,9 @@ class Revoke(FileTable):
     method: Literal["POST", "DELETE", "GET", "PUT"] = "POST"
     """The HTTP method."""
     url: str | None = None
-    """The revocation endpoint.  Left out: there is none, and `manual_url` is the page where a person can do it."""
+    """The revocation endpoint.  Left out: the one in `metadata`; without that there is none, and `manual_url` is the page where a person
+    can do it.
+    """
     body: Literal["form", "json", "none"] = "form"
     """How the parameters are encoded; `none`: only headers are sent."""
     param: str = "token"
@@ -129,12 +131,6 @@ class Revoke(FileTable):
     """Further headers; templates."""
     key: KeyRevocation | None = None
     """How a key that the tenant pasted can be ended, if that is asked for (`key`).  Left out: only a person can do it."""
-
-    @model_validator(mode="after")
-    def _is_read_whole(self) -> Self:
-        if self.url is None and (unread := sorted(self.model_fields_set - {"url", "manual_url", "key"})):
-            raise ValueError(f"revoke without url has no {', '.join(unread)}")
-        return self
 
     def find_manual_url(self, variables: Mapping[str, str], /) -> str | None:
         """Return `manual_url` filled with *variables*; None if there is no such page, or one of its variables has no value."""
@@ -172,7 +168,12 @@ class Method(FileTable):
     refresh_url: str | None = None
     """The endpoint that takes refresh tokens.  Left out: `token_url`."""
     issuer: str | None = None
-    """The issuer that a callback's `iss` is compared with (RFC 9207)."""
+    """The issuer that a callback's `iss` is compared with (RFC 9207), and whose `metadata` is read."""
+    metadata: Literal["oauth", "oidc"] | None = None
+    """Where the server's metadata is, which gives all endpoints in place of this file (`code`, `device`): at the issuer with
+    `/.well-known/oauth-authorization-server` before its path (`oauth`, RFC 8414 §3.1), or with `/.well-known/openid-configuration` after
+    it (`oidc`, OpenID Connect Discovery §4.1).  Every endpoint must be at the issuer's own host and port.
+    """
     scopes: Scopes = Scopes()
     """Which scopes are asked for, and how they are written."""
     pkce: Literal["required", "s256", "off"] = "s256"
@@ -274,6 +275,32 @@ class Method(FileTable):
     def uses_application_key(self) -> bool:
         """Whether a proof is signed with the private key of the operator's application."""
         return any(proof.key_name == APPLICATION for proof in self.proofs.values())
+
+    @property
+    def has_page(self) -> bool:
+        """Whether a person authorizes it on a page of the provider, to which a browser is sent."""
+        return self.authorize_url is not None or (self.metadata is not None and self.kind != "device")
+
+    @model_validator(mode="after")
+    def _endpoints_stand_in_one_place(self) -> Self:
+        urls = {name: getattr(self, name) for name in ("authorize_url", "token_url", "par_url", "refresh_url")}
+        urls["device.url"] = None if self.device is None else self.device.url
+        urls["revoke.url"] = None if self.revoke is None else self.revoke.url
+        written = sorted(name for name, url in urls.items() if url is not None)
+        if self.metadata is not None:
+            if written:
+                raise ValueError(f"metadata has the endpoints: leave out {', '.join(written)}")
+            if self.issuer is None or "?" in self.issuer:
+                raise ValueError("metadata needs an issuer, without a query")
+            return self
+        if self.device is not None and self.device.url is None:
+            raise ValueError("device needs url")
+        unread = set[str]()
+        if self.revoke is not None and self.revoke.url is None:
+            unread = self.revoke.model_fields_set - {"url", "manual_url", "key"}
+        if unread:
+            raise ValueError(f"revoke without url has no {', '.join(sorted(unread))}")
+        return self
 
     @model_validator(mode="after")
     def _says_once_how_long_a_token_lives(self) -> Self:

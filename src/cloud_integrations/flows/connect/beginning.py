@@ -21,6 +21,7 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.flows.shared.clients import choose_client
 from cloud_integrations.flows.shared.lookup import known_tenant, load_named, read_chosen_slot, require_unconnected
+from cloud_integrations.flows.shared.server_metadata import located
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.kinds import by_consent
 from cloud_integrations.protocol.client import Client
@@ -74,7 +75,7 @@ async def read_connection(
 ) -> Beginning:
     """Return a new connection, with a provider with which the tenant has no integration in this slot yet.
 
-    Raises `ValidationFailedError`, `ProviderNotFoundError`, `ProviderInactiveError` or `IntegrationExistsError`.
+    Raises `ValidationFailedError`, `ProviderNotFoundError`, `ProviderInactiveError` or `IntegrationExistsError`, and as `located`.
     """
     tenant_id = await known_tenant(wiring, tenant)
     name = integration_name(name)
@@ -85,6 +86,7 @@ async def read_connection(
     provider = wiring.providers.require(read_provider(provider_ref))
     client = await choose_client(wiring, tenant_id, provider, asked_method, filled)
     await require_unconnected(wiring, tenant_id, provider.provider_id, slot=slot)
+    client = await located(wiring, tenant_id, client)
     return Beginning(tenant_id=tenant_id, client=client, name=name, slot=slot, scopes=asked)
 
 
@@ -93,7 +95,7 @@ async def read_reconnection(
 ) -> Beginning:
     """Return the reconnect of an existing integration.
 
-    Raises `IntegrationNotFoundError`, `IntegrationInactiveError`, `ValidationFailedError` or `ProviderInactiveError`.
+    Raises `IntegrationNotFoundError`, `IntegrationInactiveError`, `ValidationFailedError` or `ProviderInactiveError`, and as `located`.
     """
     tenant_id = await known_tenant(wiring, tenant)
     asked = read_scopes(scopes)
@@ -109,6 +111,7 @@ async def read_reconnection(
     wanted = asked or facts.requested_scopes
     if client.method.scopes.on_reconnect == "union":
         wanted = tuple(dict.fromkeys((*facts.scopes, *wanted)))
+    client = await located(wiring, tenant_id, client)
     return Beginning(tenant_id=tenant_id, client=client, name=facts.name, slot=facts.slot, scopes=wanted, reconnects=stored)
 
 

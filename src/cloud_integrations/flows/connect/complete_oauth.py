@@ -19,6 +19,7 @@ from cloud_integrations.flows.shared.applications import client_with
 from cloud_integrations.flows.shared.clients import find_client
 from cloud_integrations.flows.shared.events import backend_failures_told, failures_recorded, record_denied
 from cloud_integrations.flows.shared.lookup import require_unconnected
+from cloud_integrations.flows.shared.server_metadata import located
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.protocol.authorize import find_state
 from cloud_integrations.protocol.client import Client
@@ -123,6 +124,7 @@ async def finish(
     *installation* is the id of an installation that the callback claims.
     """
     assert pending.redirect_uri is not None  # noqa: S101  # it awaits a callback
+    client = await located(wiring, pending.tenant_id, client)
     parts = await wiring.sealer.open_pending(pending)
     wanted = NewGrant.of(pending, client, stored, begun_under=begun_under)
     connected = await connect(

@@ -22,6 +22,7 @@ from cloud_integrations.flows.shared.client_secrets import Answer, ask, outcome_
 from cloud_integrations.flows.shared.events import apply, failures_recorded, record_denied
 from cloud_integrations.flows.shared.lookup import known_tenant
 from cloud_integrations.flows.shared.sending import key_to_bind, send
+from cloud_integrations.flows.shared.server_metadata import located
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.ports.store import BeginPoll, EndPoll
 from cloud_integrations.protocol.client import Client
@@ -86,6 +87,7 @@ async def _poll(wiring: Wiring, pending: PendingAuthorization, subject: Subject,
         if connected is None:
             raise
         return Connected(integration=connected.facts)
+    client = await located(wiring, pending.tenant_id, client)
     parts = await wiring.sealer.open_pending(pending)
     code, dpop_key = parts[DEVICE_CODE], key_to_bind(wiring, client, parts.get(DPOP_KEY))
     # Fetched before the provider is asked: if the key service fails now, no grant is lost.

@@ -31,12 +31,14 @@ from cloud_integrations.flows.shared.applications import redirect_uri_of
 from cloud_integrations.flows.shared.clients import granting_client
 from cloud_integrations.flows.shared.events import apply, happened, tell_of
 from cloud_integrations.flows.shared.sending import key_to_bind
+from cloud_integrations.flows.shared.server_metadata import located
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.ports.store import MarkSent, TakeLease
 from cloud_integrations.protocol.client import Client
 from cloud_integrations.protocol.http import HttpRequest
 
 _SEND_RESERVE = timedelta(seconds=5)
+_METADATA_REST = timedelta(minutes=1)
 
 
 def is_over(wiring: Wiring, stored: StoredIntegration) -> bool:
@@ -81,6 +83,7 @@ async def begin(wiring: Wiring, stored: StoredIntegration, wanted: RenewalReques
     if stored.marks.lease_until is not None and stored.marks.lease_until >= stored.read_at:
         # The row shows the lease of another process; an attempt to take it would cost a transaction at each look.
         return None
+    client = await _located(wiring, stored, client, wanted.caller)
     # Asked last, because the answer may make this caller the one that probes the server.
     await _ask_breaker(wiring, stored, client, wanted.caller)
     parts = await wiring.sealer.open_column(stored, "renewal")
@@ -147,6 +150,18 @@ async def _find_client(wiring: Wiring, stored: StoredIntegration, caller: Caller
         return await granting_client(wiring, stored.facts)
     except AppMisconfiguredError as error:
         await _mark_unasked(wiring, stored, caller, state=stored.facts.state, reason=error.reason, due_in=MISCONFIGURED_REST)
+        raise
+
+
+async def _located(wiring: Wiring, stored: StoredIntegration, client: Client, caller: Caller) -> Client:
+    try:
+        return await located(wiring, stored.facts.tenant_id, client)
+    except AppMisconfiguredError as error:
+        await _mark_unasked(wiring, stored, caller, state=stored.facts.state, reason=error.reason, due_in=MISCONFIGURED_REST)
+        raise
+    except ProviderUnavailableError as error:
+        reason, wait = error.reason, error.retry_after or _METADATA_REST
+        await _mark_unasked(wiring, stored, caller, state=State.RETRY, reason=reason, error=reason, due_in=wait)
         raise
 
 

@@ -66,7 +66,8 @@ def _check_values(setting: str, provider: Provider, method: Method, application:
     if unknown := sorted(application.variables.keys() - known.keys()):
         raise ConfigurationError(setting=f"{setting}.variables", problem=f"name {unknown[0]}, which this provider does not have")
     operators = {name for name, variable in known.items() if variable.source == "application" and variable.default is None}
-    named = places(f"{method.authorize_url or ''}{method.token_url or ''}")
+    server = method.issuer if method.metadata is not None else f"{method.authorize_url or ''}{method.token_url or ''}"
+    named = places(server or "")
     if missing := [name for name in named if name in operators - application.variables.keys()]:
         raise ConfigurationError(setting=f"{setting}.variables.{missing[0]}", problem="is required by this provider")
     if not all(map(is_scope, application.scopes or ())):

@@ -21,6 +21,7 @@ from cloud_integrations.domain.integration import Integration, StoredIntegration
 from cloud_integrations.domain.removal import API_KEY, Revocation, RevocationOutcome, RevokedKind, TokenKind
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
+    AppMisconfiguredError,
     CloudIntegrationsError,
     KeyringError,
     KeyServiceUnavailableError,
@@ -38,6 +39,7 @@ from .client_secrets import Answer, ask, preferred
 from .events import apply, happened, tell_of
 from .fingerprints import token_fingerprint
 from .revocation_entries import new_entry
+from .server_metadata import located
 from .stale_writes import apply_sealed
 from .wiring import Wiring
 
@@ -119,6 +121,9 @@ def choose(client: Client, tokens: Tokens, /) -> Choice:
 
 
 def _has_request(client: Client, kind: TokenKind, token: Secret) -> bool:
+    if client.lacks_endpoints:
+        # Whether the server has an endpoint for it is asked when it is sent, so that an outage loses no token.
+        return client.method.revoke is not None
     try:
         return client.backend.build_revoke(client, token=token, kind=kind) is not None
     except OAuthBackendError:
@@ -339,12 +344,13 @@ async def _send(wiring: Wiring, client: Client, tenant_id: TenantId, kind: Token
 
     client = preferred(wiring, client)
     try:
+        client = await located(wiring, tenant_id, client)
         request = build(client)
         if request is None:
             return Attempt(outcome=RevocationOutcome.UNSUPPORTED, reason="unsupported")
         deadline = wiring.settings.deadline
         answer = await ask(wiring, client, request, tenant_id=tenant_id, deadline=deadline, build=build, send=send)
-    except ProviderUnavailableError as error:
+    except (AppMisconfiguredError, ProviderUnavailableError) as error:
         return Attempt(outcome=RevocationOutcome.FAILED, reason=error.reason, error_description=error.error_description)
     return answer.result
 

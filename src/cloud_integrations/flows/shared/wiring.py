@@ -57,6 +57,8 @@ class Wiring:
     """By context id: the place of the client secret to begin with."""
     dpop_nonces: Cache
     """By authorization server: its newest nonce for DPoP (RFC 9449 §8)."""
+    server_metadata: Cache
+    """By issuer, and by tenant where a tenant named it: the endpoints in its metadata."""
     clock_offsets: Cache
     """By host of a provider: how far its clock differs from ours."""
     denials: DeniedAttempts

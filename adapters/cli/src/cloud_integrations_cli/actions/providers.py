@@ -68,6 +68,7 @@ def show(screen: Screen, configuration: Configuration, provider: str, /) -> None
             + ("" if method.id in offered else ", not configured here")
             + (", has a guide" if method.id in guided else "")
             + (", revokes the key if asked" if method.key_revocation is not None else "")
+            + (", endpoints from the server's metadata" if method.metadata is not None else "")
         )
         facts |= _say_inputs(summary, method.id)
     facts |= _say_variables(entry)
