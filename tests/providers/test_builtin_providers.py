@@ -36,6 +36,7 @@ SLUGS = [
     "github",
     "gitlab",
     "google_cloud",
+    "grafana",
     "heroku",
     "hetzner_cloud",
     "huawei_cloud",
