@@ -17,7 +17,7 @@ from tests.flows import bank, clouds, devices, role_clouds, test_shown_proofs, t
 from tests.flows.conftest import ACME, ALICE, GLOBEX, World
 from tests.protocol.keys import pem
 
-from cloud_integrations import AsyncSqlAlchemyStore, ImportedKey, OAuthApplication, Secret, SqlAlchemyStore
+from cloud_integrations import AsyncSqlAlchemyStore, ImportedGrant, ImportedKey, OAuthApplication, Secret, SqlAlchemyStore
 from cloud_integrations.domain.signing import Unsigned
 from cloud_integrations.errors import (
     AnswerLostError,
@@ -349,7 +349,35 @@ async def by_device(walk: Walk) -> set[str]:
     return {"device code", "token"}
 
 
+async def by_bound_tokens(walk: Walk) -> set[str]:
+    """With tokens that are bound to a key (DPoP): a nonce, a wrong proof, a lost answer, a signature, an import."""
+    world = walk.world
+    world.provider.dpop, world.provider.dpop_nonce = True, "nonce-1"
+    world.entries[:] = world.provider.catalogue_entries()
+    world.door = world.open()
+    pasted = f"fake-pasted-{new_token()}"
+    walk.canaries.add("pasted", pasted)
+    named = {"provider": "simulated", "name": "Ours", "access_token": f"fake-access-{new_token()}"}
+    await walk("import_credential", ACME, ImportedGrant(**named, dpop_key=pasted), verify=False)
+    begun = taken(await walk("begin_oauth", ACME, "simulated", name="Ours"))
+    held = taken(await walk("complete_oauth", begun.context_id, world.approve(begun), browser_token=begun.browser_token)).integration
+    credential = taken(await walk("credential", ACME, "simulated"))
+    walk.canaries.add("key", credential.values()["dpop_key"])
+    walk.canaries.add("token", credential.value)
+    for what in (Misbehaviour.TOKEN_TYPE_MAC, Misbehaviour.ANSWER_LOST, Misbehaviour.GARBAGE_JSON):
+        world.provider.misbehave(what, endpoint="refresh")
+        await walk("refresh", ACME, held.id)
+        world.provider.behave()
+    walk.found.put("answers", repr(credential.sign(Unsigned(method="GET", url="https://simulated.example/me"))))
+    again = taken(await walk("begin_reconnect", ACME, held.id))
+    await walk("complete_oauth", again.context_id, world.approve(again), browser_token=again.browser_token)
+    await walk("verify", ACME, held.id)
+    await walk("delete", ACME, held.id)
+    return {"pasted", "key", "token"}
+
+
 WAYS: dict[str, Callable[[Walk], Any]] = {
+    "a bound token": by_bound_tokens,
     "a device code": by_device,
     "a mint": by_mint,
     "a proof": by_proof,
