@@ -1,126 +1,22 @@
-"""Roles at moto's server, with its IAM checks turned on: it evaluates the trust policy of a role.
-
-Only if a request has no external id at all, moto lets it pass a condition on it.  A thin door before moto refuses such requests.
-"""
+"""Roles at moto's server, with its IAM checks turned on: it evaluates the trust policy of a role."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any
 from urllib.parse import parse_qsl
 
 import boto3
 import httpx
 import pytest
-from tests.moto import checking_moto
+from tests.aws_cloud import ACME, Cloud, begin, open_cloud
 
-from cloud_integrations import (
-    AesGcmCipher,
-    Catalogue,
-    HttpxTransport,
-    IntegrationManager,
-    LocalKeyring,
-    MemoryStore,
-    PlatformCredential,
-    Secret,
-    Settings,
-)
 from cloud_integrations.errors import InvalidCredentialsError, ProviderUnavailableError, TrustTooOpenError
-from cloud_integrations.protocol.http import HttpRequest, HttpResponse
-
-ACME = "acme"
-DENIED = b"<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code></Error></ErrorResponse>"
-PRINCIPAL = "arn:aws:iam::123456789012:user/product"
-ACTIONS = ["sts:AssumeRole", "sts:SetSourceIdentity", "sts:TagSession"]
-
-
-class Door(HttpxTransport):
-    """Keeps the forms of the requests, and refuses `AssumeRole` without an external id where the role's trust policy asks for one."""
-
-    def __init__(self, iam: Any, asked: list[dict[str, str]]) -> None:
-        super().__init__()
-        self._iam = iam
-        self._asked = asked
-
-    def send(self, request: HttpRequest, /, *, deadline: timedelta) -> HttpResponse:
-        asked = dict(parse_qsl(request.body.decode()))
-        self._asked.append(asked)
-        if asked["Action"] == "AssumeRole" and "ExternalId" not in asked and self._asks_for_one(asked["RoleArn"]):
-            return HttpResponse(status=403, headers={"content-type": "text/xml"}, body=DENIED)
-        return super().send(request, deadline=deadline)
-
-    def _asks_for_one(self, arn: str) -> bool:
-        role = self._iam.get_role(RoleName=arn.rpartition("/")[2])["Role"]
-        return "Condition" in role["AssumeRolePolicyDocument"]["Statement"][0]
-
-
-@dataclass
-class Cloud:
-    """The server, the operator's key there, and what makes roles."""
-
-    endpoint: str
-    key_id: str
-    secret: str = field(repr=False)
-    iam: Any
-    asked: list[dict[str, str]] = field(default_factory=list)
-    """The forms of the requests to STS."""
-
-    def make_role(self, name: str, external_id: str | None) -> str:
-        role = self.iam.create_role(RoleName=name, AssumeRolePolicyDocument=_policy(external_id))
-        return str(role["Role"]["Arn"])
-
-    def change_trust(self, name: str, external_id: str | None) -> None:
-        self.iam.update_assume_role_policy(RoleName=name, PolicyDocument=_policy(external_id))
-
-    def open(self, *, url: str | None = None) -> IntegrationManager:
-        where = url or self.endpoint
-        aws = Catalogue.builtin().require("aws")
-        methods = [
-            method.model_copy(update={"mint": tuple(step.model_copy(update={"url": f"{where}/"}) for step in method.mint)})
-            for method in aws.methods
-        ]
-        checks = tuple(check.model_copy(update={"url": f"{where}/"}) for check in aws.verifications)
-        # moto writes an error one level deeper than STS does.
-        deeper = tuple(rule.model_copy(update={"path": "ErrorResponse.Errors.Error.Code"}) for rule in aws.error_rules)
-        changes = {"methods": tuple(methods), "verifications": checks, "error_rules": (*aws.error_rules, *deeper), "loopback": True}
-        there = aws.model_copy(update=changes)
-        platform = PlatformCredential(
-            parts={"access_key_id": Secret(self.key_id), "secret_access_key": Secret(self.secret)},
-            principal=PRINCIPAL,
-        )
-        return IntegrationManager(
-            store=MemoryStore(),
-            transport=Door(self.iam, self.asked),
-            keys=LocalKeyring([LocalKeyring.generate_key("test")]),
-            cipher=AesGcmCipher(),
-            providers=Catalogue.of(there),
-            platform={"aws": platform},
-            # What a new role needs at AWS is in tests/flows/test_roles.py, on a clock that the test moves.
-            settings=Settings(setup_patience=timedelta()),
-        )
-
-
-def _policy(external_id: str | None) -> str:
-    statement: dict[str, Any] = {"Effect": "Allow", "Principal": {"AWS": PRINCIPAL}, "Action": ACTIONS}
-    if external_id is not None:
-        statement["Condition"] = {"StringEquals": {"sts:ExternalId": external_id}}
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[Cloud]:
-    with checking_moto({"product": ACTIONS, "admin": ["*"]}) as (endpoint, keys):
-        admin = {"aws_access_key_id": keys["admin"]["AccessKeyId"], "aws_secret_access_key": keys["admin"]["SecretAccessKey"]}
-        acting = boto3.client("iam", region_name="us-east-1", endpoint_url=endpoint, **admin)
-        yield Cloud(endpoint, keys["product"]["AccessKeyId"], keys["product"]["SecretAccessKey"], acting)
-
-
-def begin(ada):
-    setup = ada.begin_setup(ACME, "aws", name="Our account", method="role")
-    return setup.made["external_id"].reveal()
+    with open_cloud("roles") as cloud:
+        yield cloud
 
 
 @pytest.mark.requirement("Q57", "Q72")

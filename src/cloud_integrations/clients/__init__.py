@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .aiohttp import AiohttpMiddleware, aiohttp_middleware
+    from .aws import boto3_session
+    from .aws_endpoint import aws_environment
     from .http import AsyncHttpAuth, HttpAuth
 
 _MODULES = {
@@ -18,10 +20,12 @@ _MODULES = {
     "AsyncHttpAuth": "http",
     "HttpAuth": "http",
     "aiohttp_middleware": "aiohttp",
+    "aws_environment": "aws_endpoint",
+    "boto3_session": "aws",
 }
 """The module of each name; `__getattr__` loads it."""
 
-__all__ = ["AiohttpMiddleware", "AsyncHttpAuth", "HttpAuth", "aiohttp_middleware"]
+__all__ = ["AiohttpMiddleware", "AsyncHttpAuth", "HttpAuth", "aiohttp_middleware", "aws_environment", "boto3_session"]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 from datetime import timedelta
+from inspect import iscoroutinefunction
 from typing import NoReturn, Protocol
 from uuid import UUID
 
@@ -61,7 +62,7 @@ class CredentialSource(Named):
 
     *integration* is the slug or UUID of a provider, or the id of an integration; *slot* is as in `IntegrationManager.credential`.  The
     manager's view (`acting_as`) says who acts, and in which request.
-    Raises `ValidationFailedError` for a name that cannot be one.
+    Raises `ValidationFailedError` for a name that cannot be one, and `ConfigurationError` for an awaiting manager.
     """
 
     manager: Manager = field(repr=False)
@@ -71,6 +72,8 @@ class CredentialSource(Named):
 
     def __post_init__(self) -> None:
         _check(self.tenant_id, self.integration, self.slot)
+        if iscoroutinefunction(self.manager.credential):
+            raise ConfigurationError(setting="the manager", problem="awaits, and this waits for nobody: use an IntegrationManager")
 
     def credential(self, *, min_ttl: timedelta | float | None = None) -> Credential:
         """Return a credential that works.  Raises as `IntegrationManager.credential`, and `ConfigurationError` inside an event loop."""
