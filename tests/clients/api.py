@@ -33,6 +33,7 @@ class Api:
         self.bodies: dict[str, Any] = {}
         self.seen: list[Seen] = []
         self.refuses = 0
+        self.challenge = 'Bearer error="invalid_token"'
         self.redirect = ""
         """Where an answer of 302 sends the client."""
         self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"api": self}))
@@ -103,7 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
         if status == 302:
             self.send_header("Location", self.api.redirect)
         if status == 401:
-            self.send_header("WWW-Authenticate", 'Bearer error="invalid_token"')
+            self.send_header("WWW-Authenticate", self.api.challenge)
         self.end_headers()
         self.wfile.write(answer)
 

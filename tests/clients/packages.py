@@ -8,3 +8,6 @@ from importlib.util import find_spec
 HTTPX = {name: import_module(name) for name in ("httpx", "httpx2") if find_spec(name)}
 REQUESTS = import_module("requests") if find_spec("requests") else None
 AIOHTTP = import_module("aiohttp") if find_spec("aiohttp") else None
+GOOGLE = import_module("google.auth") if find_spec("google") and find_spec("google.auth") else None
+AZURE = import_module("azure.core") if find_spec("azure") and find_spec("azure.core") else None
+GRPC = import_module("grpc") if find_spec("grpc") else None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from .conftest import TENANT
-from .packages import AIOHTTP, HTTPX, REQUESTS
+from .packages import AIOHTTP, AZURE, GOOGLE, HTTPX, REQUESTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +18,8 @@ class Subject:
     make: Callable[..., Any]
     send: Callable[..., Any]
     awaits: bool = False
+    challenge: str = ""
+    """The challenge of a 401 that the client's library answers; empty: the usual one."""
 
 
 def auth(manager, url):
@@ -56,9 +59,86 @@ async def by_aiohttp(made, url):
         return response.status
 
 
+def google_credentials(manager, url):
+    from cloud_integrations.clients import google_credentials
+
+    return google_credentials(manager, TENANT, "simulated")
+
+
+def async_google_credentials(manager, url):
+    from cloud_integrations.clients import async_google_credentials
+
+    return async_google_credentials(manager, TENANT, "simulated")
+
+
+def by_google(made, url):
+    from google.auth.transport.requests import AuthorizedSession
+
+    with AuthorizedSession(made, max_refresh_attempts=1) as session:
+        session.trust_env = False
+        return session.get(url).status_code
+
+
+async def by_async_google(made, url):
+    from google.auth.aio.transport.sessions import AsyncAuthorizedSession
+
+    session = AsyncAuthorizedSession(made)
+    try:
+        response = await session.get(url)
+        await response.read()
+        return response.status_code
+    finally:
+        await session.close()
+
+
+def azure_credential(manager, url):
+    from cloud_integrations.clients import azure_credential
+
+    return azure_credential(manager, TENANT, "simulated")
+
+
+def async_azure_credential(manager, url):
+    from cloud_integrations.clients import async_azure_credential
+
+    return async_azure_credential(manager, TENANT, "simulated")
+
+
+def by_azure(made, url):
+    from azure.core import PipelineClient
+    from azure.core.pipeline.policies import BearerTokenCredentialPolicy
+    from azure.core.rest import HttpRequest
+
+    with PipelineClient(url, policies=[BearerTokenCredentialPolicy(made, f"{AUDIENCE}/.default")]) as client:
+        return client.send_request(HttpRequest("GET", url), enforce_https=False, connection_verify=False).status_code
+
+
+async def by_async_azure(made, url):
+    from azure.core import AsyncPipelineClient
+    from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
+    from azure.core.rest import HttpRequest
+
+    async with AsyncPipelineClient(url, policies=[AsyncBearerTokenCredentialPolicy(made, f"{AUDIENCE}/.default")]) as client:
+        return (await client.send_request(HttpRequest("GET", url), enforce_https=False)).status_code
+
+
+AUDIENCE = "https://management.azure.com"
+CLAIMS = urlsafe_b64encode(b'{"access_token": {"nbf": {"essential": true, "value": "1604106651"}}}').decode()
+OF_AZURE = f'Bearer error="insufficient_claims", claims="{CLAIMS}"'
+"""What Azure's resource providers answer where the access was revoked; of other 401s azure-core repeats nothing."""
+# Earlier ones do not refresh after a 401.
+ASYNC_GOOGLE = GOOGLE is not None and AIOHTTP is not None and tuple(map(int, GOOGLE.__version__.split(".")[:2])) >= (2, 62)
+
 SUBJECTS = {
     **{name: Subject(make=auth, send=by(package)) for name, package in HTTPX.items()},
     **{f"{name}.AsyncClient": Subject(make=auth, send=awaiting_by(package), awaits=True) for name, package in HTTPX.items()},
     **({} if REQUESTS is None else {"requests": Subject(make=auth, send=by_requests)}),
     **({} if AIOHTTP is None else {"aiohttp": Subject(make=aiohttp_middleware, send=by_aiohttp, awaits=True)}),
+    **({} if GOOGLE is None or REQUESTS is None else {"google": Subject(make=google_credentials, send=by_google)}),
+    **({"google.aio": Subject(make=async_google_credentials, send=by_async_google, awaits=True)} if ASYNC_GOOGLE else {}),
+    **({} if AZURE is None else {"azure": Subject(make=azure_credential, send=by_azure, challenge=OF_AZURE)}),
+    **(
+        {"azure.aio": Subject(make=async_azure_credential, send=by_async_azure, awaits=True, challenge=OF_AZURE)}
+        if AZURE is not None and AIOHTTP is not None
+        else {}
+    ),
 }

@@ -26,6 +26,7 @@ class Client:
     def __init__(self, world, subject):
         self.world, self.subject = world, subject
         self.manager = world.awaiting if subject.awaits else world.manager
+        world.api.challenge = subject.challenge or world.api.challenge
         self.made = subject.make(self.manager, world.api.url)
 
     def get(self, path="/things"):
