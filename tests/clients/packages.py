@@ -11,3 +11,4 @@ AIOHTTP = import_module("aiohttp") if find_spec("aiohttp") else None
 GOOGLE = import_module("google.auth") if find_spec("google") and find_spec("google.auth") else None
 AZURE = import_module("azure.core") if find_spec("azure") and find_spec("azure.core") else None
 GRPC = import_module("grpc") if find_spec("grpc") else None
+GITHUB = import_module("github") if find_spec("github") else None

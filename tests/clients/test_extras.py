@@ -12,7 +12,7 @@ import sys
 
 class Blocked:
     def find_spec(self, name, path, target=None):
-        if name.partition(".")[0] in ("aiohttp", "azure", "boto3", "botocore", "google", "grpc"):
+        if name.partition(".")[0] in ("aiohttp", "azure", "boto3", "botocore", "github", "google", "grpc"):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Blocked())
@@ -32,6 +32,7 @@ except ImportError as error:
     [
         ("aiohttp_middleware", "aiohttp"),
         ("azure_credential", "azure"),
+        ("github_auth", "github"),
         ("google_credentials", "google"),
         ("grpc_plugin", "grpc"),
     ],

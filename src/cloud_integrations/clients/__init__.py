@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .aws import boto3_session
     from .aws_endpoint import aws_environment
     from .azure import AsyncAzureCredential, AzureCredential, async_azure_credential, azure_credential
+    from .github import GithubAuth, github_auth
     from .google import AsyncGoogleCredentials, GoogleCredentials, async_google_credentials, google_credentials
     from .grpc import GrpcPlugin, grpc_plugin
     from .http import AsyncHttpAuth, HttpAuth
@@ -26,6 +27,7 @@ _MODULES = {
     "AsyncGoogleCredentials": "google",
     "AsyncHttpAuth": "http",
     "AzureCredential": "azure",
+    "GithubAuth": "github",
     "GoogleCredentials": "google",
     "GrpcPlugin": "grpc",
     "HttpAuth": "http",
@@ -35,11 +37,12 @@ _MODULES = {
     "aws_environment": "aws_endpoint",
     "azure_credential": "azure",
     "boto3_session": "aws",
+    "github_auth": "github",
     "google_credentials": "google",
     "grpc_plugin": "grpc",
 }
 """The module of each name; `__getattr__` loads it."""
-_EXTRAS = {"aiohttp": "aiohttp", "aws": "boto3", "azure": "azure", "google": "google", "grpc": "grpc"}
+_EXTRAS = {"aiohttp": "aiohttp", "aws": "boto3", "azure": "azure", "github": "github", "google": "google", "grpc": "grpc"}
 """The extra of a module that needs one."""
 
 if TYPE_CHECKING:
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
         "AsyncGoogleCredentials",
         "AsyncHttpAuth",
         "AzureCredential",
+        "GithubAuth",
         "GoogleCredentials",
         "GrpcPlugin",
         "HttpAuth",
@@ -58,6 +62,7 @@ if TYPE_CHECKING:
         "aws_environment",
         "azure_credential",
         "boto3_session",
+        "github_auth",
         "google_credentials",
         "grpc_plugin",
     ]
