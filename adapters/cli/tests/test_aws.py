@@ -21,6 +21,7 @@ import pytest
 from tests.moto import checking_moto
 
 from .clouds import Answer, Asked, Internet, open_internet
+from .conftest import PATIENCE, start
 
 T = ("-t", "acme")
 JSON = ("-o", "json")
@@ -250,3 +251,43 @@ def test_an_access_key_connects_a_wrong_secret_is_invalid_and_a_server_that_is_d
     assert "Trust" not in run("integrations", "verify", "aws", *T).out
     removed = run("integrations", "delete", "aws", *T, "--yes")
     assert _line(removed, "API key") == "still works at the provider"
+
+
+PROGRAM = """
+import os, sys, botocore.session
+session = botocore.session.get_session()
+arn = session.create_client("sts", endpoint_url=sys.argv[1]).get_caller_identity()["Arn"]
+print(arn, session.get_config_variable("region"), file=open("seen", "w"))
+sys.exit(int(sys.argv[2])) if int(sys.argv[2]) >= 0 else os.kill(os.getpid(), 15)
+"""
+
+
+def test_a_program_runs_with_the_tenants_keys_and_its_exit_code_is_passed_on(run, internet, aws):
+    assert run("exec", *T, "--", sys.executable, "-c", "open('seen', 'w')").code == 3
+    assert not Path("seen").exists()
+    assert _add_key(run, aws).code == 0
+    for asked, code in (("7", 7), ("0", 0), ("-15", 143)):
+        ran = run("exec", *T, "--region", "eu-central-1", "--", sys.executable, "-c", PROGRAM, aws.endpoint, asked)
+        assert (ran.code, ran.out) == (code, ""), ran.err
+        arn, region = Path("seen").read_text(encoding="utf-8").split()
+        assert (arn.endswith(":user/cli-admin"), region) == (True, "eu-central-1")
+    missing = run("exec", *T, "--", "no-such-program-here")
+    assert (missing.code, "the program cannot be started" in missing.err) == (2, True)
+
+
+def test_a_signal_is_passed_on_and_the_endpoint_ends_with_the_program(run, internet, aws):
+    assert _add_key(run, aws).code == 0
+    program = """
+import os, signal, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))
+print(os.environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"], flush=True)
+signal.pause()
+"""
+    process = start("exec", *T, "--", sys.executable, "-c", program, cwd=Path.cwd())
+    url = process.stdout.readline().strip()
+    assert httpx.get(url, trust_env=False).status_code == 401
+    process.terminate()
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 9, err
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url, trust_env=False)

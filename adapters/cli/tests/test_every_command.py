@@ -41,6 +41,7 @@ WITH_DATABASE: dict[str, tuple[str, ...]] = {
     "keys reseal": ("keys", "reseal"),
     "keys move": ("keys", "move", "{primary}"),
     "keys refuse": ("keys", "refuse", *T, "--below", "1", "--yes"),
+    "exec": ("exec", *T, "--", "no-such-program-here"),
     "import": ("import", "rows.jsonl", "--no-verify"),
     "tenants erase": ("tenants", "erase", *T, "--yes"),
     "tenants verify-erasure": ("tenants", "verify-erasure", "receipt.json"),

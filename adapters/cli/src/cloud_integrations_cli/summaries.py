@@ -8,6 +8,7 @@ SUMMARIES = {
     "doctor": "Check the installation, and say what to mend.",
     "connect": "Connect a provider by OAuth2, in a browser.",
     "token": "Get a credential that works.",
+    "exec": "Run a program with a tenant's AWS keys.",
     "import": "Import credentials that an application already holds.",
     "providers": "The providers that this installation knows.",
     "integrations": "A tenant's access to providers.",
