@@ -23,10 +23,11 @@ from cloud_integrations.domain.identifiers import ProviderId
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ConfigurationError, ValidationFailedError
 
-ClientAuth = Literal["basic", "basic_raw", "post", "none"]
-"""How an application authenticates to a token endpoint (RFC 6749 §2.3.1).
+ClientAuth = Literal["basic", "basic_raw", "post", "tls", "none"]
+"""How an application authenticates to a token endpoint (RFC 6749 §2.3.1, RFC 8705 §2).
 
 `basic`: HTTP Basic, id and secret percent-encoded.  `basic_raw`: HTTP Basic without percent-encoding.  `post`: in the body.
+`tls`: by a client certificate (`tls_client_auth`, `self_signed_tls_client_auth`); it and its private key, in PEM, are the client secret.
 `none`: a public client, without a secret.
 """
 
@@ -37,7 +38,8 @@ class OAuthApplication:
 
     `provider` is a slug or UUID.  `method_id` names one of the provider's methods; None: the first that works by OAuth2.
     `client_secret` may be text, which is wrapped in a `Secret` at once; None for a public client.  While a secret is rotated, it is a
-    list of at most five, the new one first: if the provider refuses one, the next is tried.
+    list of at most five, the new one first: if the provider refuses one, the next is tried.  For `tls` it is a certificate with its
+    private key, in PEM.
     `variables` are the values of the provider's variables that the operator chooses, by name.
     `redirect_uris` are the exact redirect URIs that are registered besides the library's own callback.  The first one replaces that
     callback in new authorizations, for a front end that receives the code itself.  Each one is allowed for posted codes.
@@ -57,7 +59,7 @@ class OAuthApplication:
     redirect_uris: tuple[str, ...]
     variables: Mapping[str, str]
     client_auth: ClientAuth | None
-    """`basic`, `basic_raw`, `post` or `none`; None: the first way of the provider that fits the application."""
+    """`basic`, `basic_raw`, `post`, `tls` or `none`; None: the first way of the provider that fits the application."""
     issuer: str | None
     """The `iss` to expect in the callback (RFC 9207); None: the issuer of the catalogue, where it has one."""
 

@@ -33,6 +33,20 @@ def check_certificates(method: Method, parts: Parts, /, *, now: datetime) -> Non
             _check_authorities(parts[name], name, now)
 
 
+def check_client_certificate(pem: Secret, /, *, field: str, now: datetime) -> None:
+    """Check the certificate of an OAuth application (RFC 8705 §2) in *pem*, with its private key, as `check_certificates` does.
+
+    Raises `ValidationFailedError` naming *field*.
+    """
+    try:
+        _check_pair({"pem": pem}, "pem", "pem", now)
+    except ValidationFailedError as error:
+        problem = error.problem
+    else:
+        return
+    raise ValidationFailedError(field=field, problem=problem)
+
+
 def order_chain(pem: Secret, /) -> Secret:
     """Return the certificate of the private key in *pem*, then the other certificates, then the key: the order that TLS reads.
 

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 _VISIBLE = re.compile(r"[!-~]+\Z")
 
-_SUPPORTED: Mapping[str, ClientAuth] = {"basic": "basic", "basic_raw": "basic_raw", "post": "post", "none": "none"}
+_SUPPORTED: Mapping[str, ClientAuth] = {"basic": "basic", "basic_raw": "basic_raw", "post": "post", "tls": "tls", "none": "none"}
+_NEEDED: Mapping[str, str] = {"tls": "a private key", "none": "no client secret"}
+"""What a way to authenticate needs, if not a client secret."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,13 +284,18 @@ def _revoke_url(provider: Provider, method: Method, places: Mapping[str, str]) -
 def client_auth_of(method: Method, application: OAuthApplication, /) -> ClientAuth:
     """Return how *application* authenticates: the first way of *method* that fits.  Raises `ConfigurationError` if none does."""
     offered = method.client_auth if application.client_auth is None else (application.client_auth,)
+    # A client without a secret is public; a client with a secret always authenticates (RFC 6749 §2.1).  A private key is never sent as
+    # one, whichever of several secrets has its turn.
+    held = {_kind_of(secret) for secret in application.client_secrets} or {"no client secret"}
     for name in offered:
-        # A client without a secret is public; a client with a secret always authenticates (RFC 6749 §2.1).
-        if name in _SUPPORTED and (name == "none") is (application.client_secret is None):
+        if name in _SUPPORTED and held == {_NEEDED.get(name, "a client secret")}:
             return _SUPPORTED[name]
-    held = "no client secret" if application.client_secret is None else "a client secret"
-    problem = f"cannot authenticate: the ways are {', '.join(offered)}, and there is {held}"
+    problem = f"cannot authenticate: the ways are {', '.join(offered)}, and there is {' and '.join(sorted(held))}"
     raise ConfigurationError(setting=f"the OAuth application of {application.provider}", problem=problem)
+
+
+def _kind_of(secret: Secret) -> str:
+    return "a private key" if "-----BEGIN " in secret.reveal() else "a client secret"
 
 
 def _metadata_url(provider: Provider, method: Method, issuer: str | None) -> str | None:

@@ -17,7 +17,7 @@ from .http import MAX_BODY, HttpRequest, merge_headers
 
 HEADERS: Mapping[str, str] = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "cloud-integrations"}
 _FORM = "application/x-www-form-urlencoded"
-_NAMES = {"basic": "client_secret_basic", "basic_raw": "client_secret_basic", "post": "client_secret_post", "none": "none"}
+_NAMES = {"basic": "client_secret_basic", "basic_raw": "client_secret_basic", "post": "client_secret_post", "tls": "none", "none": "none"}
 
 
 def build_request(
@@ -57,12 +57,13 @@ def build_request(
         provider_id=str(client.provider.provider_id),
         loopback=client.provider.loopback,
         private_host=client.private_host,
+        certificate=client.application.client_secret if auth == "tls" else None,
         max_body=max_body,
     )
 
 
 def authentication(auth: ClientAuth, client_id: str, client_secret: Secret | None, /) -> Authentication:
-    """Return what adds a client authentication to a request; `none` sends the client id alone."""
+    """Return what adds a client authentication to a request; `none` and `tls` send the client id alone (RFC 8705 §2)."""
     text = "" if client_secret is None else client_secret.reveal()
     if auth == "basic":
         # Authlib joins id and secret without encoding; RFC 6749 §2.3.1 requires it.  A space becomes `%20`, which every server that

@@ -43,8 +43,8 @@ def build_pushed_request(client: Client, url: str, /) -> HttpRequest:
 
     The client must have a `par_url`.
     """
-    # The client id is sent once: these two ways of authentication add it to the form themselves.
-    added = {"client_id"} if client.client_auth in {"post", "none"} else set[str]()
+    # The client id is sent once: these ways of authentication add it to the form themselves.
+    added = {"client_id"} if client.client_auth in {"post", "tls", "none"} else set[str]()
     pairs = parse_qsl(urlsplit(url).query, keep_blank_values=True)
     return build_request(
         client,

@@ -91,8 +91,8 @@ def _client_auth(client: Client, facts: Revoke) -> ClientAuth | None:
         return client.client_auth
     if facts.auth in {"bearer", "none"}:
         return None
-    if client.client_auth == "none":
-        return "none"
+    if client.client_auth in {"none", "tls"}:
+        return client.client_auth
     if facts.auth == "client_post":
         return "post"
     return "basic_raw" if client.client_auth == "basic_raw" else "basic"

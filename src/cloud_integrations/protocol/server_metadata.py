@@ -52,14 +52,19 @@ def read_metadata(client: Client, response: HttpResponse, /) -> ServerMetadata:
     of another issuer, which must not be used (RFC 8414 §3.3), or with an endpoint that may not be asked.
     """
     body = _read_body(client, response)
-    found = {name: _find_endpoint(client, body, name) for name in ("authorization", "token", "revocation", "device_authorization")}
+    names = ("authorization", "token", "revocation", "device_authorization", "pushed_authorization_request")
+    found = {name: _find_endpoint(client, body, name) for name in names}
+    aliases = body.get("mtls_endpoint_aliases")
+    if client.client_auth == "tls" and isinstance(aliases, dict):
+        # RFC 8705 §5: where the server asks for a client certificate.  The page that a browser opens is none of them.
+        found |= {name: url for name in names[1:] if (url := _find_endpoint(client, aliases, name)) is not None}
     token_url = found["token"]
     if body.get("issuer") != client.issuer or token_url is None or (client.method.has_page and found["authorization"] is None):
         raise _refused(client)
     return ServerMetadata(
         authorize_url=found["authorization"],
         token_url=token_url,
-        par_url=_find_endpoint(client, body, "pushed_authorization_request"),
+        par_url=found["pushed_authorization_request"],
         device_url=found["device_authorization"],
         revoke_url=found["revocation"],
     )
@@ -93,11 +98,17 @@ def _find_endpoint(client: Client, body: Mapping[str, Any], name: str) -> str | 
     if url is None:
         return None
     try:
-        if isinstance(url, str) and _origin(check_endpoint(url, loopback=client.provider.loopback)) == _origin(client.issuer or ""):
+        if isinstance(url, str) and _is_issuers(client, _origin(check_endpoint(url, loopback=client.provider.loopback))):
             return url
     except ValidationFailedError:
         pass
     raise _refused(client)
+
+
+def _is_issuers(client: Client, origin: tuple[str, str | None, int | None]) -> bool:
+    """Whether an endpoint is the issuer's own: at its host and port, or for a client certificate at another port of its host."""
+    issuers = _origin(client.issuer or "")
+    return origin == issuers or (client.client_auth == "tls" and origin[:2] == issuers[:2])
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

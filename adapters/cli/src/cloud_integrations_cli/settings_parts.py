@@ -27,7 +27,7 @@ class Application(_Part):
     scopes: tuple[str, ...] | None = None
     redirect_uris: tuple[str, ...] = ()
     variables: dict[str, str] = {}
-    client_auth: Literal["basic", "basic_raw", "post", "none"] | None = None
+    client_auth: Literal["basic", "basic_raw", "post", "tls", "none"] | None = None
     issuer: str | None = None
 
     @model_validator(mode="after")

@@ -215,7 +215,7 @@ class SaveApplication(_Body):
     method: MethodId | None = _optional()
     variables: Variables | None = _optional()
     scopes: Scopes = Field(default_factory=list)
-    client_auth: Literal["basic", "basic_raw", "post", "none"] | None = _optional("clientAuth")
+    client_auth: Literal["basic", "basic_raw", "post", "tls", "none"] | None = _optional("clientAuth")
     issuer: Uri | None = _optional()
 
     @model_validator(mode="after")

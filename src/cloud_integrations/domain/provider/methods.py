@@ -181,7 +181,8 @@ class Method(FileTable):
     client_auth: tuple[ClientAuth, ...] = ("basic",)
     """Ways to authenticate the application, in order of preference; the first that fits the application is used.
 
-    `basic` percent-encodes id and secret (RFC 6749 §2.3.1), `basic_raw` sends them as they are.
+    `basic` percent-encodes id and secret (RFC 6749 §2.3.1), `basic_raw` sends them as they are.  `tls` is a client certificate (RFC
+    8705 §2), which together with its private key is the application's client secret.
     """
     body: Literal["form", "json"] = "form"
     """How token requests are encoded."""

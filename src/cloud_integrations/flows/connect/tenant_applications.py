@@ -34,6 +34,7 @@ from cloud_integrations.flows.shared.stale_writes import again, apply_sealed
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.kinds import find_consent_method
 from cloud_integrations.ports.store import RemoveApplication, SaveApplication
+from cloud_integrations.protocol.certificates import check_client_certificate
 from cloud_integrations.protocol.client import Client
 from cloud_integrations.protocol.pasted_keys import require_no_private_key
 from cloud_integrations.protocol.scopes import is_scope
@@ -83,14 +84,17 @@ async def save_application(
             client_auth=client_auth,
             issuer=issuer,
         )
-        for secret in application.client_secrets:
-            require_no_private_key(secret, field="clientSecret")
         # The client id is no secret, and is shown: what was pasted into the wrong field must not be stored as one.
         require_no_private_key(Secret(application.client_id), field="clientId")
         if Secret(application.client_id) in application.client_secrets:
             raise ValidationFailedError(field="clientId", problem="must not be the client secret")
         registered = Registered(method=chosen, application=application, variables=filled, owner=tenant_id)
         client = client_of(wiring, provider, registered, {})
+        for secret in application.client_secrets:
+            if client.client_auth == "tls":
+                check_client_certificate(secret, field="clientSecret", now=wiring.clock.now())
+            else:
+                require_no_private_key(secret, field="clientSecret")
         # A provider sends browsers only to the addresses that are registered there.
         redirect_uri_of(wiring, client)
     begun_under = await wiring.data_keys.id_at_start(tenant_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Final, Literal
 
 from cloud_integrations.domain.application import InputSummary, MethodSummary, OAuthApplication, ProviderSummary, VariableSummary
@@ -20,10 +21,12 @@ from cloud_integrations.kinds import auth_type_of, auth_types, by_consent, find_
 from cloud_integrations.ports.catalogue import Providers
 from cloud_integrations.ports.settings import Settings
 from cloud_integrations.protocol.authorize import check_redirect_uri
+from cloud_integrations.protocol.certificates import check_client_certificate
 from cloud_integrations.protocol.client import Client, client_auth_of, resolve_client
 from cloud_integrations.protocol.guarded_backend import GuardedBackend
 from cloud_integrations.protocol.scopes import is_scope
 
+_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ARGUMENTS: Final[tuple[Literal["api_key", "secret_key"], ...]] = ("api_key", "secret_key")
 
 
@@ -50,7 +53,8 @@ def index_applications(
         method = find_consent_method(provider, application.method_id)
         if method is None:
             raise ConfigurationError(setting=setting, problem="names a provider or method that does not work by authorization code")
-        client_auth_of(method, application)
+        if client_auth_of(method, application) == "tls":
+            _check_certificates(setting, application)
         _check_values(setting, provider, method, application)
         for uri in application.redirect_uris:
             _check_uri(f"{setting}.redirect_uris", uri, loopback=settings.loopback)
@@ -58,6 +62,18 @@ def index_applications(
             raise ConfigurationError(setting="callback_url", problem=f"is needed, because {setting} names no redirect URI of its own")
         indexed[provider.id] = application
     return indexed
+
+
+def _check_certificates(setting: str, application: OAuthApplication) -> None:
+    """Raise `ConfigurationError` for a client certificate that cannot be used; one that has ended is refused by the provider."""
+    for secret in application.client_secrets:
+        try:
+            check_client_certificate(secret, field="client_secret", now=_LONG_AGO)
+        except ValidationFailedError as error:
+            problem = error.problem
+        else:
+            continue
+        raise ConfigurationError(setting=f"{setting}.client_secret", problem=problem)
 
 
 def _check_values(setting: str, provider: Provider, method: Method, application: OAuthApplication) -> None:
