@@ -89,12 +89,12 @@ async def save_application(
         if Secret(application.client_id) in application.client_secrets:
             raise ValidationFailedError(field="clientId", problem="must not be the client secret")
         registered = Registered(method=chosen, application=application, variables=filled, owner=tenant_id)
-        client = client_of(wiring, provider, registered, {})
         for secret in application.client_secrets:
-            if client.client_auth == "tls":
-                check_client_certificate(secret, field="clientSecret", now=wiring.clock.now())
-            else:
+            if "tls" not in (chosen.client_auth if client_auth is None else (client_auth,)):
                 require_no_private_key(secret, field="clientSecret")
+        client = client_of(wiring, provider, registered, {})
+        for secret in application.client_secrets if client.client_auth == "tls" else ():
+            check_client_certificate(secret, field="clientSecret", now=wiring.clock.now())
         # A provider sends browsers only to the addresses that are registered there.
         redirect_uri_of(wiring, client)
     begun_under = await wiring.data_keys.id_at_start(tenant_id)
