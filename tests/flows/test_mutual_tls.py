@@ -15,7 +15,7 @@ from cloud_integrations.domain.provider import Provider
 from cloud_integrations.errors import AppMisconfiguredError, ConfigurationError, ValidationFailedError
 from cloud_integrations.protocol.http import HttpResponse
 
-from .conftest import ACME, ALICE, OWN_REDIRECT_URI
+from .conftest import ACME, ALICE, GLOBEX, OWN_REDIRECT_URI
 from .test_server_metadata import DAY, open_with_metadata
 from .transports import Before
 
@@ -197,6 +197,21 @@ async def test_the_servers_own_addresses_for_certificates_are_preferred(world):
     integration = await world.connect()
     await world.door.refresh(ACME, integration.id)
     assert world.provider.refresh_count == 1
+
+
+async def test_an_application_with_a_secret_does_not_decide_where_a_certificate_is_shown(world):
+    metadata = open_with_metadata(world, client_auth=["tls", "post"])
+    base = world.provider.base_url
+    metadata.changes = {"mtls_endpoint_aliases": {"token_endpoint": f"{base}/mtls/token", "revocation_endpoint": f"{base}/mtls/revoke"}}
+    world.transport = Aliases(world)
+    world.door = world.open()
+    # The operator's application, with a secret, reads the metadata first.
+    await world.connect(GLOBEX)
+    mine = world.provider.application().client_id
+    await world.door.applications.save(ACME, "simulated", client_id=mine, client_secret=Secret(issued()), actor=ALICE)
+    await world.connect()
+    asked = [request for request in metadata.others if request.url.endswith("/token")]
+    assert [request.certificate is None for request in asked] == [True]
 
 
 async def test_an_address_for_certificates_at_another_host_is_not_asked(world):

@@ -25,7 +25,8 @@ async def located(wiring: Wiring, tenant_id: TenantId, client: Client, /) -> Cli
     if url is None or not client.lacks_endpoints:
         return client
     # Of an issuer that a tenant named, nothing is told to another tenant.
-    key = (url, client.issuer, client.method.has_page, tenant_id if _is_named_by_tenant(client) else None)
+    tls = client.client_auth == "tls"  # has addresses of its own (RFC 8705 §5)
+    key = (url, client.issuer, client.method.has_page, tls, tenant_id if _is_named_by_tenant(client) else None)
 
     async def fetch() -> ServerMetadata:
         try:
