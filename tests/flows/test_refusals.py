@@ -263,7 +263,8 @@ async def test_an_application_that_is_not_configured_any_more_shows_too(world):
 
 
 def test_every_reason_that_blames_the_application_shows_as_its_health():
-    assert {*get_args(outcomes.MisconfiguredReason), "no_usable_application", "application_changed"} == set(APPLICATION_REASONS)
+    ours = {"no_usable_application", "application_changed", "server_metadata"}
+    assert {*get_args(outcomes.MisconfiguredReason), *ours} == set(APPLICATION_REASONS)
 
 
 @pytest.mark.parametrize("answer", [said(b"<html>blocked</html>", 403, "text/html"), said(b"", 403), said({"message": "Forbidden"}, 403)])
