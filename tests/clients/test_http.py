@@ -8,9 +8,10 @@ import sys
 
 import pytest
 
+from cloud_integrations import AesGcmCipher, Catalogue, ImportedKey, IntegrationManager, LocalKeyring, MemoryStore, Provider
 from cloud_integrations.clients import AsyncHttpAuth, HttpAuth
 from cloud_integrations.errors import ConfigurationError, ValidationFailedError
-from cloud_integrations.testing import ProviderServer, SimulatedProvider
+from cloud_integrations.testing import ProviderServer, SimulatedProvider, SimulatedTransport
 
 from .conftest import TENANT, opened
 from .packages import HTTPX, REQUESTS
@@ -243,3 +244,27 @@ def test_what_a_signature_is_told_is_text(world):
     with pytest.raises(ValidationFailedError) as caught:
         world.manager.auth(TENANT, "simulated", region=5)
     assert caught.value.field == "region"
+
+
+@PACKAGES
+def test_a_key_in_the_query_stands_there_once(package):
+    """A credential that is more than headers takes another way."""
+    method = {"id": "key", "kind": "key", "inputs": [{"name": "key"}], "present": {"query": {"key": "{key}"}}}
+    provider = Provider.model_validate({"id": "acme_maps", "name": "Acme Maps", "methods": [method]})
+    manager = IntegrationManager(
+        store=MemoryStore(),
+        transport=SimulatedTransport(SimulatedProvider()),
+        cipher=AesGcmCipher(),
+        keys=LocalKeyring([LocalKeyring.generate_key("test")]),
+        providers=Catalogue.of(provider),
+    ).acting_as("ada")
+    manager.import_credential(TENANT, ImportedKey(provider="acme_maps", name="Maps of Acme", api_key="fake-first-key"), verify=False)
+    seen = []
+
+    def answer(request):
+        seen.append(str(request.url))
+        return package.Response(200)
+
+    with package.Client(auth=manager.auth(TENANT, "acme_maps"), transport=package.MockTransport(answer)) as client:
+        client.get("https://maps.acme.example/tiles?x=1&key=stale")
+    assert seen == ["https://maps.acme.example/tiles?x=1&key=fake-first-key"]
