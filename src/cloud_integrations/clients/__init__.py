@@ -42,8 +42,8 @@ _MODULES = {
     "grpc_plugin": "grpc",
 }
 """The module of each name; `__getattr__` loads it."""
-_EXTRAS = {"aiohttp": "aiohttp", "aws": "boto3", "azure": "azure", "github": "github", "google": "google", "grpc": "grpc"}
-"""The extra of a module that needs one."""
+_EXTRAS = {"aiohttp": "aiohttp", "azure": "azure", "github": "github", "google": "google", "grpc": "grpc"}
+"""The extra of a module that imports one at once; `boto3_session` names its own."""
 
 if TYPE_CHECKING:
     __all__ = [

@@ -18,7 +18,7 @@ from cloud_integrations.domain.credential import Credential
 from cloud_integrations.domain.signing import Unsigned
 from cloud_integrations.errors import CredentialFormError, ValidationFailedError
 
-from .source import AsyncCredentialSource, AsyncManager, Named
+from .source import AsyncCredentialSource, AsyncManager, Named, read_options
 
 _REFUSED: Final = 401
 
@@ -33,10 +33,7 @@ def aiohttp_middleware(
     Raises `ValidationFailedError` for a name that cannot be one, and where *origins* are none.
     """
     source = AsyncCredentialSource(manager=manager, tenant_id=tenant_id, integration=provider, slot=slot)
-    for name, value in options.items():
-        if not isinstance(value, str):
-            raise ValidationFailedError(field=name, problem="must be text")
-    return AiohttpMiddleware(source=source, origins=_read_origins(origins), options=options)
+    return AiohttpMiddleware(source=source, origins=_read_origins(origins), options=read_options(options))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,9 +52,6 @@ class ManagedCredentials(Named, RefreshableCredentials):  # type: ignore[misc]  
         self._source = source
         self.method = _METHOD
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._source!r})"
-
     def get_frozen_credentials(self) -> ReadOnlyCredentials:
         """Return keys to sign with now.  Raises as `CredentialSource.credential`."""
         return _as_botocore(_keys_of(self._source)).get_frozen_credentials()

@@ -36,6 +36,3 @@ class GithubAuth(Named, Auth):
     def token(self) -> str:
         """The access token, in the open.  Raises as `IntegrationManager.credential`."""
         return self._source.credential().value.reveal()
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._source!r})"

@@ -126,9 +126,6 @@ class GoogleCredentials(Named, blocking.CredentialsWithQuotaProject):
         """Return credentials of the same integration, with another project that pays."""
         return GoogleCredentials(self._source, quota_project_id=quota_project_id)
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._source!r})"
-
 
 class _OfThread(threading.local):
     def __init__(self) -> None:
@@ -165,6 +162,3 @@ class AsyncGoogleCredentials(Named, awaiting.Credentials):
             raise RefreshError("the token was replaced, and its replacement is refused, too")
         if (refused := sent.refuse()) is not None:
             await self._source.replace_refused(refused)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._source!r})"

@@ -39,9 +39,6 @@ class GrpcPlugin(Named, grpc.AuthMetadataPlugin):  # type: ignore[misc]  # grpci
         # Names of metadata are in lower case.
         callback(tuple((name.lower(), value) for name, value in headers.items()), None)
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._source!r})"
-
 
 class _Refused(Exception):  # noqa: N818  # gRPC shows its text alone
     pass

@@ -12,12 +12,12 @@ from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, Final, TypeVar, cast
-from urllib.parse import urlsplit
 
 from cloud_integrations.domain.credential import Credential
-from cloud_integrations.errors import ConfigurationError, ValidationFailedError
+from cloud_integrations.domain.credential_auth import server_of
+from cloud_integrations.errors import ConfigurationError
 
-from .source import AsyncCredentialSource, CredentialSource, Named, refuse_event_loop
+from .source import AsyncCredentialSource, CredentialSource, Named, read_options, refuse_event_loop
 
 _CLIENTS: Final = ("httpx", "httpx2")
 _REFUSED: Final = 401
@@ -149,10 +149,9 @@ class AsyncHttpAuth(_Auth):
 
 def make_auth(kind: type[Auth], source: CredentialSource | AsyncCredentialSource, options: Mapping[str, str], /) -> Auth:
     """Return an object of *kind* that each HTTP client takes which is imported now.  Raises `ValidationFailedError` for other options."""
-    for name, value in options.items():
-        if not isinstance(value, str):
-            raise ValidationFailedError(field=name, problem="must be text")
-    made: Auth = _made(cast(Any, kind), tuple(name for name in _CLIENTS if name in sys.modules))(source=source, options=options)
+    made: Auth = _made(cast(Any, kind), tuple(name for name in _CLIENTS if name in sys.modules))(
+        source=source, options=read_options(options)
+    )
     return made
 
 
@@ -184,13 +183,8 @@ def _needs_body(credential: Credential) -> bool:
 
 
 def _is_refused(request: Any, response: Any) -> bool:
-    return response.status_code == _REFUSED and _is_same_server(str(response.url), str(request.url))
-
-
-def _is_same_server(answered_by: str, asked: str) -> bool:
-    """Whether the server that was asked has answered: after a redirect to another one, a 401 says nothing of the credential."""
-    ours, theirs = urlsplit(asked), urlsplit(answered_by)
-    return (ours.scheme, ours.netloc) == (theirs.scheme, theirs.netloc)
+    # After a redirect to another server, a 401 says nothing of the credential.
+    return response.status_code == _REFUSED and server_of(str(response.url)) == server_of(str(request.url))
 
 
 def _can_repeat(request: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from inspect import iscoroutinefunction
@@ -12,7 +13,7 @@ from uuid import UUID
 from cloud_integrations.domain.arguments import read_provider, read_slot
 from cloud_integrations.domain.credential import Credential
 from cloud_integrations.domain.identifiers import tenant_id as read_tenant_id
-from cloud_integrations.errors import ConfigurationError
+from cloud_integrations.errors import ConfigurationError, ValidationFailedError
 
 
 class Manager(Protocol):
@@ -42,9 +43,12 @@ class AsyncManager(Protocol):
 
 
 class Named:
-    """Refuses to be pickled: a copy in another process would have no manager there."""
+    """Shows where its credential comes from, and refuses to be pickled: a copy in another process would have no manager there."""
 
     __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({vars(self)['_source']!r})"
 
     def __reduce_ex__(self, _protocol: object, /) -> NoReturn:
         raise TypeError(f"{type(self).__name__} cannot be pickled; make one in the other process, from a manager of its own")
@@ -105,6 +109,14 @@ class AsyncCredentialSource(Named):
     async def replace_refused(self, refused: Credential, /) -> Credential:
         """Return another credential in place of *refused*.  Raises as `AsyncIntegrationManager.replace_refused`."""
         return await self.manager.replace_refused(self.tenant_id, refused)
+
+
+def read_options(options: Mapping[str, str], /) -> Mapping[str, str]:
+    """Return what a signature is told of requests.  Raises `ValidationFailedError`, which names the option, for what is no text."""
+    for name, value in options.items():
+        if not isinstance(value, str):
+            raise ValidationFailedError(field=name, problem="must be text")
+    return options
 
 
 def _check(tenant_id: str, integration: str | UUID, slot: str) -> None:

@@ -91,9 +91,7 @@ class CredentialAuth:
 
         Requests itself removes `Authorization` only.
         """
-        here = urlsplit(response.url)
-        there = urlsplit(urljoin(response.url, response.headers.get("Location", "")))
-        if (here.scheme, here.netloc) != (there.scheme, there.netloc):
+        if server_of(response.url) != server_of(urljoin(response.url, response.headers.get("Location", ""))):
             for name in self.presented.headers():
                 response.request.headers.pop(name, None)
 
@@ -145,22 +143,23 @@ class AnsweringAuth(CredentialAuth):
         return response
 
     def _options_for(self, url: str, /) -> Mapping[str, str]:
-        known = self.nonces.get(_server_of(url))
+        known = self.nonces.get(server_of(url))
         return self.options if known is None else {"nonce": known, **self.options}
 
     def _answer(self, url: str, response: Any, answered_by: str, /, *, again: bool) -> dict[str, str] | None:
         # After a redirect to another host, that host's challenge is none of the provider's.
-        if _server_of(url) != _server_of(answered_by):
+        if server_of(url) != server_of(answered_by):
             return None
         if "sign" in self.presented.forms and (nonce := find_nonce(response.headers)) is not None:
-            self.nonces[_server_of(url)] = nonce
+            self.nonces[server_of(url)] = nonce
         if response.status_code != 401:
             return None
         # The method of the request that was answered: a redirect may have changed it.
         return self.presented.repeat(Unsigned(method=response.request.method, url=url), response.headers, again=again)
 
 
-def _server_of(url: str) -> str:
+def server_of(url: str, /) -> str:
+    """Return the scheme and the host of *url*, with its port if it names one."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
 

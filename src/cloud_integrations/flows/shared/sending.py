@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
-from urllib.parse import urlsplit
 
+from cloud_integrations.domain.credential_auth import server_of
 from cloud_integrations.domain.dpop import find_nonce
 from cloud_integrations.domain.outcome import NotProcessed, Unknown
 from cloud_integrations.domain.secret import Secret
@@ -51,7 +51,7 @@ async def send_proved(wiring: Wiring, request: HttpRequest, /, *, deadline: time
     if dpop_key is None:
         return await wiring.transport.send(request, deadline=deadline)
     end = wiring.clock.monotonic() + deadline.total_seconds()
-    server = urlsplit(request.url).netloc
+    server = server_of(request.url)
     nonce: str | None = wiring.dpop_nonces.find(server)
     response = await wiring.transport.send(_proved(wiring, request, dpop_key, nonce), deadline=deadline)
     _remember(wiring, server, response)
