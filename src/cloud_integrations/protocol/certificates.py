@@ -33,10 +33,10 @@ def check_certificates(method: Method, parts: Parts, /, *, now: datetime) -> Non
             _check_authorities(parts[name], name, now)
 
 
-def check_client_certificate(pem: Secret, /, *, field: str, now: datetime) -> None:
+def check_client_certificate(pem: Secret, /, *, field: str, now: datetime | None) -> None:
     """Check the certificate of an OAuth application (RFC 8705 §2) in *pem*, with its private key, as `check_certificates` does.
 
-    Raises `ValidationFailedError` naming *field*.
+    *now* is None where its end does not matter.  Raises `ValidationFailedError` naming *field*.
     """
     try:
         _check_pair({"pem": pem}, "pem", "pem", now)
@@ -71,14 +71,14 @@ def read_authorities(pem: Secret, /) -> str:
     return "".join(found)
 
 
-def _check_pair(parts: Parts, certificate: str, key_name: str, now: datetime) -> None:
+def _check_pair(parts: Parts, certificate: str, key_name: str, now: datetime | None) -> None:
     if any(mark in parts[key_name].reveal() for mark in _ENCRYPTED):
         _refuse(key_name, "is encrypted; enter the private key without a passphrase")
     key = load_private_key(parts[key_name], name=key_name)
     found = find_certificate(parts[certificate], key)
     if isinstance(found, str):
         _refuse(certificate, found)
-    if found.not_valid_after_utc <= now:
+    if now is not None and found.not_valid_after_utc <= now:
         _refuse(certificate, "is a certificate that has ended; enter the one that replaced it")
 
 

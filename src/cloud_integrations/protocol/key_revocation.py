@@ -10,7 +10,7 @@ from typing import Literal
 from cloud_integrations.domain.credential import Presented
 from cloud_integrations.domain.provider import IDENTITY, KeyRevocation, Method, Present, Provider, places
 
-from .http import HttpRequest, HttpResponse, find_json_object
+from .http import HttpRequest, HttpResponse, find_json_object, merge_headers
 from .rate_limit import is_rate_limited
 from .revoke import says_error
 from .shown_request import build_shown
@@ -44,7 +44,7 @@ def build_key_revocation(
         method,
         facts.method,
         facts.url,
-        headers=(headers, facts.headers),
+        headers=merge_headers(headers, facts.headers),
         body=body,
         presented=presented,
         variables=dict(variables) if identity is None else {**variables, IDENTITY: identity},

@@ -20,7 +20,7 @@ def build_shown(
     url: str,
     /,
     *,
-    headers: tuple[Mapping[str, str], Mapping[str, str]],
+    headers: Mapping[str, str],
     body: bytes,
     presented: Presented,
     variables: Mapping[str, str],
@@ -29,7 +29,7 @@ def build_shown(
 ) -> HttpRequest:
     """Return a request to *url*, a template, with the credential *presented*.
 
-    The second of *headers* goes before the first, the method's own before both, and the credential's before all.
+    The method's own headers replace *headers* of the same names, and the credential's replace both.
     *private_servers* are the origins of tenants' servers that may have a private address; the operator has listed them.
     *options* are what a signature needs to know of the request.  Raises `ValidationFailedError` if a part that a template names is
     missing.
@@ -40,7 +40,7 @@ def build_shown(
     unsigned = HttpRequest(
         method=http_method,
         url=presented.show_in(fill_url(url, known.__getitem__)),
-        headers=merge_headers(*headers, method.headers.get("api", {}), presented.headers() if "headers" in presented.forms else {}),
+        headers=merge_headers(headers, method.headers.get("api", {}), presented.headers() if "headers" in presented.forms else {}),
         body=body,
         provider_id=str(provider.provider_id),
         loopback=provider.loopback,

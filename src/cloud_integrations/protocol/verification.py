@@ -93,7 +93,7 @@ def build_check(
         method,
         check.method,
         check.url,
-        headers=({"Accept": _ACCEPTS[check.format]}, check.headers),
+        headers=merge_headers({"Accept": _ACCEPTS[check.format]}, check.headers),
         body=(check.body or "").encode(),
         presented=presented,
         variables=variables,

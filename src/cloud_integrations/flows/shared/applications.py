@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Final, Literal
 
 from cloud_integrations.domain.application import InputSummary, MethodSummary, OAuthApplication, ProviderSummary, VariableSummary
@@ -26,7 +25,6 @@ from cloud_integrations.protocol.client import Client, client_auth_of, resolve_c
 from cloud_integrations.protocol.guarded_backend import GuardedBackend
 from cloud_integrations.protocol.scopes import is_scope
 
-_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ARGUMENTS: Final[tuple[Literal["api_key", "secret_key"], ...]] = ("api_key", "secret_key")
 
 
@@ -68,7 +66,7 @@ def _check_certificates(setting: str, application: OAuthApplication) -> None:
     """Raise `ConfigurationError` for a client certificate that cannot be used; one that has ended is refused by the provider."""
     for secret in application.client_secrets:
         try:
-            check_client_certificate(secret, field="client_secret", now=_LONG_AGO)
+            check_client_certificate(secret, field="client_secret", now=None)
         except ValidationFailedError as error:
             problem = error.problem
         else:
