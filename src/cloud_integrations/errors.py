@@ -3,21 +3,32 @@
     CloudIntegrationsError
     ├── ValidationFailedError            an argument is not valid; `field` and `problem` say which and why
     ├── ForbiddenError                   the actor may not do this
+    ├── TooManyRequestsError             an actor, a tenant or an address came too often; repeat the call after `retry_after`
     ├── TenantNotFoundError
     ├── ProviderNotFoundError
     ├── ProviderInactiveError
     ├── IntegrationNotFoundError         missing, or another tenant's: the same answer
     ├── IntegrationExistsError           the tenant already has one with this provider, in this slot
+    ├── SessionNotFoundError             missing, or another tenant's: the same answer
+    ├── WebhookNotFoundError             missing, or another tenant's: the same answer
+    ├── SessionRefusedError              the session of an agent does not allow this request
+    ├── FreezeNotFoundError
+    ├── IncidentNotFoundError
+    ├── IncidentNotApprovedError
+    ├── KeyRotationError                 the key's rotation is not in a state for this: `reason` says which
     ├── InvalidCredentialsError          the provider refused the key
     ├── CredentialError                  no working credential can be handed out now; raised as one of these:
     │   ├── ReconnectRequiredError       the tenant must connect again
     │   ├── IntegrationInactiveError     the integration is disabled
+    │   ├── IntegrationFrozenError       an operator has stopped the use of this credential
+    │   ├── ResourceNotChosenError       the tenant must choose a resource first, and this needs it
     │   └── RefreshInProgressError       another worker is renewing the credential; repeat the call soon
     ├── OAuthError
     │   ├── GrantRefusedError            the provider, or a check of this library, refused the grant
     │   ├── ProviderUnavailableError     the provider did not answer, or its answer cannot be used
     │   │   ├── ProviderUnreachableError the provider did not receive the request
     │   │   ├── AnswerLostError          the provider may have received the request, but its answer was lost
+    │   │   ├── NotNarrowedError         the provider gave more than a narrowed credential may be
     │   │   └── OAuthBackendError        the OAuth backend of this provider made a mistake
     │   └── AppMisconfiguredError        the provider refuses the operator's OAuth application; no tenant is at fault
     ├── StorageUnavailableError
@@ -53,7 +64,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 __all__ = [
     "AnswerLostError",
@@ -70,14 +81,20 @@ __all__ = [
     "DamagedRowError",
     "DecryptError",
     "ForbiddenError",
+    "FreezeNotFoundError",
     "GrantRefusedError",
+    "IncidentNotApprovedError",
+    "IncidentNotFoundError",
     "IntegrationExistsError",
+    "IntegrationFrozenError",
     "IntegrationInactiveError",
     "IntegrationNotFoundError",
     "InvalidCredentialsError",
     "KeyRetiredError",
+    "KeyRotationError",
     "KeyServiceUnavailableError",
     "KeyringError",
+    "NotNarrowedError",
     "OAuthBackendError",
     "OAuthError",
     "ProviderInactiveError",
@@ -87,21 +104,32 @@ __all__ = [
     "ReconnectReason",
     "ReconnectRequiredError",
     "RefreshInProgressError",
+    "ResourceNotChosenError",
+    "RotationReason",
     "SchemaError",
     "SealingError",
+    "SessionNotFoundError",
+    "SessionRefusal",
+    "SessionRefusedError",
     "SetupError",
     "StaleWriteError",
     "StorageUnavailableError",
     "TenantNotFoundError",
+    "TooManyRequestsError",
     "TrustTooOpenError",
     "UnstorableValueError",
     "ValidationFailedError",
+    "WebhookNotFoundError",
     "http_status",
 ]
 
 CredentialForm = Literal["headers", "params", "basic", "digest", "sign", "ssl_context", "auth"]
-ReconnectReason = Literal["revoked", "interaction_required", "refused_for_days", "rotation_lost", "expired", "refused"]
+ReconnectReason = Literal[
+    "revoked", "interaction_required", "refused_for_days", "rotation_lost", "expired", "refused", "revoked_by_operator"
+]
 """Why a tenant must connect again; docs/how-to/handle-errors.md says what each word means."""
+RotationReason = Literal["open", "none", "replaced", "sent", "refused", "answer_lost", "superseded"]
+"""Why a call about the rotation of a key cannot be carried out; `KeyRotationError` says what each word means."""
 ApplicationReason = Literal[
     "invalid_client",
     "unauthorized_client",
@@ -115,6 +143,12 @@ ApplicationReason = Literal[
 ]
 """Why the operator must act: the provider refuses the application, or it is no longer the one that the grant was issued to."""
 """How a credential can be sent, by the methods of `Credential`."""
+
+SessionRefusal = Literal["ended", "revoked", "host", "method", "scheme", "provider", "not_approved", "password", "request"]
+"""Why a session of an agent does not allow a request; docs/how-to/let-an-agent-act.md says what each word means."""
+
+
+_NO_RESOURCE: Final = "the account reaches nothing at the provider that could be connected"
 
 
 class CloudIntegrationsError(Exception):
@@ -169,6 +203,18 @@ class ForbiddenError(CloudIntegrationsError):
         super().__init__("not allowed")
 
 
+class TooManyRequestsError(CloudIntegrationsError):
+    """An actor, a tenant or an address used a door of the host too often; `use` says which door."""
+
+    code = "request/too-many"
+    retryable = True
+    advice = "Wait as long as the answer says, then try again."
+
+    def __init__(self, *, use: str, retry_after: timedelta) -> None:
+        super().__init__("too many requests", retry_after=retry_after, use=use)
+        self.use = use
+
+
 class TenantNotFoundError(CloudIntegrationsError):
     """The host does not know this tenant."""
 
@@ -220,6 +266,34 @@ class IntegrationExistsError(CloudIntegrationsError):
             self.details["slot"] = slot
 
 
+class KeyRotationError(CloudIntegrationsError):
+    """The rotation of an integration's key is not in a state for this call; `reason` says which.
+
+    `open`: a rotation is open already.  `none`: none is open.  `replaced`: a reconnect has replaced the new key, so there is no way back.
+    Where the provider makes the new key: `sent`: it is being asked, or the process that asked has ended.  `refused`: it makes none for
+    this key.  `answer_lost`: it was asked and its answer could not be read, so it may have made one that nobody knows.  `superseded`: the
+    stored key was replaced while it was asked.
+    """
+
+    code = "integration/key-rotation"
+    advice = "Finish or cancel the rotation that is open; begin one if none is."
+    _WHY: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            "open": "the key of this integration is being rotated already",
+            "none": "no rotation of this integration's key is open",
+            "replaced": "a reconnect has replaced the new key, so there is no way back to the old one",
+            "sent": "the provider is being asked for a new key, or the process that asked it has ended",
+            "refused": "the provider makes no new key for this one: it may lack the right to make keys, or there are too many already",
+            "answer_lost": "the provider was asked for a new key, and its answer was lost: there may be a key that nobody knows",
+            "superseded": "the key of this integration was replaced while the provider made a new one",
+        }
+    )
+
+    def __init__(self, *, integration_id: str, reason: RotationReason) -> None:
+        super().__init__(self._WHY[reason], integrationId=integration_id, reason=reason)
+        self.reason = reason
+
+
 class ApplicationNotFoundError(CloudIntegrationsError):
     """The tenant has registered no such OAuth application.  One of another tenant gives the same error."""
 
@@ -227,6 +301,15 @@ class ApplicationNotFoundError(CloudIntegrationsError):
 
     def __init__(self) -> None:
         super().__init__("no such application")
+
+
+class WebhookNotFoundError(CloudIntegrationsError):
+    """There is no such webhook.  One of another tenant gives the same error."""
+
+    code = "webhook/not-found"
+
+    def __init__(self) -> None:
+        super().__init__("no such webhook")
 
 
 class ApplicationInUseError(CloudIntegrationsError):
@@ -239,14 +322,77 @@ class ApplicationInUseError(CloudIntegrationsError):
         super().__init__("a grant still needs this application", applicationId=application_id)
 
 
+class SessionNotFoundError(CloudIntegrationsError):
+    """The tenant has no such session.  One of another tenant gives the same error."""
+
+    code = "session/not-found"
+
+    def __init__(self) -> None:
+        super().__init__("no such session")
+
+
+class SessionRefusedError(CloudIntegrationsError):
+    """The session does not allow this request, so no credential was attached; `reason` says why."""
+
+    code = "session/refused"
+    advice = "Open a session that allows the request, if it should be made."
+    _WHY: ClassVar[Mapping[SessionRefusal, str]] = MappingProxyType(
+        {
+            "ended": "the session has ended",
+            "revoked": "the session was revoked",
+            "host": "the session does not allow this host",
+            "method": "the session does not allow this HTTP method",
+            "scheme": "a credential is sent with https only",
+            "provider": "the session does not say which credential this is",
+            "not_approved": "nobody approved this request",
+            "password": "the request came from another process than the agent's",
+            "request": "the request is malformed, or of a kind that is not passed on",
+        }
+    )
+
+    def __init__(self, *, session_id: str, reason: SessionRefusal) -> None:
+        super().__init__(self._WHY.get(reason, "the session does not allow this request"), sessionId=session_id, reason=reason)
+        self.reason = reason
+
+
+class FreezeNotFoundError(CloudIntegrationsError):
+    """There is no such freeze."""
+
+    code = "freeze/not-found"
+
+    def __init__(self) -> None:
+        super().__init__("no such freeze")
+
+
+class IncidentNotFoundError(CloudIntegrationsError):
+    """There is no such incident."""
+
+    code = "incident/not-found"
+
+    def __init__(self) -> None:
+        super().__init__("no such incident")
+
+
+class IncidentNotApprovedError(CloudIntegrationsError):
+    """Nobody else has approved the revocation of an incident within a day, and the settings ask for that (`four_eyes`)."""
+
+    code = "incident/not-approved"
+    advice = "Have another person approve the incident, then try again."
+
+    def __init__(self, *, incident_id: str) -> None:
+        super().__init__("nobody but you has approved this incident", incidentId=incident_id)
+
+
 class InvalidCredentialsError(CloudIntegrationsError):
     """The provider refused the key that was entered; `reason` says how."""
 
     code = "integration/invalid-credentials"
     advice = "Check the key at the provider and enter it again."
 
+    _WHY: ClassVar[Mapping[str, str]] = MappingProxyType({"no_resource": _NO_RESOURCE})
+
     def __init__(self, *, provider_id: str, reason: str = "refused") -> None:
-        super().__init__("the provider refused these credentials", providerId=provider_id, reason=reason)
+        super().__init__(self._WHY.get(reason, "the provider refused these credentials"), providerId=provider_id, reason=reason)
         self.reason = reason
 
 
@@ -288,6 +434,30 @@ class IntegrationInactiveError(CredentialError):
         super().__init__("this integration is switched off", integrationId=integration_id)
 
 
+class IntegrationFrozenError(CredentialError):
+    """An operator has stopped the use of this credential, because of an incident; it is handed out again when the freeze is lifted."""
+
+    code = "integration/frozen"
+    advice = "Wait until the operator lifts the freeze; repeating the call does not help."
+
+    def __init__(self, *, integration_id: str, freeze_id: str) -> None:
+        super().__init__("the use of this integration is frozen", integrationId=integration_id, freezeId=freeze_id)
+
+
+class ResourceNotChosenError(CredentialError):
+    """The credential works, and reaches several resources of which the tenant has not chosen one; what was asked needs it.
+
+    `variable` is the name of the provider's variable that the choice gives.
+    """
+
+    code = "integration/resource-not-chosen"
+    advice = "Show the tenant what `resources` lists, and give the choice to `choose_resource`."
+
+    def __init__(self, *, integration_id: str, variable: str) -> None:
+        super().__init__("the tenant must choose a resource of this integration first", integrationId=integration_id, variable=variable)
+        self.variable = variable
+
+
 class RefreshInProgressError(CredentialError):
     """Another worker is renewing the token and has not finished; repeat the call after `retry_after`."""
 
@@ -315,6 +485,8 @@ class GrantRefusedError(OAuthError):
             "installation_missing": "the provider named no installation",
             "installation_not_yours": "the installation is none of those that the provider lists for the person who signed in",
             "installation_refused": "the provider gives no access to the installation: it is suspended, removed, or was never agreed to",
+            "no_resource": _NO_RESOURCE,
+            "resource_not_reached": "the account that was connected does not reach the resource that was named",
         }
     )
     """The sentences of reasons that a person can act on."""
@@ -364,6 +536,21 @@ class AnswerLostError(ProviderUnavailableError):
     def __init__(self, *, provider_id: str, connection_closed: bool = False) -> None:
         super().__init__(provider_id=provider_id, reason="answer_lost")
         self.connection_closed = connection_closed
+
+
+class NotNarrowedError(ProviderUnavailableError):
+    """The provider gave more than a narrowed credential may be, or did not say what it gave, so it is not handed out.
+
+    `name` is what it was to be narrowed by.
+    """
+
+    retryable = False
+    advice = "The provider does not narrow this credential; ask for the whole one, or use another provider's method."
+
+    def __init__(self, *, provider_id: str, name: str) -> None:
+        message = f"the provider did not narrow the credential by {name}"
+        super().__init__(provider_id=provider_id, reason="not_narrowed", message=message)
+        self.name = name
 
 
 class OAuthBackendError(ProviderUnavailableError):
@@ -537,16 +724,26 @@ _HTTP_STATUS: Mapping[type[CloudIntegrationsError], int] = MappingProxyType(
     {
         ValidationFailedError: 422,
         ForbiddenError: 403,
+        TooManyRequestsError: 429,
         TenantNotFoundError: 404,
         ProviderNotFoundError: 404,
         ProviderInactiveError: 409,
         IntegrationNotFoundError: 404,
         IntegrationExistsError: 409,
+        KeyRotationError: 409,
         ApplicationNotFoundError: 404,
+        WebhookNotFoundError: 404,
         ApplicationInUseError: 409,
+        SessionNotFoundError: 404,
+        SessionRefusedError: 403,
+        FreezeNotFoundError: 404,
+        IncidentNotFoundError: 404,
+        IncidentNotApprovedError: 403,
         InvalidCredentialsError: 422,
         ReconnectRequiredError: 409,
         IntegrationInactiveError: 409,
+        IntegrationFrozenError: 423,
+        ResourceNotChosenError: 409,
         RefreshInProgressError: 503,
         GrantRefusedError: 400,
         ProviderUnavailableError: 502,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal
 from uuid import UUID
 
 from cloud_integrations.domain.arguments import (
     LONGEST_URL,
+    read_day_or_none,
     read_provider,
     read_scopes,
     read_secrets,
@@ -19,8 +21,11 @@ from cloud_integrations.domain.arguments import (
 )
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.entered import InputForm
+from cloud_integrations.domain.icon import ProviderIcon
 from cloud_integrations.domain.identifiers import ProviderId
+from cloud_integrations.domain.key_rotation import KeyMaking
 from cloud_integrations.domain.secret import Secret
+from cloud_integrations.domain.serialisation import Serialisable
 from cloud_integrations.errors import ConfigurationError, ValidationFailedError
 
 ClientAuth = Literal["basic", "basic_raw", "post", "tls", "none"]
@@ -62,6 +67,8 @@ class OAuthApplication:
     """`basic`, `basic_raw`, `post`, `tls` or `none`; None: the first way of the provider that fits the application."""
     issuer: str | None
     """The `iss` to expect in the callback (RFC 9207); None: the issuer of the catalogue, where it has one."""
+    secret_since: date | None
+    """The day on which the first client secret was made at the provider, for reports of its age; None: not said."""
 
     def __init__(
         self,
@@ -76,6 +83,7 @@ class OAuthApplication:
         variables: Mapping[str, str] | None = None,
         client_auth: ClientAuth | None = None,
         issuer: str | None = None,
+        secret_since: date | None = None,
     ) -> None:
         # `client_secrets` is for `dataclasses.replace`, which passes every field: a replaced `client_secret` that is in the list keeps it.
         try:
@@ -91,6 +99,7 @@ class OAuthApplication:
                 "variables": read_variables(variables),
                 "client_auth": read_text_or_none("client_auth", client_auth),
                 "issuer": read_text_or_none("issuer", issuer, most=LONGEST_URL),
+                "secret_since": read_day_or_none("secret_since", secret_since),
             }
         except ValidationFailedError as error:
             raise ConfigurationError(setting=f"OAuthApplication.{error.field}", problem=error.problem) from None
@@ -133,13 +142,27 @@ class VariableSummary:
     label: str
     hint: str
     required: bool
-    """Whether connecting fails without it; False if there is a default."""
+    """Whether connecting always fails without it; False if there is a default, or if a key may tell it."""
+    told_by: tuple[str, ...] = ()
+    """The inputs whose form may tell the value: it is needed only beside one that does not, and must not contradict one that does."""
     pattern: str | None
     """A regular expression that the whole value must match."""
     choices: tuple[str, ...]
     """The only values allowed; empty: any that matches `pattern`."""
     default: str | None
     """The value if none is given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeprecationSummary:
+    """What a provider has announced to end."""
+
+    ends: date | None
+    """The day on which it ends, which may have passed; None: not said."""
+    instead: str
+    """What to use instead, or what happens, as a sentence."""
+    source: str
+    """The page that says so, as a URL."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,18 +177,27 @@ class MethodSummary:
     """Whether `begin_setup` comes first, which makes what the tenant needs at the provider."""
     revokes_key: bool = False
     """Whether the provider can revoke the key when the integration is deleted, if that is asked for (`delete(revoke_key=True)`)."""
+    makes_key: KeyMaking | None = None
+    """How the provider makes a new key by itself (`begin_key_rotation(new_key=…)`); None: a person makes it there."""
     manual_url: str | None
     """The page where a person withdraws the access by hand; None: not known, or its address needs a variable of the tenant."""
+    deprecated: DeprecationSummary | None = None
+    """The end that the provider has announced for this method, also as a part of the whole provider; None: none is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderSummary:
+class ProviderSummary(Serialisable):
     """A provider as users of this installation see it."""
 
     id: ProviderId
     slug: str
     name: str
     category: str
+    """What it is grouped by: one of `CATEGORIES`, or a word of the host's own."""
+    description: str = ""
+    """What it is, in at most 100 characters."""
+    aliases: tuple[str, ...] = ()
+    """Other words by which people look for it."""
     active: bool
     auth_types: tuple[AuthType, ...]
     """The kinds of access that work in this installation; `oauth2` only where an application is configured."""
@@ -176,3 +208,10 @@ class ProviderSummary:
     """The methods of these kinds, in order of preference."""
     variables: tuple[VariableSummary, ...] = ()
     """What a tenant may give besides a credential; what the operator has configured is left out."""
+    deprecated: DeprecationSummary | None = None
+    """The end that is announced for the whole provider; None: none is known."""
+
+    @property
+    def icon(self) -> ProviderIcon:
+        """Letters on a coloured square, which are no trademark."""
+        return ProviderIcon.of(slug=self.slug, name=self.name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from math import isfinite
 from typing import Any, TypeVar, cast
 from urllib.parse import parse_qsl, urlsplit
@@ -28,6 +28,8 @@ MOST_SECRETS = 5
 """The most client secrets of one application: a rotation needs two, and each one that is refused costs a request."""
 LONGEST_SCOPES = 8_000
 """The longest length of all scopes together, in characters: more fits neither into a URL nor into every database."""
+LONGEST_SEARCH = 100
+"""The longest text that is searched for, in characters."""
 LONGEST_TIME = timedelta(days=366)
 HIGHEST = 2**63 - 1
 """The highest number that every database can compare."""
@@ -98,6 +100,15 @@ def read_provider(value: object, /) -> str | UUID:
     return value
 
 
+def read_search(value: object, /) -> str:
+    """Return what a person typed to search for: any text, also an empty one; None gives an empty one."""
+    if value is None:
+        return ""
+    if not isinstance(value, str) or len(value) > LONGEST_SEARCH:
+        raise ValidationFailedError(field="search", problem=f"must be text of at most {LONGEST_SEARCH} characters")
+    return value
+
+
 def read_slot(value: object, /) -> str:
     """Return a slot, which tells a tenant's integrations with one provider apart; the empty text is the default slot."""
     if not isinstance(value, str) or not (value == "" or _SLOT.fullmatch(value)):
@@ -107,28 +118,28 @@ def read_slot(value: object, /) -> str:
     return value
 
 
-def read_actor(value: object, /) -> Actor:
+def read_actor(value: object, /, *, field: str = "actor") -> Actor:
     """Return the actor; *value* is an `Actor`, or a user's id as text.
 
     Text with a colon is refused, because it could also mean a type and an id.
     """
     if isinstance(value, str):
         if ":" in value:
-            raise ValidationFailedError(field="actor", problem="must be an Actor(type=…, id=…) if the id contains a colon")
+            raise ValidationFailedError(field=field, problem="must be an Actor(type=…, id=…) if the id contains a colon")
         value = Actor(id=value)
     if not isinstance(value, Actor):
-        raise ValidationFailedError(field="actor", problem="must be an Actor, or a user's id as text")
-    read_text("actor.type", value.type, most=LONGEST_ACTOR_TYPE)
-    read_text("actor.id", value.id)
+        raise ValidationFailedError(field=field, problem="must be an Actor, or a user's id as text")
+    read_text(f"{field}.type", value.type, most=LONGEST_ACTOR_TYPE)
+    read_text(f"{field}.id", value.id)
     return value
 
 
-def read_caller(actor: object, request_id: object, /) -> Caller:
-    """Return the actor and the request id (text or a UUID; None: there is none)."""
+def read_caller(actor: object, request_id: object, reason: object = None, /) -> Caller:
+    """Return the actor, the request id (text or a UUID) and the reason that they state; None: there is none."""
     acting = read_actor(actor)
     if isinstance(request_id, UUID):
         request_id = str(request_id)
-    return Caller(actor=acting, request_id=read_text_or_none("requestId", request_id))
+    return Caller(actor=acting, request_id=read_text_or_none("requestId", request_id), reason=read_text_or_none("reason", reason))
 
 
 def read_secret(field: str, value: object, /) -> Secret:
@@ -202,6 +213,13 @@ def read_moment_or_none(field: str, value: object, /) -> datetime | None:
     return None if value is None else read_moment(field, value)
 
 
+def read_day_or_none(field: str, value: object, /) -> date | None:
+    """Return a day, which is a `date` without a time; None for None."""
+    if value is not None and (not isinstance(value, date) or isinstance(value, datetime)):
+        raise ValidationFailedError(field=field, problem="must be a date, as date(2026, 1, 31) gives it")
+    return value
+
+
 def read_duration(field: str, value: object, /) -> timedelta:
     """Return a length of time of 0 to 366 days; *value* is a `timedelta` or a number of seconds."""
     if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) and abs(value) <= LONGEST_TIME.total_seconds():
@@ -213,10 +231,10 @@ def read_duration(field: str, value: object, /) -> timedelta:
     return value
 
 
-def read_count(field: str, value: object, /, *, most: int = HIGHEST) -> int:
-    """Return a whole number from 1 to *most*."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-        raise ValidationFailedError(field=field, problem=f"must be a whole number from 1 to {most}")
+def read_count(field: str, value: object, /, *, least: int = 1, most: int = HIGHEST) -> int:
+    """Return a whole number from *least* to *most*."""
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise ValidationFailedError(field=field, problem=f"must be a whole number from {least} to {most}")
     return value
 
 

@@ -1,30 +1,23 @@
-"""Audit events and the chain that shows whether any is missing or changed."""
+"""The events of the audit log, and who causes them; `audit_chain` has the chain that shows whether any is missing or changed."""
 
 from __future__ import annotations
 
-import hashlib
-import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 from uuid import UUID
 
-from cloud_integrations.domain.envelope import encode_context
-from cloud_integrations.domain.identifiers import TenantId
+from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, SessionId, TenantId
 from cloud_integrations.domain.serialisation import Serialisable
-from cloud_integrations.errors import SealingError
 
-_LABEL = b"ci-audit/1\x00"
 _BYTES_IN_HEX = {"ser_json_bytes": "hex", "val_json_bytes": "hex"}
-GENESIS = bytes(32)
-"""The previous hash of the first event of a chain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """The person or program that acts: a type (`user`, `service`, `system`, …) and an id that the host understands."""
+    """The person or program that acts: a type (`user`, `agent`, `service`, `system`, …) and an id that the host understands."""
 
     type: str = "user"
     id: str
@@ -35,6 +28,10 @@ class Actor:
 
 SYSTEM = Actor(type="system", id="cloud-integrations")
 """The library itself; also the actor of scheduled work, behind which there is no user."""
+
+
+OPERATOR = TenantId("the operator")
+"""Whose audit log has what concerns no tenant, or several: a name with a space, so it is no tenant's."""
 
 
 class Outcome(StrEnum):
@@ -65,7 +62,113 @@ class AuditEvent:
     outcome: Outcome = Outcome.SUCCESS
     reason: str | None = None
     request_id: str | None = None
+    provider_id: ProviderId | None = None
+    """The provider that the event concerns; None: it concerns none."""
+    context_id: ContextId | None = None
+    """The OAuth application that obtained the access, for events about a stored integration; None: there is none."""
     details: Mapping[str, str] = field(default_factory=dict)
+    salts: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """By the name of each part that names a person (see `persons_in`): 16 random bytes, with which its text goes into the hash.
+
+    Once the person was erased, the 32 bytes that went into the hash stand here, and the text is a pseudonym.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditFilter:
+    """Which events are meant: those that agree with every field that is not None."""
+
+    resource: str | None = None
+    actor: Actor | None = None
+    action: str | None = None
+    provider_id: ProviderId | None = None
+    context_id: ContextId | None = None
+    since: datetime | None = None
+    """Events of this time or later."""
+    until: datetime | None = None
+    """Events before this time."""
+
+    def admits(self, event: AuditEvent, /) -> bool:
+        """Whether *event* is one of them."""
+        return (
+            self.resource in {None, event.resource}
+            and self.actor in {None, event.actor}
+            and self.action in {None, event.action}
+            and self.provider_id in {None, event.provider_id}
+            and self.context_id in {None, event.context_id}
+            and (self.since is None or event.occurred_at >= self.since)
+            and (self.until is None or event.occurred_at < self.until)
+        )
+
+
+PERSONAL_DETAILS = frozenset({"on_behalf_of", "opened_by"})
+"""The details that name a person, as `type:id`."""
+SALT_LENGTH = 16
+_DETAIL = "details."
+
+
+def persons_in(event: AuditEvent, /) -> dict[str, str]:
+    """Return the texts of *event* that name a person, by the names of their parts, such as `actor_id`."""
+    named = {f"{_DETAIL}{name}": text for name, text in event.details.items() if name in PERSONAL_DETAILS}
+    return {"actor_id": event.actor.id, **named}
+
+
+EVERY_EVENT = AuditFilter()
+"""The filter that admits every event."""
+STATED_REASON = "stated_reason"
+"""The detail, of any event, that says why its actor did it."""
+USED = "credential.used"
+"""The action of an event that records that a credential was handed out."""
+REFRESH = "credential.refresh"
+"""The action of the events of a renewal: that it began, and how it ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UseCount:
+    """How often the credential of one integration was handed out, as far as the asked events say."""
+
+    tenant_id: TenantId
+    integration_id: IntegrationId
+    records: int
+    """The number of events; one speaks for all uses of an actor in `Settings.use_window`."""
+    first_at: datetime
+    last_at: datetime
+
+
+ExportFormat = Literal["json", "cloudevents", "ocsf"]
+"""How an event is exported: as the HTTP API shows it, with its tenant and all of its chain; as a CloudEvent; as an OCSF event."""
+EXPORT_FORMATS: tuple[str, ...] = get_args(ExportFormat)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditExport:
+    """Events of a tenant in order, each as a line of text; for the next ones, ask for those after `last`."""
+
+    lines: tuple[str, ...]
+    last: int
+    """The number of the last event here, or of the one after which was asked, if there is no newer one."""
+    behind: int
+    """How many events there are after `last`; those that are written meanwhile are not counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PruneRun(Serialisable):
+    """What a removal of old events has done."""
+
+    events: int
+    tenants: int
+    broken: tuple[str, ...] = ()
+    """The tenants whose old events stay, because their chain is broken there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActorErasure(Serialisable):
+    """The erasure of a person from a tenant's audit log."""
+
+    tenant_id: TenantId
+    events: int
+    pseudonyms: tuple[str, ...]
+    """What stands in the person's place, as `type:id`; several only for very many events, and none if there was no event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,39 +196,6 @@ class AuditHead:
     hash: bytes
 
 
-ChainBreak = Literal["changed", "gap", "inserted", "foreign", "truncated", "head_mismatch", "checkpoint_mismatch"]
-"""What is wrong with a chain.
-
-`changed`: an event does not have its hash.  `gap`: a number is missing.  `inserted`: an event does not follow the one before it.
-`foreign`: it names another tenant.  `truncated`: the chain ends before its stored head or the checkpoint.  `head_mismatch`: its end
-is not the stored head.  `checkpoint_mismatch`: the event of the checkpoint has another hash.
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditProblem:
-    """One break in a chain: its kind, and the number of the event where it is."""
-
-    seq: int
-    kind: ChainBreak
-    """`changed`, `gap`, `inserted`, `foreign` (another tenant's), `truncated`, `head_mismatch` or `checkpoint_mismatch`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditReport(Serialisable):
-    """The result of walking a tenant's chain."""
-
-    tenant_id: TenantId
-    checked: int
-    head: AuditHead | None
-    problems: tuple[AuditProblem, ...] = ()
-
-    @property
-    def whole(self) -> bool:
-        """Whether nothing is missing, added, moved or changed."""
-        return not self.problems
-
-
 def unreadable_event(tenant_id: TenantId, /) -> AuditEvent:
     """Return the placeholder for an event that cannot be read: action `unreadable`, outcome `unknown`, at the start of 1970."""
     return AuditEvent(
@@ -139,100 +209,14 @@ def unreadable_event(tenant_id: TenantId, /) -> AuditEvent:
     )
 
 
-def chain_hash(event: AuditEvent, /, *, seq: int, previous_hash: bytes) -> bytes:
-    """Return the hash of an event: SHA-256 over a label, the tenant, *seq*, *previous_hash* and the event's canonical form.
-
-    Raises `SealingError` for text that cannot be encoded.
-    """
-    tenant = event.tenant_id.encode()
-    body = encode_context(_pairs(event))
-    parts = (_LABEL, struct.pack(">I", len(tenant)), tenant, struct.pack(">Q", seq), previous_hash, struct.pack(">I", len(body)), body)
-    return hashlib.sha256(b"".join(parts)).digest()
-
-
-def chained(event: AuditEvent, head: AuditHead | None, /) -> AuditRecord:
-    """Return *event* as the next record after *head*; None: it is the first of its chain."""
-    seq = 1 if head is None else head.seq + 1
-    previous = GENESIS if head is None else head.hash
-    return AuditRecord(event=event, seq=seq, previous_hash=previous, hash=chain_hash(event, seq=seq, previous_hash=previous))
-
-
-class ChainCheck:
-    """Checks a tenant's records, in order of `seq`, and collects every break of the chain.
-
-    The records are passed page by page, so that a long chain needs little memory.
-    """
-
-    def __init__(self, tenant_id: TenantId, /, *, checkpoint: AuditHead | None = None) -> None:
-        self._tenant_id = tenant_id
-        self._checkpoint = checkpoint
-        self._seq = 0
-        self._hash = GENESIS
-        self._checked = 0
-        self._problems: list[AuditProblem] = []
-
-    def feed(self, records: Iterable[AuditRecord], /) -> None:
-        """Check the next records."""
-        for record in records:
-            self._checked += 1
-            if record.seq != self._seq + 1:
-                self._note(self._seq + 1, "gap")
-            elif record.previous_hash != self._hash:
-                self._note(record.seq, "inserted")
-            if record.event.tenant_id != self._tenant_id:
-                self._note(record.seq, "foreign")
-            if not _is_as_written(record):
-                self._note(record.seq, "changed")
-            if self._checkpoint is not None and record.seq == self._checkpoint.seq and record.hash != self._checkpoint.hash:
-                self._note(record.seq, "checkpoint_mismatch")
-            self._seq, self._hash = record.seq, record.hash
-
-    def finish(self, head: AuditHead | None, /) -> AuditReport:
-        """Compare the end with the stored head and with the checkpoint, and return the report."""
-        stored = (head.seq, head.hash) if head is not None else (0, GENESIS)
-        if stored != (self._seq, self._hash):
-            self._note(min(stored[0], self._seq) + 1, "truncated" if stored[0] > self._seq else "head_mismatch")
-        if self._checkpoint is not None and self._checkpoint.seq > self._seq:
-            self._note(self._seq + 1, "truncated")
-        return AuditReport(tenant_id=self._tenant_id, checked=self._checked, head=head, problems=tuple(dict.fromkeys(self._problems)))
-
-    def _note(self, seq: int, kind: ChainBreak) -> None:
-        self._problems.append(AuditProblem(seq=seq, kind=kind))
-
-
-def _is_as_written(record: AuditRecord) -> bool:
-    # Numbers begin at 1, so a lower number is never written, and `chain_hash` cannot pack a negative one.
-    if not record.readable or record.seq < 1:
-        return False
-    try:
-        return record.hash == chain_hash(record.event, seq=record.seq, previous_hash=record.previous_hash)
-    except SealingError:
-        # The text cannot be encoded, so this library has not written the event.
-        return False
-
-
-def _pairs(event: AuditEvent) -> list[tuple[str, str]]:
-    pairs = [
-        ("event_id", str(event.event_id)),
-        ("occurred_at", event.occurred_at.isoformat(timespec="microseconds")),
-        ("actor_type", event.actor.type),
-        ("actor_id", event.actor.id),
-        ("action", event.action),
-        ("resource", event.resource),
-        ("outcome", event.outcome.value),
-    ]
-    # None and "" must differ, so an absent value has no pair.
-    if event.reason is not None:
-        pairs.append(("reason", event.reason))
-    if event.request_id is not None:
-        pairs.append(("request_id", event.request_id))
-    pairs.extend((f"details.{name}", value) for name, value in event.details.items())
-    return pairs
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """The actor for whom a flow runs, and the request id that its audit events carry."""
+    """The actor for whom a flow runs, with what its audit events carry beside: request id, stated reason, and a session of an agent."""
 
     actor: Actor = SYSTEM
     request_id: str | None = None
+    reason: str | None = None
+    """Why the actor does it, in their own words; None: they did not say."""
+    on_behalf_of: Actor | None = None
+    """The person for whom an agent acts in a session; None outside of one."""
+    session_id: SessionId | None = None

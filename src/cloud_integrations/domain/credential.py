@@ -14,11 +14,13 @@ from cloud_integrations.domain.credential_auth import CredentialAuth, body_of, m
 from cloud_integrations.domain.digest import find_challenge
 from cloud_integrations.domain.dpop import DPOP, DPOP_KEY, asked_nonce
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId
+from cloud_integrations.domain.narrowing import Narrow
 from cloud_integrations.domain.parts import Parts
-from cloud_integrations.domain.provider import BEARER, VALUE, Present, fill, places
+from cloud_integrations.domain.provider import BEARER, VALUE, Present, Programs, fill, places
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.domain.signing import Signed, Unsigned
-from cloud_integrations.errors import CredentialForm, CredentialFormError, ValidationFailedError
+from cloud_integrations.domain.url_template import fill_url
+from cloud_integrations.errors import CredentialForm, CredentialFormError, ResourceNotChosenError, ValidationFailedError
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -27,8 +29,11 @@ ContextMaker = Callable[[Secret | None, Secret | None], "SSLContext"]
 """Makes the context of a TLS connection from a client certificate with its key and from the authorities to trust, both in PEM."""
 RequestSigner = Callable[[Unsigned, Mapping[str, Secret], Mapping[str, str]], Signed]
 """Signs a request with the parts of a credential and the filled options of the provider's file."""
-CredentialWarning = Literal["refresh_failed", "less_life_than_asked"]
-"""`refresh_failed`: the token still works, but it could not be renewed.  `less_life_than_asked`: it ends before `min_ttl`."""
+CredentialWarning = Literal["refresh_failed", "less_life_than_asked", "refused_again"]
+"""`refresh_failed`: the token still works, but it could not be renewed.  `less_life_than_asked`: it ends before `min_ttl`.
+
+`refused_again`: the provider has refused it, but it was made in place of a refused one a short while ago and is not replaced yet.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +136,7 @@ class Presented:
         """
         self._require("basic")
         basic = self.present.basic
-        return ("", "") if basic is None else (self._text(basic.user), self._text(basic.password))
+        return ("", "") if basic is None else (self.fill_in(basic.user), self.fill_in(basic.password))
 
     def digest(self) -> tuple[str, str]:
         """Return the user name and the password for HTTP Digest (RFC 7616), in the open.
@@ -142,7 +147,7 @@ class Presented:
         """
         self._require("digest")
         digest = self.present.digest
-        return ("", "") if digest is None else (self._text(digest.user), self._text(digest.password))
+        return ("", "") if digest is None else (self.fill_in(digest.user), self.fill_in(digest.password))
 
     def answer(self, challenge: str, /, *, http_method: str, url: str, again: bool = False) -> str | None:
         """Return the value of `Authorization` that answers the challenge of a 401 (RFC 7616); None: there is nothing to answer.
@@ -191,7 +196,7 @@ class Presented:
         Raises `ValidationFailedError` if a part that the provider's file asks for is missing.
         """
         shown = self.present.certificate
-        return None if shown is None else Secret(self._text(shown.replace("}{", "}\n{")))
+        return None if shown is None else Secret(self.fill_in(shown.replace("}{", "}\n{")))
 
     def trusted_authorities(self) -> Secret | None:
         """Return the certificates of the authorities that the tenant's server is checked against, in PEM; None: the usual ones."""
@@ -249,7 +254,7 @@ class Presented:
     def require_complete(self) -> None:
         """Raise `ValidationFailedError` where a template names what is not there."""
         for where, template in self.present.templates():
-            if not self._text(template).isprintable() and where.startswith("headers."):
+            if not self.fill_in(template).isprintable() and where.startswith("headers."):
                 # A line break inside a header's value would begin another header.
                 raise ValidationFailedError(field="credentials", problem="hold several lines where a header takes one")
         self._require_basic_user()
@@ -258,7 +263,7 @@ class Presented:
         # The first colon ends the user name (RFC 7617 §2, RFC 7616 §3.4.2).
         for scheme, user in (("Basic", self.present.basic), ("Digest", self.present.digest)):
             for name in () if user is None else places(user.user):
-                if ":" in self._text(f"{{{name}}}"):
+                if ":" in self.fill_in(f"{{{name}}}"):
                     field = f"credentials.{next(iter(self.parts)) if name == VALUE else name}"
                     raise ValidationFailedError(field=field, problem=f"is the user name of HTTP {scheme} and must not contain a colon")
 
@@ -267,9 +272,13 @@ class Presented:
             raise CredentialFormError(form=form, fits=self.forms)
 
     def _filled(self, templates: Mapping[str, str]) -> dict[str, str]:
-        return {name: self._text(template) for name, template in templates.items()}
+        return {name: self.fill_in(template) for name, template in templates.items()}
 
-    def _text(self, template: str) -> str:
+    def fill_in(self, template: str, /) -> str:
+        """Return *template* with the parts and variables that it names, in the open; `{value}` is the first part.
+
+        Raises `ValidationFailedError`, which names the part, where it is missing.
+        """
         known = {**self.variables, **{name: part.reveal() for name, part in self.parts.items()}}
         known[VALUE] = next((part.reveal() for part in self.parts.values()), "")
         # A proof is a part of the credential, by its own name.
@@ -285,8 +294,9 @@ class Credential(Presented):
     """A credential that works, ready to be sent.
 
     `expires_at` is an aware UTC datetime; None: the end is unknown, or there is none.  `missing_scopes` are requested scopes that
-    were not granted.  `warning` is `refresh_failed` (it still works, but it could not be renewed), `less_life_than_asked`, or None.
-    `generation` counts the credentials of the integration.
+    were not granted.  `warning` is `refresh_failed` (it still works, but it could not be renewed), `less_life_than_asked`,
+    `refused_again` (`replace_refused` gives it back, because it is too early to replace it), or None.
+    `generation` counts the credentials of the integration.  `narrow` is what it was narrowed to; None: it is the whole credential.
     """
 
     integration_id: IntegrationId
@@ -297,6 +307,39 @@ class Credential(Presented):
     missing_scopes: tuple[str, ...] = ()
     warning: CredentialWarning | None = None
     generation: int = 0
+    programs: Programs | None = field(default=None, repr=False)
+    """How programs that know nothing of this library find it; None: not known."""
+    narrow: Narrow | None = field(default=None, repr=False)
+    base_urls: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The templates of the addresses that `base_url` gives."""
+    to_choose: str | None = None
+    """The variable that the tenant must choose first, for what needs it; None: there is none."""
+
+    def base_url(self, name: str, /) -> str:
+        """Return the address of one of the provider's APIs, by its name in the provider's file, without a slash at the end.
+
+        Raises `ResourceNotChosenError` if the tenant must choose a resource first, which is part of it; `ValidationFailedError` for a name
+        that the provider does not have, and if a part is missing.
+        """
+        if name not in self.base_urls:
+            known = ", ".join(sorted(self.base_urls)) or "there is none"
+            raise ValidationFailedError(field="name", problem=f"must be that of an API of this provider: {known}")
+        return fill_url(self.base_urls[name], lambda part: self.fill_in(f"{{{part}}}")).rstrip("/")
+
+    def fill_in(self, template: str, /) -> str:
+        """Return *template* with the parts and variables that it names, in the open; `{value}` is the first part.
+
+        Raises `ResourceNotChosenError` if it names what the tenant must choose first, `ValidationFailedError`, which names the part, where
+        another one is missing.
+        """
+        if self.to_choose is not None and self.to_choose in places(template):
+            raise ResourceNotChosenError(integration_id=str(self.integration_id), variable=self.to_choose)
+        return Presented.fill_in(self, template)
+
+    @property
+    def narrowed(self) -> tuple[str, ...]:
+        """The names by which it was narrowed (`policy`, `scopes` …); empty: it is the whole credential."""
+        return () if self.narrow is None else self.narrow.names
 
     @property
     def value(self) -> Secret:

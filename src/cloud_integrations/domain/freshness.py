@@ -181,14 +181,18 @@ def due_at(*, expires_at: datetime | None, now: datetime, chance: float, idle: t
     """Return when to renew a credential ahead of its end, with jitter; None: never.
 
     That is 20 % of the life before its end (60 to 600 s; a third of a life under 120 s).  A refresh token that ends when it is not
-    used for *idle* is used after 70 to 80 % of that time, even if the access token never ends.  *chance* is a random number from
-    0 to 1.
+    used for *idle* is used before that (`keep_alive_at`), even if the access token never ends.  *chance* is a random number from 0 to 1.
     """
     ahead = _ahead_of_end(expires_at, now=now, chance=chance)
     if idle is None:
         return ahead
-    keep_alive = now + idle * (0.8 - 0.1 * chance)
+    keep_alive = keep_alive_at(idle, now=now, chance=chance)
     return keep_alive if ahead is None else min(ahead, keep_alive)
+
+
+def keep_alive_at(idle: timedelta, /, *, now: datetime, chance: float) -> datetime:
+    """Return when to use what was used *now* and ends when it is not used for *idle*: after 70 to 80 % of that time."""
+    return now + idle * (0.8 - 0.1 * chance)
 
 
 def reconnect_before(

@@ -13,6 +13,10 @@ from cloud_integrations.errors import ValidationFailedError
 TenantId = NewType("TenantId", str)
 ProviderId = NewType("ProviderId", UUID)
 IntegrationId = NewType("IntegrationId", UUID)
+SessionId = NewType("SessionId", UUID)
+ConnectSessionId = NewType("ConnectSessionId", UUID)
+FreezeId = NewType("FreezeId", UUID)
+IncidentId = NewType("IncidentId", UUID)
 ContextId = NewType("ContextId", UUID)
 """The id of one configured authorization server: a provider, its endpoints and a client id."""
 

@@ -99,6 +99,8 @@ class ImportedKey:
     """Values by the names of the provider's inputs; None: `api_key` is given."""
     method: str | None
     """The id of the provider's method; None: the first that the values fit."""
+    ends_at: datetime | None
+    """When the key ends; None: unknown, or never."""
     variables: Mapping[str, str]
 
     def __init__(
@@ -110,6 +112,7 @@ class ImportedKey:
         secret_key: Secret | str | None = None,
         inputs: Mapping[str, Secret | str] | None = None,
         method: str | None = None,
+        ends_at: datetime | None = None,
         variables: Mapping[str, str] | None = None,
         slot: str = "",
     ) -> None:
@@ -123,6 +126,7 @@ class ImportedKey:
             "secret_key": read_secret_or_none("secretKey", secret_key),
             "inputs": None if inputs is None else read_inputs(inputs, None).inputs,
             "method": read_text_or_none("method", method),
+            "ends_at": read_moment_or_none("endsAt", ends_at),
             "variables": read_variables(variables),
         }
         for attribute, value in read.items():

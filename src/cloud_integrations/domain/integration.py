@@ -11,6 +11,7 @@ from uuid import UUID
 
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
+from cloud_integrations.domain.replacement import Replacement
 from cloud_integrations.domain.serialisation import Serialisable
 from cloud_integrations.errors import ApplicationReason, ReconnectReason, ValidationFailedError
 
@@ -60,10 +61,11 @@ class Health(StrEnum):
 
     `ok`: it works.  `retrying`: a renewal failed and is repeated.  `application_refused`: the provider refuses the operator's
     application.  `unknown`: the answer to a renewal was lost.  `reconnect_required`: the tenant must reconnect.
-    `disabled`: a user disabled it.
+    `choose_resource`: it works, and the tenant must choose one of the resources that it reaches.  `disabled`: a user disabled it.
     """
 
     OK = "ok"
+    CHOOSE_RESOURCE = "choose_resource"
     RETRYING = "retrying"
     APPLICATION_REFUSED = "application_refused"
     UNKNOWN = "unknown"
@@ -71,6 +73,8 @@ class Health(StrEnum):
     DISABLED = "disabled"
 
 
+REVOKED_BY_OPERATOR: Final = "revoked_by_operator"
+"""The reason of an integration whose access an operator has ended; it holds no secret until the tenant reconnects."""
 SWITCHED_OFF: Final = "switched_off"
 """The reason of an integration that was disabled while it worked."""
 APPLICATION_REASONS: Final[Mapping[str, ApplicationReason]] = {reason: reason for reason in get_args(ApplicationReason)}
@@ -85,6 +89,7 @@ HEALTH = {
 }
 ADVICE = {
     Health.OK: "Nothing to do.",
+    Health.CHOOSE_RESOURCE: "The credential works; the tenant must choose which of the resources that it reaches is meant.",
     Health.RETRYING: "Nothing to do: the provider had a problem and the renewal is being repeated.",
     Health.APPLICATION_REFUSED: (
         "The tenant need not act: the operator must correct the client id or secret of this provider's application. "
@@ -133,10 +138,10 @@ class Integration(Serialisable):
     granted_at: datetime | None = None
     """When the tenant last consented (OAuth2)."""
     reconnect_before: datetime | None = None
-    """When the refresh token ends, so that the tenant must reconnect; None: not known."""
+    """When the refresh token or the key ends, so that the tenant must reconnect; None: not known."""
     account: AccountFacts = AccountFacts()
     variables: dict[str, str] = field(default_factory=dict)
-    """The values of the provider's variables that belong to the tenant, by name."""
+    """The values of the provider's variables that belong to the tenant, by name; empty where the tenant must choose a resource first."""
     context_id: ContextId | None = None
     """The configured authorization server and application that issued the grant (OAuth2)."""
     method_id: str
@@ -165,9 +170,8 @@ class Integration(Serialisable):
     @property
     def health(self) -> Health:
         """The health in the public API."""
-        if self.state.is_refreshed and self.reason in APPLICATION_REASONS:
-            return Health.APPLICATION_REFUSED
-        return HEALTH[self.state]
+        health = health_of(self.state, self.reason)
+        return Health.CHOOSE_RESOURCE if health is Health.OK and find_unchosen(self.variables) is not None else health
 
     @property
     def advice(self) -> str:
@@ -175,9 +179,30 @@ class Integration(Serialisable):
         return ADVICE[self.health]
 
 
+def health_of(state: State, reason: str | None, /) -> Health:
+    """Return the health that a state and its reason mean, whether a resource is chosen or not."""
+    if state.is_refreshed and reason in APPLICATION_REASONS:
+        return Health.APPLICATION_REFUSED
+    return HEALTH[state]
+
+
+def find_unchosen(variables: Mapping[str, str], /) -> str | None:
+    """Return the name of the variable that waits until the tenant chooses a resource; None: there is none."""
+    return next((name for name, value in variables.items() if value == ""), None)
+
+
+_WORKS = frozenset({Health.OK, Health.CHOOSE_RESOURCE})
+"""The healths of a credential that works."""
+
+
+def is_working(facts: Integration, /) -> bool:
+    """Whether the credential works, also where the tenant must still choose a resource."""
+    return facts.health in _WORKS
+
+
 def is_recovery(before: Integration, after: Integration, /) -> bool:
-    """Whether the integration works again: its health was neither `ok` nor `disabled` before, and is `ok` after."""
-    return before.as_of(after.updated_at).health not in {Health.OK, Health.DISABLED} and after.health is Health.OK
+    """Whether the credential works again: it did not before, without being disabled, and does after."""
+    return before.as_of(after.updated_at).health not in _WORKS | {Health.DISABLED} and is_working(after)
 
 
 class Phase(StrEnum):
@@ -237,6 +262,8 @@ class RefreshMarks:
     refused_since: datetime | None = None
     """Since when the provider has answered with refusals only; time without answers does not count.  None: it has not."""
     refreshed_at: datetime | None = None
+    replacement: Replacement | None = None
+    """Set if the stored credential was made because the provider had refused the one before."""
     due_at: datetime | None = None
     """When the worker should renew it."""
 
@@ -250,6 +277,7 @@ class StoredCredential:
     provider_id: ProviderId
     auth_type: AuthType
     method_id: str
+    context_id: ContextId | None
     state: State
     reason: str | None
     generation: int
@@ -264,6 +292,8 @@ class StoredCredential:
     scopes: tuple[str, ...]
     missing_scopes: tuple[str, ...]
     variables: dict[str, str]
+    last_used_at: datetime | None = None
+    """When it was last used, to a day; None: never, or it is not known."""
 
     @property
     def renewable(self) -> bool:
@@ -278,6 +308,8 @@ class StoredIntegration:
     facts: Integration
     credential: SealedCredential
     marks: RefreshMarks = RefreshMarks()
+    last_used_at: datetime | None = None
+    """When it was last used, to a day; None: never, or it is not known."""
     read_at: datetime
     """The time of the store's clock when the row was read."""
 
@@ -291,6 +323,7 @@ class StoredIntegration:
             provider_id=facts.provider_id,
             auth_type=facts.auth_type,
             method_id=facts.method_id,
+            context_id=facts.context_id,
             state=facts.state,
             reason=facts.reason,
             generation=credential.generation,
@@ -302,17 +335,20 @@ class StoredIntegration:
             scopes=facts.scopes,
             missing_scopes=facts.missing_scopes,
             variables=facts.variables,
+            last_used_at=self.last_used_at,
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueIntegration:
-    """An integration to renew, because it is due or because an operator asks for it."""
+    """An integration to renew or to check, because it is due or because an operator asks for it."""
 
     tenant_id: TenantId
     integration_id: IntegrationId
     provider_id: ProviderId
     generation: int
+    renewable: bool = True
+    """Whether it is renewed without the tenant; otherwise it is due to be checked, so that it does not end by disuse."""
 
 
 def integration_name(text: str, /) -> str:

@@ -18,11 +18,12 @@ class OutboxEntry:
 
     id: UUID
     tenant_id: TenantId
-    integration_id: IntegrationId
+    integration_id: IntegrationId | None
+    """The integration that it is about; None: it is about the whole tenant, or about the installation."""
     kind: str
     """A word of 1 to 32 characters, for example `revocation`."""
     index_key: str | None = None
-    """The key to find entries of this kind by within a tenant, 1 to 64 characters; a revocation has the provider's id."""
+    """The key to find entries of this kind by, 1 to 64 characters; a revocation has the provider's id, a delivery its receiver."""
     facts: dict[str, str] = field(default_factory=dict)
     """The part that is not secret; it is stored in the open."""
     sealed_payload: bytes | None = field(default=None, repr=False)

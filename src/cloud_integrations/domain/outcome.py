@@ -29,6 +29,7 @@ RejectedReason = Literal[
     "unsupported_grant_type",
     "denied",
     "wrong_region",
+    "narrowing",
     "refused",
     "unexpected_status",
     "unknown_error",

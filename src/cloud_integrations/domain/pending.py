@@ -92,6 +92,16 @@ class Authorization:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccountGrants:
+    """How many grants of one account a tenant holds, where the provider lets only so many live."""
+
+    held: int
+    """How many of the tenant's integrations hold one, by the same application.  Other tenants' are not counted."""
+    most: int
+    """How many the provider lets live; a further one ends the oldest without notice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Connected:
     """The result of a completed authorization."""
 
@@ -105,6 +115,8 @@ class Connected:
 
     Removing one of them does not revoke the token.
     """
+    grants: AccountGrants | None = None
+    """Set if the tenant now holds several grants of this account, and the provider limits their number."""
 
 
 def most_of_actor(kind: PendingKind, /) -> int:

@@ -55,6 +55,8 @@ class Removal(Serialisable):
     api_key: RevocationOutcome = RevocationOutcome.SKIPPED
     """`unsupported`: the key still works at the provider, which cannot revoke it by a request (of this key); `skipped`: there was no
     key, the provider had refused it before, or `key_reason` says why it was left."""
+    other_key: RevocationOutcome = RevocationOutcome.SKIPPED
+    """The key that was not handed out, if a rotation of the key was open, as `api_key`; `skipped` also if it was never used."""
     installation: RevocationOutcome = RevocationOutcome.SKIPPED
     """`unsupported`: the operator's application stays installed at the provider, where others may use it too, until its owner removes it
     at `manual_url`; `skipped`: there was no installation, or the provider had refused it before."""
@@ -65,6 +67,8 @@ class Removal(Serialisable):
     """The same for the access token."""
     key_reason: LeftAlone | None = None
     """Why the key was not revoked: `not_asked` (the provider could, and was not asked) or `held`; None: neither."""
+    other_key_reason: LeftAlone | None = None
+    """The same for `other_key`."""
     waiting: int = 0
     """The number of tokens of earlier connections with this provider that the outbox still has to revoke."""
     manual_url: str | None = None
@@ -125,7 +129,7 @@ class Revocation:
     def of(cls, entry: OutboxEntry, /) -> Revocation:
         """Return the revocation that *entry* describes.  Raises `DamagedRowError` if the entry was edited and cannot be read."""
         facts = entry.facts
-        if entry.sealed_payload is None or entry.key_id is None:
+        if entry.sealed_payload is None or entry.key_id is None or entry.integration_id is None:
             raise DamagedRowError(table=OUTBOX_TABLE, row=str(entry.id))
         try:
             return cls(

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from cloud_integrations.errors import CloudIntegrationsError
 
+from .event_message import DeliveryRun
 from .removal import RevocationRun
 
 
@@ -16,6 +17,7 @@ class RenewalRun:
 
     claimed: int = 0
     renewed: int = 0
+    """Also what is not renewed and was checked, so that it does not end by disuse."""
     postponed: int = 0
     """Tried again later: the provider or the application has a problem, or another worker is renewing it."""
     reconnect_required: int = 0
@@ -34,5 +36,5 @@ class RoundFailed:
     """How long until the next try."""
 
 
-WorkerRound = RenewalRun | RevocationRun | RoundFailed
+WorkerRound = RenewalRun | RevocationRun | DeliveryRun | RoundFailed
 """What the worker reports after each round."""

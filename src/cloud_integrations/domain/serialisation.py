@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, get_type_hints
 from uuid import UUID
@@ -23,7 +23,7 @@ class Serialisable:
     __slots__ = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return fields and properties, ready for JSON: ids as text, times in ISO 8601 ending in `Z`, bytes in hex."""
+        """Return fields and properties, ready for JSON: ids as text, times in ISO 8601 ending in `Z`, days without a time, bytes in hex."""
         shown: dict[str, Any] = _plain(self, str)
         return shown
 
@@ -75,5 +75,6 @@ _PLAIN: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (Enum, lambda word: word.value),
     (UUID, str),
     (datetime, lambda at: at.astimezone(UTC).isoformat().replace("+00:00", "Z")),
+    (date, date.isoformat),
     (bytes, bytes.hex),
 )

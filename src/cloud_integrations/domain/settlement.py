@@ -35,6 +35,8 @@ class Attempted:
     behaviour: RefreshTokenFacts
     unresolved_before: bool
     """Whether an earlier request was sent and its outcome is not known."""
+    access_is_dead: bool = False
+    """Whether the provider refused the stored access token."""
     now: datetime
     """The wall clock, by which the access token ends."""
     store_now: datetime
@@ -189,7 +191,8 @@ def _lost(failure: Unknown, attempted: Attempted) -> Settlement:
         refused=False,
         wait=wait,
         due_in=again,
-        retry_after=again,
+        # A caller whose access token was refused protects nothing by waiting for its end; the worker does not know of the refusal.
+        retry_after=wait if attempted.access_is_dead else again,
     )
 
 

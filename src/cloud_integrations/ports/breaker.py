@@ -22,6 +22,10 @@ class Breaker(Protocol):
         """
         ...
 
+    def look(self, key: Hashable, /) -> timedelta | None:
+        """Return how long no request may be sent, which changes nothing; None: the breaker is closed.  Zero: the next one is a probe."""
+        ...
+
     def note(self, key: Hashable, /, *, ok: bool, by: Hashable) -> None:
         """Remember whether a request for the tenant *by* was answered: *ok* for any answer below 500, else not.
 

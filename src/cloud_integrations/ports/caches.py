@@ -10,6 +10,7 @@ from cloud_integrations.domain.identifiers import TenantId
 
 if TYPE_CHECKING:
     from cloud_integrations.domain.credential import Credential
+    from cloud_integrations.domain.freezing import Freeze
 
 
 class Cache(Protocol):
@@ -62,6 +63,29 @@ class TokenCache(Protocol):
 
     def clear(self) -> None:
         """Forget everything."""
+        ...
+
+
+class FreezeMemory(Protocol):
+    """The freezes that are in force, as they were read last.
+
+    Whatever is in the cache of tokens may be handed out while `until`, on the monotonic clock, is not over.
+    """
+
+    active: tuple[Freeze, ...]
+    until: float
+    changes: int
+    """How often `forget` was called."""
+
+    def learn(self, found: tuple[Freeze, ...], /, *, until: float, changes: int) -> bool:
+        """Remember what was read, and forget all tokens if it differs from before.
+
+        Return False, and remember nothing, if `forget` was called since there were so many *changes*.
+        """
+        ...
+
+    def forget(self) -> None:
+        """Forget what was read, and all tokens: this process has changed a freeze."""
         ...
 
 

@@ -16,3 +16,7 @@ class Platform(Protocol):
         Raises `ConfigurationError` if the operator's function fails, or returns something else.
         """
         ...
+
+    def has(self, provider: str, /) -> bool:
+        """Return whether the operator has configured a credential for the provider with this slug; nothing is asked for it."""
+        ...

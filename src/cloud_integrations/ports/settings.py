@@ -9,12 +9,13 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from cloud_integrations.domain.arguments import LONGEST_URL, read_duration, read_flag, read_text, read_texts
+from cloud_integrations.domain.arguments import LONGEST_URL, read_count, read_duration, read_flag, read_text, read_texts
 from cloud_integrations.domain.freshness import HARD_MARGIN
 from cloud_integrations.domain.guides.policies import read_policies, read_template_urls
 from cloud_integrations.errors import ConfigurationError, ValidationFailedError
 from cloud_integrations.protocol.egress import Reach, find_address, read_origin
 
+_MOST_PER_MINUTE = 1_000_000
 _PRODUCT = re.compile(r"[A-Za-z0-9._-]{2,27}")
 
 
@@ -36,6 +37,10 @@ class Settings:
     `min_ttl` is the life that a handed-out token must still have, if the caller does not say.  `token_cache` is how long a token may
     be handed out without reading the store, and so how long another process may still use an integration that was removed.
     `use_window` is how long one audit event stands for repeated uses of a credential by the same actor; None: uses are not recorded.
+    `begin_per_minute`, `verify_per_minute` and `reveal_per_minute` are how often one actor may begin a sign-in, have a credential
+    checked, and be shown one through a host's routes, in one tenant; all actors of a tenant together may ten times as often.
+    `callback_per_minute` is how often browsers may come back from providers from one address.  0: there is no limit.
+
     `pending_lifetime` is how long an authorization may take.  `lease` is how long one process may be refreshing a credential.
 
     Raises `ConfigurationError`, which names the setting, for a value that is of another type, negative, longer than 366 days, a
@@ -49,6 +54,12 @@ class Settings:
     policies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
     template_urls: Mapping[str, str] = field(default_factory=dict, hash=False)
     private_servers: tuple[str, ...] = ()
+    events: bool = False
+    """Whether events are delivered to webhooks: then each is written to the outbox, and a worker must run, or they pile up there."""
+    trouble_after: timedelta = timedelta(minutes=10)
+    """How long renewals of an integration must have failed until that is delivered as an event; shorter trouble is no news."""
+    four_eyes: bool = False
+    """Whether an incident's access is ended only after another person has approved it; `incidents.approve`."""
     loopback: bool = False
     """Whether an http callback on a loopback address is allowed; for development only."""
     min_ttl: timedelta = HARD_MARGIN
@@ -70,8 +81,14 @@ class Settings:
     """How long a setup may take, for example until a tenant has made a role."""
     setup_patience: timedelta = timedelta(minutes=1)
     """How long a new role, or a new trust in our issuer, is asked again while the provider refuses it: it spreads slowly."""
+    approval_wait: timedelta = timedelta(minutes=5)
+    """How long a request of an agent waits for a yes before it is refused."""
     trust_check: timedelta = timedelta(days=1)
     """How often the worker proves again that a role needs its external id, and that a trust in our own issuer compares the subject."""
+    begin_per_minute: int = 10
+    verify_per_minute: int = 10
+    reveal_per_minute: int = 60
+    callback_per_minute: int = 30
     product: str = "cloud-integrations"
     """The name of the host's product in the provider's logs: 2 to 27 of A-Z, a-z, 0-9, ".", "_" and "-"."""
     persist_limit: timedelta = timedelta(minutes=5)
@@ -113,6 +130,8 @@ def _check_setting(name: str, value: object, kind: object) -> None:
             read_flag(name, value)
         case text if text.startswith(("Mapping[", "tuple[")):
             pass  # read already
+        case "int":
+            read_count(name, value, least=0, most=_MOST_PER_MINUTE)
         case "str":
             read_text(name, value, most=LONGEST_URL)
         case _ if not isinstance(value, timedelta):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
-from cloud_integrations.protocol.http import HttpRequest, HttpResponse
+from cloud_integrations.protocol.http import HttpRequest, HttpResponse, StreamedResponse
 
 
 class AsyncTransport(Protocol):
@@ -34,3 +36,32 @@ class Transport(Protocol):
     def send(self, request: HttpRequest, /, *, deadline: timedelta) -> HttpResponse: ...
 
     def close(self) -> None: ...
+
+
+class Interruption(Protocol):
+    """Ends exchanges from another thread."""
+
+    def of(self, connection: Any, /) -> AbstractContextManager[object]:
+        """Give a context in which *connection*, a socket, may be shut down; entering it raises `OSError` once exchanges are to end."""
+        ...
+
+
+class StreamingTransport(Transport, Protocol):
+    """A `Transport` that can pass on bodies of any length while they come."""
+
+    def stream(
+        self,
+        request: HttpRequest,
+        body: bytes | Iterable[bytes],
+        /,
+        *,
+        deadline: timedelta,
+        idle: timedelta,
+        interruption: Interruption | None = None,
+    ) -> AbstractContextManager[StreamedResponse]:
+        """Send *request* with *body* in place of its own, and give the answer as long as the context is open.
+
+        Its URL is sent as it is written, and no header is added but `Host`, `Content-Length` and `Transfer-Encoding`.  The exchange ends
+        at *deadline*, or where nothing is sent or received for as long as *idle*.  Entering raises as `send`, and so does `parts`.
+        """
+        ...

@@ -79,6 +79,17 @@ class HttpResponse:
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamedResponse:
+    """An answer whose body is still to come; `repr` shows only the status."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)
+    """Names and values in their order, as they came."""
+    parts: Iterable[bytes] = field(repr=False)
+    """The body, as it is compressed; to be read once, while the exchange is open."""
+
+
 def read_json_object(body: bytes, /, *, content_type: str = "", limit: int = MAX_BODY) -> dict[str, Any]:
     """Return the JSON object in *body*, of at most *limit* bytes and 64 levels.
 
@@ -87,13 +98,14 @@ def read_json_object(body: bytes, /, *, content_type: str = "", limit: int = MAX
 
     Raises `UnusableBodyError` for any other body.
     """
-    value = _read_json(body, content_type=content_type, limit=limit)
+    value = read_json(body, content_type=content_type, limit=limit)
     if not isinstance(value, dict):
         raise UnusableBodyError("the answer is not a JSON object")
     return value
 
 
-def _read_json(body: bytes, /, *, content_type: str = "", limit: int = MAX_BODY) -> Any:
+def read_json(body: bytes, /, *, content_type: str = "", limit: int = MAX_BODY) -> Any:
+    """Return the JSON value in *body*, read as by `read_json_object`.  Raises `UnusableBodyError` if there is none."""
     if len(body) > limit:
         raise UnusableBodyError("the answer is too long")
     text = read_text(body, content_type=content_type)
@@ -117,7 +129,7 @@ def find_json_object(body: bytes, /) -> dict[str, Any] | None:
 def find_json_members(body: bytes, /) -> dict[str, Any] | None:
     """Return the JSON object in *body*, as `find_json_object`; a list is given as an object whose names are the positions (`0`)."""
     try:
-        value = _read_json(body)
+        value = read_json(body)
     except UnusableBodyError:
         return None
     if isinstance(value, list):

@@ -12,9 +12,10 @@ from cloud_integrations.domain.provider.predicates import passes
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ValidationFailedError
 
+from .derivation import find_told
 from .egress import read_origin
 from .http import find_json_object, find_path
-from .pasted_keys import clean, require_own
+from .pasted_keys import clean, find_hint, require_own
 from .verification import find_check
 
 MAX_INPUT: Final = 16 * 1024
@@ -24,11 +25,14 @@ SHORTHANDS: Final = ("credentials.apiKey", "credentials.secretKey")
 """The fields of the public API for the first two secret inputs."""
 
 
-def find_input_method(provider: Provider, methods: Sequence[Method], entered: Entered, /, *, variables: Mapping[str, str]) -> Method:
+def find_input_method(
+    provider: Provider, methods: Sequence[Method], entered: Entered, /, *, variables: Mapping[str, str], current: str | None = None
+) -> Method:
     """Return the one of *methods* that *entered* is for.
 
     A single key goes to the first method whose main input it matches: providers with several kinds of key (Cloudflare) give them
     different forms.  A method is skipped if it has no check, or if a variable of its check has no value.
+    *current* is the method of the credential in whose place this one comes.  Where two methods fit equally well, it stays.
 
     Raises `ValidationFailedError` for a method that *provider* does not have, and for inputs that fit none.
     """
@@ -39,15 +43,19 @@ def find_input_method(provider: Provider, methods: Sequence[Method], entered: En
             raise ValidationFailedError(field="method", problem=problem)
         return named
     if not isinstance(entered, EnteredInputs):
-        for method in methods:
-            if _looks_made_for(entered.api_key.reveal(), method) and find_check(provider, method, variables=variables):
-                return method
-        return methods[0]
+        fitting = [
+            method
+            for method in methods
+            if _looks_made_for(entered.api_key, method)
+            and find_check(provider, method, variables={**variables, **_told_by_main(provider, method, entered.api_key)})
+        ]
+        return _first_or_current(fitting or methods, current)
     fitting = [method for method in methods if _fits(method, entered.inputs)]
     if not fitting:
         asked = "; or ".join(_in_words([each.name for each in method.entered_inputs]) for method in methods)
         raise ValidationFailedError(field="credentials.inputs", problem=f"must be {asked}")
-    return next((method for method in fitting if all(_matches(each, entered.inputs, method) for each in method.entered_inputs)), fitting[0])
+    matching = [method for method in fitting if all(_matches(each, entered.inputs, method) for each in method.entered_inputs)]
+    return _first_or_current(matching or fitting, current)
 
 
 def name_inputs(method: Method, entered: Entered, /) -> tuple[dict[str, Secret], dict[str, str]]:
@@ -87,23 +95,44 @@ def normalise(method: Method, inputs: Mapping[str, Secret | str], /, *, fields: 
     return parts
 
 
-def hints(method: Method, inputs: Mapping[str, Secret | str], /) -> tuple[str, ...]:
-    """Return a sentence for each input that does not match the usual form of this provider's keys.
+def hints(provider: Provider, method: Method, inputs: Mapping[str, Secret | str], /) -> tuple[str, ...]:
+    """Return a sentence for each input that has not the usual form of this provider's keys, or not the right checksum.
 
     Such a hint only warns, because forms change.  It names the input and never repeats a value.
     """
     return tuple(
-        f"{each.label or each.name} does not look like one of this provider"
+        f"{each.label or each.name} {hint}"
         for each in method.entered_inputs
-        if not _matches(each, inputs, method)
+        if each.name in inputs and (hint := find_hint(clean(_text(inputs[each.name]), method, each), each, provider))
     )
 
 
-def _looks_made_for(text: str, method: Method) -> bool:
-    main = next(each for each in method.entered_inputs if each.secret)
-    cleaned = clean(text, method, main)
+def _looks_made_for(key: Secret, method: Method) -> bool:
+    main = _main(method)
+    cleaned = clean(key.reveal(), method, main)
     beginning = {"json": "{", "pem": "-----BEGIN"}.get(main.form, "")
     return cleaned.startswith(beginning) and main.looks_right(cleaned)
+
+
+def _first_or_current(methods: Sequence[Method], current: str | None) -> Method:
+    """Return the *current* one of *methods*, else the first; a method that takes keys of any form gives way to one that knows the form."""
+    first = methods[0]
+    stays = next((method for method in methods if method.id == current), first)
+    return stays if _knows_form(stays) or not _knows_form(first) else first
+
+
+def _knows_form(method: Method) -> bool:
+    return any(each.patterns or each.form != "text" for each in method.entered_inputs)
+
+
+def _told_by_main(provider: Provider, method: Method, key: Secret) -> dict[str, str]:
+    main = _main(method)
+    inputs = {main.name: Secret(clean(key.reveal(), method, main))}
+    return {name: told.value for name, told in find_told(provider, method, inputs, fields={}).items()}
+
+
+def _main(method: Method) -> Input:
+    return next(each for each in method.entered_inputs if each.secret)
 
 
 def _fits(method: Method, inputs: Mapping[str, object]) -> bool:

@@ -6,14 +6,16 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Literal
+from urllib.parse import urlencode
 
 from cloud_integrations.domain.credential import Presented
-from cloud_integrations.domain.provider import IDENTITY, KeyRevocation, Method, Present, Provider, places
+from cloud_integrations.domain.provider import IDENTITY, KeyRevocation, Method, Present, Provider, fill, places
 
 from .http import HttpRequest, HttpResponse, find_json_object, merge_headers
 from .rate_limit import is_rate_limited
 from .revoke import says_error
-from .shown_request import build_shown
+from .shown_request import build_shown, public_inputs
+from .xml_body import find_xml_object, is_xml_page
 
 
 def build_key_revocation(
@@ -34,6 +36,10 @@ def build_key_revocation(
     if identity is None and IDENTITY in places(facts.url):
         return None
     body, headers = b"", {"Accept": "application/json"}
+    if facts.fields:
+        known = {**variables, **public_inputs(method, presented)}
+        body = urlencode({name: fill(template, known) for name, template in facts.fields.items()}).encode()
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
     if facts.listed_in is not None:
         body = json.dumps({facts.listed_in: [next(iter(presented.parts.values())).reveal()]}).encode()
         headers["Content-Type"] = "application/json"
@@ -49,7 +55,7 @@ def build_key_revocation(
         presented=presented,
         variables=dict(variables) if identity is None else {**variables, IDENTITY: identity},
         private_servers=private_servers,
-        options={},
+        options=facts.options,
     )
 
 
@@ -58,11 +64,12 @@ def read_key_revocation(provider: Provider, facts: KeyRevocation, response: Http
 
     A rate limit, a 5xx, a web page and an error with a status of success are no revocation.  Never raises, whatever a server sends.
     """
-    body = find_json_object(response.body)
+    body = find_json_object(response.body) if facts.format == "json" else find_xml_object(response)
     if response.status >= 500 or is_rate_limited(provider.rate_limit, response, body):
         return "failed"
     if response.status in facts.gone_statuses:
         return "revoked"
     if response.status in facts.unsupported_statuses:
         return "unsupported"
-    return "revoked" if response.status in facts.statuses and not says_error(response, body) else "failed"
+    is_page = body is not None and facts.format == "xml" and is_xml_page(body)
+    return "revoked" if response.status in facts.statuses and not is_page and not says_error(response, body) else "failed"

@@ -6,21 +6,21 @@ A mint can be repeated: it spends nothing.  Functions that raise hold secrets as
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 from urllib.parse import parse_qsl, urlencode
 
-from pydantic import JsonValue
-
 from cloud_integrations.domain.application import ClientAuth
+from cloud_integrations.domain.json_paths import find_all
 from cloud_integrations.domain.outcome import Misconfigured, Refused, TokenFailure, Unknown, UnreadMember
 from cloud_integrations.domain.parts import Parts
-from cloud_integrations.domain.provider import AccessTokenFacts, Provider, fill, places
+from cloud_integrations.domain.provider import AccessTokenFacts, Provider, Variable, fill, fill_all, places
 from cloud_integrations.domain.provider.minting import PLATFORM, PREVIOUS, TOKEN_EXCHANGE, Proof, Step
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.domain.signing import Unsigned
+from cloud_integrations.domain.url_template import fill_url
 from cloud_integrations.errors import ValidationFailedError
 
 from .client import check_endpoint
@@ -28,9 +28,8 @@ from .client_auth import HEADERS, authentication
 from .http import MAX_TOKEN_BODY, HttpRequest, HttpResponse, UnusableBodyError, find_path, merge_headers, read_json_object
 from .proofs import find_value, make_proof
 from .signing import require_signer
-from .token_answer import UNKNOWN_LIFETIME, read_time, read_token
+from .token_answer import UNKNOWN_LIFETIME, read_time, read_token, read_variable
 from .token_failure import read_failure
-from .url_template import fill_url
 from .xml_body import read_xml_object
 
 _ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -49,6 +48,10 @@ class Minted:
     """None: the answer does not say, and the provider's file assumes nothing."""
     unread: tuple[UnreadMember, ...] = ()
     """The members that could not be read: a lifetime, in whose place a short one is assumed."""
+    told: Mapping[str, Sequence[Any]] = field(default_factory=dict, repr=False)
+    """What the answer says of the paths in `told` of the step, by name; all values at the path."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """The variables that the answer gives, by name."""
 
 
 def find_steps(mint: Iterable[Step], /, *, values: Mapping[str, Secret | str]) -> tuple[Step, ...]:
@@ -128,7 +131,9 @@ def build_step(
             content,
             auth_headers,
         ),
-        body=_write_body(step.body, {name: _fill_all(value, texts) for name, value in step.fields.items()} | auth_params),
+        body=write_body(
+            step.body, {name: fill_all(value, texts) for name, value in step.fields.items()} | dict(step.literals) | auth_params
+        ),
         provider_id=provider_id,
         loopback=loopback,
         private_host=private_host,
@@ -170,18 +175,26 @@ def read_step(
     access_token: AccessTokenFacts,
     owned: bool,
     now: datetime,
+    known: Collection[str] = (),
 ) -> Minted | TokenFailure:
     """Read the answer to *step*; never raises, whatever a server sends.
 
     *method_id* and *access_token* are the method's.  *owned*: the application belongs to the tenant, so that the tenant must act if it
-    is refused.  Lifetimes count from `response.sent_at`, or from *now* if that is None.
+    is refused.  *known* are the variables that have a value already, so that an answer may lack them.  Lifetimes count from
+    `response.sent_at`, or from *now* if that is None.
     """
     body = _read_body(step, response)
     if body is not None and _succeeded(step, response, body):
         values = _read_values(step, body)
         if values is None or not _is_of_known_type(step, body):
             return Unknown("unusable_body")
-        return _minted(step, body, values, access_token, sent_at=response.sent_at or now)
+        minted = _minted(step, body, values, access_token, sent_at=response.sent_at or now)
+        variables, is_whole = _read_variables(step, provider, body, values)
+        if any(each.required and each.default is None for each in _mapped(step, provider) if each.name not in {*variables, *known}):
+            return Unknown("unusable_body")
+        unread: tuple[UnreadMember, ...] = () if is_whole else ("variables",)
+        minted = replace(minted, variables=variables, unread=minted.unread + unread)
+        return replace(minted, told={name: find_all(body, step.reply.path_of(path)) for name, path in step.told.items()})
     failure = read_failure(
         provider,
         response,
@@ -267,15 +280,8 @@ def _is_sendable(value: Secret) -> bool:
     return text.isascii() and text.isprintable()
 
 
-def _fill_all(value: JsonValue, texts: Mapping[str, str]) -> JsonValue:
-    if isinstance(value, str):
-        return fill(value, texts)
-    if isinstance(value, dict):
-        return {name: _fill_all(inner, texts) for name, inner in value.items()}
-    return [_fill_all(inner, texts) for inner in value] if isinstance(value, list) else value
-
-
-def _write_body(kind: Literal["form", "json", "none"], params: Mapping[str, Any]) -> bytes:
+def write_body(kind: Literal["form", "json", "none"], params: Mapping[str, Any], /) -> bytes:
+    """Return *params* as a body of this kind."""
     if kind == "none":
         return b""
     return (urlencode(params, errors="surrogatepass") if kind == "form" else json.dumps(params)).encode("ascii")
@@ -299,6 +305,20 @@ def _read_values(step: Step, body: Mapping[str, Any]) -> dict[str, Secret] | Non
     values = {name: read_token(find_path(body, step.reply.path_of(path))) for name, path in step.reply.gives.items()}
     found = {name: value for name, value in values.items() if value is not None}
     return found if len(found) == len(values) else None
+
+
+def _mapped(step: Step, provider: Provider) -> list[Variable]:
+    return [variable for variable in provider.variables if variable.name in step.reply.map]
+
+
+def _read_variables(step: Step, provider: Provider, body: Mapping[str, Any], values: Mapping[str, Secret]) -> tuple[dict[str, str], bool]:
+    """Return the valid variables of the answer by name, and whether all that it has are valid.  A token in a wrong place is none."""
+    said = [(each, find_path(body, step.reply.path_of(step.reply.map[each.name]))) for each in _mapped(step, provider)]
+    read = {each.name: read_variable(each, value) for each, value in said if value is not None}
+    found = {
+        name: text for name, text in read.items() if text is not None and not any(secret.reveal() in text for secret in values.values())
+    }
+    return found, len(found) == len(read)
 
 
 def _is_of_known_type(step: Step, body: Mapping[str, Any]) -> bool:

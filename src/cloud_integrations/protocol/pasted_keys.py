@@ -8,13 +8,16 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from string import ascii_letters
 from typing import Final, Literal
 from urllib.parse import unquote_plus
 
-from cloud_integrations.domain.provider import Input, InputForm, Method, Provider
+from cloud_integrations.domain.provider import Input, InputForm, KeyFormat, Method, Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ValidationFailedError
+
+from .foreign_formats import ELSEWHERE
 
 _INVISIBLE: Final = "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2028\u2029\u202f\u205f\u2060\u3000\ufeff" + "".join(
     map(chr, range(0x2000, 0x200E))
@@ -61,19 +64,7 @@ _DER: Final = tuple(
 _ENCRYPTED_DER: Final = bytes.fromhex("06092a864886f70d0105")
 """The object identifiers of password-based encryption (RFC 8018), which an encrypted PKCS #8 key begins with."""
 
-ELSEWHERE: Final[Mapping[str, str]] = {
-    "AGPA": "Amazon Web Services", "AKIA": "Amazon Web Services", "ASIA": "Amazon Web Services",
-    "ATATT3": "Atlassian", "ATCTT3": "Atlassian", "LTAI": "Alibaba Cloud",
-    "dckr_oat_": "Docker", "dckr_pat_": "Docker", "dp.pt.": "Doppler", "dp.st.": "Doppler",
-    "glc_": "Grafana Cloud", "glsa_": "Grafana",
-    "hvb.": "Vault", "hvs.": "Vault", "lin_api_": "Linear", "npm_": "npm",
-    "ntn_": "Notion", "pul-": "Pulumi", "pypi-": "PyPI",
-    "rk_live_": "Stripe", "rk_test_": "Stripe", "sb_secret_": "Supabase", "sbp_": "Supabase", "shpat_": "Shopify",
-    "sk-ant-": "Anthropic", "sk_live_": "Stripe", "sk_test_": "Stripe",
-    "tskey-": "Tailscale", "whsec_": "Stripe",
-}  # fmt: skip
-"""Prefix of a key → its provider, for providers without a file in the catalogue; a file has `key_prefixes`."""
-
+_VOWELS: Final = "AEIOUaeioun"  # and npm
 _OTHER_LETTERS: Final = str.maketrans(ascii_letters, ascii_letters[1:26] + "a" + ascii_letters[27:] + "A")
 
 PastedKind = Literal["kubeconfig", "private_key", "json"]
@@ -149,35 +140,63 @@ def require_no_private_key(pasted: Secret, /, *, field: str) -> None:
 
 
 def require_not_foreign(pasted: Secret, provider: Provider, known: Iterable[Provider], /, *, field: str) -> None:
-    """Check that the prefix of *pasted* is not that of another provider's keys.  Raises as `require_own`.
+    """Check that *pasted* has not the form of another provider's keys.  Raises as `require_own`.
 
-    A key is *provider*'s own if it has one of its prefixes, if one of its input patterns asks for this prefix, or if the name of the
-    prefix's owner is part of its name.
+    A key is *provider*'s own if it has one of its formats, if one of its input patterns asks for this prefix, or if the name of the
+    form's owner is part of its name.
     """
-    owner = _find_owner(pasted.reveal(), provider, known)
-    if owner is not None:
-        problem = f"looks like a key of {owner}, and nothing was sent or stored; enter one of {provider.name}"
+    found = _find_owner(pasted.reveal(), provider, known)
+    if found is not None:
+        problem = f"looks like {found}, and nothing was sent or stored; enter one of {provider.name}"
         raise ValidationFailedError(field=field, problem=problem)
 
 
 def _find_owner(text: str, provider: Provider, known: Iterable[Provider]) -> str | None:
-    if text.startswith(provider.key_prefixes):
+    if any(own.tells(text) for own in provider.formats):
         return None
     inputs = [given for method in provider.methods for given in method.inputs if given.patterns]
-    owners = {**ELSEWHERE, **{prefix: other.name for other in known for prefix in other.key_prefixes}}
-    for prefix, name in owners.items():
-        if (
-            text.startswith(prefix)
-            and name.lower() not in provider.name.lower()
-            and not any(_asks_for(given, prefix, text) for given in inputs)
-        ):
-            return name
+    owned = [(other.name, each) for other in known for each in other.formats]
+    for name, each in (*owned, *_known_formats()):
+        if each.tells(text) and name.lower() not in provider.name.lower() and not any(_asks_for(given, each, text) for given in inputs):
+            return _named(name, each)
     return None
 
 
-def _asks_for(given: Input, prefix: str, text: str) -> bool:
-    """Return whether a pattern of *given* asks for this prefix; one that also matches another prefix ("40 letters") does not."""
+@cache
+def _known_formats() -> tuple[tuple[str, KeyFormat], ...]:
+    """Return the formats that are known without the catalogue, which may be the host's own and hold few providers."""
+    from .builtin_formats import BUILTIN  # noqa: PLC0415  # this file is written by a tool that reads provider files, by way of this module
+
+    return tuple(
+        (row.owner, KeyFormat(name=row.name, prefixes=row.prefixes, rest=row.rest, checksum=row.checksum)) for row in (*BUILTIN, *ELSEWHERE)
+    )
+
+
+def _asks_for(given: Input, of: KeyFormat, text: str) -> bool:
+    """Return whether a pattern of *given* asks for the prefix of *text*; one that also matches another prefix ("40 letters") does not."""
+    prefix = next((prefix for prefix in of.prefixes if text.startswith(prefix)), "")
     return given.looks_right(text) and not given.looks_right(prefix.translate(_OTHER_LETTERS) + text[len(prefix) :])
+
+
+def _named(owner: str, of: KeyFormat) -> str:
+    """Return the words for such a key of *owner*, with their article."""
+    return f"{'an' if owner[0] in _VOWELS else 'a'} {owner} {of.name}"
+
+
+def find_hint(text: str, expected: Input, provider: Provider, /) -> str | None:
+    """Return what is unusual about *text*, as the end of a sentence that begins with the name of the input; None: nothing.
+
+    It says if a character is missing or changed (by the checksum), if the end is missing, or if this is another kind of key of *provider*.
+    """
+    whole = next((each for each in provider.formats if each.matches(text)), None)
+    if whole is not None and whole.has_wrong_checksum(text):
+        return "does not fit its own checksum: a character is missing or changed, so copy it again"
+    if not expected.looks_right(text) and whole is not None:
+        return f"looks like {_named(provider.name, whole)}, which is something else"
+    begun = next((each for each in provider.formats if whole is None and each.tells(text)), None)
+    if begun is not None and (not expected.patterns or not expected.looks_right(text)):
+        return f"begins like {_named(provider.name, begun)} and does not go on like one: a part may be missing"
+    return None if expected.looks_right(text) else "does not look like one of this provider"
 
 
 def find_kinds(text: str, /) -> tuple[PastedKind, ...]:
@@ -222,11 +241,18 @@ def _bare(text: str) -> str:
 
 def _unwrapped(text: str, method: Method) -> Iterator[str]:
     """Yield the value inside, for each wrapping that *text* has."""
+    headers = {"Authorization", *method.present.headers}
+    named = "|".join(map(re.escape, sorted(headers)))
+    if text.startswith("curl "):
+        # One key and no more: of two headers nobody knows which one was meant.
+        header = rf"(?:-H|--header)[ =]{{0,2}}([\"'])(?:{named})\s*:\s*(?P<value>[^\"']+)\1"
+        values = {found["value"] for found in re.finditer(header, text, re.IGNORECASE)}
+        if len(values) == 1:
+            yield values.pop()
     for pattern in _WRAPPED:
         if found := pattern.fullmatch(text):
             yield found["value"]
-    headers = {"Authorization", *method.present.headers}
-    header = rf"(?:(?:-H|--header)\s*[\"']?)?(?:{'|'.join(map(re.escape, sorted(headers)))})\s*:\s*(?P<value>[^\"']+)[\"']?"
+    header = rf"(?:(?:-H|--header)\s*[\"']?)?(?:{named})\s*:\s*(?P<value>[^\"']+)[\"']?"
     if found := re.fullmatch(header, text, re.IGNORECASE):
         yield found["value"]
     prefixes = (template.partition("{")[0] for template in method.present.headers.values())

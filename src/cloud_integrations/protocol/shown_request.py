@@ -8,9 +8,9 @@ from dataclasses import replace
 from cloud_integrations.domain.credential import Presented
 from cloud_integrations.domain.provider import Method, Provider, find_origin
 from cloud_integrations.domain.signing import Unsigned
+from cloud_integrations.domain.url_template import fill_url
 
 from .http import HttpRequest, merge_headers
-from .url_template import fill_url
 
 
 def build_shown(
@@ -55,6 +55,11 @@ def build_shown(
     request = Unsigned(method=unsigned.method, url=unsigned.url, headers=unsigned.headers, body=unsigned.body)
     signed = presented.sign(request, **options)
     return replace(unsigned, url=signed.url, headers=signed.headers)
+
+
+def tenant_servers(provider: Provider, presented: Presented, /) -> tuple[str, ...]:
+    """Return the origins of the servers of its own that the tenant entered with the credential; empty: the provider's servers take it."""
+    return tuple(presented.parts[name].reveal() for name in sorted(provider.origin_inputs & presented.parts.keys()))
 
 
 def public_inputs(method: Method, presented: Presented, /) -> dict[str, str]:

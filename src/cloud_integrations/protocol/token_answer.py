@@ -250,11 +250,11 @@ def read_token(value: Any, /) -> Secret | None:
 
 
 def read_variable(variable: Variable, value: Any, /) -> str | None:
-    """Return *value* as the text of *variable*; None if it is not valid."""
+    """Return what an answer has as *value* as the text of *variable*; None if it is not valid."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
     try:
-        return variable.check(str(value))
+        return variable.read(str(value))
     except ValidationFailedError:
         return None
 
@@ -280,6 +280,9 @@ _PER_SECOND = {"epoch_s": 1, "epoch_ms": 1000}
 
 def _read_date(value: Any) -> datetime:
     at = datetime.fromisoformat(value)
+    # The longest date alone has ten characters.  It is a day of no time zone: what ends on it may end when it begins.
+    if len(value) <= 10:
+        at = at.replace(tzinfo=UTC)
     if at.tzinfo is None:
         raise ValueError("not in any time zone")
     return at.astimezone(UTC)

@@ -48,6 +48,7 @@ _CLASSES: Mapping[ErrorClass, TokenFailure] = {
     "denied": Rejected("denied"),
     "clock_skew": Misconfigured("clock_skew"),
     "wrong_region": Rejected("wrong_region"),
+    "narrowing": Rejected("narrowing"),
     "client_refused": Misconfigured("client_refused"),
     "platform_config": Misconfigured("platform_config"),
     "retry": NotProcessed("retry"),

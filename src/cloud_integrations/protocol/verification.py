@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -11,21 +12,22 @@ from typing import Any
 from cloud_integrations.domain.check import CheckOutcome
 from cloud_integrations.domain.credential import Presented
 from cloud_integrations.domain.integration import AccountFacts
-from cloud_integrations.domain.provider import ErrorClass, Method, Provider, Verification, places
+from cloud_integrations.domain.provider import ErrorClass, Method, Provider, Verification, fill_all
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.domain.signing import Unsigned
 from cloud_integrations.protocol.http import (
     HttpRequest,
     HttpResponse,
-    UnusableBodyError,
     find_json_members,
     find_json_object,
     find_path,
     merge_headers,
+    read_text,
 )
 from cloud_integrations.protocol.rate_limit import is_rate_limited, read_wait
 from cloud_integrations.protocol.shown_request import build_shown, public_inputs
-from cloud_integrations.protocol.xml_body import read_xml_object
+from cloud_integrations.protocol.token_answer import read_time
+from cloud_integrations.protocol.xml_body import find_xml_object, is_xml_page
 
 MAX_IDENTITY = 255
 """The longest account id or label that is kept, in characters."""
@@ -43,6 +45,7 @@ _MEANS: Mapping[ErrorClass, CheckOutcome] = {
     "restart": "unknown",
     "client_refused": "unknown",
     "platform_config": "unknown",
+    "narrowing": "unknown",
 }
 
 
@@ -55,6 +58,8 @@ class CheckResult:
     account: AccountFacts = field(default_factory=AccountFacts)
     retry_after: timedelta | None = None
     """How long the provider asks to wait, if there is no verdict; None: it does not say."""
+    expires_at: datetime | None = None
+    """When the key that was checked ends; None: the answer does not say."""
 
     @property
     def accepted(self) -> bool:
@@ -68,7 +73,7 @@ def find_check(provider: Provider, method: Method, /, *, variables: Mapping[str,
         if check.for_methods and method.id not in check.for_methods:
             continue
         entered = {name for each in method.inputs for name in each.public_names}
-        if all(variables.get(name) for name in (*check.needs, *places(check.url)) if name not in entered):
+        if all(variables.get(name) for name in (*check.needs, *check.places) if name not in entered):
             return check
     return None
 
@@ -88,13 +93,19 @@ def build_check(
     *private_servers* are the origins of tenants' servers that may have a private address; the operator has listed them.
     Raises `ValidationFailedError` if a part that a template names is missing.
     """
+    headers = {"Accept": _ACCEPTS[check.format]}
+    body = (check.body or "").encode()
+    if check.fields:
+        known = {**variables, **public_inputs(method, presented)}
+        headers["Content-Type"] = "application/json"
+        body = json.dumps(fill_all(check.fields, known)).encode()
     return build_shown(
         provider,
         method,
         check.method,
         check.url,
-        headers=merge_headers({"Accept": _ACCEPTS[check.format]}, check.headers),
-        body=(check.body or "").encode(),
+        headers=merge_headers(headers, check.headers),
+        body=body,
         presented=presented,
         variables=variables,
         private_servers=private_servers,
@@ -132,7 +143,7 @@ def read_check(
     *presented* is the credential that the check was built with; it is used only if an identity is a claim of the token.
     *shown* is false if the request did not show the credential, because no challenge asked for it: then there is no verdict.
     """
-    body = _read_body(check, response)
+    body = read_body(check, response)
     if not shown or is_rate_limited(provider.rate_limit, response, body):
         outcome: CheckOutcome = "unknown"
     else:
@@ -140,20 +151,39 @@ def read_check(
     wait = read_wait(provider.rate_limit, response, body, now=now) if outcome == "unknown" else None
     if outcome != "alive" or response.status not in check.statuses:
         return CheckResult(outcome=outcome, retry_after=wait)
+    found = find_account(method, check, response, body, presented=presented, variables=variables)
+    parts = [found[path] for path in check.identity]
+    label = next((found[path] for path in check.label if found[path]), None)
+    account = AccountFacts(account_id="/".join(parts) if parts and parts[0] else None, label=label)
+    ends = None if check.expires is None else read_time(find_path(body, check.expires.path), check.expires.encoding, sent_at=now)
+    return CheckResult(outcome=outcome, account=account, expires_at=ends)
+
+
+def find_account(
+    method: Method,
+    check: Verification,
+    response: HttpResponse,
+    body: dict[str, Any] | None,
+    /,
+    *,
+    presented: Presented,
+    variables: Mapping[str, str],
+) -> dict[str, str]:
+    """Return the text at each path of the account's id and label in an answer to *check*; empty where there is none.
+
+    *body* is what `read_body` reads in the answer.
+    """
     known = {**variables, **public_inputs(method, presented)}
-    sources = _Sources(body=body, headers=response.headers, variables=known, token=next(iter(presented.parts.values())).reveal())
-    parts = [sources.find(path) for path in check.identity]
-    label = next((found for path in check.label if (found := sources.find(path))), None)
-    return CheckResult(outcome=outcome, account=AccountFacts(account_id="/".join(parts) if parts and parts[0] else None, label=label))
+    token = next(iter(presented.parts.values())).reveal()
+    sources = _Sources(body=body, headers=response.headers, variables=known, token=token)
+    return {path: sources.find(path) for path in (*check.identity, *check.label)}
 
 
-def _read_body(check: Verification, response: HttpResponse) -> dict[str, Any] | None:
+def read_body(check: Verification, response: HttpResponse, /) -> dict[str, Any] | None:
+    """Return the body of an answer to *check*, in the form that the check names; None if it is not in that form."""
     if check.format == "json":
         return find_json_members(response.body) if _reads_list(check) else find_json_object(response.body)
-    try:
-        return read_xml_object(response.body, content_type=response.headers.get("content-type", ""))
-    except UnusableBodyError:
-        return None
+    return find_xml_object(response)
 
 
 def _reads_list(check: Verification) -> bool:
@@ -164,14 +194,26 @@ def _reads_list(check: Verification) -> bool:
 
 def _verdict(provider: Provider, method: Method, check: Verification, response: HttpResponse, body: dict[str, Any] | None) -> CheckOutcome:
     for rule in provider.error_rules:
+        # As at the token endpoint: after a 5xx, only a rule for that status is believed.
+        if rule.status is None and response.status >= 500:
+            continue
         if rule.at == "verify" and rule.fits(method_id=method.id, status=response.status, body=body):
             return _MEANS[rule.class_]
     if response.status not in check.statuses:
         return check.status_rules.get(response.status, "unknown")
+    if _is_page(check, response, body):
+        return "unknown"
     wants_body = bool(check.success) or any(path.startswith("json:") for path in (*check.identity, *check.label))
     if wants_body and (body is None or not all(test.holds(body) for test in check.success)):
         return "unknown"
     return "alive"
+
+
+def _is_page(check: Verification, response: HttpResponse, body: dict[str, Any] | None) -> bool:
+    """Whether the answer is a web page, which a proxy or a sign-in sends with a status of success."""
+    if check.format == "xml" and body is not None:
+        return is_xml_page(body)
+    return read_text(response.body).lstrip().lower().startswith(("<!doctype html", "<html"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

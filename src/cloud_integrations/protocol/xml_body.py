@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
-from .http import MAX_BODY, MAX_DEPTH, UnusableBodyError, read_text
+from .http import MAX_BODY, MAX_DEPTH, HttpResponse, UnusableBodyError, read_text
 
 _PROBLEM: Final = "the answer is not XML"
 
@@ -32,6 +33,19 @@ def read_xml_object(body: bytes, /, *, content_type: str = "", limit: int = MAX_
         return target.members
     # Outside the except block, so that the parser's error, which may repeat the answer, is not attached.
     raise UnusableBodyError(reason)
+
+
+def find_xml_object(response: HttpResponse, /) -> dict[str, Any] | None:
+    """Return what `read_xml_object` reads in an answer; None if it is no XML."""
+    try:
+        return read_xml_object(response.body, content_type=response.headers.get("content-type", ""))
+    except UnusableBodyError:
+        return None
+
+
+def is_xml_page(body: Mapping[str, Any], /) -> bool:
+    """Whether what `read_xml_object` has read is a web page, because a page may be well-formed XML."""
+    return any(name.lower() == "html" for name in body)
 
 
 class _Target:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, ValidationInfo, model_validator
 
 from cloud_integrations.domain.json_paths import find_all
 
 from .base import FileTable, JsonScalar, Seconds, check_pattern
-from .predicates import Predicate, passes
+from .predicates import Predicate, passes, tells_nothing
 
 ErrorClass = Literal[
-    "renew", "reauthorize", "dead", "denied", "retry", "wait", "restart", "clock_skew", "wrong_region", "client_refused", "platform_config"
-]
+    "renew", "reauthorize", "dead", "denied", "retry", "wait", "restart", "clock_skew", "wrong_region", "client_refused", "platform_config",
+    "narrowing",
+]  # fmt: skip
 
 
 class ErrorRule(FileTable):
@@ -26,31 +27,33 @@ class ErrorRule(FileTable):
     for_methods: tuple[str, ...] = ()
     """Method ids; empty means every method."""
     status: int | None = None
-    """The HTTP status.  It may be the only condition."""
+    """The HTTP status.  It may be the only condition, but then 429 and an error of the server mean no end of a credential."""
     path: str | None = None
     """The path in the JSON body whose value `equals` or `matches` tests; with `*`, one value that passes is enough."""
     equals: JsonScalar | None = None
     """The value must be this one, and of this type (text, number or truth value)."""
     matches: str | None = None
-    """A regular expression that must be found somewhere in the value, which must be text."""
+    """A regular expression that must be found somewhere in the first 4,096 characters of the value, which must be text."""
     class_: Annotated[ErrorClass, Field(alias="class")]
     """What the failure means: a new access token is needed (`renew`), a new consent is needed (`reauthorize`), the credential is dead
     (`dead`), it works but may not do this (`denied`), the same request may be repeated (`retry`, `wait`), the authorization must begin
     again (`restart`), this machine's clock is wrong (`clock_skew`), the credential belongs to another site (`wrong_region`), the
     provider refuses the client's secret and has processed nothing, so the next secret may be tried (`client_refused`), it refuses the
-    operator's application for another reason (`platform_config`).
+    operator's application for another reason (`platform_config`), or it refuses what a caller narrows the credential to (`narrowing`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     @model_validator(mode="after")
-    def _says_when(self) -> Self:
+    def _says_when(self, info: ValidationInfo) -> Self:
         if self.status is None and self.path is None:
             raise ValueError("give a status, or a path")
+        if self.status is not None and self.path is None and self.class_ in {"dead", "reauthorize"} and tells_nothing(self.status):
+            raise ValueError(f"{self.status} may not mean {self.class_}: it says nothing of a credential")
         if (self.path is not None) != ((self.equals is None) != (self.matches is None)):
             raise ValueError("a path goes with exactly one of equals, matches")
         if self.matches is not None:
-            check_pattern(self.matches)
+            check_pattern(self.matches, info)
         return self
 
     def fits(self, *, method_id: str, status: int, body: Any) -> bool:

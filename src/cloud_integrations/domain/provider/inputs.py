@@ -5,13 +5,36 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from cloud_integrations.domain.entered import InputForm
 
-from .base import FileTable, JsonScalar, check_pattern
+from .base import BUILT_IN, FileTable, JsonScalar, check_pattern
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
+
+
+class Derivation(FileTable):
+    """What the form of a value tells of a variable, which then need not be named."""
+
+    variable: Name
+    """The variable that is told."""
+    pattern: str
+    """A regular expression of the whole value, with one group: the text that tells.  A value that does not match it tells nothing."""
+    path: str | None = None
+    """Dotted path to the text, if the group is a JSON object in base64 (RFC 4648 §4 or §5).  Left out: the group is the text."""
+    values: dict[str, str] = Field(default_factory=dict)
+    """Text → value of the variable; a text that is not listed tells nothing.  Left out: the text is the value, if the variable takes it."""
+    fits_all: tuple[str, ...] = ()
+    """Values of the variable that serve every key, so that they may be named whatever a key tells."""
+
+    @field_validator("pattern")
+    @classmethod
+    def _has_one_group(cls, pattern: str, info: ValidationInfo) -> str:
+        check_pattern(pattern, info)
+        if info.context is not BUILT_IN and re.compile(pattern).groups != 1:
+            raise ValueError("must have one group")
+        return pattern
 
 
 class Input(FileTable):
@@ -26,9 +49,9 @@ class Input(FileTable):
     as the file of a service account (`json`), or the address of the tenant's own server (`origin`): https, host and port.  A private key
     or a JSON document is refused in any other input.
     """
-    parts: dict[Name, str] = {}
+    parts: dict[Name, str] = Field(default_factory=dict)
     """Of a JSON document: name of a part → dotted path to its text.  Only the parts are stored; without any, the document is."""
-    must: dict[str, JsonScalar] = {}
+    must: dict[str, JsonScalar] = Field(default_factory=dict)
     """Of a JSON document: dotted path → the value that stands there, by which the wrong file is told from the right one."""
     public: tuple[Name, ...] = ()
     """Of a JSON document: the parts that are no secrets.  They may stand in URLs and in the account's id."""
@@ -36,6 +59,10 @@ class Input(FileTable):
     """A word that several inputs share.  At most one of them is entered; exactly one, if one of them is `required`."""
     patterns: tuple[str, ...] = ()
     """Regular expressions, one of which should match the whole value.  A value that matches none gets a warning and is accepted."""
+    derives: tuple[Derivation, ...] = ()
+    """What the form of the value tells of variables (`text`): a region, a mode, an organization.  Of those for one variable, the first
+    that tells counts.
+    """
     required: bool = True
     """Whether the value must be given."""
     made_by: Literal["us"] | None = None
@@ -55,9 +82,9 @@ class Input(FileTable):
 
     @field_validator("patterns")
     @classmethod
-    def _compile(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+    def _compile(cls, patterns: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         for pattern in patterns:
-            check_pattern(pattern)
+            check_pattern(pattern, info)
         return patterns
 
     @model_validator(mode="after")
@@ -69,6 +96,12 @@ class Input(FileTable):
         return self
 
     @model_validator(mode="after")
+    def _a_line_tells(self) -> Self:
+        if self.form != "text" and self.derives:
+            raise ValueError("derives is for the form text")
+        return self
+
+    @model_validator(mode="after")
     def _an_origin_is_open(self) -> Self:
         if self.form == "origin" and self.secret:
             raise ValueError("an origin is no secret: URLs are written into logs")
@@ -76,7 +109,7 @@ class Input(FileTable):
 
     @model_validator(mode="after")
     def _is_made_or_entered(self) -> Self:
-        entered = {"form", "one_of", "patterns", "required", "normalise", "spaces"}
+        entered = {"derives", "form", "one_of", "patterns", "required", "normalise", "spaces"}
         if self.made_by is not None and (unread := sorted(self.model_fields_set & entered)):
             raise ValueError(f"an input with made_by has no {', '.join(unread)}")
         return self

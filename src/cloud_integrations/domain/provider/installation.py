@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from .base import FileTable
+from .base import FileTable, Headers
 from .inputs import Name
 
 
@@ -15,7 +15,7 @@ class Listing(FileTable):
 
     url: str
     """The address of the list; a template.  `page` is added, the number of a page from 1; pages are read until one is empty."""
-    headers: dict[str, str] = {}
+    headers: Headers = Field(default_factory=dict)
     """Further headers."""
     at: str
     """Dotted path to the list."""

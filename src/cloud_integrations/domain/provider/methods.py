@@ -6,23 +6,28 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from cloud_integrations.domain.application import ClientAuth
 from cloud_integrations.domain.dpop import DPOP
 from cloud_integrations.errors import ValidationFailedError
 
-from .base import RESERVED_PARAMETERS, FileTable, check_pattern
+from .after_connecting import AfterConnecting
+from .base import RESERVED_PARAMETERS, FileTable, Headers, Seconds, check_headers, check_pattern
 from .device import Device
-from .inputs import Input
+from .inputs import Input, Name
 from .installation import Installation
 from .minting import APPLICATION, PLATFORM, Proof, Step
+from .narrowing import Narrowing, check_narrowing
 from .predicates import Predicate
 from .present import BEARER, Present
+from .rotation import NewKey
 from .scopes import Scopes
 from .tokens import AccessTokenFacts, RefreshTokenFacts
 from .trust import MustFail
-from .variables import fill, places
+from .variables import fill, places, texts_in
+
+_Lifetime = Literal["expires_in", "refresh_token_expires_in"]
 
 
 class Callback(FileTable):
@@ -46,7 +51,7 @@ class Callback(FileTable):
     """The parameter that claims the id of an installation (`installation`).  Then the authorization page is one of the provider's that
     takes `state` alone; the provider knows the rest from the application's registration.
     """
-    requested: dict[str, str] = {}
+    requested: dict[str, str] = Field(default_factory=dict)
     """Parameter → the value that says that nothing is installed, because somebody else must agree first (`installation`)."""
     issuer: Literal["optional", "required"] = "optional"
     """`required`: a code without `iss` is refused (RFC 9207).  If the issuer is known, an `iss` in the answer must always equal it."""
@@ -55,11 +60,11 @@ class Callback(FileTable):
 class Reply(FileTable):
     """How a token answer is read if it differs from RFC 6749 §5.1."""
 
-    map: dict[str, str] = {}
+    map: dict[str, str] = Field(default_factory=dict)
     """Name → dotted path in the answer, for `access_token`, `refresh_token`, `token_type`, `expires_in` and variables with the source
     `token_reply`.  The path to the scopes is `reply_field` of `scopes`.
     """
-    encodings: dict[Literal["expires_in", "refresh_token_expires_in"], Literal["seconds", "epoch_s", "epoch_ms", "iso8601"]] = {}
+    encodings: dict[_Lifetime, Literal["seconds", "epoch_s", "epoch_ms", "iso8601"]] = Field(default_factory=dict)
     """How a lifetime is written: as seconds from now, or as a point in time."""
     success: tuple[Predicate, ...] = ()
     """Tests on the answer; for a success all must pass, with a 2xx status and without an `error` member."""
@@ -77,13 +82,21 @@ class KeyRevocation(FileTable):
     """The HTTP method."""
     url: str
     """The URL; a template.  It may begin with an input of the form `origin`, and name the `identity` that the check found."""
-    headers: dict[str, str] = {}
+    options: dict[str, str] = Field(default_factory=dict)
+    """What the credential's signature needs to know of this request; see `options` of `present`."""
+    headers: Headers = Field(default_factory=dict)
     """Further headers."""
     listed_in: str | None = None
     """The member of the JSON body that takes a list of keys.  Then nothing else shows the key.
 
-    Left out: there is no body, and the request shows the key as every other request does.
+    Left out: the request shows the key as every other request does.
     """
+    fields: dict[str, str] = Field(default_factory=dict)
+    """The fields of a form-encoded body; templates, in which variables and inputs that are no secrets go by their names.  Left out:
+    there is no such body.
+    """
+    format: Literal["json", "xml"] = "json"
+    """How the answer is written; see `format` of a check."""
     statuses: tuple[int, ...] = (200, 204)
     """The statuses of a success.  An answer that reports an error, or is a web page, is no success in any case."""
     gone_statuses: tuple[int, ...] = (401,)
@@ -127,7 +140,7 @@ class Revoke(FileTable):
     """Tests on the JSON body of an answer below 500; if one passes, the token is dead.  The error `invalid_token` always means that."""
     manual_url: str | None = None
     """The page where a person removes the access by hand; a template."""
-    headers: dict[str, str] = {}
+    headers: Headers = Field(default_factory=dict)
     """Further headers; templates."""
     key: KeyRevocation | None = None
     """How a key that the tenant pasted can be ended, if that is asked for (`key`).  Left out: only a person can do it."""
@@ -147,7 +160,7 @@ class Revoke(FileTable):
 class Method(FileTable):
     """One way to obtain access at a provider."""
 
-    id: str
+    id: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
     """Its id; never change it, because it is stored with every integration."""
     kind: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
     """How access is obtained: `code` (OAuth 2.0 authorization code), `device` (OAuth 2.0 device code), `installation` (of the
@@ -186,13 +199,13 @@ class Method(FileTable):
     """
     body: Literal["form", "json"] = "form"
     """How token requests are encoded."""
-    authorize_params: dict[str, str] = {}
+    authorize_params: dict[str, str] = Field(default_factory=dict)
     """Further parameters of the authorization request; templates."""
-    token_params: dict[str, str] = {}
+    token_params: dict[str, str] = Field(default_factory=dict)
     """Further parameters of the request that exchanges a code; templates."""
-    refresh_params: dict[str, str] = {}
+    refresh_params: dict[str, str] = Field(default_factory=dict)
     """Further parameters of a refresh request; templates.  With `redirect_uri`, that of the authorization is repeated."""
-    headers: dict[Literal["token", "api"], dict[str, str]] = {}
+    headers: dict[Literal["token", "api"], dict[str, str]] = Field(default_factory=dict)
     """Further headers of token requests (`token`) and of checks (`api`)."""
     callback: Callback = Callback()
     """How the answer to an authorization request comes back."""
@@ -202,7 +215,9 @@ class Method(FileTable):
     """How long an access token lives and how it is sent."""
     refresh_token: RefreshTokenFacts = RefreshTokenFacts()
     """How refresh tokens behave."""
-    variables: dict[str, str] = {}
+    idle: Seconds | None = None
+    """What is not renewed, such as a key, ends if it is not used for this long.  A check counts as a use: the worker checks it before."""
+    variables: dict[str, str] = Field(default_factory=dict)
     """Name of a variable → a regular expression that its whole value must match for this method, where the variable allows more."""
     inputs: tuple[Input, ...] = ()
     """What the tenant enters (`key`), or the id that the mint is from (`installation`)."""
@@ -212,7 +227,7 @@ class Method(FileTable):
     """Whose OAuth application a mint uses: the operator's, as configured (`platform`), or the tenant's own, whose id and secret are
     among the inputs (`owner`).  If the tenant's own is refused, the tenant must act.
     """
-    proofs: dict[str, Proof] = {}
+    proofs: dict[str, Proof] = Field(default_factory=dict)
     """JWTs by name, which steps of `mint` carry, or `present` shows."""
     mint: tuple[Step, ...] = ()
     """Up to three requests, each with what those before it gave, that make a short-lived credential from the inputs (`key`,
@@ -224,8 +239,16 @@ class Method(FileTable):
     """Mints that the provider must refuse, so that the tenant's trust in us is tight; they are tried when the integration is connected,
     and with each check.
     """
+    narrow: dict[Name, Narrowing] = Field(default_factory=dict)
+    """Name → what a caller may narrow the credential by.  What is not named here is refused, never given in full."""
+    exchange: Step | None = None
+    """A request that gives a narrowed credential for the stored one, or for one that was narrowed already; it can be repeated."""
+    after_connecting: AfterConnecting | None = None
+    """How the resource is found that addresses need.  Left out: none is needed, or the tenant names it."""
     revoke: Revoke | None = None
     """How access is ended at the provider.  Left out: not known."""
+    rotation: NewKey | None = None
+    """How the provider itself makes a new key (`key`).  Left out: a person makes it there."""
 
     @property
     def key_revocation(self) -> KeyRevocation | None:
@@ -278,6 +301,11 @@ class Method(FileTable):
         return any(proof.key_name == APPLICATION for proof in self.proofs.values())
 
     @property
+    def asked_before(self) -> set[str]:
+        """The names in all texts, which are read before the resource is known, or by what does not wait for it."""
+        return {name for _, text in texts_in(self.id, self.model_dump(mode="json")) for name in places(text)}
+
+    @property
     def has_page(self) -> bool:
         """Whether a person authorizes it on a page of the provider, to which a browser is sent."""
         return self.authorize_url is not None or (self.metadata is not None and self.kind != "device")
@@ -319,11 +347,27 @@ class Method(FileTable):
             raise ValueError(f"par_url has {', '.join(free)}, which neither authorize_url nor token_url has")
         return self
 
+    @model_validator(mode="after")
+    def _narrows_by_its_own_requests(self) -> Self:
+        if self.narrow and self.uses_dpop:
+            raise ValueError("narrow is not for tokens that are bound to a key")
+        endpoint = self.token_url is not None or self.metadata is not None
+        refreshes = endpoint and not self.mint and not self.scopes.fixed and "scope" not in self.refresh_params
+        check_narrowing(self.narrow, self.mint, self.exchange, self.refresh_token, refreshes=refreshes)
+        return self
+
+    @field_validator("headers")
+    @classmethod
+    def _are_headers(cls, headers: dict[Literal["token", "api"], dict[str, str]]) -> dict[Literal["token", "api"], dict[str, str]]:
+        for each in headers.values():
+            check_headers(each)
+        return headers
+
     @field_validator("variables")
     @classmethod
-    def _are_patterns(cls, variables: dict[str, str]) -> dict[str, str]:
+    def _are_patterns(cls, variables: dict[str, str], info: ValidationInfo) -> dict[str, str]:
         for pattern in variables.values():
-            check_pattern(pattern)
+            check_pattern(pattern, info)
         return variables
 
     def require_variables(self, values: Mapping[str, str], /) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic import Field, JsonValue, PrivateAttr, field_validator, model_validator
 
-from .base import RESERVED_PARAMETERS, FileTable, Seconds
+from .base import RESERVED_PARAMETERS, FileTable, Headers, Seconds
 from .predicates import Predicate
-from .variables import places
+from .variables import places, texts_in
 
 ProofAlgorithm = Literal["RS256", "PS256", "ES256"]
 PemFact = Literal["key", "sha256", "spki_sha256"]
@@ -39,6 +39,8 @@ TOKEN_EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"  # noq
 _PUBLIC_FACTS = ("sha256", "spki_sha256")
 _SETTABLE = frozenset({"assertion", "client_id", "grant_type", "response_type", "scope"})
 _OF_CLIENT_AUTH = frozenset({"client_assertion", "client_assertion_type", "client_id", "client_secret"})
+_IN_HEADERS: Final = frozenset({"basic", "basic_raw"})
+"""The ways to authenticate an application that need no body."""
 _SPENDING = frozenset({"authorization_code", "password", "refresh_token"})
 """Grants of RFC 6749 that spend something, and the obsolete password grant (OAU-001): a mint uses none of them."""
 _OURS = frozenset({"connection", "content-length", "content-type", "host", "transfer-encoding"})
@@ -64,7 +66,7 @@ class Proof(FileTable):
     """The signature: `RS256` and `PS256` need an RSA key of at least 2048 bits, `ES256` an EC key on P-256."""
     kid: str | None = None
     """The key id in the header; a template."""
-    headers: dict[Literal["typ", "x5t#S256"], str] = {}
+    headers: dict[Literal["typ", "x5t#S256"], str] = Field(default_factory=dict)
     """Further members of the header; templates.  `typ` is `JWT` if it is left out."""
     iss: str
     """The issuer; a template."""
@@ -74,7 +76,7 @@ class Proof(FileTable):
     """The most bytes that the provider takes as the subject (`platform`).  A tenant with a longer one cannot be connected."""
     aud: str | None = None
     """The audience; a template, always sent as one text."""
-    claims: dict[str, str] = {}
+    claims: dict[str, str] = Field(default_factory=dict)
     """Further claims; templates."""
     lifetime: Seconds = LONGEST_CLIENT_PROOF
     """The time from `iat` to `exp`, at most an hour."""
@@ -141,7 +143,7 @@ class Expires(FileTable):
     path: str = "expires_in"
     """Dotted path to the lifetime, below `at` of the reply."""
     encoding: Literal["seconds", "epoch_s", "epoch_ms", "iso8601"] = "seconds"
-    """How it is written: as seconds from now, or as a point in time."""
+    """How it is written: as seconds from now, or as a point in time; a day alone (`iso8601`) is its beginning in UTC."""
 
 
 class StepReply(FileTable):
@@ -155,6 +157,10 @@ class StepReply(FileTable):
     """Dotted path to the object in which the other paths begin.  Left out: the whole answer."""
     gives: dict[_Name, str] = {"access_token": "access_token"}
     """Name → dotted path of each value that the answer must hold; templates and later steps use the names."""
+    map: dict[str, str] = Field(default_factory=dict)
+    """Name of a variable of the source `token_reply` → its dotted path.  One that is missing, or not valid, is left as it was;
+    without one that is required and has no value yet, the answer is of no use.
+    """
     token_types: tuple[str, ...] = ("bearer",)
     """The values of `token_type` that are accepted, in any letter case; an answer without `token_type` is accepted."""
     expires: Expires = Expires()
@@ -179,11 +185,11 @@ class Step(FileTable):
     """A template like any URL; neither secrets nor values of an earlier step go into it."""
     method: Literal["POST", "GET", "PUT"] = "POST"
     """The HTTP method."""
-    headers: dict[str, str] = {}
+    headers: Headers = Field(default_factory=dict)
     """Further headers; templates."""
     body: Literal["form", "json", "none"] = "form"
     """How `fields` are sent; `none`: there is no body."""
-    fields: dict[str, JsonValue] = {}
+    fields: dict[str, JsonValue] = Field(default_factory=dict)
     """The parameters of the request; every text in them is a template."""
     client_auth: tuple[Annotated[str, Field(pattern=r"^(?:basic|basic_raw|post|proof:[a-z][a-z0-9_]*)$")], ...] = ()
     """Ways to authenticate the application (RFC 6749 §2.3); the first one whose value is given is used.
@@ -197,7 +203,7 @@ class Step(FileTable):
     """
     sign: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")] | None = None
     """The signature of the request, by its name, with the proof `platform`."""
-    options: dict[str, str] = {}
+    options: dict[str, str] = Field(default_factory=dict)
     """What the signature needs beside the operator's credential; templates of variables."""
     when: str | None = None
     """An input; without it the step is left out."""
@@ -207,6 +213,24 @@ class Step(FileTable):
     """Tests on the whole answer; all must hold, beside the status and that there is no `error` member."""
     reply: StepReply = StepReply()
     """How the answer is read."""
+    _literals: dict[str, JsonValue] = PrivateAttr(default_factory=dict)
+    _told: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def literals(self) -> Mapping[str, JsonValue]:
+        """Parameters that a caller gives, in place of `fields` of the same names; no text in them is a template."""
+        return self._literals
+
+    @property
+    def told(self) -> Mapping[str, str]:
+        """Name → path in the answer of what the provider says that it gave."""
+        return self._told
+
+    def adding(self, literals: Mapping[str, JsonValue], /, *, told: Mapping[str, str]) -> Step:
+        """Return the step with *literals* and *told*; a step without a body gets one in JSON."""
+        step = self.model_copy(update={"body": "json"} if self.body == "none" else {})
+        step._literals, step._told = dict(literals), dict(told)  # noqa: SLF001  # a copy of this class
+        return step
 
     @model_validator(mode="after")
     def _has_one_body(self) -> Self:
@@ -224,8 +248,8 @@ class Step(FileTable):
             raise ValueError(f"fields may not set {', '.join(taken)}")
         if self.client_auth and (taken := sorted(_OF_CLIENT_AUTH & self.fields.keys())):
             raise ValueError(f"client_auth sets {', '.join(taken)}")
-        if self.client_auth and self.body == "none":
-            raise ValueError("client_auth needs a body")
+        if self.body == "none" and not {*self.client_auth} <= _IN_HEADERS:
+            raise ValueError("client_auth needs a body, but for basic and basic_raw")
         if self.fields.get("grant_type") in _SPENDING:
             raise ValueError("a mint can be repeated: it is no authorization_code, refresh_token or password grant")
         return self
@@ -285,18 +309,7 @@ class Step(FileTable):
     def templates(self) -> Iterator[tuple[str, str]]:
         """Return the templates of the request but for its URL, by their places in the file."""
         yield from ((f"headers.{name}", text) for name, text in self.headers.items())
-        yield from _texts("fields", self.fields)
-
-
-def _texts(where: str, value: JsonValue) -> Iterator[tuple[str, str]]:
-    if isinstance(value, str):
-        yield where, value
-    elif isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _texts(f"{where}.{name}", inner)
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _texts(f"{where}[{index}]", inner)
+        yield from texts_in("fields", self.fields)
 
 
 def check_minting(mint: Collection[Step], proofs: Mapping[str, Proof], /, *, public: Collection[str], secret: Collection[str]) -> None:
@@ -320,6 +333,11 @@ def check_minting(mint: Collection[Step], proofs: Mapping[str, Proof], /, *, pub
         if taken := sorted((names | RESERVED_NAMES) & step.reply.gives.keys()):
             raise ValueError(f"mint[{index}].reply.gives may not set {', '.join(taken)}")
         given |= step.reply.gives.keys()
+
+
+def check_exchange(step: Step, /, *, names: Collection[str], public: Collection[str]) -> None:
+    """Raise `ValueError` if an exchange needs more than the stored `access_token`, *names* and, in its URL, *public*."""
+    _check_step("exchange", step, {}, public=set(public), names=set(names), given={"access_token"})
 
 
 def _check_proof(where: str, proof: Proof, *, public: set[str], names: set[str]) -> None:

@@ -5,11 +5,17 @@ from __future__ import annotations
 import re
 from typing import Any, Self
 
-from pydantic import model_validator
+from pydantic import ValidationInfo, model_validator
 
 from cloud_integrations.domain.json_paths import find_all
 
 from .base import FileTable, JsonScalar, check_pattern
+from .patterns import LONGEST_MATCHED
+
+
+def tells_nothing(status: int, /) -> bool:
+    """Return whether a status says nothing of a credential: a rate limit (RFC 6585 §4), an error of the server, or none at all."""
+    return status == 429 or not 100 <= status < 500
 
 
 class Predicate(FileTable):
@@ -23,7 +29,7 @@ class Predicate(FileTable):
     equals: JsonScalar | None = None
     """The value must be this one, and of this type: text, number or truth value.  `true` is not 1, and "190" is not 190."""
     matches: str | None = None
-    """A regular expression that must be found somewhere in the value, which must be text."""
+    """A regular expression that must be found somewhere in the first 4,096 characters of the value, which must be text."""
     exists: bool | None = None
     """`true`: there must be a value, which may be null; `false`: there must be none."""
     absent: bool | None = None
@@ -32,12 +38,12 @@ class Predicate(FileTable):
     """`true`: there must be a value that is not null; `false`: there must be none."""
 
     @model_validator(mode="after")
-    def _one_comparison(self) -> Self:
+    def _one_comparison(self, info: ValidationInfo) -> Self:
         given = self.model_fields_set & {"equals", "matches", "exists", "absent", "not_null"}
         if len(given) != 1:
             raise ValueError("give exactly one of equals, matches, exists, absent, not_null")
         if self.matches is not None:
-            check_pattern(self.matches)
+            check_pattern(self.matches, info)
         return self
 
     def holds(self, body: Any, /) -> bool:
@@ -56,7 +62,7 @@ def passes(value: Any, *, equals: JsonScalar | None, matches: str | None) -> boo
     """Return whether *value* equals *equals* or, if *matches* is given, is text in which that regular expression is found."""
     if matches is None:
         return _is_same(value, equals)
-    return isinstance(value, str) and re.search(matches, value) is not None
+    return isinstance(value, str) and re.search(matches, value[:LONGEST_MATCHED]) is not None
 
 
 def _is_same(value: Any, expected: Any) -> bool:

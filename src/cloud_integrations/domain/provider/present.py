@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from .base import FileTable
+from .base import FileTable, check_headers
 from .variables import places
 
 VALUE = "value"
@@ -51,9 +51,9 @@ class Present(FileTable):
     `{proof:name}` is a proof, which is made anew whenever the credential is handed out.
     """
 
-    headers: Annotated[dict[str, str], AfterValidator(_one_case)] = {}
+    headers: Annotated[dict[str, str], AfterValidator(check_headers), AfterValidator(_one_case)] = Field(default_factory=dict)
     """Name of a header → its value."""
-    query: dict[str, str] = {}
+    query: dict[str, str] = Field(default_factory=dict)
     """Name of a query parameter → its value.  Only for keys that a provider accepts nowhere else: URLs are written into logs."""
     basic: Basic | None = None
     """HTTP Basic."""
@@ -72,7 +72,7 @@ class Present(FileTable):
 
     `dpop` binds the tokens of a grant to a key of the connection (RFC 9449), and stands alone.
     """
-    options: dict[str, str] = {}
+    options: dict[str, str] = Field(default_factory=dict)
     """What the signature needs beside the parts; templates."""
     clock: str | None = None
     """The URL at which the provider tells its time to anybody, in seconds since 1970; signatures are made for that time.  Left out: they

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
+from pydantic import Field
+
 from .base import FileTable
 
 
@@ -23,19 +25,19 @@ class Scopes(FileTable):
     """Whether the application's registration fixes the scopes; then none are sent or compared."""
     offline: tuple[str, ...] = ()
     """Scopes that are added so that a refresh token is issued; never reported as missing."""
-    extra_lists: dict[str, tuple[str, ...]] = {}
+    extra_lists: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Further scope parameters of the authorization request, by name (Slack's `user_scope`)."""
     always: tuple[str, ...] = ()
     """Scopes that are added to every authorization, because the verification needs them."""
     unlisted: tuple[str, ...] = ()
     """Scopes that are granted but that the answer never names; not reported as missing."""
-    aliases: dict[str, str] = {}
+    aliases: dict[str, str] = Field(default_factory=dict)
     """Two names of one scope: short name → full name (Google's `email`)."""
     prefixes: tuple[str, ...] = ()
     """Prefixes that may be left out: a scope with and without one of them is the same scope (Microsoft Graph's)."""
     ignore_case: bool = False
     """Whether scopes that differ only in letter case are the same scope."""
-    includes: dict[str, tuple[str, ...]] = {}
+    includes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Scope → the scopes that it includes, and so on, because an answer may name only the widest one (GitHub's `repo`)."""
     everything: str | None = None
     """The scope that grants all the others (Linode's `*`)."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
 
 from .base import FileTable, Seconds
 
@@ -49,10 +51,19 @@ class RefreshTokenFacts(FileTable):
     """The refresh token ends if it is not used for this long; each refresh starts the time again."""
     absolute: Seconds | None = None
     """The refresh token ends this long after the consent, even if it is used."""
-    max_live: int | None = None
+    max_live: Annotated[int, Field(ge=1)] | None = None
     """How many grants of one account an application can have; a further one ends the oldest without notice."""
+    max_live_of: Literal["application", "scopes"] = "application"
+    """Which grants of the account count together: all of the application, or those of it with the same scopes."""
     lifetime_field: str | None = None
     """Dotted path to the lifetime of the refresh token in an answer."""
+
+    @field_validator("idle", "absolute")
+    @classmethod
+    def _are_times(cls, value: timedelta | None) -> timedelta | None:
+        if value == timedelta():
+            raise ValueError("must be more than 0: a token that ends at once would be used without end")
+        return value
 
     @property
     def reuse_rule(self) -> Literal["none", "tolerant", "grace", "strict"]:

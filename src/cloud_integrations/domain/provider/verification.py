@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import field_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from cloud_integrations.domain.check import CheckOutcome
 
-from .base import FileTable
-from .predicates import Predicate
-from .variables import find_origin
+from .base import FileTable, Headers
+from .minting import Expires
+from .predicates import Predicate, tells_nothing
+from .variables import find_origin, places, texts_in
 
 
 class Verification(FileTable):
@@ -23,13 +24,15 @@ class Verification(FileTable):
     """The HTTP method."""
     url: str
     """The URL; a template.  It may begin with an input of the form `origin`: `{server}/me`."""
-    headers: dict[str, str] = {}
+    headers: Headers = Field(default_factory=dict)
     """Further headers."""
     body: str | None = None
     """The body to send, unchanged."""
+    fields: dict[str, JsonValue] = Field(default_factory=dict)
+    """The members of a body in JSON, in place of `body`; every text in them is a template of variables and public inputs."""
     format: Literal["json", "xml"] = "json"
     """How the answer is written.  XML is read as JSON would be: elements by name, without namespaces and attributes."""
-    options: dict[str, str] = {}
+    options: dict[str, str] = Field(default_factory=dict)
     """What the credential's signature needs to know of this request; see `options` of `present`."""
     needs: tuple[str, ...] = ()
     """Variables that must have a value for this check to be used, besides those of `url`."""
@@ -45,10 +48,33 @@ class Verification(FileTable):
     If the first part is missing, there is no id; a later part may be missing.  If the first step of a path is a position (`0.id`), the
     answer may be a list.
     """
+    expires: Expires | None = None
+    """Where the JSON body says when the key ends, so that the tenant can be told ahead.  Left out: it does not say.  Only for methods whose
+    credential is not renewed.
+    """
     label: tuple[str, ...] = ()
     """Paths to the account's name for people; the first one with a value is used."""
     status_rules: dict[int, CheckOutcome] = {401: "dead"}
     """What a status outside `statuses` means; one that is not listed means `unknown`, which is no verdict."""
+
+    @field_validator("status_rules")
+    @classmethod
+    def _takes_no_outage_for_a_dead_credential(cls, rules: dict[int, CheckOutcome]) -> dict[int, CheckOutcome]:
+        for status, outcome in rules.items():
+            if outcome == "dead" and tells_nothing(status):
+                raise ValueError(f"{status} may not mean dead: it says nothing of a credential")
+        return rules
+
+    @model_validator(mode="after")
+    def _has_one_body(self) -> Self:
+        if self.fields and (self.body is not None or self.method != "POST"):
+            raise ValueError("fields are the body of a POST: leave out body")
+        return self
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The names in the templates of the request."""
+        return tuple(name for text in (self.url, *(text for _, text in texts_in("", self.fields))) for name in places(text))
 
     @property
     def origin(self) -> str | None:

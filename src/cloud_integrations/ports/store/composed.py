@@ -6,27 +6,55 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from .announcements import Announce, AnnouncementStore, AsyncAnnouncementStore, Retract
 from .applications import ApplicationStore, AsyncApplicationStore, RemoveApplication, SaveApplication
-from .audit import AsyncAuditStore, AuditStore, Record
-from .integrations import AddIntegration, AsyncIntegrationStore, EraseIntegration, IntegrationStore, ReplaceCredential, SaveFacts
+from .audit import AsyncAuditStore, AuditStore, CutAudit, HidePerson, Record
+from .connect_sessions import AddConnectSession, AsyncConnectSessionStore, ConnectSessionStore, OpenConnectSession, RemoveConnectSession
+from .freezes import AddFreeze, AsyncFreezeStore, FreezeStore, LiftFreeze
+from .incidents import AddIncident, AsyncIncidentStore, IncidentStore, SettleItem
+from .integrations import (
+    AddIntegration,
+    AsyncIntegrationStore,
+    EraseIntegration,
+    IntegrationStore,
+    MarkUsed,
+    ReplaceCredential,
+    SaveFacts,
+    SaveVariables,
+)
 from .keys import AddKey, AddKeyCheck, AsyncKeyStore, DestroyKey, EraseTenant, KeyStore, RefuseKeys, Reseal, RewrapKey, RotateKey
 from .outbox import AddEntry, AsyncOutboxStore, DelayEntry, FinishEntry, OutboxStore
+from .overview import AsyncOverviewStore, OverviewStore
 from .pending import AddPending, AsyncPendingStore, BeginPoll, ClosePending, EndPoll, PendingStore
-from .refresh import AsyncRefreshStore, MarkSent, RefreshStore, SaveRenewal, SettleAttempt, TakeLease
+from .refresh import AsyncRefreshStore, MarkSent, RefreshStore, SaveRenewal, SetDue, SettleAttempt, TakeLease
+from .sessions import AddSession, AsyncSessionStore, RevokeSession, SessionStore
+from .webhooks import AsyncWebhookStore, MarkWebhook, RemoveWebhook, SaveWebhook, WebhookStore
 
 Change = (
     AddIntegration
     | SaveFacts
+    | SaveVariables
     | ReplaceCredential
+    | MarkUsed
     | EraseIntegration
     | TakeLease
     | MarkSent
     | SaveRenewal
+    | SetDue
     | SettleAttempt
     | AddPending
     | ClosePending
     | SaveApplication
     | RemoveApplication
+    | AddSession
+    | RevokeSession
+    | AddConnectSession
+    | OpenConnectSession
+    | RemoveConnectSession
+    | AddFreeze
+    | LiftFreeze
+    | AddIncident
+    | SettleItem
     | BeginPoll
     | EndPoll
     | AddKey
@@ -40,6 +68,13 @@ Change = (
     | AddEntry
     | FinishEntry
     | DelayEntry
+    | SaveWebhook
+    | MarkWebhook
+    | RemoveWebhook
+    | Announce
+    | Retract
+    | HidePerson
+    | CutAudit
     | Record
 )
 """One change of a unit of work."""
@@ -59,9 +94,16 @@ class AsyncStore(
     AsyncRefreshStore,
     AsyncPendingStore,
     AsyncApplicationStore,
+    AsyncSessionStore,
+    AsyncConnectSessionStore,
+    AsyncFreezeStore,
+    AsyncIncidentStore,
     AsyncKeyStore,
     AsyncOutboxStore,
+    AsyncAnnouncementStore,
+    AsyncWebhookStore,
     AsyncAuditStore,
+    AsyncOverviewStore,
     Protocol,
 ):
     """Keeps everything.  `Store` is the same, blocking.
@@ -87,7 +129,23 @@ class AsyncStore(
         ...
 
 
-class Store(IntegrationStore, RefreshStore, PendingStore, ApplicationStore, KeyStore, OutboxStore, AuditStore, Protocol):
+class Store(
+    IntegrationStore,
+    RefreshStore,
+    PendingStore,
+    ApplicationStore,
+    SessionStore,
+    ConnectSessionStore,
+    FreezeStore,
+    IncidentStore,
+    KeyStore,
+    OutboxStore,
+    AnnouncementStore,
+    WebhookStore,
+    AuditStore,
+    OverviewStore,
+    Protocol,
+):
     """The blocking form of `AsyncStore`: the same methods, the same promises."""
 
     def prepare(self) -> None: ...

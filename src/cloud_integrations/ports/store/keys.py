@@ -78,8 +78,9 @@ class RefuseKeys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EraseTenant:
-    """Overwrite every data key of the tenant, and delete its pending authorizations, its applications and its outbox.
+    """Overwrite every data key of the tenant, and delete its authorizations, applications, sessions, webhooks and announcements.
 
+    Of its outbox, entries with a sealed payload are deleted; the others stay.
     The highest version is remembered: no key up to it is found, seals or is added again, even if a backup restores it.
     Waits for transactions that write under the tenant's keys or replace one.
     `StaleWriteError` while the tenant has an integration, or if its keys are replaced again and again meanwhile.

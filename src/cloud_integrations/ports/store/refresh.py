@@ -8,6 +8,8 @@ from typing import Protocol
 
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
 from cloud_integrations.domain.integration import DueIntegration, Integration, Phase, SealedCredential, State
+from cloud_integrations.domain.replacement import Replacement
+from cloud_integrations.domain.work_report import DueCount
 
 from .damaged_row import DamagedRow
 
@@ -60,9 +62,9 @@ class SaveRenewal:
     """Write a renewed credential (T3): the newest lease wins.
 
     Writes the credential (with the next generation; the fingerprint of its account stays), scopes, expires_at,
-    reconnect_before, variables, state, state_since, reason, updated_at, `refreshed_at`, `due_at`, `next_attempt_at`,
-    phase idle, attempts 0, no error, no `failed_at`, no `refused_since`, `writer_lease = lease_token`; the lease ends, and
-    `sent_at` is emptied, unless they belong to a later attempt.
+    reconnect_before, `variables` unless they are None, state, state_since, reason, updated_at, `refreshed_at`, `due_at`, `next_attempt_at`,
+    `replacement`, phase idle, attempts 0, no error, no `failed_at`, no `refused_since`, `writer_lease = lease_token`; the lease
+    ends, and `sent_at` is emptied, unless they belong to a later attempt.
     Only if `writer_lease < lease_token`, the generation is `credential.generation - 1` and the state is not disabled;
     otherwise `StaleWriteError`; `IntegrationNotFoundError` if the row is gone.
 
@@ -84,6 +86,10 @@ class SaveRenewal:
     due_at: datetime | None = None
     next_attempt_at: datetime | None = None
     """By the store's clock; set if the answer brought no access token, and the next attempt must wait."""
+    replacement: Replacement | None = None
+    """Set if the credential takes the place of one that the provider had refused."""
+    variables: dict[str, str] | None = None
+    """All variables, if the answer gave some of them; None: those of the row stay, of which a tenant may have chosen one meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +116,19 @@ class SettleAttempt:
     failed_at: datetime | None = None
     refused_since: datetime | None = None
     count_attempt: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetDue:
+    """Set when the worker looks at an integration next.
+
+    `StaleWriteError` if it is gone, has another generation, or is in a state in which nothing is due (disabled, needs_reauth).
+    """
+
+    tenant_id: TenantId
+    integration_id: IntegrationId
+    expected_generation: int
+    due_at: datetime
 
 
 class AsyncRefreshStore(Protocol):
@@ -142,8 +161,8 @@ class AsyncRefreshStore(Protocol):
         """
         ...
 
-    async def count_due(self) -> int:
-        """Return how many integrations are due and not claimed; `MAX_COUNTED` means that or more."""
+    async def count_due(self) -> DueCount:
+        """Return how many integrations are due and not claimed, at most `MAX_COUNTED`, and since when the oldest is."""
         ...
 
 
@@ -160,4 +179,4 @@ class RefreshStore(Protocol):
 
     def claim_due(self, *, limit: int, hold: timedelta) -> tuple[DueIntegration | DamagedRow, ...]: ...
 
-    def count_due(self) -> int: ...
+    def count_due(self) -> DueCount: ...
