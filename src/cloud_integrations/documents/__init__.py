@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from .audit import ActorOut, AuditOut
 from .credentials import CheckOut, CredentialOut, TokenOut
+from .events import EventDeliveryOut, NewWebhookOut, WebhookOut, WebhookTestOut
+from .freezes import FreezeOut, SelectionOut
+from .incidents import IncidentItemOut, IncidentOut, IncidentReportOut, ScopeOut, UseOut
 from .integrations import (
     AccountOut,
     ApplicationOut,
@@ -17,35 +20,61 @@ from .integrations import (
     IntegrationDetailOut,
     IntegrationOut,
     PushedAuthorizationOut,
+    ResourceOut,
+    ResourcesOut,
     SetupOut,
     SlottedIntegrationDetailOut,
     SlottedIntegrationOut,
 )
-from .offers import GuideDocumentOut, GuideLinkOut, GuideOut, InputOut, MethodOut, ProviderOut, VariableOut
+from .offers import DeprecationOut, GuideDocumentOut, GuideLinkOut, GuideOut, IconOut, InputOut, MethodOut, ProviderOut, VariableOut
+from .readiness import ApplicationReadinessOut, MethodReadinessOut, MissingPartOut, ProviderReadinessOut
+from .sessions import ConnectSessionOut, SessionAccessOut, SessionOut
 
 __all__ = [
     "AccountOut",
     "ActorOut",
     "ApplicationOut",
+    "ApplicationReadinessOut",
     "AuditOut",
     "AuthorizationOut",
     "CheckOut",
+    "ConnectSessionOut",
     "CredentialOut",
+    "DeprecationOut",
     "DeviceAuthorizationOut",
     "DevicePendingOut",
+    "EventDeliveryOut",
+    "FreezeOut",
     "GuideDocumentOut",
     "GuideLinkOut",
     "GuideOut",
     "HealthOut",
+    "IconOut",
+    "IncidentItemOut",
+    "IncidentOut",
+    "IncidentReportOut",
     "InputOut",
     "IntegrationDetailOut",
     "IntegrationOut",
     "MethodOut",
+    "MethodReadinessOut",
+    "MissingPartOut",
+    "NewWebhookOut",
     "ProviderOut",
+    "ProviderReadinessOut",
     "PushedAuthorizationOut",
+    "ResourceOut",
+    "ResourcesOut",
+    "ScopeOut",
+    "SelectionOut",
+    "SessionAccessOut",
+    "SessionOut",
     "SetupOut",
     "SlottedIntegrationDetailOut",
     "SlottedIntegrationOut",
     "TokenOut",
+    "UseOut",
     "VariableOut",
+    "WebhookOut",
+    "WebhookTestOut",
 ]

@@ -38,6 +38,8 @@ class AuditOut(Document):
     outcome: Outcome
     reason: str | None
     request_id: str | None
+    provider_id: UUID | None
+    context_id: UUID | None
     details: dict[str, str]
     hash: str
 

@@ -43,6 +43,7 @@ class CredentialOut(Document):
     expires_at: datetime | None
     scopes: tuple[str, ...]
     missing_scopes: tuple[str, ...]
+    narrowed: tuple[str, ...]
     warning: str | None
 
     @classmethod

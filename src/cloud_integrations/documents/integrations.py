@@ -12,6 +12,7 @@ from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.device import DeviceAuthorization, DevicePending
 from cloud_integrations.domain.integration import AccountFacts, Health, Integration, Status
 from cloud_integrations.domain.pending import Authorization
+from cloud_integrations.domain.resources import Resource, ResourceList
 from cloud_integrations.domain.setup import Setup
 from cloud_integrations.domain.tenant_application import TenantApplication
 
@@ -121,6 +122,35 @@ class SlottedIntegrationDetailOut(IntegrationDetailOut):
     """The same, with its slot, where `Settings.slots` is on."""
 
     slot: str
+
+
+@dataclass(slots=True, kw_only=True)
+class ResourceOut(Document):
+    """One thing at the provider that a credential reaches, such as a site; null: its page is not known."""
+
+    id: str
+    label: str
+    url: str | None
+
+    @classmethod
+    def of(cls, resource: Resource, /) -> Self:
+        """Return the document of a resource."""
+        return cls._shown(resource)
+
+
+@dataclass(slots=True, kw_only=True)
+class ResourcesOut(Document):
+    """What a credential reaches: `chosen` is the id of one, null: none is chosen.  A list that is not `complete` may lack some."""
+
+    variable: str
+    chosen: str | None
+    complete: bool
+    resources: tuple[ResourceOut, ...]
+
+    @classmethod
+    def of(cls, found: ResourceList, /) -> Self:
+        """Return the document of a list."""
+        return cls._shown(found, complete=found.is_complete, resources=tuple(map(ResourceOut.of, found.resources)))
 
 
 @dataclass(slots=True, kw_only=True)

@@ -15,7 +15,8 @@ from itertools import chain
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.credential import ContextMaker, Presented
 from cloud_integrations.domain.parts import Parts
-from cloud_integrations.domain.provider import VALUE, Method, Present, Provider, places
+from cloud_integrations.domain.provider import IDENTITY, VALUE, Method, Present, Provider, places
+from cloud_integrations.domain.provider.rotation import TOLD_TO_MAKER
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.domain.signing import Signed, Unsigned
 
@@ -178,6 +179,7 @@ def check_provider(provider: Provider, /) -> None:
             _unconnected(method, kind),
             _unsigned(method, kind),
             _unended(method, kind),
+            _unmade(provider, method, kind),
         ):
             raise ValueError(f"{method.id}{problem}")
 
@@ -187,6 +189,26 @@ def _unended(method: Method, kind: Kind) -> Iterator[str]:
     shown_at_once = not method.mint and kind.present(method).digest is None
     if method.key_revocation is not None and (by_consent(kind.auth_type) or not shown_at_once):
         yield ".revoke.key is for keys that a request shows as they were entered, without a challenge"
+
+
+def _unmade(provider: Provider, method: Method, kind: Kind) -> Iterator[str]:
+    """Say why a new key that the provider makes could not be asked for, or not be used."""
+    facts = method.rotation
+    if facts is None:
+        return
+    if kind.present(method).digest is not None:
+        yield ".rotation is for keys that a request shows without a challenge"
+    inputs = {given.name: given for given in method.entered_inputs}
+    if unknown := sorted({*facts.gives, *facts.never_with} - inputs.keys()):
+        yield f".rotation names {', '.join(unknown)}, which is no input of this method"
+    kept = (given for name, given in inputs.items() if given.required and name not in facts.gives)
+    if lost := sorted(given.name for given in kept if given.secret or given.parts):
+        yield f".rotation.gives lacks {', '.join(lost)}, which every key has"
+    public = {name for given in method.inputs for name in given.public_names}
+    known = {variable.name for variable in provider.variables} | public | TOLD_TO_MAKER | {IDENTITY}
+    for where, text in facts.templates():
+        if unknown := sorted(set(places(text)) - known):
+            yield f".rotation.{where} uses {', '.join(unknown)}, which the library does not know"
 
 
 def _unconnected(method: Method, kind: Kind) -> Iterator[str]:

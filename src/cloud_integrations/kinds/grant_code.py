@@ -11,7 +11,7 @@ from cloud_integrations.domain.provider import Method, Present
 
 from .unused import unused_fields
 
-_NOT_OURS = ("inputs", "installation")
+_NOT_OURS = ("inputs", "installation", "rotation")
 
 
 class GrantCode:

@@ -9,7 +9,7 @@ from cloud_integrations.domain.provider import Method
 from .grant_code import GrantCode, not_in_header
 from .unused import unused_fields
 
-_NOT_OURS = ("inputs", "installation", "authorize_url", "authorize_params", "par_url", "callback", "pkce")
+_NOT_OURS = ("inputs", "installation", "rotation", "authorize_url", "authorize_params", "par_url", "callback", "pkce")
 
 
 class GrantDevice(GrantCode):

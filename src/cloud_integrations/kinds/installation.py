@@ -9,7 +9,18 @@ from cloud_integrations.domain.provider import Installation, Method
 from .grant_code import GrantCode, not_in_header
 from .unused import unused_fields
 
-_NOT_OURS = ("device", "metadata", "must_fail", "par_url", "refresh_params", "refresh_token", "refresh_url", "reply", "token_params")
+_NOT_OURS = (
+    "device",
+    "metadata",
+    "must_fail",
+    "par_url",
+    "refresh_params",
+    "refresh_token",
+    "refresh_url",
+    "reply",
+    "rotation",
+    "token_params",
+)
 
 
 class GrantInstallation(GrantCode):

@@ -12,10 +12,11 @@ from cloud_integrations.protocol.proofs import check_pem
 from .unused import unused_fields
 
 _OURS = {
-    "id", "kind", "access_token", "application", "headers", "inputs", "mint", "must_fail", "present", "proofs", "revoke", "variables"
+    "id", "kind", "access_token", "after_connecting", "application", "exchange", "headers", "idle", "inputs", "mint", "must_fail",
+    "narrow", "present", "proofs", "revoke", "rotation", "variables",
 }  # fmt: skip
 
-_OF_A_MINT = ("access_token", "application", "must_fail", "proofs")
+_OF_A_MINT = ("access_token", "application", "exchange", "must_fail", "narrow", "proofs")
 """Without a mint there are proofs only if requests show them."""
 
 

@@ -104,7 +104,7 @@ class Catalogue:
 
         Without any path, the built-in files are checked.  It finds more than makes a catalogue refuse a file: patterns that are not
         anchored, hosts that a tenant chooses, methods without a check or a way to end them, names that nobody reads, guides that cannot
-        be filled.
+        be filled, a day in `checked` that is to come or older than the evidence.
         """
         # Imported here, because only who writes provider files needs it.
         from .lint import lint  # noqa: PLC0415
@@ -220,7 +220,7 @@ def _builtin_files() -> Mapping[str, Traversable]:
 @cache
 def _read_builtin(slug: str) -> Provider:
     file = _builtin_files()[slug]
-    provider = read_provider(file.read_bytes, where=file.name)
+    provider = read_provider(file.read_bytes, where=file.name, built_in=True)
     if provider.id != slug:
         raise ConfigurationError(setting=f"{file.name}: id", problem="is not the name of its file")
     return provider

@@ -6,14 +6,17 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from importlib.resources import as_file, files
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from cloud_integrations.domain.guides.check import guide_problems
 from cloud_integrations.domain.guides.template import ProviderGuides
-from cloud_integrations.domain.provider import VALUE, Method, Provider, Variable, places
+from cloud_integrations.domain.provider import CATEGORIES, VALUE, Method, Provider, Variable, places
 from cloud_integrations.errors import ConfigurationError
+from cloud_integrations.kinds import shown_names
 
 from .files import GUIDES, guide_files, read_guides, read_provider, toml_files
 
@@ -32,18 +35,20 @@ class Finding:
     problem: str
 
 
-def lint(*paths: str | Path) -> tuple[Finding, ...]:
+def lint(*paths: str | Path, today: date | None = None) -> tuple[Finding, ...]:
     """Return what is wrong with the provider files of *paths* (files or folders) and the guides beside them.
 
     Without any path, the built-in files are checked.  A guide for a provider that is not in its folder is checked against the built-in one.
+    *today* is the day in UTC if it is left out.
     """
+    day = datetime.now(UTC).date() if today is None else today
     if paths:
-        return tuple(finding for path in paths for finding in _lint_path(Path(path)))
+        return tuple(finding for path in paths for finding in _lint_path(Path(path), day))
     with as_file(files("cloud_integrations.providers")) as folder:
-        return tuple(_lint_path(folder))
+        return tuple(_lint_path(folder, day, is_builtin=True))
 
 
-def _lint_path(path: Path) -> Iterator[Finding]:
+def _lint_path(path: Path, today: date, *, is_builtin: bool = False) -> Iterator[Finding]:
     if not path.exists():
         yield Finding(file=str(path), field="", problem="is not there")
         return
@@ -55,7 +60,10 @@ def _lint_path(path: Path) -> Iterator[Finding]:
             yield _refused(file, error)
             continue
         found[provider.id] = provider
-        yield from (Finding(file=str(file), field=field, problem=problem) for field, problem in provider_problems(provider))
+        problems = chain(provider_problems(provider), _age_problems(provider, today))
+        yield from (Finding(file=str(file), field=field, problem=problem) for field, problem in problems)
+        if provider.checked is None and (is_builtin or (path / _EVIDENCE).is_dir()):
+            yield Finding(file=str(file), field="checked", problem="is missing: when was it compared with its sources?")
         if provider.id != file.stem:
             yield Finding(file=str(file), field="id", problem="is not the name of its file")
     guides = guide_files(path)
@@ -74,12 +82,27 @@ def provider_problems(provider: Provider, /) -> Iterator[tuple[str, str]]:
             yield f"{field}.pattern", "is not anchored: begin it with ^ and end it with $, with alternatives in a group"
         if variable.in_host and not _has_fixed_domain(variable, provider):
             yield f"{field}.pattern", "lets a tenant choose the domain: give choices, or let it end in the provider's own domain"
-    used = _used_names(provider)
+    if provider.category not in CATEGORIES:
+        yield "category", f"is not one of {', '.join(CATEGORIES)}"
+    # What a key tells is handed out with it, and a person may name it to refuse another key.
+    used = _used_names(provider) | provider.told_by.keys()
     for variable in provider.variables:
         if variable.name not in used:
             yield f"variables.{variable.name}", "is read nowhere"
     for method in provider.methods:
         yield from ((f"methods.{method.id}.{field}", problem) for field, problem in _method_problems(method, provider))
+    yield from _program_problems(provider)
+
+
+def _age_problems(provider: Provider, today: date) -> Iterator[tuple[str, str]]:
+    """Return what is wrong with the days in a file, and with what it says of ends."""
+    if provider.checked is not None and provider.checked > today:
+        yield "checked", f"is later than today, {today}"
+    for index, announced in enumerate(provider.deprecations):
+        if not announced.source.startswith("https://"):
+            yield f"deprecations.{index}.source", "is not the https address of a page"
+        if provider.active and not announced.methods and announced.ends is not None and announced.ends <= today:
+            yield "active", f"offers new connections, and the provider ended on {announced.ends}"
 
 
 def is_anchored(pattern: str, /) -> bool:
@@ -95,9 +118,11 @@ def is_anchored(pattern: str, /) -> bool:
 
 def _method_problems(method: Method, provider: Provider) -> Iterator[tuple[str, str]]:
     for given in method.inputs:
-        for index, pattern in enumerate(given.patterns):
+        patterns = [(f"patterns.{index}", pattern) for index, pattern in enumerate(given.patterns)]
+        patterns += [(f"derives.{index}.pattern", rule.pattern) for index, rule in enumerate(given.derives)]
+        for field, pattern in patterns:
             if not is_anchored(pattern):
-                yield f"inputs.{given.name}.patterns.{index}", "is not anchored: begin it with ^ and end it with $"
+                yield f"inputs.{given.name}.{field}", "is not anchored: begin it with ^ and end it with $"
     used = _used_names(provider, method)
     secrets = [given for given in method.inputs if given.secret]
     for given in method.inputs:
@@ -112,6 +137,24 @@ def _method_problems(method: Method, provider: Provider) -> Iterator[tuple[str, 
         yield "revoke", "is missing: give the request that ends the access, or manual_url, the page where a person does it"
     elif method.revoke.manual_url is None:
         yield "revoke.manual_url", "is missing: a person needs a page if the request fails"
+
+
+def _program_problems(provider: Provider) -> Iterator[tuple[str, str]]:
+    rest = list(provider.methods)
+    variables = {variable.name: variable for variable in provider.variables}
+    for index, programs in enumerate(provider.programs):
+        fitting = [method for method in rest if not programs.for_methods or method.id in programs.for_methods]
+        rest = rest if programs.when else [method for method in rest if method not in fitting]
+        if not fitting:
+            yield f"programs.{index}", "is for no method: those before it take them all"
+        for method in fitting:
+            public = {name for given in method.inputs for name in given.public_names}
+            for name in sorted(set(programs.names()) - {VALUE, *shown_names(method), *public, *variables}):
+                yield f"programs.{index}", f"names {name}, which is no part of a credential of {method.id}"
+        for host in (host for login in (programs.git, programs.docker) if login is not None for host in login.hosts):
+            for name in places(host):
+                if name not in variables or not variables[name].in_host:
+                    yield f"programs.{index}", f"has {name} in a host; only a variable that is marked in_host may stand there"
 
 
 def _used_names(provider: Provider, method: Method | None = None) -> set[str]:
@@ -129,7 +172,7 @@ def _used_names(provider: Provider, method: Method | None = None) -> set[str]:
 
 def _has_fixed_domain(variable: Variable, provider: Provider) -> bool:
     """Return whether the host that *variable* is a part of ends in a domain that no tenant chooses."""
-    if variable.choices or variable.source == "application":
+    if variable.choices or variable.domains or variable.source == "application":
         return True
     pattern = variable.pattern or ""
     if _FIXED_END.search(pattern):
@@ -185,16 +228,19 @@ def _unread_documents(folder: Path, slugs: list[str]) -> Iterator[Finding]:
 
 
 def _missing_evidence(path: Path, found: dict[str, Provider]) -> Iterator[Finding]:
-    """Say which providers have no evidence, where a folder keeps it; the installed package does not bring it."""
+    """Say where evidence is missing, or newer than its file, if a folder keeps it; the installed package does not bring it."""
     if not (path / _EVIDENCE).is_dir():
         return
-    for slug in found:
+    for slug, provider in found.items():
         file = path / _EVIDENCE / f"{slug}.json"
         try:
             kept = json.loads(file.read_bytes())
         except (OSError, ValueError):
             yield Finding(file=str(file), field="", problem="is missing, or no JSON")
             continue
+        newest = max((checked_on for _, _, checked_on, *_ in kept.values()), default="")
+        if provider.checked is not None and str(provider.checked) < newest:
+            yield Finding(file=str(path / f"{slug}.toml"), field="checked", problem=f"is older than its evidence, which is of {newest}")
         if (path / GUIDES / f"{slug}.toml").is_file() and not any(name.startswith(f"{GUIDES}.") for name in kept):
             yield Finding(file=str(file), field=GUIDES, problem="has no source for the guide")
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Iterator
 from datetime import timedelta
 from importlib.resources import files
 
-from cloud_integrations.domain.provider import STANDARD_BACKEND, Method, Provider, RefreshTokenFacts, Revoke
+from cloud_integrations.domain.provider import CATEGORIES, STANDARD_BACKEND, Method, Programs, Provider, RefreshTokenFacts, Revoke, Variable
 from cloud_integrations.kinds import auth_type_of, auth_types, by_consent
 from cloud_integrations.providers.catalogue import Catalogue
 
@@ -24,19 +25,30 @@ The sources of each fact, with grades, are in `evidence/` beside the files. None
 | Provider | Slug | Connects by | UUID |
 |---|---|---|---|
 """
+_CATEGORIES = """
+
+## Categories
+
+| Category | What belongs to it | Providers |
+|---|---|---|
+"""
 _METHODS = """
 
 ## Methods
 
 *Revocation*: tokens are revoked by request when an integration is removed, and keys only if that is asked for (`if asked`),
 because they may serve elsewhere; `by hand` leaves it to a person.
+*Identity* says whether the check tells whose access it is; `fingerprint`: a key is told from others by its fingerprint alone.
 *Renewal* is how the next credential is made: `refresh` spends a refresh token, `mint` makes it anew from what was
 entered, `keep` needs none.
+*New key* is how the provider itself makes a key in a [rotation](../how-to/rotate-a-tenants-key.md): `create`, `roll`, or not at all.
+*Limits* says which headers of the provider tell how much is left of its rate limit.
 *Grade* is the weakest source of what the file says of a method, but for the page where a person ends the access:
 `verified` at the provider, `corroborated` by others, or `memory`.
+*Checked* is the day on which the file was last compared with its sources. *Ends* is the day that the provider has announced.
 
-| Provider | Method | Check | Revocation | Renewal | Guide | Grade |
-|---|---|---|---|---|---|---|
+| Provider | Method | Check | Identity | Revocation | Renewal | New key | Limits | Guide | Grade | Checked | Ends |
+|---|---|---|---|---|---|---|---|---|---|---|---|
 """
 _GRADES = ("verified", "corroborated", "memory")
 _REUSE = {
@@ -55,7 +67,29 @@ def build_page(catalogue: Catalogue, /) -> str:
         for provider in providers
     ]
     methods = [_overview(catalogue, provider, method) for provider in providers for method in provider.methods]
-    return _HEAD + "\n".join(rows) + _METHODS + "\n".join(methods) + "\n\n" + "\n".join(_section(provider) for provider in providers)
+    groups = "\n".join(_groups(providers))
+    return (
+        _HEAD
+        + "\n".join(rows)
+        + _CATEGORIES
+        + groups
+        + _METHODS
+        + "\n".join(methods)
+        + "\n\n"
+        + "\n".join(_section(provider) for provider in providers)
+    )
+
+
+def _groups(providers: tuple[Provider, ...]) -> Iterator[str]:
+    for category, meaning in CATEGORIES.items():
+        slugs = [f"`{provider.id}`" for provider in providers if provider.category == category]
+        yield f"| `{category}` | {meaning} | {', '.join(slugs) or '–'} |"
+
+
+def _about(provider: Provider) -> list[str]:
+    also = f"Also found as {', '.join(provider.aliases)}." if provider.aliases else ""
+    about = " ".join(filter(None, (f"{provider.description}." if provider.description else "", also)))
+    return [about, ""] if about else []
 
 
 def _anchor(name: str) -> str:
@@ -64,13 +98,19 @@ def _anchor(name: str) -> str:
 
 
 def _overview(catalogue: Catalogue, provider: Provider, method: Method) -> str:
-    checked = any(not check.for_methods or method.id in check.for_methods for check in provider.verifications)
+    checks = [check for check in provider.verifications if not check.for_methods or method.id in check.for_methods]
+    identity = "account" if any(check.identity for check in checks) else "–" if by_consent(auth_type_of(method)) else "fingerprint"
     ended = _ended(method)
     renewal = "mint" if method.mint else "refresh" if by_consent(auth_type_of(method)) else "keep"
     guides = catalogue.guides_of(provider)
     guided = guides is not None and any(guide.method == method.id for guide in guides.methods)
-    cells = [f"`{provider.id}`", f"`{method.id}`", "yes" if checked else "no", ended, renewal, "yes" if guided else "–"]
-    return f"| {' | '.join([*cells, _grade(provider.id, method.id)])} |"
+    made = "–" if method.rotation is None else method.rotation.does
+    limits = provider.rate_limit.remaining
+    cells = [f"`{provider.id}`", f"`{method.id}`", "yes" if checks else "no", identity, ended, renewal, made]
+    cells += ["–" if limits is None else f"`{limits}`", "yes" if guided else "–"]
+    announced = provider.deprecation_of(method.id)
+    end = "–" if announced is None else str(announced.ends or "announced")
+    return f"| {' | '.join([*cells, _grade(provider.id, method.id), str(provider.checked or '–'), end])} |"
 
 
 def _ended(method: Method) -> str:
@@ -92,7 +132,11 @@ def _grade(slug: str, method_id: str) -> str:
 
 
 def _section(provider: Provider) -> str:
-    lines = [f"## {provider.name}", "", f"[Documentation]({provider.documentation})", ""]
+    lines = [f"## {provider.name}", "", *_about(provider), f"[Documentation]({provider.documentation})", ""]
+    for announced in provider.deprecations:
+        what = ", ".join(f"`{name}`" for name in announced.methods) or provider.name
+        when = "is announced to end" if announced.ends is None else f"ends on {announced.ends}"
+        lines += [f"**{what} {when}.** {announced.instead} [Source]({announced.source})", ""]
     lines += [
         "| Method | Kind | PKCE | Client authentication | Refresh token | Revocation |",
         "|---|---|---|---|---|---|",
@@ -106,6 +150,9 @@ def _section(provider: Provider) -> str:
         f"- Variable `{variable.name}`: {variable.label or 'variable'}"
         + (f", {variable.default} by default" if variable.default else "" if variable.required else ", optional")
         + (" (the operator's choice)" if variable.source == "application" else "")
+        + _told(provider, variable)
+        + (", found after connecting" if variable.source == "after_connecting" else "")
+        + (f", from the answer, a host under {' or '.join(variable.domains)}" if variable.domains else "")
         + (f". {variable.hint}" if variable.hint else "")
         for variable in provider.variables
     ]
@@ -119,8 +166,32 @@ def _section(provider: Provider) -> str:
     for check in provider.verifications:
         who = " + ".join(f"`{path}`" for path in check.identity) or "a keyed fingerprint of the credential"
         for_whom = f" ({', '.join(check.for_methods)})" if check.for_methods else ""
-        lines.append(f"- Check{for_whom}: `{check.method} {check.url}`; account: {who}")
+        ends = "" if check.expires is None else "; it says when the key ends"
+        lines.append(f"- Check{for_whom}: `{check.method} {check.url}`; account: {who}{ends}")
+    lines += [
+        f"- Resources (`{method.id}`): `GET {method.after_connecting.url}` lists what gives `{method.after_connecting.variable}`"
+        for method in provider.methods
+        if method.after_connecting is not None
+    ]
+    lines += [_programs(provider, programs) for programs in provider.programs]
     return "\n".join([*lines, ""])
+
+
+def _told(provider: Provider, variable: Variable) -> str:
+    inputs = provider.told_by.get(variable.name, ())
+    return f"; not needed where {' or '.join(f'`{name}`' for name in inputs)} tells it" if inputs else ""
+
+
+def _programs(provider: Provider, programs: Programs) -> str:
+    logins = {"git": programs.git, "docker": programs.docker}
+    found = [f"variables {', '.join(f'`{name}`' for name in programs.environment)}"] if programs.environment else []
+    found += [f"an endpoint (`{programs.endpoint}`)"] if programs.endpoint is not None else []
+    found += [f"{tool} at {', '.join(f'`{host}`' for host in login.hosts)}" for tool, login in logins.items() if login is not None]
+    found += ["clusters of Kubernetes"] if programs.kubernetes is not None else []
+    limits = [*programs.for_methods] if len(provider.methods) > 1 else []
+    limits += [f"{name} is {value}" for name, value in programs.when.items()]
+    for_whom = f" ({', '.join(limits)})" if limits else ""
+    return f"- Programs{for_whom}: {'; '.join(found)}"
 
 
 def _row(method: Method) -> str:
