@@ -55,7 +55,6 @@ class AesGcmCipher:
 
     def seal(self, plaintext: bytes, /, *, key: bytes, key_id: bytes, context: Iterable[tuple[str, str]]) -> bytes:
         """Seal up to 48 KiB; see `Cipher.seal`."""
-        message_key = b""
         try:
             if not isinstance(plaintext, bytes) or len(plaintext) > PLAINTEXT_LIMIT:
                 raise SealingError("a plaintext is at most 49152 bytes")
@@ -68,7 +67,6 @@ class AesGcmCipher:
 
     def open(self, sealed: bytes, /, *, key: bytes, key_id: bytes, context: Iterable[tuple[str, str]]) -> bytes:
         """Return the plaintext, or raise `DecryptError`; see `Cipher.open`."""
-        message_key = b""
         try:
             if key_id_of(sealed) != key_id:
                 raise DecryptError

@@ -34,6 +34,16 @@ def make_context(
     return context
 
 
+def make_server_context(certificate: Secret, /) -> ssl.SSLContext:
+    """Return the TLS context of a server that shows *certificate*, in PEM with its private key, and speaks HTTP/1.1."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    with _file(certificate) as path:
+        context.load_cert_chain(path)
+    return context
+
+
 def copy_authorities(context: ssl.SSLContext, /) -> ssl.SSLContext:
     """Return a new context that trusts the authorities of *context*, and nobody if it has none."""
     found = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

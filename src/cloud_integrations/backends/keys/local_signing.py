@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,11 +11,12 @@ from cloud_integrations.domain.secret import NeverCopied, Secret
 from cloud_integrations.errors import ConfigurationError, KeyringError, ValidationFailedError
 from cloud_integrations.protocol.proofs import load_private_key
 
+from .pem_file import read_private_blocks
+
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 _NEW_BITS: Final = 3072
-_BLOCK: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
 
 
 class LocalSigningKeys(NeverCopied):
@@ -56,28 +55,20 @@ class LocalSigningKeys(NeverCopied):
         Raises `ConfigurationError` if the file cannot be read, if its group or others have any permission on it (POSIX only), and as
         the class does.
         """
-        setting = str(path)
-        problem = ""
-        texts: list[Secret] = []
-        try:
-            with Path(path).open(encoding="utf-8", errors="replace") as file:
-                if os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
-                    problem = "is open to others; run chmod 600 on it"
-                else:
-                    texts = [Secret(block) for block in _BLOCK.findall(file.read())]
-        except OSError as error:
-            problem = f"cannot be read: {error.strerror}"
-        if problem:
-            raise ConfigurationError(setting=setting, problem=problem)
-        return cls(texts, setting=setting)
+        return cls(read_private_blocks(path), setting=str(path))
 
     @staticmethod
     def generate_key() -> Secret:
-        """Return a new private RSA key of 3072 bits, in PEM (PKCS #8)."""
+        """Return a new private RSA key of 3072 bits, in PEM (PKCS #8).
+
+        Its id begins with no hyphen, so that a command line never takes it for an option.
+        """
         from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key  # noqa: PLC0415  # loaded only to make a key
         from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat  # noqa: PLC0415
 
         key = generate_private_key(65537, _NEW_BITS)
+        while _Key(key).public.key_id.startswith("-"):
+            key = generate_private_key(65537, _NEW_BITS)
         return Secret(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode())
 
     @property

@@ -37,3 +37,4 @@ def remove_application(tables: Tables, change: RemoveApplication) -> None:
     contexts = {stored.facts.context_id for (owner, _), stored in tables.integrations.items() if owner == change.tenant_id}
     unless_stale(change.application_id not in contexts)
     del tables.applications[change.tenant_id, change.application_id]
+    tables.forget_announcements(change.tenant_id, change.application_id)

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
-from cloud_integrations.domain.integration import Integration, RefreshMarks, State, StoredCredential, StoredIntegration
+from cloud_integrations.domain.integration import Health, Integration, RefreshMarks, State, StoredCredential, StoredIntegration
+from cloud_integrations.domain.readiness import IntegrationCount
 from cloud_integrations.errors import IntegrationExistsError, IntegrationNotFoundError, UnstorableValueError
-from cloud_integrations.ports.store import MAX_HOLDERS, RECONNECT_OWNER, AddIntegration, EraseIntegration, ReplaceCredential, SaveFacts
+from cloud_integrations.ports.store import (
+    MAX_HOLDERS,
+    RECONNECT_OWNER,
+    USES_EVERY,
+    AddIntegration,
+    EraseIntegration,
+    MarkUsed,
+    ReplaceCredential,
+    SaveFacts,
+    SaveVariables,
+)
 
 from .keys import require_active_key
 from .tables import Memory, Tables, handles, unless_stale
@@ -50,6 +64,29 @@ class Integrations(Memory):
             ][:MAX_HOLDERS]
         )
 
+    def count_integrations(self) -> Mapping[tuple[ProviderId, Health], int]:
+        """Return how many integrations there are, by provider and health."""
+        now = self._now()
+        return Counter((stored.facts.provider_id, stored.facts.as_of(now).health) for stored in list(self._tables.integrations.values()))
+
+    def count_endings(self, *, ending_before: datetime) -> tuple[IntegrationCount, ...]:
+        """Count the integrations of all tenants by provider and method."""
+        totals: Counter[tuple[ProviderId, str]] = Counter()
+        ends: defaultdict[tuple[ProviderId, str], list[datetime]] = defaultdict(list)
+        for facts in [stored.facts for stored in list(self._tables.integrations.values())]:
+            named = (facts.provider_id, facts.method_id)
+            totals[named] += 1
+            if facts.state.is_refreshed and facts.reconnect_before is not None and facts.reconnect_before < ending_before:
+                ends[named].append(facts.reconnect_before)
+        return tuple(
+            [
+                IntegrationCount(
+                    provider_id=named[0], method_id=named[1], total=total, ending=len(ends[named]), first_end=min(ends[named], default=None)
+                )
+                for named, total in totals.items()
+            ]
+        )
+
 
 @handles(AddIntegration)
 def add_integration(tables: Tables, change: AddIntegration) -> None:
@@ -81,12 +118,23 @@ def save_facts(tables: Tables, change: SaveFacts) -> None:
     put(tables, replace(stored, facts=written, marks=marks))
 
 
+@handles(SaveVariables)
+def save_variables(tables: Tables, change: SaveVariables) -> None:
+    """Write the variables, of which the tenant has chosen one."""
+    facts = change.facts
+    stored = require(tables, facts.tenant_id, facts.id)
+    unless_stale(stored.facts.state is facts.state and stored.credential.generation == change.expected_generation)
+    written = replace(stored.facts, variables=facts.variables, state_since=facts.state_since, updated_at=facts.updated_at)
+    put(tables, replace(stored, facts=written))
+
+
 @handles(ReplaceCredential)
 def replace_credential(tables: Tables, change: ReplaceCredential) -> None:
     """Write what a reconnect brought, and end any lease."""
     require_active_key(tables, change.facts.tenant_id, change.credential.key_id)
     stored = require(tables, change.facts.tenant_id, change.facts.id)
-    unless_stale(stored.credential.generation == change.expected_generation and stored.facts.state is not State.DISABLED)
+    is_open = change.while_disabled or stored.facts.state is not State.DISABLED
+    unless_stale(stored.credential.generation == change.expected_generation and is_open)
     lease = stored.marks.lease_token + 1
     facts = replace(
         change.facts,
@@ -101,8 +149,20 @@ def replace_credential(tables: Tables, change: ReplaceCredential) -> None:
         writer_lease=lease,
         due_at=change.due_at if facts.state.is_refreshed else None,
         refreshed_at=facts.updated_at,
+        replacement=change.replacement,
     )
     put(tables, replace(stored, facts=facts, credential=change.credential, marks=marks))
+
+
+@handles(MarkUsed)
+def mark_used(tables: Tables, change: MarkUsed) -> None:
+    """Write that the credential was used, at most once a day."""
+    stored = tables.integrations.get((change.tenant_id, change.integration_id))
+    if stored is None:
+        return
+    before = stored.last_used_at
+    if change.at - USES_EVERY >= before if before is not None else change.at > stored.facts.created_at:
+        put(tables, replace(stored, last_used_at=change.at))
 
 
 @handles(EraseIntegration)
@@ -110,7 +170,9 @@ def erase_integration(tables: Tables, change: EraseIntegration) -> None:
     """Delete an integration."""
     stored = require(tables, change.tenant_id, change.integration_id)
     unless_stale(stored.credential.generation == change.expected_generation)
+    unless_stale((change.tenant_id, change.integration_id) not in tables.outbox)
     del tables.integrations[change.tenant_id, change.integration_id]
+    tables.forget_announcements(change.tenant_id, change.integration_id)
 
 
 def put(tables: Tables, stored: StoredIntegration) -> None:

@@ -166,7 +166,7 @@ def refuse_keys(tables: Tables, change: RefuseKeys) -> None:
 
 @handles(EraseTenant)
 def erase_tenant(tables: Tables, change: EraseTenant) -> None:
-    """Overwrite a tenant's data keys, and delete its authorizations, its applications and its outbox."""
+    """Overwrite a tenant's data keys, and delete its authorizations, applications, sessions, webhooks, announcements and sealed entries."""
     tenant_id = change.tenant_id
     unless_stale(all(owner != tenant_id for owner, _ in tables.integrations))
     tables.floors[tenant_id] = replace(tables.floor(tenant_id), erased_version=_last_version(tables, tenant_id))
@@ -176,12 +176,12 @@ def erase_tenant(tables: Tables, change: EraseTenant) -> None:
     for pending in list(tables.pending.values()):
         if pending.tenant_id == tenant_id:
             del tables.pending[pending.state_hash]
-    for owner, application_id in list(tables.applications):
-        if owner == tenant_id:
-            del tables.applications[owner, application_id]
-    for entry in list(tables.outbox.values()):
-        if entry.tenant_id == tenant_id:
-            del tables.outbox[tenant_id, entry.id]
+    tables.applications = {key: application for key, application in tables.applications.items() if key[0] != tenant_id}
+    tables.sessions = {key: session for key, session in tables.sessions.items() if key[0] != tenant_id}
+    tables.connect_sessions = {key: session for key, session in tables.connect_sessions.items() if key[0] != tenant_id}
+    tables.webhooks = {key: webhook for key, webhook in tables.webhooks.items() if key[0] != tenant_id}
+    tables.announcements = {key: announcement for key, announcement in tables.announcements.items() if key[0] != tenant_id}
+    tables.outbox = {key: entry for key, entry in tables.outbox.items() if key[0] != tenant_id or entry.key_id is None}
 
 
 @handles(AddKeyCheck)

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
 from cloud_integrations.domain.integration import DueIntegration, Phase, State, StoredIntegration
+from cloud_integrations.domain.work_report import DueCount
 from cloud_integrations.errors import StaleWriteError
-from cloud_integrations.ports.store import MAX_COUNTED, MarkSent, SaveRenewal, SettleAttempt, TakeLease
+from cloud_integrations.ports.store import MAX_COUNTED, MarkSent, SaveRenewal, SetDue, SettleAttempt, TakeLease
 
 from .integrations import put, require
 from .keys import require_active_key
@@ -58,9 +59,10 @@ class Refresh(Memory):
                 put(self._tables, replace(stored, marks=replace(stored.marks, due_at=now + hold)))
         return tuple([_to_renew(stored) for stored in claimed])
 
-    def count_due(self) -> int:
-        """Return how many integrations are due and not claimed."""
-        return min(len(_due(self._tables, self._now())), MAX_COUNTED)
+    def count_due(self) -> DueCount:
+        """Return how many integrations are due and not claimed, and since when the oldest is."""
+        due = [at for at, _ in _due(self._tables, self._now())]
+        return DueCount(count=min(len(due), MAX_COUNTED), since=min(due, default=None))
 
 
 @handles(TakeLease)
@@ -117,7 +119,7 @@ def save_renewal(tables: Tables, change: SaveRenewal) -> None:
         missing_scopes=facts.missing_scopes,
         expires_at=facts.expires_at,
         reconnect_before=facts.reconnect_before,
-        variables=facts.variables,
+        variables=stored.facts.variables if change.variables is None else change.variables,
         state=facts.state,
         state_since=stored.facts.state_since if switched_off else facts.state_since,
         reason=facts.reason,
@@ -136,10 +138,21 @@ def save_renewal(tables: Tables, change: SaveRenewal) -> None:
         failed_at=None,
         refused_since=None,
         refreshed_at=change.refreshed_at,
+        replacement=change.replacement,
         due_at=None if switched_off else change.due_at,
     )
     credential = replace(change.credential, account_fingerprint=stored.credential.account_fingerprint)
     put(tables, replace(stored, facts=renewed, credential=credential, marks=written))
+
+
+@handles(SetDue)
+def set_due(tables: Tables, change: SetDue) -> None:
+    """Set when the worker looks at a row next."""
+    stored = tables.integrations.get((change.tenant_id, change.integration_id))
+    if stored is None:
+        raise StaleWriteError
+    unless_stale(stored.credential.generation == change.expected_generation and stored.facts.state.is_refreshed)
+    put(tables, replace(stored, marks=replace(stored.marks, due_at=change.due_at)))
 
 
 @handles(SettleAttempt)
@@ -185,7 +198,11 @@ def _may_be_renewed(state: State, change: TakeLease | MarkSent) -> bool:
 def _to_renew(stored: StoredIntegration) -> DueIntegration:
     facts = stored.facts
     return DueIntegration(
-        tenant_id=facts.tenant_id, integration_id=facts.id, provider_id=facts.provider_id, generation=stored.credential.generation
+        tenant_id=facts.tenant_id,
+        integration_id=facts.id,
+        provider_id=facts.provider_id,
+        generation=stored.credential.generation,
+        renewable=facts.renewable,
     )
 
 

@@ -14,7 +14,7 @@ from .tables import Tables
 
 def sealed_rows(tables: Tables) -> list[SealedRow]:
     """Return every sealed row, in the words of its sealing context."""
-    return [*_integrations(tables), *_authorizations(tables), *_applications(tables), *_entries(tables)]
+    return [*_integrations(tables), *_authorizations(tables), *_applications(tables), *_webhooks(tables), *_entries(tables)]
 
 
 def replace_sealed(tables: Tables, before: SealedRow, after: SealedRow) -> None:
@@ -36,6 +36,10 @@ def replace_sealed(tables: Tables, before: SealedRow, after: SealedRow) -> None:
             application = tables.applications[before.tenant_id, ContextId(UUID(before.row))]
             resealed = replace(application, key_id=after.key_id, sealed_secrets=after.sealed["secrets"])
             tables.applications[before.tenant_id, application.facts.id] = resealed
+        case "ci_webhook":
+            webhook = tables.webhooks[before.tenant_id, UUID(before.row)]
+            replaced = replace(webhook, key_id=after.key_id, sealed_parts=after.sealed["parts"])
+            tables.webhooks[before.tenant_id, webhook.id] = replaced
         case _:
             entry = tables.outbox[before.tenant_id, UUID(before.row)]
             tables.outbox[before.tenant_id, entry.id] = replace(entry, key_id=after.key_id, sealed_payload=after.sealed["payload"])
@@ -84,6 +88,20 @@ def _applications(tables: Tables) -> list[SealedRow]:
             sealed={"secrets": stored.sealed_secrets},
         )
         for stored in list(tables.applications.values())
+    ]
+
+
+def _webhooks(tables: Tables) -> list[SealedRow]:
+    return [
+        SealedRow(
+            table="ci_webhook",
+            tenant_id=webhook.tenant_id,
+            row=str(webhook.id),
+            generation=webhook.generation,
+            key_id=webhook.key_id,
+            sealed={"parts": webhook.sealed_parts},
+        )
+        for webhook in list(tables.webhooks.values())
     ]
 
 

@@ -10,17 +10,39 @@ from typing import Any, cast
 from cloud_integrations.ports.clock import Clock
 from cloud_integrations.ports.store import AsyncStore, Change, Record, StoreReport
 
+from .announcements import Announcements
 from .applications import Applications
 from .audit import Audit
+from .connect_sessions import ConnectSessions
+from .freezes import Freezes
+from .incidents import Incidents
 from .integrations import Integrations
 from .keys import Keys
 from .outbox import Outbox
+from .overview import Overview
 from .pending import Pending
 from .refresh import Refresh
+from .sessions import Sessions
 from .tables import HANDLERS
+from .webhooks import Webhooks
 
 
-class MemoryStore(Integrations, Refresh, Pending, Applications, Keys, Outbox, Audit):
+class MemoryStore(
+    Integrations,
+    Refresh,
+    Pending,
+    Applications,
+    Sessions,
+    ConnectSessions,
+    Freezes,
+    Incidents,
+    Keys,
+    Outbox,
+    Announcements,
+    Webhooks,
+    Audit,
+    Overview,
+):
     """A `Store` in memory.
 
     Safe to share between threads.  *clock* replaces the wall clock, for tests.

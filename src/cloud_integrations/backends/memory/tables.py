@@ -10,15 +10,20 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from cloud_integrations.domain.audit import AuditRecord
+from cloud_integrations.domain.connect_session import StoredConnectSession
 from cloud_integrations.domain.envelope import KeyCheck, WrappedKey
-from cloud_integrations.domain.identifiers import ContextId, IntegrationId, TenantId
+from cloud_integrations.domain.freezing import Freeze
+from cloud_integrations.domain.identifiers import ConnectSessionId, ContextId, FreezeId, IncidentId, IntegrationId, SessionId, TenantId
+from cloud_integrations.domain.incident import Incident, IncidentItem
 from cloud_integrations.domain.integration import StoredIntegration
 from cloud_integrations.domain.outbox import OutboxEntry
 from cloud_integrations.domain.pending import PendingAuthorization
+from cloud_integrations.domain.session import StoredSession
 from cloud_integrations.domain.tenant_application import StoredApplication
+from cloud_integrations.domain.webhook import StoredWebhook
 from cloud_integrations.errors import StaleWriteError
 from cloud_integrations.ports.clock import Clock, require_clock
-from cloud_integrations.ports.store import Change
+from cloud_integrations.ports.store import Change, StoredCut
 
 C = TypeVar("C", bound=Change)
 
@@ -33,6 +38,14 @@ class KeyFloor:
     erased_version: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcement:
+    """What was announced, None for nothing yet, and since when it holds."""
+
+    value: str | None
+    since: datetime
+
+
 @dataclass(slots=True)
 class Tables:
     """The rows; values are frozen, so a shallow copy is a copy."""
@@ -40,11 +53,19 @@ class Tables:
     integrations: dict[tuple[TenantId, IntegrationId], StoredIntegration] = field(default_factory=dict)
     pending: dict[bytes, PendingAuthorization] = field(default_factory=dict)
     applications: dict[tuple[TenantId, ContextId], StoredApplication] = field(default_factory=dict)
+    sessions: dict[tuple[TenantId, SessionId], StoredSession] = field(default_factory=dict)
+    connect_sessions: dict[tuple[TenantId, ConnectSessionId], StoredConnectSession] = field(default_factory=dict)
+    freezes: dict[FreezeId, Freeze] = field(default_factory=dict)
+    incidents: dict[IncidentId, Incident] = field(default_factory=dict)
+    items: dict[tuple[IncidentId, TenantId, IntegrationId], IncidentItem] = field(default_factory=dict)
     keys: dict[tuple[str, UUID], WrappedKey] = field(default_factory=dict)
     floors: dict[str, KeyFloor] = field(default_factory=dict)
     checks: dict[bytes, KeyCheck] = field(default_factory=dict)
     outbox: dict[tuple[TenantId, UUID], OutboxEntry] = field(default_factory=dict)
+    webhooks: dict[tuple[TenantId, UUID], StoredWebhook] = field(default_factory=dict)
+    announcements: dict[tuple[TenantId, UUID, str], Announcement] = field(default_factory=dict)
     chains: dict[TenantId, list[AuditRecord]] = field(default_factory=dict)
+    cuts: dict[TenantId, StoredCut] = field(default_factory=dict)
     changed_at: datetime = _NEVER
     """The store's time of the unit of work that made these rows."""
 
@@ -55,12 +76,25 @@ class Tables:
             integrations=self.integrations.copy(),
             pending=self.pending.copy(),
             applications=self.applications.copy(),
+            sessions=self.sessions.copy(),
+            connect_sessions=self.connect_sessions.copy(),
+            freezes=self.freezes.copy(),
+            incidents=self.incidents.copy(),
+            items=self.items.copy(),
             keys=self.keys.copy(),
             floors=self.floors.copy(),
             checks=self.checks.copy(),
             outbox=self.outbox.copy(),
+            webhooks=self.webhooks.copy(),
+            announcements=self.announcements.copy(),
+            cuts=self.cuts.copy(),
             changed_at=now,
         )
+
+    def forget_announcements(self, tenant_id: TenantId, subject_id: UUID) -> None:
+        """Delete the announcements of an integration or an application, which is removed."""
+        for key in [key for key in self.announcements if key[:2] == (tenant_id, subject_id)]:
+            del self.announcements[key]
 
     def floor(self, tenant_id: str) -> KeyFloor:
         """Return which versions of the tenant's data keys are not found."""

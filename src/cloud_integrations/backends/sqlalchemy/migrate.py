@@ -13,14 +13,15 @@ from typing import Any, TypeVar
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 
 from cloud_integrations.backends.foreign_errors import alone
 from cloud_integrations.errors import CloudIntegrationsError
 
-from .databases import database_of, require_driver
+from .databases import database_named, database_of, require_driver
 from .db_errors import in_our_words
 from .engine import require_blocking, writing_view
+from .row_security import statements
 from .schema import TABLE_NAMES, VERSION_TABLE
 
 T = TypeVar("T")
@@ -56,6 +57,30 @@ def upgrade_sql(dialect: str, /) -> str:
     return output.getvalue()
 
 
+def add_row_security(engine: Engine | Connection, /) -> None:
+    """Give each table of tenants a policy that shows only the rows of the tenant that a transaction names; safe to repeat.
+
+    Stores need `row_security=True` from then on.  To be run by the owner of the tables, after each upgrade.  With an engine, it runs in
+    one transaction of our own, and raises `StorageUnavailableError`; with a connection, in the caller's transaction.  Raises
+    `ConfigurationError` for a database that has no row security.
+    """
+    _change_row_security(engine, remove=False)
+
+
+def remove_row_security(engine: Engine | Connection, /) -> None:
+    """Take away what `add_row_security` made; safe to repeat.  Runs and raises as that does."""
+    _change_row_security(engine, remove=True)
+
+
+def row_security_sql(dialect: str, /, *, remove: bool = False) -> str:
+    """Return what `add_row_security` or `remove_row_security` runs on *dialect*, as SQL to be run by hand.
+
+    Raises `ConfigurationError` for a database that has no row security.
+    """
+    lines = statements(database_named(dialect), remove=remove)
+    return "\n".join(["BEGIN;", *[f"{line};" for line in lines], "COMMIT;", ""])
+
+
 def include_object(_object: Any, name: str | None, type_: str, _reflected: bool, _compare_to: Any, /) -> bool:  # noqa: FBT001 - Alembic's signature
     """Exclude our tables from a host's autogenerate: `context.configure(include_object=include_object)`."""
     return type_ != "table" or name not in TABLE_NAMES
@@ -64,6 +89,24 @@ def include_object(_object: Any, name: str | None, type_: str, _reflected: bool,
 def script_location() -> str:
     """Return the folder of the migration scripts, for a host that runs them with its own Alembic."""
     return str(files("cloud_integrations.backends.sqlalchemy") / "migrations")
+
+
+def _change_row_security(engine: Engine | Connection, *, remove: bool) -> None:
+    lines = statements(database_of(engine), remove=remove)
+
+    def change(connection: Connection) -> None:
+        for line in lines:
+            connection.execute(text(line))
+
+    def change_alone(connection: Connection) -> None:
+        database_of(connection).for_writing(connection)
+        with connection.begin():
+            change(connection)
+
+    if isinstance(engine, Connection):
+        change(engine)
+    else:
+        _connected(writing_view(engine, None), change_alone)
 
 
 def _connected(engine: Engine, work: Callable[[Connection], T]) -> T:

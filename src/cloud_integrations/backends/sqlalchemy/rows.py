@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Dialect, LargeBinary, Row, String, Table, TypeDecorator, Uuid
+from sqlalchemy import ColumnElement, Dialect, LargeBinary, Row, Select, String, Table, TypeDecorator, Uuid
 from sqlalchemy.types import TypeEngine
 
 from cloud_integrations.domain.identifiers import TenantId
@@ -25,13 +25,14 @@ from .databases import database_of
 
 T = TypeVar("T")
 AnyRow = Row[*tuple[Any, ...]]
+AnySelect = Select[*tuple[Any, ...]]
 Values = AnyRow | tuple[Any, ...]
 """A row, or a tuple of its first values."""
 
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What reading can raise for a value that is not of the form that we write."""
 _EARLIEST = micros(datetime(1970, 1, 1, tzinfo=UTC))
-_LATEST = micros(datetime(9000, 1, 1, tzinfo=UTC))
+LATEST = micros(datetime(9000, 1, 1, tzinfo=UTC))
 """We write no later times, and computing with them could exceed the range of `datetime`."""
 _MOST = 2**62
 """Our counters are far below this, so that a counter can be increased within its column."""
@@ -141,7 +142,7 @@ class Rows(Generic[T]):
         self._table = table.name
         self._make = make
         columns = tuple(columns)
-        self._expected = tuple((_python_type(column), bool(getattr(column, "nullable", True))) for column in columns)
+        self._expected = tuple((python_type(column), bool(getattr(column, "nullable", True))) for column in columns)
         named = [column.key for column in columns]
         self._names = tuple(named.index(name) for name in names)
         self._tenant = named.index("tenant_id") if "tenant_id" in named else None
@@ -196,7 +197,8 @@ class Rows(Generic[T]):
         self._known.add(shape)
 
 
-def _python_type(column: ColumnElement[Any]) -> type:
+def python_type(column: ColumnElement[Any]) -> type:
+    """Return the Python type of a column's values; SQLAlchemy 2.0 cannot say it of the types of this file."""
     return column.type.expected if isinstance(column.type, _Checked) else column.type.python_type
 
 
@@ -206,9 +208,17 @@ def _shown(value: Any) -> str:
     return str(value)[:80] if isinstance(value, UUID | str | int) and str(value).isprintable() else "?"
 
 
+def nearest_time(value: Any, /) -> datetime:
+    """Return the time that *value* means, or the nearest that we write; a value that is no number gives the earliest.
+
+    For the least of many values, of which somebody may have edited one: that looks then as if it waits for very long.
+    """
+    return moment(min(max(value, _EARLIEST), LATEST) if isinstance(value, int) else _EARLIEST)
+
+
 def time(value: int, /) -> datetime:
     """Return the time from microseconds since 1970.  Raises `ValueError` for a time that we never write."""
-    if not _EARLIEST <= value <= _LATEST:
+    if not _EARLIEST <= value <= LATEST:
         raise ValueError
     return moment(value)
 
@@ -228,7 +238,11 @@ def count(value: int, /, *, least: int = 0) -> int:
 @lru_cache(maxsize=1024)
 def words(text: str, /) -> tuple[str, ...]:
     """Read a JSON list of texts, for example scopes; cached, because many integrations have the same scopes."""
-    found = json.loads(text)
+    return texts(json.loads(text))
+
+
+def texts(found: object, /) -> tuple[str, ...]:
+    """Read a list of texts.  Raises `ValueError` if it is another value."""
     if type(found) is not list or not all(type(word) is str for word in found):
         raise ValueError
     # JSON can escape a lone surrogate, which cannot be encoded in an answer.

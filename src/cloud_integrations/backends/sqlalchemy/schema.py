@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from .databases import registered
+from .incident_schema import incident_tables
 from .rows import Bytes, ByteText, FewBytes, Id, ManyBytes
 
 VERSION = "0001"
@@ -35,9 +36,12 @@ metadata = MetaData()
 _SEALED = Bytes(65535)
 _LONG_TEXT = ByteText()
 _OPTIONS: dict[str, Any] = {name: value for database in registered() for name, value in database.table_options.items()}
-_WHERE_DUE: dict[str, Any] = {
-    name: value for database in registered() for name, value in database.index_options("due_at IS NOT NULL").items()
-}
+
+
+def _where(condition: str) -> dict[str, Any]:
+    """Return the options of an index on the rows for which *condition* holds, or on all rows where a database has no partial indexes."""
+    return {name: value for database in registered() for name, value in database.index_options(condition).items()}
+
 
 integration = Table(
     "ci_integration",
@@ -89,7 +93,11 @@ integration = Table(
     Column("failed_at", BigInteger),
     Column("refused_since", BigInteger),
     Column("refreshed_at", BigInteger),
+    Column("replaced_since", BigInteger),
+    Column("replaced_at", BigInteger),
     Column("due_at", BigInteger),
+    # When it was connected, until it is used; then when it was last used, to a day.
+    Column("idle_since", BigInteger, nullable=False),
     PrimaryKeyConstraint("tenant_id", "integration_id", name="ci_integration_pk"),
     UniqueConstraint("tenant_id", "provider_id", "slot", name="ci_integration_one_per_slot"),
     CheckConstraint(
@@ -100,7 +108,20 @@ integration = Table(
     Index("ci_integration_presented", "provider_id", "presented_fingerprint", "tenant_id"),
     Index("ci_integration_renewal", "provider_id", "renewal_fingerprint", "tenant_id"),
     Index("ci_integration_account", "provider_id", "account_fingerprint", "tenant_id"),
-    Index("ci_integration_due", "due_at", "tenant_id", "integration_id", **_WHERE_DUE),
+    Index("ci_integration_due", "due_at", "tenant_id", "integration_id", **_where("due_at IS NOT NULL")),
+    # These lead operators through all tenants, page by page, in the order of their columns, and have all that is counted.
+    Index("ci_integration_states", "state", "provider_id", "method_id", "tenant_id", "integration_id", "reconnect_before"),
+    Index(
+        "ci_integration_ends",
+        *("reconnect_before", "tenant_id", "integration_id", "state", "renewal_rule", "expires_at"),
+        **_where("reconnect_before IS NOT NULL"),
+    ),
+    Index(
+        "ci_integration_expires",
+        *("renewal_rule", "expires_at", "tenant_id", "integration_id", "state", "reconnect_before"),
+        **_where("renewal_rule = 'reconnect'"),
+    ),
+    Index("ci_integration_idle", "idle_since", "tenant_id", "integration_id"),
     **_OPTIONS,
 )
 
@@ -164,6 +185,57 @@ application = Table(
     **_OPTIONS,
 )
 
+session = Table(
+    "ci_session",
+    metadata,
+    Column("tenant_id", ByteText(255), nullable=False),
+    Column("session_id", Id, nullable=False),
+    Column("agent_type", ByteText(32), nullable=False),
+    Column("agent_id", ByteText(255), nullable=False),
+    Column("person_type", ByteText(32), nullable=False),
+    Column("person_id", ByteText(255), nullable=False),
+    Column("access", _LONG_TEXT, nullable=False),
+    Column("methods", _LONG_TEXT, nullable=False),
+    # 1: each use waits for an approver.
+    Column("needs_approval", SmallInteger, nullable=False),
+    Column("opened_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+    # A keyed hash of all columns but `revoked_at`: an edited row is not obeyed.
+    Column("fingerprint", FewBytes(16), nullable=False),
+    PrimaryKeyConstraint("tenant_id", "session_id", name="ci_session_pk"),
+    Index("ci_session_newest", "tenant_id", "opened_at"),
+    Index("ci_session_expired", "expires_at", "tenant_id", "session_id"),
+    **_OPTIONS,
+)
+
+connect_session = Table(
+    "ci_connect_session",
+    metadata,
+    Column("tenant_id", ByteText(255), nullable=False),
+    Column("session_id", Id, nullable=False),
+    # Of the link until it is opened, then of the browser.
+    Column("token_hash", FewBytes(32), nullable=False),
+    Column("actor_type", ByteText(32), nullable=False),
+    Column("actor_id", ByteText(255), nullable=False),
+    Column("providers", _LONG_TEXT, nullable=False),
+    Column("slot", ByteText(64), nullable=False),
+    Column("locale", ByteText(64)),
+    Column("return_to", _LONG_TEXT),
+    Column("origin", _LONG_TEXT),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("opened_at", BigInteger),
+    # A keyed hash of all other columns: an edited row is not obeyed.
+    Column("fingerprint", FewBytes(16), nullable=False),
+    PrimaryKeyConstraint("tenant_id", "session_id", name="ci_connect_session_pk"),
+    UniqueConstraint("token_hash", name="ci_connect_session_token"),
+    Index("ci_connect_session_expired", "expires_at", "tenant_id", "session_id"),
+    **_OPTIONS,
+)
+
+freeze, incident, incident_item = incident_tables(metadata, _OPTIONS)
+
 key = Table(
     "ci_key",
     metadata,
@@ -218,7 +290,7 @@ outbox = Table(
     metadata,
     Column("tenant_id", ByteText(255), nullable=False),
     Column("entry_id", Id, nullable=False),
-    Column("integration_id", Id, nullable=False),
+    Column("integration_id", Id),
     Column("kind", ByteText(32), nullable=False),
     Column("index_key", ByteText(64)),
     Column("facts", _LONG_TEXT, nullable=False),
@@ -230,8 +302,45 @@ outbox = Table(
     Column("last_error", ByteText(255)),
     PrimaryKeyConstraint("tenant_id", "entry_id", name="ci_outbox_pk"),
     Index("ci_outbox_due", "kind", "next_attempt_at", "tenant_id", "entry_id"),
+    # For claims of one index key.
+    Index("ci_outbox_key", "kind", "index_key", "next_attempt_at", "tenant_id"),
     # For claims in order: finds earlier entries of the same integration and kind.
     Index("ci_outbox_order", "tenant_id", "integration_id", "kind", "created_at"),
+    **_OPTIONS,
+)
+
+webhook = Table(
+    "ci_webhook",
+    metadata,
+    Column("tenant_id", ByteText(255), nullable=False),
+    Column("webhook_id", Id, nullable=False),
+    Column("events", _LONG_TEXT, nullable=False),
+    Column("providers", _LONG_TEXT, nullable=False),
+    Column("format", ByteText(16), nullable=False),
+    Column("off_reason", ByteText(16)),
+    Column("failing_since", BigInteger),
+    Column("secrets", Integer, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("key_id", Id, nullable=False),
+    Column("sealed_parts", _SEALED, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "webhook_id", name="ci_webhook_pk"),
+    Index("ci_webhook_key", "key_id", "tenant_id"),
+    **_OPTIONS,
+)
+
+announcement = Table(
+    "ci_announcement",
+    metadata,
+    Column("tenant_id", ByteText(255), nullable=False),
+    # An integration or an application.
+    Column("subject_id", Id, nullable=False),
+    Column("name", ByteText(32), nullable=False),
+    # NULL until a message was written for it.
+    Column("value", ByteText(255)),
+    Column("since", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "subject_id", "name", name="ci_announcement_pk"),
     **_OPTIONS,
 )
 
@@ -249,11 +358,18 @@ audit = Table(
     Column("outcome", ByteText(16), nullable=False),
     Column("reason", ByteText(255)),
     Column("request_id", ByteText(255)),
+    Column("provider_id", Id),
+    Column("context_id", Id),
     Column("details", _LONG_TEXT, nullable=False),
+    Column("salts", _LONG_TEXT, nullable=False),
     Column("previous_hash", FewBytes(32), nullable=False),
     Column("hash", FewBytes(32), nullable=False),
     PrimaryKeyConstraint("tenant_id", "seq", name="ci_audit_pk"),
     Index("ci_audit_resource", "tenant_id", "resource", "seq"),
+    # For operators, who look at all tenants, these do not begin with the tenant.
+    Index("ci_audit_actor", "actor_id", "tenant_id", "seq"),
+    Index("ci_audit_time", "occurred_at", "tenant_id"),
+    Index("ci_audit_action", "action", "outcome", "occurred_at", "provider_id", "tenant_id"),
     **_OPTIONS,
 )
 
@@ -264,6 +380,17 @@ audit_head = Table(
     Column("seq", BigInteger, nullable=False),
     Column("hash", FewBytes(32), nullable=False),
     PrimaryKeyConstraint("tenant_id", name="ci_audit_head_pk"),
+    **_OPTIONS,
+)
+
+audit_cut = Table(
+    "ci_audit_cut",
+    metadata,
+    Column("tenant_id", ByteText(255), nullable=False),
+    # Events up to this one are gone; the note, which is signed, says so.
+    Column("seq", BigInteger, nullable=False),
+    Column("note", _LONG_TEXT, nullable=False),
+    PrimaryKeyConstraint("tenant_id", name="ci_audit_cut_pk"),
     **_OPTIONS,
 )
 

@@ -11,10 +11,13 @@ from cloud_integrations.ports.store import Change, Record
 
 from .tables import audit
 from .tables.handlers import HANDLERS
+from .visibility import without_tenant
 
 
+@without_tenant
 def apply(connection: Connection, *changes: Change) -> None:
     """Make all *changes* in one transaction; if one is refused, make none and raise the error that this change documents."""
+    # Each change says its tenant itself, because a unit of work may have changes of several.
     for change in changes:
         if not isinstance(change, Record):
             HANDLERS[type(change)](connection, change)

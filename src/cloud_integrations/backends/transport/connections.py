@@ -12,11 +12,12 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import ContextVar
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from cloud_integrations.ports.transport import Interruption
 from cloud_integrations.protocol.egress import Reach
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ _MOST_ATTEMPTS: Final = 4
 
 ends_at: ContextVar[float] = ContextVar("ends_at", default=math.inf)
 """When the current exchange must end, in seconds of the monotonic clock."""
+interruption: ContextVar[Interruption | None] = ContextVar("interruption", default=None)
+"""What may end the current exchange from another thread; None: nothing."""
 
 
 class AddressRefusedError(httpcore.ConnectError):
@@ -78,10 +81,12 @@ class _TimedStream(httpcore.NetworkStream):
         self._stream = stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _left(timeout))
+        with self._interruptible():
+            return self._stream.read(max_bytes, _left(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, _left(timeout))
+        with self._interruptible():
+            self._stream.write(buffer, _left(timeout))
 
     def close(self) -> None:
         self._stream.close()
@@ -93,6 +98,10 @@ class _TimedStream(httpcore.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
+
+    def _interruptible(self) -> AbstractContextManager[object]:
+        by = interruption.get()
+        return nullcontext() if by is None else by.of(self._stream.get_extra_info("socket"))
 
 
 class AsyncCheckedBackend(httpcore.AsyncNetworkBackend):

@@ -8,8 +8,8 @@ import os
 import ssl
 import time
 import zlib
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -18,19 +18,22 @@ from typing import TYPE_CHECKING, Final, cast
 from cloud_integrations.backends.foreign_errors import alone
 from cloud_integrations.backends.log_filter import filter_loggers, quiet
 from cloud_integrations.backends.tls import copy_authorities, make_context
+from cloud_integrations.domain.interruption import is_interruption
 from cloud_integrations.errors import (
     AnswerLostError,
     CloudIntegrationsError,
     ConfigurationError,
     ProviderUnavailableError,
-    ProviderUnreachableError,
 )
 from cloud_integrations.ports.clock import Clock, require_clock
+from cloud_integrations.ports.transport import Interruption
 from cloud_integrations.protocol.egress import EndpointRefusedError, Reach, read_target
-from cloud_integrations.protocol.http import HttpRequest, HttpResponse
+from cloud_integrations.protocol.http import HttpRequest, HttpResponse, StreamedResponse
 
 from . import connections
-from .connections import AddressRefusedError, AsyncCheckedBackend, AsyncPoolTransport, CheckedBackend, PoolTransport
+from .connections import AsyncCheckedBackend, AsyncPoolTransport, CheckedBackend, PoolTransport
+from .failures import in_our_words
+from .streaming import CONNECT_WITHIN, build_streamed, parts_of
 
 if TYPE_CHECKING:
     import httpcore
@@ -44,7 +47,6 @@ else:
         import httpcore2 as httpcore
         import httpx2 as httpx
 
-CONNECT_WITHIN: Final = timedelta(seconds=3)
 MAX_HEADERS: Final = 64 * 1024
 """The longest accepted block of headers, in bytes; answers with tokens have cookies and policies of up to 20 KB."""
 MAX_CONNECTIONS: Final = 100
@@ -54,10 +56,6 @@ KEEP_ALIVE: Final = timedelta(seconds=5)
 _GZIP_OR_ZLIB: Final = zlib.MAX_WBITS | 32
 _PARTS: Final = ("connection", "http11", "http2", "proxy", "socks")
 _LOGGERS: Final = ("httpx", "httpx2", *(f"{core}.{part}" for core in ("httpcore", "httpcore2") for part in _PARTS))
-# By name, because httpx, httpcore and httpx2 each have classes of these names.
-_NEVER_SENT: Final = {"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "InvalidURL"}
-_CLOSED: Final = {"RemoteProtocolError", "ReadError", "WriteError"}
-"""Errors after which no answer can come, because the connection is closed."""
 
 
 class HttpxTransport:
@@ -96,14 +94,42 @@ class HttpxTransport:
         that is not allowed, and `certificate_refused` for a server whose certificate is not trusted; `AnswerLostError` if no answer
         came; `ProviderUnavailableError` with the reason `answer_too_long` for an answer beyond the limits.
         """
-        problem: CloudIntegrationsError
+        problem: Exception
         with _exchange(deadline) as ends_at:
             try:
                 return self._send(request, deadline=deadline, ends_at=ends_at)
             except CloudIntegrationsError as error:
                 problem = error
             except Exception as error:  # noqa: BLE001  # whatever httpx lets out may hold the request: none of it leaves this file
-                problem = _in_our_words(error, request)
+                problem = error.with_traceback(None) if is_interruption(error) else in_our_words(error, request)
+        raise alone(problem)
+
+    @contextmanager
+    def stream(
+        self,
+        request: HttpRequest,
+        body: bytes | Iterable[bytes],
+        /,
+        *,
+        deadline: timedelta,
+        idle: timedelta,
+        interruption: Interruption | None = None,
+    ) -> Generator[StreamedResponse]:
+        """Send *request* with *body*, and give the answer while it comes; see `ports.transport.StreamingTransport`.
+
+        Raises as `send`.  A *client* of the host's is not interrupted: its exchanges end at *idle*.
+        """
+        problem: CloudIntegrationsError
+        with _exchange(deadline, interruption), ExitStack() as opened:
+            try:
+                answer = self._open(opened, request, body, idle=idle)
+            except CloudIntegrationsError as error:
+                problem = error
+            except Exception as error:  # noqa: BLE001  # as in `send`
+                problem = in_our_words(error, request)
+            else:
+                yield answer
+                return
         raise alone(problem)
 
     def close(self) -> None:
@@ -133,6 +159,15 @@ class HttpxTransport:
         finally:
             response.close()
         return _read(response, body.whole(response.headers.get("content-encoding", "")), sent_at)
+
+    def _open(self, opened: ExitStack, request: HttpRequest, body: bytes | Iterable[bytes], /, *, idle: timedelta) -> StreamedResponse:
+        reach = _reach_of(request, self._given)
+        alone_in_use = request.certificate is not None or request.trust is not None
+        client = opened.enter_context(self._client_of_its_own(request, reach)) if alone_in_use else self._client_for(reach)
+        response = client.send(build_streamed(request, body, idle), stream=True, auth=None, follow_redirects=False)
+        opened.callback(response.close)
+        _check_headers(response, request)
+        return StreamedResponse(status=response.status_code, headers=tuple(response.headers.raw), parts=parts_of(response, request))
 
     def _client_for(self, reach: Reach) -> httpx.Client:
         if self._given is not None:
@@ -186,7 +221,7 @@ class AsyncHttpxTransport:
             except CloudIntegrationsError as error:
                 problem = error
             except Exception as error:  # noqa: BLE001  # as in the blocking transport
-                problem = _in_our_words(error, request)
+                problem = in_our_words(error, request)
         raise alone(problem)
 
     async def close(self) -> None:
@@ -252,14 +287,16 @@ def _wall_clock() -> datetime:
 
 
 @contextmanager
-def _exchange(deadline: timedelta) -> Generator[float]:
+def _exchange(deadline: timedelta, interruption: Interruption | None = None) -> Generator[float]:
     ends_at = time.monotonic() + deadline.total_seconds()
     ends = connections.ends_at.set(ends_at)
+    interrupted = connections.interruption.set(interruption)
     try:
         # httpx logs URLs and header values; in other threads and tasks its logs are not filtered.
         with quiet(below=logging.CRITICAL + 1):
             yield ends_at
     finally:
+        connections.interruption.reset(interrupted)
         connections.ends_at.reset(ends)
 
 
@@ -311,23 +348,6 @@ def _build(client: httpx.Client | httpx.AsyncClient, request: HttpRequest, deadl
     built = client.build_request(request.method, request.url, headers=headers, content=request.body, timeout=timeout)
     built.headers.pop("cookie", None)
     return built
-
-
-def _in_our_words(error: Exception, request: HttpRequest) -> ProviderUnavailableError:
-    if isinstance(error, EndpointRefusedError | AddressRefusedError):
-        return ProviderUnreachableError(provider_id=request.provider_id, reason="endpoint_not_allowed")
-    if _refuses_certificate(error):
-        return ProviderUnreachableError(provider_id=request.provider_id, reason="certificate_refused")
-    if _NEVER_SENT & {kind.__name__ for kind in type(error).__mro__}:
-        return ProviderUnreachableError(provider_id=request.provider_id)
-    closed = bool(_CLOSED & {kind.__name__ for kind in type(error).__mro__})
-    return AnswerLostError(provider_id=request.provider_id, connection_closed=closed)
-
-
-def _refuses_certificate(error: BaseException | None) -> bool:
-    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
-        error = error.__cause__ or error.__context__
-    return error is not None
 
 
 def _check_headers(response: httpx.Response, request: HttpRequest) -> None:

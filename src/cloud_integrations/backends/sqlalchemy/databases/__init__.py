@@ -20,7 +20,7 @@ from sqlalchemy import Dialect
 
 from cloud_integrations.errors import ConfigurationError
 
-from .base import Code, ConnectionGuard, Database, Driver, IdleLimit, Meaning, attribute, is_in
+from .base import Code, ConnectionGuard, Database, Driver, IdleLimit, Meaning, RowSecurity, attribute, is_in
 from .mariadb import MariaDB
 from .postgresql import PostgreSQL
 from .sqlite import SQLite
@@ -34,8 +34,10 @@ __all__ = [
     "MariaDB",
     "Meaning",
     "PostgreSQL",
+    "RowSecurity",
     "SQLite",
     "attribute",
+    "database_named",
     "database_of",
     "register",
     "registered",
@@ -68,7 +70,11 @@ def registered() -> tuple[Database, ...]:
 
 def database_of(source: Dialect | HasDialect, /) -> Database:
     """Return the database of *source*, by the name of its dialect.  Raises `ConfigurationError` for a name that is not registered."""
-    name = _dialect_of(source).name
+    return database_named(_dialect_of(source).name)
+
+
+def database_named(name: str, /) -> Database:
+    """Return the database whose dialect has this name.  Raises `ConfigurationError` for a name that is not registered."""
     found = _BY_NAME.get(name)
     if found is None:
         *others, last = (database.title for database in registered())

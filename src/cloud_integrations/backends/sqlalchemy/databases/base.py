@@ -69,6 +69,21 @@ class IdleLimit:
     """A statement that returns the limit for the current user; 0 means no limit."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowSecurity:
+    """The SQL with which a database hides rows of other tenants from the statements of a transaction."""
+
+    add: tuple[str, ...]
+    """Give a `{table}` its policy, also where it has an older one."""
+    remove: tuple[str, ...]
+    """Take the policy of a `{table}` away, where it has one."""
+    choose: str
+    """Until the transaction ends, show the rows of one tenant (`:tenant`), of all (`:across` is "on") or none (both are empty or "off")."""
+    inspect: str
+    """For each of the `:tables` (names, with commas): its name, and whether it has our policy, hides rows from this user, hides them from
+    its owner, and belongs to this user."""
+
+
 class ConnectionGuard:
     """Prepares each connection of a store for the store's statements; this base class does nothing."""
 
@@ -100,6 +115,12 @@ class Database:
     """Whether a server runs elsewhere: then the outcome of a commit can be unknown, and its clock differs from this machine's."""
     idle_limit: ClassVar[IdleLimit | None] = None
     """The limit for transactions whose client sends nothing; None if the database has none, or no other client would wait."""
+
+    encryption: ClassVar[str | None] = None
+    """A statement that returns whether this connection is encrypted; None if there is no connection to another machine."""
+
+    row_security: ClassVar[RowSecurity | None] = None
+    """How rows of other tenants are hidden; None if the database cannot."""
 
     clock: ClassVar[str] = "clock()"
     """An SQL expression for the time in microseconds since 1970, evaluated at the moment a row is looked at."""

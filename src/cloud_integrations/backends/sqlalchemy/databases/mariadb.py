@@ -48,6 +48,8 @@ class MariaDB(Database):
         setting="idle_transaction_timeout", question="SELECT GREATEST(@@idle_transaction_timeout, @@idle_write_transaction_timeout)"
     )
 
+    encryption = "SELECT variable_value <> '' FROM information_schema.session_status WHERE variable_name = 'Ssl_cipher'"
+
     # The statement may have waited for a lock since it began.  SYSDATE goes on during a statement, but is in local time, so only its
     # difference to NOW is used.
     clock = f"({_START} + TIMESTAMPDIFF(MICROSECOND, NOW(6), SYSDATE(6)))"

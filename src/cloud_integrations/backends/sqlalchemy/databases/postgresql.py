@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 
 from sqlalchemy import Connection, text
 
-from .base import Code, Database, Driver, IdleLimit, Meaning, attribute
+from .base import Code, Database, Driver, IdleLimit, Meaning, RowSecurity, attribute
 from .poolers import FOR_ASYNCPG, FOR_PSYCOPG, PoolerGuard
 
 _MIGRATING: Final = 0x63695F6D69677261
@@ -19,6 +19,37 @@ _MIXED_UP: Final = (
 """SQLSTATEs that can only come from a pooler, on our own connections."""
 _PREPARE_NOTHING: Final = (
     f"a connection pooler mixes up prepared statements (SQLSTATE %s): set {FOR_PSYCOPG} for psycopg, {FOR_ASYNCPG} for asyncpg"
+)
+
+# A missing setting is NULL, one of a transaction that has ended is empty: neither is a tenant.  In a SELECT of its own, a setting is read
+# once per statement and not once per row.
+_POLICY: Final = (
+    "CREATE POLICY ci_tenant ON {table} USING ("
+    "tenant_id = (SELECT NULLIF(current_setting('cloud_integrations.tenant', true), '')) "
+    "OR (SELECT current_setting('cloud_integrations.across_tenants', true)) = 'on')"
+)
+_DROP_POLICY: Final = "DROP POLICY IF EXISTS ci_tenant ON {table}"
+_ROW_SECURITY: Final = RowSecurity(
+    add=(
+        _DROP_POLICY,
+        _POLICY,
+        "ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
+    ),
+    remove=(
+        "ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY",
+        "ALTER TABLE {table} DISABLE ROW LEVEL SECURITY",
+        _DROP_POLICY,
+    ),
+    # `true`: for this transaction alone, as SET LOCAL, which takes no parameters.
+    choose=(
+        "SELECT set_config('cloud_integrations.tenant', :tenant, true), set_config('cloud_integrations.across_tenants', :across, true)"
+    ),
+    inspect=(
+        "SELECT c.relname, EXISTS (SELECT 1 FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'ci_tenant'), "
+        "row_security_active(c.oid), c.relforcerowsecurity, pg_has_role(c.relowner, 'USAGE') "
+        "FROM pg_class c WHERE c.oid IN (SELECT to_regclass(name) FROM unnest(string_to_array(CAST(:tables AS text), ',')) AS name)"
+    ),
 )
 
 
@@ -51,6 +82,10 @@ class PostgreSQL(Database):
         question="SELECT setting FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'",
     )
 
+    encryption = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+
+    row_security = _ROW_SECURITY
+
     # Not now(): that is the time at the start of the transaction, which may have waited for a lock since.
     clock = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
 
@@ -69,7 +104,10 @@ class PostgreSQL(Database):
         "23": Meaning.UNSTORABLE,  # constraint violation
     }
     code_title = "SQLSTATE"
-    reasons: ClassVar[Mapping[Code, str]] = {code: _PREPARE_NOTHING % code for code in _MIXED_UP}
+    reasons: ClassVar[Mapping[Code, str]] = {
+        **{code: _PREPARE_NOTHING % code for code in _MIXED_UP},
+        "42501": "the role lacks a privilege on a table, or row security refuses the row (SQLSTATE 42501)",
+    }
     said_when_away: ClassVar[Mapping[str, str]] = {
         "startup parameter": "a connection pooler refuses a parameter of the login (PgBouncer: ignore_startup_parameters)",
         "bind message": "a connection pooler mixes up prepared statements",

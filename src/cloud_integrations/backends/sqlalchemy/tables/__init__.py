@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import audit, integrations, keys, outbox, pending, refresh, sealed
+from . import audit, integrations, keys, outbox, pending, refresh, sealed, sessions
 
-__all__ = ["audit", "integrations", "keys", "outbox", "pending", "refresh", "sealed"]
+__all__ = ["audit", "integrations", "keys", "outbox", "pending", "refresh", "sealed", "sessions"]

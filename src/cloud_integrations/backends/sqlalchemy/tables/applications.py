@@ -17,6 +17,7 @@ from cloud_integrations.domain.tenant_application import StoredApplication, Tena
 from cloud_integrations.errors import StaleWriteError
 from cloud_integrations.ports.store import RemoveApplication, SaveApplication
 
+from .announcements import forget_announcements
 from .handlers import handles
 from .keys import require_active_key
 
@@ -38,7 +39,7 @@ def list_applications(connection: Connection, tenant_id: TenantId, /) -> tuple[S
     return _ROWS.all(connection.execute(_LIST, {"if_tenant": tenant_id}))
 
 
-@handles(SaveApplication)
+@handles(SaveApplication, tenant="application.facts.tenant_id")
 def _save_application(connection: Connection, change: SaveApplication) -> None:
     new, facts = change.application, change.application.facts
     require_active_key(connection, facts.tenant_id, new.key_id)
@@ -75,6 +76,7 @@ def _remove_application(connection: Connection, change: RemoveApplication) -> No
     where = {"if_tenant": change.tenant_id, "if_context": change.application_id, "if_generation": change.expected_generation}
     if connection.execute(_REMOVE, where).rowcount != 1:
         raise StaleWriteError
+    forget_announcements(connection, change.tenant_id, change.application_id)
 
 
 def _stored(row: AnyRow) -> StoredApplication:

@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from sqlalchemy import Connection, and_, bindparam, literal, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, literal, not_, select
 
 from cloud_integrations.backends.sqlalchemy import schema
-from cloud_integrations.backends.sqlalchemy.clock import NOW, micros, micros_or_none
+from cloud_integrations.backends.sqlalchemy.clock import NOW, NOW_ONCE, micros, micros_or_none
 from cloud_integrations.backends.sqlalchemy.rows import AnyRow, count, pairs, time, time_or_none, words
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.integration import (
@@ -23,6 +23,7 @@ from cloud_integrations.domain.integration import (
     State,
     StoredIntegration,
 )
+from cloud_integrations.domain.replacement import Replacement
 from cloud_integrations.errors import IntegrationNotFoundError, StaleWriteError
 
 # Parameters in conditions have names with the prefix `if_`, so that they differ from those of columns that are set.
@@ -60,6 +61,8 @@ FACTS = (
     _i.method_id,
     _i.slot,
 )
+# NULL: never used.
+LAST_USED = case((_i.idle_since > _i.created_at, _i.idle_since)).label("last_used_at")
 STORED = (
     *FACTS,
     _i.generation,
@@ -82,12 +85,20 @@ STORED = (
     _i.failed_at,
     _i.refused_since,
     _i.refreshed_at,
+    _i.replaced_since,
+    _i.replaced_at,
     _i.due_at,
+    LAST_USED,
     NOW,
 )
 _INTEGRATION_EXISTS = select(literal(1)).where(THIS)
 IS_RENEWED = _i.renewal_rule.in_(sorted(RENEWED))
 REFRESHED = _i.state.in_([state.value for state in State if state.is_refreshed])
+# As `Integration.as_of`: who cannot be renewed and has ended needs a reconnect.
+_HAS_ENDED = and_(REFRESHED, not_(IS_RENEWED), _i.expires_at <= NOW_ONCE)
+STATE_NOW: ColumnElement[str] = case((_HAS_ENDED, State.NEEDS_REAUTH.value), else_=_i.state)
+# Variables are JSON, in which a quote inside a text follows a backslash: this is an empty value and nothing else.
+IS_UNCHOSEN: ColumnElement[int] = case((_i.variables.like('%: ""%'), 1), else_=0)
 
 
 def fact_columns(facts: Integration) -> dict[str, Any]:
@@ -125,6 +136,17 @@ def credential_columns(credential: SealedCredential) -> dict[str, Any]:
         "renewal_fingerprint": credential.renewal_fingerprint,
         "account_fingerprint": credential.account_fingerprint,
     }
+
+
+def replacement_columns(replacement: Replacement | None) -> dict[str, Any]:
+    """Return the columns that say whether a credential was made in place of a refused one."""
+    if replacement is None:
+        return {"replaced_since": None, "replaced_at": None}
+    return {"replaced_since": micros(replacement.since), "replaced_at": micros(replacement.at)}
+
+
+def _replacement(since: int | None, at: int | None) -> Replacement | None:
+    return None if since is None or at is None else Replacement(since=time(since), at=time(at))
 
 
 def facts(row: AnyRow | tuple[Any, ...]) -> Integration:
@@ -203,7 +225,10 @@ def stored_integration(row: AnyRow) -> StoredIntegration:
         failed_at,
         refused_since,
         refreshed_at,
+        replaced_since,
+        replaced_at,
         due_at,
+        last_used_at,
         read_at,
     ) = row[len(FACTS) :]
     return StoredIntegration(
@@ -231,8 +256,10 @@ def stored_integration(row: AnyRow) -> StoredIntegration:
             failed_at=time_or_none(failed_at),
             refused_since=time_or_none(refused_since),
             refreshed_at=time_or_none(refreshed_at),
+            replacement=_replacement(replaced_since, replaced_at),
             due_at=time_or_none(due_at),
         ),
+        last_used_at=time_or_none(last_used_at),
         read_at=time(read_at),
     )
 

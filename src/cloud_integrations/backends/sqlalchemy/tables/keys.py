@@ -13,6 +13,7 @@ from cloud_integrations.backends.sqlalchemy.clock import micros, micros_or_none
 from cloud_integrations.backends.sqlalchemy.db_errors import OutdatedSnapshotError, insert_unless_there, refused_as, unless_stale
 from cloud_integrations.backends.sqlalchemy.rows import AnyRow, Rows, count, time, time_or_none
 from cloud_integrations.backends.sqlalchemy.tables.handlers import handles
+from cloud_integrations.backends.sqlalchemy.visibility import across_tenants, without_tenant
 from cloud_integrations.domain.envelope import SUITE_AES_256_GCM, KeyCheck, KeyState, WrappedKey
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.errors import DamagedRowError, KeyRetiredError, StaleWriteError
@@ -81,7 +82,7 @@ _LIST_KEYS_OF_TENANT = _LIST_KEYS.where(OF_TENANT)
 _FIRST_ROW = func.coalesce(
     *[
         select(literal(1)).where(sealed.c.tenant_id == k.tenant_id, sealed.c.key_id == k.key_id).limit(1).scalar_subquery()
-        for sealed in (schema.integration, schema.authorization, schema.application, schema.outbox)
+        for sealed in (schema.integration, schema.authorization, schema.application, schema.webhook, schema.outbox)
     ]
 )
 _LIST_REPLACED = (
@@ -112,7 +113,11 @@ _ANY_INTEGRATION = select(literal(1)).where(i.tenant_id == bindparam("if_tenant"
 _PASSES = 5
 _DROP_PENDING = delete(schema.authorization).where(a.tenant_id == bindparam("if_tenant"))
 _DROP_APPLICATIONS = delete(schema.application).where(schema.application.c.tenant_id == bindparam("if_tenant"))
-_DROP_ENTRIES = delete(schema.outbox).where(o.tenant_id == bindparam("if_tenant"))
+_DROP_CONNECT_SESSIONS = delete(schema.connect_session).where(schema.connect_session.c.tenant_id == bindparam("if_tenant"))
+_DROP_SESSIONS = delete(schema.session).where(schema.session.c.tenant_id == bindparam("if_tenant"))
+_DROP_ENTRIES = delete(schema.outbox).where(o.tenant_id == bindparam("if_tenant"), o.key_id.is_not(None))
+_DROP_WEBHOOKS = delete(schema.webhook).where(schema.webhook.c.tenant_id == bindparam("if_tenant"))
+_DROP_ANNOUNCEMENTS = delete(schema.announcement).where(schema.announcement.c.tenant_id == bindparam("if_tenant"))
 
 
 def find_key(connection: Connection, tenant_id: TenantId, key_id: UUID, /) -> WrappedKey | None:
@@ -121,6 +126,7 @@ def find_key(connection: Connection, tenant_id: TenantId, key_id: UUID, /) -> Wr
     return KEY_ROWS.one(row)
 
 
+@across_tenants
 def find_keys(connection: Connection, tenant_ids: Collection[TenantId], /) -> tuple[WrappedKey, ...]:
     """Return every data key of these tenants that `find_key` would find, in no order; at most 1,000 tenants."""
     return KEY_ROWS.all(connection.execute(_FIND_KEYS, {"if_tenants": list(tenant_ids)}))
@@ -138,6 +144,7 @@ def last_key_version(connection: Connection, tenant_id: TenantId, /) -> int:
     return max(last, _erased_version(connection, tenant_id))
 
 
+@across_tenants
 def list_keys(
     connection: Connection, *, tenant_id: TenantId | None = None, after: tuple[TenantId, int] | None = None, limit: int
 ) -> tuple[WrappedKey, ...]:
@@ -150,6 +157,7 @@ def list_keys(
     return KEY_ROWS.all(connection.execute(statement, parameters))
 
 
+@across_tenants
 def list_replaced_keys(connection: Connection, *, after: UUID | None = None, limit: int) -> tuple[WrappedKey, ...]:
     """Return data keys that only open and still seal a row, ordered by id."""
     if after is None:
@@ -159,6 +167,7 @@ def list_replaced_keys(connection: Connection, *, after: UUID | None = None, lim
     return KEY_ROWS.all(rows)
 
 
+@across_tenants
 def list_returned_keys(connection: Connection, *, limit: int) -> tuple[WrappedKey, ...]:
     """Return data keys that were erased with their tenant and exist again: a backup was restored."""
     return KEY_ROWS.all(connection.execute(_LIST_RETURNED, {"count": limit}))
@@ -169,11 +178,13 @@ def list_destroyed_keys(connection: Connection, tenant_id: TenantId, /) -> tuple
     return _DESTROYED_ROWS.all(connection.execute(_LIST_DESTROYED, {"if_tenant": tenant_id}))
 
 
+@without_tenant
 def list_key_checks(connection: Connection) -> tuple[KeyCheck, ...]:
     """Return the check values of every key-encryption key ever used."""
     return _CHECK_ROWS.all(connection.execute(_LIST_KEY_CHECKS))
 
 
+@across_tenants
 def list_kek_ids(connection: Connection) -> tuple[bytes, ...]:
     """Return the ids of the key-encryption keys that wrap a data key which is not destroyed."""
     return tuple(sorted(_KEK_ROWS.all(connection.execute(_LIST_KEK_IDS))))
@@ -185,13 +196,13 @@ def require_active_key(connection: Connection, tenant_id: TenantId, key_id: UUID
         raise KeyRetiredError
 
 
-@handles(AddKey)
+@handles(AddKey, tenant="key.tenant_id")
 def add_key(connection: Connection, change: AddKey) -> None:
     """See `AddKey`."""
     _insert_key(connection, change.key)
 
 
-@handles(RotateKey)
+@handles(RotateKey, tenant="key.tenant_id")
 def rotate_key(connection: Connection, change: RotateKey) -> None:
     """See `RotateKey`."""
     key = change.key
@@ -200,7 +211,7 @@ def rotate_key(connection: Connection, change: RotateKey) -> None:
     _insert_key(connection, key)
 
 
-@handles(RewrapKey)
+@handles(RewrapKey, tenant="before.tenant_id")
 def rewrap_key(connection: Connection, change: RewrapKey) -> None:
     """See `RewrapKey`."""
     before = change.before
@@ -252,7 +263,11 @@ def erase_tenant(connection: Connection, change: EraseTenant) -> None:
     unless_stale(connection.execute(_ANY_INTEGRATION, of_tenant).first() is None)
     connection.execute(_DROP_PENDING, of_tenant)
     connection.execute(_DROP_APPLICATIONS, of_tenant)
+    connection.execute(_DROP_SESSIONS, of_tenant)
+    connection.execute(_DROP_CONNECT_SESSIONS, of_tenant)
     connection.execute(_DROP_ENTRIES, of_tenant)
+    connection.execute(_DROP_WEBHOOKS, of_tenant)
+    connection.execute(_DROP_ANNOUNCEMENTS, of_tenant)
     # Only destroyed versions count: a key that was made for the tenant in the meantime stays and belongs to a new beginning.
     last = _version(connection, _LAST_DESTROYED_VERSION, change.tenant_id)
     last = max(last, _erased_version(connection, change.tenant_id))
@@ -260,6 +275,7 @@ def erase_tenant(connection: Connection, change: EraseTenant) -> None:
 
 
 @handles(AddKeyCheck)
+@without_tenant
 def add_key_check(connection: Connection, change: AddKeyCheck) -> None:
     """See `AddKeyCheck`."""
     check = change.check

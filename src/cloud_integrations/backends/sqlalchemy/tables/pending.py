@@ -12,6 +12,7 @@ from cloud_integrations.backends.sqlalchemy import schema
 from cloud_integrations.backends.sqlalchemy.clock import NOW, NOW_ONCE, given_time, length, micros, micros_or_none
 from cloud_integrations.backends.sqlalchemy.db_errors import refused_as, unless_stale
 from cloud_integrations.backends.sqlalchemy.rows import AnyRow, Rows, pairs, time, time_or_none, words
+from cloud_integrations.backends.sqlalchemy.visibility import across_tenants
 from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.device import Polling
 from cloud_integrations.domain.identifiers import ProviderId, TenantId
@@ -98,18 +99,21 @@ _EXPIRED = (
 _SWEEP_PENDING = delete(schema.authorization).where(_a.state_hash.in_(bindparam("if_hashes", expanding=True)))
 
 
+@across_tenants
 def find_pending(connection: Connection, state_hash: bytes, /) -> PendingAuthorization | None:
     """Return an authorization that is neither consumed nor expired (by the store's clock), or None."""
     row = connection.execute(_FIND_PENDING, {"if_hash": state_hash, "clock": given_time(connection)}).first()
     return _PENDING_ROWS.one(row)
 
 
+@across_tenants
 def find_closed(connection: Connection, state_hash: bytes, /) -> PendingAuthorization | None:
     """Return an authorization that is consumed or expired (by the store's clock) and not yet deleted, or None."""
     row = connection.execute(_FIND_CLOSED, {"if_hash": state_hash, "clock": given_time(connection)}).first()
     return _PENDING_ROWS.one(row)
 
 
+@across_tenants
 def take_pending(connection: Connection, state_hash: bytes, /) -> PendingAuthorization | None:
     """Consume an authorization by one conditional statement; None if there is none, or another call consumed it (OAU-015)."""
     if connection.execute(_TAKE_PENDING, {"if_hash": state_hash, "clock": given_time(connection)}).rowcount != 1:
@@ -117,6 +121,7 @@ def take_pending(connection: Connection, state_hash: bytes, /) -> PendingAuthori
     return _PENDING_ROWS.one(connection.execute(_TAKEN_PENDING, {"if_hash": state_hash}).one())
 
 
+@across_tenants
 def sweep_pending(connection: Connection, *, limit: int) -> int:
     """Delete up to *limit* expired authorizations, consumed or not, of all tenants; return how many."""
     found = connection.execute(_EXPIRED, {"count": limit, "clock": given_time(connection)}).scalars()
@@ -133,7 +138,7 @@ def has_pending(connection: Connection, tenant_id: TenantId, provider_id: Provid
     return bool(connection.execute(_HAS_PENDING, where).scalar_one())
 
 
-@handles(AddPending)
+@handles(AddPending, tenant="pending.tenant_id")
 def _add_pending(connection: Connection, change: AddPending) -> None:
     pending = change.pending
     if pending.key_id is not None:
@@ -223,6 +228,7 @@ def _close_pending(connection: Connection, change: ClosePending) -> None:
 
 
 @handles(BeginPoll)
+@across_tenants
 def _begin_poll(connection: Connection, change: BeginPoll) -> None:
     where = {"if_hash": change.state_hash, "if_count": change.count, "clock": given_time(connection)}
     written = connection.execute(_BEGIN_POLL, {**where, "set_hold": length(change.hold)})
@@ -230,6 +236,7 @@ def _begin_poll(connection: Connection, change: BeginPoll) -> None:
 
 
 @handles(EndPoll)
+@across_tenants
 def _end_poll(connection: Connection, change: EndPoll) -> None:
     where = {"if_hash": change.state_hash, "if_count": change.count, "clock": given_time(connection)}
     written = connection.execute(_END_POLL, {**where, "set_interval": length(change.interval), "set_wait": length(change.wait)})

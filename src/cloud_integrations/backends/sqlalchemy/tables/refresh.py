@@ -13,22 +13,26 @@ from cloud_integrations.backends.sqlalchemy import schema
 from cloud_integrations.backends.sqlalchemy.clock import NOW, NOW_ONCE, given_time, length, micros, micros_or_none
 from cloud_integrations.backends.sqlalchemy.databases import database_of
 from cloud_integrations.backends.sqlalchemy.db_errors import unless_stale
-from cloud_integrations.backends.sqlalchemy.rows import AnyRow, Rows, Unreadable, count
+from cloud_integrations.backends.sqlalchemy.rows import AnyRow, Rows, Unreadable, count, nearest_time
 from cloud_integrations.backends.sqlalchemy.tables.handlers import handles
 from cloud_integrations.backends.sqlalchemy.tables.integration_rows import (
     AT_GENERATION,
     IS_RENEWED,
     NAMED_INTEGRATION,
     REFRESHED,
+    RULES,
     THIS,
     WITH_LEASE,
     credential_columns,
+    replacement_columns,
     require_one,
 )
 from cloud_integrations.backends.sqlalchemy.tables.keys import require_active_key
+from cloud_integrations.backends.sqlalchemy.visibility import across_tenants
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
-from cloud_integrations.domain.integration import DueIntegration, Phase, State
-from cloud_integrations.ports.store import MAX_COUNTED, DamagedRow, MarkSent, SaveRenewal, SettleAttempt, TakeLease
+from cloud_integrations.domain.integration import RENEWED, DueIntegration, Phase, State
+from cloud_integrations.domain.work_report import DueCount
+from cloud_integrations.ports.store import MAX_COUNTED, DamagedRow, MarkSent, SaveRenewal, SetDue, SettleAttempt, TakeLease
 
 _i = schema.integration.c
 
@@ -40,7 +44,7 @@ _OTHERS_RENEWED = select(
 _OTHERS_RENEWED_OF_CONTEXT = _OTHERS_RENEWED.where(_i.context_id == bindparam("if_context"))
 _OTHERS_RENEWED_OF_NONE = _OTHERS_RENEWED.where(_i.context_id.is_(None))
 _LIST_UNRENEWED = (
-    select(_i.tenant_id, _i.integration_id, _i.provider_id, _i.generation)
+    select(_i.tenant_id, _i.integration_id, _i.provider_id, _i.generation, _i.renewal_rule)
     .where(_i.provider_id == bindparam("if_provider"), _i.state == State.NEEDS_REAUTH.value, IS_RENEWED)
     .order_by(_i.tenant_id, _i.integration_id)
     .limit(bindparam("count"))
@@ -80,11 +84,13 @@ _SAVE_RENEWAL = (
 _SAVE_RENEWAL_OF_DISABLED = _SAVE_RENEWAL.where(_i.state == "disabled")
 _SAVE_RENEWAL_OF_ACTIVE = _SAVE_RENEWAL.where(_i.state != "disabled")
 _SAVE_RENEWAL_AND_TAKE_NOTHING_BACK = _SAVE_RENEWAL_OF_ACTIVE.where(or_(WITH_LEASE, _i.state != "needs_reauth"))
+_SET_DUE = update(schema.integration).where(THIS, AT_GENERATION, REFRESHED)
 _SETTLE = update(schema.integration).where(THIS, WITH_LEASE, AT_GENERATION, _i.state != "disabled")
 _SETTLE_AND_END_LEASE = _SETTLE.values(attempts=_i.attempts + bindparam("set_count"), lease_until=null(), lease_owner=null())
 _SETTLE_AND_KEEP_LEASE = _SETTLE.values(attempts=_i.attempts + bindparam("set_count"))
 
 
+@across_tenants
 def others_renewed(
     connection: Connection, provider_id: ProviderId, context_id: ContextId | None, /, *, since: datetime, but: IntegrationId
 ) -> bool | None:
@@ -103,6 +109,7 @@ def others_renewed(
     return False if failed else None
 
 
+@across_tenants
 def list_unrenewed(
     connection: Connection,
     provider_id: ProviderId,
@@ -147,7 +154,7 @@ def _mark_sent(connection: Connection, change: MarkSent) -> None:
     unless_stale(written.rowcount == 1)
 
 
-@handles(SaveRenewal)
+@handles(SaveRenewal, tenant="facts.tenant_id")
 def _save_renewal(connection: Connection, change: SaveRenewal) -> None:
     facts = change.facts
     require_active_key(connection, facts.tenant_id, change.credential.key_id)
@@ -176,7 +183,7 @@ def _save_renewal(connection: Connection, change: SaveRenewal) -> None:
             "missing_scopes": json.dumps(facts.missing_scopes),
             "expires_at": micros_or_none(facts.expires_at),
             "reconnect_before": micros_or_none(facts.reconnect_before),
-            "variables": json.dumps(facts.variables),
+            **({} if change.variables is None else {"variables": json.dumps(change.variables)}),
             "updated_at": micros(facts.updated_at),
             "writer_lease": change.lease_token,
             "attempts": 0,
@@ -185,9 +192,17 @@ def _save_renewal(connection: Connection, change: SaveRenewal) -> None:
             "failed_at": None,
             "refused_since": None,
             "refreshed_at": micros(change.refreshed_at),
+            **replacement_columns(change.replacement),
         },
     )
     require_one(connection, written.rowcount, where)
+
+
+@handles(SetDue)
+def _set_due(connection: Connection, change: SetDue) -> None:
+    where = {"if_tenant": change.tenant_id, "if_id": change.integration_id, "if_generation": change.expected_generation}
+    written = connection.execute(_SET_DUE, {**where, "due_at": micros(change.due_at)})
+    unless_stale(written.rowcount == 1)
 
 
 @handles(SettleAttempt)
@@ -227,7 +242,7 @@ _CLAIMS_FROM_THE_FRONT = 20
 """One in this many claims begins at the earliest due time."""
 # IS NOT NULL is the condition of the partial index; without it, a prepared statement could not conclude it from its parameter.
 _DUE = and_(_i.due_at.is_not(None), _i.due_at <= NOW_ONCE, REFRESHED)
-_CLAIMED = (_i.tenant_id, _i.integration_id, _i.provider_id, _i.generation)
+_CLAIMED = (_i.tenant_id, _i.integration_id, _i.provider_id, _i.generation, _i.renewal_rule)
 # The count is rendered as a literal: for a parameter, PostgreSQL's planner assumes a tenth of the table.
 _LONGEST_DUE = (
     select(*_CLAIMED, _i.due_at, NOW_ONCE.label("now"))
@@ -248,7 +263,8 @@ _HOLD_DUE = update(schema.integration).where(
     _i.tenant_id.in_(bindparam("if_tenants", expanding=True)),
     tuple_(_i.tenant_id, _i.integration_id).in_(bindparam("if_keys", expanding=True)),
 )
-_COUNT_DUE = select(func.count()).select_from(select(_i.tenant_id).where(_DUE).limit(MAX_COUNTED).subquery())
+_OLDEST_DUE = select(_i.due_at).where(_DUE).order_by(_i.due_at).limit(MAX_COUNTED).subquery()
+_COUNT_DUE = select(func.count().label("due"), func.min(_OLDEST_DUE.c.due_at).label("since")).select_from(_OLDEST_DUE)
 
 
 class DueFront:
@@ -272,12 +288,19 @@ class DueFront:
 
 
 def _due(row: AnyRow) -> DueIntegration:
-    return DueIntegration(tenant_id=row[0], integration_id=row[1], provider_id=row[2], generation=count(row[3], least=1))
+    return DueIntegration(
+        tenant_id=row[0],
+        integration_id=row[1],
+        provider_id=row[2],
+        generation=count(row[3], least=1),
+        renewable=RULES[row[4]] in RENEWED,
+    )
 
 
 _DUE_ROWS = Rows(schema.integration, _CLAIMED, _due, names=NAMED_INTEGRATION)
 
 
+@across_tenants
 def claim_due(connection: Connection, front: DueFront, *, limit: int, hold: timedelta) -> tuple[DueIntegration | DamagedRow, ...]:
     """Return the *limit* integrations that have been due for longest, and move their due time *hold* into the future."""
     since = front.begin()
@@ -303,6 +326,8 @@ def _claim_since(connection: Connection, since: int, *, limit: int, hold: timede
     return rows
 
 
-def count_due(connection: Connection) -> int:
-    """Return how many integrations are due and not claimed; `MAX_COUNTED` means that or more."""
-    return int(connection.execute(_COUNT_DUE, {"clock": given_time(connection)}).scalar_one())
+@across_tenants
+def count_due(connection: Connection) -> DueCount:
+    """Return how many integrations are due and not claimed, at most `MAX_COUNTED`, and since when the oldest is."""
+    row = connection.execute(_COUNT_DUE, {"clock": given_time(connection)}).one()
+    return DueCount(count=row.due, since=None if row.since is None else nearest_time(row.since))

@@ -15,6 +15,7 @@ from cloud_integrations.backends.sqlalchemy import schema
 from cloud_integrations.backends.sqlalchemy.rows import AnyRow, Rows
 from cloud_integrations.backends.sqlalchemy.tables.handlers import handles
 from cloud_integrations.backends.sqlalchemy.tables.keys import HOLD_ACTIVE_KEYS, KEY, KEY_ROWS, NOT_DESTROYED, OF_TENANT, a, i, k, o
+from cloud_integrations.backends.sqlalchemy.visibility import across_tenants
 from cloud_integrations.domain.envelope import KeyState
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.domain.rekeying import KeyUsage, SealedRow
@@ -102,12 +103,21 @@ _SEALED = {
             to_text=str,
             from_text=UUID,
         ),
+        _Sealed(
+            table=schema.webhook,
+            row=schema.webhook.c.webhook_id,
+            fields={"parts": schema.webhook.c.sealed_parts},
+            generation=schema.webhook.c.generation,
+            to_text=str,
+            from_text=UUID,
+        ),
         _Sealed(table=schema.outbox, row=o.entry_id, fields={"payload": o.sealed_payload}, to_text=str, from_text=UUID),
     )
 }
 _LISTINGS = {name: sealed.listing for name, sealed in _SEALED.items()}
 
 
+@across_tenants
 def list_sealed(connection: Connection, keys: Collection[tuple[TenantId, UUID]], /, *, limit: int) -> tuple[SealedRow, ...]:
     """Return at most *limit* rows of any table that are sealed under these data keys (tenant, key id)."""
     found: list[SealedRow] = []
@@ -120,6 +130,7 @@ def list_sealed(connection: Connection, keys: Collection[tuple[TenantId, UUID]],
 
 
 @handles(Reseal)
+@across_tenants
 def reseal(connection: Connection, change: Reseal) -> None:
     """See `Reseal`."""
     # A row that would gain or lose a field is skipped: the field would be lost, or belong to another credential.
@@ -167,6 +178,7 @@ _COUNT_ROWS_OF_TENANT = [
 _KEYS_OF_TENANT = select(*KEY).where(OF_TENANT, NOT_DESTROYED).order_by(k.version)
 
 
+@across_tenants
 def list_key_usage(connection: Connection, *, tenant_id: TenantId | None = None) -> tuple[KeyUsage, ...]:
     """Count data keys that are not destroyed and the rows that they seal, by key-encryption key and state, or per key of one tenant."""
     if tenant_id is None:

@@ -9,6 +9,8 @@ import sqlalchemy as sa
 from alembic import op
 
 from cloud_integrations.backends.sqlalchemy.databases import database_of
+from cloud_integrations.backends.sqlalchemy.migrations.connect_session_table import create_connect_session
+from cloud_integrations.backends.sqlalchemy.migrations.integration_table import create_integration
 
 revision = "0001"
 down_revision = None
@@ -25,74 +27,7 @@ def upgrade() -> None:
     long_text = here.text()
     # If every CREATE commits at once, an upgrade that broke off has left some tables, and the next upgrade creates the others.
     unless_there = not here.undoes_ddl
-    op.create_table(
-        "ci_integration",
-        sa.Column("tenant_id", here.text(255), nullable=False),
-        sa.Column("integration_id", sa.Uuid, nullable=False),
-        sa.Column("provider_id", sa.Uuid, nullable=False),
-        sa.Column("slot", here.text(64), nullable=False),
-        sa.Column("name", here.text(50), nullable=False),
-        sa.Column("auth_type", here.text(16), nullable=False),
-        sa.Column("method_id", here.text(64), nullable=False),
-        sa.Column("context_id", sa.Uuid),
-        sa.Column("state", here.text(16), nullable=False),
-        sa.Column("state_since", sa.BigInteger, nullable=False),
-        sa.Column("reason", here.text(255)),
-        sa.Column("created_at", sa.BigInteger, nullable=False),
-        sa.Column("updated_at", sa.BigInteger, nullable=False),
-        sa.Column("scopes", long_text, nullable=False),
-        sa.Column("requested_scopes", long_text, nullable=False),
-        sa.Column("missing_scopes", long_text, nullable=False),
-        sa.Column("expires_at", sa.BigInteger),
-        sa.Column("granted_at", sa.BigInteger),
-        sa.Column("reconnect_before", sa.BigInteger),
-        sa.Column("account_id", long_text),
-        sa.Column("account_label", long_text),
-        sa.Column("variables", long_text, nullable=False),
-        sa.Column("renewal_rule", here.text(16), nullable=False),
-        sa.Column("generation", sa.BigInteger, nullable=False),
-        sa.Column("key_id", sa.Uuid, nullable=False),
-        sa.Column("presented", here.many_bytes(), nullable=False),
-        sa.Column("renewal", here.many_bytes()),
-        sa.Column("presented_fingerprint", here.key_bytes(16)),
-        sa.Column("renewal_fingerprint", here.key_bytes(16)),
-        sa.Column("account_fingerprint", here.key_bytes(16)),
-        sa.Column("writer_lease", sa.BigInteger, nullable=False),
-        sa.Column("lease_token", sa.BigInteger, nullable=False),
-        sa.Column("lease_until", sa.BigInteger),
-        sa.Column("lease_owner", here.text(255)),
-        sa.Column("phase", here.text(16), nullable=False),
-        sa.Column("attempt_id", here.text(64)),
-        sa.Column("sent_at", sa.BigInteger),
-        sa.Column("attempts", sa.Integer, nullable=False),
-        sa.Column("next_attempt_at", sa.BigInteger),
-        sa.Column("last_error", here.text(255)),
-        sa.Column("failed_at", sa.BigInteger),
-        sa.Column("refused_since", sa.BigInteger),
-        sa.Column("refreshed_at", sa.BigInteger),
-        sa.Column("due_at", sa.BigInteger),
-        sa.PrimaryKeyConstraint("tenant_id", "integration_id", name="ci_integration_pk"),
-        sa.UniqueConstraint("tenant_id", "provider_id", "slot", name="ci_integration_one_per_slot"),
-        sa.CheckConstraint(
-            "(renewal_rule IN ('refresh', 'mint') AND renewal IS NOT NULL) OR (renewal_rule IN ('keep', 'reconnect') AND renewal IS NULL)",
-            name="ci_integration_renewal_fits",
-        ),
-        if_not_exists=unless_there,
-        **here.table_options,
-    )
-    op.create_index(
-        "ci_integration_due",
-        "ci_integration",
-        ["due_at", "tenant_id", "integration_id"],
-        if_not_exists=unless_there,
-        **here.index_options("due_at IS NOT NULL"),
-    )
-    op.create_index("ci_integration_key", "ci_integration", ["key_id", "tenant_id"], if_not_exists=unless_there)
-    for subject in ("presented", "renewal", "account"):
-        columns = ["provider_id", f"{subject}_fingerprint", "tenant_id"]
-        op.create_index(f"ci_integration_{subject}", "ci_integration", columns, if_not_exists=unless_there)
-    for statement in here.tuning("ci_integration"):
-        op.execute(statement)
+    create_integration(here, unless_there=unless_there)
     op.create_table(
         "ci_authorization",
         sa.Column("tenant_id", here.text(255), nullable=False),
@@ -151,6 +86,91 @@ def upgrade() -> None:
     )
     op.create_index("ci_application_key", "ci_application", ["key_id", "tenant_id"], if_not_exists=unless_there)
     op.create_table(
+        "ci_session",
+        sa.Column("tenant_id", here.text(255), nullable=False),
+        sa.Column("session_id", sa.Uuid, nullable=False),
+        sa.Column("agent_type", here.text(32), nullable=False),
+        sa.Column("agent_id", here.text(255), nullable=False),
+        sa.Column("person_type", here.text(32), nullable=False),
+        sa.Column("person_id", here.text(255), nullable=False),
+        sa.Column("access", long_text, nullable=False),
+        sa.Column("methods", long_text, nullable=False),
+        sa.Column("needs_approval", sa.SmallInteger, nullable=False),
+        sa.Column("opened_at", sa.BigInteger, nullable=False),
+        sa.Column("expires_at", sa.BigInteger, nullable=False),
+        sa.Column("revoked_at", sa.BigInteger),
+        sa.Column("fingerprint", here.key_bytes(16), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "session_id", name="ci_session_pk"),
+        if_not_exists=unless_there,
+        **here.table_options,
+    )
+    op.create_index("ci_session_newest", "ci_session", ["tenant_id", "opened_at"], if_not_exists=unless_there)
+    op.create_index("ci_session_expired", "ci_session", ["expires_at", "tenant_id", "session_id"], if_not_exists=unless_there)
+    create_connect_session(here, unless_there=unless_there)
+    op.create_table(
+        "ci_freeze",
+        sa.Column("freeze_id", sa.Uuid, nullable=False),
+        sa.Column("tenant_id", here.text(255)),
+        sa.Column("provider_id", sa.Uuid),
+        sa.Column("context_id", sa.Uuid),
+        sa.Column("integration_id", sa.Uuid),
+        sa.Column("actor_type", here.text(32)),
+        sa.Column("actor_id", here.text(255)),
+        sa.Column("renewals", sa.SmallInteger, nullable=False),
+        sa.Column("reason", here.text(255), nullable=False),
+        sa.Column("begun_at", sa.BigInteger, nullable=False),
+        sa.Column("beginner_type", here.text(32), nullable=False),
+        sa.Column("beginner_id", here.text(255), nullable=False),
+        sa.Column("lifted_at", sa.BigInteger),
+        sa.Column("lifter_type", here.text(32)),
+        sa.Column("lifter_id", here.text(255)),
+        sa.Column("lift_reason", here.text(255)),
+        sa.PrimaryKeyConstraint("freeze_id", name="ci_freeze_pk"),
+        if_not_exists=unless_there,
+        **here.table_options,
+    )
+    op.create_table(
+        "ci_incident",
+        sa.Column("incident_id", sa.Uuid, nullable=False),
+        sa.Column("tenant_id", here.text(255)),
+        sa.Column("provider_id", sa.Uuid),
+        sa.Column("context_id", sa.Uuid),
+        sa.Column("integration_id", sa.Uuid),
+        sa.Column("actor_type", here.text(32)),
+        sa.Column("actor_id", here.text(255)),
+        sa.Column("since", sa.BigInteger),
+        sa.Column("until", sa.BigInteger),
+        sa.Column("reason", here.text(255), nullable=False),
+        sa.Column("opened_at", sa.BigInteger, nullable=False),
+        sa.Column("opener_type", here.text(32), nullable=False),
+        sa.Column("opener_id", here.text(255), nullable=False),
+        sa.PrimaryKeyConstraint("incident_id", name="ci_incident_pk"),
+        if_not_exists=unless_there,
+        **here.table_options,
+    )
+    op.create_table(
+        "ci_incident_item",
+        sa.Column("tenant_id", here.text(255), nullable=False),
+        sa.Column("incident_id", sa.Uuid, nullable=False),
+        sa.Column("integration_id", sa.Uuid, nullable=False),
+        sa.Column("records", sa.BigInteger, nullable=False),
+        sa.Column("first_at", sa.BigInteger, nullable=False),
+        sa.Column("last_at", sa.BigInteger, nullable=False),
+        sa.Column("audit_seq", sa.BigInteger, nullable=False),
+        sa.Column("state", here.text(16), nullable=False),
+        sa.Column("receipt", long_text),
+        sa.Column("settled_at", sa.BigInteger),
+        sa.PrimaryKeyConstraint("incident_id", "tenant_id", "integration_id", name="ci_incident_item_pk"),
+        if_not_exists=unless_there,
+        **here.table_options,
+    )
+    op.create_index(
+        "ci_incident_item_state",
+        "ci_incident_item",
+        ["incident_id", "state", "tenant_id", "integration_id"],
+        if_not_exists=unless_there,
+    )
+    op.create_table(
         "ci_key",
         sa.Column("tenant_id", here.text(255), nullable=False),
         sa.Column("key_id", sa.Uuid, nullable=False),
@@ -197,7 +217,7 @@ def upgrade() -> None:
         "ci_outbox",
         sa.Column("tenant_id", here.text(255), nullable=False),
         sa.Column("entry_id", sa.Uuid, nullable=False),
-        sa.Column("integration_id", sa.Uuid, nullable=False),
+        sa.Column("integration_id", sa.Uuid),
         sa.Column("kind", here.text(32), nullable=False),
         sa.Column("index_key", here.text(64)),
         sa.Column("facts", long_text, nullable=False),
@@ -212,7 +232,39 @@ def upgrade() -> None:
         **here.table_options,
     )
     op.create_index("ci_outbox_due", "ci_outbox", ["kind", "next_attempt_at", "tenant_id", "entry_id"], if_not_exists=unless_there)
+    op.create_index("ci_outbox_key", "ci_outbox", ["kind", "index_key", "next_attempt_at", "tenant_id"], if_not_exists=unless_there)
     op.create_index("ci_outbox_order", "ci_outbox", ["tenant_id", "integration_id", "kind", "created_at"], if_not_exists=unless_there)
+    op.create_table(
+        "ci_webhook",
+        sa.Column("tenant_id", here.text(255), nullable=False),
+        sa.Column("webhook_id", sa.Uuid, nullable=False),
+        sa.Column("events", long_text, nullable=False),
+        sa.Column("providers", long_text, nullable=False),
+        sa.Column("format", here.text(16), nullable=False),
+        sa.Column("off_reason", here.text(16)),
+        sa.Column("failing_since", sa.BigInteger),
+        sa.Column("secrets", sa.Integer, nullable=False),
+        sa.Column("generation", sa.BigInteger, nullable=False),
+        sa.Column("key_id", sa.Uuid, nullable=False),
+        sa.Column("sealed_parts", _SEALED, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("updated_at", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "webhook_id", name="ci_webhook_pk"),
+        if_not_exists=unless_there,
+        **here.table_options,
+    )
+    op.create_index("ci_webhook_key", "ci_webhook", ["key_id", "tenant_id"], if_not_exists=unless_there)
+    op.create_table(
+        "ci_announcement",
+        sa.Column("tenant_id", here.text(255), nullable=False),
+        sa.Column("subject_id", sa.Uuid, nullable=False),
+        sa.Column("name", here.text(32), nullable=False),
+        sa.Column("value", here.text(255)),
+        sa.Column("since", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "subject_id", "name", name="ci_announcement_pk"),
+        if_not_exists=unless_there,
+        **here.table_options,
+    )
     op.create_table(
         "ci_audit",
         sa.Column("tenant_id", here.text(255), nullable=False),
@@ -226,7 +278,10 @@ def upgrade() -> None:
         sa.Column("outcome", here.text(16), nullable=False),
         sa.Column("reason", here.text(255)),
         sa.Column("request_id", here.text(255)),
+        sa.Column("provider_id", sa.Uuid),
+        sa.Column("context_id", sa.Uuid),
         sa.Column("details", long_text, nullable=False),
+        sa.Column("salts", long_text, nullable=False),
         sa.Column("previous_hash", here.key_bytes(32), nullable=False),
         sa.Column("hash", here.key_bytes(32), nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "seq", name="ci_audit_pk"),
@@ -234,12 +289,25 @@ def upgrade() -> None:
         **here.table_options,
     )
     op.create_index("ci_audit_resource", "ci_audit", ["tenant_id", "resource", "seq"], if_not_exists=unless_there)
+    op.create_index("ci_audit_actor", "ci_audit", ["actor_id", "tenant_id", "seq"], if_not_exists=unless_there)
+    op.create_index("ci_audit_time", "ci_audit", ["occurred_at", "tenant_id"], if_not_exists=unless_there)
+    by_action = ["action", "outcome", "occurred_at", "provider_id", "tenant_id"]
+    op.create_index("ci_audit_action", "ci_audit", by_action, if_not_exists=unless_there)
     op.create_table(
         "ci_audit_head",
         sa.Column("tenant_id", here.text(255), nullable=False),
         sa.Column("seq", sa.BigInteger, nullable=False),
         sa.Column("hash", here.key_bytes(32), nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", name="ci_audit_head_pk"),
+        if_not_exists=unless_there,
+        **here.table_options,
+    )
+    op.create_table(
+        "ci_audit_cut",
+        sa.Column("tenant_id", here.text(255), nullable=False),
+        sa.Column("seq", sa.BigInteger, nullable=False),
+        sa.Column("note", long_text, nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", name="ci_audit_cut_pk"),
         if_not_exists=unless_there,
         **here.table_options,
     )

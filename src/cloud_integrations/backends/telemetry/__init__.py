@@ -1,0 +1,1 @@
+"""Telemetries: metrics and traces, in the forms of others."""
