@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from uuid import UUID
 
 from cloud_integrations import flows
@@ -26,6 +27,7 @@ class Adding(Part):
         name: str,
         inputs: Mapping[str, Secret | str],
         method: str | None = None,
+        ends_at: datetime | None = None,
         variables: Mapping[str, str] | None = None,
         slot: str = "",
         actor: Actor | str | None = None,
@@ -35,7 +37,8 @@ class Adding(Part):
 
         *provider* is a slug or UUID.  *name* has 3 to 50 characters.  *inputs* are values by the names of the provider's inputs, which
         `list_providers` gives; text is wrapped as `Secret` at once.  *method* is the id of one of the provider's methods; left out, it is
-        the first that the inputs fit.  *variables* are values by the names of the provider's variables.
+        the first that the inputs fit.  *variables* are values by the names of the provider's variables.  *ends_at* is when the key
+        ends, if the person who enters it knows: an aware time to come.  Where the provider says it, that counts.
         *slot* is 1 to 64 of a-z, 0-9, ".", "_" and "-"; it needs `Settings.slots`.  Left out, it is the default slot.
 
         Raises as `add_api_key`, and `TrustTooOpenError` if the provider's trust in our own issuer takes another tenant's token, too.
@@ -47,7 +50,7 @@ class Adding(Part):
                 provider,
                 name=name,
                 slot=slot,
-                entered=read_inputs(inputs, method),
+                entered=read_inputs(inputs, method, ends_at),
                 variables=variables,
                 caller=self._acting(actor, request_id),
             )
@@ -62,6 +65,7 @@ class Adding(Part):
         api_key: Secret | str,
         secret_key: Secret | str | None = None,
         method: str | None = None,
+        ends_at: datetime | None = None,
         variables: Mapping[str, str] | None = None,
         slot: str = "",
         actor: Actor | str | None = None,
@@ -71,8 +75,8 @@ class Adding(Part):
 
         *provider* is a slug or UUID; *name* has 3 to 50 characters; *secret_key* is the second half, where the provider has one;
         *method* is the id of one of the provider's methods; left out, it is the first whose key has this form.
-        *variables* are values that the provider's addresses need; *slot* is as in `add`.  Nothing is stored before the provider has
-        accepted the key.
+        *variables* are values that the provider's addresses need; *ends_at* and *slot* are as in `add`.  Nothing is stored before the
+        provider has accepted the key.
         Raises `ValidationFailedError`, `ProviderNotFoundError`, `ProviderInactiveError`, `IntegrationExistsError`,
         `InvalidCredentialsError` (the provider refused the key) or `ProviderUnavailableError` (it could not be asked).
         """
@@ -83,7 +87,7 @@ class Adding(Part):
                 provider,
                 name=name,
                 slot=slot,
-                entered=read_key(api_key, secret_key, method),
+                entered=read_key(api_key, secret_key, method, ends_at),
                 variables=variables,
                 caller=self._acting(actor, request_id),
             )
@@ -97,19 +101,26 @@ class Adding(Part):
         slot: str = "",
         inputs: Mapping[str, Secret | str],
         method: str | None = None,
+        ends_at: datetime | None = None,
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Integration:
         """Check new inputs with the provider and store them in place of the old ones; id and name stay.
 
-        This is for an integration that was connected by `add` or `add_api_key`; a consent is renewed by `begin_reconnect`.
+        This is for an integration that was connected by `add` or `add_api_key`; a consent is renewed by `begin_reconnect`.  *ends_at* is
+        as in `add`, and is said anew for each key.
 
         Raises as `add`, and `IntegrationNotFoundError`, `IntegrationInactiveError` or `GrantRefusedError` (another account, where
         accounts are pinned).
         """
         return self._run(
             flows.reconnect(
-                self._wiring, tenant_id, integration, slot=slot, entered=read_inputs(inputs, method), caller=self._acting(actor, request_id)
+                self._wiring,
+                tenant_id,
+                integration,
+                slot=slot,
+                entered=read_inputs(inputs, method, ends_at),
+                caller=self._acting(actor, request_id),
             )
         )
 
@@ -122,10 +133,11 @@ class Adding(Part):
         api_key: Secret | str,
         secret_key: Secret | str | None = None,
         method: str | None = None,
+        ends_at: datetime | None = None,
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Integration:
-        """Check a new key with the provider and store it in place of the old one; id and name stay.
+        """Check a new key with the provider and store it in place of the old one; id and name stay.  *ends_at* is as in `reconnect`.
 
         Raises as `add_api_key`, and `IntegrationNotFoundError` or `IntegrationInactiveError`.
         """
@@ -135,7 +147,7 @@ class Adding(Part):
                 tenant_id,
                 integration,
                 slot=slot,
-                entered=read_key(api_key, secret_key, method),
+                entered=read_key(api_key, secret_key, method, ends_at),
                 caller=self._acting(actor, request_id),
             )
         )
@@ -174,6 +186,7 @@ class AsyncAdding(AsyncPart):
         name: str,
         inputs: Mapping[str, Secret | str],
         method: str | None = None,
+        ends_at: datetime | None = None,
         variables: Mapping[str, str] | None = None,
         slot: str = "",
         actor: Actor | str | None = None,
@@ -183,7 +196,8 @@ class AsyncAdding(AsyncPart):
 
         *provider* is a slug or UUID.  *name* has 3 to 50 characters.  *inputs* are values by the names of the provider's inputs, which
         `list_providers` gives; text is wrapped as `Secret` at once.  *method* is the id of one of the provider's methods; left out, it is
-        the first that the inputs fit.  *variables* are values by the names of the provider's variables.
+        the first that the inputs fit.  *variables* are values by the names of the provider's variables.  *ends_at* is when the key
+        ends, if the person who enters it knows: an aware time to come.  Where the provider says it, that counts.
         *slot* is 1 to 64 of a-z, 0-9, ".", "_" and "-"; it needs `Settings.slots`.  Left out, it is the default slot.
 
         Raises as `add_api_key`, and `TrustTooOpenError` if the provider's trust in our own issuer takes another tenant's token, too.
@@ -195,7 +209,7 @@ class AsyncAdding(AsyncPart):
                 provider,
                 name=name,
                 slot=slot,
-                entered=read_inputs(inputs, method),
+                entered=read_inputs(inputs, method, ends_at),
                 variables=variables,
                 caller=self._acting(actor, request_id),
             )
@@ -210,6 +224,7 @@ class AsyncAdding(AsyncPart):
         api_key: Secret | str,
         secret_key: Secret | str | None = None,
         method: str | None = None,
+        ends_at: datetime | None = None,
         variables: Mapping[str, str] | None = None,
         slot: str = "",
         actor: Actor | str | None = None,
@@ -219,8 +234,8 @@ class AsyncAdding(AsyncPart):
 
         *provider* is a slug or UUID; *name* has 3 to 50 characters; *secret_key* is the second half, where the provider has one;
         *method* is the id of one of the provider's methods; left out, it is the first whose key has this form.
-        *variables* are values that the provider's addresses need; *slot* is as in `add`.  Nothing is stored before the provider has
-        accepted the key.
+        *variables* are values that the provider's addresses need; *ends_at* and *slot* are as in `add`.  Nothing is stored before the
+        provider has accepted the key.
         Raises `ValidationFailedError`, `ProviderNotFoundError`, `ProviderInactiveError`, `IntegrationExistsError`,
         `InvalidCredentialsError` (the provider refused the key) or `ProviderUnavailableError` (it could not be asked).
         """
@@ -231,7 +246,7 @@ class AsyncAdding(AsyncPart):
                 provider,
                 name=name,
                 slot=slot,
-                entered=read_key(api_key, secret_key, method),
+                entered=read_key(api_key, secret_key, method, ends_at),
                 variables=variables,
                 caller=self._acting(actor, request_id),
             )
@@ -245,19 +260,26 @@ class AsyncAdding(AsyncPart):
         slot: str = "",
         inputs: Mapping[str, Secret | str],
         method: str | None = None,
+        ends_at: datetime | None = None,
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Integration:
         """Check new inputs with the provider and store them in place of the old ones; id and name stay.
 
-        This is for an integration that was connected by `add` or `add_api_key`; a consent is renewed by `begin_reconnect`.
+        This is for an integration that was connected by `add` or `add_api_key`; a consent is renewed by `begin_reconnect`.  *ends_at* is
+        as in `add`, and is said anew for each key.
 
         Raises as `add`, and `IntegrationNotFoundError`, `IntegrationInactiveError` or `GrantRefusedError` (another account, where
         accounts are pinned).
         """
         return await self._run(
             flows.reconnect(
-                self._wiring, tenant_id, integration, slot=slot, entered=read_inputs(inputs, method), caller=self._acting(actor, request_id)
+                self._wiring,
+                tenant_id,
+                integration,
+                slot=slot,
+                entered=read_inputs(inputs, method, ends_at),
+                caller=self._acting(actor, request_id),
             )
         )
 
@@ -270,10 +292,11 @@ class AsyncAdding(AsyncPart):
         api_key: Secret | str,
         secret_key: Secret | str | None = None,
         method: str | None = None,
+        ends_at: datetime | None = None,
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Integration:
-        """Check a new key with the provider and store it in place of the old one; id and name stay.
+        """Check a new key with the provider and store it in place of the old one; id and name stay.  *ends_at* is as in `reconnect`.
 
         Raises as `add_api_key`, and `IntegrationNotFoundError` or `IntegrationInactiveError`.
         """
@@ -283,7 +306,7 @@ class AsyncAdding(AsyncPart):
                 tenant_id,
                 integration,
                 slot=slot,
-                entered=read_key(api_key, secret_key, method),
+                entered=read_key(api_key, secret_key, method, ends_at),
                 caller=self._acting(actor, request_id),
             )
         )

@@ -28,18 +28,18 @@ KeysOrText = KeyService | Secret | str | Sequence[Secret | str]
 """A key service, or what a `LocalKeyring` is made of: one text `kid:base64`, or several, the newest first."""
 
 
-def store_over(engine: Engine, clock: Clock | None, /) -> Store:
+def store_over(engine: Engine, clock: Clock | None, /, *, row_security: bool) -> Store:
     """Return the store over a blocking engine.  Raises `ConfigurationError` for anything else."""
     from cloud_integrations import SqlAlchemyStore  # noqa: PLC0415  # an extra
 
-    return SqlAlchemyStore(engine, clock=clock)
+    return SqlAlchemyStore(engine, clock=clock, row_security=row_security)
 
 
-def async_store_over(engine: AsyncEngine | Engine, clock: Clock | None, /) -> AsyncStore:
+def async_store_over(engine: AsyncEngine | Engine, clock: Clock | None, /, *, row_security: bool) -> AsyncStore:
     """Return the awaiting store over an `AsyncEngine` or an `Engine`.  Raises `ConfigurationError` for anything else."""
     from cloud_integrations import AsyncSqlAlchemyStore  # noqa: PLC0415  # an extra
 
-    return AsyncSqlAlchemyStore(engine, clock=clock)
+    return AsyncSqlAlchemyStore(engine, clock=clock, row_security=row_security)
 
 
 def httpx_transport(clock: Clock | None, /) -> Transport:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
+from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -15,29 +17,36 @@ from cloud_integrations.domain.audit import SYSTEM, Actor, Caller
 from cloud_integrations.domain.conformance import require_part
 from cloud_integrations.errors import ConfigurationError, ValidationFailedError
 from cloud_integrations.ports.catalogue import Providers
+from cloud_integrations.ports.checkpoint_keys import AsyncCheckpointKeys, CheckpointKeys
 from cloud_integrations.ports.cipher import Cipher
 from cloud_integrations.ports.clock import AsyncPause, Clock, Entropy, require_clock
 from cloud_integrations.ports.concurrency import Concurrency
+from cloud_integrations.ports.event_handler import AsyncEventHandler
 from cloud_integrations.ports.key_service import AsyncKeyService, KeyService
 from cloud_integrations.ports.observer import Observer
 from cloud_integrations.ports.platform import Platform
+from cloud_integrations.ports.rate_limiter import AsyncRateLimiter
 from cloud_integrations.ports.settings import Settings
 from cloud_integrations.ports.signing_keys import AsyncSigningKeys, Issuer, SigningKeys
 from cloud_integrations.ports.single_flight import SingleFlight
 from cloud_integrations.ports.store import AsyncStore
+from cloud_integrations.ports.telemetry import Telemetry
 from cloud_integrations.ports.tenants import AsyncTenants
 from cloud_integrations.ports.transport import AsyncTransport
 from cloud_integrations.runtime.breaker import WindowBreaker
-from cloud_integrations.runtime.caches import DenialWindows, TenantTokenCache, TtlCache
+from cloud_integrations.runtime.caches import DenialWindows, RecentFreezes, TenantTokenCache, TtlCache
 from cloud_integrations.runtime.clock import SystemClock, SystemEntropy
-from cloud_integrations.runtime.observers import GuardedObserver, LoggingObserver
+from cloud_integrations.runtime.observers import GuardedObserver, GuardedTelemetry, LoggingObserver
+from cloud_integrations.runtime.rate_limiter import TokenBuckets
 from cloud_integrations.runtime.sync import run_inline
 
 from .assembly import tls_context
 
 T = TypeVar("T")
+H = TypeVar("H")
 
-_OPTIONAL = frozenset({"tenants", "pause", "observer", "entropy"})
+_HANDLER_NAME = re.compile(r"[a-z0-9._-]{1,40}")
+_OPTIONAL = frozenset({"tenants", "pause", "observer", "entropy", "rate_limiter", "checkpoint_keys"})
 NamedPart = tuple[str, object, type]
 """A parameter's name, the part that was passed for it, and its port."""
 
@@ -49,7 +58,9 @@ def require_parts(*parts: NamedPart, awaits: bool = False) -> None:
             require_part(name, part, port, awaits=awaits)
 
 
-def blocking_parts(keys: object, cipher: object, providers: object, observer: object, entropy: object) -> tuple[NamedPart, ...]:
+def blocking_parts(
+    keys: object, cipher: object, providers: object, observer: object, entropy: object, *, checkpoint_keys: object
+) -> tuple[NamedPart, ...]:
     """Return the parts that block in both managers, with their names and ports."""
     return (
         ("keys", keys, KeyService),
@@ -57,6 +68,7 @@ def blocking_parts(keys: object, cipher: object, providers: object, observer: ob
         ("providers", providers, Providers),
         ("observer", observer, Observer),
         ("entropy", entropy, Entropy),
+        ("checkpoint_keys", checkpoint_keys, CheckpointKeys),
     )
 
 
@@ -76,7 +88,11 @@ def wire(
     settings: Settings | None,
     issuer: Issuer | None,
     signing_keys: AsyncSigningKeys | None,
+    checkpoint_keys: AsyncCheckpointKeys | None,
     observer: Observer | None,
+    telemetry: Sequence[Telemetry],
+    handlers: Mapping[str, AsyncEventHandler],
+    rate_limiter: AsyncRateLimiter | None,
     clock: Clock | None,
     entropy: Entropy | None,
 ) -> flows.Wiring:
@@ -89,7 +105,10 @@ def wire(
     clock = SystemClock() if clock is None else clock
     entropy = SystemEntropy() if entropy is None else entropy
     settings = Settings() if settings is None else settings
+    for part in telemetry:
+        require_part("telemetry", part, Telemetry)
     flows.check_guide_settings(settings, providers)
+    tokens = TenantTokenCache(clock)
     return flows.Wiring(
         store=store,
         transport=transport,
@@ -102,24 +121,44 @@ def wire(
         pause=pause,
         single_flight=single_flight,
         concurrency=concurrency,
-        observer=GuardedObserver(LoggingObserver() if observer is None else observer),
+        observer=GuardedObserver(LoggingObserver() if observer is None else observer, *telemetry),
+        telemetry=GuardedTelemetry(*telemetry),
+        handlers=handlers,
         key_memory=TtlCache(clock, limit=10_000),
-        tokens=TenantTokenCache(clock),
+        tokens=tokens,
+        freezes=RecentFreezes(tokens),
         uses=TtlCache(clock, limit=100_000),
         client_secrets=TtlCache(clock, limit=10_000),
         dpop_nonces=TtlCache(clock, limit=10_000),
         server_metadata=TtlCache(clock, limit=10_000),
         clock_offsets=TtlCache(clock, limit=1_000),
+        sessions=TtlCache(clock, limit=100_000),
         denials=DenialWindows(clock),
+        token_buckets=TokenBuckets(clock),
+        rate_limiter=rate_limiter,
         breaker=WindowBreaker(clock, entropy),
         issuer=_check_issuer(issuer, settings),
         signing_keys=signing_keys,
+        checkpoint_keys=checkpoint_keys,
         owner=f"{socket.gethostname()}:{os.getpid()}"[:100],
         platform=platform,
         applications=flows.index_applications(applications, providers, settings),
         settings=settings,
         tls=tls_context,
     )
+
+
+def read_handlers(handlers: Mapping[str, H] | None, /, *, awaits: bool) -> dict[str, H]:
+    """Return the handlers of events.  Raises `ConfigurationError` for a name or a function that does not fit."""
+    found = dict(handlers or {})
+    for name, handler in found.items():
+        if not isinstance(name, str) or not _HANDLER_NAME.fullmatch(name):
+            raise ConfigurationError(setting="handlers", problem="must have names of 1 to 40 of a-z, 0-9, '.', '_' and '-'")
+        is_awaited = iscoroutinefunction(handler) or iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004  # not a test
+        if not callable(handler) or is_awaited is not awaits:
+            wanted = "a coroutine function (async def)" if awaits else "a function that is not awaited"
+            raise ConfigurationError(setting=f"handlers[{name!r}]", problem=f"must be {wanted}, which takes an EventMessage")
+    return found
 
 
 def read_issuer(issuer: Issuer | None, /) -> SigningKeys | None:
@@ -217,8 +256,10 @@ class _Acting:
         if actor is None and request_id is None:
             return bound
         if actor is None:
-            return None if bound is None else read_caller(bound.actor, request_id)
-        return read_caller(actor, bound.request_id if request_id is None and bound is not None else request_id)
+            return None if bound is None else read_caller(bound.actor, request_id, bound.reason)
+        if bound is None:
+            return read_caller(actor, request_id)
+        return read_caller(actor, bound.request_id if request_id is None else request_id, bound.reason)
 
 
 class Part(_Acting):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 from cloud_integrations import flows
@@ -34,6 +34,7 @@ class Using(Part):
         super().__init__(runner, caller)
         self._tokens_by_tenant = self._wiring.tokens.by_tenant
         self._monotonic = self._wiring.clock.monotonic
+        self._freezes = self._wiring.freezes
         self._as_system = caller is None or caller.actor is SYSTEM
 
     def list_integrations(self, tenant_id: str, *, slot: str | None = None) -> tuple[Integration, ...]:
@@ -60,6 +61,7 @@ class Using(Part):
         slot: str = "",
         min_ttl: timedelta | float | None = None,
         scopes: Sequence[str] = (),
+        narrow: Mapping[str, Any] | None = None,
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Credential:
@@ -70,8 +72,11 @@ class Using(Part):
         (seconds or a `timedelta`) is the lifetime that it must still have; those of *scopes* that were not granted are in
         `missing_scopes`.  While a token still works, an outage of the provider only adds a `warning`.  Without an actor the use is
         recorded as `SYSTEM`'s.
+        *narrow* asks for a credential that can do less: names with JSON values, such as `{"scopes": ["read"]}`; the provider's file says
+        which names a method takes.  It is never stored, and what cannot be narrowed is refused.
         Raises `IntegrationNotFoundError`, `ProviderNotFoundError`, `ReconnectRequiredError`, `IntegrationInactiveError`,
-        `RefreshInProgressError`, `ProviderUnavailableError` or `AppMisconfiguredError`.
+        `IntegrationFrozenError`, `RefreshInProgressError`, `ProviderUnavailableError` or `AppMisconfiguredError`; with *narrow* also
+        `ValidationFailedError`, and `NotNarrowedError` if the provider gave more than was asked.
         """
         if (
             self._as_system
@@ -79,6 +84,7 @@ class Using(Part):
             and request_id is None
             and min_ttl is None
             and scopes is _NO_SCOPES
+            and narrow is None
             and isinstance(tenant_id, str)
         ):
             # Most calls end here, so this takes no lock, awaits nothing, and calls nothing but the clock.
@@ -88,7 +94,7 @@ class Using(Part):
                     entry = tenant_tokens.get(provider)
                 else:
                     entry = tenant_tokens.get((provider, slot)) if isinstance(slot, str) else None
-                if entry is not None and entry[0] > self._monotonic():
+                if entry is not None and min(entry[0], self._freezes.until) > self._monotonic():
                     return entry[1]
         return self._run(
             flows.get_token(
@@ -98,6 +104,7 @@ class Using(Part):
                 slot=slot,
                 min_ttl=min_ttl,
                 scopes=scopes,
+                narrow=narrow,
                 caller=self._acting_or_system(actor, request_id),
             )
         )
@@ -112,7 +119,9 @@ class Using(Part):
     ) -> Credential:
         """Return a new credential in place of *token*, which the provider refused (RFC 6750 §3.1 `invalid_token`).
 
-        However many callers ask, each generation of the credential is renewed at most once.  Raises as `credential`.
+        However many callers ask, each generation of the credential is renewed at most once.  A narrowed one is replaced by one that is
+        narrowed in the same way.  One that was itself made in place of a refused one is replaced after a wait that grows, from 10 seconds
+        to 15 minutes; until then it comes back with the `warning` `refused_again`.  Raises as `credential`.
         """
         return self._run(flows.replace_refused(self._wiring, tenant_id, token, caller=self._acting_or_system(actor, request_id)))
 
@@ -210,6 +219,7 @@ class AsyncUsing(AsyncPart):
         super().__init__(runner, caller)
         self._tokens_by_tenant = self._wiring.tokens.by_tenant
         self._monotonic = self._wiring.clock.monotonic
+        self._freezes = self._wiring.freezes
         self._as_system = caller is None or caller.actor is SYSTEM
 
     async def list_integrations(self, tenant_id: str, *, slot: str | None = None) -> tuple[Integration, ...]:
@@ -236,6 +246,7 @@ class AsyncUsing(AsyncPart):
         slot: str = "",
         min_ttl: timedelta | float | None = None,
         scopes: Sequence[str] = (),
+        narrow: Mapping[str, Any] | None = None,
         actor: Actor | str | None = None,
         request_id: str | UUID | None = None,
     ) -> Credential:
@@ -246,8 +257,11 @@ class AsyncUsing(AsyncPart):
         (seconds or a `timedelta`) is the lifetime that it must still have; those of *scopes* that were not granted are in
         `missing_scopes`.  While a token still works, an outage of the provider only adds a `warning`.  Without an actor the use is
         recorded as `SYSTEM`'s.
+        *narrow* asks for a credential that can do less: names with JSON values, such as `{"scopes": ["read"]}`; the provider's file says
+        which names a method takes.  It is never stored, and what cannot be narrowed is refused.
         Raises `IntegrationNotFoundError`, `ProviderNotFoundError`, `ReconnectRequiredError`, `IntegrationInactiveError`,
-        `RefreshInProgressError`, `ProviderUnavailableError` or `AppMisconfiguredError`.
+        `IntegrationFrozenError`, `RefreshInProgressError`, `ProviderUnavailableError` or `AppMisconfiguredError`; with *narrow* also
+        `ValidationFailedError`, and `NotNarrowedError` if the provider gave more than was asked.
         """
         if (
             self._as_system
@@ -255,6 +269,7 @@ class AsyncUsing(AsyncPart):
             and request_id is None
             and min_ttl is None
             and scopes is _NO_SCOPES
+            and narrow is None
             and isinstance(tenant_id, str)
         ):
             # Most calls end here, so this takes no lock, awaits nothing, and calls nothing but the clock.
@@ -264,7 +279,7 @@ class AsyncUsing(AsyncPart):
                     entry = tenant_tokens.get(provider)
                 else:
                     entry = tenant_tokens.get((provider, slot)) if isinstance(slot, str) else None
-                if entry is not None and entry[0] > self._monotonic():
+                if entry is not None and min(entry[0], self._freezes.until) > self._monotonic():
                     return entry[1]
         return await self._run(
             flows.get_token(
@@ -274,6 +289,7 @@ class AsyncUsing(AsyncPart):
                 slot=slot,
                 min_ttl=min_ttl,
                 scopes=scopes,
+                narrow=narrow,
                 caller=self._acting_or_system(actor, request_id),
             )
         )
@@ -288,7 +304,9 @@ class AsyncUsing(AsyncPart):
     ) -> Credential:
         """Return a new credential in place of *token*, which the provider refused (RFC 6750 §3.1 `invalid_token`).
 
-        However many callers ask, each generation of the credential is renewed at most once.  Raises as `credential`.
+        However many callers ask, each generation of the credential is renewed at most once.  A narrowed one is replaced by one that is
+        narrowed in the same way.  One that was itself made in place of a refused one is replaced after a wait that grows, from 10 seconds
+        to 15 minutes; until then it comes back with the `warning` `refused_again`.  Raises as `credential`.
         """
         return await self._run(flows.replace_refused(self._wiring, tenant_id, token, caller=self._acting_or_system(actor, request_id)))
 

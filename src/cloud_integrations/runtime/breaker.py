@@ -21,6 +21,8 @@ class _Circuit:
 
     lately: dict[Hashable, tuple[float, bool]] = field(default_factory=dict)
     """By tenant, the oldest first: when its last request ended, and whether it was answered."""
+    failures: int = 0
+    """How many of them were not; counted along, because there may be as many as there are tenants."""
     probe_at: float | None = None
     """None if the circuit is closed.  Otherwise no request may go out before this time, and one may after it."""
     probed_by: Hashable | None = None
@@ -29,6 +31,11 @@ class _Circuit:
     """Why the application is refused.  While it is set, only an answer with tokens closes the circuit."""
     refused_by: Hashable | None = None
     """The tenant for which the application was refused since it was last accepted."""
+
+    def forget(self, tenant: Hashable) -> None:
+        """Forget what was noted for a tenant."""
+        _, went_well = self.lately.pop(tenant, (0.0, True))
+        self.failures -= not went_well
 
 
 class WindowBreaker:
@@ -67,6 +74,14 @@ class WindowBreaker:
             circuit.probe_at, circuit.probed_by = self._next_probe(now), by
             return None
 
+    def look(self, key: Hashable, /) -> timedelta | None:
+        """Return how long no request may go out, without becoming the probe; None if the circuit is closed."""
+        with self._lock:
+            circuit = self._circuits.get(key)
+            if circuit is None or circuit.probe_at is None:
+                return None
+            return timedelta(seconds=max(0.0, circuit.probe_at - self._monotonic()))
+
     def note(self, key: Hashable, /, *, ok: bool, by: Hashable) -> None:
         """Note whether a request for the tenant *by* was answered."""
         with self._lock:
@@ -76,13 +91,14 @@ class WindowBreaker:
                 if ok and circuit.reason is None:
                     circuit.probe_at = circuit.probed_by = None
                 return
-            circuit.lately.pop(by, None)
+            circuit.forget(by)
             circuit.lately[by] = (now, ok)
+            circuit.failures += not ok
             while circuit.lately[oldest := next(iter(circuit.lately))][0] < now - WINDOW_SECONDS:
-                del circuit.lately[oldest]
-            failures = sum(1 for _, went_well in circuit.lately.values() if not went_well)
-            if failures >= LEAST_FAILURES and failures * 2 >= len(circuit.lately):
+                circuit.forget(oldest)
+            if circuit.failures >= LEAST_FAILURES and circuit.failures * 2 >= len(circuit.lately):
                 circuit.lately.clear()
+                circuit.failures = 0
                 circuit.probe_at = self._next_probe(now)
 
     def accept(self, key: Hashable, /) -> None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.identifiers import TenantId
-from cloud_integrations.ports.caches import Covers, TenantTokens
+from cloud_integrations.ports.caches import Covers, TenantTokens, TokenCache
 from cloud_integrations.ports.clock import Clock
 
 if TYPE_CHECKING:
     from cloud_integrations.domain.credential import Credential
+    from cloud_integrations.domain.freezing import Freeze
 
 
 def _trim(entries: dict[Any, Any], limit: int) -> None:
@@ -102,6 +103,39 @@ class TenantTokenCache:
     def clear(self) -> None:
         """Forget everything."""
         self.by_tenant.clear()
+
+
+class RecentFreezes:
+    """The freezes that are in force, as they were read last; *tokens* are forgotten whenever they change."""
+
+    def __init__(self, tokens: TokenCache, /) -> None:
+        self.active: tuple[Freeze, ...] = ()
+        self.until = float("-inf")
+        self.changes = 0
+        self._tokens = tokens
+        self._lock = Lock()
+
+    def __repr__(self) -> str:
+        return f"RecentFreezes({len(self.active)})"
+
+    def learn(self, found: tuple[Freeze, ...], /, *, until: float, changes: int) -> bool:
+        """Remember what was read; return False, and remember nothing, if it was read before the last change in this process."""
+        with self._lock:
+            if changes != self.changes:
+                return False
+            if found != self.active:
+                # In this order: who sees that the list is new finds no token from before it.
+                self.active = found
+                self._tokens.clear()
+            self.until = until
+            return True
+
+    def forget(self) -> None:
+        """Forget what was read, and all tokens."""
+        with self._lock:
+            self.changes += 1
+            self.until = float("-inf")
+            self._tokens.clear()
 
 
 @dataclass(slots=True)

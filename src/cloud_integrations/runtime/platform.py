@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+from cloud_integrations.domain.interruption import is_interruption
 from cloud_integrations.domain.platform import PlatformCredential, PlatformSource
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ConfigurationError
@@ -31,11 +32,17 @@ class PlatformCredentials:
             found = await asyncio.to_thread(source) if self._in_thread else source()
         except ConfigurationError:
             raise
-        except Exception as error:  # noqa: BLE001  # the host's own code
+        except Exception as error:  # the host's own code
+            if is_interruption(error):
+                raise
             # Its text is not repeated, because it may hold a secret.
             problem = f"could not be read: {type(error).__name__}"
             raise ConfigurationError(setting=f"platform.{provider}", problem=problem) from None
         return _require(provider, found)
+
+    def has(self, provider: str, /) -> bool:
+        """See `Platform.has`."""
+        return provider in self._sources
 
 
 def _require(slug: str, given: object) -> PlatformCredential:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import wraps
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from cloud_integrations.domain.envelope import WrappedKey
+from cloud_integrations.domain.event_message import EventMessage
+from cloud_integrations.domain.signed_note import NoteKey, SignedNote
+from cloud_integrations.ports.checkpoint_keys import CheckpointKeys
 from cloud_integrations.ports.clock import AsyncPause, Pause
+from cloud_integrations.ports.event_handler import AsyncEventHandler, EventHandler
 from cloud_integrations.ports.key_service import KekRef, KeyService
+from cloud_integrations.ports.rate_limiter import AsyncRateLimiter, RateLimiter
 from cloud_integrations.ports.signing_keys import PublicSigningKey, SigningKeys
 from cloud_integrations.ports.store import AsyncStore, Store
 from cloud_integrations.ports.tenants import AsyncTenants, Tenants
@@ -72,9 +77,26 @@ def awaitable_tenants(tenants: Tenants, /) -> AsyncTenants:
     return cast("AsyncTenants", _Awaitable(tenants))
 
 
+def awaitable_rate_limiter(limiter: RateLimiter, /) -> AsyncRateLimiter:
+    """Return *limiter* with methods that can be awaited."""
+    return cast("AsyncRateLimiter", _Awaitable(limiter))
+
+
 def awaitable_pause(pause: Pause, /) -> AsyncPause:
     """Return *pause* with methods that can be awaited."""
     return cast("AsyncPause", _Awaitable(pause))
+
+
+def awaitable_handlers(handlers: Mapping[str, EventHandler], /) -> dict[str, AsyncEventHandler]:
+    """Return *handlers* as functions that can be awaited."""
+    return {name: _awaitable_handler(handler) for name, handler in handlers.items()}
+
+
+def _awaitable_handler(handler: EventHandler) -> AsyncEventHandler:
+    async def take(message: EventMessage, /) -> None:
+        handler(message)
+
+    return take
 
 
 class AwaitableKeyService:
@@ -141,6 +163,37 @@ class AwaitableSigningKeys:
     async def sign(self, key_id: str, message: bytes, /) -> bytes:
         """See `SigningKeys.sign`."""
         return await self._call(lambda: self._keys.sign(key_id, message))
+
+    async def _call(self, call: Callable[[], T]) -> T:
+        return await asyncio.to_thread(call) if self._in_thread else call()
+
+
+class AwaitableCheckpointKeys:
+    """Blocking keys of checkpoints that can be awaited: each call runs inline, or in a thread where the service may wait."""
+
+    def __init__(self, keys: CheckpointKeys, /, *, in_thread: bool) -> None:
+        self._keys = keys
+        self._in_thread = in_thread
+
+    def __repr__(self) -> str:
+        return f"awaitable {self._keys!r}"
+
+    @property
+    def waits(self) -> bool:
+        """See `CheckpointKeys.waits`."""
+        return self._keys.waits
+
+    async def public_keys(self) -> tuple[NoteKey, ...]:
+        """See `CheckpointKeys.public_keys`."""
+        return await self._call(self._keys.public_keys)
+
+    async def sign(self, text: str, /) -> str:
+        """See `CheckpointKeys.sign`."""
+        return await self._call(lambda: self._keys.sign(text))
+
+    async def is_signed(self, note: SignedNote, /) -> bool:
+        """See `CheckpointKeys.is_signed`."""
+        return await self._call(lambda: self._keys.is_signed(note))
 
     async def _call(self, call: Callable[[], T]) -> T:
         return await asyncio.to_thread(call) if self._in_thread else call()

@@ -63,7 +63,7 @@ async def begin_oauth(
     `ValidationFailedError`, `ProviderNotFoundError`, `ProviderInactiveError` or `IntegrationExistsError`, and if the request is pushed
     (RFC 9126) `GrantRefusedError`, `AppMisconfiguredError` or `ProviderUnavailableError`.
     """
-    _check_return_to(return_to)
+    check_return_to(return_to)
     beginning = await read_connection(wiring, tenant, provider_ref, name=name, slot=slot, scopes=scopes, method=method, variables=variables)
     return await _begin(wiring, beginning, return_to=return_to, caller=caller)
 
@@ -85,7 +85,7 @@ async def begin_reconnect(
     Raises `IntegrationNotFoundError`, `IntegrationInactiveError`, `ValidationFailedError` or `ProviderInactiveError`, and as `begin_oauth`
     if the request is pushed.
     """
-    _check_return_to(return_to)
+    check_return_to(return_to)
     beginning = await read_reconnection(wiring, tenant, integration, slot=slot, scopes=scopes, method=method)
     return await _begin(wiring, beginning, return_to=return_to, caller=caller)
 
@@ -126,8 +126,8 @@ async def _begin(wiring: Wiring, beginning: Beginning, *, return_to: str | None,
     tenant_id, client, asked = beginning.tenant_id, beginning.client, beginning.scopes_to_ask
     integration_id = beginning.integration_id or IntegrationId(wiring.new_id())
     redirect_uri = redirect_uri_of(wiring, client)
-    state = _random_text(wiring)
-    browser_token = _random_text(wiring)
+    state = random_text(wiring)
+    browser_token = random_text(wiring)
     verifier = make_verifier(wiring.entropy.bytes(32)) if client.uses_pkce else None
     subject = Subject(tenant_id=tenant_id, provider_id=client.provider.provider_id, integration_id=integration_id, slot=beginning.slot)
     told_of = replace(subject, integration_id=beginning.integration_id)
@@ -178,11 +178,12 @@ async def _begin(wiring: Wiring, beginning: Beginning, *, return_to: str | None,
     )
 
 
-def _random_text(wiring: Wiring) -> Secret:
+def random_text(wiring: Wiring, /) -> Secret:
+    """Return 256 random bits as text that may stand in an address."""
     return Secret(base64.urlsafe_b64encode(wiring.entropy.bytes(32)).rstrip(b"=").decode())
 
 
-def _check_return_to(return_to: str | None) -> None:
+def check_return_to(return_to: str | None) -> None:
     """Raise `ValidationFailedError` unless *return_to* is an absolute path that no browser can read as another site (OAU-025)."""
     if return_to is None:
         return

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from cloud_integrations.domain.arguments import read_provider, read_scopes, read_text_or_none, read_variables
 from cloud_integrations.domain.dpop import DPOP_KEY
-from cloud_integrations.domain.events import EventName
+from cloud_integrations.domain.event_names import EventName
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId
 from cloud_integrations.domain.integration import State, StoredIntegration, integration_name
 from cloud_integrations.domain.secret import Secret

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from cloud_integrations.domain.audit import Caller
@@ -15,7 +16,7 @@ from cloud_integrations.domain.events import Event
 from cloud_integrations.domain.freshness import due_at, reconnect_before
 from cloud_integrations.domain.identifiers import ContextId
 from cloud_integrations.domain.integration import AccountFacts, Integration, State, StoredIntegration
-from cloud_integrations.domain.pending import Connected
+from cloud_integrations.domain.pending import AccountGrants, Connected
 from cloud_integrations.domain.removal import Revocation, TokenKind
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
@@ -33,9 +34,14 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.flows.connect.exchange import NewGrant, spend_code
 from cloud_integrations.flows.connect.installation import at_sign_in, confirm_installation
+from cloud_integrations.flows.connect.live_grants import count_grants
+from cloud_integrations.flows.shared.applications import announced_end
 from cloud_integrations.flows.shared.clients import granting_client
 from cloud_integrations.flows.shared.events import happened, recovery, tell
 from cloud_integrations.flows.shared.fingerprints import account_fingerprint
+from cloud_integrations.flows.shared.measuring import measured
+from cloud_integrations.flows.shared.next_check import next_use
+from cloud_integrations.flows.shared.resources import asks_for_resources, choose_connected
 from cloud_integrations.flows.shared.revocation import (
     ENDS_GRANT,
     Source,
@@ -76,12 +82,15 @@ async def connect(
     Call it inside `single_flight.shield`: once the code was sent, a cancelled caller must not keep the grant from being stored.
     Raises what `spend_code`, `confirm_installation` and `store_grant` raise.
     """
-    signs_in = at_sign_in(wiring, wanted, claimed=installation)
-    grant = await spend_code(wiring, signs_in, code=code, redirect_uri=redirect_uri, verifier=verifier, dpop_key=dpop_key, caller=caller)
-    if wanted.client.method.installation is None:
-        return await store_grant(wiring, wanted, grant, caller=caller)
-    grant, account = await confirm_installation(wiring, wanted, signs_in, grant, claimed=installation, caller=caller)
-    return await store_grant(wiring, wanted, grant, account=account, caller=caller)
+    with measured(wiring, "connect", wanted.tenant_id, wanted.client.provider.provider_id):
+        signs_in = at_sign_in(wiring, wanted, claimed=installation)
+        grant = await spend_code(
+            wiring, signs_in, code=code, redirect_uri=redirect_uri, verifier=verifier, dpop_key=dpop_key, caller=caller
+        )
+        if wanted.client.method.installation is None:
+            return await store_grant(wiring, wanted, grant, caller=caller)
+        grant, account = await confirm_installation(wiring, wanted, signs_in, grant, claimed=installation, caller=caller)
+        return await store_grant(wiring, wanted, grant, account=account, caller=caller)
 
 
 async def store_grant(
@@ -97,6 +106,7 @@ async def store_grant(
     try:
         account = known or await _account(wiring, wanted, grant)
         changed = _is_changed(wiring, stored, account)
+        grant = await _with_resource(wiring, wanted, grant)
         saved = await _save(wiring, wanted, grant, account, changed=changed, caller=caller)
     except GeneratorExit:
         # The coroutine is being closed, so nothing can be awaited.
@@ -107,7 +117,7 @@ async def store_grant(
         raise
     if saved.replaced is not None:
         await revoke_now(wiring, saved.replaced.client, saved.to_revoke, caller)
-    return Connected(integration=saved.facts, account_changed=changed, shared=saved.shared)
+    return Connected(integration=saved.facts, account_changed=changed, shared=saved.shared, grants=saved.grants)
 
 
 def _is_changed(wiring: Wiring, stored: StoredIntegration | None, account: AccountFacts) -> bool:
@@ -141,12 +151,38 @@ async def _account(wiring: Wiring, wanted: NewGrant, grant: Grant) -> AccountFac
     return result.account if result is not None and result.accepted else AccountFacts()
 
 
+async def _with_resource(wiring: Wiring, wanted: NewGrant, grant: Grant) -> Grant:
+    """Return *grant* with the resource that it is for, if its method has such.
+
+    Raises `GrantRefusedError` if the account reaches none, or not the one that the tenant named.
+    """
+    client, stored = wanted.client, wanted.reconnects
+    facts = asks_for_resources(client.method, wanted.scopes if grant.scopes is None else grant.scopes)
+    if facts is None:
+        return grant
+    variables = {**client.variables, **grant.variables}
+    choice = await choose_connected(
+        wiring,
+        client.provider,
+        client.method,
+        facts,
+        show=partial(shown, wiring, client.provider, client.method, grant.parts, variables=variables),
+        variables=variables,
+        before=None if stored is None else stored.facts.variables,
+        subject=wanted.subject,
+    )
+    if choice.refused is not None:
+        raise GrantRefusedError(reason=choice.refused)
+    return replace(grant, variables={**grant.variables, facts.variable: choice.value})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Saved:
     """The integration as it was stored, and the tokens that are no longer needed."""
 
     facts: Integration
     shared: bool = False
+    grants: AccountGrants | None = None
     replaced: Source | None = None
     to_revoke: Sequence[tuple[Revocation, Secret]] = ()
 
@@ -208,12 +244,16 @@ async def _write(
     due = _due_at(wiring, wanted, grant, facts)
     replaced = _Replaced() if stored is None else await _replaced(wiring, wanted, stored, grant, account)
     shared = await is_shared(wiring, facts, grant)
+    grants = await count_grants(wiring, wanted.client.method, facts)
     said = {
         "provider": wanted.client.provider.id,
         "bound": str(wanted.bound).lower(),
         "account_changed": str(changed).lower(),
         "replaced": replaced.said,
         "shared": str(shared).lower(),
+        "ends": announced_end(wanted.client.provider, wanted.client.method.id),
+        "held": None if grants is None else str(grants.held),
+        "most": None if grants is None else str(grants.most),
     }
     subject = wanted.subject
     events[:] = [happened(wiring, "integration.connected" if stored is None else "integration.reconnected", subject, caller, **said)]
@@ -236,7 +276,7 @@ async def _write(
 
     await apply_sealed(wiring, wanted.tenant_id, changes, begun_under=wanted.begun_under)
     to_revoke = [(entry, token) for entry, (_, token) in zip(entries, replaced.tokens, strict=True)]
-    return _Saved(facts=facts, shared=shared, replaced=replaced.source, to_revoke=to_revoke)
+    return _Saved(facts=facts, shared=shared, grants=grants, replaced=replaced.source, to_revoke=to_revoke)
 
 
 async def _kept(wiring: Wiring, wanted: NewGrant, grant: Grant, account: AccountFacts, stored: StoredIntegration | None) -> Secret | None:
@@ -305,7 +345,7 @@ def _stored(
 
 def _due_at(wiring: Wiring, wanted: NewGrant, grant: Grant, facts: Integration) -> datetime | None:
     if grant.refresh_token is None:
-        return None
+        return next_use(wiring, wanted.client.method) if grant.expires_at is None else None
     idle = wanted.client.method.refresh_token.idle
     return due_at(expires_at=grant.expires_at, now=facts.updated_at, chance=wiring.entropy.fraction(), idle=idle)
 

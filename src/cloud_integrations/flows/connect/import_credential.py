@@ -18,10 +18,12 @@ from cloud_integrations.domain.integration import AccountFacts, Integration, int
 from cloud_integrations.domain.provider import Method, Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ValidationFailedError
+from cloud_integrations.flows.shared.applications import announced_end
 from cloud_integrations.flows.shared.clients import choose_client
-from cloud_integrations.flows.shared.entered import accept_inputs, read_entered, store_new, take_unasked
+from cloud_integrations.flows.shared.entered import Accepted, ReadInputs, accept_inputs, read_entered, store_new, take_unasked
 from cloud_integrations.flows.shared.events import happened
 from cloud_integrations.flows.shared.lookup import known_tenant, read_chosen_slot, require_unconnected
+from cloud_integrations.flows.shared.resources import asks_for_resources, settle_entered, unasked
 from cloud_integrations.flows.shared.revocation import is_shared
 from cloud_integrations.flows.shared.stale_writes import apply_sealed
 from cloud_integrations.flows.shared.verification import check_credential, require_accepted, shown
@@ -73,13 +75,16 @@ async def import_credential(
     begun_under = None if dry_run else await wiring.data_keys.id_at_start(tenant_id)
     await require_unconnected(wiring, tenant_id, provider.provider_id, slot=imported.slot)
     account = await _account(wiring, prepared) if verify else None
+    found = await _resource(wiring, prepared, is_asked=account is not None, caller=caller)
+    facts = replace(prepared.facts, variables={**prepared.facts.variables, **found})
     if dry_run:
-        return prepared.facts
-    facts = replace(prepared.facts, account=account or AccountFacts())
+        return facts
+    facts = replace(facts, account=account or AccountFacts())
     index = await wiring.data_keys.index()
     shared = await is_shared(wiring, facts, prepared.grant)
     said = {"provider": provider.id, "verified": str(account is not None).lower(), "shared": str(shared).lower()}
-    events = [happened(wiring, "integration.imported", Subject.of(facts), caller, **said)]
+    ends = announced_end(provider, facts.method_id)
+    events = [happened(wiring, "integration.imported", Subject.of(facts), caller, **said, ends=ends)]
     if shared:
         events.append(happened(wiring, "credential.shared", Subject.of(facts), caller))
     await apply_sealed(
@@ -111,6 +116,16 @@ async def _account(wiring: Wiring, prepared: _Prepared) -> AccountFacts | None:
     return None if result is None else require_accepted(prepared.provider, result)
 
 
+async def _resource(wiring: Wiring, prepared: _Prepared, /, *, is_asked: bool, caller: Caller) -> dict[str, str]:
+    """Return the variable of the resource that the grant is for, as far as it is to be stored.  Raises as `settle_entered` does."""
+    provider, method, variables, grant = prepared.provider, prepared.method, prepared.variables, prepared.grant
+    if not is_asked or asks_for_resources(method, grant.scopes) is None:
+        return unasked(method, variables, scopes=grant.scopes)
+    read = ReadInputs(provider=provider, method=method, parts=grant.parts, variables=variables)
+    accepted = Accepted(account=AccountFacts(), is_verified=True, presented=grant.parts, renewal=None, expires_at=None)
+    return await settle_entered(wiring, read, accepted, before=None, failure=None, subject=Subject.of(prepared.facts), caller=caller)
+
+
 async def _import_key(
     wiring: Wiring, tenant_id: TenantId, provider: Provider, imported: ImportedKey, *, verify: bool, dry_run: bool, caller: Caller
 ) -> Integration:
@@ -123,20 +138,24 @@ async def _import_key(
     await require_unconnected(wiring, tenant_id, provider.provider_id, slot=imported.slot)
     subject = Subject.of(facts)
     accepted = await (accept_inputs if verify else take_unasked)(wiring, read, subject)
-    facts = replace(facts, renewal_rule=accepted.renewal_rule, expires_at=accepted.expires_at)
+    found = unasked(read.method, read.variables, scopes=None)
+    if verify:
+        found = await settle_entered(wiring, read, accepted, before=None, failure=None, subject=subject, caller=caller)
+    variables = {**facts.variables, **accepted.variables, **found}
+    facts = replace(facts, renewal_rule=accepted.renewal_rule, expires_at=accepted.expires_at, variables=variables)
     if dry_run:
         return facts
-    facts = replace(facts, account=accepted.account)
+    facts = replace(facts, account=accepted.account, reconnect_before=accepted.reconnect_before)
     said = {"provider": provider.id, "verified": str(accepted.is_verified).lower(), "shared": "false"}
-    event = happened(wiring, "integration.imported", subject, caller, **said)
+    event = happened(wiring, "integration.imported", subject, caller, **said, ends=announced_end(provider, facts.method_id))
     await store_new(wiring, facts, accepted, event, begun_under=begun_under)
     return facts
 
 
 def _entered(imported: ImportedKey) -> Entered:
     if imported.inputs is not None:
-        return read_inputs(imported.inputs, imported.method)
-    return read_key(imported.api_key, imported.secret_key, imported.method)
+        return read_inputs(imported.inputs, imported.method, imported.ends_at)
+    return read_key(imported.api_key, imported.secret_key, imported.method, imported.ends_at)
 
 
 def _prepare_grant(wiring: Wiring, tenant_id: TenantId, client: Client, imported: ImportedGrant) -> _Prepared:
@@ -166,6 +185,8 @@ def _prepare_grant(wiring: Wiring, tenant_id: TenantId, client: Client, imported
         due = due_at(expires_at=imported.expires_at, now=now, chance=wiring.entropy.fraction(), idle=behaviour.idle)
         end = reconnect_before(behaviour, granted_at=imported.granted_at or now, now=now, told=None)
         facts = replace(facts, reconnect_before=end)
+    elif imported.expires_at is None and client.method.idle is not None:
+        due = now  # nobody knows when it was last used
     return _Prepared(facts=facts, provider=provider, method=client.method, grant=grant, variables=client.variables, due=due)
 
 

@@ -21,6 +21,7 @@ from cloud_integrations.errors import GrantRefusedError, IntegrationExistsError,
 from cloud_integrations.flows.shared.client_secrets import Answer, ask, outcome_of, token_answer
 from cloud_integrations.flows.shared.events import apply, failures_recorded, record_denied
 from cloud_integrations.flows.shared.lookup import known_tenant
+from cloud_integrations.flows.shared.measuring import measured
 from cloud_integrations.flows.shared.sending import key_to_bind, send
 from cloud_integrations.flows.shared.server_metadata import located
 from cloud_integrations.flows.shared.wiring import Wiring
@@ -133,15 +134,16 @@ async def _finish(
     caller: Caller,
 ) -> Connected:
     """Store the grant, or close the authorization and raise why there is none."""
-    try:
-        if isinstance(outcome, Ended):
-            _refuse(outcome)
-        grant = await granted(wiring, wanted, outcome, request=request, hidden=(code,), caller=caller)
-    except GrantRefusedError:
-        await wiring.store.take_pending(pending.state_hash)
-        raise
-    # Storing it deletes the authorization.
-    return await store_grant(wiring, wanted, grant, caller=caller)
+    with measured(wiring, "connect", pending.tenant_id, pending.provider_id):
+        try:
+            if isinstance(outcome, Ended):
+                _refuse(outcome)
+            grant = await granted(wiring, wanted, outcome, request=request, hidden=(code,), caller=caller)
+        except GrantRefusedError:
+            await wiring.store.take_pending(pending.state_hash)
+            raise
+        # Storing it deletes the authorization.
+        return await store_grant(wiring, wanted, grant, caller=caller)
 
 
 def _refuse(outcome: Ended) -> NoReturn:

@@ -12,7 +12,8 @@ from cloud_integrations.domain.application import ClientAuth
 from cloud_integrations.domain.arguments import read_id, read_provider, read_scopes, read_text_or_none, read_variables
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.envelope import DataKey
-from cloud_integrations.domain.events import Event, EventName, Subject
+from cloud_integrations.domain.event_names import EventName
+from cloud_integrations.domain.events import Event, Subject
 from cloud_integrations.domain.identifiers import ContextId, TenantId
 from cloud_integrations.domain.parts import pack
 from cloud_integrations.domain.provider import Method, Provider
@@ -213,4 +214,4 @@ async def _find(wiring: Wiring, tenant_id: TenantId, application_id: ContextId) 
 
 
 def _subject(facts: TenantApplication) -> Subject:
-    return Subject(tenant_id=facts.tenant_id, provider_id=facts.provider_id, other=f"application:{facts.id}")
+    return Subject(tenant_id=facts.tenant_id, provider_id=facts.provider_id, application_id=facts.id)

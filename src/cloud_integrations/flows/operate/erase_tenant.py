@@ -56,11 +56,13 @@ async def erase_tenant(wiring: Wiring, tenant: str, /, *, caller: Caller) -> Era
     wiring.data_keys.forget(tenant_id, [key.key_id for key in keys])
     head = await wiring.store.find_audit_head(tenant_id)
     assert head is not None  # noqa: S101  # the erasure itself stands there
-    outcomes = Counter(outcome for removal in removed for outcome in (removal.refresh_token, removal.access_token, removal.api_key))
+    outcomes = Counter(
+        outcome for removal in removed for outcome in (removal.refresh_token, removal.access_token, removal.api_key, removal.other_key)
+    )
     reasons = [
         reason
         for removal in removed
-        for reason in (removal.refresh_reason, removal.access_reason, removal.key_reason)
+        for reason in (removal.refresh_reason, removal.access_reason, removal.key_reason, removal.other_key_reason)
         if reason is not None
     ]
     # Keys that a provider could revoke work on, like those that it could not.

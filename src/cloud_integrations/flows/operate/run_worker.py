@@ -1,4 +1,4 @@
-"""The worker: rounds that renew due credentials and retry revocations, until it is asked to stop."""
+"""The worker: rounds that renew due credentials, retry revocations and deliver events, until it is asked to stop."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from cloud_integrations.flows.shared.events import tell_of
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.ports.repetition import Repetition, Step
 
+from .deliver_events import deliver_events
 from .prepare import prepare
 from .retry_revocations import retry_revocations
 
 _FIRST_BACKOFF = 1.0
+_NEWS = 5.0
+"""The longest pause between two rounds that deliver events, in seconds."""
 _SPREAD = 0.2
 """Pauses vary at random by this part, so that workers which started together do not stay in step."""
 
@@ -36,20 +39,24 @@ async def run_worker(
 ) -> None:
     """Make rounds until *repetition* is stopped.
 
-    *limit* is the largest number of integrations or revocations per round, *interval* (seconds or a timedelta) the pause between
-    rounds.  With *once*, renew until nothing more is due, retry revocations once, and return.  Without *renew*, only retry revocations.
+    *limit* is the largest number of integrations, revocations or events per round, *interval* (seconds or a timedelta) the pause between
+    rounds.  With *once*, renew until nothing more is due, retry revocations once, deliver events once, and return.  Without *renew*,
+    renew nothing.  Events are delivered every five seconds at least.
     *on_round* receives each round's result.  Raises `ValidationFailedError`; with *once* the first error of a round, otherwise only a
     `SetupError`.
     """
     rounds = _Rounds(wiring, read_count("limit", limit, most=MOST_AT_ONCE), read_listener("onRound", on_round), caller)
     idle = read_duration("interval", interval).total_seconds()
-    steps = (rounds.renew, rounds.revoke) if read_flag("renew", renew) else (rounds.revoke,)
+    steps = [(rounds.renew, idle)] if read_flag("renew", renew) else []
+    steps.append((rounds.revoke, idle))
+    if wiring.delivers:
+        steps.append((rounds.deliver, min(idle, _NEWS)))
     if read_flag("once", once):
-        for step in steps:
+        for step, _ in steps:
             await repetition.repeat(step)
     else:
         # Repeated independently, so that a provider that is slow to revoke delays no renewal.
-        await repetition.repeat(*(_patient(rounds, step, idle) for step in steps))
+        await repetition.repeat(*(_patient(rounds, step, pause) for step, pause in steps))
 
 
 class _Rounds:
@@ -74,6 +81,13 @@ class _Rounds:
         await self._prepare()
         self.tell(await retry_revocations(self.wiring, limit=self._limit, caller=self._caller))
         return None
+
+    async def deliver(self) -> float | None:
+        """Deliver events; return 0 after a full round, so that the next follows at once, otherwise None."""
+        await self._prepare()
+        run = await deliver_events(self.wiring, limit=self._limit, caller=self._caller)
+        self.tell(run)
+        return 0.0 if run.events == self._limit or run.delivered >= self._limit else None
 
     def tell(self, done: WorkerRound) -> None:
         """Report a round to the caller; tell the observer if it failed."""

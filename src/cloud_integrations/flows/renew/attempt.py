@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cloud_integrations.domain.audit import Caller
-from cloud_integrations.domain.events import EventName, Subject
+from cloud_integrations.domain.event_names import EventName
+from cloud_integrations.domain.events import Subject
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId
 from cloud_integrations.domain.integration import Integration, StoredIntegration
 from cloud_integrations.domain.provider import RefreshTokenFacts

@@ -11,6 +11,7 @@ from cloud_integrations.domain.events import Subject
 from cloud_integrations.domain.freshness import attempt_wait, is_unresolved, lease_and_deadline, takeover_delay
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId
 from cloud_integrations.domain.integration import APPLICATION_REASONS, State, StoredIntegration, reconnect_reason
+from cloud_integrations.domain.replacement import replacement_wait
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.domain.settlement import MISCONFIGURED_REST, Settlement
 from cloud_integrations.errors import (
@@ -39,11 +40,17 @@ from cloud_integrations.protocol.http import HttpRequest
 
 _SEND_RESERVE = timedelta(seconds=5)
 _METADATA_REST = timedelta(minutes=1)
+_SHORTEST_REST = timedelta(seconds=1)
 
 
 def is_over(wiring: Wiring, stored: StoredIntegration) -> bool:
     """Return whether the row's access token has expired: a newer row may be newer in its refresh token alone."""
     return stored.facts.expires_at is not None and stored.facts.expires_at <= wiring.clock.now()
+
+
+def is_too_early(wiring: Wiring, stored: StoredIntegration) -> bool:
+    """Return whether the row's access token, which the provider refused, waits to be replaced.  One that has expired does not wait."""
+    return replacement_wait(stored.marks.replacement, now=stored.read_at) > timedelta() and not is_over(wiring, stored)
 
 
 async def load_renewable(wiring: Wiring, tenant_id: TenantId, integration_id: IntegrationId, *, asks_again: bool) -> StoredIntegration:
@@ -167,17 +174,28 @@ async def _located(wiring: Wiring, stored: StoredIntegration, client: Client, ca
 
 async def _ask_breaker(wiring: Wiring, stored: StoredIntegration, client: Client, caller: Caller) -> None:
     """Raise `ProviderUnavailableError` or `AppMisconfiguredError` while the breaker of this authorization server is open."""
+    closed = closed_by_breaker(wiring, stored, client)
+    if closed is None:
+        return
+    if isinstance(closed, AppMisconfiguredError):
+        await _mark_unasked(wiring, stored, caller, state=stored.facts.state, reason=closed.reason, due_in=MISCONFIGURED_REST)
+    else:
+        await _mark_unasked(wiring, stored, caller, state=State.RETRY, reason=closed.reason, due_in=closed.retry_after or _SHORTEST_REST)
+    raise closed
+
+
+def closed_by_breaker(
+    wiring: Wiring, stored: StoredIntegration, client: Client, /
+) -> AppMisconfiguredError | ProviderUnavailableError | None:
+    """Return the error of a renewal while the breaker of this authorization server is open; None: it may be asked."""
     wait = wiring.breaker.wait(client.context_id, by=stored.facts.tenant_id)
     if wait is None:
-        return
+        return None
     provider_id = str(client.provider.provider_id)
     refused = wiring.breaker.reason(client.context_id)
     if refused is not None:
-        await _mark_unasked(wiring, stored, caller, state=stored.facts.state, reason=refused, due_in=MISCONFIGURED_REST)
-        raise AppMisconfiguredError(provider_id=provider_id, reason=refused)
-    wait = max(wait, timedelta(seconds=1))
-    await _mark_unasked(wiring, stored, caller, state=State.RETRY, reason="breaker_open", due_in=wait)
-    raise ProviderUnavailableError(provider_id=provider_id, reason="breaker_open", retry_after=wait)
+        return AppMisconfiguredError(provider_id=provider_id, reason=refused)
+    return ProviderUnavailableError(provider_id=provider_id, reason="breaker_open", retry_after=max(wait, _SHORTEST_REST))
 
 
 def build_request(wiring: Wiring, client: Client, refresh_token: Secret) -> HttpRequest:

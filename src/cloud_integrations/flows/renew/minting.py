@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from cloud_integrations.domain.envelope import DataKey
-from cloud_integrations.domain.events import Event, EventName, Subject
+from cloud_integrations.domain.event_names import EventName
+from cloud_integrations.domain.events import Event, Subject
 from cloud_integrations.domain.freshness import outlives
 from cloud_integrations.domain.integration import (
     Integration,
@@ -23,6 +24,7 @@ from cloud_integrations.domain.integration import (
     reconnect_reason,
 )
 from cloud_integrations.domain.parts import Parts
+from cloud_integrations.domain.replacement import Replacement, replaced
 from cloud_integrations.domain.settlement import Settlement, mint_settlement
 from cloud_integrations.errors import (
     CloudIntegrationsError,
@@ -33,10 +35,11 @@ from cloud_integrations.errors import (
     StorageUnavailableError,
 )
 from cloud_integrations.flows.renew.attempt import RenewalRequest
-from cloud_integrations.flows.renew.settling import attempted, settle_attempt, state_since
+from cloud_integrations.flows.renew.settling import attempted, settle_attempt, state_since, trouble
 from cloud_integrations.flows.shared.applications import find_method, known_variables
 from cloud_integrations.flows.shared.clients import granting_client
 from cloud_integrations.flows.shared.events import apply, happened, recovery
+from cloud_integrations.flows.shared.measuring import measured
 from cloud_integrations.flows.shared.minting import FailedMint, MintedCredential, mint, minting_failed, rest_after
 from cloud_integrations.flows.shared.stale_writes import apply_sealed
 from cloud_integrations.flows.shared.trust import next_trust_check
@@ -60,9 +63,19 @@ async def mint_again(wiring: Wiring, stored: StoredIntegration, wanted: RenewalR
     """
     facts = stored.facts
     rest = ("failed mint", facts.id)
-    failed: FailedMint | None = wiring.uses.find(rest)
-    if failed is not None and not (wanted.forced or wanted.access_is_dead or wanted.asks_again):
-        raise _error(facts, failed)
+    failed: _Failed | None = wiring.uses.find(rest)
+    # For a credential that was refused, the provider is asked once in spite of a failure before.
+    if failed is not None and not (wanted.forced or wanted.asks_again) and (failed.access_is_dead or not wanted.access_is_dead):
+        raise _error(facts, failed.minted)
+    with measured(wiring, "renew", facts.tenant_id, facts.provider_id) as running:
+        minted = await _mint(wiring, stored, wanted)
+        running.outcome = "superseded" if minted is None else "ok"
+        return minted
+
+
+async def _mint(wiring: Wiring, stored: StoredIntegration, wanted: RenewalRequest) -> StoredIntegration | None:
+    facts = stored.facts
+    rest = ("failed mint", facts.id)
     found = find_method(wiring, facts.provider_id, facts.method_id)
     if found is None or not found[1].mint:
         raise ProviderInactiveError(provider_id=str(facts.provider_id), problem="has no such method any more")
@@ -75,16 +88,27 @@ async def mint_again(wiring: Wiring, stored: StoredIntegration, wanted: RenewalR
     variables = known_variables(wiring, provider, facts.variables)
     began = wiring.clock.monotonic()
     minted = await mint(wiring, provider, method, inputs, variables=variables, subject=Subject.of(facts))
+    store_now = stored.read_at + timedelta(seconds=wiring.clock.monotonic() - began)
     if isinstance(minted, MintedCredential):
         wiring.uses.drop(rest)
-        return await _save(wiring, stored, method, _Fresh(minted=minted, inputs=inputs, data_key=data_key), wanted)
-    store_now = stored.read_at + timedelta(seconds=wiring.clock.monotonic() - began)
+        replacement = replaced(stored.marks.replacement, now=store_now) if wanted.access_is_dead else None
+        fresh = _Fresh(minted=minted, inputs=inputs, data_key=data_key, replacement=replacement)
+        return await _save(wiring, stored, method, fresh, wanted)
     known = await attempted(wiring, stored, minted.failure, behaviour=method.refresh_token, store_now=store_now)
     settled = mint_settlement(minted.failure, known)
     await _write_failure(wiring, stored, settled, minted, wanted, store_now=store_now)
     if settled.verdict != "reconnect":
-        wiring.uses.put(rest, minted, seconds=rest_after(minted.failure).total_seconds())
+        failed = _Failed(minted=minted, access_is_dead=wanted.access_is_dead)
+        wiring.uses.put(rest, failed, seconds=rest_after(minted.failure).total_seconds())
     raise _error(facts, minted, settled)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Failed:
+    """A mint that failed a moment ago, and whether it was for a credential that the provider had refused."""
+
+    minted: FailedMint
+    access_is_dead: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +118,7 @@ class _Fresh:
     minted: MintedCredential
     inputs: Parts = field(repr=False)
     data_key: DataKey = field(repr=False)
+    replacement: Replacement | None
 
 
 async def _save(
@@ -140,6 +165,7 @@ async def _write(wiring: Wiring, row: StoredIntegration, method: Method, fresh: 
         state_since=state_since(before, state=State.ACTIVE, reason=None, now=now),
         updated_at=now,
         expires_at=fresh.minted.expires_at,
+        variables={**before.variables, **fresh.minted.variables},
     )
     due_at = next_trust_check(wiring, method)
     if due_at is not None and not wanted.scheduled:
@@ -148,7 +174,9 @@ async def _write(wiring: Wiring, row: StoredIntegration, method: Method, fresh: 
 
     def changes(data_key: DataKey) -> list[Change | Event]:
         written[:] = [wiring.sealer.seal_parts(data_key, facts.id, fresh.minted.parts, fresh.inputs, generation=generation + 1)]
-        change = ReplaceCredential(facts=facts, credential=written[0], expected_generation=generation, due_at=due_at)
+        change = ReplaceCredential(
+            facts=facts, credential=written[0], expected_generation=generation, due_at=due_at, replacement=fresh.replacement
+        )
         return [change, happened(wiring, "credential.refreshed", Subject.of(facts), caller), *recovery(wiring, before, facts, caller)]
 
     try:
@@ -167,7 +195,10 @@ async def _write_failure(
     """
     before, marks = stored.facts, stored.marks
     is_news = (settled.state, settled.reason) != (before.state, before.reason)
+    lasting = trouble(wiring, before, settled, wanted.caller, client=None)
     if not is_news and not _says_more(settled, marks, store_now=store_now):
+        if wiring.delivers:
+            await apply(wiring, *lasting)
         return
     attempt_id = wiring.new_id().hex
     lease = TakeLease(
@@ -186,7 +217,7 @@ async def _write_failure(
     news = [happened(wiring, name, Subject.of(before), wanted.caller, **said)] if is_news else []
     # A change that was made meanwhile has more to say.
     with suppress(StaleWriteError):
-        await apply(wiring, lease, end, *news)
+        await apply(wiring, lease, end, *news, *lasting)
 
 
 def _says_more(settled: Settlement, marks: RefreshMarks, *, store_now: datetime) -> bool:

@@ -12,6 +12,7 @@ from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.events import Subject
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.domain.integration import DueIntegration
+from cloud_integrations.domain.interruption import is_interruption
 from cloud_integrations.domain.renewal import RenewalRun
 from cloud_integrations.errors import (
     AppMisconfiguredError,
@@ -27,6 +28,7 @@ from cloud_integrations.flows.shared.trust import check_trust
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.ports.store import DamagedRow
 
+from .keep_alive import keep_alive
 from .renew import renew
 
 HOLD = timedelta(minutes=5)
@@ -85,9 +87,13 @@ def counted(counts: Counter[str]) -> RenewalRun:
 async def renew_one(wiring: Wiring, due: DueIntegration, /, *, caller: Caller, asks_again: bool = False) -> str:
     """Renew one integration of a round and return the result, the name of a count in `RenewalRun`.
 
-    Raises no `Exception`, because that would end the round for the others.
+    What is not renewed is checked, because it would end by disuse.  Raises no `Exception`, because that would end the round for the
+    others; but what interrupts the caller ends the round.
     """
     try:
+        if not due.renewable:
+            await keep_alive(wiring, due, caller=caller)
+            return "renewed"
         renewed = await renew(
             wiring,
             due.tenant_id,
@@ -109,7 +115,9 @@ async def renew_one(wiring: Wiring, due: DueIntegration, /, *, caller: Caller, a
     except (ProviderUnavailableError, AppMisconfiguredError, CredentialError):
         # Its next time is in the row.
         return "postponed"
-    except Exception as error:  # noqa: BLE001  # one integration's trouble must not end the round of the others
+    except Exception as error:  # one integration's trouble must not end the round of the others
+        if is_interruption(error):
+            raise
         # Usually an error of the store or the key service: the row is due again when its hold ends.
         tell_of(wiring, "credential.refresh_broken_off", Subject.named_by(due), reason=type(error).__name__)
         return "failed"

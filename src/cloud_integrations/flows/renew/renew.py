@@ -30,6 +30,8 @@ from cloud_integrations.flows.renew.saving import save, save_refresh_token
 from cloud_integrations.flows.renew.settling import settle
 from cloud_integrations.flows.shared.client_secrets import Answer, ask, outcome_of, token_answer
 from cloud_integrations.flows.shared.events import tell_unread
+from cloud_integrations.flows.shared.freezing import require_renewals
+from cloud_integrations.flows.shared.measuring import measured
 from cloud_integrations.flows.shared.sending import send
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.protocol.client import Client
@@ -94,6 +96,7 @@ async def _renew(wiring: Wiring, tenant_id: TenantId, integration_id: Integratio
         stored = await load_renewable(wiring, tenant_id, integration_id, asks_again=wanted.asks_again)
         if stored.credential.generation > wanted.seen_generation and not is_over(wiring, stored):
             return stored
+        await require_renewals(wiring, stored)
         if stored.facts.renewal_rule == "mint":
             if (minted := await mint_again(wiring, stored, wanted)) is not None:
                 return minted
@@ -105,8 +108,11 @@ async def _renew(wiring: Wiring, tenant_id: TenantId, integration_id: Integratio
             raise RefreshInProgressError(integration_id=str(integration_id), retry_after=timedelta(seconds=1))
         attempt = await begin(wiring, stored, wanted, follows=follows)
         if attempt is not None:
-            if (renewed := await _send(wiring, attempt)) is not None:
-                return renewed
+            with measured(wiring, "renew", tenant_id, stored.facts.provider_id) as running:
+                renewed = await _send(wiring, attempt)
+                if renewed is not None:
+                    return renewed
+                running.outcome = "superseded"
             # Another process has changed the row, or the answer had a refresh token alone: read the row again.
             follows = True
             continue
@@ -131,15 +137,18 @@ async def _send(wiring: Wiring, attempt: RenewalAttempt) -> StoredIntegration | 
             await save_refresh_token(wiring, attempt, outcome.refresh_token, outcome.refresh_expires_at, reason=outcome.failure.reason)
             return None
         outcome = outcome.failure
-    # Any answer shows that the server works: only a missing answer and a server error count against it.
-    answered = outcome.reason not in _OUTAGE if isinstance(outcome, NotProcessed | Unknown) else True
-    wiring.breaker.note(application, ok=answered, by=attempt.tenant_id)
+    wiring.breaker.note(application, ok=is_answered(outcome), by=attempt.tenant_id)
     if isinstance(outcome, Granted):
         wiring.breaker.accept(application)
         tell_unread(wiring, attempt.tenant_id, attempt.integration_id, attempt.client, outcome.unread)
         return await save(wiring, attempt, outcome.grant)
     said = await _clean(wiring, attempt, answer.request, outcome.said)
     return await settle(wiring, attempt, outcome, said=said)
+
+
+def is_answered(outcome: TokenOutcome) -> bool:
+    """Whether the server works: only a missing answer and a server error count against it."""
+    return outcome.reason not in _OUTAGE if isinstance(outcome, NotProcessed | Unknown) else True
 
 
 async def _clean(wiring: Wiring, attempt: RenewalAttempt, request: HttpRequest, said: Secret | None) -> str | None:
@@ -161,13 +170,14 @@ async def _ask(wiring: Wiring, attempt: RenewalAttempt) -> Answer[TokenOutcome]:
         tenant_id=attempt.tenant_id,
         deadline=attempt.deadline,
         build=lambda client: build_request(wiring, client, attempt.refresh_token),
-        send=partial(_send_once, wiring, attempt.dpop_key),
+        send=partial(send_once, wiring, attempt.dpop_key),
     )
 
 
-async def _send_once(
+async def send_once(
     wiring: Wiring, dpop_key: Secret | None, client: Client, request: HttpRequest, deadline: timedelta
 ) -> Answer[TokenOutcome]:
+    """Send a refresh request of *client* and read its answer."""
     sent_at = wiring.clock.now()
     received = await send(wiring, request, deadline=deadline, dpop_key=dpop_key)
     if not isinstance(received, HttpResponse):

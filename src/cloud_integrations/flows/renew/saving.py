@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from cloud_integrations.domain.audit import Outcome
+from cloud_integrations.domain.audit import AuditFilter, Outcome
 from cloud_integrations.domain.credential import Grant
-from cloud_integrations.domain.events import Event, EventName, Subject
+from cloud_integrations.domain.event_names import EventName
+from cloud_integrations.domain.events import Event, Subject
 from cloud_integrations.domain.freshness import due_at, reconnect_before
-from cloud_integrations.domain.integration import SWITCHED_OFF, Health, Integration, Phase, State, StoredIntegration, reconnect_reason
+from cloud_integrations.domain.integration import SWITCHED_OFF, Integration, Phase, State, StoredIntegration, reconnect_reason
+from cloud_integrations.domain.replacement import Replacement, replaced
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     CommitUnknownError,
@@ -22,13 +24,13 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.flows.renew.attempt import RenewalAttempt, RenewalRequest, record_end, store_now
 from cloud_integrations.flows.renew.leases import is_over, take_lease
-from cloud_integrations.flows.renew.settling import state_since
-from cloud_integrations.flows.shared.events import apply, first_today, happened, recovery, tell, tell_of, tell_unread
+from cloud_integrations.flows.renew.settling import application_of, state_since
+from cloud_integrations.flows.shared.events import apply, forecast, happened, recovery, tell, tell_unread
+from cloud_integrations.flows.shared.keep_trying import keep_trying
 from cloud_integrations.flows.shared.revocation import Source, Tokens, give_back, tokens_of
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.ports.store import SaveRenewal
 
-_WARN_BEFORE = timedelta(days=14)
 _NO_ACCESS = "no_access_token"
 _NO_ACCESS_REST = timedelta(minutes=5)
 """When to ask again a provider that gave a refresh token alone twice in a row."""
@@ -42,32 +44,26 @@ async def save(wiring: Wiring, attempt: RenewalAttempt, grant: Grant) -> StoredI
     `IntegrationInactiveError` if the integration was disabled (the tokens are stored).
     """
     stored = attempt.stored
-    give_up = attempt.read_at + wiring.settings.persist_limit.total_seconds()
-    wait = 0.05
     events: list[Event] = []
-    while True:
-        try:
+
+    async def store() -> StoredIntegration:
+        nonlocal stored
+        while True:
             written = await _write(wiring, attempt, stored, grant, events)
             if written is not None:
-                break
+                return written
             # The write was refused, or the outcome of its commit is unknown: the row shows which.
             found = await wiring.store.find_integration(attempt.tenant_id, attempt.integration_id)
             written = await _written_by_others(wiring, attempt, found, grant, events)
             if written is not None:
-                break
+                return written
             assert found is not None  # noqa: S101  # `_written_by_others` has looked
             stored = found
-        except (IntegrationNotFoundError, ReconnectRequiredError):
-            raise
-        except Exception:
-            # Only this process has the tokens: whatever keeps them from being stored, it keeps them and tries again.
-            if wiring.clock.monotonic() >= give_up:
-                raise
-            tell_of(wiring, "credential.unpersisted", Subject.of(attempt.stored.facts))
-            await wiring.pause.pause(wait)
-            wait = min(wait * 2, 5.0)
+
+    ends, subject = (IntegrationNotFoundError, ReconnectRequiredError), Subject.of(attempt.stored.facts)
+    written = await keep_trying(wiring, store, since=attempt.read_at, subject=subject, ends=ends)
     wiring.tokens.drop(attempt.tenant_id)
-    _forecast(wiring, written)
+    forecast(wiring, written.facts, written.facts.reconnect_before)
     if written.facts.state is State.DISABLED:
         raise IntegrationInactiveError(integration_id=str(attempt.integration_id))
     return written
@@ -91,13 +87,6 @@ async def save_refresh_token(
         raise ProviderUnavailableError(provider_id=str(attempt.stored.facts.provider_id), reason=reason, retry_after=_NO_ACCESS_REST)
 
 
-def _forecast(wiring: Wiring, stored: StoredIntegration) -> None:
-    """Tell the observer, once a day, that the tenant must reconnect soon, because a renewal does not extend the grant."""
-    end = stored.facts.reconnect_before
-    if end is not None and end - wiring.clock.now() <= _WARN_BEFORE and first_today(wiring, "forecast", stored.facts.id):
-        tell_of(wiring, "credential.reconnect_soon", Subject.of(stored.facts), before=end.isoformat())
-
-
 async def _written_by_others(
     wiring: Wiring, attempt: RenewalAttempt, found: StoredIntegration | None, grant: Grant, events: list[Event]
 ) -> StoredIntegration | None:
@@ -119,7 +108,7 @@ async def _written_by_others(
     else:
         # Tokens of the grant that is still stored are not revoked, because that could end the grant (RFC 7009 §2.1).
         if found is None or found.facts.granted_at != attempt.stored.facts.granted_at:
-            succeeded = None if found is None else await _succeed_kept(wiring, attempt, found, grant)
+            succeeded = None if found is None else await succeed_kept(wiring, attempt, found, grant)
             if succeeded is None:
                 await _give_back(wiring, attempt, grant)
             found = succeeded or found
@@ -138,15 +127,18 @@ def _takes_back(attempt: RenewalAttempt, grant: Grant) -> bool:
 
 async def _is_recorded(wiring: Wiring, attempt: RenewalAttempt) -> bool:
     """Whether the audit log holds how this attempt ended, which is written with the tokens."""
-    newest = await wiring.store.list_audit_newest(attempt.tenant_id, resource=Subject.of(attempt.stored.facts).resource)
+    newest = await wiring.store.list_audit_newest(
+        attempt.tenant_id, matching=AuditFilter(resource=Subject.of(attempt.stored.facts).resource)
+    )
     ends = [record.event for record in newest if record.event.outcome is not Outcome.STARTED]
     return any(event.details.get("attempt") == attempt.attempt_id for event in ends)
 
 
-async def _succeed_kept(wiring: Wiring, attempt: RenewalAttempt, found: StoredIntegration, grant: Grant) -> StoredIntegration | None:
-    """Store the refresh token that came for one which a reconnect has kept meanwhile; None where it kept none.
+async def succeed_kept(wiring: Wiring, attempt: RenewalAttempt, found: StoredIntegration, grant: Grant) -> StoredIntegration | None:
+    """Store the refresh token that came for the one in the row *found*; None where the row has another one.
 
-    The kept one was spent by this attempt, so what came for it takes its place; the reconnect's access token stays.
+    The stored one was sent by this attempt, so what came for it takes its place; the row's access token stays.  Raises `StaleWriteError`
+    while another process is using it, and what `save` raises.
     """
     if grant.refresh_token is None or found.facts.state is State.DISABLED:
         return None
@@ -231,6 +223,7 @@ async def _write(
     if attempt.alone and attempt.follows:
         # The second time in a row: another request at once would bring no access token either.
         next_attempt_at = due = store_now(wiring, attempt) + _NO_ACCESS_REST
+    replacement = _replacement(wiring, attempt, stored)
     events[:] = _events(wiring, attempt, stored, facts, rotated=grant.refresh_token is not None)
     try:
         await apply(
@@ -244,6 +237,8 @@ async def _write(
                 refreshed_at=now,
                 due_at=due,
                 next_attempt_at=next_attempt_at,
+                replacement=replacement,
+                variables=facts.variables if grant.variables else None,
             ),
             *events,
         )
@@ -263,18 +258,31 @@ async def _write(
         failed_at=None,
         refused_since=None,
         refreshed_at=now,
+        replacement=replacement,
         due_at=due,
     )
-    return StoredIntegration(facts=facts, credential=credential, marks=marks, read_at=stored.read_at)
+    return StoredIntegration(facts=facts, credential=credential, marks=marks, last_used_at=stored.last_used_at, read_at=stored.read_at)
 
 
 def _events(wiring: Wiring, attempt: RenewalAttempt, stored: StoredIntegration, facts: Integration, *, rotated: bool) -> list[Event]:
     subject, caller = Subject.of(facts), attempt.caller
     said = {"attempt": attempt.attempt_id, "rotated": str(rotated).lower()}
     if not attempt.alone:
-        return [happened(wiring, "credential.refreshed", subject, caller, **said), *recovery(wiring, stored.facts, facts, caller)]
+        return [
+            happened(wiring, "credential.refreshed", subject, caller, **said),
+            *recovery(wiring, stored.facts, facts, caller),
+            happened(wiring, "application.recovered", application_of(attempt.client), caller),
+        ]
     name: EventName = "credential.not_refreshed" if attempt.alone_because is None else "credential.refresh_failed"
     return [happened(wiring, name, subject, caller, error=_NO_ACCESS, reason=attempt.alone_because, **said)]
+
+
+def _replacement(wiring: Wiring, attempt: RenewalAttempt, stored: StoredIntegration) -> Replacement | None:
+    """Return what the row says of the access token that is written: whether it takes the place of a refused one."""
+    last = stored.marks.replacement
+    if attempt.alone:
+        return last  # the access token stays
+    return replaced(last, now=store_now(wiring, attempt)) if attempt.access_is_dead else None
 
 
 def _state_with_tokens(attempt: RenewalAttempt, stored: StoredIntegration, grant: Grant) -> tuple[State, str | None]:
@@ -285,7 +293,7 @@ def _state_with_tokens(attempt: RenewalAttempt, stored: StoredIntegration, grant
         heals = _takes_back(attempt, grant) or stored.marks.attempt_id == attempt.attempt_id
         return State.DISABLED, SWITCHED_OFF if heals else stored.facts.reason
     # An integration that did not work is reported as working only once it has an access token.
-    is_retried = attempt.alone and (attempt.follows or stored.facts.health is not Health.OK)
+    is_retried = attempt.alone and (attempt.follows or (stored.facts.state, stored.facts.reason) != (State.ACTIVE, None))
     return (State.RETRY, _NO_ACCESS) if is_retried else (State.ACTIVE, None)
 
 

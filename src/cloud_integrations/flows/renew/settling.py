@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from cloud_integrations.domain.events import EventName, Subject
+from cloud_integrations.domain.audit import OPERATOR, Caller
+from cloud_integrations.domain.event_names import EventName
+from cloud_integrations.domain.events import Event, Subject
 from cloud_integrations.domain.freshness import refused_since
-from cloud_integrations.domain.integration import APPLICATION_REASONS, Integration, State, StoredIntegration, reconnect_reason
+from cloud_integrations.domain.integration import APPLICATION_REASONS, Health, Integration, State, StoredIntegration, reconnect_reason
 from cloud_integrations.domain.outcome import Misconfigured, Refused, Rejected, TokenFailure
 from cloud_integrations.domain.provider import RefreshTokenFacts
 from cloud_integrations.domain.settlement import Attempted, Settlement, settlement
@@ -24,6 +26,7 @@ from cloud_integrations.flows.renew.attempt import RenewalAttempt, record_end, s
 from cloud_integrations.flows.shared.events import apply, happened, tell, tell_of
 from cloud_integrations.flows.shared.wiring import Wiring
 from cloud_integrations.ports.store import SettleAttempt
+from cloud_integrations.protocol.client import Client
 
 
 async def settle(wiring: Wiring, attempt: RenewalAttempt, failure: TokenFailure, /, *, said: str | None) -> StoredIntegration | None:
@@ -46,6 +49,7 @@ async def settle(wiring: Wiring, attempt: RenewalAttempt, failure: TokenFailure,
         failure,
         behaviour=attempt.behaviour,
         unresolved_before=attempt.unresolved_before,
+        access_is_dead=attempt.access_is_dead,
         store_now=store_now(wiring, attempt),
     )
     settled = settlement(failure, known)
@@ -114,6 +118,22 @@ def settle_attempt(
     )
 
 
+def trouble(wiring: Wiring, before: Integration, settled: Settlement, caller: Caller, /, *, client: Client | None) -> list[Event]:
+    """Return the event that the integration, or the application of *client*, has trouble, which is delivered if it lasts."""
+    health = replace(before, state=settled.state, reason=settled.reason).health
+    if health is Health.APPLICATION_REFUSED and client is not None:
+        return [happened(wiring, "application.refused", application_of(client), caller, reason=settled.reason)]
+    if health in {Health.RETRYING, Health.UNKNOWN, Health.APPLICATION_REFUSED}:
+        return [happened(wiring, "credential.retrying", Subject.of(before), caller, reason=settled.error)]
+    return []
+
+
+def application_of(client: Client, /) -> Subject:
+    """Return the application of *client*, which is the operator's or a tenant's, as the subject of an event."""
+    owner = OPERATOR if client.owner is None else client.owner
+    return Subject(tenant_id=owner, provider_id=client.provider.provider_id, application_id=client.context_id)
+
+
 def state_since(before: Integration, /, *, state: State, reason: str | None, now: datetime) -> datetime:
     """Return since when the integration has its new health: the old time if *state* and *reason* leave `health` as it was.
 
@@ -130,6 +150,7 @@ async def attempted(
     *,
     behaviour: RefreshTokenFacts,
     unresolved_before: bool = False,
+    access_is_dead: bool = False,
     store_now: datetime,
 ) -> Attempted:
     """Return what is known about an attempt that ended in *failure*; *store_now* is the time by the store's clock."""
@@ -139,6 +160,7 @@ async def attempted(
         marks=stored.marks,
         behaviour=behaviour,
         unresolved_before=unresolved_before,
+        access_is_dead=access_is_dead,
         now=wiring.clock.now(),
         store_now=store_now,
         chance=wiring.entropy.fraction(),
@@ -165,8 +187,10 @@ async def _write(wiring: Wiring, attempt: RenewalAttempt, settled: Settlement, n
     reason = settled.reason if settled.verdict == "reconnect" else settled.error
     more = {"error": settled.error, "error_description": said, "attempt": attempt.attempt_id}
     event = happened(wiring, name, Subject.of(facts), attempt.caller, reason=reason, **more)
+    # A lease that ended without a request says nothing of the provider.
+    lasting = [] if name == "credential.not_refreshed" else trouble(wiring, facts, settled, attempt.caller, client=attempt.client)
     try:
-        await apply(wiring, change, event)
+        await apply(wiring, change, event, *lasting)
     except StaleWriteError:
         await record_end(wiring, facts, attempt.caller, attempt.attempt_id, reason=settled.error, is_unknown=settled.is_unknown)
         return False

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
+from uuid import UUID
 
-from cloud_integrations.domain.application import InputSummary, MethodSummary, OAuthApplication, ProviderSummary, VariableSummary
+from cloud_integrations.domain.application import (
+    DeprecationSummary,
+    InputSummary,
+    MethodSummary,
+    OAuthApplication,
+    ProviderSummary,
+    VariableSummary,
+)
+from cloud_integrations.domain.arguments import read_provider, read_search, read_text_or_none
 from cloud_integrations.domain.identifiers import ContextId, ProviderId, TenantId
-from cloud_integrations.domain.provider import Method, Provider, places
+from cloud_integrations.domain.provider import CATEGORIES, Deprecation, Method, Provider, places
+from cloud_integrations.domain.provider_search import search_providers
 from cloud_integrations.errors import (
     ConfigurationError,
     ProviderInactiveError,
@@ -99,9 +109,24 @@ def _listed(applications: Sequence[OAuthApplication]) -> tuple[OAuthApplication,
     raise ConfigurationError(setting="applications", problem="must be a list of OAuthApplication values")
 
 
-def list_providers(wiring: Wiring, /) -> tuple[ProviderSummary, ...]:
-    """Return every provider of the catalogue, with the methods that can be used with the applications configured here."""
-    return tuple(_summary(wiring, provider) for provider in wiring.providers.list_providers())
+def list_providers(wiring: Wiring, /, *, search: str | None = None, category: str | None = None) -> tuple[ProviderSummary, ...]:
+    """Return the providers of the catalogue, with the methods that can be used with the applications configured here.
+
+    With *search* those that fit it, the best first; with *category* those of it.
+    Raises `ValidationFailedError` for a category that does not exist and that no provider has.
+    """
+    text, wanted = read_search(search), read_text_or_none("category", category)
+    found = wiring.providers.list_providers()
+    if wanted is not None:
+        if wanted not in CATEGORIES and not any(provider.category == wanted for provider in found):
+            raise ValidationFailedError(field="category", problem=f"must be one of {', '.join(CATEGORIES)}")
+        found = tuple(provider for provider in found if provider.category == wanted)
+    return tuple(_summary(wiring, provider) for provider in search_providers(text, found))
+
+
+def get_provider(wiring: Wiring, provider: str | UUID, /) -> ProviderSummary:
+    """Return one provider as `list_providers` has it.  Raises `ProviderNotFoundError`."""
+    return _summary(wiring, wiring.providers.require(read_provider(provider)))
 
 
 def require_consent_method(wiring: Wiring, provider: Provider, method_id: str | None = None, /) -> Method:
@@ -179,9 +204,13 @@ def operator_variables(wiring: Wiring, provider: Provider, /) -> Mapping[str, st
 
 
 def known_variables(wiring: Wiring, provider: Provider, stored: Mapping[str, str], /) -> dict[str, str]:
-    """Return an integration's *stored* variables, completed by the operator's and by the provider's defaults, without checking them."""
+    """Return an integration's *stored* variables, completed by the operator's and by the provider's defaults, without checking them.
+
+    A resource that is still to be chosen is left out.
+    """
     defaults = {variable.name: variable.default for variable in provider.variables if variable.default is not None}
-    return {**defaults, **stored, **operator_variables(wiring, provider)}
+    chosen = {name: value for name, value in stored.items() if value}
+    return {**defaults, **chosen, **operator_variables(wiring, provider)}
 
 
 def callback_uri(wiring: Wiring, context_id: ContextId, /) -> str | None:
@@ -222,13 +251,31 @@ def _summary(wiring: Wiring, provider: Provider) -> ProviderSummary:
         slug=provider.id,
         name=provider.name,
         category=provider.category,
+        description=provider.description,
+        aliases=provider.aliases,
         active=provider.active,
         auth_types=tuple(dict.fromkeys(map(auth_type_of, offered))),
         documentation=provider.documentation,
         redirect_uri=registered_redirect_uri(wiring, provider),
         methods=tuple(_method_summary(wiring, provider, method) for method in offered),
         variables=_variable_summaries(wiring, provider),
+        deprecated=summarise_deprecation(next((each for each in provider.deprecations if not each.methods), None)),
     )
+
+
+def summarise_deprecation(announced: Deprecation | None, /) -> DeprecationSummary | None:
+    """Return what people see of an end that a provider has announced; None if there is none."""
+    if announced is None:
+        return None
+    return DeprecationSummary(ends=announced.ends, instead=announced.instead, source=announced.source)
+
+
+def announced_end(provider: Provider, method_id: str, /) -> str | None:
+    """Return the day on which the provider ends a method, as a fact says it: ISO 8601, or `announced` without a day; None: it does not."""
+    announced = provider.deprecation_of(method_id)
+    if announced is None:
+        return None
+    return "announced" if announced.ends is None else announced.ends.isoformat()
 
 
 def _variable_summaries(wiring: Wiring, provider: Provider) -> tuple[VariableSummary, ...]:
@@ -238,13 +285,17 @@ def _variable_summaries(wiring: Wiring, provider: Provider) -> tuple[VariableSum
             name=variable.name,
             label=variable.label or variable.name,
             hint=variable.hint,
-            required=variable.required and variable.default is None,
+            required=variable.source == "input"
+            and variable.required
+            and variable.default is None
+            and variable.name not in provider.told_by,
+            told_by=provider.told_by.get(variable.name, ()),
             pattern=variable.pattern,
             choices=variable.choices,
             default=variable.default,
         )
         for variable in provider.variables
-        if variable.source == "input" and variable.name not in configured
+        if variable.source in {"input", "after_connecting"} and variable.name not in configured
     )
 
 
@@ -275,7 +326,9 @@ def _method_summary(wiring: Wiring, provider: Provider, method: Method) -> Metho
         ),
         needs_setup=bool(method.made_inputs),
         revokes_key=method.key_revocation is not None,
+        makes_key=None if method.rotation is None else method.rotation.does,
         manual_url=None if method.revoke is None else method.revoke.find_manual_url(known_variables(wiring, provider, {})),
+        deprecated=summarise_deprecation(provider.deprecation_of(method.id)),
     )
 
 

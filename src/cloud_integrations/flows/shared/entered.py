@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Final
 from uuid import UUID
 
 from cloud_integrations.domain.audit import Caller
-from cloud_integrations.domain.entered import Entered
+from cloud_integrations.domain.entered import ENDS_AT, Entered
 from cloud_integrations.domain.envelope import DataKey
-from cloud_integrations.domain.events import Event, RecordedName, Subject
-from cloud_integrations.domain.integration import AccountFacts, Integration, RenewalRule
+from cloud_integrations.domain.event_names import RecordedName
+from cloud_integrations.domain.events import Event, Subject
+from cloud_integrations.domain.integration import AccountFacts, Integration, RenewalRule, State, StoredIntegration
 from cloud_integrations.domain.outcome import Refused, Rejected
 from cloud_integrations.domain.parts import Parts
 from cloud_integrations.domain.provider import Method, MustFail, Provider, places
@@ -26,8 +27,9 @@ from cloud_integrations.errors import (
     ValidationFailedError,
 )
 from cloud_integrations.kinds import kind_of
-from cloud_integrations.ports.store import AddIntegration, Change
+from cloud_integrations.ports.store import AddIntegration, Change, ReplaceCredential
 from cloud_integrations.protocol.certificates import check_certificates
+from cloud_integrations.protocol.derivation import find_told, require_agreement
 from cloud_integrations.protocol.inputs import find_input_method, hints, name_inputs, normalise
 from cloud_integrations.protocol.pasted_keys import require_not_foreign
 from cloud_integrations.protocol.verification import find_check
@@ -36,9 +38,10 @@ from .applications import operator_variables, require_input_methods
 from .events import record_failure, tell_of
 from .fingerprints import token_fingerprint
 from .minting import FailedMint, MintedCredential, mint, minting_failed
+from .next_check import next_check
 from .platform_proofs import require_subject
 from .stale_writes import apply_sealed
-from .trust import Loose, is_refusal, must_refuse, next_trust_check, prove_trust
+from .trust import Loose, is_refusal, must_refuse, prove_trust
 from .verification import check_credential, identify, require_accepted, shown
 from .wiring import Wiring
 
@@ -55,21 +58,39 @@ class ReadInputs:
     parts: Parts = field(repr=False)
     """The first is the key itself."""
     variables: Mapping[str, str]
-    """Of the tenant and of the operator, checked, with defaults."""
+    """Of the tenant and of the operator, checked, with what the key tells and with defaults."""
+    told: Mapping[str, str] = field(default_factory=dict)
+    """The variables that the key itself tells by its form."""
     hints: tuple[str, ...] = ()
     """What looks unusual, in sentences."""
+    ends_at: datetime | None = None
+    """When the key ends, as the person who entered it said; what the provider itself says has precedence."""
 
 
-def read_entered(wiring: Wiring, provider: Provider, entered: Entered, /, *, variables: Mapping[str, str]) -> ReadInputs:
+def read_entered(
+    wiring: Wiring,
+    provider: Provider,
+    entered: Entered,
+    /,
+    *,
+    variables: Mapping[str, str],
+    before: Mapping[str, str] | None = None,
+    current: str | None = None,
+) -> ReadInputs:
     """Return what was entered, cleaned, and the method that it is for.
 
+    *variables* are named beside it, and must not contradict what the key tells by its form; *before* are those of the credential in
+    whose place it comes, which give way to that, and *current* is its method.
     Raises `ProviderInactiveError`, or `ValidationFailedError` if it cannot be a credential of *provider*; that error names the field
     of our API.
     """
     methods = require_input_methods(provider)
-    filled = provider.fill_variables(variables, operator=operator_variables(wiring, provider))
-    method = find_input_method(provider, methods, entered, variables=filled)
-    method.require_variables(filled)
+    if entered.ends_at is not None and entered.ends_at <= wiring.clock.now():
+        raise ValidationFailedError(field=ENDS_AT, problem="is in the past: a key that has ended cannot be connected")
+    operator = operator_variables(wiring, provider)
+    known = {**(before or {}), **variables}
+    asked = provider.fill_variables(known, operator=operator, later=provider.told_by)
+    method = find_input_method(provider, methods, entered, variables=asked, current=current)
     inputs, fields = name_inputs(method, entered)
     by_part = {name: fields[each.name] for each in method.entered_inputs for name in each.part_names}
     try:
@@ -78,11 +99,24 @@ def read_entered(wiring: Wiring, provider: Provider, entered: Entered, /, *, var
             require_not_foreign(part, provider, wiring.providers.list_providers(), field=by_part[name])
         check_certificates(method, cleaned, now=wiring.clock.now())
         parts = kind_of(method).read_inputs(method, cleaned)
+        found = find_told(provider, method, cleaned, fields=by_part)
     except ValidationFailedError as error:
         # A kind knows its inputs by name only.
         name = error.field.removeprefix("credentials.")
         raise ValidationFailedError(field=by_part.get(name, error.field), problem=error.problem) from None
-    return ReadInputs(provider=provider, method=method, parts=parts, variables=filled, hints=hints(method, cleaned))
+    require_agreement(provider, found, named=variables, operator=operator, fields=by_part)
+    told = {name: each.value for name, each in found.items() if name not in operator and name not in variables}
+    filled = provider.fill_variables({**known, **told}, operator=operator)
+    method.require_variables(filled)
+    return ReadInputs(
+        provider=provider,
+        method=method,
+        parts=parts,
+        variables=filled,
+        told=told,
+        hints=hints(provider, method, cleaned),
+        ends_at=entered.ends_at,
+    )
 
 
 def tell_hints(wiring: Wiring, read: ReadInputs, subject: Subject, /) -> None:
@@ -104,6 +138,10 @@ class Accepted:
     expires_at: datetime | None
     due_at: datetime | None = None
     """When the worker checks it; None: never."""
+    reconnect_before: datetime | None = None
+    """When the key ends; None: not known."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """What the answers to the mint say, such as the host of the API, to be stored as variables."""
 
     @property
     def renewal_rule(self) -> RenewalRule:
@@ -135,9 +173,10 @@ async def accept_inputs(wiring: Wiring, read: ReadInputs, subject: Subject, /) -
         tests = must_refuse(wiring, provider, method, read.parts, variables=read.variables)
         minted = await _mint(wiring, read, subject, is_set_up=bool(tests))
         await _require_tight(wiring, read, subject, tests)
-    show = partial(shown, wiring, provider, method, minted.parts, variables=read.variables)
+    variables = {**read.variables, **minted.variables}
+    show = partial(shown, wiring, provider, method, minted.parts, variables=variables)
     try:
-        result = await check_credential(wiring, provider, method, presented=await show(), variables=read.variables, again=show)
+        result = await check_credential(wiring, provider, method, presented=await show(), variables=variables, again=show)
     except ProviderUnreachableError as error:
         _blame_server(read, error)
         raise
@@ -149,7 +188,9 @@ async def accept_inputs(wiring: Wiring, read: ReadInputs, subject: Subject, /) -
         presented=minted.parts,
         renewal=read.parts if method.mint else None,
         expires_at=minted.expires_at,
-        due_at=next_trust_check(wiring, method),
+        due_at=next_check(wiring, method),
+        reconnect_before=read.ends_at if result is None or result.expires_at is None else result.expires_at,
+        variables=minted.variables,
     )
 
 
@@ -180,8 +221,9 @@ async def take_unasked(wiring: Wiring, read: ReadInputs, subject: Subject, /) ->
         presented={} if read.method.mint else read.parts,
         renewal=read.parts if read.method.mint else None,
         expires_at=wiring.clock.now() if read.method.mint else None,
-        # Nobody has proved yet that a trust is tight.
-        due_at=wiring.clock.now() if read.method.must_fail else None,
+        # Nobody has proved yet that a trust is tight, or knows when a key was last used.
+        due_at=None if next_check(wiring, read.method) is None else wiring.clock.now(),
+        reconnect_before=read.ends_at,
     )
 
 
@@ -199,6 +241,39 @@ async def store_new(
         return [AddIntegration(facts=facts, credential=credential, due_at=accepted.due_at), *closes, event]
 
     await apply_sealed(wiring, facts.tenant_id, changes, begun_under=begun_under)
+
+
+def facts_with(
+    facts: Integration, accepted: Accepted, method: Method, /, *, now: datetime, told: Mapping[str, str] | None = None
+) -> Integration:
+    """Return *facts* with what was accepted for *method* in the place of the stored credential; the integration works again.
+
+    *told* are variables that the new credential brings.
+    """
+    return replace(
+        facts,
+        state=State.ACTIVE,
+        state_since=now,
+        reason=None,
+        updated_at=now,
+        expires_at=accepted.expires_at,
+        renewal_rule=accepted.renewal_rule,
+        reconnect_before=accepted.reconnect_before,
+        account=accepted.account,
+        variables={**facts.variables, **(told or {}), **accepted.variables},
+        method_id=method.id,
+    )
+
+
+def replacement(
+    wiring: Wiring, key: DataKey, before: StoredIntegration, facts: Integration, accepted: Accepted, /, *, fingerprint: bytes | None
+) -> ReplaceCredential:
+    """Return the change that stores what was accepted, sealed under *key*, in the place of the credential of *before*."""
+    generation = before.credential.generation
+    credential = wiring.sealer.seal_parts(
+        key, facts.id, accepted.presented, accepted.renewal, generation=generation + 1, fingerprint=fingerprint
+    )
+    return ReplaceCredential(facts=facts, credential=credential, expected_generation=generation, due_at=accepted.due_at)
 
 
 async def fingerprint_of(wiring: Wiring, facts: Integration, accepted: Accepted, /) -> bytes | None:

@@ -1,24 +1,31 @@
-"""Events: recorded in the transaction of their change, and told to the observer once that is committed."""
+"""Events: recorded and put into the outbox in the transaction of their change, and told to the observer once that is committed."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Final
 
-from cloud_integrations.domain.audit import AuditEvent, Caller
-from cloud_integrations.domain.events import EVENTS, ITS_OWN, Event, EventKind, EventName, Fact, RecordedName, Subject, UnrecordedName
-from cloud_integrations.domain.identifiers import IntegrationId, TenantId, uuid7
-from cloud_integrations.domain.integration import Integration, is_recovery
+from cloud_integrations.domain.announcements import Announced, end_value
+from cloud_integrations.domain.audit import OPERATOR, SALT_LENGTH, STATED_REASON, AuditEvent, Caller, persons_in
+from cloud_integrations.domain.event_message import EventMessage
+from cloud_integrations.domain.event_names import EventName, RecordedName, UnrecordedName
+from cloud_integrations.domain.events import EVENTS, ITS_OWN, Event, EventKind, Fact, Subject
+from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId, uuid7
+from cloud_integrations.domain.integration import Integration, is_recovery, is_working
 from cloud_integrations.domain.outcome import UnreadMember
 from cloud_integrations.errors import CloudIntegrationsError, OAuthBackendError, StorageUnavailableError
-from cloud_integrations.ports.store import Change, Record
+from cloud_integrations.kinds import by_consent
+from cloud_integrations.ports.store import AddEntry, Announce, Change, Record, Retract
 from cloud_integrations.protocol.client import Client
 
 from .wiring import Wiring
 
 _TELL_AGAIN: Final = timedelta(days=1)
+WARN_BEFORE: Final = timedelta(days=14)
+"""How long before the end of a grant or a key the tenant is asked to reconnect."""
 
 
 def happened(wiring: Wiring, name: EventName, subject: Subject | None, caller: Caller, /, **facts: str | None) -> Event:
@@ -33,9 +40,9 @@ def happened(wiring: Wiring, name: EventName, subject: Subject | None, caller: C
 def event_of(wiring: Wiring, kind: EventKind, subject: Subject | None, caller: Caller, facts: Mapping[str, str], /) -> Event:
     """Return an event of any kind, including those that a host registered.
 
-    Its kind says which of *facts* go to the audit log and which to the observer.
+    Its kind says which of *facts* go to the audit log, which to the observer and which to receivers outside.
     """
-    audit = fact = None
+    audit = fact = message = announced = None
     if kind.action is not None and subject is not None:
         now = wiring.clock.now()
         audit = AuditEvent(
@@ -48,25 +55,57 @@ def event_of(wiring: Wiring, kind: EventKind, subject: Subject | None, caller: C
             outcome=kind.outcome,
             reason=facts.get("error", facts.get("reason")),
             request_id=caller.request_id,
-            details=kind.details.pick({"slot": subject.slot, **facts} if subject.slot else facts),
+            provider_id=subject.provider_id,
+            context_id=subject.context_id,
+            details=kind.details.pick({**_around(subject, caller), **facts}) | _stated(caller),
         )
+        audit = replace(audit, salts={name: wiring.entropy.bytes(SALT_LENGTH) for name in persons_in(audit)})
     if kind.fact is not None:
         fact = Fact(name=kind.fact, facts=kind.keys.pick({**about(wiring, subject), **facts}))
-    return Event(audit=audit, fact=fact)
+    if kind.message is not None and subject is not None and wiring.delivers:
+        now = wiring.clock.now()
+        message = EventMessage(
+            id=wiring.new_id() if audit is None else audit.event_id,
+            name=kind.message,
+            tenant_id=None if subject.tenant_id == OPERATOR else subject.tenant_id,
+            integration_id=subject.integration_id,
+            occurred_at=now,
+            data=kind.data.pick({**about(wiring, subject), **facts}),
+        )
+        announced = _announced(kind, subject, facts)
+    return Event(audit=audit, fact=fact, message=message, announced=announced)
+
+
+def _announced(kind: EventKind, subject: Subject, facts: Mapping[str, str]) -> Announced | None:
+    subject_id = subject.application_id or subject.integration_id
+    name = kind.ends if kind.once is None else kind.once.announcement
+    if subject_id is None or name is None:
+        return None
+    value = None if kind.once is None else kind.message if kind.once.by is None else facts[kind.once.by]
+    is_lasting = kind.once is not None and kind.once.lasting
+    return Announced(tenant_id=subject.tenant_id, subject_id=subject_id, name=name, value=value, lasting=is_lasting)
+
+
+def _around(subject: Subject, caller: Caller) -> dict[str, str]:
+    """Return the details that an event has by its subject and its caller."""
+    found = {"slot": subject.slot} if subject.slot else {}
+    if caller.on_behalf_of is not None:
+        found |= {"on_behalf_of": str(caller.on_behalf_of), "session": str(caller.session_id)}
+    return found
+
+
+def _stated(caller: Caller) -> dict[str, str]:
+    """Return the detail that every event of a caller has who said why."""
+    return {} if caller.reason is None else {STATED_REASON: caller.reason}
 
 
 def about(wiring: Wiring, subject: Subject | None, /) -> dict[str, str]:
     """Return the facts that name an event's subject: tenant, provider, integration and slot, as far as they are known."""
     if subject is None:
         return {}
-    said: dict[str, str] = {"tenant": subject.tenant_id}
+    said: dict[str, str] = {} if subject.tenant_id == OPERATOR else {"tenant": subject.tenant_id}
     if subject.provider_id is not None:
-        try:
-            provider = wiring.providers.require(subject.provider_id).id
-        except CloudIntegrationsError:
-            # The provider was removed from the catalogue, but stored rows still name it.
-            provider = str(subject.provider_id)
-        said |= {"provider": provider, "provider_id": str(subject.provider_id)}
+        said |= {"provider": provider_name(wiring, subject.provider_id), "provider_id": str(subject.provider_id)}
     if subject.integration_id is not None:
         said["integration"] = str(subject.integration_id)
     if subject.slot:
@@ -74,15 +113,49 @@ def about(wiring: Wiring, subject: Subject | None, /) -> dict[str, str]:
     return said
 
 
+def provider_name(wiring: Wiring, provider_id: ProviderId, /) -> str:
+    """Return the slug of a provider; its id if it was removed from the catalogue while stored rows still name it."""
+    try:
+        return wiring.providers.require(provider_id).id
+    except CloudIntegrationsError:
+        return str(provider_id)
+
+
 async def apply(wiring: Wiring, /, *changes: Change | Event) -> None:
-    """Make the changes and record the events among them in one transaction; then tell the observer of the events.
+    """Make the changes, record the events among them and put their messages into the outbox, in one transaction; then tell the observer.
 
     Raises what `Store.apply` raises; then nothing was changed and nothing is told.
     """
     events = [change for change in changes if isinstance(change, Event)]
     records = [Record(event=event.audit) for event in events if event.audit is not None]
-    await wiring.store.apply(*(change for change in changes if not isinstance(change, Event)), *records)
+    others = [change for change in changes if not isinstance(change, Event)]
+    await wiring.store.apply(*others, *_messages(wiring, events), *records)
     tell(wiring, *events)
+
+
+def _messages(wiring: Wiring, events: Sequence[Event]) -> list[Change]:
+    """Return the changes that put the messages of *events* into the outbox, in the order of the events."""
+    changes: list[Change] = []
+    for event in events:
+        if event.message is None:
+            continue
+        entry, announced = event.message.entry, event.announced
+        if announced is None:
+            changes.append(AddEntry(entry=entry, follows=True))
+        elif announced.value is None:
+            changes.append(Retract(tenant_id=announced.tenant_id, subject_id=announced.subject_id, name=announced.name, entry=entry))
+        else:
+            announce = Announce(
+                subject_id=announced.subject_id,
+                name=announced.name,
+                value=announced.value,
+                at=event.message.occurred_at,
+                entry=entry,
+                lasting=wiring.settings.trouble_after if announced.lasting else timedelta(),
+                expected_generation=announced.expected_generation,
+            )
+            changes.append(announce)
+    return changes
 
 
 def tell(wiring: Wiring, /, *events: Event) -> None:
@@ -106,11 +179,17 @@ def tell_of(wiring: Wiring, name: UnrecordedName, subject: Subject | None, /, **
 
 
 def recovery(wiring: Wiring, before: Integration, after: Integration, caller: Caller, /) -> list[Event]:
-    """Return the event `credential.recovered` if the integration did not work *before* and works *after*; otherwise no event."""
-    if not is_recovery(before, after):
+    """Return the event `credential.recovered` if the integration did not work *before* and works *after*.
+
+    If it worked before, trouble may have been announced all the same, while it was disabled: then the event is that this has ended.
+    """
+    if not is_working(after):
         return []
     was = before.as_of(after.updated_at)
-    return [happened(wiring, "credential.recovered", Subject.of(after), caller, since=was.state_since.isoformat(), was=was.health.value)]
+    event = happened(wiring, "credential.recovered", Subject.of(after), caller, since=was.state_since.isoformat(), was=was.health.value)
+    if is_recovery(before, after):
+        return [event]
+    return [] if event.message is None else [replace(event, audit=None, fact=None)]
 
 
 def first_today(wiring: Wiring, what: str, integration_id: IntegrationId, /) -> bool:
@@ -120,6 +199,18 @@ def first_today(wiring: Wiring, what: str, integration_id: IntegrationId, /) -> 
         return False
     wiring.uses.put(key, "told", seconds=_TELL_AGAIN.total_seconds())
     return True
+
+
+def forecast(wiring: Wiring, facts: Integration, end: datetime | None, /) -> None:
+    """Tell the observer, once a day, that the tenant must reconnect soon, because the grant or the key ends at *end*; None: not known."""
+    if end is not None and end - wiring.clock.now() <= WARN_BEFORE and first_today(wiring, "forecast", facts.id):
+        tell(wiring, ends_soon(wiring, facts, end))
+
+
+def ends_soon(wiring: Wiring, facts: Integration, end: datetime, /) -> Event:
+    """Return the event that the grant or the key of an integration ends at *end*."""
+    name: EventName = "credential.reconnect_soon" if by_consent(facts.auth_type) else "credential.key_ends_soon"
+    return happened(wiring, name, Subject.of(facts), Caller(), before=end.isoformat(), until=end_value(end))
 
 
 def tell_unread(

@@ -22,6 +22,7 @@ from cloud_integrations.protocol.key_revocation import build_key_revocation, rea
 from cloud_integrations.protocol.rate_limit import read_wait
 
 from .applications import find_method, known_variables
+from .measuring import measured
 from .revocation import Attempt, find_spared
 from .revocation_entries import new_entry
 from .verification import find_account_id, shown
@@ -58,7 +59,12 @@ async def attempt_key_revocation(wiring: Wiring, entry: Revocation, packed: Secr
         spared = await find_spared(wiring, entry.provider_id, entry.tenant_id, next(iter(parts.values())))
     except (StorageUnavailableError, KeyringError, KeyServiceUnavailableError) as error:
         return Attempt(outcome=RevocationOutcome.FAILED, reason=error.code)
-    return spared or await _send(wiring, provider, method, facts, parts=parts, stored=entry.variables)
+    if spared is not None:
+        return spared
+    with measured(wiring, "revoke", entry.tenant_id, entry.provider_id) as running:
+        attempt = await _send(wiring, provider, method, facts, parts=parts, stored=entry.variables)
+        running.outcome = attempt.outcome.value
+        return attempt
 
 
 async def _send(

@@ -1,22 +1,43 @@
-"""Finding the tenant and the integration that a caller names."""
+"""Finding the tenant and the integration that a caller names, and reading rows that may have been edited."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
 from uuid import UUID
 
-from cloud_integrations.domain.arguments import find_id, read_integration, read_slot
+from cloud_integrations.domain.arguments import find_id, read_integration, read_provider, read_slot
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId, tenant_id
 from cloud_integrations.domain.integration import StoredIntegration
-from cloud_integrations.errors import IntegrationExistsError, IntegrationNotFoundError, ProviderNotFoundError, ValidationFailedError
+from cloud_integrations.domain.outbox import OutboxEntry
+from cloud_integrations.errors import (
+    DamagedRowError,
+    IntegrationExistsError,
+    IntegrationNotFoundError,
+    ProviderNotFoundError,
+    ValidationFailedError,
+)
 from cloud_integrations.ports.store import DamagedRow
 
 from .events import tell_of
 from .wiring import Wiring
 
+T = TypeVar("T")
+
 
 def tell_damaged(wiring: Wiring, row: DamagedRow, /) -> None:
     """Tell the observer of a row that cannot be read, because it was edited outside this library."""
     tell_of(wiring, "storage.damaged_row", None, table=row.table, row=row.row, tenant=row.tenant_id)
+
+
+def read_entry(entry: OutboxEntry | DamagedRow, read: Callable[[OutboxEntry], T], /) -> T | DamagedRow:
+    """Return what *read* makes of an outbox entry, or a `DamagedRow` if the entry cannot be read."""
+    if isinstance(entry, DamagedRow):
+        return entry
+    try:
+        return read(entry)
+    except DamagedRowError as error:
+        return DamagedRow(table=error.table, row=error.row, tenant_id=entry.tenant_id)
 
 
 async def known_tenant(wiring: Wiring, text: str, /) -> TenantId:
@@ -28,6 +49,15 @@ async def known_tenant(wiring: Wiring, text: str, /) -> TenantId:
     if wiring.tenants is not None:
         await wiring.tenants.require(tenant)
     return tenant
+
+
+def known_provider(wiring: Wiring, provider: UUID | str, /) -> ProviderId:
+    """Return the id of a provider by its slug or UUID; a UUID also of one that the catalogue no longer has.
+
+    Raises `ValidationFailedError` or `ProviderNotFoundError`.
+    """
+    found = find_id(read_provider(provider))
+    return wiring.providers.require(provider).provider_id if found is None else ProviderId(found)
 
 
 def read_chosen_slot(wiring: Wiring, slot: object, /) -> str:

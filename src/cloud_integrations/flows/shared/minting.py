@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cloud_integrations.domain.identifiers import context_id
 from cloud_integrations.domain.outcome import Misconfigured, NotProcessed, Rejected, TokenFailure, Unknown
@@ -53,6 +53,10 @@ class MintedCredential:
     """What requests show; the first is the token."""
     expires_at: datetime | None
     """None: unknown, or never."""
+    told: Mapping[str, Sequence[Any]] = field(default_factory=dict, repr=False)
+    """What the answers say that was given, by the names of a narrowing."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """The variables that the answers give, by name; they are stored with the integration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +93,8 @@ async def mint(
     client = _client(wiring, provider, method)
     secrets = [] if client is None else list(client.application.client_secrets)
     minted = Minted(values={}, expires_at=None)
+    told: dict[str, Sequence[Any]] = {}
+    given: dict[str, str] = {}
     for step in find_steps(method.mint, values=values):
         sending = _Sending(wiring=wiring, provider=provider, method=method, step=step, values=values, platform=platform)
         answer = await sending.sign_and_ask(client, tenant_id=subject.tenant_id, vouches_for=vouches_for or subject.tenant_id)
@@ -106,7 +112,10 @@ async def mint(
             tell_of(wiring, "credential.answer_unread", subject, members=",".join(outcome.unread))
         minted = outcome
         values |= outcome.values
-    return MintedCredential(parts=shown_parts(method, inputs, minted.values), expires_at=minted.expires_at)
+        told |= outcome.told
+        given |= outcome.variables
+    parts = shown_parts(method, inputs, minted.values)
+    return MintedCredential(parts=parts, expires_at=minted.expires_at, told=told, variables=given)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +188,7 @@ class _Sending:
             access_token=self.method.access_token,
             owned=self.method.application == "owner",
             now=sent_at,
+            known=self.values.keys(),
         )
         if isinstance(outcome, Minted):
             return Answer(result=outcome, request=request, is_accepted=True)

@@ -15,9 +15,10 @@ from typing import Final, Literal
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.credential import Grant
 from cloud_integrations.domain.envelope import DataKey
-from cloud_integrations.domain.events import Event, RecordedName, Subject
+from cloud_integrations.domain.event_names import RecordedName
+from cloud_integrations.domain.events import Event, Subject
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
-from cloud_integrations.domain.integration import Integration, StoredIntegration
+from cloud_integrations.domain.integration import REVOKED_BY_OPERATOR, Integration, StoredIntegration
 from cloud_integrations.domain.removal import API_KEY, Revocation, RevocationOutcome, RevokedKind, TokenKind
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
@@ -38,6 +39,7 @@ from cloud_integrations.protocol.rate_limit import read_wait
 from .client_secrets import Answer, ask, preferred
 from .events import apply, happened, tell_of
 from .fingerprints import token_fingerprint
+from .measuring import measured
 from .revocation_entries import new_entry
 from .server_metadata import located
 from .stale_writes import apply_sealed
@@ -277,7 +279,12 @@ async def _attempt(
         )
     except (StorageUnavailableError, KeyringError, KeyServiceUnavailableError) as error:
         return Attempt(outcome=RevocationOutcome.FAILED, reason=error.code)
-    return spared or await _send(wiring, client, tenant_id, kind, token)
+    if spared is not None:
+        return spared
+    with measured(wiring, "revoke", tenant_id, client.provider.provider_id) as running:
+        attempt = await _send(wiring, client, tenant_id, kind, token)
+        running.outcome = attempt.outcome.value
+        return attempt
 
 
 async def find_spared(wiring: Wiring, provider_id: ProviderId, tenant_id: TenantId, token: Secret, /) -> Attempt | None:
@@ -325,6 +332,8 @@ def _may_share_grant(own: Integration | DamagedRow, client: Client, account: byt
     """
     if isinstance(own, DamagedRow):
         return True
+    if own.reason == REVOKED_BY_OPERATOR:
+        return False  # it holds nothing any more
     # The application may be registered here twice, by the operator and by the tenant; to the provider it is one.
     is_granted_to_it = own.context_id in {client.id_for(None), client.id_for(own.tenant_id)}
     return is_granted_to_it and (account is None or own.account.account_id is None)

@@ -1,4 +1,4 @@
-"""The outbox entries of revocations: making them, and reading them back."""
+"""The outbox entries of revocations: making them, and finding them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from cloud_integrations.domain.envelope import DataKey
 from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
-from cloud_integrations.domain.outbox import OUTBOX_TABLE, OutboxEntry
+from cloud_integrations.domain.outbox import OUTBOX_TABLE
 from cloud_integrations.domain.removal import REVOCATION, Revocation, RevokedKind
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.errors import DamagedRowError
 from cloud_integrations.ports.store import DamagedRow
 
+from .lookup import read_entry
 from .wiring import Wiring
 
 
@@ -55,14 +55,5 @@ async def waiting_revocations(
 ) -> tuple[Revocation | DamagedRow, ...]:
     """Return a tenant's waiting revocations (with one provider), due or not, the oldest first."""
     index_key = None if provider_id is None else str(provider_id)
-    return tuple([read_entry(entry) for entry in await wiring.store.list_entries(tenant_id, REVOCATION, index_key=index_key, limit=limit)])
-
-
-def read_entry(entry: OutboxEntry | DamagedRow, /) -> Revocation | DamagedRow:
-    """Return the revocation in an outbox entry, or a `DamagedRow` if the entry cannot be read."""
-    if isinstance(entry, DamagedRow):
-        return entry
-    try:
-        return Revocation.of(entry)
-    except DamagedRowError as error:
-        return DamagedRow(table=error.table, row=error.row, tenant_id=entry.tenant_id)
+    entries = await wiring.store.list_entries(tenant_id, REVOCATION, index_key=index_key, limit=limit)
+    return tuple([read_entry(entry, Revocation.of) for entry in entries])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from cloud_integrations.domain.entered import Entered, EnteredInputs
+from cloud_integrations.domain.events import Subject
 from cloud_integrations.domain.identifiers import ProviderId, TenantId
 from cloud_integrations.domain.integration import StoredIntegration
 from cloud_integrations.domain.parts import Parts
@@ -16,7 +17,7 @@ from cloud_integrations.errors import ValidationFailedError
 from cloud_integrations.protocol.inputs import find_input_method
 
 from .applications import require_input_methods
-from .entered import ReadInputs
+from .entered import ReadInputs, read_entered, tell_hints
 from .wiring import Wiring
 
 # No state begins with this byte, because a state is UTF-8: no callback can name a setup.
@@ -69,7 +70,7 @@ async def find_setup_of(wiring: Wiring, tenant_id: TenantId, provider: Provider,
     return await find_setup(wiring, tenant_id, provider.provider_id, method, slot=slot) if method.made_inputs else None
 
 
-async def made_for(wiring: Wiring, stored: StoredIntegration, method: Method, /) -> Parts:
+async def _made_for(wiring: Wiring, stored: StoredIntegration, method: Method, /) -> Parts:
     """Return what was made for a stored integration, which stays until it is removed.
 
     Raises `ValidationFailedError` if it is connected by another method, for which nothing was made.
@@ -83,3 +84,16 @@ async def made_for(wiring: Wiring, stored: StoredIntegration, method: Method, /)
 def with_made(read: ReadInputs, made: Parts, /) -> ReadInputs:
     """Return what was entered together with what was made."""
     return replace(read, parts={**read.parts, **made})
+
+
+async def read_next(wiring: Wiring, stored: StoredIntegration, entered: Entered, /) -> ReadInputs:
+    """Return what was entered in place of a stored credential, with what was made for the integration; tell the hints about it.
+
+    Raises as `read_entered`, and `ValidationFailedError` for a method for which nothing was made.
+    """
+    provider = wiring.providers.require(stored.facts.provider_id)
+    read = read_entered(wiring, provider, entered, variables={}, before=stored.facts.variables, current=stored.facts.method_id)
+    if read.method.made_inputs:
+        read = with_made(read, await _made_for(wiring, stored, read.method))
+    tell_hints(wiring, read, Subject.of(stored.facts))
+    return read

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from cloud_integrations.domain.announcements import TRUST
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.check import Trust
 from cloud_integrations.domain.events import Subject
@@ -22,6 +23,7 @@ from cloud_integrations.domain.provider import Method, MustFail, Provider
 from cloud_integrations.domain.provider.trust import OUR_SUBJECT
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import CloudIntegrationsError
+from cloud_integrations.ports.store import Retract
 
 from .applications import known_variables
 from .events import apply, happened
@@ -109,6 +111,8 @@ async def check_trust(wiring: Wiring, stored: StoredIntegration, provider: Provi
     except CloudIntegrationsError:
         return "unknown"
     if not isinstance(proved, Loose):
+        if proved is None and wiring.delivers:
+            await apply(wiring, Retract(tenant_id=facts.tenant_id, subject_id=facts.id, name=TRUST, entry=None))
         return "tight" if proved is None else "unknown"
     await apply(wiring, happened(wiring, "integration.trust_loosened", Subject.of(facts), caller, reason="trust_too_open"))
     return "loose"

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
+from cloud_integrations.domain.audit import Caller
+from cloud_integrations.domain.check import CheckReport
 from cloud_integrations.domain.credential import Presented
+from cloud_integrations.domain.events import Subject
 from cloud_integrations.domain.identifiers import TenantId
-from cloud_integrations.domain.integration import AccountFacts
+from cloud_integrations.domain.integration import AccountFacts, State, StoredIntegration
 from cloud_integrations.domain.parts import Parts
 from cloud_integrations.domain.provider import Method, Provider
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.errors import InvalidCredentialsError, ProviderUnavailableError
+from cloud_integrations.errors import InvalidCredentialsError, ProviderUnavailableError, StaleWriteError
 from cloud_integrations.kinds import auth_type_of, by_consent, present
+from cloud_integrations.ports.store import SaveFacts
 from cloud_integrations.protocol.http import HttpRequest, HttpResponse
 from cloud_integrations.protocol.verification import CheckResult, answer_challenge, build_check, find_check, read_check
 
+from .events import apply, happened
 from .fingerprints import key_fingerprint
 from .provider_clock import learn_time, provider_moments
 from .wiring import Wiring
@@ -108,3 +113,45 @@ def is_other_account(before: AccountFacts, after: AccountFacts, /) -> bool:
     """
     ids = (find_account_id(before), find_account_id(after))
     return None not in ids and ids[0] != ids[1]
+
+
+async def conclude(
+    wiring: Wiring, stored: StoredIntegration, method: Method, /, *, result: CheckResult | None, value: Secret | None, caller: Caller
+) -> CheckReport:
+    """Record what a check of a stored credential found, and return it; one that is refused for good then needs a reconnect.
+
+    *result* is None if the method has no check.  *value* is what the credential shows, if that identifies the account of a key.
+    """
+    facts = stored.facts
+    now = wiring.clock.now()
+    account = AccountFacts()
+    if result is not None and result.accepted:  # any other answer names nobody
+        account = await identify(wiring, facts.tenant_id, method, result.account, value)
+    changed = is_other_account(facts.account, account)
+    outcome = "unknown" if result is None else result.outcome
+    said = {"error": outcome, "account_changed": str(changed).lower()}
+    event = happened(
+        wiring,
+        "integration.verified" if result is not None and result.accepted else "integration.not_verified",
+        Subject.of(facts),
+        caller,
+        **said,
+    )
+    if outcome == "dead" and facts.state is not State.NEEDS_REAUTH:
+        closed = replace(facts, state=State.NEEDS_REAUTH, state_since=now, reason="refused", updated_at=now)
+        refused = happened(wiring, "integration.refused", Subject.of(facts), caller, reason="refused", **said)
+        try:
+            await apply(wiring, SaveFacts(facts=closed, expected_state=facts.state), refused)
+        except StaleWriteError:
+            # It was reconnected or disabled in the meantime, so this answer is about the old credential.
+            await apply(wiring, event)
+    else:
+        await apply(wiring, event)
+    return CheckReport(
+        integration_id=facts.id,
+        outcome=outcome,
+        account=account if account.account_id is not None else facts.account,
+        account_changed=changed,
+        checked_at=now,
+        verified=result is not None,
+    )

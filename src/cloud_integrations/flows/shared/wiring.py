@@ -12,18 +12,22 @@ from cloud_integrations.domain.credential import ContextMaker
 from cloud_integrations.domain.identifiers import uuid7
 from cloud_integrations.kinds import Moments
 from cloud_integrations.ports.breaker import Breaker
-from cloud_integrations.ports.caches import Cache, DeniedAttempts, TokenCache
+from cloud_integrations.ports.caches import Cache, DeniedAttempts, FreezeMemory, TokenCache
 from cloud_integrations.ports.catalogue import Providers
+from cloud_integrations.ports.checkpoint_keys import AsyncCheckpointKeys
 from cloud_integrations.ports.cipher import Cipher
 from cloud_integrations.ports.clock import AsyncPause, Clock, Entropy
 from cloud_integrations.ports.concurrency import Concurrency
+from cloud_integrations.ports.event_handler import AsyncEventHandler
 from cloud_integrations.ports.key_service import AsyncKeyService
 from cloud_integrations.ports.observer import Observer
 from cloud_integrations.ports.platform import Platform
+from cloud_integrations.ports.rate_limiter import AsyncRateLimiter
 from cloud_integrations.ports.settings import Settings
 from cloud_integrations.ports.signing_keys import AsyncSigningKeys, Issuer
 from cloud_integrations.ports.single_flight import SingleFlight
 from cloud_integrations.ports.store import AsyncStore
+from cloud_integrations.ports.telemetry import Telemetry
 from cloud_integrations.ports.tenants import AsyncTenants
 from cloud_integrations.ports.transport import AsyncTransport
 
@@ -48,9 +52,13 @@ class Wiring:
     single_flight: SingleFlight
     concurrency: Concurrency
     observer: Observer
+    telemetry: Telemetry
+    handlers: Mapping[str, AsyncEventHandler]
+    """By name: what gets each event in this process."""
     key_memory: Cache
     """The cache of `data_keys`."""
     tokens: TokenCache
+    freezes: FreezeMemory
     uses: Cache
     """Which uses were recorded, which events told, and which mints failed, recently."""
     client_secrets: Cache
@@ -61,11 +69,19 @@ class Wiring:
     """By issuer, and by tenant where a tenant named it: the endpoints in its metadata."""
     clock_offsets: Cache
     """By host of a provider: how far its clock differs from ours."""
+    sessions: Cache
+    """Sessions of agents that were read a moment ago, and those that were revoked in this process."""
     denials: DeniedAttempts
+    token_buckets: AsyncRateLimiter
+    """Counts uses of doors in this process."""
+    rate_limiter: AsyncRateLimiter | None
+    """Counts them for all processes together; None if the host gave none."""
     breaker: Breaker
     issuer: Issuer | None
     """Our own issuer, whose keys are `signing_keys`; None if the host gave none."""
     signing_keys: AsyncSigningKeys | None
+    checkpoint_keys: AsyncCheckpointKeys | None
+    """The keys that sign checkpoints of the audit log; None if the host gave none."""
     owner: str
     """The name of this process in leases."""
     applications: Mapping[str, OAuthApplication]
@@ -92,6 +108,11 @@ class Wiring:
         object.__setattr__(self, "data_keys", keys)
         object.__setattr__(self, "moments", Moments(now=self.clock.now, nonce=partial(self.entropy.bytes, 16), tls=self.tls))
         object.__setattr__(self, "sealer", Sealer(keys=keys, cipher=self.cipher, store=self.store))
+
+    @property
+    def delivers(self) -> bool:
+        """Whether events are delivered, so that they are written to the outbox."""
+        return self.settings.events or bool(self.handlers)
 
     def new_id(self) -> UUID:
         """Return a new unique id that sorts by time (a UUID of version 7, RFC 9562 §5.7)."""

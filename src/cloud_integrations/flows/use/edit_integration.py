@@ -7,7 +7,8 @@ from typing import Literal
 from uuid import UUID
 
 from cloud_integrations.domain.audit import Caller
-from cloud_integrations.domain.events import EventName, Subject
+from cloud_integrations.domain.event_names import EventName
+from cloud_integrations.domain.events import Subject
 from cloud_integrations.domain.freshness import is_unresolved
 from cloud_integrations.domain.integration import (
     APPLICATION_REASONS,
@@ -20,11 +21,12 @@ from cloud_integrations.domain.integration import (
     reconnect_reason,
 )
 from cloud_integrations.errors import ReconnectRequiredError, ValidationFailedError
+from cloud_integrations.flows.shared.applications import find_method
 from cloud_integrations.flows.shared.events import apply, happened
 from cloud_integrations.flows.shared.lookup import find_named, known_tenant, load
 from cloud_integrations.flows.shared.stale_writes import again
 from cloud_integrations.flows.shared.wiring import Wiring
-from cloud_integrations.ports.store import SaveFacts
+from cloud_integrations.ports.store import SaveFacts, SetDue
 
 
 async def edit_integration(
@@ -59,7 +61,7 @@ async def edit_integration(
         if not changed:
             return stored.facts.as_of(wiring.clock.now())
         event = happened(wiring, _event(stored.facts, facts), Subject.of(facts), caller, fields=",".join(changed))
-        await apply(wiring, SaveFacts(facts=facts, expected_state=stored.facts.state), event)
+        await apply(wiring, SaveFacts(facts=facts, expected_state=stored.facts.state), *_check_at_once(wiring, stored, facts), event)
         wiring.tokens.drop(tenant_id)
         if status == Status.ACTIVE and facts.state is State.NEEDS_REAUTH:
             raise ReconnectRequiredError(integration_id=str(facts.id), reason=reconnect_reason(facts.reason))
@@ -85,6 +87,17 @@ def _edited(wiring: Wiring, stored: StoredIntegration, *, name: str | None, stat
         state, reason = _as_it_was(stored)
         return replace(facts, state=state, state_since=now, reason=reason, updated_at=now)
     return facts
+
+
+def _check_at_once(wiring: Wiring, before: StoredIntegration, after: Integration) -> list[SetDue]:
+    """Return the change that has the worker check what is switched on again, if it would end by disuse: nobody checked it meanwhile."""
+    found = find_method(wiring, after.provider_id, after.method_id)
+    if before.facts.state is not State.DISABLED or not after.state.is_refreshed or after.renewable or after.expires_at is not None:
+        return []
+    if found is None or found[1].idle is None:
+        return []
+    generation = before.credential.generation
+    return [SetDue(tenant_id=after.tenant_id, integration_id=after.id, expected_generation=generation, due_at=wiring.clock.now())]
 
 
 def _as_it_was(stored: StoredIntegration) -> tuple[State, str | None]:

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from uuid import UUID
 
 from cloud_integrations.domain.audit import Caller
 from cloud_integrations.domain.check import CheckReport
-from cloud_integrations.domain.events import Subject
-from cloud_integrations.domain.integration import AccountFacts, State, StoredIntegration
+from cloud_integrations.domain.integration import StoredIntegration
 from cloud_integrations.domain.provider import Method, Provider
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.errors import ProviderInactiveError, StaleWriteError
+from cloud_integrations.errors import ProviderInactiveError
 from cloud_integrations.flows.renew.renew import renew
 from cloud_integrations.flows.shared.applications import operator_variables
-from cloud_integrations.flows.shared.events import apply, happened
+from cloud_integrations.flows.shared.events import forecast
+from cloud_integrations.flows.shared.freezing import require_unfrozen
 from cloud_integrations.flows.shared.lookup import known_tenant, load, load_named
+from cloud_integrations.flows.shared.measuring import measured
 from cloud_integrations.flows.shared.trust import check_trust
-from cloud_integrations.flows.shared.verification import check_credential, identify, is_other_account
+from cloud_integrations.flows.shared.verification import check_credential, conclude
 from cloud_integrations.flows.shared.wiring import Wiring
-from cloud_integrations.ports.store import SaveFacts
+from cloud_integrations.kinds import by_consent
 from cloud_integrations.protocol.verification import CheckResult
 
-from .get_token import fresh, opened
+from .handing_out import fresh, opened
 
 
 async def verify(wiring: Wiring, tenant: str, integration: UUID | str, /, *, slot: str, caller: Caller) -> CheckReport:
@@ -39,24 +41,34 @@ async def verify(wiring: Wiring, tenant: str, integration: UUID | str, /, *, slo
     method = provider.method_named(stored.facts.method_id)
     if method is None:
         raise ProviderInactiveError(provider_id=str(stored.facts.provider_id), problem="has no such method any more")
-    usable, _ = await fresh(wiring, stored.to_use, min_ttl=wiring.settings.min_ttl, caller=caller)
-    if usable.generation != stored.credential.generation:
-        stored = await load(wiring, tenant_id, stored.facts.id)
-    result, value = await _check(wiring, stored, provider, method)
-    if result is not None and result.outcome == "dead" and stored.facts.renewable:
-        # An access token can end before its time (RFC 6750 §3.1); the refresh token decides.
-        stored = await renew(
-            wiring,
-            tenant_id,
-            stored.facts.id,
-            seen_generation=stored.credential.generation,
-            caller=caller,
-            patience=wiring.settings.wait_limit,
-            access_is_dead=True,
-        )
+    with measured(wiring, "verify", tenant_id, provider.provider_id):
+        await require_unfrozen(wiring, stored.to_use, caller)
+        usable, _ = await fresh(wiring, stored.to_use, min_ttl=wiring.settings.min_ttl, caller=caller)
+        await require_unfrozen(wiring, usable, caller)
+        if usable.generation != stored.credential.generation:
+            stored = await load(wiring, tenant_id, stored.facts.id)
         result, value = await _check(wiring, stored, provider, method)
-    report = await _conclude(wiring, stored, method, result=result, value=value, caller=caller)
-    return replace(report, trust=await check_trust(wiring, stored, provider, method, caller=caller))
+        if result is not None and result.outcome == "dead" and stored.facts.renewable:
+            # An access token can end before its time (RFC 6750 §3.1); the refresh token decides.
+            stored = await renew(
+                wiring,
+                tenant_id,
+                stored.facts.id,
+                seen_generation=stored.credential.generation,
+                caller=caller,
+                patience=wiring.settings.wait_limit,
+                access_is_dead=True,
+            )
+            result, value = await _check(wiring, stored, provider, method)
+        if result is not None and result.accepted:
+            forecast(wiring, stored.facts, result.expires_at or _end_of_key(stored))
+        report = await conclude(wiring, stored, method, result=result, value=value, caller=caller)
+        return replace(report, trust=await check_trust(wiring, stored, provider, method, caller=caller))
+
+
+def _end_of_key(stored: StoredIntegration) -> datetime | None:
+    """Return when the key ends, as it was said when it was entered.  The end of a grant is told by its renewals."""
+    return None if by_consent(stored.facts.auth_type) else stored.facts.reconnect_before
 
 
 async def _check(wiring: Wiring, stored: StoredIntegration, provider: Provider, method: Method) -> tuple[CheckResult | None, Secret | None]:
@@ -66,41 +78,3 @@ async def _check(wiring: Wiring, stored: StoredIntegration, provider: Provider, 
     value = None if method.mint or method.shown_proofs else credential.value
     again = partial(opened, wiring, stored.to_use)
     return await check_credential(wiring, provider, method, presented=credential, variables=variables, again=again), value
-
-
-async def _conclude(
-    wiring: Wiring, stored: StoredIntegration, method: Method, /, *, result: CheckResult | None, value: Secret | None, caller: Caller
-) -> CheckReport:
-    facts = stored.facts
-    now = wiring.clock.now()
-    account = AccountFacts()
-    if result is not None and result.accepted:  # any other answer names nobody
-        account = await identify(wiring, facts.tenant_id, method, result.account, value)
-    changed = is_other_account(facts.account, account)
-    outcome = "unknown" if result is None else result.outcome
-    said = {"error": outcome, "account_changed": str(changed).lower()}
-    event = happened(
-        wiring,
-        "integration.verified" if result is not None and result.accepted else "integration.not_verified",
-        Subject.of(facts),
-        caller,
-        **said,
-    )
-    if outcome == "dead" and facts.state is not State.NEEDS_REAUTH:
-        closed = replace(facts, state=State.NEEDS_REAUTH, state_since=now, reason="refused", updated_at=now)
-        refused = happened(wiring, "integration.refused", Subject.of(facts), caller, reason="refused", **said)
-        try:
-            await apply(wiring, SaveFacts(facts=closed, expected_state=facts.state), refused)
-        except StaleWriteError:
-            # It was reconnected or disabled in the meantime, so this answer is about the old credential.
-            await apply(wiring, event)
-    else:
-        await apply(wiring, event)
-    return CheckReport(
-        integration_id=facts.id,
-        outcome=outcome,
-        account=account if account.account_id is not None else facts.account,
-        account_changed=changed,
-        checked_at=now,
-        verified=result is not None,
-    )
