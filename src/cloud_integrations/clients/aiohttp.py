@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Final
 from uuid import UUID
 
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
@@ -18,9 +17,7 @@ from cloud_integrations.domain.credential import Credential
 from cloud_integrations.domain.signing import Unsigned
 from cloud_integrations.errors import CredentialFormError, ValidationFailedError
 
-from .source import AsyncCredentialSource, AsyncManager, Named, read_options
-
-_REFUSED: Final = 401
+from .source import PLAIN, REFUSED, AsyncCredentialSource, AsyncManager, Named, read_options
 
 
 def aiohttp_middleware(
@@ -52,7 +49,7 @@ class AiohttpMiddleware(Named):
         credential = await self.source.credential()
         url, headers = request.url, request.headers.copy()
         response = await self._send(request, handler, credential)
-        if response.status != _REFUSED or not _can_repeat(request):
+        if response.status != REFUSED or not _can_repeat(request):
             return response
         # The connection is free for the next request, whatever comes of the renewal.
         response.release()
@@ -62,10 +59,13 @@ class AiohttpMiddleware(Named):
 
     async def _send(self, request: ClientRequest, handler: ClientHandlerType, credential: Credential) -> ClientResponse:
         """Send *request* with *credential*, and with what the server asks for."""
+        if credential.forms == PLAIN:
+            request.headers.update(credential.headers())
+            return await handler(request)
         unsigned = await _show(request, credential, self.options)
         response = await handler(request)
         for again in (False, True):
-            asked = credential.repeat(unsigned, response.headers, again=again) if response.status == _REFUSED else None
+            asked = credential.repeat(unsigned, response.headers, again=again) if response.status == REFUSED else None
             if asked is None or not _can_repeat(request):
                 break
             response.release()

@@ -7,13 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from inspect import iscoroutinefunction
-from typing import NoReturn, Protocol
+from typing import Final, NoReturn, Protocol
 from uuid import UUID
 
 from cloud_integrations.domain.arguments import read_provider, read_slot
 from cloud_integrations.domain.credential import Credential
 from cloud_integrations.domain.identifiers import tenant_id as read_tenant_id
 from cloud_integrations.errors import ConfigurationError, ValidationFailedError
+
+REFUSED: Final = 401
+"""The status by which a server refuses a credential (RFC 9110 §15.5.2)."""
+PLAIN: Final = ("headers",)
+"""The forms of a credential that is headers alone, which most are; it takes a short way."""
 
 
 class Manager(Protocol):
@@ -92,7 +97,10 @@ class CredentialSource(Named):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsyncCredentialSource(Named):
-    """Gives the credential of one integration, from an `AsyncIntegrationManager`; see `CredentialSource`."""
+    """Gives the credential of one integration, from an `AsyncIntegrationManager`; see `CredentialSource`.
+
+    Raises `ValidationFailedError` for a name that cannot be one, and `ConfigurationError` for a blocking manager.
+    """
 
     manager: AsyncManager = field(repr=False)
     tenant_id: str
@@ -101,6 +109,8 @@ class AsyncCredentialSource(Named):
 
     def __post_init__(self) -> None:
         _check(self.tenant_id, self.integration, self.slot)
+        if not iscoroutinefunction(self.manager.credential):
+            raise ConfigurationError(setting="the manager", problem="blocks, and this awaits: use an AsyncIntegrationManager")
 
     async def credential(self, *, min_ttl: timedelta | float | None = None) -> Credential:
         """Return a credential that works.  Raises as `AsyncIntegrationManager.credential`."""

@@ -1,4 +1,4 @@
-"""For tests of applications and of third-party backends: a simulated provider, contract suites, a fixed clock.
+"""For tests of applications and of third-party backends: a simulated provider, contract suites, a fixed clock, a check of provider files.
 
 Names are loaded when they are first used, because pytest imports this package wherever the plugin is installed.
 """
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from cloud_integrations.testing.simulated_provider.transport import AsyncSimulatedTransport, SimulatedTransport
 
     from .clock import AdvancingPause, AsyncAdvancingPause, FixedClock, SeededEntropy
+    from .live_check import LiveReport, check_live
+    from .live_facts import LiveFact
+    from .live_plan import PlannedRequest, plan_live
 
 _HOMES = {
     "AdvancingPause": "clock",
@@ -25,12 +28,17 @@ _HOMES = {
     "Endpoint": "simulated_provider.misbehaviour",
     "FixedClock": "clock",
     "IssuedGrant": "simulated_provider.tokens",
+    "LiveFact": "live_facts",
+    "LiveReport": "live_check",
     "Misbehaviour": "simulated_provider.misbehaviour",
+    "PlannedRequest": "live_plan",
     "ProviderServer": "simulated_provider.server",
     "ReceivedRequest": "simulated_provider.requests",
     "SeededEntropy": "clock",
     "SimulatedProvider": "simulated_provider.provider",
     "SimulatedTransport": "simulated_provider.transport",
+    "check_live": "live_check",
+    "plan_live": "live_plan",
     "token_id": "simulated_provider.requests",
 }
 
@@ -41,12 +49,17 @@ __all__ = [
     "Endpoint",
     "FixedClock",
     "IssuedGrant",
+    "LiveFact",
+    "LiveReport",
     "Misbehaviour",
+    "PlannedRequest",
     "ProviderServer",
     "ReceivedRequest",
     "SeededEntropy",
     "SimulatedProvider",
     "SimulatedTransport",
+    "check_live",
+    "plan_live",
     "token_id",
 ]
 

@@ -43,6 +43,10 @@ class Endpoints(Devices):
                 self._revoke(work)
             case "me":
                 self._me(work)
+            case "keys":
+                self._keys_made(work)
+            case "resources":
+                self._listed(work)
             case _:
                 work.refuse("not_found", 404)
         if planned:
@@ -203,7 +207,8 @@ class Endpoints(Devices):
             if work.reused and self.reuse == "family":
                 held.grant.alive = False
             return work.refuse("invalid_grant")
-        if not set(form.get("scope", "").split()) <= set(held.grant.scopes):
+        asked = tuple(form.get("scope", "").split())
+        if not set(asked) <= set(held.grant.scopes):
             return work.refuse("invalid_scope")
         if self.ends_old_access:
             for other in self._tokens.values():
@@ -211,21 +216,22 @@ class Endpoints(Devices):
         refresh = None
         if work.what is Misbehaviour.REFRESH_TOKEN_SAME:
             refresh = form["refresh_token"]
-        elif self.rotation == "always" and work.what not in KEEPS_REFRESH_TOKEN:
+        elif work.what is Misbehaviour.ROTATES_UNASKED or (self.rotation == "always" and work.what not in KEEPS_REFRESH_TOKEN):
             held.spent_at = held.spent_at or self.clock.now()
             refresh = self._new_refresh(held.grant)
-        return self._give(work, held.grant, refresh=refresh)
+        narrowed = asked if asked and work.what is not Misbehaviour.SCOPES_IGNORED else None
+        return self._give(work, held.grant, refresh=refresh, scopes=narrowed)
 
-    def _give(self, work: Work, grant: SimulatedGrant, *, refresh: str | None) -> None:
+    def _give(self, work: Work, grant: SimulatedGrant, *, refresh: str | None, scopes: tuple[str, ...] | None = None) -> None:
         if work.what is Misbehaviour.NARROWER_SCOPES:
             grant.scopes = grant.scopes[:-1]
-        access = self._new_access(grant, longer="x" * 17_000 if work.what is Misbehaviour.LONG_ACCESS_TOKEN else "")
+        access = self._new_access(grant, longer="x" * 17_000 if work.what is Misbehaviour.LONG_ACCESS_TOKEN else "", scopes=scopes)
         work.issued += [digest_of(token) for token in (access, refresh) if token]
         answer: dict[str, Any] = {
             "access_token": access,
             "token_type": "DPoP" if self.dpop else "Bearer",
             "expires_in": int(self.access_lifetime.total_seconds()),
-            "scope": " ".join(grant.scopes),
+            "scope": " ".join(grant.scopes if scopes is None else scopes),
         }
         if refresh is not None:
             answer["refresh_token"] = refresh
@@ -262,7 +268,7 @@ class Endpoints(Devices):
         if held is not None and self.dpop and not self._proves_key(work, token if scheme.lower() == "dpop" else ""):
             return
         if held is not None and held.kind == "access" and held.grant.key == work.key and self._accepts(held):
-            account, scopes = held.grant.account, held.grant.scopes
+            account, scopes = held.grant.account, held.grant.scopes if held.scopes is None else held.scopes
         elif digest in self._keys:
             account, scopes = self._keys[digest], ()
             if self.revokes_keys and work.request.method == "DELETE":
@@ -276,3 +282,22 @@ class Endpoints(Devices):
         if work.what is Misbehaviour.OTHER_ACCOUNT:
             account = self._person(work.what)
         work.response = json_answer(200, {"id": account, "label": f"Account {account}", "scopes": list(scopes)})
+
+    def _listed(self, work: Work) -> None:
+        self._me(work)
+        if work.response.status == 200:
+            work.response = json_answer(200, list(self.resources or ()))
+
+    def _keys_made(self, work: Work) -> None:
+        """Make another key of the same account; where keys are rolled, it takes the place of the one in the request."""
+        account = self._keys.get(work.presented or "")
+        if account is None:
+            return work.refuse("invalid_token", 401)
+        if self.makes_keys is None or len(self._keys) >= self.most_keys:
+            return work.refuse("forbidden", 403)
+        if self.makes_keys == "roll":
+            del self._keys[work.presented or ""]
+        key = self.issue_api_key(account=account).reveal()
+        work.issued.append(digest_of(key))
+        work.response = json_answer(201, {"key": key, "id": account})
+        return None

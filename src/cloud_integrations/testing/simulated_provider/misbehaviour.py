@@ -7,10 +7,11 @@ from datetime import timedelta
 from enum import Enum, StrEnum, auto
 from typing import Literal
 
-Endpoint = Literal["authorize", "device", "poll", "token", "exchange", "refresh", "revoke", "me"]
+Endpoint = Literal["authorize", "device", "poll", "token", "exchange", "refresh", "revoke", "me", "keys", "resources"]
 """The endpoint of a request.
 
 `token` stands for `exchange` (of a code) and `refresh` together.  `poll` asks for the tokens of a device code.
+`keys` makes a new API key, and `resources` lists what a credential reaches.
 """
 
 
@@ -75,6 +76,12 @@ class Misbehaviour(StrEnum):
     REFRESH_TOKEN_SAME = auto()
     NARROWER_SCOPES = auto()
     """The last scope is left out of the grant."""
+    SCOPES_IGNORED = auto()
+    """A refresh gives all scopes, whatever it asks for."""
+    SCOPES_UNSAID = auto()
+    """The answer does not name the scopes."""
+    ROTATES_UNASKED = auto()
+    """A refresh rotates the refresh token, whatever `rotation` says."""
     TOKEN_TYPE_MAC = auto()
     ISSUER_WRONG = auto()
     """The callback carries another server's `iss` (RFC 9207)."""

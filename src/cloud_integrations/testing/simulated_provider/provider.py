@@ -17,15 +17,19 @@ from cloud_integrations.domain.dpop import DPOP
 from cloud_integrations.domain.provider import (
     BEARER,
     AccessTokenFacts,
+    AfterConnecting,
     Device,
     Input,
     KeyRevocation,
     Method,
+    Narrowing,
+    NewKey,
     Present,
     Provider,
     RefreshTokenFacts,
     Revoke,
     Scopes,
+    Variable,
     Verification,
 )
 from cloud_integrations.protocol.device import GRANT_TYPE
@@ -40,12 +44,16 @@ from .tokens import Plan
 _ANY = ""
 
 
+_SCOPES_ON_REFRESH = {"scopes": Narrowing(form="list", to="refresh")}
+
+
 class SimulatedProvider(Endpoints, Oracle):
     """A provider in memory; safe to share between threads.
 
     `slug` is its name in the catalogue: `github`, for example, for an application that asks for GitHub.  A second provider
     `<slug>_keys` takes API keys; with `takes_keys`, this one takes them too, and with
-    `revokes_keys` a key ends at its own request (`delete(revoke_key=True)`).  With `device_codes` it also works by device code; see
+    `revokes_keys` a key ends at its own request (`delete(revoke_key=True)`).  With `makes_keys` a key makes another one (`create`) or
+    gets a new value (`roll`), while there are fewer than `most_keys`.  With `device_codes` it also works by device code; see
     `enter_code`.  `clock` decides what has expired (default: the wall clock); `entropy` makes the tokens (default: different ones in
     each run).
     `rotation` and `reuse` say what happens to refresh tokens (see `Reuse`), and `grace` how long a spent one works under
@@ -53,6 +61,9 @@ class SimulatedProvider(Endpoints, Oracle):
     and with a refresh token its grant, or every grant of the account.  With `auto_approve` an authorization is answered at once,
     without the consent page.  Without `require_pkce` an authorization may have no challenge; its code then needs no verifier, as many
     providers still allow.
+
+    With `resources`, a list of objects with `id`, `name` and `url` (assign to it to change them), a credential is for one of them: the
+    variable `resource`, and a part of the address of its API `files`.
 
     With `dpop` its tokens are bound to a key of the client (RFC 9449); assign to `dpop_nonce` to have it ask for that nonce.
 
@@ -73,6 +84,9 @@ class SimulatedProvider(Endpoints, Oracle):
         who_am_i = Verification(
             url=f"{url}/me", identity=("json:id",), label=("json:label",), status_rules={401: "dead", 403: "alive_but_denied"}
         )
+        found = None
+        if self.resources is not None:
+            found = AfterConnecting(variable="resource", url=f"{url}/resources", label="name", link="url")
         by_code = Method(
             id="code",
             kind="code",
@@ -92,19 +106,28 @@ class SimulatedProvider(Endpoints, Oracle):
                 ends_old_access=self.ends_old_access,
             ),
             present=Present(sign=DPOP) if self.dpop else BEARER,
+            narrow={} if self.dpop or self.ends_old_access or self.rotation != "never" else _SCOPES_ON_REFRESH,
+            after_connecting=found,
             revoke=Revoke(url=f"{url}/revoke", kills=self.kills),
         )
         by_key = Method(
             id="key",
             kind="key",
             inputs=(Input(name="key", label="API key", patterns=("fake-key-.+",)),),
+            after_connecting=found,
             revoke=Revoke(key=KeyRevocation(url=f"{url}/me")) if self.revokes_keys else None,
+            rotation=None if self.makes_keys is None else NewKey(does=self.makes_keys, url=f"{url}/keys", gives={"key": "key"}),
         )
+        resource = Variable(name="resource", source="after_connecting", pattern="^[a-z0-9-]{1,40}$")
+        variables = () if found is None else (resource,)
+        base_urls = {} if found is None else {"files": f"{url}/resources/{{resource}}/files"}
         return (
             Provider(
                 id=self.slug,
                 name="Simulated",
-                category="test",
+                category="other",
+                variables=variables,
+                base_urls=base_urls,
                 methods=(by_code, by_key) if self.takes_keys else (by_code,),
                 verifications=(who_am_i,),
                 loopback=True,
@@ -112,7 +135,9 @@ class SimulatedProvider(Endpoints, Oracle):
             Provider(
                 id=f"{self.slug}_keys",
                 name="Simulated (keys)",
-                category="test",
+                category="other",
+                variables=variables,
+                base_urls=base_urls,
                 methods=(by_key,),
                 verifications=(who_am_i,),
                 loopback=True,

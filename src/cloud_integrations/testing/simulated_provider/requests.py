@@ -19,7 +19,7 @@ from .misbehaviour import Delivery, Misbehaviour
 from .wrong_answers import json_answer
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
-_PATHS = {"/device": "device", "/authorize": "authorize", "/consent": "consent", "/revoke": "revoke", "/me": "me"}
+_PATHS = {f"/{name}": name for name in ("device", "authorize", "consent", "revoke", "me", "keys", "resources")}
 
 _GRANTS = {"refresh_token": "refresh", GRANT_TYPE: "poll"}
 
@@ -127,7 +127,7 @@ def is_at(wanted: str, endpoint: str, /) -> bool:
 
 def presented_by(endpoint: str, request: Request, /) -> str | None:
     """Return the digest of the token, code or key in the request."""
-    if endpoint == "me":
+    if endpoint in {"me", "keys", "resources"}:
         token = _credential(request)
     else:
         form = read_single(request.body.decode("utf-8", "replace")) or {}

@@ -5,10 +5,12 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
+from cloud_integrations.domain.key_rotation import KeyMaking
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.ports.clock import Clock, Entropy
 from cloud_integrations.runtime.clock import SystemClock
@@ -97,6 +99,8 @@ class Token:
 
     grant: SimulatedGrant
     kind: Literal["access", "refresh"]
+    scopes: tuple[str, ...] | None = None
+    """The scopes of an access token that was asked for with fewer; None: those of its grant."""
     expires_at: datetime | None = None
     spent_at: datetime | None = None
     ended: bool = False
@@ -111,8 +115,10 @@ class Tokens:
         slug: str = "simulated",
         takes_keys: bool = False,
         revokes_keys: bool = False,
+        makes_keys: KeyMaking | None = None,
         device_codes: bool = False,
         dpop: bool = False,
+        resources: Sequence[Mapping[str, object]] | None = None,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
         rotation: Rotation = "always",
@@ -130,9 +136,12 @@ class Tokens:
         self.slug = slug
         self.takes_keys = takes_keys
         self.revokes_keys = revokes_keys
+        self.makes_keys: KeyMaking | None = makes_keys
+        self.most_keys = 100
         self.device_codes = device_codes
         self.dpop = dpop
         self.dpop_nonce: str | None = None
+        self.resources = resources
         self.clock: Clock = SystemClock() if clock is None else clock
         self.rotation: Rotation = rotation
         self.reuse: Reuse = reuse
@@ -221,9 +230,10 @@ class Tokens:
             return True
         return self.reuse == "grace" and now - held.spent_at <= self.grace
 
-    def _new_access(self, grant: SimulatedGrant, *, longer: str = "") -> str:
+    def _new_access(self, grant: SimulatedGrant, *, longer: str = "", scopes: tuple[str, ...] | None = None) -> str:
         token = f"fake-access-{self._entropy.bytes(16).hex()}{longer}"
-        self._tokens[digest_of(token)] = Token(grant=grant, kind="access", expires_at=self.clock.now() + self.access_lifetime)
+        ends = self.clock.now() + self.access_lifetime
+        self._tokens[digest_of(token)] = Token(grant=grant, kind="access", scopes=scopes, expires_at=ends)
         return token
 
     def _new_refresh(self, grant: SimulatedGrant) -> str:

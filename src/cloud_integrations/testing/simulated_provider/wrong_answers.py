@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
@@ -14,7 +14,7 @@ from .consent_page import complaint_page, page_headers
 from .misbehaviour import Misbehaviour, Planned
 
 
-def json_answer(status: int, body: Mapping[str, Any], /) -> HttpResponse:
+def json_answer(status: int, body: Mapping[str, Any] | Sequence[Any], /) -> HttpResponse:
     """Return an answer with *body* as JSON and the headers of the token endpoint (RFC 6749 §5.1)."""
     return HttpResponse(
         status=status,
@@ -124,6 +124,7 @@ STRAYS: Mapping[Misbehaviour, tuple[str, Any]] = {
     Misbehaviour.TOKEN_TYPE_MAC: ("token_type", "mac"),
     Misbehaviour.TOKEN_TYPE_MISSING: ("token_type", ...),
     Misbehaviour.ACCESS_TOKEN_MISSING: ("access_token", ...),
+    Misbehaviour.SCOPES_UNSAID: ("scope", ...),
     Misbehaviour.SCOPES_UNREADABLE: ("scope", [{"name": "read"}, {"name": "write"}]),
 }
 """The member of a good answer that has another value, or (`...`) is missing."""

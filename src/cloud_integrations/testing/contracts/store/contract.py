@@ -25,15 +25,23 @@ from cloud_integrations.ports.store import (
     ReplaceCredential,
     RotateKey,
     SaveFacts,
+    SaveVariables,
 )
+from cloud_integrations.testing.contracts.store.announcements import AnnouncementsContract
 from cloud_integrations.testing.contracts.store.applications import ApplicationsContract
 from cloud_integrations.testing.contracts.store.audit import AuditContract
 from cloud_integrations.testing.contracts.store.base import BlockingStore, everything
+from cloud_integrations.testing.contracts.store.connect_sessions import ConnectSessionsContract
+from cloud_integrations.testing.contracts.store.freezes import FreezesContract
+from cloud_integrations.testing.contracts.store.holders import HoldersContract
+from cloud_integrations.testing.contracts.store.incidents import IncidentsContract
 from cloud_integrations.testing.contracts.store.integrations import IntegrationsContract
 from cloud_integrations.testing.contracts.store.keys import KeysContract
 from cloud_integrations.testing.contracts.store.outbox import OutboxContract
+from cloud_integrations.testing.contracts.store.overview import OverviewContract
 from cloud_integrations.testing.contracts.store.pending import PendingContract
 from cloud_integrations.testing.contracts.store.refresh import RefreshContract
+from cloud_integrations.testing.contracts.store.sessions import SessionsContract
 from cloud_integrations.testing.contracts.store.values import (
     ACME,
     GLOBEX,
@@ -50,10 +58,25 @@ from cloud_integrations.testing.contracts.store.values import (
     lease,
     renewed,
 )
+from cloud_integrations.testing.contracts.store.webhooks import WebhooksContract
 
 
 class StoreContract(
-    IntegrationsContract, RefreshContract, PendingContract, ApplicationsContract, KeysContract, OutboxContract, AuditContract
+    HoldersContract,
+    IntegrationsContract,
+    RefreshContract,
+    PendingContract,
+    ApplicationsContract,
+    SessionsContract,
+    ConnectSessionsContract,
+    FreezesContract,
+    IncidentsContract,
+    KeysContract,
+    OutboxContract,
+    AnnouncementsContract,
+    WebhooksContract,
+    AuditContract,
+    OverviewContract,
 ):
     """Inherit, and provide the fixture `store`."""
 
@@ -117,6 +140,7 @@ class StoreContract(
         before = blocking.find_integration(ACME, facts.id)
         for change, error in (
             (SaveFacts(facts=strange, expected_state=State.ACTIVE), IntegrationNotFoundError),
+            (SaveVariables(facts=strange, expected_generation=1), IntegrationNotFoundError),
             (ReplaceCredential(facts=strange, credential=a_credential(2), expected_generation=1), IntegrationNotFoundError),
             (EraseIntegration(tenant_id=GLOBEX, integration_id=facts.id, expected_generation=1), IntegrationNotFoundError),
             (replace(lease(facts), tenant_id=GLOBEX), StaleWriteError),

@@ -11,8 +11,9 @@ from uuid import uuid4
 import pytest
 
 from cloud_integrations.domain.auth_type import AuthType
-from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
-from cloud_integrations.domain.integration import AccountFacts, Integration, Phase, RenewalRule, SealedCredential, State
+from cloud_integrations.domain.identifiers import IntegrationId, ProviderId
+from cloud_integrations.domain.integration import AccountFacts, Health, Integration, Phase, RenewalRule, SealedCredential, State
+from cloud_integrations.domain.readiness import IntegrationCount
 from cloud_integrations.errors import IntegrationExistsError, IntegrationNotFoundError, StaleWriteError, UnstorableValueError
 from cloud_integrations.ports.store import (
     MAX_HOLDERS,
@@ -21,8 +22,8 @@ from cloud_integrations.ports.store import (
     EraseIntegration,
     Record,
     ReplaceCredential,
-    Reseal,
     SaveFacts,
+    SaveVariables,
 )
 from cloud_integrations.testing.clock import START, FixedClock
 from cloud_integrations.testing.contracts.store.audit import verified
@@ -30,6 +31,7 @@ from cloud_integrations.testing.contracts.store.base import BlockingStore, Contr
 from cloud_integrations.testing.contracts.store.values import (
     ACME,
     GLOBEX,
+    INSTANT,
     OTHER_PROVIDER,
     PROVIDER,
     SEALING_KEY,
@@ -42,13 +44,11 @@ from cloud_integrations.testing.contracts.store.values import (
     applying,
     lease,
     renewed,
-    resealed,
-    rotated,
 )
 
 
 class IntegrationsContract(Contract):
-    """Adding, reading, changing and erasing integrations; finding them by the fingerprint of a token."""
+    """Adding, reading, changing, counting and erasing integrations."""
 
     def test_what_was_added_is_found_as_it_was(self, blocking: BlockingStore, facts: Integration, clock: FixedClock) -> None:
         found = blocking.find_integration(ACME, facts.id)
@@ -57,6 +57,40 @@ class IntegrationsContract(Contract):
         assert (found.marks.due_at, found.marks.refreshed_at) == (START + timedelta(minutes=48), facts.updated_at)
         assert found.read_at == clock.now()
         assert blocking.find_credential(ACME, PROVIDER) == found.to_use
+
+    def test_integrations_of_all_tenants_are_counted_by_provider_and_health(self, blocking: BlockingStore, clock: FixedClock) -> None:
+        assert blocking.count_integrations() == {}
+        key = SealedCredential(generation=1, key_id=SEALING_KEY, presented=b"fake\x00key")
+        ends: dict[str, Any] = {"renewal_rule": "reconnect", "expires_at": START + SECOND}
+        stored = [
+            (an_integration(), a_credential()),
+            (an_integration(GLOBEX), a_credential()),
+            (an_integration(slot="retried", state=State.RETRY, reason="server_error"), a_credential()),
+            (an_integration(slot="refused", state=State.RETRY, reason="invalid_client"), a_credential()),
+            (an_integration(slot="unchosen", variables={"region": "eu", "project": ""}), a_credential()),
+            (an_integration(slot="chosen", variables={"a": ': ""', "b": ": "}), a_credential()),
+            (an_integration(slot="off", state=State.DISABLED, reason="invalid_client"), a_credential()),
+            (an_integration(provider_id=OTHER_PROVIDER, slot="again", state=State.NEEDS_REAUTH, reason="revoked"), a_credential()),
+            (an_integration(provider_id=OTHER_PROVIDER, slot="ends", **ends), key),
+            (an_integration(provider_id=OTHER_PROVIDER, slot="ends-off", state=State.DISABLED, **ends), key),
+        ]
+        blocking.apply(*[AddIntegration(facts=facts, credential=credential) for facts, credential in stored])
+        clock.advance(SECOND - INSTANT)
+        counts = {
+            (PROVIDER, Health.OK): 3,
+            (PROVIDER, Health.CHOOSE_RESOURCE): 1,
+            (PROVIDER, Health.RETRYING): 1,
+            (PROVIDER, Health.APPLICATION_REFUSED): 1,
+            (PROVIDER, Health.DISABLED): 1,
+            (OTHER_PROVIDER, Health.OK): 1,
+            (OTHER_PROVIDER, Health.RECONNECT_REQUIRED): 1,
+            (OTHER_PROVIDER, Health.DISABLED): 1,
+        }
+        assert blocking.count_integrations() == counts
+        clock.advance(INSTANT)
+        del counts[OTHER_PROVIDER, Health.OK]
+        counts[OTHER_PROVIDER, Health.RECONNECT_REQUIRED] = 2
+        assert blocking.count_integrations() == counts, "what has ended and cannot be renewed needs a reconnect"
 
     def test_what_is_empty_stays_empty(self, blocking: BlockingStore) -> None:
         facts = an_integration(
@@ -234,6 +268,40 @@ class IntegrationsContract(Contract):
         with pytest.raises(IntegrationNotFoundError):
             blocking.apply(SaveFacts(facts=an_integration(), expected_state=State.ACTIVE))
 
+    @pytest.mark.requirement("Q05")
+    def test_variables_are_saved_alone(self, blocking: BlockingStore, facts: Integration) -> None:
+        before = blocking.find_integration(ACME, facts.id)
+        changed = replace(facts, variables={"site": "north"}, state_since=START + SECOND, updated_at=START + SECOND)
+        # Other fields of the facts are not saved.
+        other = replace(changed, name="Other name", scopes=("other",), expires_at=None, account=AccountFacts())
+        blocking.apply(SaveVariables(facts=other, expected_generation=1))
+        assert blocking.find_integration(ACME, facts.id) == replace(before, facts=changed)
+        assert blocking.find_credential(ACME, PROVIDER).variables == {"site": "north"}
+
+    @pytest.mark.requirement("Q05")
+    def test_variables_are_not_saved_for_another_credential_or_in_another_state(self, blocking: BlockingStore, facts: Integration) -> None:
+        chosen = replace(facts, variables={"site": "north"})
+        for stale in (
+            SaveVariables(facts=chosen, expected_generation=2),
+            SaveVariables(facts=replace(chosen, state=State.RETRY), expected_generation=1),
+        ):
+            with pytest.raises(StaleWriteError):
+                blocking.apply(stale)
+        assert blocking.list_integrations(ACME) == (facts,)
+        with pytest.raises(IntegrationNotFoundError):
+            blocking.apply(SaveVariables(facts=an_integration(), expected_generation=1))
+
+    @pytest.mark.requirement("Q05")
+    def test_a_renewal_leaves_the_variables_unless_it_brings_some(self, blocking: BlockingStore, facts: Integration) -> None:
+        blocking.apply(lease(facts))
+        blocking.apply(SaveVariables(facts=replace(facts, variables={"site": "north"}), expected_generation=1))
+        blocking.apply(renewed(facts))
+        assert blocking.find_integration(ACME, facts.id).facts.variables == {"site": "north"}
+        blocking.apply(lease(facts, expected_generation=2, attempt_id="attempt-2"))
+        change = renewed(facts, credential=a_credential(3), lease_token=2, attempt_id="attempt-2", variables={"site": "south"})
+        blocking.apply(change)
+        assert blocking.find_integration(ACME, facts.id).facts.variables == {"site": "south"}
+
     def test_a_replaced_credential_takes_a_lease_number(self, blocking: BlockingStore, facts: Integration) -> None:
         changed = replace(facts, name="New name", scopes=("read",), updated_at=START + SECOND, expires_at=None)
         due = START + timedelta(minutes=5)
@@ -278,58 +346,26 @@ class IntegrationsContract(Contract):
             blocking.apply(EraseIntegration(tenant_id=ACME, integration_id=facts.id, expected_generation=2))
         assert blocking.list_integrations(ACME) == (facts,)
 
-    def holders(self, blocking: BlockingStore, of: bytes, provider_id: ProviderId = PROVIDER) -> set[tuple[TenantId, IntegrationId]]:
-        return set(blocking.find_holders(provider_id, a_fingerprint(of)))
+    def test_integrations_are_counted_by_provider_and_method_over_all_tenants(self, blocking: BlockingStore) -> None:
+        soon = START + timedelta(days=30)
+        added = [
+            an_integration(reconnect_before=soon - INSTANT),
+            an_integration(GLOBEX, reconnect_before=START - SECOND, state=State.UNKNOWN),
+            an_integration(slot="at", reconnect_before=soon),
+            an_integration(slot="none", reconnect_before=None),
+            an_integration(slot="off", reconnect_before=START, state=State.DISABLED),
+            an_integration(slot="ended", reconnect_before=START, state=State.NEEDS_REAUTH),
+            an_integration(GLOBEX, slot="device", method_id="device", reconnect_before=None),
+            an_integration(provider_id=OTHER_PROVIDER, reconnect_before=START, state=State.RETRY),
+        ]
+        blocking.apply(*[AddIntegration(facts=facts, credential=a_credential()) for facts in added])
+        counted = {(found.provider_id, found.method_id): found for found in blocking.count_endings(ending_before=soon)}
+        expected = [
+            IntegrationCount(provider_id=PROVIDER, method_id="oauth2", total=6, ending=2, first_end=START - SECOND),
+            IntegrationCount(provider_id=PROVIDER, method_id="device", total=1, ending=0, first_end=None),
+            IntegrationCount(provider_id=OTHER_PROVIDER, method_id="oauth2", total=1, ending=1, first_end=START),
+        ]
+        assert counted == {(each.provider_id, each.method_id): each for each in expected}
 
-    def test_whoever_holds_a_token_is_found_by_its_fingerprint_in_any_tenant(self, blocking: BlockingStore, facts: Integration) -> None:
-        other = an_integration(GLOBEX)
-        blocking.apply(AddIntegration(facts=other, credential=replace(a_credential(), renewal_fingerprint=None)))
-        both = {(ACME, facts.id), (GLOBEX, other.id)}
-        assert self.holders(blocking, b"fakeaccess") == both
-        assert self.holders(blocking, b"fakerefresh") == {(ACME, facts.id)}
-        assert self.holders(blocking, b"account") == both
-        assert self.holders(blocking, b"another") == set()
-
-    def test_a_token_of_another_provider_is_another_token(self, blocking: BlockingStore, facts: Integration) -> None:
-        assert facts.provider_id == PROVIDER
-        assert self.holders(blocking, b"fakeaccess", ProviderId(uuid4())) == set()
-
-    def test_a_row_without_fingerprints_holds_nothing_that_could_be_found(self, blocking: BlockingStore) -> None:
-        bare = replace(a_credential(), presented_fingerprint=None, renewal_fingerprint=None, account_fingerprint=None)
-        facts = an_integration()
-        blocking.apply(AddIntegration(facts=facts, credential=bare))
-        assert blocking.find_integration(ACME, facts.id).credential == bare
-        assert self.holders(blocking, b"fakeaccess") == set()
-
-    def test_a_renewal_moves_the_fingerprints_of_the_tokens_and_leaves_that_of_the_account(
-        self, blocking: BlockingStore, facts: Integration
-    ) -> None:
-        change = renewed(facts)
-        blocking.apply(lease(facts), replace(change, credential=replace(change.credential, account_fingerprint=None)))
-        assert self.holders(blocking, b"fakeaccess") == self.holders(blocking, b"fakerefresh") == set()
-        assert self.holders(blocking, b"renewedaccess") == self.holders(blocking, b"renewedrefresh") == self.holders(blocking, b"account")
-        assert self.holders(blocking, b"account") == {(ACME, facts.id)}
-
-    def test_a_reconnect_moves_all_fingerprints(self, blocking: BlockingStore, facts: Integration) -> None:
-        credential = replace(a_credential(2, b"again"), account_fingerprint=a_fingerprint(b"other account"))
-        blocking.apply(ReplaceCredential(facts=facts, credential=credential, expected_generation=1))
-        assert self.holders(blocking, b"fakerefresh") == self.holders(blocking, b"account") == set()
-        assert self.holders(blocking, b"againrefresh") == self.holders(blocking, b"other account") == {(ACME, facts.id)}
-
-    def test_resealing_leaves_the_fingerprints(self, blocking: BlockingStore, facts: Integration) -> None:
-        blocking.apply(rotated())
-        (row,) = [row for row in blocking.list_sealed([(ACME, SEALING_KEY)], limit=10) if row.table == "ci_integration"]
-        blocking.apply(Reseal(rows=(resealed(row),)))
-        assert blocking.find_integration(ACME, facts.id).credential.key_id != SEALING_KEY
-        assert self.holders(blocking, b"fakeaccess") == {(ACME, facts.id)}
-
-    def test_what_is_erased_holds_nothing(self, blocking: BlockingStore, facts: Integration) -> None:
-        blocking.apply(EraseIntegration(tenant_id=ACME, integration_id=facts.id, expected_generation=1))
-        assert self.holders(blocking, b"fakeaccess") == set()
-
-    def test_no_more_holders_are_named_than_anybody_needs(self, blocking: BlockingStore) -> None:
-        tenants = [TenantId(f"tenant-{number}") for number in range(MAX_HOLDERS + 2)]
-        add_sealing_keys(blocking, *tenants)
-        for tenant_id in tenants:
-            blocking.apply(AddIntegration(facts=an_integration(tenant_id), credential=a_credential()))
-        assert len(self.holders(blocking, b"fakeaccess")) == MAX_HOLDERS
+    def test_no_integrations_are_no_counts(self, blocking: BlockingStore) -> None:
+        assert blocking.count_endings(ending_before=START) == ()

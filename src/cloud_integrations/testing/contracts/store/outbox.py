@@ -10,8 +10,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from cloud_integrations.domain.identifiers import IntegrationId, TenantId
-from cloud_integrations.errors import KeyRetiredError, StaleWriteError
-from cloud_integrations.ports.store import AddEntry, DelayEntry, FinishEntry
+from cloud_integrations.domain.integration import Integration
+from cloud_integrations.domain.work_report import OutboxCount
+from cloud_integrations.errors import IntegrationNotFoundError, KeyRetiredError, StaleWriteError
+from cloud_integrations.ports.store import AddEntry, DelayEntry, EraseIntegration, FinishEntry
 from cloud_integrations.testing.clock import START, FixedClock
 from cloud_integrations.testing.contracts.store.base import BlockingStore, Contract, refused
 from cloud_integrations.testing.contracts.store.values import (
@@ -36,6 +38,10 @@ class OutboxContract(Contract):
         assert blocking.list_entries(ACME, "revocation", index_key=str(PROVIDER), limit=10) == (entries[1], later)
         assert blocking.list_entries(ACME, "revocation", limit=10) == (entries[1], entries[3], later)
         assert blocking.list_entries(ACME, "revocation", index_key=str(PROVIDER), limit=1) == (entries[1],)
+        everyones = blocking.list_entries(None, "revocation", limit=10)
+        assert set(map(repr, everyones)) == set(map(repr, entries))
+        assert everyones[-1] == later
+        assert blocking.list_entries(None, "revocation", index_key=str(OTHER_PROVIDER), limit=10) == (entries[3],)
 
     def test_what_is_due_is_claimed_and_held(self, blocking: BlockingStore, clock: FixedClock) -> None:
         entry = an_entry()
@@ -107,6 +113,68 @@ class OutboxContract(Contract):
         blocking.apply(DelayEntry(tenant_id=ACME, entry_id=entry.id, next_attempt_at=START, error="unreachable"))
         assert blocking.count_entries("revocation") == 0
 
+    def test_an_entry_is_finished_by_the_one_who_still_sees_its_facts(self, blocking: BlockingStore) -> None:
+        entry = an_entry(facts={"state": "staged", "ä": "1"})
+        blocking.apply(AddEntry(entry=entry))
+        finish = FinishEntry(tenant_id=ACME, entry_id=entry.id, expected_facts=entry.facts)
+        for wrong in (
+            replace(finish, expected_facts={"state": "staged"}),
+            replace(finish, expected_facts={}),
+            replace(finish, entry_id=uuid4()),
+        ):
+            with pytest.raises(StaleWriteError):
+                blocking.apply(wrong)
+        changed = replace(entry, facts={"state": "switched"})
+        blocking.apply(finish, AddEntry(entry=changed))
+        with pytest.raises(StaleWriteError):
+            blocking.apply(finish)
+        assert blocking.list_entries(ACME, "revocation", limit=10) == (changed,)
+
+    def test_of_all_who_finish_an_entry_at_once_one_succeeds(self, blocking: BlockingStore) -> None:
+        entry = an_entry()
+        blocking.apply(AddEntry(entry=entry))
+        finish = FinishEntry(tenant_id=ACME, entry_id=entry.id, expected_facts=entry.facts)
+
+        def apply(store: Any) -> Any:
+            return store.apply(finish)
+
+        answers = blocking.together([apply] * 8)
+        assert [type(error) for error in refused(answers)] == [StaleWriteError] * 7
+
+    def test_an_entry_can_ask_for_the_generation_of_its_integration(self, blocking: BlockingStore, facts: Integration) -> None:
+        entry = an_entry(id=facts.id, integration_id=facts.id)
+        with pytest.raises(StaleWriteError):
+            blocking.apply(AddEntry(entry=entry, expected_generation=2))
+        with pytest.raises(IntegrationNotFoundError):
+            blocking.apply(AddEntry(entry=an_entry(), expected_generation=1))
+        with pytest.raises(IntegrationNotFoundError):
+            blocking.apply(AddEntry(entry=an_entry(GLOBEX, integration_id=facts.id), expected_generation=1))
+        blocking.apply(AddEntry(entry=entry, expected_generation=1))
+        assert blocking.list_entries(ACME, "revocation", limit=10) == (entry,)
+
+    def test_an_integration_stays_while_it_has_an_entry_of_its_own(self, blocking: BlockingStore, facts: Integration) -> None:
+        own, about_it = an_entry(id=facts.id, integration_id=facts.id), an_entry(integration_id=facts.id)
+        blocking.apply(AddEntry(entry=own, expected_generation=1), AddEntry(entry=about_it))
+        erase = EraseIntegration(tenant_id=ACME, integration_id=facts.id, expected_generation=1)
+        with pytest.raises(StaleWriteError):
+            blocking.apply(erase)
+        blocking.apply(FinishEntry(tenant_id=ACME, entry_id=own.id, expected_facts=own.facts), erase)
+        assert blocking.list_integrations(ACME) == ()
+        assert blocking.list_entries(ACME, "revocation", limit=10) == (about_it,)
+
+    def test_an_entry_of_its_own_is_never_left_behind_by_an_integration(self, blocking: BlockingStore, facts: Integration) -> None:
+        own = an_entry(id=facts.id, integration_id=facts.id)
+
+        def add(store: Any) -> Any:
+            return store.apply(AddEntry(entry=own, expected_generation=1))
+
+        def erase(store: Any) -> Any:
+            return store.apply(EraseIntegration(tenant_id=ACME, integration_id=facts.id, expected_generation=1))
+
+        answers = blocking.together([add, erase, add, erase])
+        assert {type(error) for error in refused(answers)} <= {StaleWriteError, IntegrationNotFoundError}
+        assert len(blocking.list_integrations(ACME)) == len(blocking.list_entries(ACME, "revocation", limit=10))
+
     def test_an_entry_comes_back_as_it_was_put(self, blocking: BlockingStore) -> None:
         entry = an_entry(kind="note", index_key=None, facts={}, sealed_payload=None, key_id=None, attempts=3, last_error="unreachable")
         other = an_entry(kind="note", facts={"a": "1", "b": "\u00e4"}, created_at=START + SECOND)
@@ -128,6 +196,16 @@ class OutboxContract(Contract):
         assert (blocking.count_entries("revocation"), blocking.count_entries("note"), blocking.count_entries("other")) == (1, 1, 0)
         assert blocking.list_entries(ACME, "note", limit=10) == (unknown,)
         assert [entry.id for entry in blocking.claim_entries("note", limit=10, hold=SECOND)] == [unknown.id]
+
+    def test_what_waits_is_counted_by_kind_with_its_oldest_and_its_next(self, blocking: BlockingStore) -> None:
+        assert blocking.count_outbox() == ()
+        oldest = an_entry(GLOBEX, next_attempt_at=START + timedelta(days=2))
+        later = an_entry(created_at=START + SECOND, next_attempt_at=START + 5 * SECOND)
+        other = an_entry(kind="note", created_at=START + INSTANT, next_attempt_at=START + SECOND)
+        blocking.apply(*[AddEntry(entry=entry) for entry in (later, other, oldest)])
+        counted = OutboxCount(kind="revocation", count=2, since=START, due_since=START + 5 * SECOND)
+        of_other = OutboxCount(kind="note", count=1, since=START + INSTANT, due_since=START + SECOND)
+        assert blocking.count_outbox() == (of_other, counted)
 
     def test_in_order_an_entry_waits_until_those_before_it_are_finished(self, blocking: BlockingStore, clock: FixedClock) -> None:
         integration, other = IntegrationId(uuid4()), IntegrationId(uuid4())
@@ -153,6 +231,64 @@ class OutboxContract(Contract):
         for number in (1, 2):
             blocking.apply(FinishEntry(tenant_id=ACME, entry_id=entries[number - 1].id))
             assert claim() == [entries[number].id]
+
+    def test_in_order_receivers_do_not_wait_for_each_other(self, blocking: BlockingStore) -> None:
+        integration = IntegrationId(uuid4())
+        entries = [
+            an_entry(integration_id=integration, index_key=key, created_at=START + number * SECOND)
+            for number, key in enumerate(("one", "one", "two", "two", None, None))
+        ]
+        blocking.apply(*[AddEntry(entry=entry) for entry in entries])
+        claimed = blocking.claim_entries("revocation", limit=10, hold=SECOND, in_order=True)
+        assert {entry.id for entry in claimed} == {entries[0].id, entries[2].id, entries[4].id}
+
+    def test_an_entry_can_follow_those_of_its_integration(self, blocking: BlockingStore) -> None:
+        integration, other = IntegrationId(uuid4()), IntegrationId(uuid4())
+        first, second, third = [an_entry(integration_id=integration, kind=kind) for kind in ("event", "event", "delivery")]
+        early = an_entry(integration_id=integration, created_at=START - SECOND)
+        elsewhere, stranger = an_entry(integration_id=other, kind="event"), an_entry(GLOBEX, integration_id=integration, kind="event")
+        late = an_entry(integration_id=integration, kind="event", created_at=START + SECOND)
+        alone = an_entry(integration_id=None, kind="event")
+        blocking.apply(*[AddEntry(entry=entry, follows=True) for entry in (first, second, third, elsewhere, stranger, late, alone)])
+        blocking.apply(AddEntry(entry=early))
+        kept = {kind: blocking.list_entries(ACME, kind, limit=10) for kind in ("event", "delivery", "revocation")}
+        assert {entry.id: entry.created_at for entries in kept.values() for entry in entries} == {
+            first.id: START,
+            second.id: START + INSTANT,
+            third.id: START + 2 * INSTANT,
+            elsewhere.id: START,
+            late.id: START + SECOND,
+            alone.id: START,
+            early.id: START - SECOND,
+        }
+        assert [entry.created_at for entry in blocking.list_entries(GLOBEX, "event", limit=10)] == [START]
+
+    def test_in_order_entries_about_no_integration_wait_for_none(self, blocking: BlockingStore) -> None:
+        entries = [an_entry(integration_id=None) for _ in range(3)]
+        blocking.apply(*[AddEntry(entry=entry) for entry in entries])
+        claimed = blocking.claim_entries("revocation", limit=10, hold=SECOND, in_order=True)
+        assert {entry.id for entry in claimed} == {entry.id for entry in entries}
+        with pytest.raises(IntegrationNotFoundError):
+            blocking.apply(AddEntry(entry=an_entry(integration_id=None), expected_generation=1))
+
+    @pytest.mark.parametrize("in_order", [False, True])
+    def test_entries_with_one_key_are_claimed_alone(self, blocking: BlockingStore, *, in_order: bool) -> None:
+        entries = [an_entry(index_key=key) for key in ("one", "two", None)]
+        blocking.apply(*[AddEntry(entry=entry) for entry in entries])
+        claimed = blocking.claim_entries("revocation", limit=10, hold=SECOND, in_order=in_order, index_key="two")
+        assert [entry.id for entry in claimed] == [entries[1].id]
+
+    def test_the_keys_of_what_is_due_are_listed_the_first_due_first(self, blocking: BlockingStore, clock: FixedClock) -> None:
+        times = {"late": 3 * SECOND, "first": SECOND, "second": 2 * SECOND}
+        entries = [an_entry(index_key=key, next_attempt_at=START + after) for key, after in times.items()]
+        entries += [an_entry(GLOBEX, index_key="first"), an_entry(index_key=None), an_entry(kind="note", index_key="other")]
+        blocking.apply(*[AddEntry(entry=entry) for entry in entries])
+        assert blocking.list_due_keys("revocation", limit=10) == ("first",)
+        clock.advance(2 * SECOND)
+        assert blocking.list_due_keys("revocation", limit=10) == ("first", "second")
+        clock.advance(SECOND)
+        assert blocking.list_due_keys("revocation", limit=2) == ("first", "second")
+        assert blocking.list_due_keys("revocation", limit=3) == ("first", "second", "late")
 
     def test_entries_of_one_moment_come_one_by_one(self, blocking: BlockingStore) -> None:
         integration = IntegrationId(uuid4())

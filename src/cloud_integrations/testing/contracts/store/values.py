@@ -11,13 +11,27 @@ from uuid import UUID, uuid4
 
 from cloud_integrations.domain.audit import Actor, AuditEvent, Outcome
 from cloud_integrations.domain.auth_type import AuthType
+from cloud_integrations.domain.connect_session import ConnectSession, StoredConnectSession
 from cloud_integrations.domain.envelope import KeyState, WrappedKey
-from cloud_integrations.domain.identifiers import ContextId, IntegrationId, ProviderId, TenantId
+from cloud_integrations.domain.freezing import Freeze, Selection
+from cloud_integrations.domain.identifiers import (
+    ConnectSessionId,
+    ContextId,
+    FreezeId,
+    IncidentId,
+    IntegrationId,
+    ProviderId,
+    SessionId,
+    TenantId,
+)
+from cloud_integrations.domain.incident import Incident, IncidentItem, ItemState, Use
 from cloud_integrations.domain.integration import AccountFacts, Integration, Phase, SealedCredential, State
 from cloud_integrations.domain.outbox import OutboxEntry
 from cloud_integrations.domain.pending import PendingAuthorization
 from cloud_integrations.domain.rekeying import SealedRow
+from cloud_integrations.domain.session import AgentSession, SessionAccess, StoredSession
 from cloud_integrations.domain.tenant_application import StoredApplication, TenantApplication
+from cloud_integrations.domain.webhook import StoredWebhook
 from cloud_integrations.ports.store import AddKey, Change, MarkSent, RotateKey, SaveRenewal, SettleAttempt, TakeLease
 from cloud_integrations.testing.clock import START
 
@@ -127,6 +141,103 @@ def an_application(tenant_id: TenantId = ACME, **changes: Any) -> StoredApplicat
     return StoredApplication(facts=replace(facts, **changes), generation=1, key_id=SEALING_KEY, sealed_secrets=b"fake\x00secrets")
 
 
+def a_session(tenant_id: TenantId = ACME, **changes: Any) -> StoredSession:
+    """Return a session of an agent that needs approval, until an hour after the start; *changes* replace its facts."""
+    facts = AgentSession(
+        id=SessionId(UUID(int=9)),
+        tenant_id=tenant_id,
+        agent=Actor(type="agent", id="fake-agent"),
+        on_behalf_of=Actor(id="ada"),
+        access=(
+            SessionAccess(
+                name="simulated",
+                provider_id=PROVIDER,
+                integration_id=IntegrationId(UUID(int=1)),
+                hosts=("api.example", "*.example.com:8443"),
+            ),
+            SessionAccess(name=str(UUID(int=2)), provider_id=PROVIDER, integration_id=IntegrationId(UUID(int=2)), hosts=("[2001:db8::1]",)),
+        ),
+        methods=("GET", "HEAD"),
+        needs_approval=True,
+        opened_at=START,
+        expires_at=START + timedelta(hours=1),
+    )
+    return StoredSession(facts=replace(facts, **changes), fingerprint=bytes(range(16)))
+
+
+def a_connect_session(tenant_id: TenantId = ACME, *, token_hash: bytes = bytes(range(32)), **changes: Any) -> StoredConnectSession:
+    """Return a connect session that nobody has opened, until half an hour after the start; *changes* replace its facts."""
+    facts = ConnectSession(
+        id=ConnectSessionId(UUID(int=11)),
+        tenant_id=tenant_id,
+        actor=Actor(id="ada"),
+        providers=("simulated", "other"),
+        slot="second",
+        locale="es-MX",
+        return_to="https://app.example.com/settings?tab=1",
+        origin="https://app.example.com",
+        created_at=START,
+        expires_at=START + timedelta(minutes=30),
+    )
+    return StoredConnectSession(facts=replace(facts, **changes), token_hash=token_hash, fingerprint=bytes(range(16)))
+
+
+def a_freeze(**changes: Any) -> Freeze:
+    """Return a freeze of one integration's use by one actor, in force since the start; *changes* replace fields."""
+    freeze = Freeze(
+        id=FreezeId(UUID(int=11)),
+        selection=Selection(
+            tenant_id=ACME,
+            provider_id=PROVIDER,
+            application_id=ContextId(UUID(int=12)),
+            integration_id=IntegrationId(UUID(int=1)),
+            actor=Actor(type="service", id="fake-caller"),
+        ),
+        renewals=False,
+        reason="a fake token in a log",
+        begun_at=START,
+        begun_by=Actor(id="ada"),
+    )
+    return replace(freeze, **changes)
+
+
+def a_webhook(tenant_id: TenantId = ACME, **changes: Any) -> StoredWebhook:
+    """Return a webhook of the tenant in its first generation, with filters; *changes* replace fields."""
+    webhook = StoredWebhook(
+        id=uuid4(),
+        tenant_id=tenant_id,
+        events=("credential.reconnect_required", "integration.removed"),
+        providers=(PROVIDER,),
+        format="standard",
+        generation=1,
+        key_id=SEALING_KEY,
+        sealed_parts=b"fake\x00parts",
+        created_at=START,
+        updated_at=START,
+    )
+    return replace(webhook, **changes)
+
+
+def an_incident(**changes: Any) -> Incident:
+    """Return an incident about the uses of one integration by one actor in an hour; *changes* replace fields."""
+    incident = Incident(
+        id=IncidentId(UUID(int=13)),
+        selection=a_freeze().selection,
+        since=START,
+        until=START + timedelta(hours=1),
+        reason="a fake token in a log",
+        opened_at=START,
+        opened_by=Actor(id="ada"),
+    )
+    return replace(incident, **changes)
+
+
+def an_item(tenant_id: TenantId = ACME, /, *, number: int = 1, state: ItemState = "pending") -> IncidentItem:
+    """Return an item of `an_incident` about the tenant's integration with this number."""
+    use = Use(tenant_id=tenant_id, integration_id=IntegrationId(UUID(int=number)), records=2, first_at=START, last_at=START + SECOND)
+    return IncidentItem(incident_id=an_incident().id, use=use, audit_seq=7, state=state)
+
+
 def changed_application(before: StoredApplication, /, **changes: Any) -> StoredApplication:
     """Return the next generation of an application, a second later; *changes* replace its facts."""
     facts = replace(before.facts, updated_at=START + SECOND, **changes)
@@ -210,7 +321,10 @@ def an_event(tenant_id: TenantId = ACME, **changes: Any) -> AuditEvent:
         outcome=Outcome.SUCCESS,
         reason="because ünïcode",
         request_id="request-1",
+        provider_id=PROVIDER,
+        context_id=CONTEXT,
         details={"name": "Fake 'account'", "": "empty name"},
+        salts={"actor_id": b"\x00\xff fake salt 16"},
     )
     return replace(event, **changes)
 

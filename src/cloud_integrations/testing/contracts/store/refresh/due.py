@@ -11,7 +11,9 @@ import pytest
 
 from cloud_integrations.domain.identifiers import IntegrationId, ProviderId, TenantId
 from cloud_integrations.domain.integration import DueIntegration, Integration, RenewalRule, SealedCredential, State
-from cloud_integrations.ports.store import AddIntegration, ReplaceCredential, SaveFacts
+from cloud_integrations.domain.work_report import DueCount
+from cloud_integrations.errors import StaleWriteError
+from cloud_integrations.ports.store import AddIntegration, ReplaceCredential, SaveFacts, SetDue
 from cloud_integrations.testing.clock import START, FixedClock
 from cloud_integrations.testing.contracts.store.base import BlockingStore, Contract, refused
 from cloud_integrations.testing.contracts.store.values import (
@@ -35,7 +37,9 @@ HOLD = timedelta(minutes=5)
 
 def due(facts: Integration, generation: int = 1) -> DueIntegration:
     """Return what a claim gives a worker for *facts*."""
-    return DueIntegration(tenant_id=facts.tenant_id, integration_id=facts.id, provider_id=facts.provider_id, generation=generation)
+    return DueIntegration(
+        tenant_id=facts.tenant_id, integration_id=facts.id, provider_id=facts.provider_id, generation=generation, renewable=facts.renewable
+    )
 
 
 def everyone_due(blocking: Any, number: int) -> list[Integration]:
@@ -51,24 +55,53 @@ class DueContract(Contract):
 
     def test_an_integration_that_is_due_is_claimed_and_held(self, blocking: BlockingStore, facts: Integration, clock: FixedClock) -> None:
         clock.advance(timedelta(minutes=48) - INSTANT)
-        assert (blocking.count_due(), blocking.claim_due(limit=10, hold=HOLD)) == (0, ())
+        assert (blocking.count_due().count, blocking.claim_due(limit=10, hold=HOLD)) == (0, ())
         clock.advance(INSTANT)
-        assert (blocking.count_due(), blocking.claim_due(limit=10, hold=HOLD)) == (1, (due(facts),))
+        assert (blocking.count_due().count, blocking.claim_due(limit=10, hold=HOLD)) == (1, (due(facts),))
         found = blocking.find_integration(ACME, facts.id)
         assert (found.facts, found.credential, found.marks.due_at) == (facts, a_credential(), clock.now() + HOLD)
         clock.advance(HOLD - INSTANT)
-        assert (blocking.count_due(), blocking.claim_due(limit=10, hold=HOLD)) == (0, ())
+        assert (blocking.count_due().count, blocking.claim_due(limit=10, hold=HOLD)) == (0, ())
         clock.advance(INSTANT)
         assert blocking.claim_due(limit=10, hold=HOLD) == (due(facts),)
+
+    @pytest.mark.parametrize("rule", ["keep", "reconnect"])
+    def test_what_is_not_renewed_is_due_when_it_was_said_to_be(self, blocking: BlockingStore, clock: FixedClock, rule: RenewalRule) -> None:
+        facts = an_integration(renewal_rule=rule, expires_at=None)
+        credential = SealedCredential(generation=1, key_id=SEALING_KEY, presented=b"fake")
+        blocking.apply(AddIntegration(facts=facts, credential=credential, due_at=START))
+        assert blocking.claim_due(limit=10, hold=HOLD) == (due(facts),)
+        assert not due(facts).renewable
+        at = START + timedelta(days=30)
+        before = blocking.find_integration(ACME, facts.id)
+        blocking.apply(SetDue(tenant_id=ACME, integration_id=facts.id, expected_generation=1, due_at=at))
+        assert blocking.find_integration(ACME, facts.id) == replace(before, marks=replace(before.marks, due_at=at))
+        clock.advance(timedelta(days=30))
+        assert blocking.claim_due(limit=10, hold=HOLD) == (due(facts),)
+
+    @pytest.mark.parametrize("state", [State.DISABLED, State.NEEDS_REAUTH])
+    def test_nothing_is_due_in_a_state_in_which_nothing_is(self, blocking: BlockingStore, facts: Integration, state: State) -> None:
+        blocking.apply(SaveFacts(facts=replace(facts, state=state), expected_state=State.ACTIVE))
+        with pytest.raises(StaleWriteError):
+            blocking.apply(SetDue(tenant_id=ACME, integration_id=facts.id, expected_generation=1, due_at=START))
+        assert blocking.find_integration(ACME, facts.id).marks.due_at is None
+
+    def test_who_does_not_know_the_stored_credential_does_not_say_when_it_is_due(self, blocking: BlockingStore, facts: Integration) -> None:
+        before = blocking.find_integration(ACME, facts.id)
+        for tenant_id, integration_id, generation in ((ACME, facts.id, 2), (GLOBEX, facts.id, 1), (ACME, IntegrationId(uuid4()), 1)):
+            with pytest.raises(StaleWriteError):
+                blocking.apply(SetDue(tenant_id=tenant_id, integration_id=integration_id, expected_generation=generation, due_at=START))
+        assert blocking.find_integration(ACME, facts.id) == before
 
     def test_the_oldest_are_claimed_first(self, blocking: BlockingStore, clock: FixedClock) -> None:
         added = everyone_due(blocking, 7)
         clock.advance(timedelta(hours=1))
-        assert blocking.count_due() == 7
+        assert blocking.count_due() == DueCount(count=7, since=START)
         for expected in (added[:3], added[3:6], added[6:], []):
             claimed = blocking.claim_due(limit=3, hold=HOLD)
             assert len(claimed) == len(expected)
             assert {*claimed} == {due(facts) for facts in expected}
+        assert blocking.count_due() == DueCount(count=0), "those that are held are not counted"
 
     @pytest.mark.parametrize("backlog", [3, 30])
     def test_what_was_due_before_the_last_claim_is_not_forgotten(self, blocking: BlockingStore, clock: FixedClock, backlog: int) -> None:
@@ -97,7 +130,7 @@ class DueContract(Contract):
         )
         clock.advance(timedelta(minutes=50))
         expected = {due(facts), due(added), due(reconnected, 2)} if state.is_refreshed else set()
-        assert blocking.count_due() == len(expected)
+        assert blocking.count_due() == DueCount(count=len(expected), since=START + timedelta(minutes=48) if expected else None)
         assert {*blocking.claim_due(limit=10, hold=HOLD)} == expected
 
     def test_a_settled_attempt_says_when_it_is_due_again(self, blocking: BlockingStore, facts: Integration, clock: FixedClock) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from cloud_integrations.domain.identifiers import IntegrationId
 from cloud_integrations.domain.integration import Integration, Phase, State
+from cloud_integrations.domain.replacement import Replacement
 from cloud_integrations.errors import IntegrationNotFoundError, StaleWriteError
 from cloud_integrations.ports.store import EraseIntegration, ReplaceCredential, SaveFacts
 from cloud_integrations.testing.clock import START, FixedClock
@@ -40,6 +41,25 @@ class RenewalsContract(Contract):
         blocking.apply(sent(facts))
         blocking.apply(renewed(facts, next_attempt_at=START + LEASE))
         assert blocking.find_integration(ACME, facts.id).marks.next_attempt_at == START + LEASE
+
+    def test_a_credential_says_whether_it_took_the_place_of_a_refused_one(self, blocking: BlockingStore, facts: Integration) -> None:
+        replacement = Replacement(since=START, at=START + SECOND)
+        assert blocking.find_integration(ACME, facts.id).marks.replacement is None
+        blocking.apply(lease(facts))
+        blocking.apply(renewed(facts, replacement=replacement))
+        assert blocking.find_integration(ACME, facts.id).marks.replacement == replacement
+        # A failure, and what a person changes, leave it.
+        blocking.apply(lease(facts, expected_generation=2, attempt_id="attempt-2"))
+        blocking.apply(settled(facts, lease_token=2, attempt_id="attempt-2", generation=2))
+        blocking.apply(SaveFacts(facts=replace(facts, name="Other name"), expected_state=State.RETRY))
+        assert blocking.find_integration(ACME, facts.id).marks.replacement == replacement
+        blocking.apply(lease(facts, expected_generation=2, attempt_id="attempt-3"))
+        blocking.apply(renewed(facts, credential=a_credential(3), lease_token=3, attempt_id="attempt-3"))
+        assert blocking.find_integration(ACME, facts.id).marks.replacement is None
+        for generation, last in ((4, replacement), (5, None)):
+            change = ReplaceCredential(facts=facts, credential=a_credential(generation), expected_generation=generation - 1)
+            blocking.apply(replace(change, replacement=last))
+            assert blocking.find_integration(ACME, facts.id).marks.replacement == last
 
     def test_good_tokens_are_kept_when_the_lease_was_lost(self, blocking: BlockingStore, facts: Integration, clock: FixedClock) -> None:
         blocking.apply(lease(facts))
