@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 import time
+from contextlib import contextmanager
 from urllib.parse import urlsplit
+
+import uvicorn
 
 PATIENCE = 60
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -20,6 +25,10 @@ ends = [os.dup(each) if each < 5 else each for each in ends]
 for end, place in zip(ends, (3, 4)):
     os.dup2(end, place)
 os.execv(sys.argv[3], sys.argv[3:])"""
+
+
+REACHED = """JSON.stringify([...document.querySelectorAll("a,button,input,select")].filter(each => each.checkVisibility()).map(each => {
+  const box = each.getBoundingClientRect(); return [box.left >= 0 && box.right <= innerWidth, box.height] }))"""
 
 
 class Chromium:
@@ -100,3 +109,28 @@ class Chromium:
         self._process.wait(PATIENCE)
         os.close(self._in)
         os.close(self._out)
+
+
+def fits(chromium):
+    """Every control is within the screen, and a finger reaches it."""
+    assert chromium.ask("document.documentElement.scrollWidth <= innerWidth"), "it scrolls sideways"
+    reached = json.loads(chromium.ask(REACHED))
+    assert all(inside and height >= 44 for inside, height in reached), reached
+
+
+def listen():
+    """Return a socket that listens on this computer, and the URL that it has."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    return listening, f"http://localhost:{listening.getsockname()[1]}"
+
+
+@contextmanager
+def serving(app, listening):
+    """Serve an application in a thread, as long as the block runs."""
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+    thread = threading.Thread(target=server.run, args=([listening],))
+    thread.start()
+    yield
+    server.should_exit = True
+    thread.join()
+    listening.close()

@@ -31,6 +31,7 @@ from cloud_integrations_fastapi import Denied, Permission, create_router
 
 CALLBACK = "https://app.example.com/api/v1/oauth/callback"
 Door = Literal["awaiting", "blocking"]
+NO_COROUTINES = {"get_provider", "guide", "list_providers"}
 
 
 class Item(BaseModel):
@@ -74,6 +75,18 @@ class AsyncTenants(Tenants):
         super().require(tenant_id)
 
 
+class Unlimited:
+    """Limits nobody."""
+
+    def take(self, quotas: Any, /) -> None:
+        del quotas
+
+
+class AsyncUnlimited(Unlimited):
+    async def take(self, quotas: Any, /) -> None:
+        super().take(quotas)
+
+
 class Api:
     """The application, and what a test needs to know of it."""
 
@@ -91,10 +104,15 @@ class Api:
         issuer: Any = None,
         device_codes: bool = False,
         revokes_keys: bool = False,
+        rotation: Literal["always", "never"] = "always",
+        limited: bool = True,
+        resources: Any = None,
         **router: Any,
     ) -> None:
         self.clock = FixedClock()
-        self.provider = SimulatedProvider(clock=self.clock, device_codes=device_codes, revokes_keys=revokes_keys)
+        self.provider = SimulatedProvider(
+            clock=self.clock, device_codes=device_codes, revokes_keys=revokes_keys, rotation=rotation, resources=resources
+        )
         self.oauth, self.keys = self.provider.catalogue_entries()
         self.host = Host()
         keyring = LocalKeyring([LocalKeyring.generate_key("test")])
@@ -102,23 +120,30 @@ class Api:
             "cipher": AesGcmCipher(),
             "providers": Catalogue.of(self.oauth, self.keys, *([more(self.provider)] if more else [])).with_(guides=guides),
             "applications": [self.provider.application(redirect_uris=redirect_uris), *applications],
-            "settings": settings or Settings(callback_url=CALLBACK),
+            "settings": settings or Settings(callback_url=CALLBACK, events=True),
             "clock": self.clock,
             "platform": platform,
             "issuer": issuer,
         }
+        if not limited:
+            common["rate_limiter"] = AsyncUnlimited() if door == "awaiting" else Unlimited()
         self.manager: AsyncIntegrationManager | IntegrationManager
+        self.store: MemoryStore
+        """The rows, whoever asks for them."""
         if door == "awaiting":
+            store = AsyncMemoryStore(self.clock)
+            self.store = store._store
             self.manager = AsyncIntegrationManager(
-                store=AsyncMemoryStore(self.clock),
+                store=store,
                 transport=transport or AsyncSimulatedTransport(self.provider),
                 keys=keyring,
                 tenants=AsyncTenants(),
                 **common,
             )
         else:
+            self.store = MemoryStore(self.clock)
             self.manager = IntegrationManager(
-                store=MemoryStore(self.clock),
+                store=self.store,
                 transport=transport or SimulatedTransport(self.provider),
                 keys=keyring,
                 tenants=Tenants(),
@@ -131,11 +156,11 @@ class Api:
         async def create_item(item: Item) -> Item:
             return item
 
-    def client(self, name: str | None = "alice", **options: Any) -> httpx.AsyncClient:
-        """Return an HTTP client, signed in as *name*."""
+    def client(self, name: str | None = "alice", *, address: str = "127.0.0.1", **options: Any) -> httpx.AsyncClient:
+        """Return an HTTP client at an address, signed in as *name*."""
         options.setdefault("base_url", "https://app.example.com/api/v1")
         headers = {} if name is None else {"Authorization": f"Bearer {name}"}
-        return httpx.AsyncClient(transport=httpx.ASGITransport(self.app), headers=headers, **options)
+        return httpx.AsyncClient(transport=httpx.ASGITransport(self.app, client=(address, 50_000)), headers=headers, **options)
 
     def key_body(self, **changes: Any) -> dict[str, Any]:
         """Return a body that connects by an API key."""
@@ -146,7 +171,7 @@ class Api:
         """Call the manager behind the router, whichever it is."""
         acting = self.manager if method == "close" else self.manager.acting_as(SYSTEM)
         result = attrgetter(method)(acting)(*args, **kwargs)
-        return await result if isinstance(self.manager, AsyncIntegrationManager) and method not in {"guide", "list_providers"} else result
+        return await result if isinstance(self.manager, AsyncIntegrationManager) and method not in NO_COROUTINES else result
 
     async def connect_key(self, tenant: str = "acme", name: str = "alice") -> dict[str, Any]:
         """Connect *tenant* by an API key."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import uuid4
 
-_OF_NOTHING = ("integrationId", "contextId", "applicationId", "authorizationId")
+_OF_NOTHING = ("integrationId", "contextId", "applicationId", "authorizationId", "webhookId")
 
 
 def fill(path: str, **known: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import threading
 from uuid import uuid4
 
 import pytest
@@ -42,16 +43,17 @@ def test_a_router_cannot_be_made_without_an_authorizer(api):
         create_router(object(), authorize=api.host.authorize)
 
 
-@pytest.mark.requirement("ISO-10", "ISO-12")
+@pytest.mark.requirement("ISO-10", "ISO-12", "B14")
 def test_every_route_has_the_check_and_a_permission(make_api):
     api = make_api(token_route=True)
     router = create_router(api.manager, authorize=api.host.authorize, token_route=True)
-    assert len(router.routes) == 19
+    assert len(router.routes) == 30
     for route in router.routes:
         assert isinstance(route, GuardedRoute)
         assert Permission(route.openapi_extra[PERMISSION])
         assert inspect.getclosurevars(route.get_route_handler()).nonlocals["permission"] == route.openapi_extra[PERMISSION]
-    assert {operation[PERMISSION] for _, _, operation in _operations(api)} == set(Permission) - {"use"}
+    # Incidents are of the console.
+    assert {operation[PERMISSION] for _, _, operation in _operations(api)} == set(Permission) - {"use", "incidents"}
 
 
 @pytest.mark.requirement("ISO-10", "ISO-04")
@@ -59,13 +61,13 @@ def test_every_route_has_the_check_and_a_permission(make_api):
 async def test_without_a_yes_every_route_says_no(make_api, name):
     api = make_api(token_route=True)
     operations = _operations(api)
-    assert len(operations) == 19
+    assert len(operations) == 30
     async with api.client(name, base_url="https://app.example.com") as client:
         for method, path, _ in operations:
             url = fill(path, provider="simulated")
             refused = await client.request(method, url)
             assert (refused.status_code, refused.json()["error"]["code"]) == (403, "auth/forbidden"), (method, path)
-    assert len(api.host.asked) == 19
+    assert len(api.host.asked) == 30
 
 
 @pytest.mark.requirement("ISO-12", "ISO-04")
@@ -91,6 +93,14 @@ async def test_a_tenant_in_the_path_counts_only_if_the_host_confirms_it(api, ali
     body = api.key_body() | {"tenantId": "globex"}
     assert (await alice.post(INTEGRATIONS, json=body)).status_code == 422
     assert api.host.asked == [("list", "globex"), ("connect", "acme")]
+
+
+async def test_a_tenant_with_a_slash_has_no_path_and_is_taken_for_no_other(api, alice):
+    api.host.asked.clear()
+    assert (await alice.get("/tenants/acme%2Fwest/integrations")).status_code == 404
+    assert api.host.asked == []
+    await alice.get(f"/tenants/acme%2Fintegrations%2F{uuid4()}/audit")
+    assert api.host.asked == [(Permission.AUDIT, "acme")]
 
 
 @pytest.mark.requirement("AUD-08")
@@ -123,8 +133,9 @@ async def test_a_denial_that_cannot_be_recorded_is_still_a_denial(api, monkeypat
     monkeypatch.setattr(type(api.manager.audit), "record_denied", broken)
     with caplog.at_level(logging.ERROR, "cloud_integrations.http"):
         async with api.client("rita") as client:
-            assert (await client.delete(f"{INTEGRATIONS}/{uuid4()}")).status_code == 403
-    assert "StorageUnavailableError" in caplog.text
+            refused = await client.delete(f"{INTEGRATIONS}/{uuid4()}", headers={"X-Request-ID": "req-broken"})
+    assert refused.status_code == 403
+    assert caplog.messages == ["request req-broken: a denied attempt could not be recorded: StorageUnavailableError"]
 
 
 @pytest.mark.requirement("ISO-10")
@@ -191,6 +202,24 @@ async def test_an_authorizer_may_be_plain_or_awaitable(api, monkeypatch, authori
     monkeypatch.setattr(api, "app", app)
     async with api.client() as client:
         assert (await client.get(INTEGRATIONS)).status_code == 200
+
+
+@pytest.mark.requirement("ISO-10")
+async def test_a_plain_authorizer_is_told_who_asks_for_what_and_blocks_nobody(api, monkeypatch):
+    asked = []
+
+    def authorize(request, permission, tenant_id):
+        asked.append((request.headers["authorization"], permission, tenant_id, threading.get_ident()))
+        return Actor(id="alice")
+
+    app = FastAPI()
+    app.include_router(create_router(api.manager, authorize=authorize))
+    monkeypatch.setattr(api, "app", app)
+    async with api.client("alice") as client:
+        assert (await client.get(INTEGRATIONS)).status_code == 200
+    [(*told, thread)] = asked
+    assert told == ["Bearer alice", Permission.LIST, "acme"]
+    assert thread != threading.get_ident()
 
 
 @pytest.mark.requirement("ISO-10")

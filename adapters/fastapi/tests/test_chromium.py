@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
-import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-import uvicorn
 from fastapi.responses import HTMLResponse
 from tests.protocol.keys import pem
 
@@ -20,7 +17,7 @@ from cloud_integrations.protocol.http import HttpResponse
 from cloud_integrations_fastapi import Permission, create_router
 from cloud_integrations_fastapi.host import Access, Sessions, Tokens, build_app, token_hash
 
-from .browsing import BROWSER, Chromium
+from .browsing import BROWSER, REACHED, Chromium, fits, listen, serving
 from .test_inputs import CERTIFICATE, document, robots
 
 pytestmark = [
@@ -28,8 +25,6 @@ pytestmark = [
     pytest.mark.skipif(BROWSER is None, reason="no Chromium here; on Debian: apt-get install chromium"),
     pytest.mark.skipif(os.name != "posix", reason="Chromium is spoken to over inherited pipes"),
 ]
-REACHED = """JSON.stringify([...document.querySelectorAll("a,button,input,select")].filter(each => each.checkVisibility()).map(each => {
-  const box = each.getBoundingClientRect(); return [box.left >= 0 && box.right <= innerWidth, box.height] }))"""
 BEGIN = """fetch("/api/v1/tenants/acme/authorizations", {method: "POST", headers: {"Content-Type": "application/json"},
   body: JSON.stringify(%s)}).then(answer => answer.text())"""
 
@@ -53,7 +48,7 @@ def chromium(tmp_path):
 @pytest.fixture
 def site(make_sync_api):
     """A host on this computer under the name localhost, and what it is made of."""
-    listening, url = _listen()
+    listening, url = listen()
     api = make_sync_api(loopback=True, settings=Settings(callback_url=f"{url}/api/v1/oauth/callback", loopback=True))
 
     async def authorize(request, permission, tenant_id):
@@ -63,7 +58,7 @@ def site(make_sync_api):
     app.router.routes.clear()
     app.include_router(create_router(api.manager, authorize=authorize, loopback=True))
     app.add_api_route("/", lambda: HTMLResponse("<title>The host</title>"))
-    with _serving(app, listening):
+    with serving(app, listening):
         yield api, url
 
 
@@ -73,31 +68,15 @@ def serve_reference(make_sync_api):
     with ExitStack() as stack:
 
         def serve(*, slots=False, policies=None, **made):
-            listening, url = _listen()
+            listening, url = listen()
             settings = Settings(callback_url=f"{url}/api/v1/oauth/callback", loopback=True, slots=slots, policies=policies or {})
             api = make_sync_api(settings=settings, **made)
             access = Access(actor=Actor(id="ada"), tenants=frozenset({"acme"}), permissions=frozenset(Permission))
             app = build_app(api.manager, tokens=Tokens({token_hash("fake-token"): access}), sessions=Sessions(seconds=3600), base_url=url)
-            stack.enter_context(_serving(app, listening))
+            stack.enter_context(serving(app, listening))
             return api, url
 
         yield serve
-
-
-def _listen():
-    listening = socket.create_server(("127.0.0.1", 0))
-    return listening, f"http://localhost:{listening.getsockname()[1]}"
-
-
-@contextmanager
-def _serving(app, listening):
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
-    thread = threading.Thread(target=server.run, args=([listening],))
-    thread.start()
-    yield
-    server.should_exit = True
-    thread.join()
-    listening.close()
 
 
 def _begin(chromium, api, url):
@@ -150,13 +129,6 @@ def _sign_in(chromium, url):
     chromium.go(f"{url}/?tenant=acme", ends="/")
 
 
-def _fits(chromium):
-    """Every control is within the screen, and a finger reaches it."""
-    assert chromium.ask("document.documentElement.scrollWidth <= innerWidth"), "it scrolls sideways"
-    reached = json.loads(chromium.ask(REACHED))
-    assert all(inside and height >= 44 for inside, height in reached), reached
-
-
 def _fill(chromium, offer, **values):
     """Open the offer with this name, and fill its form that is shown: by the names of controls, inputs and variables."""
     chromium.ask(FILL % (json.dumps(offer), json.dumps(values)))
@@ -175,10 +147,10 @@ def test_at_the_reference_server_a_person_signs_in_connects_and_deletes(chromium
     chromium.until('document.querySelector("[role=alert]").textContent.endsWith(".")')
     assert "td" not in chromium.ask('document.querySelector("section").innerHTML')
     _fill(chromium, "simulated (keys)", key=api.provider.valid_api_key.reveal())
-    _fits(chromium)
+    fits(chromium)
     _connect(chromium)
     chromium.until('document.querySelector("td[data-label=Name]") !== null')
-    _fits(chromium)
+    fits(chromium)
     assert chromium.ask('document.querySelector("details[data-name=\\"simulated (keys)\\"]") === null')
     chromium.ask('window.confirm = () => true; document.querySelector("[data-call=DELETE] button").click()')
     chromium.until('document.body.innerText.includes("Nothing is connected yet.")')
@@ -201,7 +173,7 @@ def test_at_the_reference_server_a_file_a_choice_and_a_variable_connect_two_acco
         "password",
         "text",
     ]
-    _fits(chromium)
+    fits(chromium)
     chromium.choose("[data-file]", tmp_path / "long.json")
     chromium.until('document.querySelector("[role=alert]").textContent === "This file is too long: at most 16 KiB."')
     _connect(chromium)
@@ -225,7 +197,7 @@ def test_at_the_reference_server_a_file_a_choice_and_a_variable_connect_two_acco
     _connect(chromium)
     assert chromium.ask('document.querySelector("form:not([hidden]) [name=slot]").matches(":invalid")')
     _fill(chromium, "robots", slot="second")
-    _fits(chromium)
+    fits(chromium)
     _connect(chromium)
     chromium.until('document.querySelectorAll("td[data-label=Name]").length === 2')
     shown = json.loads(chromium.ask('JSON.stringify([...document.querySelectorAll("td[data-label=Slot]")].map(each => each.textContent))'))
@@ -307,7 +279,7 @@ def test_at_the_reference_server_a_role_is_set_up_by_the_guide_and_then_connecte
     chromium.until('document.querySelector("form:not([hidden]) [data-guide]").innerText.includes("token issuer")')
     chromium.ask(f'{how}.value = "role"; {how}.dispatchEvent(new Event("change", {{bubbles: true}}))')
     _fill(chromium, "amazon web services", name="Production")
-    _fits(chromium)
+    fits(chromium)
     _connect(chromium)
     place = 'document.querySelector("form:not([hidden]) [data-guide]")'
     chromium.until(f"document.activeElement === {place}")
@@ -319,13 +291,13 @@ def test_at_the_reference_server_a_role_is_set_up_by_the_guide_and_then_connecte
     assert principal in shown
     assert sts.trust["Condition"]["StringEquals"]["sts:ExternalId"] in shown
     chromium.ask(f'for (const each of {place}.querySelectorAll("details")) each.open = true')
-    _fits(chromium)
+    fits(chromium)
     chromium.ask(f'for (const each of {place}.querySelectorAll("details")) each.open = false')
     arn = "arn:aws:iam::123456789012:role/ours"
     _fill(chromium, "amazon web services", role_arn=arn)
     chromium.ask('document.querySelector("form:not([hidden]) [data-later] button").click()')
     chromium.until('document.querySelector("td[data-label=Name]")?.textContent === "Production"')
-    _fits(chromium)
+    fits(chromium)
     assert "stays until it is removed there" in chromium.ask('document.querySelector("[data-call=DELETE]").dataset.ask')
     page = chromium.ask("location.href + document.documentElement.outerHTML")
     assert [secret for secret in ("fake-platform-secret", "fake-minted") if secret in page] == []

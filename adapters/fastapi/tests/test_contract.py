@@ -151,6 +151,30 @@ async def test_a_key_is_replaced_under_the_same_id(api, alice):
     assert replaced.json()["data"]["id"] == integration["id"]
 
 
+@pytest.mark.requirement("Q54")
+async def test_a_key_is_entered_with_its_end_and_each_key_with_its_own(api, alice):
+    key = api.provider.valid_api_key.reveal()
+    created = await alice.post(INTEGRATIONS, json=api.key_body(credentials={"apiKey": key, "endsAt": "2027-01-31T12:00:00+02:00"}))
+    assert created.status_code == 201, created.text
+    one = f"{INTEGRATIONS}/{created.json()['data']['id']}"
+    assert (await alice.get(one)).json()["data"]["reconnectBefore"] == "2027-01-31T10:00:00Z"
+    for credentials in ({"inputs": {"key": key}, "endsAt": "2028-01-31T10:00:00Z"}, {"apiKey": key}):
+        replaced = await alice.post(f"{one}/reconnect", json={"credentials": credentials})
+        assert replaced.status_code == 200, replaced.text
+        assert (await alice.get(one)).json()["data"]["reconnectBefore"] == credentials.get("endsAt")
+
+
+@pytest.mark.requirement("Q54")
+@pytest.mark.parametrize("ends_at", ["2020-01-01T00:00:00Z", "2027-01-31T12:00:00", "2027-01-31", 1_900_000_000, "", "soon", None, {}])
+async def test_an_end_that_is_no_time_to_come_with_a_zone_is_refused_by_its_field(api, alice, ends_at):
+    credentials = {"apiKey": api.provider.valid_api_key.reveal(), "endsAt": ends_at}
+    refused = await alice.post(INTEGRATIONS, json=api.key_body(credentials=credentials))
+    assert refused.status_code == 422
+    [field] = refused.json()["error"]["details"]["fields"]
+    assert field["field"] == "credentials.endsAt"
+    assert field["problem"] != "is not valid"
+
+
 async def test_a_consent_is_renewed_under_the_same_id(api, alice):
     integration = await api.connect_oauth()
     begun = await alice.post(f"{INTEGRATIONS}/{integration['id']}/reconnect", json={})
@@ -184,6 +208,45 @@ async def test_what_happened_is_read_page_by_page(api, alice):
     assert [event["action"] for event in older] == ["integration.connected"]
 
 
+async def test_the_events_of_a_tenant_are_found_by_actor_action_provider_and_time(api, alice):
+    integration = await api.connect_key()
+    await alice.patch(f"{INTEGRATIONS}/{integration['id']}", json={"name": "Staging"})
+
+    async def found(**asked):
+        answer = await alice.get("/tenants/acme/audit", params=asked)
+        assert answer.status_code == 200
+        return [(event["action"], event["providerId"]) for event in answer.json()["data"]]
+
+    connected, renamed = (("integration.connected", integration["providerId"]), ("integration.renamed", integration["providerId"]))
+    assert await found() == [renamed, connected]
+    assert await found(action="integration.renamed") == [renamed]
+    assert await found(actor="alice", actorType="user", providerId=integration["providerId"]) == [renamed, connected]
+    assert await found(actor="alice", actorType="service") == []
+    assert await found(providerId=str(uuid4())) == []
+    assert await found(since="2999-01-01T00:00:00Z") == []
+    assert await found(until="2999-01-01T00:00:00+02:00", action="integration.renamed") == [renamed]
+    one = await alice.get(f"{INTEGRATIONS}/{integration['id']}/audit", params={"actor": "bob"})
+    assert one.json() == {"data": []}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"since": "yesterday"},
+        {"since": "2026-01-01T00:00:00"},
+        {"until": "0.5"},
+        {"until": "2026-01-01"},
+        {"providerId": "1"},
+        {"actor": ""},
+        {"action": "\n"},
+    ],
+)
+async def test_a_filter_of_events_that_means_nothing_is_refused(alice, query):
+    refused = await alice.get("/tenants/acme/audit", params=query)
+    assert refused.status_code == 422
+    assert [named["field"] for named in refused.json()["error"]["details"]["fields"]] == list(query)
+
+
 @pytest.mark.parametrize("query", [{"limit": 0}, {"limit": 201}, {"limit": "many"}, {"before": 0}, {"before": 2**63}])
 async def test_a_page_has_at_most_200_events(api, alice, query):
     refused = await alice.get(f"{INTEGRATIONS}/{(await api.connect_key())['id']}/audit", params=query)
@@ -196,12 +259,22 @@ async def test_providers_are_listed_with_what_works_here(api, alice):
     assert listed.status_code == 200
     by_slug = {provider["slug"]: provider for provider in listed.json()["data"]}
     assert by_slug["simulated"].keys() == {
-        "id", "slug", "name", "category", "active", "authTypes", "documentation", "redirectUri", "methods", "variables"
+        "id", "slug", "name", "category", "description", "aliases", "icon", "active", "authTypes", "documentation", "redirectUri",
+        "methods", "variables", "deprecated",
     }  # fmt: skip
     form = {"form": "text", "oneOf": None}
     given = {"name": "key", "label": "API key", "hint": "", "required": True, "secret": True, **form, "field": "apiKey"}
     assert by_slug["simulated_keys"]["methods"] == [
-        {"id": "key", "authType": "apikey", "inputs": [given], "manualUrl": None, "needsSetup": False, "revokesKey": False}
+        {
+            "id": "key",
+            "authType": "apikey",
+            "inputs": [given],
+            "manualUrl": None,
+            "needsSetup": False,
+            "revokesKey": False,
+            "makesKey": None,
+            "deprecated": None,
+        }
     ]
     assert by_slug["simulated"]["authTypes"] == ["oauth2"]
     assert by_slug["simulated"]["redirectUri"].startswith("https://app.example.com/api/v1/oauth/callback/")
@@ -215,7 +288,7 @@ async def test_a_request_id_is_taken_over_or_made(api, alice):
         assert re.fullmatch("[0-9a-f]{32}", made)
 
 
-@pytest.mark.requirement("OAU-084")
+@pytest.mark.requirement("OAU-084", "B11")
 async def test_secrets_are_handed_out_only_where_the_host_mounts_the_route(api, make_api):
     integration = await api.connect_key()
     async with api.client() as client:
@@ -249,7 +322,9 @@ async def test_a_credential_of_a_later_integration_is_not_handed_out(make_api, m
 
 
 async def test_each_slots_credential_is_handed_out_by_its_own_id(make_api):
-    api = make_api(token_route=True, settings=Settings(callback_url="https://app.example.com/api/v1/oauth/callback", slots=True))
+    api = make_api(
+        token_route=True, settings=Settings(callback_url="https://app.example.com/api/v1/oauth/callback", slots=True, events=True)
+    )
     named = {"provider": "simulated_keys", "name": "Production", "actor": "alice"}
     keys = {slot: api.provider.issue_api_key() for slot in ("", "production")}
     held = {slot: await api.call("add_api_key", "acme", slot=slot, api_key=key, **named) for slot, key in keys.items()}

@@ -130,6 +130,13 @@ def test_access_is_a_permission_and_a_tenant(door, tenants, permission, tenant, 
     assert access.may(permission, tenant) is allowed
 
 
+@pytest.mark.parametrize(("tenants", "allowed"), [(None, True), (frozenset({"acme"}), False), (frozenset(), False)])
+def test_the_bearer_of_a_token_for_some_tenants_is_no_operator(door, tenants, allowed):
+    access = Access(actor=Actor(id="grace"), tenants=tenants, permissions=frozenset(Permission))
+    assert access.may(Permission.OPERATE, None) is allowed
+    assert access.may(Permission.INCIDENTS, None) is allowed
+
+
 def test_there_are_never_too_many_sessions(door, monkeypatch):
     monkeypatch.setattr("cloud_integrations_fastapi.host.sessions._MAX_SESSIONS", 2)
     sessions = Sessions(seconds=HOUR)

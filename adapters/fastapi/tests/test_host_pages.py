@@ -54,8 +54,9 @@ def given(name, label, *, required=True, secret=True, form="text", one_of=None, 
     return InputSummary(name=name, label=label, hint=hint, required=required, secret=secret, form=form, one_of=one_of, argument=None)
 
 
-def asked(name, *, choices=(), default=None, required=False, hint=""):
-    return VariableSummary(name=name, label=name.title(), hint=hint, required=required, pattern=None, choices=choices, default=default)
+def asked(name, *, choices=(), default=None, required=False, hint="", told_by=()):
+    facts = {"hint": hint, "required": required, "pattern": None, "choices": choices, "default": default, "told_by": told_by}
+    return VariableSummary(name=name, label=name.title(), **facts)
 
 
 def integration(auth_type, *, name="Files of Acme", account="Ada", **facts):
@@ -152,6 +153,15 @@ def test_variables_are_asked_for_and_those_with_choices_are_chosen():
         assert ["required" in shown[name] for name in ("zone", "region", "org")] == [False, False, True]
         assert '<option value=""></option>' in form
         assert "Where it lives." in form
+
+
+@pytest.mark.requirement("Q56")
+def test_nothing_is_chosen_beforehand_of_what_the_key_may_tell():
+    zone, mode = asked("zone", choices=("eu", "us"), default="us", told_by=("token",)), asked("mode", choices=("live",), told_by=("token",))
+    html = tenant_page(provider(method(KEY), variables=(zone, mode)))
+    assert re.findall('<option value="">(.*?)</option>', html) == ["as the key tells, else us", "as the key tells"]
+    assert " selected" not in html
+    assert html.count("(optional)") == 2
 
 
 def test_a_method_is_chosen_by_what_it_asks_for_and_its_form_alone_is_shown():

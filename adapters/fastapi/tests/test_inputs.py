@@ -159,6 +159,7 @@ async def test_a_front_end_sees_what_to_ask_for(alice):
             "label": "Zone",
             "hint": "Where it lives.",
             "required": True,
+            "toldBy": [],
             "pattern": None,
             "choices": ["eu", "us"],
             "default": None,
@@ -185,3 +186,42 @@ async def test_a_consent_takes_variables(api, alice, path):
     sent = {"providerId": str(api.oauth.provider_id), "name": "Production", "variables": {"nowhere": "x"}}
     more = {"code": "fake-code", "redirectUri": "https://app.example.com/cb"} if path == INTEGRATIONS else {}
     assert [*_fields(await alice.post(path, json=sent | more))] == ["variables"]
+
+
+def towers(provider: SimulatedProvider) -> Provider:
+    """A provider whose user names tell the zone."""
+    user = {"name": "user", "secret": False, "derives": [{"variable": "zone", "pattern": "^(eu|us)-.+$"}]}
+    headers = {"Authorization": "Bearer {token}", "X-User": "{user}"}
+    return Provider.model_validate({
+        "id": "towers",
+        "name": "Towers",
+        "methods": [{"id": "key", "kind": "key", "inputs": [user, {"name": "token"}], "present": {"headers": headers}}],
+        "variables": [{"name": "zone", "label": "Zone", "choices": ["eu", "us"]}],
+        "verifications": [{"url": f"{provider.base_url}/me?zone={{zone}}", "identity": ["json:id"], "status_rules": {"401": "dead"}}],
+        "loopback": True,
+    })  # fmt: skip
+
+
+@pytest.mark.requirement("Q56")
+async def test_a_variable_that_an_input_tells_may_be_left_out_and_not_be_contradicted(make_api):
+    api = make_api(more=towers)
+    async with api.client() as alice:
+        (listed,) = [each for each in (await alice.get("/providers")).json()["data"] if each["slug"] == "towers"]
+        (zone,) = listed["variables"]
+        assert (zone["name"], zone["required"], zone["toldBy"]) == ("zone", False, ["user"])
+
+        async def connect(user, variables):
+            inputs = {"user": user, "token": api.provider.valid_api_key.reveal()}
+            body = {"providerId": listed["id"], "name": "Ours", "credentials": {"inputs": inputs}, "variables": variables}
+            return await alice.post(INTEGRATIONS, json=body)
+
+        for user, variables, problem in (
+            ("old-7", {}, "is required by this provider, because the key does not tell it"),
+            ("us-7", {"zone": "eu"}, "contradicts credentials.inputs.user, which tells us; leave it out, or enter a key that fits"),
+        ):
+            answer = await connect(user, variables)
+            assert answer.status_code == 422
+            assert _fields(answer) == {"variables.zone": problem}
+        assert (await connect("us-7", {})).status_code == 201
+    held = await api.call("get_integration", "acme", "towers")
+    assert held.variables == {"zone": "us"}

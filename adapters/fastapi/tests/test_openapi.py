@@ -24,7 +24,9 @@ CALLBACK = "https://app.example.com/api/v1/oauth/callback"
 CODES = {
     *("integration/not-found", "integration/already-exists", "integration/invalid-credentials", "integration/oauth-error"),
     *("integration/validation-failed", "integration/reconnect-required", "integration/inactive", "integration/busy"),
-    *("application/not-found", "application/in-use"),
+    "integration/frozen",
+    "request/too-many",
+    *("application/not-found", "application/in-use", "webhook/not-found"),
     *("provider/not-found", "provider/inactive", "tenant/not-found", "auth/forbidden", "storage/unavailable", "internal"),
 }
 
@@ -63,13 +65,15 @@ def test_every_error_code_has_an_example_that_is_an_error(api):
 
 def test_every_body_and_answer_has_an_example(api):
     for method, path, told in _operations(_document(api)):
-        assert ("requestBody" in told) is (method in {"post", "patch"} and not path.endswith(("/verify", "/token", "/poll")))
+        assert ("requestBody" in told) is (method in {"post", "patch"} and not path.endswith(("/verify", "/poll", "/test")))
         if "requestBody" in told:
             (content,) = told["requestBody"]["content"].values()
             assert content["examples"]
         success = next(answer for status, answer in told["responses"].items() if status.startswith("20"))
         if path.endswith("/oauth/result"):
             assert success["content"].keys() == {"text/html"}
+        elif path.endswith("/icon.svg"):
+            assert success["content"].keys() == {"image/svg+xml"}
         else:
             assert success["content"]["application/json"]["example"]
         assert told["summary"]
@@ -77,14 +81,18 @@ def test_every_body_and_answer_has_an_example(api):
 
 
 @pytest.mark.parametrize("slots", [False, True])
-@pytest.mark.requirement("ISO-04", "ISO-07")
+@pytest.mark.requirement("ISO-04", "ISO-07", "B09")
 async def test_foreign_missing_and_malformed_ids_have_the_same_answer(make_api, slots):
     """Generated from the document, so that a new route cannot be forgotten."""
-    api = make_api(token_route=True, settings=Settings(callback_url=CALLBACK, slots=slots))
+    api = make_api(token_route=True, limited=False, settings=Settings(callback_url=CALLBACK, slots=slots, events=True))
     foreign = [(await api.connect_key("globex", "bob"))["id"]]
     missing = [str(uuid4()), "00000000-0000-0000-0000-000000000000"]
     malformed = ["1", "no-uuid", "%00", "..%2e", foreign[0].replace("-", ""), f"{{{foreign[0]}}}", "x" * 300]
-    bodies = {"patch": {"name": "Another"}, "reconnect": {"credentials": {"apiKey": api.provider.issue_api_key().reveal()}}}
+    bodies = {
+        "patch": {"name": "Another"},
+        "resource": {"resource": "north"},
+        "reconnect": {"credentials": {"apiKey": api.provider.issue_api_key().reveal()}},
+    }
     walked = 0
     async with api.client(base_url="https://app.example.com") as client:
         for method, path, told in _operations(_document(api)):
@@ -104,7 +112,7 @@ async def test_foreign_missing_and_malformed_ids_have_the_same_answer(make_api, 
             else:
                 assert answers[0][0] == 404
                 assert json.loads(answers[0][1])["error"]["code"] == "integration/not-found"
-    assert walked == 7
+    assert walked == 9
 
 
 @pytest.mark.requirement("ISO-04")

@@ -109,7 +109,7 @@ async def test_the_hosts_own_routes_keep_their_format(api):
     assert refused.json()["detail"][0]["loc"] == ["body", "price"]
 
 
-@pytest.mark.requirement("ISO-17")
+@pytest.mark.requirement("ISO-17", "B19")
 @pytest.mark.parametrize("length", [None, "10", "70000"])
 async def test_a_body_has_at_most_64_kib_whatever_its_length_says(alice, length):
     sent = 0
@@ -174,7 +174,7 @@ async def test_a_name_has_3_to_50_visible_characters(api, alice, name):
     assert list(_fields(refused)) == ["name"]
 
 
-@pytest.mark.requirement("ISO-18", "ISO-19")
+@pytest.mark.requirement("ISO-18", "ISO-19", "B19")
 @pytest.mark.parametrize(
     "content_type",
     [

@@ -1,8 +1,8 @@
 """`cloud_integrations` as a FastAPI router: `create_router(manager, authorize=…)`."""
 
 from .authorization import Authorize, Denied, Permission
+from .callback_pages import Pages, StandardPages
 from .issuer import create_issuer_router
-from .pages import Pages, StandardPages
 from .results import ConnectionResult, Note, ResultCode, result_text
 from .router import create_router
 

@@ -69,7 +69,7 @@ class ErrorFacts(_Answer):
     details: dict[str, Any]
 
 
-class ErrorOut(_Answer):
+class CloudIntegrationsErrorOut(_Answer):
     """An answer with an error."""
 
     success: Literal[False]

@@ -35,8 +35,14 @@ class Permission(StrEnum):
     AUDIT = "audit"
     APPLICATIONS = "applications"
     """List, save and remove the OAuth applications that the tenant registered itself."""
+    WEBHOOKS = "webhooks"
+    """List, add, change, test and remove the tenant's webhooks."""
     REVEAL = "reveal"
     PROVIDERS = "providers"
+    OPERATE = "operate"
+    """See what concerns the whole installation, such as how many integrations all tenants have: for operators, never for a tenant."""
+    INCIDENTS = "incidents"
+    """Freeze the use of credentials, open incidents, and end the access in them, of all tenants: for operators, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,13 @@ class Gate:
         self._manager = manager
         self._authorize = authorize
         self._awaits = inspect.iscoroutinefunction(authorize) or inspect.iscoroutinefunction(type(authorize).__call__)
+
+    async def count_address(self, request: Request, /) -> None:
+        """Count the request by the address of its client.  Raises `TooManyRequestsError`.
+
+        Behind a proxy, the address is what the server takes from the headers of proxies that it trusts.
+        """
+        await self._manager.limits.count_address((request.client.host or None) if request.client else None)
 
     async def admit(self, request: Request, permission: Permission, tenant_id: str | None, /, *, request_id: str) -> Actor:
         """Return the actor, or raise `ForbiddenError`; a `Denied` attempt is recorded.  An `HTTPException` of the host passes."""

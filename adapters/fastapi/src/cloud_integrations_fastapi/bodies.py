@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
@@ -55,6 +66,7 @@ Scopes = Annotated[list[Scope], Field(max_length=100)]
 Slot = Annotated[str, WithJsonSchema(SLOT_SCHEMA)]
 ClientId = Annotated[str, Field(min_length=1, max_length=2_048)]
 ClientSecret = Annotated[Secret, _at_most(2_048), _password(2_048)]
+ResourceId = Annotated[str, Field(min_length=1, max_length=255, pattern=VISIBLE)]
 MethodId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\x21-\x7E]+$")]
 
 _WORD = r"^[a-z0-9_]{1,64}$"
@@ -89,6 +101,20 @@ Variables = Annotated[
 ]
 
 
+_RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _read_time(value: Any, /) -> Any:
+    """Refuse what pydantic would take beside a time of RFC 3339: a number, for seconds since 1970, and a shorter text."""
+    if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
+        raise PydanticCustomError("time", "time")
+    return value
+
+
+Time = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_read_time)]
+"""A time of RFC 3339, §5.6."""
+
+
 def _optional(alias: str | None = None) -> Any:
     return Field(default=None, alias=alias, json_schema_extra=_never_null)
 
@@ -115,7 +141,7 @@ def _key_or_inputs(schema: dict[str, Any]) -> None:
 class Credentials(_Body):
     """What the tenant enters, by the names of the provider's inputs.
 
-    `apiKey` and `secretKey` are short for the first two secret inputs.
+    `apiKey` and `secretKey` are short for the first two secret inputs; `endsAt` is when the key ends, where the tenant knows.
     """
 
     model_config = ConfigDict(json_schema_extra=_key_or_inputs)
@@ -123,6 +149,7 @@ class Credentials(_Body):
     api_key: Key | None = _optional("apiKey")
     secret_key: Key | None = _optional("secretKey")
     inputs: Inputs | None = _optional()
+    ends_at: Time | None = _optional("endsAt")
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
@@ -134,7 +161,11 @@ class Credentials(_Body):
 
     def by_key(self) -> dict[str, Any]:
         """Return the arguments for a key."""
-        return {"api_key": self.api_key, "secret_key": self.secret_key}
+        return {"api_key": self.api_key, "secret_key": self.secret_key, "ends_at": self.ends_at}
+
+    def by_inputs(self) -> dict[str, Any]:
+        """Return the arguments for inputs."""
+        return {"inputs": self.inputs, "ends_at": self.ends_at}
 
 
 def _exactly_one_way(schema: dict[str, Any]) -> None:
@@ -230,6 +261,25 @@ class SaveApplication(_Body):
         return self.client_secret if self.client_secrets is None else self.client_secrets
 
 
+EventNames = Annotated[list[Annotated[str, Field(min_length=1, max_length=255)]], Field(max_length=100)]
+WebhookProviders = Annotated[list[UUID], Field(max_length=100)]
+
+
+class AddWebhook(_Body):
+    """An https address with a public host, and which events it gets; without `events` or `providers`, those of all."""
+
+    url: Uri
+    events: EventNames = Field(default_factory=list)
+    providers: WebhookProviders = Field(default_factory=list)
+    format: Literal["standard", "cloudevents"] = "standard"
+
+
+class RotateSecret(_Body):
+    """How long the secret before signs beside the new one, in seconds."""
+
+    overlap: Annotated[int, Field(ge=0, le=366 * 86_400)] | None = _optional()
+
+
 def _something(schema: dict[str, Any]) -> None:
     schema["minProperties"] = 1
 
@@ -249,9 +299,38 @@ class EditIntegration(_Body):
         return self
 
 
+class ChooseResource(_Body):
+    """The id of the resource that the integration is for, as the list of resources has it."""
+
+    resource: ResourceId
+
+
+class EditWebhook(_Body):
+    """What to change of a webhook; with `enabled`, it is switched on or off."""
+
+    model_config = ConfigDict(json_schema_extra=_something)
+
+    url: Uri | None = _optional()
+    events: EventNames | None = _optional()
+    providers: WebhookProviders | None = _optional()
+    enabled: bool | None = _optional()
+
+    @model_validator(mode="after")
+    def _some_change(self) -> Self:
+        if not self.model_fields_set:
+            raise ValidationFailedError(field="body", problem="must give url, events, providers or enabled")
+        return self
+
+
 def _credentials_alone(schema: dict[str, Any]) -> None:
     by_key = {"required": ["credentials"], "not": {"anyOf": [{"required": ["scopes"]}, {"required": ["returnTo"]}]}}
     schema["oneOf"] = [{"not": {"required": ["credentials"]}}, by_key]
+
+
+class RevealToken(_Body):
+    """What the credential is narrowed to, by the names that the provider's method takes."""
+
+    narrow: Annotated[dict[str, JsonValue], WithJsonSchema({"type": "object", "minProperties": 1})] | None = _optional()
 
 
 class Reconnect(_Body):

@@ -84,20 +84,32 @@ class BrowserCookies:
         self._set(request, response, state, _written(flow, "", actor))
 
     def _set(self, request: Request, response: Response, state: Secret, value: str) -> None:
-        secure = not self._is_plain(request)
+        secure = not self.is_plain(request)
         response.set_cookie(self._name(request, state), value, max_age=_LIFETIME, path="/", secure=secure, httponly=True, samesite="lax")
 
     def _name(self, request: Request, state: Secret) -> str:
         short = hashlib.sha256(state.reveal().encode()).hexdigest()[:16]
-        return f"ci_{short}" if self._is_plain(request) else f"__Host-ci_{short}"
+        return f"ci_{short}" if self.is_plain(request) else f"__Host-ci_{short}"
 
-    def _is_plain(self, request: Request) -> bool:
+    def is_plain(self, request: Request, /) -> bool:
+        """Say whether the request came over plain http from this machine, where that is allowed: its cookies are then not `Secure`."""
         return self._loopback and request.url.scheme == "http" and request.url.hostname in _LOOPBACK
+
+
+def set_partitioned(response: Response, /) -> None:
+    """Have the cookie that was set last kept apart for the site that shows the page in a frame (CHIPS)."""
+    name, value = response.raw_headers[-1]
+    response.raw_headers[-1] = (name, value + b"; Partitioned")
 
 
 def is_navigation(request: Request, /) -> bool:
     """Say whether a browser shows the answer in its window (Fetch Metadata §2.3; older browsers send the second header instead)."""
     return request.headers.get("sec-fetch-mode") == "navigate" or request.headers.get("upgrade-insecure-requests") == "1"
+
+
+def is_framed(request: Request, /) -> bool:
+    """Say whether a browser shows the answer in a frame (Fetch Metadata §2.1); who keeps cookies apart for frames sends this."""
+    return request.headers.get("sec-fetch-dest") in {"iframe", "frame"}
 
 
 def prefers_html(request: Request, /) -> bool:

@@ -93,6 +93,7 @@ _PROBLEMS = {
     "not_null": "must not be null",
     "secret_length": "must be text of 1 to {max_length} characters",
     "string_pattern_mismatch": "has characters that are not allowed",
+    "time": "must be a time with a zone, as 2026-01-31T12:00:00Z",
     "names": "has a name that is not 1 to 64 lower-case letters, digits and underscores",
 }
 

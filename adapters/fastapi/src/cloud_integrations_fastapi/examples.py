@@ -29,6 +29,13 @@ DETAIL = SHOWN | {
     "health": {"state": "ok", "since": TIME, "reason": None, "advice": "Nothing to do."},
     "account": ACCOUNT,
 }
+SITE = "1324a887-45db-1bf4-1e99-ef0ff456d421"
+RESOURCES = {
+    "variable": "cloud_id",
+    "chosen": SITE,
+    "complete": True,
+    "resources": [{"id": SITE, "label": "Acme", "url": "https://acme.atlassian.net"}],
+}
 APPLICATION = {
     "id": CONTEXT,
     "tenantId": "acme",
@@ -40,6 +47,20 @@ APPLICATION = {
     "issuer": None,
     "variables": {},
     "redirectUri": f"https://app.example.com/api/v1/oauth/callback/{CONTEXT}",
+    "createdAt": TIME,
+    "updatedAt": TIME,
+}
+WEBHOOK = {
+    "id": CONTEXT,
+    "tenantId": "acme",
+    "url": "https://hooks.example.com/cloud",
+    "events": ["credential.reconnect_required"],
+    "providers": [],
+    "format": "standard",
+    "enabled": True,
+    "offReason": None,
+    "failingSince": None,
+    "secrets": 1,
     "createdAt": TIME,
     "updatedAt": TIME,
 }
@@ -55,6 +76,8 @@ RECORD = {
     "outcome": "success",
     "reason": None,
     "requestId": "req-1",
+    "providerId": PROVIDER,
+    "contextId": CONTEXT,
     "details": {"provider": "github"},
     "hash": "9f" * 32,
 }
@@ -62,7 +85,10 @@ OFFERED = {
     "id": PROVIDER,
     "slug": "github",
     "name": "GitHub",
-    "category": "code",
+    "category": "devtools",
+    "description": "Git repositories, reviews, packages and automation",
+    "aliases": ["GH", "GitHub Actions"],
+    "icon": {"letters": "GH", "background": "#7d37be"},
     "active": True,
     "authTypes": ["oauth2", "apikey"],
     "documentation": "https://docs.github.com",
@@ -74,7 +100,9 @@ OFFERED = {
             "inputs": [],
             "needsSetup": False,
             "revokesKey": False,
+            "makesKey": None,
             "manualUrl": "https://github.com/settings/applications",
+            "deprecated": None,
         },
         {
             "id": "pat",
@@ -93,7 +121,9 @@ OFFERED = {
             ],
             "needsSetup": False,
             "revokesKey": True,
+            "makesKey": None,
             "manualUrl": "https://github.com/settings/tokens",
+            "deprecated": None,
         },
     ],
     "variables": [
@@ -105,6 +135,31 @@ OFFERED = {
             "pattern": "[a-z0-9-]{1,39}",
             "choices": [],
             "default": None,
+        }
+    ],
+    "deprecated": None,
+}
+READINESS = {
+    "id": PROVIDER,
+    "slug": "github",
+    "name": "GitHub",
+    "active": True,
+    "redirectUri": "https://app.example.com/api/v1/oauth/callback/5d9bd5a6-5c1e-5a06-8a4f-0d3a9a0f6b1e",
+    "checked": "2026-07-01",
+    "isOld": False,
+    "application": {"clientId": "Iv1.fake", "clientSecrets": 1, "secretSince": "2026-03-01", "isOld": False},
+    "methods": [
+        {
+            "id": "pat",
+            "authType": "apikey",
+            "ready": True,
+            "missing": [],
+            "idleSeconds": None,
+            "absoluteSeconds": None,
+            "deprecated": None,
+            "integrations": 12,
+            "endingSoon": 1,
+            "firstEnd": LATER,
         }
     ],
 }
@@ -119,6 +174,7 @@ TOKEN = {
     "expiresAt": LATER,
     "scopes": ["read"],
     "missingScopes": [],
+    "narrowed": [],
     "warning": None,
 }
 CREATE_EXAMPLES = {

@@ -14,8 +14,8 @@ from cloud_integrations.errors import CloudIntegrationsError
 
 from .authorization import Gate, Permission
 from .browser import Flow, flow_of, granted_mark, is_navigation, prefers_html
+from .callback_pages import Pages
 from .errors import Problem
-from .pages import Pages
 from .results import ConnectionResult, Note, ResultCode, code_of, refusal, success
 
 RESULT = "/oauth/result"
@@ -59,6 +59,8 @@ class Landing:
             notes.append("account_changed")
         if connected.shared:
             notes.append("shared")
+        if connected.grants is not None:
+            notes.append("several_grants")
         integration = connected.integration
         if is_navigation(request):
             flow = flow_of(integration)
@@ -78,7 +80,8 @@ class Landing:
             return None
         if code not in {"already_connected", "expired"}:
             flow = None
-        if is_navigation(request) and "contextId" in request.path_params:
+        # Not sent on from a callback that was not looked at: reloaded in a moment, it goes on from there.
+        if is_navigation(request) and "contextId" in request.path_params and code != "too_many":
             return _redirect(code, flow, request_id=request_id)
         result = refusal(code, request_id=request_id, retry_after=problem.retry_after)
         if flow is not None:

@@ -21,10 +21,15 @@ from cloud_integrations.documents import (
     GuideOut,
     IntegrationDetailOut,
     IntegrationOut,
+    NewWebhookOut,
     ProviderOut,
+    ProviderReadinessOut,
     PushedAuthorizationOut,
+    ResourcesOut,
     SetupOut,
     TokenOut,
+    WebhookOut,
+    WebhookTestOut,
 )
 from cloud_integrations.errors import (
     ApplicationInUseError,
@@ -34,6 +39,7 @@ from cloud_integrations.errors import (
     ForbiddenError,
     GrantRefusedError,
     IntegrationExistsError,
+    IntegrationFrozenError,
     IntegrationInactiveError,
     IntegrationNotFoundError,
     InvalidCredentialsError,
@@ -44,13 +50,27 @@ from cloud_integrations.errors import (
     RefreshInProgressError,
     StorageUnavailableError,
     TenantNotFoundError,
+    TooManyRequestsError,
     ValidationFailedError,
+    WebhookNotFoundError,
 )
 
 from . import examples
-from .answers import Done, ErrorOut, KeyDone, Many, One
+from .answers import CloudIntegrationsErrorOut, Done, KeyDone, Many, One
 from .authorization import Permission
-from .bodies import BeginAuthorization, CreateIntegration, EditIntegration, Reconnect, SaveApplication
+from .bodies import (
+    AddWebhook,
+    BeginAuthorization,
+    ChooseResource,
+    CreateIntegration,
+    EditIntegration,
+    EditWebhook,
+    Reconnect,
+    RevealToken,
+    RotateSecret,
+    SaveApplication,
+)
+from .catalogue import SVG
 from .errors import INTERNAL, Problem, problem_of
 from .reading import FORM
 from .route import PERMISSION, RELAYED
@@ -59,6 +79,7 @@ from .slots import NO_SLOT, SLOT_SCHEMA, answer_with_slot, example_with_slot
 _ERRORS = (
     ValidationFailedError(field="name", problem="must have at least 3 characters"),
     ForbiddenError(),
+    TooManyRequestsError(use="begin", retry_after=timedelta(seconds=6)),
     TenantNotFoundError(tenant_id="acme"),
     ProviderNotFoundError(provider=examples.PROVIDER),
     ProviderInactiveError(provider_id=examples.PROVIDER),
@@ -66,9 +87,11 @@ _ERRORS = (
     IntegrationExistsError(tenant_id="acme", provider_id=examples.PROVIDER),
     ApplicationNotFoundError(),
     ApplicationInUseError(application_id=examples.CONTEXT),
+    WebhookNotFoundError(),
     InvalidCredentialsError(provider_id=examples.PROVIDER, reason="dead"),
     ReconnectRequiredError(integration_id=examples.INTEGRATION, reason="expired"),
     IntegrationInactiveError(integration_id=examples.INTEGRATION),
+    IntegrationFrozenError(integration_id=examples.INTEGRATION, freeze_id=examples.CONTEXT),
     RefreshInProgressError(integration_id=examples.INTEGRATION, retry_after=timedelta(seconds=2)),
     GrantRefusedError(reason="access_denied"),
     ProviderUnavailableError(provider_id=examples.PROVIDER),
@@ -88,10 +111,11 @@ _GUIDE = {
 }
 _OURS = (ForbiddenError, ValidationFailedError)
 _STORED = (*_OURS, StorageUnavailableError, TenantNotFoundError)
+_LIMITED = (TooManyRequestsError,)
 _HELD = (*_STORED, IntegrationNotFoundError)
 _OFFER = (ProviderNotFoundError, ProviderInactiveError)
 _ASKED = (ProviderUnavailableError, AppMisconfiguredError)
-_CREDENTIAL = (ReconnectRequiredError, IntegrationInactiveError, RefreshInProgressError)
+_CREDENTIAL = (ReconnectRequiredError, IntegrationInactiveError, IntegrationFrozenError, RefreshInProgressError)
 _SETS_COOKIE = {"Set-Cookie": {"description": "Ties the authorization to this browser.", "schema": {"type": "string"}}}
 _REQUEST_ID = {
     "X-Request-ID": {
@@ -102,6 +126,13 @@ _REQUEST_ID = {
 _WHO = {
     "description": "Not authenticated: the host's own answer",
     "headers": {"WWW-Authenticate": {"description": "As the host sets it.", "schema": {"type": "string"}}},
+}
+# FastAPI builds a validator for each `model`, twice, which takes a host's start some tenths of a second.  So one answer of a route has
+# the model, and the others refer to it; its name is one that no model of a host has.
+_ERROR = {"$ref": f"#/components/schemas/{CloudIntegrationsErrorOut.__name__}"}
+_CACHED = {
+    "ETag": {"description": "Send it as `If-None-Match` to ask for a newer icon alone.", "schema": {"type": "string"}},
+    "Cache-Control": {"description": "How long the icon may be cached.", "schema": {"type": "string"}},
 }
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds until another attempt, where known.", "schema": {"type": "integer", "minimum": 1}}}
 
@@ -114,7 +145,10 @@ class _Operation:
     status: int = 200
     body: type[BaseModel] | None = None
     bodies: Mapping[str, Any] | None = None
+    needs_body: bool = True
     headers: Mapping[str, Any] | None = None
+    media: str | None = None
+    """The media type of an answer that is no JSON."""
 
 
 _OPERATIONS = {
@@ -147,10 +181,23 @@ _OPERATIONS = {
             "inputs": {"method": "service_account", "credentials": {"inputs": {"key_file": "…", "project": "acme"}}},
         },
         headers=_SETS_COOKIE,
-        errors=(*_HELD, *_OFFER, IntegrationInactiveError, InvalidCredentialsError, GrantRefusedError, *_ASKED),
+        errors=(*_HELD, *_OFFER, IntegrationInactiveError, InvalidCredentialsError, GrantRefusedError, *_ASKED, *_LIMITED),
     ),
-    "verify": _Operation(answer=One[CheckOut], example={"data": examples.CHECK}, errors=(*_HELD, *_OFFER, *_CREDENTIAL, *_ASKED)),
+    "verify": _Operation(
+        answer=One[CheckOut], example={"data": examples.CHECK}, errors=(*_LIMITED, *_HELD, *_OFFER, *_CREDENTIAL, *_ASKED)
+    ),
+    "list_resources": _Operation(
+        answer=One[ResourcesOut], example={"data": examples.RESOURCES}, errors=(*_LIMITED, *_HELD, *_OFFER, *_CREDENTIAL, *_ASKED)
+    ),
+    "choose_resource": _Operation(
+        answer=One[IntegrationDetailOut],
+        example={"data": examples.DETAIL},
+        body=ChooseResource,
+        bodies={"choose": {"resource": examples.RESOURCES["chosen"]}},
+        errors=(*_LIMITED, *_HELD, *_OFFER, *_CREDENTIAL, *_ASKED),
+    ),
     "list_audit": _Operation(answer=Many[AuditOut], example={"data": [examples.RECORD]}, errors=_STORED),
+    "list_tenant_audit": _Operation(answer=Many[AuditOut], example={"data": [examples.RECORD]}, errors=_STORED),
     "begin_authorization": _Operation(
         answer=One[AuthorizationOut] | One[PushedAuthorizationOut] | One[DeviceAuthorizationOut] | One[SetupOut],
         example={"data": examples.BEGUN},
@@ -161,7 +208,7 @@ _OPERATIONS = {
             "device": {"providerId": examples.PROVIDER, "name": "Production", "device": True},
         },
         headers=_SETS_COOKIE,
-        errors=(*_STORED, *_OFFER, IntegrationExistsError, GrantRefusedError, *_ASKED),
+        errors=(*_LIMITED, *_STORED, *_OFFER, IntegrationExistsError, GrantRefusedError, *_ASKED),
     ),
     "poll_device": _Operation(
         answer=One[IntegrationOut] | One[DevicePendingOut],
@@ -179,20 +226,61 @@ _OPERATIONS = {
     "remove_application": _Operation(
         answer=Done, example={"success": True}, errors=(*_STORED, ApplicationNotFoundError, ApplicationInUseError)
     ),
+    "list_webhooks": _Operation(answer=Many[WebhookOut], example={"data": [examples.WEBHOOK]}, errors=_STORED),
+    "add_webhook": _Operation(
+        answer=One[NewWebhookOut],
+        example={"data": examples.WEBHOOK | {"secret": "whsec_…"}},
+        status=201,
+        body=AddWebhook,
+        bodies={"reconnects": {"url": "https://hooks.example.com/cloud", "events": ["credential.reconnect_required"]}},
+        errors=(*_STORED, ProviderNotFoundError),
+    ),
+    "edit_webhook": _Operation(
+        answer=One[WebhookOut],
+        example={"data": examples.WEBHOOK},
+        body=EditWebhook,
+        bodies={"off": {"enabled": False}},
+        errors=(*_STORED, ProviderNotFoundError, WebhookNotFoundError),
+    ),
+    "remove_webhook": _Operation(answer=Done, example={"success": True}, errors=(*_STORED, WebhookNotFoundError)),
+    "rotate_webhook_secret": _Operation(
+        answer=One[NewWebhookOut],
+        example={"data": examples.WEBHOOK | {"secret": "whsec_…", "secrets": 2}},
+        body=RotateSecret,
+        bodies={"leak": {"overlap": 0}},
+        needs_body=False,
+        errors=(*_STORED, WebhookNotFoundError),
+    ),
+    "test_webhook": _Operation(
+        answer=One[WebhookTestOut],
+        example={"data": {"webhookId": examples.CONTEXT, "messageId": examples.INTEGRATION, "taken": False, "reason": "status_500"}},
+        errors=(*_STORED, WebhookNotFoundError),
+    ),
     "complete_authorization": _Operation(
         answer=One[IntegrationOut],
         example={"data": examples.SHOWN},
-        errors=(*_OURS, StorageUnavailableError, *_OFFER, IntegrationExistsError, GrantRefusedError, *_ASKED),
+        errors=(*_LIMITED, *_OURS, StorageUnavailableError, *_OFFER, IntegrationExistsError, GrantRefusedError, *_ASKED),
     ),
     "complete_posted_authorization": _Operation(
         answer=One[IntegrationOut],
         example={"data": examples.SHOWN},
-        errors=(*_OURS, StorageUnavailableError, *_OFFER, IntegrationExistsError, GrantRefusedError, *_ASKED),
+        errors=(*_LIMITED, *_OURS, StorageUnavailableError, *_OFFER, IntegrationExistsError, GrantRefusedError, *_ASKED),
     ),
     "show_result": _Operation(answer=None, example=None, errors=(*_OURS, StorageUnavailableError)),
     "list_providers": _Operation(answer=Many[ProviderOut], example={"data": [examples.OFFERED]}, errors=_OURS),
+    "report_ageing": _Operation(
+        answer=Many[ProviderReadinessOut], example={"data": [examples.READINESS]}, errors=(ForbiddenError, StorageUnavailableError)
+    ),
+    "show_icon": _Operation(answer=None, example=None, errors=(*_OURS, ProviderNotFoundError), headers=_CACHED, media=SVG),
     "show_guide": _Operation(answer=One[GuideOut], example={"data": _GUIDE}, errors=(*_OURS, *_OFFER)),
-    "reveal_token": _Operation(answer=One[TokenOut], example={"data": examples.TOKEN}, errors=(*_HELD, *_OFFER, *_CREDENTIAL, *_ASKED)),
+    "reveal_token": _Operation(
+        answer=One[TokenOut],
+        example={"data": examples.TOKEN},
+        errors=(*_LIMITED, *_HELD, *_OFFER, *_CREDENTIAL, *_ASKED),
+        body=RevealToken,
+        bodies={"narrowed": {"narrow": {"permissions": {"contents": "read"}, "repositories": ["website"]}}},
+        needs_body=False,
+    ),
 }
 
 
@@ -207,7 +295,7 @@ def describe(name: str, permission: Permission, /, *, slots: bool) -> dict[str, 
         schema = _inlined(operation.body.model_json_schema())
         if not slots and "slot" in schema["properties"]:
             schema["properties"]["slot"] = NO_SLOT
-        extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema, "examples": examples}}}
+        extra["requestBody"] = {"required": operation.needs_body, "content": {"application/json": {"schema": schema, "examples": examples}}}
     if name == "list_integrations":
         told = "Only the integrations in this slot, of every provider."
         extra["parameters"] = [_parameter("slot", told) | {"schema": SLOT_SCHEMA if slots else NO_SLOT}]
@@ -255,6 +343,9 @@ def _answers(operation: _Operation, *, pages: bool, redirects: bool) -> dict[int
             "headers": _REQUEST_ID | dict(operation.headers or {}),
         }
     }
+    if operation.media is not None:
+        answers[operation.status]["content"] = {operation.media: {"schema": {"type": "string"}}}
+        answers[304] = {"description": _phrase(304), "headers": _REQUEST_ID | dict(operation.headers or {})}
     if redirects:
         told = "The `returnTo` of the authorization, with `error` if nothing was connected. Without one, a browser gets a page of this API."
         location = {"Location": {"description": told, "schema": {"type": "string"}}}
@@ -265,14 +356,14 @@ def _answers(operation: _Operation, *, pages: bool, redirects: bool) -> dict[int
         answer = answers.setdefault(
             problem.status,
             {
-                "model": ErrorOut,
                 "description": _phrase(problem.status),
-                "content": {"application/json": {"examples": {}}} | page,
-                "headers": _REQUEST_ID | (_RETRY_AFTER if problem.status in {502, 503} else {}),
+                "content": {"application/json": {"examples": {}, "schema": dict(_ERROR)}} | page,
+                "headers": _REQUEST_ID | (_RETRY_AFTER if problem.status in {429, 502, 503} else {}),
             },
         )
         examples = answer["content"]["application/json"]["examples"]
         examples[_example_name(problem, examples)] = {"value": _envelope(problem)}
+    answers[INTERNAL.status]["model"] = CloudIntegrationsErrorOut
     return dict(sorted(answers.items(), key=lambda item: int(item[0])))
 
 

@@ -31,9 +31,18 @@ _STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[{]|[\]}]', re
 
 async def read_body(request: Request, model: type[B], /) -> B:
     """Return the JSON body as *model*, or raise `ValidationFailedError` that repeats nothing of it."""
+    return _parsed(request, await _read(request, limit=BODY_LIMIT), model)
+
+
+async def read_body_or_none(request: Request, model: type[B], /) -> B | None:
+    """Return the JSON body as `read_body` does; None where there is no body at all."""
+    body = await _read(request, limit=BODY_LIMIT)
+    return _parsed(request, body, model) if body or media_type(request) else None
+
+
+def _parsed(request: Request, body: bytes | bytearray, model: type[B]) -> B:
     if media_type(request) != "application/json":
         raise ValidationFailedError(field="Content-Type", problem="must be application/json")
-    body = await _read(request, limit=BODY_LIMIT)
     if is_deep(body):
         raise ValidationFailedError(field="body", problem=f"must be nested at most {DEPTH_LIMIT} deep")
     try:
@@ -43,24 +52,27 @@ async def read_body(request: Request, model: type[B], /) -> B:
     raise problems  # outside the handler, so that the error has no context, which holds the input
 
 
-async def read_form(request: Request, /) -> list[tuple[str, str]]:
-    """Return the fields of a form-encoded body, each name once; at most 16 KiB and 20 fields (OAU-027).
+async def read_form(request: Request, /, *, limit: int = FORM_LIMIT, most: int = FIELD_LIMIT) -> list[tuple[str, str]]:
+    """Return the fields of a form-encoded body, each name once; at most *limit* bytes and *most* fields (OAU-027).
 
+    They are kept with the request, since a body can be read once.
     Raises `ValidationFailedError` that repeats nothing of it.
     """
+    kept: list[tuple[str, str]] | None = getattr(request.state, "cloud_integrations_form", None)
+    if kept is not None:
+        return kept
     if media_type(request) != FORM:
         raise ValidationFailedError(field="Content-Type", problem=f"must be {FORM}")
-    body = await _read(request, limit=FORM_LIMIT)
+    body = await _read(request, limit=limit)
     try:
-        fields = parse_qsl(
-            body.decode("ascii"), keep_blank_values=True, strict_parsing=bool(body), errors="strict", max_num_fields=FIELD_LIMIT
-        )
+        fields = parse_qsl(body.decode("ascii"), keep_blank_values=True, strict_parsing=bool(body), errors="strict", max_num_fields=most)
     except ValueError:
         fields = None
     if fields is None:  # outside the handler, so that the error has no context, which holds the input
-        raise ValidationFailedError(field="body", problem=f"must be a form of at most {FIELD_LIMIT} fields")
+        raise ValidationFailedError(field="body", problem=f"must be a form of at most {most} fields")
     if len(dict(fields)) != len(fields):
         raise ValidationFailedError(field="body", problem="names a field twice")
+    request.state.cloud_integrations_form = fields
     return fields
 
 

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-from cloud_integrations import Integration
+from cloud_integrations import Health, Integration
 from cloud_integrations.errors import (
     AppMisconfiguredError,
     CloudIntegrationsError,
@@ -20,6 +20,7 @@ from cloud_integrations.errors import (
     ProviderNotFoundError,
     ProviderUnavailableError,
     StorageUnavailableError,
+    TooManyRequestsError,
     ValidationFailedError,
 )
 
@@ -39,9 +40,10 @@ ResultCode = Literal[
     "unavailable",
     "forbidden",
     "invalid",
+    "too_many",
     "internal",
 ]
-Note = Literal["account_changed", "shared"]
+Note = Literal["account_changed", "shared", "several_grants"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +146,14 @@ _WORDS: Mapping[ResultCode, _Words] = MappingProxyType(
             ("You are not signed in, or you may not connect anything here.", "Sign in, then start the connection again."),
         ),
         "invalid": _Words(422, "Not a valid link", ("This address is not one that a provider sends anybody to.", _AGAIN)),
+        "too_many": _Words(
+            429,
+            "One moment, please",
+            (
+                "Too many connections come from your network right now. Nothing is lost, and nothing was connected yet.",
+                "Wait for a few seconds, then reload this page.",
+            ),
+        ),
         "internal": _Words(
             500,
             "Something went wrong on our side",
@@ -161,6 +171,7 @@ _CODES: Mapping[type[CloudIntegrationsError], ResultCode] = MappingProxyType(
         ProviderUnavailableError: "provider_unavailable",
         StorageUnavailableError: "unavailable",
         ForbiddenError: "forbidden",
+        TooManyRequestsError: "too_many",
         ValidationFailedError: "invalid",
     }
 )
@@ -186,6 +197,10 @@ _REASONS: Mapping[ResultCode, frozenset[str]] = MappingProxyType(
 """The codes by `GrantRefusedError.reason`; every other reason is `refused`."""
 
 
+TEXTS = tuple(dict.fromkeys(text for words in _WORDS.values() for text in (words.title, *words.paragraphs)))
+"""Every text of a result that names no value, for those who translate them."""
+
+
 def code_of(error: Exception, /) -> ResultCode:
     """Return the code of the result in which *error* ended a connection."""
     found: ResultCode = "internal"
@@ -206,6 +221,11 @@ def result_text(code: str, /) -> str | None:
     return None if words is None else " ".join(words.paragraphs)
 
 
+def result_of(code: str, /) -> ResultCode | None:
+    """Return the code of a failure that a `returnTo` address was given as `error`; None for a word that names none."""
+    return next((known for known, words in _WORDS.items() if known == code and words.status != HTTPStatus.OK), None)
+
+
 def refusal(code: ResultCode, /, *, request_id: str, retry_after: timedelta | None = None) -> ConnectionResult:
     """Return the result of a connection that failed."""
     status, title, paragraphs = _WORDS[code]
@@ -219,7 +239,11 @@ def success(code: ResultCode, integration: Integration, /, *, request_id: str, n
     told = (
         f"“{integration.name}” is connected{f' as {account}' if account else ''}.",
         "This is another account than before." if "account_changed" in notes else "",
+        "It reaches several things at the provider: choose which of them is meant." if integration.health is Health.CHOOSE_RESOURCE else "",
         "Another customer holds the same token: removing one of the two does not revoke it." if "shared" in notes else "",
+        "This account is connected more than once, and the provider ends the oldest connection when there are too many."
+        if "several_grants" in notes
+        else "",
     )
     return ConnectionResult(
         code=code,

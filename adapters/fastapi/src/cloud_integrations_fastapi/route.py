@@ -26,6 +26,7 @@ from .authorization import Gate, Permission
 from .errors import INTERNAL, problem_of, read_problems
 from .landing import Landing
 from .reading import FORM, QUERY_LIMIT, is_id, media_type, read_form
+from .request_ids import answering
 
 PERMISSION = "x-permission"
 """The key under which a route, and the OpenAPI document, name the permission that it needs."""
@@ -61,6 +62,9 @@ class GuardedRoute(APIRoute):
     forms: ClassVar[bool] = False
     """Whether a provider's page makes browsers post a form here (form_post)."""
 
+    by_address: ClassVar[bool] = False
+    """Whether requests are counted by the address of the client, because strangers reach the route."""
+
     methods_of: ClassVar[dict[str, set[str]]]
     """All methods of each path of the router."""
 
@@ -82,28 +86,33 @@ class GuardedRoute(APIRoute):
 
         async def guarded(request: Request) -> Response:
             request_id = _request_id(request)
-            try:
-                if self.landing is not None and self.forms and _is_first_post(request):
-                    return self._sent(await _relayed(request, self.landing), request_id)
-                _within_limits(request, forms=self.forms)
-                tenant_id = request.path_params.get("tenantId")
-                actor = await self.gate.admit(request, permission, tenant_id, request_id=request_id)
-                request.state.cloud_integrations_call = Call(actor, request_id)
-                response = await handle(request)
-            except HTTPException as error:
-                # The host's own answer, from `authorize`.  The request's address may hold a code, so our headers are added.
-                error.headers = {name.decode(): value.decode() for name, value in _ALWAYS} | dict(error.headers or {})
-                raise
-            except RequestValidationError as error:
-                response = await self._shown(request, read_problems(error.errors()), request_id)
-            except Exception as error:  # noqa: BLE001 - the border: no foreign text is sent, and no traceback is logged
-                response = await self._shown(request, error, request_id)
-            return self._sent(response, request_id)
+            with answering(request_id):
+                try:
+                    if self.by_address:
+                        await self.gate.count_address(request)
+                    if self.landing is not None and self.forms and _is_first_post(request):
+                        return self._sent(await _relayed(request, self.landing), request_id)
+                    _within_limits(request, forms=self.forms)
+                    tenant_id = request.path_params.get("tenantId")
+                    actor = await self.gate.admit(request, permission, tenant_id, request_id=request_id)
+                    request.state.cloud_integrations_call = Call(actor, request_id)
+                    response = await handle(request)
+                except HTTPException as error:
+                    # The host's own answer, from `authorize`.  The request's address may hold a code, so our headers are added.
+                    error.headers = {name.decode(): value.decode() for name, value in _ALWAYS} | dict(error.headers or {})
+                    raise
+                except RequestValidationError as error:
+                    response = await self._shown(request, read_problems(error.errors()), request_id)
+                except Exception as error:  # noqa: BLE001 - the border: no foreign text is sent, and no traceback is logged
+                    response = await self._shown(request, error, request_id)
+                return self._sent(response, request_id)
 
         return guarded
 
     def _sent(self, response: Response, request_id: str) -> Response:
-        response.raw_headers.extend((*_ALWAYS, (b"x-request-id", request_id.encode())))
+        named = {name for name, _ in response.raw_headers}
+        response.raw_headers.extend((name, value) for name, value in _ALWAYS if name != b"cache-control" or name not in named)
+        response.raw_headers.append((b"x-request-id", request_id.encode()))
         return response
 
     async def _shown(self, request: Request, error: Exception, request_id: str) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, ClassVar, cast
 from urllib.parse import parse_qsl
@@ -22,45 +22,41 @@ from cloud_integrations import (
 )
 from cloud_integrations.documents import (
     ApplicationOut,
-    AuditOut,
     CheckOut,
     DeviceAuthorizationOut,
     DevicePendingOut,
-    GuideOut,
-    ProviderOut,
     SetupOut,
     TokenOut,
 )
 from cloud_integrations.errors import IntegrationNotFoundError, ValidationFailedError
 
 from .answers import Done, IntegrationAnswers, Many, One, as_json, begun, key_done
+from .audit_log import AuditEndpoints
 from .authorization import Authorize, Gate, Permission
-from .bodies import BeginAuthorization, CreateIntegration, EditIntegration, Reconnect, SaveApplication, Tenant
+from .bodies import BeginAuthorization, CreateIntegration, EditIntegration, Reconnect, RevealToken, SaveApplication, Tenant
 from .browser import NEVER, BrowserCookies, Flow, check_host, flow_of
+from .callback_pages import Pages, StandardPages
+from .catalogue import CatalogueEndpoints
 from .landing import RESULT, Landing, Visit
 from .openapi import describe
-from .pages import Pages, StandardPages
 from .parameters import (
     ApplicationPath,
     AuthorizationPath,
-    Before,
     CallbackRequest,
     ContextPath,
-    EverPath,
     Granted,
-    GuidedMethod,
-    GuidedTenant,
     InSlot,
     IntegrationPath,
-    Limit,
-    ProviderPath,
     RevokeKey,
     TenantPath,
 )
-from .reading import is_id, read_body, read_form, read_id, read_integration_id
+from .reading import is_id, read_body, read_body_or_none, read_form, read_id, read_integration_id
+from .resources import ResourceEndpoints
 from .results import Note, ResultCode
 from .route import Call, GuardedRoute
 from .threaded import Threaded
+from .visits import VisitorGate, Visits
+from .webhooks import WebhookEndpoints
 
 SIGN_IN = HTTPBearer(auto_error=False, scheme_name="signIn", description="How the host authenticates callers: by default a bearer token.")
 
@@ -73,6 +69,7 @@ def create_router(
     token_route: bool = False,
     loopback: bool = False,
     pages: Pages | None = None,
+    icons: Mapping[str, str] | None = None,
     security: Sequence[SecurityBase] = (SIGN_IN,),
 ) -> APIRouter:
     """Return a router that serves *manager* under *prefix*.
@@ -80,23 +77,28 @@ def create_router(
     *authorize* is called on every route before anything else of a request is read; see `Authorize`.  Calls of a blocking manager run in
     threads.  With *token_route* there is one more route, which returns credentials in plain text and needs the permission `reveal`.
     *loopback* is for development: cookies then work over http to this machine.  *pages* are for browsers that come back from a provider:
-    `StandardPages`, or the host's own.  *security* says in the OpenAPI document how the host authenticates callers: one or more of
+    `StandardPages`, or the host's own.  *icons* are SVG documents of the host's own by provider slug, which are shown in place of the
+    library's letters.  *security* says in the OpenAPI document how the host authenticates callers: one or more of
     `fastapi.security`, made with `auto_error=False`.
     Raises `TypeError` where *manager* is not a manager or *authorize* is not callable.
     """
     if not isinstance(manager, AsyncIntegrationManager | IntegrationManager):
         raise TypeError("manager must be an AsyncIntegrationManager or an IntegrationManager")
     door = manager if isinstance(manager, AsyncIntegrationManager) else cast("AsyncIntegrationManager", Threaded(manager))
-    their_gate = Gate(door, authorize)
+    their_gate, visitors = Gate(door, authorize), VisitorGate(door, authorize, Visits(door, loopback=loopback))
 
     class Guarded(GuardedRoute):
         gate = their_gate
         methods_of: ClassVar[dict[str, set[str]]] = {}
 
-    their_landing = Landing(door, their_gate, pages or StandardPages())
+    their_landing = Landing(door, visitors, pages or StandardPages())
 
-    class Callback(Guarded):
+    class Result(Guarded):
+        gate = visitors
         landing = their_landing
+
+    class Callback(Result):
+        by_address = True
 
     class FormCallback(Callback):
         forms = True
@@ -104,9 +106,8 @@ def create_router(
     # They only describe authentication in the OpenAPI document: `authorize` was called before.
     shown = [Security(cast("Callable[..., Any]", scheme)) for scheme in security]
     router = APIRouter(prefix=prefix, tags=["integrations"], route_class=Guarded, dependencies=shown)
-    serve = _Endpoints(door, their_gate, BrowserCookies(loopback=loopback), their_landing)
-    every = "/tenants/{tenantId}/integrations"
-    one = every + "/{integrationId}"
+    serve = _Endpoints(door, visitors, BrowserCookies(loopback=loopback), their_landing)
+    every, one = "/tenants/{tenantId}/integrations", "/tenants/{tenantId}/integrations/{integrationId}"
     get, post, patch, delete = (partial(_add, router, method, slots=door.settings.slots) for method in ("GET", "POST", "PATCH", "DELETE"))
     get(every, serve.list_integrations, Permission.LIST)
     post(every, serve.create_integration, Permission.CONNECT)
@@ -115,18 +116,32 @@ def create_router(
     delete(one, serve.delete_integration, Permission.DELETE)
     post(f"{one}/reconnect", serve.reconnect, Permission.CONNECT)
     post(f"{one}/verify", serve.verify, Permission.VERIFY)
-    get(f"{one}/audit", serve.list_audit, Permission.AUDIT)
+    ResourceEndpoints(door).add_to(one, get, post)
+    audit = AuditEndpoints(door)
+    get(f"{one}/audit", audit.list_audit, Permission.AUDIT)
+    get("/tenants/{tenantId}/audit", audit.list_tenant_audit, Permission.AUDIT)
     post("/tenants/{tenantId}/authorizations", serve.begin_authorization, Permission.CONNECT)
     post("/tenants/{tenantId}/authorizations/{authorizationId}/poll", serve.poll_device, Permission.CONNECT)
     applications = "/tenants/{tenantId}/applications"
     get(applications, serve.list_applications, Permission.APPLICATIONS)
     post(applications, serve.save_application, Permission.APPLICATIONS)
     delete(f"{applications}/{{applicationId}}", serve.remove_application, Permission.APPLICATIONS)
+    if door.settings.events:
+        hooks, webhooks = WebhookEndpoints(door), "/tenants/{tenantId}/webhooks"
+        get(webhooks, hooks.list_webhooks, Permission.WEBHOOKS)
+        post(webhooks, hooks.add_webhook, Permission.WEBHOOKS)
+        patch(f"{webhooks}/{{webhookId}}", hooks.edit_webhook, Permission.WEBHOOKS)
+        delete(f"{webhooks}/{{webhookId}}", hooks.remove_webhook, Permission.WEBHOOKS)
+        post(f"{webhooks}/{{webhookId}}/secret", hooks.rotate_webhook_secret, Permission.WEBHOOKS)
+        post(f"{webhooks}/{{webhookId}}/test", hooks.test_webhook, Permission.WEBHOOKS)
     get("/oauth/callback/{contextId}", serve.complete_authorization, Permission.CONNECT, route_class=Callback)
     post("/oauth/callback/{contextId}", serve.complete_posted_authorization, Permission.CONNECT, route_class=FormCallback)
-    get(RESULT, serve.show_result, Permission.CONNECT, route_class=Callback)
-    get("/providers", serve.list_providers, Permission.PROVIDERS)
-    get("/providers/{provider}/guide", serve.show_guide, Permission.PROVIDERS)
+    get(RESULT, serve.show_result, Permission.CONNECT, route_class=Result)
+    catalogue = CatalogueEndpoints(door, icons or {})
+    get("/providers", catalogue.list_providers, Permission.PROVIDERS)
+    get("/providers/ageing", catalogue.report_ageing, Permission.OPERATE)
+    get("/providers/{provider}/guide", catalogue.show_guide, Permission.PROVIDERS)
+    get("/providers/{provider}/icon.svg", catalogue.show_icon, Permission.PROVIDERS)
     if token_route:
         post(f"{one}/token", serve.reveal_token, Permission.REVEAL)
     return router
@@ -175,7 +190,7 @@ class _Endpoints:
                 tenant_id, body.provider_id, code=code, redirect_uri=redirect_uri, state=body.state, **named
             )
         elif body.credentials.inputs is not None:
-            integration = await acting.add(tenant_id, body.provider_id, inputs=body.credentials.inputs, **named)
+            integration = await acting.add(tenant_id, body.provider_id, **body.credentials.by_inputs(), **named)
         else:
             integration = await acting.add_api_key(tenant_id, body.provider_id, **body.credentials.by_key(), **named)
         return self._answers.one(integration, status=201)
@@ -210,10 +225,11 @@ class _Endpoints:
         asked = read_integration_id(integration_id)
         if body.credentials is not None:
             if body.credentials.inputs is not None:
-                replaced = await acting.reconnect(tenant_id, asked, inputs=body.credentials.inputs, method=body.method)
+                replaced = await acting.reconnect(tenant_id, asked, **body.credentials.by_inputs(), method=body.method)
             else:
                 replaced = await acting.replace_api_key(tenant_id, asked, **body.credentials.by_key(), method=body.method)
             return self._answers.one(replaced)
+        await acting.limits.count("begin", tenant_id)
         if body.device:
             code = await acting.begin_device_reconnect(tenant_id, asked, scopes=body.scopes, method=body.method)
             return as_json(One[DeviceAuthorizationOut](data=DeviceAuthorizationOut.of(code)))
@@ -225,16 +241,9 @@ class _Endpoints:
     async def verify(self, request: Request, tenant_id: TenantPath, integration_id: IntegrationPath) -> Response:
         """Ask the provider whether the stored credential works."""
         acting = self._acting(request)
+        await acting.limits.count("verify", tenant_id)
         report = await acting.verify(tenant_id, read_integration_id(integration_id))
         return as_json(One[CheckOut](data=CheckOut.of(report)))
-
-    async def list_audit(
-        self, request: Request, tenant_id: TenantPath, integration_id: EverPath, before: Before = None, limit: Limit = 100
-    ) -> Response:
-        """List the audit events of an integration, newest first, also after it was deleted."""
-        acting = self._acting(request)
-        records = await acting.audit.list(tenant_id, integration=read_integration_id(integration_id), before=before, limit=limit)
-        return as_json(Many[AuditOut](data=tuple(map(AuditOut.of, records))))
 
     async def begin_authorization(self, request: Request, tenant_id: TenantPath) -> Response:
         """Begin an OAuth2 connection: open the URL of the answer in the same browser within ten minutes.
@@ -244,6 +253,7 @@ class _Endpoints:
         `POST …/integrations` with the inputs that it names then connects it.
         """
         acting = self._acting(request)
+        await acting.limits.count("begin", tenant_id)
         body = await read_body(request, BeginAuthorization)
         if self._needs_setup(body):
             return await self._begin_setup(acting, tenant_id, body)
@@ -336,7 +346,7 @@ class _Endpoints:
         provider_id: Annotated[UUID | None, Query(alias="providerId")] = None,
         slot: InSlot = "",
         granted: Granted = NEVER,
-        note: Annotated[tuple[Note, ...], Query(max_length=2)] = (),
+        note: Annotated[tuple[Note, ...], Query(max_length=3)] = (),
         request_id: CallbackRequest = None,
     ) -> Response:
         """Show how a connection ended, in its current state.  The callback sends browsers here.
@@ -348,23 +358,14 @@ class _Endpoints:
             flow = Flow(tenant_id=tenant_id, provider_id=provider_id, slot=slot, granted=granted)
         return await self._landing.show(request, result, flow, notes=note, request_id=request_id or Call.of(request).request_id)
 
-    async def list_providers(self) -> Response:
-        """List the providers, with the methods by which this installation can connect them."""
-        return as_json(Many[ProviderOut](data=tuple(map(ProviderOut.of, self._manager.list_providers()))))
-
-    async def show_guide(self, provider: ProviderPath, method: GuidedMethod = None, tenant_id: GuidedTenant = None) -> Response:
-        """Show what a person does at a provider so that a method can be connected: steps, links, documents, and how to undo it.
-
-        Nothing that is stored is shown: of a tenant, only what follows from its id.
-        """
-        return as_json(One[GuideOut](data=GuideOut.of(self._manager.guide(provider, method=method, tenant_id=tenant_id))))
-
     async def reveal_token(self, request: Request, tenant_id: TenantPath, integration_id: IntegrationPath) -> Response:
-        """Return a credential that works, in plain text.  Its use is recorded; one event may stand for repeated uses."""
+        """Return a credential that works, in plain text; with `narrow` one that can do less.  One event may stand for repeated uses."""
         acting = self._acting(request)
+        await acting.limits.count("reveal", tenant_id)
+        body = await read_body_or_none(request, RevealToken)
         asked = read_integration_id(integration_id)
         # By its id: the provider would name the integration in the default slot.
-        token = await acting.credential(tenant_id, asked)
+        token = await acting.credential(tenant_id, asked, narrow=None if body is None else body.narrow)
         if token.integration_id != asked:
             raise IntegrationNotFoundError
         return as_json(One[TokenOut](data=TokenOut.of(token)))

@@ -16,9 +16,9 @@ class Threaded:
     def __init__(self, manager: Any, /) -> None:
         self._manager = manager
 
-    def acting_as(self, actor: Actor, *, request_id: str) -> Threaded:
+    def acting_as(self, actor: Actor, *, request_id: str, reason: str | None = None) -> Threaded:
         """Return the manager as an actor uses it."""
-        return Threaded(self._manager.acting_as(actor, request_id=request_id))
+        return Threaded(self._manager.acting_as(actor, request_id=request_id, reason=reason))
 
     @property
     def settings(self) -> Settings:
@@ -31,4 +31,4 @@ class Threaded:
         if not callable(value):
             return Threaded(value)  # a group of methods
         # These are no coroutines in either manager.
-        return value if name in {"guide", "list_providers"} else partial(run_in_threadpool, value)
+        return value if name in {"get_provider", "guide", "list_providers"} else partial(run_in_threadpool, value)

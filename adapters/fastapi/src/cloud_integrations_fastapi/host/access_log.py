@@ -21,12 +21,13 @@ class AccessLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 500
+        began, status, request_id = time.perf_counter(), 500, None
 
         async def noting(message: Message) -> None:
-            nonlocal status
+            nonlocal status, request_id
             if message["type"] == "http.response.start":
                 status = message["status"]
+                request_id = next((value.decode() for name, value in message["headers"] if name == b"x-request-id"), None)
             await send(message)
 
         try:
@@ -34,4 +35,9 @@ class AccessLog:
         finally:
             # The path as it was sent, still quoted: a decoded path could hold a line break.
             path = scope.get("raw_path", b"").partition(b"?")[0].decode("latin-1")
-            _log.info("%s %s %d %.0f ms", scope["method"], path, status, (time.perf_counter() - began) * 1000)
+            took = (time.perf_counter() - began) * 1000
+            facts = {"method": scope["method"], "path": path, "status": status, "milliseconds": round(took)}
+            extra: dict[str, object] = {"event": "request", "facts": facts}
+            if request_id is not None:
+                extra["request_id"] = request_id
+            _log.info("%s %s %d %.0f ms", scope["method"], path, status, took, extra=extra)

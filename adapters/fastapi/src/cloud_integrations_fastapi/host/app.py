@@ -12,50 +12,80 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
 
-from cloud_integrations import Actor, AsyncIntegrationManager, RenewalRun, RevocationRun, RoundFailed
+from cloud_integrations import Actor, AsyncIntegrationManager, DeliveryRun, PrometheusMetrics, RenewalRun, RevocationRun, RoundFailed
 from cloud_integrations.errors import CloudIntegrationsError
 from cloud_integrations_fastapi import Denied, Permission, create_issuer_router, create_router, result_text
 from cloud_integrations_fastapi.errors import problem_of
 
 from . import pages
 from .access_log import AccessLog
+from .metrics import MetricsEndpoint
 from .sessions import Session, Sessions
 from .tokens import Access, Tokens
 
 RETRY_EVERY = 30.0
 _PREFIX = "/api/v1"
+CONNECT_PAGES = "/connect"
+CONSOLE = "/console"
 _BODY_LIMIT = 4096
 _log = logging.getLogger("cloud_integrations.serve")
 
 
-def build_app(manager: AsyncIntegrationManager, *, tokens: Tokens, sessions: Sessions, base_url: str) -> FastAPI:
+def build_app(
+    manager: AsyncIntegrationManager, *, tokens: Tokens, sessions: Sessions, base_url: str, metrics: PrometheusMetrics | None = None
+) -> FastAPI:
     """Return the reference server as an ASGI application.
 
     *tokens* are the bearer tokens that it accepts, *sessions* its browser sessions; *base_url* is the URL at which browsers reach it.  With
-    an http URL, cookies work without `Secure`.  The manager must be started and closed by the caller.
+    an http URL, cookies work without `Secure`.  *metrics* are those of the manager's `telemetry`: GET /metrics shows them to bearers of a
+    token with the permission `operate` for all tenants.  The manager must be started and closed by the caller.
     """
-    host = _Host(manager, tokens, sessions, base_url=base_url)
+    host = _Host(manager, tokens, sessions, base_url=base_url, metrics=metrics)
     app = FastAPI(title="cloud-integrations", lifespan=host.lifespan, docs_url=None, redoc_url=None)
     app.include_router(create_router(manager, authorize=host.authorize, prefix=_PREFIX, token_route=True, loopback=not host.secure))
     if manager.issuer.url is not None:
         app.include_router(create_issuer_router(manager))
+    for page_router in _page_routers(manager, host):
+        app.include_router(page_router)
     app.add_api_route("/", host.show, methods=["GET"], include_in_schema=False)
     app.add_api_route("/session", host.sign_in, methods=["POST"], include_in_schema=False)
     app.add_api_route("/session", host.end_session, methods=["DELETE"], include_in_schema=False)
     app.add_api_route("/sign-out", host.sign_out, methods=["POST"], include_in_schema=False)
     app.add_api_route("/health", host.health, methods=["GET"], include_in_schema=False)
+    app.add_api_route("/health/live", host.live, methods=["GET"], include_in_schema=False)
+    if metrics is not None:
+        app.add_api_route("/metrics", host.show_metrics, methods=["GET"], include_in_schema=False)
     app.add_middleware(AccessLog)
     return app
 
 
+def _page_routers(manager: AsyncIntegrationManager, host: _Host) -> list[APIRouter]:
+    """Return the connect pages and the console; nothing where their extra is not installed."""
+    try:
+        from cloud_integrations_fastapi.pages import Branding, create_connect_pages, create_console  # noqa: PLC0415  # an extra of its own
+    except ImportError:
+        return []
+    host.has_pages = True
+    branding, loopback = Branding(product=manager.settings.product), not host.secure
+    return [
+        create_connect_pages(manager, authorize=host.authorize, prefix=CONNECT_PAGES, branding=branding, loopback=loopback),
+        create_console(manager, authorize=host.authorize, prefix=CONSOLE, branding=branding, loopback=loopback, connect=CONNECT_PAGES),
+    ]
+
+
 class _Host:
-    def __init__(self, manager: AsyncIntegrationManager, tokens: Tokens, sessions: Sessions, *, base_url: str) -> None:
+    def __init__(
+        self, manager: AsyncIntegrationManager, tokens: Tokens, sessions: Sessions, *, base_url: str, metrics: PrometheusMetrics | None
+    ) -> None:
+        self.has_pages = False
+        """Whether the connect pages and the console are there."""
         self.secure = secure = base_url.startswith("https://")
         self._origin = _origin(base_url)
         self._manager = manager
+        self._metrics = MetricsEndpoint(manager, metrics or PrometheusMetrics())
         self._tokens = tokens
         self._sessions = sessions
         # A browser accepts a name with __Host- only from this very host, over https, and for every path (RFC 6265bis §4.1.3.2).
@@ -105,7 +135,8 @@ class _Host:
             return self._sign_in_form(request)
         tenant = request.query_params.get("tenant")
         if tenant is None:
-            return HTMLResponse(pages.tenants_page(session), headers=pages.HEADERS)
+            console = CONSOLE if self.has_pages and session.access.may(Permission.OPERATE, None) else None
+            return HTMLResponse(pages.tenants_page(session, console=console), headers=pages.HEADERS)
         if not session.access.may(Permission.LIST, tenant):
             return _html_problem(session, 403, "Not allowed", "You may not see this tenant.")
         try:
@@ -123,6 +154,7 @@ class _Host:
             providers=self._manager.list_providers(),
             back=f"/?tenant={quoted}",
             slots=self._manager.settings.slots,
+            connect_page=f"{CONNECT_PAGES}/{quoted}" if self.has_pages else None,
             problem=result_text(request.query_params.get("error", "")) or "",
         )
         return HTMLResponse(html, headers=pages.HEADERS)
@@ -157,6 +189,10 @@ class _Host:
             return _html_problem(session, 403, "Not allowed", "This form is not from here. Open the page again.")
         return self._without_session(request, RedirectResponse("/", 303))
 
+    async def live(self) -> Response:
+        """Say that this process answers; a database that is away is no reason to end it."""
+        return JSONResponse({"status": "ok"})
+
     async def health(self) -> Response:
         """Say whether the database answers."""
         try:
@@ -164,6 +200,15 @@ class _Host:
         except CloudIntegrationsError:
             return JSONResponse({"status": "unavailable"}, 503)
         return JSONResponse({"status": "ok", "store": report.kind, "schema": report.schema})
+
+    async def show_metrics(self, request: Request) -> Response:
+        """Show the metrics, which count all tenants; a browser's session is not enough."""
+        access = self._bearer_of(request)
+        if access is None:
+            return _problem(401, "auth/forbidden", "a token is needed", {"WWW-Authenticate": "Bearer"})
+        if access.tenants is not None or not access.may(Permission.OPERATE, None):
+            return _problem(403, "auth/forbidden", "not allowed")
+        return await self._metrics.answer()
 
     def _access_of(self, request: Request) -> Access | None:
         if request.headers.get("authorization"):
@@ -223,12 +268,14 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
-def _log_round(done: RenewalRun | RevocationRun | RoundFailed) -> None:
+def _log_round(done: RenewalRun | RevocationRun | DeliveryRun | RoundFailed) -> None:
     match done:
         case RoundFailed():
             _log.warning("revocations could not be retried: %s", done.error.message)
         case RevocationRun() if done.revoked or done.abandoned:
             _log.info("revocations: %d done, %d given up, %d waiting", done.revoked, done.abandoned, done.waiting)
+        case DeliveryRun() if done.delivered or done.given_up:
+            _log.info("events: %d delivered, %d delayed, %d given up", done.delivered, done.delayed, done.given_up)
         case _:
             pass
 

@@ -47,9 +47,9 @@ def sign_in_page(*, form_token: str, refused: bool = False) -> str:
     return _render("sign_in.html", session=None, form_token=form_token, refused=refused)
 
 
-def tenants_page(session: Session, /) -> str:
-    """Return the page where a tenant is chosen."""
-    return _render("tenants.html", session=session, quoted=partial(quote, safe=""))
+def tenants_page(session: Session, /, *, console: str | None = None) -> str:
+    """Return the page where a tenant is chosen; *console* is the path of the console, for those who may see it."""
+    return _render("tenants.html", session=session, quoted=partial(quote, safe=""), console=console)
 
 
 def tenant_page(
@@ -63,12 +63,14 @@ def tenant_page(
     providers: Sequence[ProviderSummary],
     back: str,
     slots: bool,
+    connect_page: str | None = None,
     problem: str = "",
 ) -> str:
     """Return the page of one tenant.
 
     *api* is the path of the tenant's routes, *providers_api* that of the providers, *back* the path that a connection returns to, *slots*
-    whether the tenant may have several integrations with one provider, *problem* why a connection failed.
+    whether the tenant may have several integrations with one provider, *connect_page* the path of the tenant's
+    connect page, *problem* why a connection failed.
     """
     taken = {integration.provider_id for integration in integrations if not integration.slot}
     set_up = {(provider.id, method.id) for provider in providers for method in provider.methods if method.needs_setup}
@@ -88,6 +90,7 @@ def tenant_page(
             if provider.active and (slots or provider.id not in taken) and any(map(_is_offered, provider.methods))
         ],
         back=back,
+        connect_page=connect_page,
         problem=problem,
     )
 

@@ -13,6 +13,7 @@ from cloud_integrations_fastapi import Permission
 
 _PREFIX = "cit_"
 """So that scanners for secrets recognise a leaked token."""
+_OF_ALL_TENANTS = frozenset({Permission.OPERATE, Permission.INCIDENTS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,9 @@ class Access:
     permissions: frozenset[Permission]
 
     def may(self, permission: Permission, tenant_id: str | None, /) -> bool:
-        """Say whether this allows *permission*, in *tenant_id* if that is not None."""
+        """Say whether this allows *permission*, in *tenant_id* if that is not None; `operate` and `incidents` need every tenant."""
+        if permission in _OF_ALL_TENANTS and self.tenants is not None:
+            return False
         return permission in self.permissions and (tenant_id is None or self.tenants is None or tenant_id in self.tenants)
 
 
