@@ -99,7 +99,7 @@ def home(tmp_path: Path, run: Run, provider: SimulatedProvider, initialised: Pat
     monkeypatch.chdir(tmp_path)
     shutil.copytree(initialised, tmp_path, dirs_exist_ok=True)
     for entry in provider.catalogue_entries():
-        (tmp_path / f"{entry.id}.toml").write_text(_toml(entry.model_dump(mode="json", by_alias=True, exclude_defaults=True)))
+        (tmp_path / f"{entry.id}.toml").write_text(as_toml(entry.model_dump(mode="json", by_alias=True, exclude_defaults=True)))
     application = provider.application()
     assert application.client_secret is not None
     (tmp_path / "client.secret").write_text(application.client_secret.reveal())
@@ -111,7 +111,7 @@ def home(tmp_path: Path, run: Run, provider: SimulatedProvider, initialised: Pat
     return tmp_path
 
 
-def _toml(document: dict[str, Any]) -> str:
+def as_toml(document: dict[str, Any]) -> str:
     """Write a catalogue entry: JSON's scalars and lists are TOML's, and its objects become inline tables."""
     return "\n".join(f"{name} = {_value(value)}" for name, value in document.items()) + "\n"
 

@@ -8,8 +8,13 @@ for one.  The door also writes errors as STS does; moto writes them one level de
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -262,6 +267,19 @@ sys.exit(int(sys.argv[2])) if int(sys.argv[2]) >= 0 else os.kill(os.getpid(), 15
 """
 
 
+ASKING = """
+import json, os, sys, urllib.error, urllib.request
+headers = {"Authorization": os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN"]}
+asked = urllib.request.Request(os.environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"], headers=headers)
+direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+for _ in sys.stdin:
+    try:
+        print(direct.open(asked).status, flush=True)
+    except urllib.error.HTTPError as error:
+        print(error.code, json.load(error)["code"], flush=True)
+"""
+
+
 def test_a_program_runs_with_the_tenants_keys_and_its_exit_code_is_passed_on(run, internet, aws):
     assert run("exec", *T, "--", sys.executable, "-c", "open('seen', 'w')").code == 3
     assert not Path("seen").exists()
@@ -291,3 +309,58 @@ signal.pause()
     assert process.returncode == 9, err
     with pytest.raises(httpx.ConnectError):
         httpx.get(url, trust_env=False)
+
+
+def test_a_freeze_stops_a_program_that_runs_already_after_the_time_that_tokens_stay_in_memory(run, internet, aws):
+    assert _add_key(run, aws).code == 0
+    settings = Path("cloud-integrations.toml")
+    text = settings.read_text(encoding="utf-8")
+    settings.write_text(text.replace("\nsetup_patience = 0\n", "\nsetup_patience = 0\ntoken_cache = 1\n"), encoding="utf-8")
+    process = start("exec", *T, "--", sys.executable, "-c", ASKING, cwd=Path.cwd(), stdin=subprocess.PIPE)
+
+    def ask() -> str:
+        process.stdin.write("\n")
+        process.stdin.flush()
+        return str(process.stdout.readline().strip())
+
+    assert ask() == "200", process.stderr.read()
+    assert run("incident", "freeze", *T, "--reason", "fake reason").code == 0
+    # Memory serves for a second at the most.
+    ends = time.monotonic() + PATIENCE
+    while (answer := ask()) == "200" and time.monotonic() < ends:
+        time.sleep(0.05)
+    assert answer == "403 integration/frozen"
+    # And none is begun.
+    assert run("exec", *T, "--", sys.executable, "-c", "open('seen', 'w')").code == 9
+    assert not Path("seen").exists()
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, err
+
+
+def test_a_signal_that_comes_while_the_program_is_being_started_reaches_it(run, internet, aws, monkeypatch):
+    assert _add_key(run, aws).code == 0
+    popen = subprocess.Popen
+
+    def signalled(*args, **named):
+        program = popen(*args, **named)
+        signal.raise_signal(signal.SIGTERM)
+        return program
+
+    monkeypatch.setattr(subprocess, "Popen", signalled)
+    assert run("exec", *T, "--", sys.executable, "-c", "import signal; signal.pause()").code == 128 + signal.SIGTERM
+
+
+def test_a_real_sdk_asks_the_helper_for_the_keys(run, internet, aws):
+    assert _add_key(run, aws).code == 0
+    helper = shlex.join([sys.executable, "-m", "cloud_integrations_cli", "credential", "aws", *T])
+    config = Path("aws.config").absolute()
+    config.write_text(f"[default]\nregion = us-east-1\ncredential_process = {helper}\n", encoding="utf-8")
+    env = {name: text for name, text in os.environ.items() if not name.startswith("AWS_")}
+    env |= {"AWS_CONFIG_FILE": str(config), "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "AWS_EC2_METADATA_DISABLED": "true"}
+    ran = subprocess.run([sys.executable, "-c", PROGRAM, aws.endpoint, "0"], env=env, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (0, ""), ran.stderr
+    assert Path("seen").read_text(encoding="utf-8").split()[0].endswith(":user/cli-admin")
+    document = run("credential", "aws", *T).json()
+    key = aws.keys["cli-admin"]
+    assert (document["Version"], document["AccessKeyId"], document["SecretAccessKey"]) == (1, key["AccessKeyId"], key["SecretAccessKey"])
+    assert "SessionToken" not in document

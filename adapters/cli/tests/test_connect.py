@@ -74,6 +74,21 @@ def test_a_provider_is_connected_in_a_slot(home, provider, run, monkeypatch):
     assert (renewed.data()["id"], provider.refresh_count) == (json.loads(out)["data"]["id"], 1)
 
 
+@pytest.mark.requirement("Q41")
+def test_an_account_that_is_connected_again_is_told_with_the_limit_of_its_provider(home, provider, monkeypatch):
+    monkeypatch.setenv("CLOUD_INTEGRATIONS_SLOTS", "true")
+    file = home / "simulated.toml"
+    file.write_text(file.read_text().replace('"refresh_token" = {', '"refresh_token" = {"max_live" = 2, '))
+    said = []
+    for slot in ("one", "two"):
+        process = _connect(home, "--slot", slot, "--port", "0", *JSON)
+        httpx.get(provider.sign_in(_address(process)), trust_env=False)
+        code, _, err = _finish(process)
+        assert code == 0, err
+        said.append("this tenant holds 2 grants of this account; the provider lets 2 live" in err)
+    assert said == [False, True]
+
+
 def test_the_whole_life_of_a_grant(connected, run, provider, home):
     assert run("integrations", "refresh", "simulated", *T, *JSON).data()["health"]["state"] == "ok"
     assert provider.refresh_count == 1

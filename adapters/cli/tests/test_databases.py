@@ -6,6 +6,7 @@ import json
 
 import pytest
 import sqlalchemy as sa
+from tests.databases import own_database
 
 from cloud_integrations_cli import engines
 
@@ -15,14 +16,8 @@ AWAITED = {"postgresql": "postgresql+asyncpg", "mariadb": "mariadb+asyncmy"}
 @pytest.fixture(params=AWAITED)
 def awaited_url(request):
     """A database of its own: what other tests have sealed in theirs would be missing its key here."""
-    url = sa.make_url(request.getfixturevalue(f"{request.param}_url"))
-    own = url.set(drivername=AWAITED[request.param], database=f"{url.database}_awaited")
-    server = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-    with server.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {own.database}")
-    yield own
-    with server.connect() as connection:
-        connection.exec_driver_sql(f"DROP DATABASE {own.database}")
+    with own_database(request.getfixturevalue(f"{request.param}_url")) as url:
+        yield url.set(drivername=AWAITED[request.param])
 
 
 def test_a_driver_that_is_awaited_serves_every_command(run, monkeypatch, tmp_path, awaited_url):

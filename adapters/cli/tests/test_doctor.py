@@ -160,8 +160,8 @@ def test_doctor_notices_a_mistyped_variable(run, home, monkeypatch):
     assert _checks(run("doctor", *JSON))["environment"]["result"] == "warning"
 
 
-def test_doctor_compares_the_clock_of_a_database_server(run, home, postgresql_url, monkeypatch):
-    monkeypatch.setenv("CLOUD_INTEGRATIONS_DATABASE_URL", postgresql_url)
+def test_doctor_compares_the_clock_of_a_database_server(run, home, own_postgresql_url, monkeypatch):
+    monkeypatch.setenv("CLOUD_INTEGRATIONS_DATABASE_URL", own_postgresql_url)
     assert run("db", "upgrade").code == 0
     assert _checks(run("doctor", *JSON))["clock"]["message"] == "agrees with the database's"
 

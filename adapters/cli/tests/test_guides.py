@@ -96,7 +96,7 @@ def test_empty_permissions_are_refused_with_the_settings(run: Callable[..., Any]
 def test_a_provider_says_which_methods_have_a_guide(run: Callable[..., Any], folder: Path) -> None:
     assert "has a guide" in run("providers", "show", "aws").out
     assert "access_key" in run("providers", "show", "aws", "--output", "json").data()["guides"]
-    assert run("providers", "show", "linode", "--output", "json").data()["guides"] == []
+    assert run("providers", "show", "linode", "--output", "json").data()["guides"] == ["pat"]
 
 
 def test_provider_files_are_checked(run: Callable[..., Any], folder: Path) -> None:

@@ -114,7 +114,7 @@ def test_a_list_of_commands_is_not_cut_short(run, monkeypatch):
 def test_no_option_takes_a_secret():
     options = {option for _, command in walk() for parameter in command.params for option in parameter.opts if option.startswith("--")}
     secretive = {option for option in options if re.search(r"key|secret|token|password|code", option)}
-    # What stands behind these is a file, standard input, or a switch.
+    # What stands behind these is a file, standard input, a switch, a number, or an address.
     assert secretive == {
         "--client-secret-file",
         "--client-secret-stdin",
@@ -123,7 +123,10 @@ def test_no_option_takes_a_secret():
         "--secret-key-file",
         "--fernet-key-file",
         "--data-keys",
+        "--keep-keys",
+        "--key-version",
         "--revoke-key",
+        "--token-url",
     }
 
 
@@ -190,7 +193,7 @@ def test_an_interruption_has_its_code(run, monkeypatch):
         ("integrations lst", "no such command; did you mean 'list'?"),
         ("integrations remove", "no such command; did you mean 'delete'?"),
         ("db migrate", "no such command; did you mean 'upgrade'?"),
-        ("rotate", "no such command; did you mean 'cloud-integrations keys rotate'?"),
+        ("rotate", "no such command; did you mean 'cloud-integrations incident rotate' or 'cloud-integrations keys rotate'?"),
         (
             "verify",
             "no such command; did you mean 'cloud-integrations integrations verify' or 'cloud-integrations audit verify'?",

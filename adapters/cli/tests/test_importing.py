@@ -59,6 +59,21 @@ def test_lines_are_taken_over_and_bad_ones_reported(run, home, provider):
     assert run("token", "simulated", "-t", "globex", "--yes").code == 0
 
 
+@pytest.mark.requirement("Q54")
+def test_a_line_says_when_its_key_ends(run, home, provider):
+    grant = provider.issue_grant()
+    lines = [
+        a_line(apiKey=provider.valid_api_key.reveal(), endsAt="2099-01-31T12:00:00+02:00"),
+        a_line(tenantId="globex", apiKey=provider.valid_api_key.reveal(), endsAt="2020-01-31T12:00:00Z"),
+        a_line(tenantId="initech", provider="simulated", accessToken=grant.access.reveal(), endsAt="2099-01-31T12:00:00Z"),
+    ]
+    (home / "credentials.jsonl").write_text("\n".join(lines))
+    ran = run("import", "credentials.jsonl", *JSON)
+    assert (ran.data()["imported"], [each["line"] for each in ran.data()["problems"]]) == (1, [2, 3])
+    assert all("endsAt" in each["problem"] for each in ran.data()["problems"])
+    assert run("integrations", "show", "simulated_keys", "-t", TENANT, *JSON).data()["reconnectBefore"] == "2099-01-31T10:00:00Z"
+
+
 def test_rows_of_a_query_under_fernet_are_taken_over(run, home, provider, tmp_path):
     key = Fernet.generate_key()
     fernet = Fernet(key)

@@ -41,6 +41,18 @@ def test_a_key_comes_from_stdin(run, home, provider):
     assert "By pipe" in ran.out
 
 
+@pytest.mark.requirement("Q54")
+def test_a_key_is_added_and_replaced_with_the_end_that_a_person_says(run, home, key_file):
+    key = ("--api-key-file", key_file)
+    added = run("integrations", "add", "simulated_keys", *T, *key, "--ends-at", "2099-01-31T12:00:00+0200", *JSON).data()
+    assert added["reconnectBefore"] == "2099-01-31T10:00:00Z"
+    assert "2099-01-31" in run("integrations", "show", added["id"], *T).out
+    replaced = run("integrations", "reconnect", added["id"], *T, "--input", f"key=@{key_file}", "--ends-at", "2099-06-30", *JSON).data()
+    assert replaced["reconnectBefore"] == "2099-06-30T00:00:00Z"
+    over = run("integrations", "reconnect", added["id"], *T, *key, "--ends-at", "2020-01-01")
+    assert (over.code, "--ends-at is in the past" in over.err) == (4, True), over.err
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
@@ -185,6 +197,22 @@ def test_the_audit_names_who_typed(run, added):
     assert "integration.connected" in run("audit", "list", *T, "--integration", added).out
 
 
+def test_events_are_found_by_actor_action_provider_and_time(run, added):
+    run("integrations", "rename", added, "New name", *T)
+    [renamed] = run("audit", "list", *T, "--action", "integration.renamed", *JSON).data()
+    who = f"{renamed['actor']['type']}:{renamed['actor']['id']}"
+
+    def found(*words):
+        return {event["action"] for event in run("audit", "list", *T, *words, *JSON).data()}
+
+    assert found("--actor", who, "--provider", "simulated_keys") == {"integration.connected", "integration.renamed"}
+    assert found("--actor", "nobody") == set()
+    assert found("--since", "2999-01-01") == set()
+    assert found("--until", "2999-01-01T00:00:00+02:00", "--provider", "simulated_keys") >= {"integration.renamed"}
+    assert run("audit", "list", *T, "--since", "yesterday").code == 2
+    assert run("audit", "list", *T, "--provider", "no_such_provider").code == run("providers", "show", "no_such_provider").code
+
+
 def test_the_audit_is_verified_and_a_change_is_found(run, added, home):
     import sqlite3
 
@@ -199,7 +227,9 @@ def test_the_audit_is_verified_and_a_change_is_found(run, added, home):
     connection.close()
     broken = run("audit", "verify", *T)
     assert broken.code == 11
-    assert "changed" in broken.out
+    assert "✗ event 1 was edited: it does not have its hash" in broken.out
+    assert run("audit", "verify", *T, *JSON).data()["problems"][0]["kind"] == "changed"
+    assert run("audit", "verify").code == 2
 
 
 def test_revocations_are_counted_and_retried(run, home):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,3 +94,54 @@ def test_the_guide_gives_a_role_with_the_products_rules(run, home):
     guided = run("connect", "kubernetes", *T, "--guide")
     assert guided.code == 0, guided.err
     assert 'rules: [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]' in guided.out
+
+
+def _kubeconfig(folder: Path, cluster: ApiServer) -> Path:
+    words = [sys.executable, "-m", "cloud_integrations_cli", "credential", "kubernetes", *T]
+    plugin = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": words[0],
+        "args": words[1:],
+        "interactiveMode": "Never",
+        "provideClusterInfo": True,
+    }
+    file = folder / "kubeconfig"
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "acme", "cluster": {"server": cluster.url, "certificate-authority": str(folder / "ca.crt")}}],
+        "users": [{"name": "acme", "user": {"exec": plugin}}],
+        "contexts": [{"name": "acme", "context": {"cluster": "acme", "user": "acme"}}],
+        "current-context": "acme",
+    }
+    # JSON is YAML.
+    file.write_text(json.dumps(config), encoding="utf-8")
+    return file
+
+
+def _inputs(method: str) -> list[str]:
+    given = {"token": "@token"} if method == "token" else {"client_certificate": "@ada.crt", "client_key": "@ada.key"}
+    return [word for name, text in given.items() for word in ("--input", f"{name}={text}")]
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="this machine has no kubectl")
+@pytest.mark.parametrize(("method", "name"), [("token", ROBOT), ("certificate", ADMIN)])
+def test_kubectl_itself_asks_the_plugin(run, home, cluster, method, name):
+    words = ["integrations", "add", "kubernetes", *T, "--input", f"server={cluster.url}", "--input", "ca=@ca.crt", *_inputs(method)]
+    assert run(*words).code == 0
+    cluster.answer = lambda name, authorization: (200, {"came": name or cluster.tokens[authorization.removeprefix("Bearer ")]})
+    called = ["kubectl", "--kubeconfig", _kubeconfig(home, cluster), "get", "--raw", "/version"]
+    ran = subprocess.run(called, capture_output=True, text=True, cwd=home, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout) == {"came": name}
+    assert TOKEN not in ran.stderr
+
+
+def test_a_certificate_and_its_key_are_given_apart(run, home, cluster):
+    words = ["integrations", "add", "kubernetes", *T, "--input", f"server={cluster.url}", "--input", "ca=@ca.crt", *_inputs("certificate")]
+    assert run(*words).code == 0
+    status = run("credential", "kubernetes", *T).json()["status"]
+    assert status.keys() == {"clientCertificateData", "clientKeyData"}
+    assert (status["clientCertificateData"].count("PRIVATE KEY"), status["clientKeyData"].count("CERTIFICATE")) == (0, 0)
+    assert status["clientCertificateData"].split() == (home / "ada.crt").read_text().split()
+    assert status["clientKeyData"].split() == (home / "ada.key").read_text().split()

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -89,6 +90,7 @@ def test_a_stranger_walks_through_the_life_of_both_kinds(demo: Demo):
             assert client.delete(f"{demo.api}/integrations/{each['id']}").json() == {"success": True}
         assert client.get(f"{demo.api}/integrations").json() == {"data": []}
         assert client.get("/health").json()["status"] == "ok"
+        assert client.get("/health/live").json() == {"status": "ok"}
 
         assert client.delete("/session").json() == {"success": True}
         assert client.get(f"{demo.api}/integrations").status_code == 403
@@ -303,10 +305,10 @@ def test_lists_and_details_have_one_shape_in_both_doors(home: Path, run, key_fil
     finally:
         process.terminate()
         process.communicate(timeout=PATIENCE)
-    # The command line names the provider, too, and its list holds the details that its table shows.
+    # The command line names the provider, too, its list holds the details that its table shows, and `show` an end that is announced.
     [shown], [told] = run("integrations", "list", "-t", "acme", "-o", "json").data(), listed["data"]
     assert shown == told | detail["data"] | {"provider": "simulated_keys"}
-    assert run("integrations", "show", which, "-t", "acme", "-o", "json").data() == shown
+    assert run("integrations", "show", which, "-t", "acme", "-o", "json").data() == shown | {"deprecated": None}
     [event] = [each for each in run("audit", "list", "-t", "acme", "-o", "json").data() if each["seq"] == audit["data"][0]["seq"]]
     assert event == audit["data"][0]
     mine = run("integrations", "verify", which, "-t", "acme", "-o", "json").json()
@@ -325,3 +327,19 @@ def test_the_demonstration_ends_well_and_leaves_nothing_behind(tmp_path):
     assert "fake-key-" not in out
     assert list(tmp_path.iterdir()) == []
     assert tempfile.gettempdir() != str(tmp_path)
+
+
+@pytest.mark.parametrize(("trusted", "statuses"), [('["127.0.0.1"]', [403, 403, 429]), ("[]", [403, 429, 429])])
+def test_callbacks_behind_a_proxy_are_counted_by_the_address_of_the_browser(home: Path, trusted, statuses):
+    file = home / "cloud-integrations.toml"
+    file.write_text(f"trusted_proxies = {trusted}\n{file.read_text()}\n[rate_limits]\ncallback_per_minute = 1\n")
+    process = start("serve", "--port", "0", "--output", "json", cwd=home)
+    try:
+        assert process.stdout is not None
+        url = f"{json.loads(process.stdout.readline())['url']}/api/v1/oauth/callback/{uuid4()}?state=unknown"
+        with httpx.Client(trust_env=False, timeout=PATIENCE) as client:
+            answers = [client.get(url, headers={"X-Forwarded-For": f"192.0.2.{last}"}) for last in (7, 8, 7)]
+        assert [answer.status_code for answer in answers] == statuses
+    finally:
+        process.kill()
+        process.communicate()

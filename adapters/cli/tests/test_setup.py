@@ -165,7 +165,7 @@ def test_a_token_is_shown_once_and_kept_as_its_hash(run, folder):
     assert token not in ran.err
     everyone = run("tokens", "generate", "--actor", "service:x", "--tenant", "*", *JSON).data()
     assert everyone["tenants"] == "*"
-    assert not {"reveal", "use"} & set(everyone["permissions"])
+    assert not {"reveal", "use", "operate", "incidents"} & set(everyone["permissions"])
     assert run("tokens", "generate", "--actor", "nobody", "--tenant", "x").code == 2
     assert run("tokens", "generate", "--actor", "a:b", "--tenant", "x", "--permission", "fly").code == 2
 
@@ -222,12 +222,16 @@ def test_providers_are_listed_without_a_database(run, folder):
         "slug",
         "name",
         "category",
+        "description",
+        "aliases",
+        "icon",
         "active",
         "authTypes",
         "documentation",
         "redirectUri",
         "methods",
         "variables",
+        "deprecated",
     }
     (way,) = listed["github"]["methods"]
     assert [given["label"] for given in way["inputs"]] == ["Personal access token"]
@@ -243,9 +247,17 @@ def test_providers_are_listed_without_a_database(run, folder):
     ]
     assert listed["github"].pop("variables") == []
     assert shown.pop("backend") == "standard"
-    assert shown.pop("guides") == ["app_installation"]
+    assert shown.pop("guides") == ["app_installation", "pat"]
     assert shown == listed["github"]
     assert run("providers", "show", "nowhere").code == 3
+
+
+def test_a_provider_shows_what_it_has_announced_to_end(run, folder):
+    shown = run("providers", "show", "zendesk")
+    assert "end of api_token" in shown.out
+    assert "2027-04-30. Connect by OAuth2." in shown.out
+    assert run("providers", "show", "zendesk", *JSON).data()["methods"][0]["deprecated"]["ends"] == "2027-04-30"
+    assert run("providers", "show", "equinix_metal", *JSON).data()["deprecated"]["ends"] == "2026-06-30"
 
 
 def test_a_provider_shows_the_oauth_backend_that_a_package_brings(run, home, monkeypatch):

@@ -86,3 +86,10 @@ def test_a_terminal_is_filled_and_has_colours_unless_it_should_not():
     assert plain[1].endswith("…")
     assert "\x1b[32mok" in _on_terminal(COLUMNS="80", TERM="xterm", NO_COLOR="")
     assert "\x1b" not in _on_terminal(COLUMNS="80", TERM="dumb")
+
+
+def test_what_stands_below_nothing_is_nothing():
+    listing = Listing(columns=(Column("ID", "id"),), fields=("id", "end", "end.at"), empty="none")
+    documents = [{"id": "a", "end": {"at": "now"}}, {"id": "b", "end": None}]
+    assert listing.pick(documents, ["id", "end.at"]) == [{"id": "a", "end": {"at": "now"}}, {"id": "b", "end": None}]
+    assert listing.rows(documents, ["id", "end.at"]) == [["id", "end.at"], ["a", "now"], ["b", "–"]]

@@ -45,6 +45,8 @@ COUNTS = [
     "revoked",
     "abandoned",
     "waitingRevocations",
+    "delivered",
+    "givenUp",
 ]
 
 
@@ -311,6 +313,24 @@ def test_the_health_endpoint_shows_counts_and_nobodys_name(home, provider, worki
         assert client.get(url.replace("/health", "/")).status_code == 404
         assert client.post(url).status_code == 405
     worker.stop()
+
+
+def test_metrics_are_shown_beside_the_health_where_that_is_asked_for(home, provider, working, run):
+    connect(home, provider, 1)
+    worker = working("--health-port", "0", "--metrics")
+    url = worker.until("ready")["health"].replace("/health", "/metrics")
+    worker.until("round")
+    with httpx.Client(trust_env=False) as client:
+        text = client.get(url).text
+    worker.stop()
+    labels = f'provider="{provider.slug}",outcome="ok"'
+    assert f'cloud_integrations_operations_total{{operation="renew",{labels}}} 1' in text
+    assert f"cloud_integrations_renewal_duration_seconds_count{{{labels}}} 1" in text
+    assert f'cloud_integrations_integrations{{provider="{provider.slug}",health="ok"}} 1' in text
+    assert "tenant-0" not in text
+    refused = run("worker", "--metrics")
+    assert refused.code == 2
+    assert "--health-port" in refused.err
 
 
 def test_a_worker_without_a_round_for_three_intervals_is_stale():

@@ -15,6 +15,7 @@ from .options import Output, complete, one_of
 
 _EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {meaning}" for code, meaning in MEANINGS.items())
 _LEVELS = ("debug", "info", "warning", "error")
+_FORMATS = ("text", "json")
 
 
 @dataclass(slots=True)
@@ -23,6 +24,7 @@ class Options:
 
     config: Path | None = None
     output: str = "table"
+    log_format: str | None = None
 
 
 app = typer.Typer(
@@ -46,6 +48,7 @@ def _version(wanted: bool) -> None:  # noqa: FBT001  # Typer's signature
 @app.callback()
 def _root(
     ctx: typer.Context,
+    *,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -66,10 +69,25 @@ def _root(
             autocompletion=complete(*_LEVELS),
         ),
     ] = "warning",
-    version: Annotated[bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)] = False,  # noqa: ARG001, FBT002  # Typer calls _version
+    log_format: Annotated[
+        str | None,
+        typer.Option(
+            "--log-format",
+            metavar="|".join(_FORMATS),
+            help="How log lines are written: text, or one JSON object a line.",
+            callback=one_of(*_FORMATS),
+            autocompletion=complete(*_FORMATS),
+            envvar="CLOUD_INTEGRATIONS_LOG_FORMAT",
+            show_envvar=False,
+            show_default="log_format of the settings",
+        ),
+    ] = None,
+    version: Annotated[bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)] = False,  # noqa: ARG001  # Typer calls _version
 ) -> None:
-    ctx.obj = Options(config=config, output=output or "table")
+    ctx.obj = Options(config=config, output=output or "table", log_format=log_format)
     logging = import_module("logging")
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     # Ours alone: what an HTTP library logs at DEBUG holds addresses and headers.
     logging.getLogger("cloud_integrations").setLevel(log_level.upper())
+    if log_format == "json":
+        import_module(".logs", __package__).write_json_lines()

@@ -38,7 +38,7 @@ MEANINGS = {
     PROVIDER: "the provider does not answer, or a refresh is under way: try later",
     STORAGE: "the database or the key service does not answer: try later",
     SETUP: "settings, keys, schema or an OAuth application are wrong",
-    CONFLICT: "it exists already, is disabled, or was changed meanwhile",
+    CONFLICT: "it exists already, is disabled or frozen, or was changed meanwhile",
     FORBIDDEN: "not allowed",
     AUDIT: "the audit chain is broken",
     INTERRUPTED: "interrupted, or a question was answered with no",
@@ -47,14 +47,24 @@ MEANINGS = {
 _CODES = {
     "ValidationFailedError": VALIDATION,
     "ForbiddenError": FORBIDDEN,
+    "TooManyRequestsError": PROVIDER,
     "TenantNotFoundError": NOT_FOUND,
     "ProviderNotFoundError": NOT_FOUND,
     "ProviderInactiveError": CONFLICT,
     "IntegrationNotFoundError": NOT_FOUND,
     "ApplicationNotFoundError": NOT_FOUND,
     "ApplicationInUseError": CONFLICT,
+    "SessionNotFoundError": NOT_FOUND,
+    "WebhookNotFoundError": NOT_FOUND,
+    "SessionRefusedError": FORBIDDEN,
+    "FreezeNotFoundError": NOT_FOUND,
+    "IncidentNotFoundError": NOT_FOUND,
+    "IncidentNotApprovedError": FORBIDDEN,
     "IntegrationExistsError": CONFLICT,
+    "KeyRotationError": CONFLICT,
     "IntegrationInactiveError": CONFLICT,
+    "IntegrationFrozenError": CONFLICT,
+    "ResourceNotChosenError": CONFLICT,
     "InvalidCredentialsError": CREDENTIALS,
     "ReconnectRequiredError": CREDENTIALS,
     "RefreshInProgressError": PROVIDER,
@@ -74,8 +84,15 @@ _ADVICE = {
     "ProviderNotFoundError": "`cloud-integrations providers list` shows which there are.",
     "IntegrationNotFoundError": "`cloud-integrations integrations list` shows which the tenant has.",
     "ApplicationNotFoundError": "`cloud-integrations applications list` shows which the tenant has.",
+    "SessionNotFoundError": "`sessions list` and `connect-sessions list` show which the tenant has.",
+    "IncidentNotFoundError": "`cloud-integrations incident list` shows which there are.",
+    "IncidentNotApprovedError": "Another person runs `cloud-integrations incident approve`; then repeat the command.",
+    "FreezeNotFoundError": "`cloud-integrations incident freezes` shows which there are.",
+    "WebhookNotFoundError": "`cloud-integrations webhooks list` shows which there are.",
+    "KeyRotationError": "`cloud-integrations integrations rotate-key` begins a rotation; `--finish` and `--cancel` end it.",
     "IntegrationExistsError": "`cloud-integrations integrations reconnect` renews it; `delete` removes it.",
     "IntegrationInactiveError": "`cloud-integrations integrations enable` switches it on again.",
+    "ResourceNotChosenError": "`cloud-integrations integrations resources` shows what there is; `choose` takes one of them.",
     "KeyServiceUnavailableError": "Repeat the command later.",
     "CommitUnknownError": "Look whether the change is there before you repeat the command.",
     "StorageUnavailableError": "Is the database running, and database_url right?",
@@ -148,11 +165,19 @@ def _tell(status: int, message: str, advice: str, *, code: str, details: dict[st
     if as_json:
         body = {"success": False, "error": {"code": code, "message": message, "details": details}}
         _print(json.dumps(body, default=str))
+    elif (logs := _json_logs()) is not None:
+        logs.tell_json("error", message, event="ended", facts={"code": code, "advice": advice, **details})
     else:
         _print(f"error: {message}")
         if advice:
             _print(f"  {advice}")
     return status
+
+
+def _json_logs() -> Any:
+    # Where the module was not loaded, nothing has asked for it.
+    logs = sys.modules.get(f"{__package__}.logs")
+    return logs if logs is not None and logs.are_json() else None
 
 
 def _print(text: str) -> None:

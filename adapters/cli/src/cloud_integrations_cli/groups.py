@@ -72,7 +72,7 @@ class LazyCommands(Mapping[str, Any]):
 
 
 def _load(name: str) -> Any:
-    module = import_module(f".commands.{name}_" if iskeyword(name) else f".commands.{name}", __package__)
+    module = import_module(f".commands.{name}_" if iskeyword(name) else f".commands.{name.replace('-', '_')}", __package__)
     # Typer would make a plain command of a noun that has only one.
     return typer.main.get_group(module.app) if module.app.info.cls is Group else typer.main.get_command(module.app)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
 import uvicorn
@@ -15,10 +15,18 @@ from cloud_integrations.errors import ConfigurationError
 class Listening(uvicorn.Server):
     """A uvicorn server that tells when it is ready and leaves signals alone."""
 
-    def __init__(self, app: ASGIApp, /, *, when_ready: Callable[[], None]) -> None:
+    def __init__(self, app: ASGIApp, /, *, when_ready: Callable[[], None], trusted_proxies: Sequence[str] = ()) -> None:
         # Its own log would show a callback's query, and so would its access log.
         super().__init__(
-            uvicorn.Config(app, log_config=None, access_log=False, server_header=False, lifespan="on", timeout_graceful_shutdown=10)
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                lifespan="on",
+                timeout_graceful_shutdown=10,
+                forwarded_allow_ips=list(trusted_proxies),
+            )
         )
         self._when_ready = when_ready
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,10 +34,14 @@ def complete(*words: str) -> Any:
     return complete
 
 
-def _complete_provider(incomplete: str) -> list[str]:
+def complete_provider(incomplete: str) -> list[str]:
+    """Complete the slug of a built-in provider in a shell."""
     providers = import_module("cloud_integrations").Catalogue.builtin().list_providers()
     return [provider.id for provider in providers if provider.id.startswith(incomplete)]
 
+
+TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z"]
+"""The forms of a time (ISO 8601), as `since` and `until` have it."""
 
 _OUTPUTS = ("table", "json")
 
@@ -56,9 +61,12 @@ Fields = Annotated[
     typer.Option("--fields", metavar="NAMES", help="Only these fields, by their names in JSON: id,health.state."),
 ]
 Tenant = Annotated[str, typer.Option("--tenant", "-t", metavar="ID", help="The tenant's id.", show_default=False)]
+TenantOrAll = Annotated[
+    str | None, typer.Option("--tenant", "-t", metavar="ID", help="The tenant's id; left out: the whole installation.", show_default=False)
+]
 Which = Annotated[
     str,
-    typer.Argument(metavar="INTEGRATION", help="The integration's id, or its provider's slug or UUID.", autocompletion=_complete_provider),
+    typer.Argument(metavar="INTEGRATION", help="The integration's id, or its provider's slug or UUID.", autocompletion=complete_provider),
 ]
 InSlot = Annotated[
     str,
@@ -70,8 +78,15 @@ NewSlot = Annotated[str, typer.Option("--slot", metavar="SLOT", help="The slot o
 OneSlot = Annotated[
     str | None, typer.Option("--slot", metavar="SLOT", help="Only this slot; an empty text is the default slot.", show_default="all")
 ]
-ProviderName = Annotated[str, typer.Argument(metavar="PROVIDER", help="The provider's slug or UUID.", autocompletion=_complete_provider)]
+ProviderName = Annotated[str, typer.Argument(metavar="PROVIDER", help="The provider's slug or UUID.", autocompletion=complete_provider)]
 NewName = Annotated[str | None, typer.Option("--name", metavar="NAME", help="The integration's name.", show_default="the provider's name")]
+Since = Annotated[
+    datetime | None,
+    typer.Option("--since", metavar="TIME", formats=TIMES, help="Only events of this time or later; without an offset: UTC."),
+]
+Until = Annotated[
+    datetime | None, typer.Option("--until", metavar="TIME", formats=TIMES, help="Only events before this time; without an offset: UTC.")
+]
 OneTenant = Annotated[str | None, typer.Option("--tenant", "-t", metavar="ID", help="Only this tenant.", show_default="all")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -90,6 +105,12 @@ Inputs = Annotated[
         "--input",
         metavar="NAME=@FILE|NAME=-|NAME=VALUE",
         help="A value that the provider asks for, from a file, from standard input, or (if it is no secret) as it is; may be repeated.",
+    ),
+]
+EndsAt = Annotated[
+    datetime | None,
+    typer.Option(
+        "--ends-at", metavar="TIME", formats=TIMES, help="When the key ends, if you know it; without an offset: UTC.", show_default=False
     ),
 ]
 MethodId = Annotated[
@@ -121,6 +142,16 @@ def open_screen(ctx: typer.Context, output: str | None, fields: str | None = Non
     from .render import Screen  # noqa: PLC0415
 
     return Screen(Form(output or ctx.obj.output), fields=fields)
+
+
+def open_logs(ctx: typer.Context, configuration: Configuration | None, screen: Screen) -> None:
+    """Write log lines, and what the screen says beside its data, in the form of the option or of the settings."""
+    chosen = ctx.obj.log_format or ("text" if configuration is None else configuration.log_format)
+    if chosen == "json":
+        from .logs import write_json_lines  # noqa: PLC0415  # as above
+
+        write_json_lines()
+        screen.notes_as_json = True
 
 
 def read_settings(ctx: typer.Context) -> Configuration:

@@ -58,6 +58,8 @@ class Screen:
     def __init__(self, output: Output = Output.TABLE, /, *, fields: str | None = None) -> None:
         self.output = output
         self.fields = fields
+        self.notes_as_json = False
+        """Whether notes are lines of JSON, as log lines are then."""
 
     @property
     def as_json(self) -> bool:
@@ -104,11 +106,25 @@ class Screen:
 
     def note(self, text: str, /) -> None:
         """Say something to the person; programs do not read it."""
+        if self.notes_as_json:
+            _tell_json(text)
+            return
         print(visible(text), file=sys.stderr, flush=True)  # noqa: T201  # notes go to stderr
 
     def progress(self, facts: Mapping[str, Any], line: str, /) -> None:
         """Say on stderr what goes on: a line for people, or one of JSON."""
-        self.note(json.dumps(facts) if self.as_json else line)
+        if self.notes_as_json:
+            _tell_json(line, facts)
+        else:
+            self.note(json.dumps(facts) if self.as_json else line)
+
+
+def _tell_json(text: str, facts: Mapping[str, Any] | None = None) -> None:
+    # Loaded here, because only `serve` and `worker` may need it.
+    from .logs import facts_of, tell_json  # noqa: PLC0415
+
+    level = "warning" if text.startswith("warning: ") or (facts or {}).get("event") == "trouble" else "info"
+    tell_json(level, text.removeprefix("warning: "), **facts_of(facts or {}))
 
 
 def _line(*cells: str, bold: bool) -> str:
@@ -165,5 +181,6 @@ def report_out(report: AuditReport, /) -> dict[str, Any]:
         "whole": report.whole,
         "checked": report.checked,
         "head": None if report.head is None else {"seq": report.head.seq, "hash": report.head.hash.hex()},
-        "problems": [{"seq": problem.seq, "kind": problem.kind} for problem in report.problems],
+        "problems": [{"seq": problem.seq, "kind": problem.kind, "meaning": problem.meaning} for problem in report.problems],
+        "unlisted": report.unlisted,
     }

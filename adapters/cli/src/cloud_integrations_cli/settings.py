@@ -8,8 +8,9 @@ import tomllib
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
@@ -18,7 +19,17 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from cloud_integrations import OAuthApplication, Secret, Settings
 from cloud_integrations.errors import ConfigurationError
 
-from .settings_parts import Application, IssuerSettings, Limits, Pkcs11, PlatformPart, ServeToken, Vault
+from .settings_parts import (
+    Application,
+    CheckpointSettings,
+    IssuerSettings,
+    Limits,
+    Pkcs11,
+    PlatformPart,
+    RateLimits,
+    ServeToken,
+    Vault,
+)
 
 PREFIX = "CLOUD_INTEGRATIONS_"
 FILE_NAME = "cloud-integrations.toml"
@@ -34,6 +45,8 @@ class Configuration(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
 
     database_url: Secret | None = None
+    row_security: bool = False
+    """Whether the tables have the policies of `db sql --row-security add`."""
     keyring_file: Path | None = None
     keys: Annotated[tuple[Secret, ...], NoDecode] = ()
     key_services: Annotated[tuple[str, ...], NoDecode] = ("local:",)
@@ -46,6 +59,8 @@ class Configuration(BaseSettings):
     """The operator's own credentials, by the slug of the provider."""
     issuer: IssuerSettings | None = None
     """The issuer that tenants' clouds trust, so that no secret of a tenant is stored."""
+    checkpoints: CheckpointSettings | None = None
+    """The keys that sign checkpoints of the audit log."""
     proxy: Secret | None = None
     """The proxy through which providers are reached: `http://user:password@host:port`.  `HTTPS_PROXY` and the like are not read."""
     ca_file: Path | None = None
@@ -58,7 +73,15 @@ class Configuration(BaseSettings):
     require_state: bool = False
     pin_accounts: bool = False
     slots: bool = False
+    events: bool = True
+    """Whether events are written for webhooks; `worker` and `serve` deliver them."""
+    four_eyes: bool = False
+    """Whether another person must have approved an incident before its access is ended."""
     record_uses: bool = True
+    log_format: Literal["text", "json"] = "text"
+    """How `serve` and `worker` write log lines; `--log-format` wins."""
+    telemetry: Literal["otel"] | None = None
+    """`otel`: spans and metrics go to OpenTelemetry's API, whose SDK is set up outside of this program."""
     product: str | None = None
     """The name of the product in the logs of tenants' clouds."""
     policies: dict[str, dict[str, Any]] = {}
@@ -68,8 +91,11 @@ class Configuration(BaseSettings):
     private_servers: tuple[str, ...] = ()
     """Origins of tenants' own servers that may have a private address."""
     limits: Limits = Limits()
+    rate_limits: RateLimits = RateLimits()
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    """Addresses or networks of proxies whose `X-Forwarded-For` names the client."""
     session_hours: Annotated[float, Field(gt=0, le=168)] = 8
     tokens: tuple[ServeToken, ...] = ()
 
@@ -124,6 +150,14 @@ class Configuration(BaseSettings):
             raise ValueError("must be an https address (plain http is for this computer alone)")
         return value.rstrip("/")
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return tuple(str(ip_network(text)) for text in value)
+        except ValueError:
+            raise ValueError("must be addresses or networks, such as 10.0.0.0/8") from None  # the first error repeats the value
+
     @property
     def folder(self) -> Path:
         """What relative paths are relative to: the folder of the settings file, else the working folder."""
@@ -156,6 +190,7 @@ class Configuration(BaseSettings):
         """Return what the library itself wants to know."""
         callback = callback_url or self.callback
         chosen: dict[str, Any] = {name: timedelta(seconds=value) for name, value in self.limits if value is not None}
+        chosen |= {name: value for name, value in self.rate_limits if value is not None}
         if not self.record_uses:
             chosen["use_window"] = None
         if self.product is not None:
@@ -165,6 +200,8 @@ class Configuration(BaseSettings):
             require_state=self.require_state,
             pin_accounts=self.pin_accounts,
             slots=self.slots,
+            events=self.events,
+            four_eyes=self.four_eyes,
             loopback=is_loopback(callback),
             policies=self.policies,
             template_urls=self.template_urls,

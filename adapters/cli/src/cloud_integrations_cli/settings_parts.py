@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -29,6 +30,8 @@ class Application(_Part):
     variables: dict[str, str] = {}
     client_auth: Literal["basic", "basic_raw", "post", "tls", "none"] | None = None
     issuer: str | None = None
+    secret_since: date | None = None
+    """The day on which the first secret was made, for reports of its age."""
 
     @model_validator(mode="after")
     def _one_place_for_the_secret(self) -> Self:
@@ -107,6 +110,29 @@ class IssuerSettings(_Part):
     """`file:` and the path of a file with private keys in PEM, or `aws-kms:` and the ARN of a signing key."""
 
 
+PerMinute = Annotated[int, Field(ge=0, le=1_000_000)]
+
+
+class RateLimits(_Part):
+    """How often a minute the doors of `serve` may be used; what is left out has the library's default, and 0 sets no limit."""
+
+    begin_per_minute: PerMinute | None = None
+    verify_per_minute: PerMinute | None = None
+    reveal_per_minute: PerMinute | None = None
+    callback_per_minute: PerMinute | None = None
+
+
+class CheckpointSettings(_Part):
+    """The keys that sign checkpoints of the audit log."""
+
+    name: str
+    """The name of this installation under its checkpoints, such as `audit.example.com/production`."""
+    keys: tuple[str, ...] = ()
+    """`file:` and the path of a file with private Ed25519 keys in PEM, or `aws-kms:` and the ARN of a signing key; none: only verify."""
+    trusted: tuple[str, ...] = ()
+    """Public keys, as `audit keys` shows them, whose checkpoints are verified too."""
+
+
 class Pkcs11(_Part):
     """How to reach the token; the keys are named in `key_services`."""
 
@@ -129,8 +155,10 @@ class Limits(_Part):
     deadline: Seconds | None = None
     lease: Seconds | None = None
     wait_limit: Seconds | None = None
+    approval_wait: Seconds | None = None
     refusal_limit: Seconds | None = None
     setup_lifetime: Seconds | None = None
     setup_patience: Seconds | None = None
     trust_check: Seconds | None = None
     persist_limit: Seconds | None = None
+    trouble_after: Seconds | None = None

@@ -62,10 +62,10 @@ class Listing:
 
 
 def find(document: Document, path: str, /) -> Any:
-    """Return what stands at *path*, whose steps are joined by dots."""
+    """Return what stands at *path*, whose steps are joined by dots; None where a step on the way leads to nothing."""
     found: Any = document
     for step in path.split("."):
-        found = found[step]
+        found = None if found is None else found[step]
     return found
 
 
@@ -92,11 +92,13 @@ def shown_time(text: str | None, /) -> str:
 def _only(document: Document, fields: Sequence[str]) -> Document:
     picked: dict[str, Any] = {}
     for path in fields:
-        *above, last = path.split(".")
+        parent = path.rpartition(".")[0]
+        place = parent if parent and find(document, parent) is None else path
+        *above, last = place.split(".")
         inside = picked
         for step in above:
             inside = inside.setdefault(step, {})
-        inside[last] = find(document, path)
+        inside[last] = find(document, place)
     return picked
 
 

@@ -16,6 +16,7 @@ from .settings import Configuration
 
 if TYPE_CHECKING:
     from cloud_integrations import AsyncIntegrationManager, IntegrationManager, OAuthApplication, Provider
+    from cloud_integrations.ports import Telemetry
 
 
 def cli_actor() -> Actor:
@@ -53,16 +54,17 @@ def open_manager(
     from cloud_integrations import AesGcmCipher, IntegrationManager, SqlAlchemyStore  # noqa: PLC0415
 
     from .engines import open_engine  # noqa: PLC0415
-    from .issuers import open_issuer  # noqa: PLC0415
+    from .issuers import open_checkpoint_keys, open_issuer  # noqa: PLC0415
     from .key_services import open_key_service  # noqa: PLC0415
     from .platform import platform_credentials  # noqa: PLC0415
+    from .telemetries import open_telemetry  # noqa: PLC0415
     from .transports import open_transport  # noqa: PLC0415
 
     with (
         open_engine(configuration) as engine,
         open_transport(configuration) as transport,
         IntegrationManager(
-            store=SqlAlchemyStore(engine),
+            store=SqlAlchemyStore(engine, row_security=configuration.row_security),
             transport=transport,
             keys=open_key_service(configuration),
             cipher=AesGcmCipher(),
@@ -70,7 +72,9 @@ def open_manager(
             applications=configuration.oauth_applications() if applications is None else applications,
             settings=configuration.library_settings(callback_url=callback_url),
             issuer=open_issuer(configuration),
+            checkpoint_keys=open_checkpoint_keys(configuration),
             platform=platform_credentials(configuration),
+            telemetry=open_telemetry(configuration),
         ) as manager,
     ):
         yield manager.acting_as(cli_actor())
@@ -83,9 +87,10 @@ async def open_async_manager(
     *,
     providers: Catalogue | None = None,
     applications: Sequence[OAuthApplication] | None = None,
+    telemetry: Sequence[Telemetry] = (),
 ) -> AsyncGenerator[AsyncIntegrationManager]:
     """Give the awaiting manager, started, and close all its parts afterwards."""
-    async with unstarted_async_manager(configuration, providers=providers, applications=applications) as manager:
+    async with unstarted_async_manager(configuration, providers=providers, applications=applications, telemetry=telemetry) as manager:
         await manager.start()
         yield manager
 
@@ -97,19 +102,21 @@ async def unstarted_async_manager(
     *,
     providers: Catalogue | None = None,
     applications: Sequence[OAuthApplication] | None = None,
+    telemetry: Sequence[Telemetry] = (),
 ) -> AsyncGenerator[AsyncIntegrationManager]:
     """Give the awaiting manager, which starts when it is first used, and close all its parts afterwards."""
     from cloud_integrations import AesGcmCipher, AsyncIntegrationManager, AsyncSqlAlchemyStore  # noqa: PLC0415  # as above
 
     from .engines import open_async_engine  # noqa: PLC0415
-    from .issuers import open_issuer  # noqa: PLC0415
+    from .issuers import open_checkpoint_keys, open_issuer  # noqa: PLC0415
     from .key_services import open_key_service  # noqa: PLC0415
     from .platform import platform_credentials  # noqa: PLC0415
+    from .telemetries import open_telemetry  # noqa: PLC0415
     from .transports import open_async_transport  # noqa: PLC0415
 
     async with open_async_engine(configuration) as engine, open_async_transport(configuration) as transport:
         manager = AsyncIntegrationManager(
-            store=AsyncSqlAlchemyStore(engine),
+            store=AsyncSqlAlchemyStore(engine, row_security=configuration.row_security),
             transport=transport,
             keys=open_key_service(configuration),
             cipher=AesGcmCipher(),
@@ -117,7 +124,9 @@ async def unstarted_async_manager(
             applications=configuration.oauth_applications() if applications is None else applications,
             settings=configuration.library_settings(),
             issuer=open_issuer(configuration),
+            checkpoint_keys=open_checkpoint_keys(configuration),
             platform=platform_credentials(configuration),
+            telemetry=[*telemetry, *open_telemetry(configuration)],
         )
         try:
             yield manager

@@ -6,10 +6,24 @@ import re
 from typing import Any
 
 _PARAMETERS = {
+    "actor.id": "agent",
+    "endsAt": "ends_at",
+    "endsBefore": "ends_before",
+    "freezeId": "freeze",
+    "hosts": "host",
+    "incidentId": "incident",
+    "keyVersion": "key_version",
+    "methods": "http_method",
+    "onBehalfOf.id": "on_behalf_of",
+    "providers": "provider",
     "providerId": "provider",
     "retiredBefore": "destroy_after",
     "scopes": "scope",
     "tenantId": "tenant",
+    "unusedSince": "unused_since",
+    "usedBy": "used_by",
+    "usedBy.id": "used_by",
+    "usedBy.type": "used_by",
     "variables": "variable",
 }
 """The parameter of a command in which a field was given, where it has another name."""
@@ -37,7 +51,9 @@ def say_field(field: str, command: Any = None, /) -> str:
         return f"--variable {rest}"
     if head == "credentials" and rest:
         option, _, name = rest.partition(".")
-        return f"--input {name}".strip() if option == "inputs" else _in_words(rest)
+        if option == "inputs":
+            return f"--input {name}".strip()
+        return _spelling(_PARAMETERS.get(rest, rest), command) or _in_words(rest)
     return _spelling(_PARAMETERS.get(field, field), command) or _in_words(field)
 
 

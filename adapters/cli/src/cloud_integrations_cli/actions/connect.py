@@ -156,8 +156,8 @@ def reconnect(
         if integration.auth_type is AuthType.API_KEY:
             replace_inputs(screen, configuration, manager, integration, entering)
             return
-    if entering.inputs:
-        raise CommandLineError("this integration is connected in a browser, and takes no --input")
+    if entering.inputs or entering.ends_at is not None:
+        raise CommandLineError("this integration is connected in a browser, and takes no --input and no --ends-at")
     if way.device:
         _require_alone(way)
         with wiring.open_manager(configuration) as manager:
@@ -207,6 +207,9 @@ def _say_reconnected(screen: Screen, manager: IntegrationManager, connected: Con
 def _say_shared(screen: Screen, connected: Connected, /) -> None:
     if connected.shared:
         screen.note("another tenant's integration holds the same token: deleting one of the two does not revoke it")
+    if connected.grants is not None:
+        held, most = connected.grants.held, connected.grants.most
+        screen.note(f"this tenant holds {held} grants of this account; the provider lets {most} live, and a further one ends the oldest")
 
 
 @contextmanager

@@ -30,9 +30,12 @@ def current(screen: Screen, configuration: Configuration, /) -> None:
         screen.text(found)
 
 
-def sql(screen: Screen, dialect: str, /) -> None:
-    """Print the SQL of the migrations, to be run by hand."""
-    screen.text(migrate.upgrade_sql(dialect).rstrip())
+def sql(screen: Screen, dialect: str, /, *, row_security: str | None) -> None:
+    """Print the SQL of the migrations, or that of the policies of row security, to be run by hand."""
+    if row_security is None:
+        screen.text(migrate.upgrade_sql(dialect).rstrip())
+    else:
+        screen.text(migrate.row_security_sql(dialect, remove=row_security == "remove").rstrip())
 
 
 def migrate_database(configuration: Configuration, /) -> tuple[str | None, str | None]:

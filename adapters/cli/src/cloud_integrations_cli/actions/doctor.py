@@ -57,15 +57,19 @@ class Finding:
 
 def examine(screen: Screen, config: Path | None, /) -> None:
     """Run all checks and show their results; ends with the exit code `SETUP` when one found a problem."""
-    findings = list(_examine(config))
+    show_findings(screen, list(find_all(config)))
+
+
+def show_findings(screen: Screen, findings: Sequence[Finding], /, **others: object) -> None:
+    """Show what was found, and in JSON *others*; ends with the exit code `SETUP` when something is a problem."""
     wrong = any(finding.result is Result.PROBLEM for finding in findings)
     if screen.as_json:
         checks = [
             {"name": each.name, "result": each.result.value, "message": each.message, "advice": each.advice or None} for each in findings
         ]
-        screen.json({"data": {"ok": not wrong, "checks": checks}})
+        screen.json({"data": {"ok": not wrong, "checks": checks, **others}})
     else:
-        width = max(len(each.name) for each in findings)
+        width = max((len(each.name) for each in findings), default=0)
         for each in findings:
             screen.finding(_SIGNS[each.result], f"{each.name:<{width}}  {each.message}")
             if each.advice:
@@ -75,7 +79,8 @@ def examine(screen: Screen, config: Path | None, /) -> None:
         raise typer.Exit(SETUP)
 
 
-def _examine(config: Path | None) -> Iterator[Finding]:
+def find_all(config: Path | None, /) -> Iterator[Finding]:
+    """Run all checks that hold everywhere."""
     try:
         configuration = load(config)
     except CloudIntegrationsError as error:
@@ -276,7 +281,7 @@ def _issuer(manager: IntegrationManager) -> Iterator[Finding]:
 def _outbox(configuration: Configuration) -> Iterator[Finding]:
     try:
         with open_engine(configuration) as engine:
-            waiting = SqlAlchemyStore(engine).count_entries("revocation")
+            waiting = SqlAlchemyStore(engine, row_security=configuration.row_security).count_entries("revocation")
     except CloudIntegrationsError as error:
         yield _problem("revocations", error)
         return
@@ -290,7 +295,7 @@ def _outbox(configuration: Configuration) -> Iterator[Finding]:
 def _pooler(configuration: Configuration) -> Iterator[Finding]:
     try:
         with open_engine(configuration) as engine:
-            found = SqlAlchemyStore(engine).report().facts.get("pooler")
+            found = SqlAlchemyStore(engine, row_security=configuration.row_security).report().facts.get("pooler")
     except CloudIntegrationsError as error:
         yield _problem("pooler", error)
         return

@@ -56,6 +56,7 @@ class _Line(BaseModel):
     secret_key: Secret | None = None
     inputs: dict[str, Secret] | None = None
     method: str | None = None
+    ends_at: AwareDatetime | None = None
     variables: Annotated[dict[str, str], Field(default_factory=dict)]
 
     @field_validator("inputs", mode="before")
@@ -74,7 +75,7 @@ class _Line(BaseModel):
         # RFC 6749 §3.3: scopes are separated by spaces.
         return tuple(value.split()) if isinstance(value, str) else value
 
-    @field_validator("expires_at", "granted_at", mode="before")
+    @field_validator("expires_at", "granted_at", "ends_at", mode="before")
     @classmethod
     def _in_utc(cls, value: Any) -> Any:
         # A time without a zone counts as UTC; SQLite gives times as text.
@@ -112,10 +113,13 @@ class _Line(BaseModel):
                 secret_key=self.secret_key,
                 inputs=self.inputs,
                 method=self.method,
+                ends_at=self.ends_at,
                 variables=self.variables,
             )
         if self.method is not None:
             raise ValidationFailedError(field="method", problem="is only for apiKey or inputs")
+        if self.ends_at is not None:
+            raise ValidationFailedError(field="endsAt", problem="is only for apiKey or inputs")
         if self.secret_key is not None:
             raise ValidationFailedError(field="secretKey", problem="needs an apiKey")
         if self.access_token is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
@@ -16,7 +17,7 @@ from cloud_integrations import (
     ProviderSummary,
     Secret,
 )
-from cloud_integrations.documents import CheckOut, IntegrationDetailOut, SlottedIntegrationDetailOut
+from cloud_integrations.documents import CheckOut, DeprecationOut, IntegrationDetailOut, ResourcesOut, SlottedIntegrationDetailOut
 from cloud_integrations.errors import InvalidCredentialsError, ProviderUnavailableError
 from cloud_integrations_cli import wiring
 from cloud_integrations_cli.exits import CommandLineError
@@ -30,7 +31,10 @@ from cloud_integrations_cli.render import (
 )
 from cloud_integrations_cli.settings import Configuration
 from cloud_integrations_cli.tables import Column, Listing, shown_time
+from cloud_integrations_cli.times import in_utc
 from cloud_integrations_cli.words import say_word
+
+from .providers import say_end
 
 _LISTING = Listing(
     columns=(
@@ -65,6 +69,11 @@ _LISTING = Listing(
         "account.label",
     ),
     empty="no integrations",
+)
+_RESOURCES = Listing(
+    columns=(Column("ID", "id"), Column("Name", "label"), Column("Page", lambda each: each["url"] or ""), Column("Chosen", "chosen")),
+    fields=("id", "label", "url", "chosen"),
+    empty="the credential reaches nothing",
 )
 _TRUSTS: Mapping[str, str] = {
     "tight": "tight: the provider refuses what would let another tenant in",
@@ -103,13 +112,19 @@ def show(screen: Screen, configuration: Configuration, tenant: str, which: str, 
     with wiring.open_manager(configuration) as manager:
         integration = manager.get_integration(tenant, which, slot=slot)
         show_integration(screen, manager, integration)
+        rotation = manager.find_key_rotation(tenant, integration.id)
+        if rotation is not None:
+            screen.note(f"a rotation of its key is {rotation.state} until {moment(rotation.ends_at)}; see `integrations rotate-key`")
 
 
 def show_integration(screen: Screen, manager: IntegrationManager, integration: Integration, /) -> None:
-    """Show all facts of *integration*; it holds no secret."""
+    """Show all facts of *integration* and the end of its method, if that is announced; it holds no secret."""
     slug = slugs_of(manager).get(integration.provider_id, "")
+    method = find_offered(manager, integration.provider_id, integration.method_id)
+    ends = None if method is None else method.deprecated
     if screen.as_json:
-        screen.json({"data": _document(manager, integration, slug)})
+        announced = None if ends is None else DeprecationOut.of(ends).as_json()
+        screen.json({"data": _document(manager, integration, slug) | {"deprecated": announced}})
         return
     facts = {
         "ID": str(integration.id),
@@ -128,6 +143,7 @@ def show_integration(screen: Screen, manager: IntegrationManager, integration: I
         "Not granted": " ".join(integration.missing_scopes),
         "Expires": moment(integration.expires_at, unknown="unknown, or never"),
         "Reconnect before": moment(integration.reconnect_before, unknown=""),
+        "Method ends": "" if ends is None else say_end(ends),
         "Created": moment(integration.created_at),
         "Updated": moment(integration.updated_at),
     }
@@ -143,18 +159,23 @@ class Entering:
     api_key_file: Path | None
     api_key_stdin: bool
     secret_key_file: Path | None
+    ends_at: datetime | None = None
 
     def read(self, screen: Screen, provider: ProviderSummary, /, *, current: str | None = None) -> dict[str, Any]:
         """Return the arguments of `add` or `reconnect`, or with the options for an API key those of `add_api_key`."""
         if not (self.api_key_file or self.api_key_stdin or self.secret_key_file):
             entered = read_inputs(screen, provider, self.inputs, method=self.method, current=current)
-            return {"inputs": entered.inputs, "method": entered.method}
+            return {"inputs": entered.inputs, "method": entered.method, **self._end}
         if self.inputs:
             raise CommandLineError("--input and the options for an API key exclude each other")
         api_key, secret_key = read_api_key(
             provider, method=self.method, file=self.api_key_file, stdin=self.api_key_stdin, secret_file=self.secret_key_file
         )
-        return {"api_key": api_key, "secret_key": secret_key, "method": self.method}
+        return {"api_key": api_key, "secret_key": secret_key, "method": self.method, **self._end}
+
+    @property
+    def _end(self) -> dict[str, datetime]:
+        return {} if self.ends_at is None else {"ends_at": in_utc(self.ends_at)}
 
 
 def add(
@@ -173,9 +194,11 @@ def add(
     named: dict[str, Any] = {"slot": slot, "variables": read_variables(variables)}
     with wiring.open_manager(configuration) as manager:
         entry = wiring.find_provider(configuration, provider)
-        entered = entering.read(screen, _summary(manager, entry))
+        entered = entering.read(screen, find_summary(manager, entry))
         screen.note(f"asking {entry.name} whether it works …")
         if name is None and is_set_up(find_offered(manager, entry.provider_id, entered["method"])):
+            if "ends_at" in entered:
+                raise CommandLineError("--ends-at is for a key; what is set up at the provider has no end")
             # The setup has the name that it began with.
             integration = manager.complete_setup(tenant, entry.id, **entered, **named)
         else:
@@ -196,8 +219,29 @@ def find_offered(manager: IntegrationManager, provider_id: UUID, method_id: str 
     return next((method for method in found if method.id == method_id), None)
 
 
-def _summary(manager: IntegrationManager, entry: Provider) -> ProviderSummary:
+def find_summary(manager: IntegrationManager, entry: Provider, /) -> ProviderSummary:
+    """Return a provider as users of this installation see it."""
     return next(summary for summary in manager.list_providers() if summary.id == entry.provider_id)
+
+
+def list_resources(screen: Screen, configuration: Configuration, tenant: str, which: str, /, *, slot: str) -> None:
+    """Show what the credential reaches."""
+    with wiring.open_manager(configuration) as manager:
+        found = manager.resources(tenant, which, slot=slot)
+    document = ResourcesOut.of(found).as_json()
+    if screen.as_json:
+        screen.json({"data": document})
+        return
+    rows = [each | {"chosen": "yes" if each["id"] == found.chosen else ""} for each in document["resources"]]
+    screen.show(_RESOURCES, rows)
+    if not found.is_complete:
+        screen.note("the list may lack some")
+
+
+def choose(screen: Screen, configuration: Configuration, tenant: str, which: str, resource: str, /, *, slot: str) -> None:
+    """Choose one of them."""
+    with wiring.open_manager(configuration) as manager:
+        show_integration(screen, manager, manager.choose_resource(tenant, which, resource, slot=slot))
 
 
 def verify(screen: Screen, configuration: Configuration, tenant: str, which: str, /, *, slot: str) -> None:
@@ -276,7 +320,7 @@ def replace_inputs(
 ) -> None:
     """Replace what *integration* was connected with."""
     entry = wiring.find_provider(configuration, integration.provider_id)
-    entered = entering.read(screen, _summary(manager, entry), current=integration.method_id)
+    entered = entering.read(screen, find_summary(manager, entry), current=integration.method_id)
     replace = manager.reconnect if "inputs" in entered else manager.replace_api_key
     replaced = replace(integration.tenant_id, integration.id, **entered)
     screen.note("reconnected")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import typer
 
 from cloud_integrations import KeyReport, LocalKeyring, RekeyRun
 from cloud_integrations_cli import wiring
+from cloud_integrations_cli.bars import bar
 from cloud_integrations_cli.exits import SETUP, CommandLineError
 from cloud_integrations_cli.files import append_private, move_to_front, prepend_private
 from cloud_integrations_cli.key_services import open_key_service
@@ -130,7 +129,7 @@ def rotate(
         cutoff = before or datetime.now(UTC)
         if data_keys:
             screen.note(f"if this is interrupted, go on with --before {timestamp(cutoff)}")
-        with _bar(screen, "data keys", total) as progress:
+        with bar(screen, "data keys", total) as progress:
             run = (
                 manager.keys.rotate(tenant_id=tenant, created_before=cutoff, progress=progress)
                 if data_keys
@@ -161,10 +160,10 @@ def reseal(screen: Screen, configuration: Configuration, /, *, destroy_after: in
         if destroy_after is not None:
             # Destroying comes first: a key whose rows this run reseals is left for the next run, because a reader may still need it.
             retired_before = datetime.now(UTC) - timedelta(days=destroy_after)
-            with _bar(screen, "data keys", sum(usage.keys for usage in report.usage)) as progress:
+            with bar(screen, "data keys", sum(usage.keys for usage in report.usage)) as progress:
                 destroyed = manager.keys.destroy(retired_before=retired_before, progress=progress)
             screen.note(f"{_many(destroyed.changed, 'old data key')} destroyed")
-        with _bar(screen, "rows", report.outdated) as progress:
+        with bar(screen, "rows", report.outdated) as progress:
             run = manager.keys.reseal(share=share, progress=progress)
         _finish(screen, run, manager.keys.report(), "sealed anew")
 
@@ -181,20 +180,6 @@ def refuse(screen: Screen, configuration: Configuration, tenant: str, /, *, belo
     screen.note(f"data keys of {tenant} below version {below} are refused" if below > 1 else f"no data key of {tenant} is refused any more")
     if screen.as_json:
         screen.json({"success": True})
-
-
-@contextmanager
-def _bar(screen: Screen, what: str, total: int) -> Generator[Callable[[int], None]]:
-    """Show the progress on stderr, if it is a terminal."""
-    # Loaded here, because most commands show no progress.
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=screen.as_json or not console.is_terminal) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda more: bar.advance(task, more)
 
 
 def _tell_plan(screen: Screen, what: str, facts: dict[str, int]) -> None:

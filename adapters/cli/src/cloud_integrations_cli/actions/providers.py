@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from cloud_integrations_cli.settings import Configuration
 from cloud_integrations_cli.tables import Column, Listing
 
 if TYPE_CHECKING:
-    from cloud_integrations import Provider, ProviderSummary
+    from cloud_integrations import DeprecationSummary, OAuthApplication, Provider, ProviderSummary
 
 _FORMS = {"text": "", "pem": "PEM file", "json": "JSON file", "origin": "https address"}
 _LISTING = Listing(
@@ -30,20 +30,26 @@ _LISTING = Listing(
         Column("Works here by", "authTypes"),
         Column("Active", "active"),
     ),
-    fields=("id", "slug", "name", "category", "active", "authTypes", "documentation", "redirectUri", "methods", "variables"),
+    fields=(
+        *("id", "slug", "name", "category", "description", "aliases", "icon", "active", "authTypes", "documentation", "redirectUri"),
+        *("methods", "variables", "icon.letters", "icon.background"),
+        *("deprecated", "deprecated.ends", "deprecated.instead", "deprecated.source"),
+    ),
     empty="the catalogue is empty",
 )
 
 
-def list_all(screen: Screen, configuration: Configuration, /) -> None:
-    """Show every provider and what works with it here; needs no database."""
-    screen.show(_LISTING, [ProviderOut.of(summary).as_json() for summary in _summaries(configuration)])
+def list_all(screen: Screen, configuration: Configuration, /, *, search: str | None, category: str | None) -> None:
+    """Show the providers and what works with them here; needs no database."""
+    found = open_catalogue(configuration).list_providers(search=search, category=category)
+    listing = _LISTING if search is None and category is None else replace(_LISTING, empty="no provider fits")
+    screen.show(listing, [ProviderOut.of(summary).as_json() for summary in found])
 
 
 def show(screen: Screen, configuration: Configuration, provider: str, /) -> None:
     """Show one provider: its methods, their inputs, and the redirect URI to register."""
     entry = wiring.find_provider(configuration, provider)
-    summary = next(each for each in _summaries(configuration) if each.slug == entry.id)
+    summary = open_catalogue(configuration).get_provider(entry.id)
     if screen.as_json:
         guided = _guided(configuration, entry)
         screen.json({"data": ProviderOut.of(summary).as_json() | _asked(entry) | {"guides": guided}})
@@ -52,8 +58,11 @@ def show(screen: Screen, configuration: Configuration, provider: str, /) -> None
         "Slug": entry.id,
         "ID": str(entry.provider_id),
         "Name": entry.name,
+        "Also called": ", ".join(entry.aliases),
+        "Description": entry.description,
         "Category": entry.category,
         "Active": "yes" if summary.active else "no",
+        "End": "" if summary.deprecated is None else say_end(summary.deprecated),
         "Can connect by": ", ".join(kind.value for kind in auth_types(entry)) or "–",
         "Works here by": _ways(summary),
         "Redirect URI": summary.redirect_uri or _why_no_redirect_uri(entry, summary),
@@ -62,14 +71,18 @@ def show(screen: Screen, configuration: Configuration, provider: str, /) -> None
     }
     guided = _guided(configuration, entry)
     offered = {method.id for method in summary.methods}
+    ends = {method.id: method.deprecated for method in summary.methods if method.deprecated is not None}
     for method in entry.methods:
         facts[f"Method {method.id}"] = (
             auth_type_of(method).value
             + ("" if method.id in offered else ", not configured here")
             + (", has a guide" if method.id in guided else "")
             + (", revokes the key if asked" if method.key_revocation is not None else "")
+            + ("" if method.rotation is None else f", the provider can {method.rotation.does} a key")
             + (", endpoints from the server's metadata" if method.metadata is not None else "")
         )
+        if summary.deprecated is None and method.id in ends:
+            facts[f"  end of {method.id}"] = say_end(ends[method.id])
         facts |= _say_inputs(summary, method.id)
     facts |= _say_variables(entry)
     screen.facts({name: value for name, value in facts.items() if value})
@@ -91,6 +104,11 @@ def lint(screen: Screen, read: Callable[[], Configuration], paths: Sequence[Path
         screen.note(f"\n{len(found)} to mend" if found else "nothing is wrong")
     if found:
         raise typer.Exit(VALIDATION)
+
+
+def say_end(announced: DeprecationSummary, /) -> str:
+    """Return when something ends, what to use instead, and the page that says so."""
+    return f"{announced.ends or 'announced without a day'}. {announced.instead} {announced.source}"
 
 
 def _say_inputs(summary: ProviderSummary, method_id: str) -> dict[str, str]:
@@ -120,14 +138,21 @@ def _say_variables(entry: Provider) -> dict[str, str]:
     facts = {}
     for variable in entry.variables:
         words = [
-            f"one of {', '.join(variable.choices)}" if variable.choices else f"in the form {variable.pattern}",
+            _say_form(variable.choices, variable.domains, variable.pattern),
             f"{variable.default} by default" if variable.default else "" if variable.required else "optional",
             {"application": "the operator's choice", "token_reply": "also from the token answer"}.get(variable.source, ""),
+            f"not needed where {' or '.join(told)} tells it" if (told := entry.told_by.get(variable.name, ())) else "",
         ]
         about = "; ".join(word for word in words if word)
         label = variable.label or variable.name
         facts[f"--variable {variable.name}"] = f"{label} ({about})" + (f". {variable.hint}" if variable.hint else "")
     return facts
+
+
+def _say_form(choices: Sequence[str], domains: Sequence[str], pattern: str | None) -> str:
+    if domains:
+        return f"a host under {' or '.join(domains)}"
+    return f"one of {', '.join(choices)}" if choices else f"in the form {pattern}"
 
 
 def _asked(entry: Provider) -> dict[str, Any]:
@@ -140,7 +165,8 @@ def _asked(entry: Provider) -> dict[str, Any]:
                 "label": variable.label,
                 "hint": variable.hint,
                 "default": variable.default,
-                "required": variable.required,
+                "required": variable.required and variable.name not in entry.told_by,
+                "toldBy": list(entry.told_by.get(variable.name, ())),
                 "pattern": variable.pattern,
                 "choices": list(variable.choices),
                 "source": variable.source,
@@ -168,23 +194,25 @@ class _Unasked:
     def _refuse(self, *_: object, **__: object) -> None:
         raise NotImplementedError
 
-    send = close = keks = primary = wrap = unwrap = seal = open = key_id_of = public_keys = sign = _refuse
-
-
-def _summaries(configuration: Configuration) -> tuple[ProviderSummary, ...]:
-    return open_catalogue(configuration).list_providers()
+    find = send = close = keks = primary = wrap = unwrap = seal = open = key_id_of = public_keys = sign = _refuse
 
 
 def open_catalogue(configuration: Configuration, /) -> IntegrationManager:
-    """Return a manager for `list_providers` and `guide` alone: it has no database, no keys and no network."""
+    """Return a manager for `list_providers`, `report_providers` and `guide` alone: it has no database, no keys and no network."""
+    return manager_of(configuration, wiring.catalogue(configuration), configuration.oauth_applications())
+
+
+def manager_of(configuration: Configuration, catalogue: Catalogue, applications: Sequence[OAuthApplication] = (), /) -> IntegrationManager:
+    """Return such a manager for the providers of *catalogue*."""
     unasked: Any = _Unasked()
     return IntegrationManager(
         store=MemoryStore(),
         transport=unasked,
         keys=unasked,
         cipher=unasked,
-        providers=wiring.catalogue(configuration),
-        applications=configuration.oauth_applications(),
+        providers=catalogue,
+        applications=applications,
+        platform={slug: unasked.find for slug in configuration.platform},  # noqa: C420  # a type checker loses the type of the values there
         settings=configuration.library_settings(),
         issuer=None if configuration.issuer is None else Issuer(url=configuration.issuer.url, keys=unasked),
     )

@@ -22,7 +22,7 @@ def retry(screen: Screen, configuration: Configuration, /, *, limit: int) -> Non
 def count(screen: Screen, configuration: Configuration, /) -> None:
     """Show how many tokens wait to be revoked."""
     with open_engine(configuration) as engine:
-        waiting = SqlAlchemyStore(engine).count_entries("revocation")
+        waiting = SqlAlchemyStore(engine, row_security=configuration.row_security).count_entries("revocation")
     if screen.as_json:
         screen.json({"data": {"waiting": waiting}})
     else:

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from fastapi import FastAPI
 
-from cloud_integrations import Actor, AsyncIntegrationManager, Catalogue, LocalKeyring, Secret
+from cloud_integrations import Actor, AsyncIntegrationManager, Catalogue, LocalKeyring, PrometheusMetrics, Secret
 from cloud_integrations.errors import ConfigurationError
 from cloud_integrations.testing import ProviderServer, SimulatedProvider
 from cloud_integrations_cli import wiring
@@ -25,11 +25,13 @@ from cloud_integrations_cli.files import write_private
 from cloud_integrations_cli.listening import Listening, bind
 from cloud_integrations_cli.render import Screen
 from cloud_integrations_cli.settings import BuiltConfiguration, Configuration, is_loopback
-from cloud_integrations_cli.settings_parts import ServeToken
+from cloud_integrations_cli.settings_parts import RateLimits, ServeToken
 from cloud_integrations_fastapi import Permission
 from cloud_integrations_fastapi.host import Access, Sessions, Tokens, build_app, new_token, token_hash
+from cloud_integrations_fastapi.request_ids import NAMES_REQUESTS
 
 from .db import migrate_database
+from .demo_tenants import fill
 
 DEMO_TENANT = "acme"
 
@@ -77,14 +79,16 @@ def _tell_ready(screen: Screen, configuration: Configuration) -> None:
 
 
 async def _serve(configuration: Configuration, bound: socket.socket, ready: Callable[[], None]) -> None:
-    async with wiring.open_async_manager(configuration) as manager:
+    metrics = PrometheusMetrics()
+    async with wiring.open_async_manager(configuration, telemetry=[metrics]) as manager:
         app = build_app(
             manager,
             tokens=Tokens({entry.sha256: _access_of(entry) for entry in configuration.tokens}),
             sessions=Sessions(seconds=configuration.session_hours * 3600),
             base_url=configuration.base_url,
+            metrics=metrics,
         )
-        await UntilSignal(app, when_ready=ready).serve([bound])
+        await UntilSignal(app, when_ready=ready, trusted_proxies=configuration.trusted_proxies).serve([bound])
 
 
 def run_demo(screen: Screen, /, *, host: str | None, port: int | None) -> None:
@@ -97,6 +101,7 @@ def run_demo(screen: Screen, /, *, host: str | None, port: int | None) -> None:
 
 async def _serve_demo(screen: Screen, port: int) -> None:
     async with demo_host(port) as demo:
+        await fill(demo.manager, demo.provider, oauth=demo.oauth_slug, keys=demo.keys_slug)
 
         def ready() -> None:
             if screen.as_json:
@@ -122,8 +127,11 @@ class DemoHost:
     database: Path
 
     oauth_slug: str
+    keys_slug: str
     oauth_id: UUID
     keys_id: UUID
+    operator_token: Secret
+    """The token of an operator, who may use the console for all tenants."""
 
     def as_document(self) -> dict[str, object]:
         """Return what a program needs to use the demonstration."""
@@ -150,6 +158,9 @@ class DemoHost:
             f"  token     {self.token.reveal()}",
             f"  API key   {self.provider.valid_api_key.reveal()}   (for the provider “Simulated (keys)”)",
             "",
+            f"  console   {self.url}/console",
+            f"  token     {self.operator_token.reveal()}   (an operator’s: sign in with it on the page first)",
+            "",
             "Open the page, sign in with the token, and connect. Everything is gone when you stop it with Ctrl-C.",
         ]
 
@@ -161,12 +172,14 @@ async def demo_host(port: int = 0, /) -> AsyncGenerator[DemoHost]:
         home = Path(folder)
         write_private(home / "keyring", f"{LocalKeyring.generate_key('demo').reveal()}\n")
         write_private(home / "demo.db", "")
-        token = Secret(new_token())
+        token, operator_token = Secret(new_token()), Secret(new_token())
         bound = bind("127.0.0.1", port)
         configuration = BuiltConfiguration(
             database_url=Secret(f"sqlite:///{home / 'demo.db'}"),
             keyring_file=home / "keyring",
             port=bound.getsockname()[1],
+            # One person has it to themselves, and drives it by programs, too.
+            rate_limits=RateLimits(begin_per_minute=0, verify_per_minute=0, reveal_per_minute=0, callback_per_minute=0),
         )
         migrate_database(configuration)
         provider = SimulatedProvider(require_pkce=False)
@@ -178,9 +191,12 @@ async def demo_host(port: int = 0, /) -> AsyncGenerator[DemoHost]:
                 access = Access(
                     actor=Actor(type="user", id="demo"),
                     tenants=frozenset({DEMO_TENANT}),
-                    permissions=frozenset(Permission) - {Permission.REVEAL},
+                    permissions=frozenset(Permission) - {Permission.REVEAL, Permission.OPERATE, Permission.INCIDENTS},
                 )
-                known = Tokens({token_hash(token.reveal()): access})
+                operator = Access(
+                    actor=Actor(id="operator"), tenants=None, permissions=frozenset(Permission) - {Permission.REVEAL, Permission.USE}
+                )
+                known = Tokens({token_hash(token.reveal()): access, token_hash(operator_token.reveal()): operator})
                 yield DemoHost(
                     manager=manager,
                     app=build_app(manager, tokens=known, sessions=Sessions(seconds=3600), base_url=configuration.base_url),
@@ -191,6 +207,8 @@ async def demo_host(port: int = 0, /) -> AsyncGenerator[DemoHost]:
                     provider_url=server.url,
                     database=home / "demo.db",
                     oauth_slug=by_sign_in.id,
+                    keys_slug=by_key.id,
+                    operator_token=operator_token,
                     oauth_id=by_sign_in.provider_id,
                     keys_id=by_key.provider_id,
                 )
@@ -212,6 +230,8 @@ def _check_permissions(configuration: Configuration) -> None:
 def _prepare() -> None:
     for name in ("cloud_integrations.access", "cloud_integrations.serve"):
         logging.getLogger(name).setLevel(logging.INFO)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(NAMES_REQUESTS)
     # Until the server handles signals itself, SIGTERM still runs the cleanup.
     signal.signal(signal.SIGTERM, _leave)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from cloud_integrations import Credential
@@ -10,7 +13,7 @@ from cloud_integrations.documents import CredentialOut, TokenOut
 from cloud_integrations_cli import wiring
 from cloud_integrations_cli.characters import can_be_written
 from cloud_integrations_cli.exits import CommandLineError
-from cloud_integrations_cli.prompts import confirm
+from cloud_integrations_cli.prompts import confirm, decode_secret, read_secret_file
 from cloud_integrations_cli.render import Screen, moment
 from cloud_integrations_cli.settings import Configuration
 from cloud_integrations_cli.words import say_word
@@ -27,14 +30,17 @@ def get(
     reveal: bool,
     yes: bool,
     min_ttl: float | None,
+    narrow: Path | None,
 ) -> None:
-    """Get a credential that works and show its facts; with *reveal*, print the secret."""
+    """Get a credential that works, narrowed as the file *narrow* says, and show its facts; with *reveal*, print the secret."""
+    less = None if narrow is None else _read_narrow(narrow)
     with wiring.open_manager(configuration) as manager:
         named = wiring.read_id(which) or wiring.find_provider(configuration, which).id
         if reveal:
             entry = wiring.find_provider(configuration, manager.get_integration(tenant, named, slot=slot).provider_id)
             confirm(f"Print the secret of {entry.name} for tenant {tenant}? It is recorded in the audit.", yes=yes)
-        held = manager.credential(tenant, named, slot=slot, min_ttl=None if min_ttl is None else timedelta(seconds=min_ttl))
+        life = None if min_ttl is None else timedelta(seconds=min_ttl)
+        held = manager.credential(tenant, named, slot=slot, min_ttl=life, narrow=less)
     if reveal and not screen.as_json and not all(can_be_written(secret.reveal()) for secret in held.values().values()):
         raise CommandLineError("the secret has characters that this output's encoding does not have; --output json shows it in ASCII")
     if held.warning:
@@ -50,10 +56,30 @@ def get(
                 "Connected by": held.auth_type.value,
                 "Expires": moment(held.expires_at, unknown="unknown, or never"),
                 "Scopes": " ".join(held.scopes) or "–",
+                **({"Narrowed by": ", ".join(held.narrowed)} if held.narrowed else {}),
                 "Sent in": _places(held),
                 "Secret": "works; --reveal prints it",
             }
         )
+
+
+def _read_narrow(file: Path) -> dict[str, Any]:
+    """Return the JSON object in *file*, or in standard input.  Raises `CommandLineError`, which does not repeat it."""
+    text = decode_secret("--narrow", sys.stdin.buffer.read()) if str(file) == "-" else read_secret_file("--narrow", file)
+    try:
+        read = json.loads(text.reveal(), object_pairs_hook=_once)
+    except (ValueError, RecursionError):
+        read = None
+    if not isinstance(read, dict):
+        raise CommandLineError("--narrow needs a JSON object, with each name once")
+    return read
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name is there twice")
+    return found
 
 
 def _document(held: Credential, *, reveal: bool) -> dict[str, Any]:

@@ -16,7 +16,11 @@ from cloud_integrations_fastapi.host import new_token, token_hash
 
 def generate(screen: Screen, /, *, actor: str, tenants: Sequence[str], permissions: Sequence[str] | None) -> None:
     """Make a bearer token for `serve`: print it, and the entry for the settings with its SHA-256."""
-    usual = [permission.value for permission in Permission if permission not in {Permission.USE, Permission.REVEAL}]
+    usual = [
+        permission.value
+        for permission in Permission
+        if permission not in {Permission.USE, Permission.REVEAL, Permission.OPERATE, Permission.INCIDENTS}
+    ]
     wanted = list(permissions or usual)
     if unknown := sorted(set(wanted) - {permission.value for permission in Permission}):
         raise CommandLineError(f"no such permission: {', '.join(unknown)}; there are {', '.join(Permission)}")

@@ -18,13 +18,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from cloud_integrations import RenewalRun, RevocationRun, RoundFailed
+from cloud_integrations import DeliveryRun, PrometheusMetrics, RenewalRun, RevocationRun, RoundFailed
 from cloud_integrations_cli import wiring
 from cloud_integrations_cli.engines import database_name
 from cloud_integrations_cli.exits import STORAGE, sentence
 from cloud_integrations_cli.listening import Listening, bind
 from cloud_integrations_cli.render import Screen, timestamp
 from cloud_integrations_cli.settings import Configuration
+from cloud_integrations_fastapi.host import MetricsEndpoint
 
 _STALE_AFTER = 3
 """The number of intervals without a successful round after which the health endpoint answers `stale`."""
@@ -43,6 +44,8 @@ class Totals:
     failed: int = 0
     revoked: int = 0
     abandoned: int = 0
+    delivered: int = 0
+    given_up: int = 0
     waiting: int | None = None
     """Revocations that wait; None before the first count."""
     last_round: datetime | None = None
@@ -63,6 +66,11 @@ class Totals:
         self.abandoned += run.abandoned
         self.waiting = run.waiting
 
+    def add_deliveries(self, run: DeliveryRun, /) -> None:
+        """Add the counts of a round over events."""
+        self.delivered += run.delivered
+        self.given_up += run.given_up
+
     def as_document(self) -> dict[str, Any]:
         """Return the counts as JSON has them."""
         return {
@@ -76,6 +84,8 @@ class Totals:
             "revoked": self.revoked,
             "abandoned": self.abandoned,
             "waitingRevocations": self.waiting,
+            "delivered": self.delivered,
+            "givenUp": self.given_up,
         }
 
     def as_health(self, *, interval: float) -> tuple[int, dict[str, Any]]:
@@ -99,6 +109,15 @@ class Pace:
     interval: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """Where the health endpoint listens, and whether it shows metrics, too."""
+
+    host: str
+    port: int
+    metrics: bool = False
+
+
 class Report:
     """Prints what the worker does in each round, and adds it up."""
 
@@ -108,7 +127,7 @@ class Report:
         self._screen = screen
         self._database = database
 
-    def tell(self, done: RenewalRun | RevocationRun | RoundFailed) -> None:
+    def tell(self, done: RenewalRun | RevocationRun | DeliveryRun | RoundFailed) -> None:
         """Print a round that did something, or failed."""
         match done:
             case RenewalRun():
@@ -119,6 +138,10 @@ class Report:
                 self.totals.add_revocations(done)
                 if done.revoked or done.delayed or done.abandoned:
                     self._tell("revocations", f"revocations: {_words(done.as_json())}", done.as_json())
+            case DeliveryRun():
+                self.totals.add_deliveries(done)
+                if done.delivered or done.delayed or done.given_up:
+                    self._tell("events", f"events: {_words(done.as_json())}", done.as_json())
             case RoundFailed():
                 message = sentence(done.error).replace("the storage", self._database)
                 line = f"{message}; once more in {done.retry_in.total_seconds():.1f} s"
@@ -140,7 +163,7 @@ def run(
     *,
     pace: Pace,
     once: bool,
-    health: tuple[str, int] | None,
+    health: Health | None,
 ) -> None:
     """Work until SIGTERM or SIGINT, or with *once* until nothing is due."""
     totals = asyncio.run(_run_once(screen, configuration, pace) if once else _run(screen, configuration, pace, health))
@@ -154,11 +177,13 @@ def run(
         raise typer.Exit(STORAGE)
 
 
-async def _run(screen: Screen, configuration: Configuration, pace: Pace, health: tuple[str, int] | None) -> Totals:
+async def _run(screen: Screen, configuration: Configuration, pace: Pace, health: Health | None) -> Totals:
     report = Report(screen, database=database_name(configuration))
     # The manager is not started here: the worker waits for a database that is away for a moment.
-    async with wiring.unstarted_async_manager(configuration) as manager:
-        with_health = _serving(report.totals, screen, pace, health) if health else _ready(screen, None)
+    metrics = PrometheusMetrics() if health is not None and health.metrics else None
+    async with wiring.unstarted_async_manager(configuration, telemetry=[] if metrics is None else [metrics]) as manager:
+        shown = None if metrics is None else MetricsEndpoint(manager, metrics)
+        with_health = _serving(report.totals, screen, pace, health, shown) if health else _ready(screen, None)
         async with _until_signal() as stop, with_health:
             await manager.worker.run(stop, limit=pace.batch, interval=pace.interval, on_round=report.tell)
             report.tell_stopped()
@@ -200,19 +225,27 @@ async def _ready(screen: Screen, url: str | None) -> AsyncGenerator[None]:
 
 
 @asynccontextmanager
-async def _serving(totals: Totals, screen: Screen, pace: Pace, health: tuple[str, int]) -> AsyncGenerator[None]:
+async def _serving(totals: Totals, screen: Screen, pace: Pace, health: Health, metrics: MetricsEndpoint | None) -> AsyncGenerator[None]:
     def show(_request: Request) -> Response:
         status, body = totals.as_health(interval=pace.interval)
         return JSONResponse(body, status, {"Cache-Control": "no-store"})
 
-    host, port = health
-    bound = bind(host, port)
+    def live(_request: Request) -> Response:
+        # A database that is away is no reason to end a worker, which may hold new tokens for it.
+        return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
+
+    async def show_metrics(_request: Request) -> Response:
+        assert metrics is not None  # noqa: S101  # otherwise it has no route
+        return await metrics.answer()
+
+    routes = [Route("/health", show), Route("/health/live", live), *([] if metrics is None else [Route("/metrics", show_metrics)])]
+    bound = bind(health.host, health.port)
     listening = asyncio.Event()
-    server = Listening(Starlette(routes=[Route("/health", show)]), when_ready=listening.set)
+    server = Listening(Starlette(routes=routes), when_ready=listening.set)
     serving = asyncio.create_task(server.serve([bound]))
     try:
         await listening.wait()
-        shown = f"[{host}]" if ":" in host else host
+        shown = f"[{health.host}]" if ":" in health.host else health.host
         async with _ready(screen, f"http://{shown}:{bound.getsockname()[1]}/health"):
             yield
     finally:

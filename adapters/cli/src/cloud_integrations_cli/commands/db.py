@@ -12,6 +12,7 @@ from cloud_integrations_cli.options import Output, complete, one_of, open_screen
 
 app = new_noun("db")
 _DIALECTS = ("postgresql", "sqlite", "mariadb")
+_CHANGES = ("add", "remove")
 
 
 @app.command()
@@ -33,9 +34,21 @@ def sql(
         str,
         typer.Argument(metavar="|".join(_DIALECTS), help="The database.", callback=one_of(*_DIALECTS), autocompletion=complete(*_DIALECTS)),
     ] = "postgresql",
+    *,
+    row_security: Annotated[
+        str | None,
+        typer.Option(
+            "--row-security",
+            metavar="|".join(_CHANGES),
+            help="Print instead the policies by which PostgreSQL hides other tenants' rows, or what removes them.",
+            callback=one_of(*_CHANGES),
+            autocompletion=complete(*_CHANGES),
+        ),
+    ] = None,
 ) -> None:
     """Print the migrations as SQL.
 
-    For databases whose schema is changed by hand.
+    For databases whose schema is changed by hand. With --row-security add, print the policies of row security instead; run them as
+    the owner of the tables, after each upgrade, and set row_security = true.
     """
-    actions.db.sql(open_screen(ctx, None), dialect)
+    actions.db.sql(open_screen(ctx, None), dialect, row_security=row_security)

@@ -13,6 +13,7 @@ from cloud_integrations_cli.options import (
     ApiKeyStdin,
     ByDevice,
     CallbackPort,
+    EndsAt,
     Fields,
     Inputs,
     InSlot,
@@ -64,6 +65,7 @@ def add(
     api_key_file: ApiKeyFile = None,
     api_key_stdin: ApiKeyStdin = False,
     secret_key_file: SecretKeyFile = None,
+    ends_at: EndsAt = None,
     output: Output = None,
 ) -> None:
     """Connect a provider with an API key or similar values.
@@ -86,6 +88,7 @@ def add(
             api_key_file=api_key_file,
             api_key_stdin=api_key_stdin,
             secret_key_file=secret_key_file,
+            ends_at=ends_at,
         ),
     )
 
@@ -94,6 +97,29 @@ def add(
 def verify(ctx: typer.Context, integration: Which, *, tenant: Tenant, slot: InSlot = "", output: Output = None) -> None:
     """Ask the provider whether the credential works."""
     actions.integrations.verify(open_screen(ctx, output), read_settings(ctx), tenant, integration, slot=slot)
+
+
+@app.command()
+def resources(ctx: typer.Context, integration: Which, *, tenant: Tenant, slot: InSlot = "", output: Output = None) -> None:
+    """List what the credential reaches at the provider.
+
+    Of an integration whose health is "choose resource", one of them must be chosen.
+    """
+    actions.integrations.list_resources(open_screen(ctx, output), read_settings(ctx), tenant, integration, slot=slot)
+
+
+@app.command()
+def choose(
+    ctx: typer.Context,
+    integration: Which,
+    resource: Annotated[str, typer.Argument(help="The id of a resource, as `integrations resources` lists it.")],
+    *,
+    tenant: Tenant,
+    slot: InSlot = "",
+    output: Output = None,
+) -> None:
+    """Choose the resource that the integration is for."""
+    actions.integrations.choose(open_screen(ctx, output), read_settings(ctx), tenant, integration, resource, slot=slot)
 
 
 @app.command()
@@ -170,6 +196,7 @@ def reconnect(
     api_key_file: ApiKeyFile = None,
     api_key_stdin: ApiKeyStdin = False,
     secret_key_file: SecretKeyFile = None,
+    ends_at: EndsAt = None,
     output: Output = None,
 ) -> None:
     """Replace the credential of an integration.
@@ -190,6 +217,52 @@ def reconnect(
             api_key_file=api_key_file,
             api_key_stdin=api_key_stdin,
             secret_key_file=secret_key_file,
+            ends_at=ends_at,
+        ),
+    )
+
+
+@app.command()
+def rotate_key(
+    ctx: typer.Context,
+    integration: Which,
+    *,
+    tenant: Tenant,
+    slot: InSlot = "",
+    method: MethodId = None,
+    input_: Inputs = None,
+    ends_at: EndsAt = None,
+    overlap: Annotated[
+        float, typer.Option("--overlap", metavar="HOURS", min=0, help="How many hours the old key stays after the switch.")
+    ] = 24,
+    keep_old: Annotated[bool, typer.Option("--keep-old", help="Do not revoke the old key at the provider in the end.")] = False,
+    create: Annotated[
+        bool, typer.Option("--create", help="Have the provider make another key, where it can; `providers show` says so.")
+    ] = False,
+    roll: Annotated[
+        bool, typer.Option("--roll", help="Have the provider give the key a new value, where it can. The old value ends at once.")
+    ] = False,
+    finish: Annotated[bool, typer.Option("--finish", help="Hand out the new key from now on.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="With --finish: end the old key within minutes.")] = False,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Forget the new key, or go back to the old one.")] = False,
+    yes: Yes = False,
+    output: Output = None,
+) -> None:
+    """Rotate the key of an integration.
+
+    Without --finish and --cancel: asks for a new key as `integrations add` does, checks it, and stores it beside the old one,
+    which stays in use. With --create the provider makes that key. --finish hands out the new key; the worker revokes the old one after
+    the overlap, where the provider can. With --roll the provider gives the key a new value, which is in use at once.
+    """
+    actions.rotating.rotate(
+        open_screen(ctx, output),
+        read_settings(ctx),
+        tenant,
+        integration,
+        slot=slot,
+        step=actions.rotating.Step(finish=finish, now=now, cancel=cancel),
+        new_key=actions.rotating.NewKey(
+            method=method, inputs=input_ or (), ends_at=ends_at, create=create, roll=roll, overlap=overlap, revoke=not keep_old, yes=yes
         ),
     )
 

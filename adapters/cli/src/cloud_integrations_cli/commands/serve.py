@@ -8,7 +8,7 @@ import typer
 
 from cloud_integrations_cli import actions
 from cloud_integrations_cli.groups import new_command
-from cloud_integrations_cli.options import Output, open_screen, read_settings
+from cloud_integrations_cli.options import Output, open_logs, open_screen, read_settings
 
 app = new_command()
 
@@ -29,7 +29,9 @@ def serve(
     Runs until it is interrupted. With --demo --output json, one line of JSON on stdout gives all addresses as soon as it is ready.
     """
     screen = open_screen(ctx, output)
-    if demo:
+    configuration = None if demo else read_settings(ctx)
+    open_logs(ctx, configuration, screen)
+    if configuration is None:
         actions.serve.run_demo(screen, host=host, port=port)
     else:
-        actions.serve.run(screen, read_settings(ctx), host=host, port=port)
+        actions.serve.run(screen, configuration, host=host, port=port)

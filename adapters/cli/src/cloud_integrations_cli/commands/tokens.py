@@ -22,7 +22,10 @@ def generate(
     permission: Annotated[
         list[str] | None,
         typer.Option(
-            "--permission", metavar="NAME", help="Allow this; may be repeated. Left out: all but use and reveal.", show_default=False
+            "--permission",
+            metavar="NAME",
+            help="Allow this; may be repeated. Left out: all but use, reveal, operate, incidents.",
+            show_default=False,
         ),
     ] = None,
     output: Output = None,

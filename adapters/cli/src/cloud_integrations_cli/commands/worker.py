@@ -9,7 +9,7 @@ import typer
 from cloud_integrations_cli import actions
 from cloud_integrations_cli.exits import CommandLineError
 from cloud_integrations_cli.groups import new_command
-from cloud_integrations_cli.options import Output, open_screen, read_settings
+from cloud_integrations_cli.options import Output, open_logs, open_screen, read_settings
 
 app = new_command()
 
@@ -40,6 +40,9 @@ def worker(
     health_host: Annotated[
         str, typer.Option("--health-host", metavar="ADDRESS", help="The address that the health endpoint listens on.")
     ] = "127.0.0.1",
+    metrics: Annotated[
+        bool, typer.Option("--metrics", help="Answer GET /metrics beside /health, in the text format of Prometheus.")
+    ] = False,
     output: Output = None,
 ) -> None:
     """Renew tokens before they end.
@@ -50,6 +53,10 @@ def worker(
     """
     if once and health_port is not None:
         raise CommandLineError("--once ends soon and has no --health-port")
+    if metrics and health_port is None:
+        raise CommandLineError("--metrics needs --health-port")
     pace = actions.worker.Pace(batch=batch, interval=interval)
-    health = None if health_port is None else (health_host, health_port)
-    actions.worker.run(open_screen(ctx, output), read_settings(ctx), pace=pace, once=once, health=health)
+    health = None if health_port is None else actions.worker.Health(host=health_host, port=health_port, metrics=metrics)
+    screen, configuration = open_screen(ctx, output), read_settings(ctx)
+    open_logs(ctx, configuration, screen)
+    actions.worker.run(screen, configuration, pace=pace, once=once, health=health)
