@@ -37,7 +37,14 @@ class Authority:
         builder = x509.CertificateBuilder(issuer_name=self._name, subject_name=subject, public_key=public_key)
         builder = builder.serial_number(x509.random_serial_number()).not_valid_before(BEGIN).not_valid_after(end)
         builder = builder.add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-        if not authority:
+        # Python from 3.13 on asks for what RFC 5280 wants of each certificate.
+        builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+        builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+        if authority:
+            signs = dict.fromkeys(("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "crl_sign"), False)
+            only = x509.KeyUsage(digital_signature=False, key_cert_sign=True, encipher_only=False, decipher_only=False, **signs)
+            builder = builder.add_extension(only, critical=True)
+        else:
             builder = builder.add_extension(x509.SubjectAlternativeName([_general(subject.rfc4514_string().removeprefix("CN="))]), False)
         return builder.sign(self._key, hashes.SHA256())
 

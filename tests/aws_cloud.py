@@ -18,6 +18,8 @@ import boto3
 
 from cloud_integrations import (
     AesGcmCipher,
+    AsyncIntegrationManager,
+    AsyncMemoryStore,
     Catalogue,
     HttpxTransport,
     IntegrationManager,
@@ -66,6 +68,19 @@ class Door(HttpxTransport):
         return "Condition" in role["AssumeRolePolicyDocument"]["Statement"][0]
 
 
+class AwaitedDoor:
+    """The same door for an awaiting manager."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    async def send(self, request: HttpRequest, /, *, deadline: timedelta) -> HttpResponse:
+        return self._door.send(request, deadline=deadline)
+
+    async def close(self) -> None:
+        self._door.close()
+
+
 @dataclass
 class Cloud:
     """The server, the operator's key there, and what makes roles."""
@@ -88,6 +103,18 @@ class Cloud:
 
     def open(self, *, url: str | None = None, lifetime: int = 3600, clock: Clock | None = None) -> IntegrationManager:
         """Return a manager whose AWS is at *url*, with minted keys of *lifetime* seconds by *clock*."""
+        parts = self._parts(url, lifetime, clock)
+        return IntegrationManager(store=MemoryStore(clock=clock), transport=Door(self.iam, self.asked, clock), **parts)
+
+    def open_both(self, *, lifetime: int, clock: Clock) -> tuple[IntegrationManager, AsyncIntegrationManager]:
+        """Return a manager as `open` does, and an awaiting one of the same installation."""
+        parts, rows, door = self._parts(None, lifetime, clock), MemoryStore(clock=clock), Door(self.iam, self.asked, clock)
+        awaited = AsyncMemoryStore(clock=clock)
+        awaited._store = rows
+        manager = IntegrationManager(store=rows, transport=door, **parts)
+        return manager, AsyncIntegrationManager(store=awaited, transport=AwaitedDoor(door), **parts)
+
+    def _parts(self, url: str | None, lifetime: int, clock: Clock | None) -> dict[str, Any]:
         where = url or self.endpoint
         aws = Catalogue.builtin().require("aws")
         methods = [
@@ -110,17 +137,15 @@ class Cloud:
             parts={"access_key_id": Secret(self.key_id), "secret_access_key": Secret(self.secret)},
             principal=self.principal,
         )
-        return IntegrationManager(
-            store=MemoryStore(clock=clock),
-            transport=Door(self.iam, self.asked, clock),
-            keys=LocalKeyring([LocalKeyring.generate_key("test")]),
-            cipher=AesGcmCipher(),
-            providers=Catalogue.of(there),
-            platform={"aws": platform},
+        return {
+            "keys": LocalKeyring([LocalKeyring.generate_key("test")]),
+            "cipher": AesGcmCipher(),
+            "providers": Catalogue.of(there),
+            "platform": {"aws": platform},
             # What a new role needs at AWS is in tests/flows/test_roles.py, on a clock that the test moves.
-            settings=Settings(setup_patience=timedelta()),
-            clock=clock,
-        )
+            "settings": Settings(setup_patience=timedelta()),
+            "clock": clock,
+        }
 
     def _trust(self, external_id: str | None) -> str:
         statement: dict[str, Any] = {"Effect": "Allow", "Principal": {"AWS": self.principal}, "Action": ACTIONS}
@@ -130,12 +155,9 @@ class Cloud:
 
 
 @contextmanager
-def open_cloud(name: str, /) -> Iterator[Cloud]:
-    """Give a server with the operator's user `{name}-product`, and `{name}-admin`, the tenant's administrator.
-
-    moto keeps users for the whole process, so each module has a name of its own.
-    """
-    product, admin = f"{name}-product", f"{name}-admin"
+def open_cloud() -> Iterator[Cloud]:
+    """Give a server with the operator's user `product`, and `admin`, the tenant's administrator."""
+    product, admin = "product", "admin"
     with checking_moto({product: ACTIONS, admin: ["*"]}) as (endpoint, keys):
         theirs = {"aws_access_key_id": keys[admin]["AccessKeyId"], "aws_secret_access_key": keys[admin]["SecretAccessKey"]}
         iam = boto3.client("iam", region_name="us-east-1", endpoint_url=endpoint, **theirs)

@@ -13,13 +13,17 @@ from moto.server import ThreadedMotoServer
 
 @contextmanager
 def moto_server() -> Iterator[str]:
-    """Give the address of a server that checks nothing."""
+    """Give the address of a server that checks nothing; all that it made is forgotten at its end.
+
+    moto keeps it for the whole process, and a module's server may be started twice in one: workers take tests from each other.
+    """
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     try:
         yield f"http://{host}:{port}"
     finally:
+        _tell(f"http://{host}:{port}/moto-api/reset")
         server.stop()
 
 
@@ -39,12 +43,12 @@ def checking_moto(users: Mapping[str, Sequence[str]], /) -> Iterator[tuple[str, 
                 allowed = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": list(actions), "Resource": "*"}]}
                 iam.put_user_policy(UserName=user, PolicyName="roles", PolicyDocument=json.dumps(allowed))
             keys[user] = iam.create_access_key(UserName=user)["AccessKey"]
-        _check_after(endpoint, b"0")
+        _tell(f"{endpoint}/moto-api/reset-auth", b"0")
         try:
             yield endpoint, keys
         finally:
-            _check_after(endpoint, b"inf")
+            _tell(f"{endpoint}/moto-api/reset-auth", b"inf")
 
 
-def _check_after(endpoint: str, requests: bytes) -> None:
-    httpx.post(f"{endpoint}/moto-api/reset-auth", content=requests, trust_env=False, timeout=60).raise_for_status()
+def _tell(url: str, content: bytes = b"") -> None:
+    httpx.post(url, content=content, trust_env=False, timeout=60).raise_for_status()

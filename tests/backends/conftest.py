@@ -13,7 +13,7 @@ from cloud_integrations.backends.sqlalchemy import SqlAlchemyStore, migrate, sch
 from cloud_integrations.backends.sqlalchemy.clock import CLOCK_OPTION
 from cloud_integrations.testing.contracts.store import ACME, GLOBEX, add_sealing_keys
 
-TENANT_TABLES = "ci_integration|ci_authorization|ci_key|ci_key_floor|ci_outbox|ci_audit|ci_audit_head"
+TENANT_TABLES = "ci_integration|ci_authorization|ci_key|ci_key_floor|ci_outbox|ci_audit|ci_audit_head|ci_audit_cut"
 _READS_OR_CHANGES = re.compile(rf"\b(?:FROM|UPDATE)\s+(?:{TENANT_TABLES})\b", re.IGNORECASE)
 # Given as a parameter: another table's column says nothing.
 _NAMES_THE_TENANT = re.compile(rf"\bWHERE\b.*\b(?:{TENANT_TABLES})\.tenant_id = [?%$:]", re.IGNORECASE | re.DOTALL)
@@ -28,8 +28,11 @@ ACROSS_TENANTS = {
         r"FROM ci_outbox\s+WHERE ci_outbox\.kind = \S+ AND ci_outbox\.next_attempt_at <="
     ),
     "the worker renews for all tenants": re.compile(r"FROM ci_integration\s+WHERE ci_integration\.due_at IS NOT NULL"),
+    "the worker announces for all tenants what ends": re.compile(
+        r"FROM ci_integration\s+WHERE ci_integration\.(?:reconnect_before <=|renewal_rule = \S+ AND ci_integration\.expires_at <=)"
+    ),
     "a row that was claimed is named by its whole key": re.compile(
-        r"WHERE ci_integration\.tenant_id IN \(.*?\) AND \(ci_integration\.tenant_id, ci_integration\.integration_id\) IN"
+        r"WHERE ci_integration\.tenant_id IN \(.*?\) AND \(?(?:ci_integration\.tenant_id, )?ci_integration\.integration_id\)? IN"
     ),
     "a token is not revoked while any tenant holds it": re.compile(
         r"SELECT ci_integration\.tenant_id, ci_integration\.integration_id\s+FROM ci_integration\s+"
@@ -44,7 +47,29 @@ ACROSS_TENANTS = {
         r"FROM ci_integration\s+WHERE ci_integration\.provider_id = \S+ AND ci_integration\.state = \S+ "
         r"AND ci_integration\.renewal_rule IN"
     ),
+    "an operator sees how many integrations are concerned by what ends": re.compile(
+        r"\ASELECT ci_integration\.provider_id, ci_integration\.method_id, count\(\*\) AS total, count\(CASE[^;]*"
+        r"GROUP BY ci_integration\.state, ci_integration\.provider_id, ci_integration\.method_id\Z"
+    ),
+    "an operator sees what waits": re.compile(r"FROM ci_outbox\s+WHERE ci_outbox\.kind = \S+(?: AND ci_outbox\.index_key = \S+)? ORDER BY"),
     "an operator sees how much waits": re.compile(r"SELECT count\(\*\) AS \w+\s+FROM ci_outbox\s+WHERE ci_outbox\.kind = \S+\Z"),
+    "an operator sees how much of each kind waits": re.compile(
+        r"SELECT ci_outbox\.kind, count\(\*\) AS \w+, [^?%$:]*\s+FROM ci_outbox GROUP BY ci_outbox\.kind"
+    ),
+    "an operator sees how many integrations work": re.compile(
+        r"count\(\*\) AS \w+\s+FROM \(SELECT ci_integration\.provider_id AS provider_id, CASE WHEN .*\s+"
+        r"FROM ci_integration\) AS \w+ GROUP BY",
+        re.DOTALL,
+    ),
+    "an operator looks through the integrations of all tenants": re.compile(r"\bAS fits\s+FROM ci_integration\b"),
+    "an operator sees how renewals went, by the hour": re.compile(r"\bAS fits\s+FROM ci_audit\s+WHERE ci_audit\.action = "),
+    "an operator sees how the renewals with a provider fail": re.compile(
+        r"AS at\s+FROM ci_integration\s+WHERE ci_integration\.state = \S+ AND ci_integration\.provider_id ="
+    ),
+    "an operator sees which integrations a leaked caller has used": re.compile(
+        r"FROM ci_audit\s+WHERE ci_audit\.outcome = \S+ .*GROUP BY ci_audit\.resource ORDER BY", re.DOTALL
+    ),
+    "a checkpoint names the heads of all tenants": re.compile(r"FROM ci_audit_head\s+(?:WHERE ci_audit_head\.tenant_id > \S+ )?ORDER BY"),
     "keys of several tenants are read, each by its tenant": re.compile(r"\bWHERE ci_key\.tenant_id IN \("),
     "a row that is sealed anew is named by its tenant's key": re.compile(r"\bWHERE ci_\w+\.key_id IN \("),
     "data keys are replaced and wrapped anew for all tenants": re.compile(
@@ -143,3 +168,46 @@ def opened(engine):
 @pytest.fixture
 def store(engine):
     return opened(engine)
+
+
+# Of row security: the roles of one database whose tables have policies.
+
+
+@pytest.fixture(scope="module")
+def unbound(secured_database):
+    """An engine that no policy binds."""
+    engine = sa.create_engine(secured_database.superuser)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def superuser(unbound):
+    """The same, over tables without rows."""
+    with unbound.begin() as connection:
+        for table in sorted(schema.metadata.tables):
+            connection.exec_driver_sql(f"DELETE FROM {table}")
+    return unbound
+
+
+@pytest.fixture
+def changing_policies(superuser):
+    """For tests that change policies: they are as they were afterwards."""
+    yield
+    migrate.add_row_security(superuser)
+
+
+@pytest.fixture
+def application(secured_database, superuser):
+    """An engine of the role that may only read and write rows, with one connection that all share."""
+    engine = sa.create_engine(secured_database.application, pool_size=1, max_overflow=0)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def owner(secured_database, superuser):
+    """An engine of the role that owns the tables."""
+    engine = sa.create_engine(secured_database.owner, pool_size=1, max_overflow=0)
+    yield engine
+    engine.dispose()

@@ -24,6 +24,7 @@ POSITIVE = pytest.mark.parametrize("vector", VECTORS["positive"], ids=lambda vec
 NEGATIVE = pytest.mark.parametrize("vector", VECTORS["negative"], ids=lambda vector: vector["name"])
 
 
+@pytest.mark.requirement("TST-09")
 def test_the_published_file_is_what_its_program_writes():
     published = (REFERENCE / "ci1-vectors.json").read_text(encoding="utf-8")
     # Not compared by pytest, which would print half a megabyte.
@@ -41,6 +42,7 @@ def test_every_vector_has_a_name_of_its_own():
     assert len(set(names)) == len(names)
 
 
+@pytest.mark.requirement("TST-09")
 @POSITIVE
 def test_published_values_open(vector):
     sealed, key, key_id, plaintext = bytes_of(vector, "sealed", "key", "key_id", "plaintext")
@@ -58,7 +60,7 @@ def test_with_the_published_salt_the_published_bytes_are_written(vector, monkeyp
     assert AesGcmCipher().seal(plaintext, key=key, key_id=key_id, context=pairs_of(vector)) == sealed
 
 
-@pytest.mark.requirement("ENC-02", "ENC-03", "ENC-04")
+@pytest.mark.requirement("ENC-02", "ENC-03", "ENC-04", "TST-09", "B21")
 @NEGATIVE
 def test_published_wrong_values_are_refused_for_their_reason(vector):
     sealed, key, key_id = bytes_of(vector, "sealed", "key", "key_id")

@@ -27,6 +27,9 @@ VALUES = [
     b"", b"\xff" * 16, b"\xff" * 200,
 ]  # fmt: skip
 
+ON_SERVERS = [NO_TEXT, None, "x", '["a", 1]', -1, 2**63 - 1, b"\xff" * 16]
+"""One of each sort: SQLite takes every value in every column, and a server converts or refuses the most of them."""
+
 
 @pytest.fixture
 def house(engine):
@@ -40,9 +43,10 @@ def test_what_reads_an_edited_row_ends_in_an_answer_or_in_an_error_of_ours(house
     assert house.rows[name], "something must stand in each table"
     looking = house.looking_at(name)
     assert looking
+    values = VALUES if house.engine.dialect.name == "sqlite" else ON_SERVERS
     written = 0
     for column in schema.metadata.tables[name].columns:
-        for value in VALUES:
+        for value in values:
             with house.edited(column, value) as done:
                 written += done
                 for number, read in enumerate(house.reads() if done else ()):
@@ -61,7 +65,7 @@ def test_what_reads_an_edited_row_ends_in_an_answer_or_in_an_error_of_ours(house
     assert house.open().audit.verify(ACME).whole
 
 
-_COLUMNS = "event_id, tenant_id, occurred_at, actor_type, actor_id, action, resource, outcome, details, previous_hash, hash"
+_COLUMNS = "event_id, tenant_id, occurred_at, actor_type, actor_id, action, resource, outcome, details, salts, previous_hash, hash"
 
 
 def edit(house, statement, *values):

@@ -12,6 +12,7 @@ from tests.protocol.keys import certificate_pem, pem, public_pem
 from tests.tracebacks import shown_by
 
 from cloud_integrations import LocalSigningKeys, Secret
+from cloud_integrations.domain.issuing import PublicSigningKey
 from cloud_integrations.errors import ConfigurationError
 from cloud_integrations.testing.contracts.signing_keys import SigningKeysContract
 
@@ -71,6 +72,13 @@ def test_a_new_key_is_an_rsa_key_of_3072_bits():
     made = LocalSigningKeys.generate_key()
     assert load_pem_private_key(made.reveal().encode(), None).key_size == 3072
     assert LocalSigningKeys([made]).public_keys()[0].bits == 3072
+
+
+def test_the_id_of_a_new_key_is_never_taken_for_an_option(monkeypatch):
+    ids = iter(["-aB", "-cD", "eF", "eF"])
+    monkeypatch.setattr(PublicSigningKey, "key_id", property(lambda _: next(ids)))
+    LocalSigningKeys.generate_key()
+    assert list(ids) == ["eF"]
 
 
 def test_a_file_has_one_key_after_the_other(tmp_path):

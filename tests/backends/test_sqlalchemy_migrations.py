@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata, produce_migrations
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from tests.databases import own_database
 
 from cloud_integrations.backends.sqlalchemy import migrate, schema, sqlite_engine
 from cloud_integrations.errors import StorageUnavailableError
@@ -21,34 +22,18 @@ def sqlite(tmp_path):
 
 
 @pytest.fixture
-def postgresql(postgresql_url):
-    """A database in a schema of its own, so that it begins empty."""
-    admin = sa.create_engine(postgresql_url)
-    with admin.begin() as connection:
-        connection.exec_driver_sql("DROP SCHEMA IF EXISTS bare CASCADE")
-        connection.exec_driver_sql("CREATE SCHEMA bare")
-    engine = sa.create_engine(postgresql_url, connect_args={"options": "-csearch_path=bare"})
+def postgresql(own_postgresql_url):
+    engine = sa.create_engine(own_postgresql_url)
     yield engine
     engine.dispose()
-    with admin.begin() as connection:
-        connection.exec_driver_sql("DROP SCHEMA bare CASCADE")
-    admin.dispose()
 
 
 @pytest.fixture
 def mariadb(mariadb_url):
-    """A database of its own, whose defaults are not ours."""
-    admin = sa.create_engine(mariadb_url)
-    name = f"{admin.url.database}_bare"
-    with admin.begin() as connection:
-        connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name}")
-        connection.exec_driver_sql(f"CREATE DATABASE {name} CHARACTER SET latin1 COLLATE latin1_swedish_ci")
-    engine = sa.create_engine(admin.url.set(database=name))
-    yield engine
-    engine.dispose()
-    with admin.begin() as connection:
-        connection.exec_driver_sql(f"DROP DATABASE {name}")
-    admin.dispose()
+    with own_database(mariadb_url) as url:
+        engine = sa.create_engine(url)
+        yield engine
+        engine.dispose()
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
@@ -66,10 +51,10 @@ def definitions(engine):
         queries = [
             (
                 "SELECT table_name, ordinal_position, column_name, data_type, character_maximum_length, is_nullable, column_default "
-                "FROM information_schema.columns WHERE table_schema = 'bare' ORDER BY 1, 2"
+                "FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2"
             ),
-            "SELECT conname, contype, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'bare'::regnamespace ORDER BY 1",
-            "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'bare' ORDER BY 1",
+            "SELECT conname, contype, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'public'::regnamespace ORDER BY 1",
+            "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1",
         ]
     with engine.connect() as connection:
         answers = [connection.exec_driver_sql(query).all() for query in queries]

@@ -186,6 +186,7 @@ class TestErrors:
         facts = an_integration()
         credential = replace(a_credential(), presented=CANARY)
         store.apply(AddIntegration(facts=facts, credential=credential))
+        entry = replace(an_entry(), sealed_payload=CANARY)
         failing = [
             (AddIntegration(facts=an_integration(), credential=credential),),
             (
@@ -200,7 +201,7 @@ class TestErrors:
                 Reseal(rows=((row_of(facts), replace(row_of(facts), sealed={"presented": CANARY, "renewal": CANARY * 9000})),)),
                 lease(an_integration()),
             ),
-            (AddEntry(entry=replace(an_entry(), sealed_payload=CANARY, integration_id=None)),),
+            (AddEntry(entry=entry), AddEntry(entry=entry)),
         ]
         for changes in failing:
             with pytest.raises(Exception) as caught:
@@ -213,7 +214,7 @@ class TestErrors:
 
 COPY_THE_THIRD = (
     "INSERT INTO ci_audit SELECT tenant_id, 4, event_id, occurred_at, actor_type, actor_id, action, resource, outcome, reason,"
-    " request_id, details, previous_hash, hash FROM ci_audit WHERE tenant_id = 'acme' AND seq = 3"
+    " request_id, provider_id, context_id, details, salts, previous_hash, hash FROM ci_audit WHERE tenant_id = 'acme' AND seq = 3"
 )
 
 

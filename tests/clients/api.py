@@ -23,14 +23,19 @@ class Seen:
 
 
 class Api:
-    """Answers each path with 200 and what `bodies` says, if the token lives at *provider*; otherwise with 401.
+    """Answers each path with 200 and what `bodies` says, if the token lives at *provider*; otherwise with `refusal`.
 
     A token comes as `Authorization: Bearer` or in `X-Api-Key`.  `refuses` is a number of requests that are refused whatever they show.
+    A refusal is seen as 401, whichever status it is sent with.
     """
 
     def __init__(self, provider: SimulatedProvider, /) -> None:
         self.provider = provider
         self.bodies: dict[str, Any] = {}
+        self.body: Any = {}
+        """What is answered where `bodies` says nothing."""
+        self.content_type = "application/json"
+        self.refusal: tuple[int, Any] = (401, {"error": "invalid_token"})
         self.seen: list[Seen] = []
         self.refuses = 0
         self.challenge = 'Bearer error="invalid_token"'
@@ -70,7 +75,8 @@ class Api:
             self.refuses -= bool(self.refuses)
             status = 200 if lives else 401
             self.seen.append(Seen(method=method, path=path, token=token_id(token) if token else "", status=status, body=body))
-        return status, json.dumps(self.bodies.get(path.partition("?")[0], {}) if lives else {"error": "invalid_token"}).encode()
+        sent, answer = (200, self.bodies.get(path.partition("?")[0], self.body)) if lives else self.refusal
+        return sent, answer if isinstance(answer, bytes) else json.dumps(answer).encode()
 
     def _lives(self, token: str) -> bool:
         # The provider says so itself, so that every kind of token counts.
@@ -99,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         status, answer = self.api.answer(self.command, self.path, self.headers, body)
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", self.api.content_type)
         self.send_header("Content-Length", str(len(answer)))
         if status == 302:
             self.send_header("Location", self.api.redirect)

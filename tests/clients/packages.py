@@ -1,14 +1,33 @@
-"""The clients that are installed: all of them, but in the sessions `httpx` and `httpx2`, which have one alone."""
+"""The clients that are installed: all of them in the session `clients`, one HTTP client alone in `httpx` and `httpx2`."""
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from importlib.util import find_spec
+from types import ModuleType
 
-HTTPX = {name: import_module(name) for name in ("httpx", "httpx2") if find_spec(name)}
-REQUESTS = import_module("requests") if find_spec("requests") else None
-AIOHTTP = import_module("aiohttp") if find_spec("aiohttp") else None
-GOOGLE = import_module("google.auth") if find_spec("google") and find_spec("google.auth") else None
-AZURE = import_module("azure.core") if find_spec("azure") and find_spec("azure.core") else None
-GRPC = import_module("grpc") if find_spec("grpc") else None
-GITHUB = import_module("github") if find_spec("github") else None
+ALL = "CI_ALL_CLIENTS" in os.environ
+"""Whether a client that is missing is an error."""
+
+
+def _load(name: str) -> ModuleType | None:
+    """Return the module *name*; None: it is not installed, nor is a package that it is in."""
+    packages = [name.rsplit(".", depth)[0] for depth in range(name.count("."), -1, -1)]
+    return import_module(name) if ALL or all(find_spec(package) for package in packages) else None
+
+
+HTTPX = {name: package for name in ("httpx", "httpx2") if (package := _load(name)) is not None}
+REQUESTS = _load("requests")
+AIOHTTP = _load("aiohttp")
+GOOGLE = _load("google.auth")
+AZURE = _load("azure.core")
+GRPC = _load("grpc")
+GITHUB = _load("github")
+ANTHROPIC = _load("anthropic")
+GITHUBKIT = _load("githubkit")
+MCP = _load("mcp")
+OPENAI = _load("openai")
+SLACK = _load("slack_sdk")
+KUBERNETES = _load("kubernetes")
+KUBERNETES_ASYNCIO = _load("kubernetes_asyncio")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from datetime import UTC, datetime, timedelta
 
@@ -15,12 +16,12 @@ EVERYTHING = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Actio
 
 
 class RoleWorld:
-    """A manager with the role of a tenant, whose keys live for *lifetime* seconds."""
+    """Two managers of one installation with the role of a tenant, whose keys live for *lifetime* seconds."""
 
     def __init__(self, cloud, lifetime=3600):
         self.cloud = cloud
         self.clock = FixedClock(datetime.now(UTC))
-        self.manager = cloud.open(clock=self.clock, lifetime=lifetime)
+        self.manager, self.awaiting = cloud.open_both(clock=self.clock, lifetime=lifetime)
         self.ada = self.manager.acting_as("ada")
         self.name = f"role-{secrets.token_hex(4)}"
         self.arn = cloud.make_role(self.name, begin(self.ada))
@@ -53,9 +54,9 @@ class RoleWorld:
         """Let the time pass in which the key ends."""
         self.clock.advance(timedelta(seconds=self._lifetime + 60))
 
-    def end_key(self):
-        """Let AWS forget the key that is handed out now, without telling anybody."""
-        roles, ended = sts_backends[DEFAULT_ACCOUNT_ID]["aws"].assumed_roles, self.key_id()
+    def end_key(self, key_id=None):
+        """Let AWS forget the key that is handed out now, or *key_id*, without telling anybody."""
+        roles, ended = sts_backends[DEFAULT_ACCOUNT_ID]["aws"].assumed_roles, key_id or self.key_id()
         roles[:] = [role for role in roles if role.access_key_id != ended]
 
     def end_trust(self):
@@ -64,6 +65,13 @@ class RoleWorld:
 
     def switch_off(self):
         self.ada.edit_integration(ACME, self.integration.id, status="inactive")
+
+    def freeze(self):
+        """Freeze the tenant in another process, and return the freeze."""
+        return asyncio.run(self.awaiting.acting_as("grace").incidents.freeze(tenant_id=ACME, reason="fake reason"))
+
+    def unfreeze(self, freeze):
+        asyncio.run(self.awaiting.acting_as("grace").incidents.unfreeze(freeze.id, reason="over"))
 
 
 def keys_of(cloud, user):

@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 from .conftest import TENANT
-from .packages import AIOHTTP, AZURE, GOOGLE, HTTPX, REQUESTS
-
-
-@dataclass(frozen=True, kw_only=True)
-class Subject:
-    """One client: *make* makes the live object from a manager and the API's URL, and *send* sends a GET with it and returns the status."""
-
-    make: Callable[..., Any]
-    send: Callable[..., Any]
-    awaits: bool = False
-    challenge: str = ""
-    """The challenge of a 401 that the client's library answers; empty: the usual one."""
-
-
-def auth(manager, url):
-    return manager.auth(TENANT, "simulated")
+from .grpc_front import by_async_grpc, by_grpc
+from .packages import AIOHTTP, AZURE, GOOGLE, GRPC, HTTPX, KUBERNETES, REQUESTS
+from .sdk_subjects import SDK_SUBJECTS
+from .subject import Subject, auth
 
 
 def by(package):
@@ -103,28 +88,64 @@ def async_azure_credential(manager, url):
     return async_azure_credential(manager, TENANT, "simulated")
 
 
-def by_azure(made, url):
+def by_azure(made, url, *policies):
     from azure.core import PipelineClient
     from azure.core.pipeline.policies import BearerTokenCredentialPolicy
     from azure.core.rest import HttpRequest
 
-    with PipelineClient(url, policies=[BearerTokenCredentialPolicy(made, f"{AUDIENCE}/.default")]) as client:
+    with PipelineClient(url, policies=[*policies, BearerTokenCredentialPolicy(made, f"{AUDIENCE}/.default")]) as client:
         return client.send_request(HttpRequest("GET", url), enforce_https=False, connection_verify=False).status_code
 
 
-async def by_async_azure(made, url):
+async def by_async_azure(made, url, *policies):
     from azure.core import AsyncPipelineClient
     from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
     from azure.core.rest import HttpRequest
 
-    async with AsyncPipelineClient(url, policies=[AsyncBearerTokenCredentialPolicy(made, f"{AUDIENCE}/.default")]) as client:
+    chain = [*policies, AsyncBearerTokenCredentialPolicy(made, f"{AUDIENCE}/.default")]
+    async with AsyncPipelineClient(url, policies=chain) as client:
         return (await client.send_request(HttpRequest("GET", url), enforce_https=False)).status_code
+
+
+def by_azure_with_policy(made, url):
+    return by_azure(made, url, made.policy())
+
+
+async def by_async_azure_with_policy(made, url):
+    return await by_async_azure(made, url, made.policy())
+
+
+def grpc_interceptor(manager, url):
+    from cloud_integrations.clients import grpc_interceptor
+
+    return grpc_interceptor(manager, TENANT, "simulated")
+
+
+def async_grpc_interceptors(manager, url):
+    from cloud_integrations.clients import async_grpc_interceptors
+
+    return async_grpc_interceptors(manager, TENANT, "simulated")
+
+
+def kubernetes_client(manager, url):
+    from cloud_integrations.clients import kubernetes_client
+
+    return kubernetes_client(manager, TENANT, "simulated", server=url)
+
+
+def by_kubernetes(made, _url):
+    from kubernetes.client import ApiException, CoreV1Api
+
+    try:
+        return CoreV1Api(made).list_namespace(_preload_content=False).status
+    except ApiException as error:
+        return error.status
 
 
 AUDIENCE = "https://management.azure.com"
 CLAIMS = urlsafe_b64encode(b'{"access_token": {"nbf": {"essential": true, "value": "1604106651"}}}').decode()
 OF_AZURE = f'Bearer error="insufficient_claims", claims="{CLAIMS}"'
-"""What Azure's resource providers answer where the access was revoked; of other 401s azure-core repeats nothing."""
+"""What Azure's resource providers answer where the access was revoked; of other 401s azure-core itself repeats nothing."""
 # Earlier ones do not refresh after a 401.
 ASYNC_GOOGLE = GOOGLE is not None and AIOHTTP is not None and tuple(map(int, GOOGLE.__version__.split(".")[:2])) >= (2, 62)
 
@@ -136,9 +157,25 @@ SUBJECTS = {
     **({} if GOOGLE is None or REQUESTS is None else {"google": Subject(make=google_credentials, send=by_google)}),
     **({"google.aio": Subject(make=async_google_credentials, send=by_async_google, awaits=True)} if ASYNC_GOOGLE else {}),
     **({} if AZURE is None else {"azure": Subject(make=azure_credential, send=by_azure, challenge=OF_AZURE)}),
+    **({} if AZURE is None else {"azure with policy": Subject(make=azure_credential, send=by_azure_with_policy)}),
     **(
-        {"azure.aio": Subject(make=async_azure_credential, send=by_async_azure, awaits=True, challenge=OF_AZURE)}
+        {}
+        if AZURE is None
+        else {"azure with policy, claims": Subject(make=azure_credential, send=by_azure_with_policy, challenge=OF_AZURE)}
+    ),
+    **(
+        {
+            "azure.aio": Subject(make=async_azure_credential, send=by_async_azure, awaits=True, challenge=OF_AZURE),
+            "azure.aio with policy": Subject(make=async_azure_credential, send=by_async_azure_with_policy, awaits=True),
+            "azure.aio with policy, claims": Subject(
+                make=async_azure_credential, send=by_async_azure_with_policy, awaits=True, challenge=OF_AZURE
+            ),
+        }
         if AZURE is not None and AIOHTTP is not None
         else {}
     ),
+    **({} if GRPC is None else {"grpc": Subject(make=grpc_interceptor, send=by_grpc)}),
+    **({} if GRPC is None else {"grpc.aio": Subject(make=async_grpc_interceptors, send=by_async_grpc, awaits=True)}),
+    **({} if KUBERNETES is None else {"kubernetes": Subject(make=kubernetes_client, send=by_kubernetes)}),
+    **SDK_SUBJECTS,
 }

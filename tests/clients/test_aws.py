@@ -8,7 +8,6 @@ import io
 import logging
 import os
 import pickle
-import sys
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -23,9 +22,11 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from tests.aws_cloud import ACME, open_cloud
 
-from cloud_integrations.clients import aws_session, boto3_session
+from cloud_integrations.clients import boto3_session
+from cloud_integrations.clients.aws_keys import can_repeat
 from cloud_integrations.errors import (
     ConfigurationError,
+    IntegrationFrozenError,
     IntegrationInactiveError,
     ProviderUnavailableError,
     ReconnectRequiredError,
@@ -41,7 +42,7 @@ MANY = 50
 
 @pytest.fixture(scope="module")
 def cloud():
-    with open_cloud("boto3") as cloud:
+    with open_cloud() as cloud:
         yield cloud
 
 
@@ -134,7 +135,7 @@ def test_a_body_is_sent_again_if_it_can_be(world, cloud):
     os.close(right)
     with os.fdopen(left, "rb") as once:
         # boto3 itself would not send it without https.
-        assert [aws_session._can_repeat(body) for body in (None, b"", "", {}, io.BytesIO(), once, iter([b""]))] == [True] * 5 + [False] * 2
+        assert [can_repeat(body) for body in (None, b"", "", {}, io.BytesIO(), once, iter([b""]))] == [True] * 5 + [False] * 2
 
 
 def test_a_static_key_works_and_its_successor_is_seen(cloud):
@@ -193,6 +194,39 @@ def test_an_integration_that_is_switched_off_is_seen_by_the_next_request(world):
     world.switch_off()
     with pytest.raises(IntegrationInactiveError):
         sts.get_caller_identity()
+
+
+def test_a_freeze_of_another_process_is_seen_after_the_time_that_tokens_stay_in_memory(world):
+    sts = world.client()
+    sts.get_caller_identity()
+    begun = world.freeze()
+    world.clock.advance(timedelta(minutes=1))
+    for session in (sts, world.client()):
+        with pytest.raises(IntegrationFrozenError):
+            session.get_caller_identity()
+    # Nor ahead of time.
+    with pytest.raises(IntegrationFrozenError):
+        world.client("s3").generate_presigned_url("get_object", Params={"Bucket": "fake-bucket", "Key": "known"})
+    assert world.mints == 0
+    world.unfreeze(begun)
+    world.clock.advance(timedelta(minutes=1))
+    assert ":assumed-role/" in sts.get_caller_identity()["Arn"]
+
+
+def test_a_freeze_stops_a_key_from_being_replaced(world, monkeypatch):
+    sts = world.client()
+    world.end_key()
+    replace = type(world.manager).replace_refused
+
+    def frozen(manager, *named):
+        world.freeze()
+        world.clock.advance(timedelta(minutes=1))
+        return replace(manager, *named)
+
+    monkeypatch.setattr(type(world.manager), "replace_refused", frozen)
+    with pytest.raises(IntegrationFrozenError):
+        sts.get_caller_identity()
+    assert world.mints == 0
 
 
 def test_each_use_is_in_the_audit_log(world):
@@ -294,10 +328,3 @@ def test_a_session_of_the_host_keeps_what_it_was_set_up_with(world):
     sts.meta.events.register("before-send", lambda request, **_: seen.append(request.headers["User-Agent"].decode()))
     assert ":assumed-role/" in sts.get_caller_identity()["Arn"]
     assert "acme/1" in seen[0]
-
-
-def test_without_boto3_the_extra_is_named(world, monkeypatch):
-    monkeypatch.delitem(sys.modules, "cloud_integrations.clients.aws_session")
-    monkeypatch.setitem(sys.modules, "boto3", None)
-    with pytest.raises(ConfigurationError, match=r"pip install 'cloud-integrations\[boto3\]'"):
-        boto3_session(world.manager, ACME)

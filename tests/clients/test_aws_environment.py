@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import pickle
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -20,8 +21,8 @@ pytest.importorskip("moto")
 
 from tests.aws_cloud import ACME, open_cloud  # only where moto is installed, and so below
 
-from cloud_integrations.clients import aws_environment
-from cloud_integrations.errors import ValidationFailedError
+from cloud_integrations.clients import aws_environment, aws_process_credential
+from cloud_integrations.errors import IntegrationFrozenError, ValidationFailedError
 from cloud_integrations.testing import SimulatedProvider
 
 from .conftest import TENANT, opened
@@ -45,7 +46,7 @@ TOKEN = "AWS_CONTAINER_AUTHORIZATION_TOKEN"
 
 @pytest.fixture(scope="module")
 def cloud():
-    with open_cloud("environment") as cloud:
+    with open_cloud() as cloud:
         yield cloud
 
 
@@ -126,9 +127,13 @@ def test_a_name_of_another_and_another_path_are_refused(world):
         for host in ("attacker.example", f"localhost:{port}", "127.0.0.1"):
             assert get(env, Host=host, Authorization=env[TOKEN])[0] == 403
         assert get(env, url=env[FULL_URI] + "/more", Authorization=env[TOKEN])[0] == 404
+        for path in ("//[", "/credentials//[", "*"):
+            with socket.create_connection(("127.0.0.1", port), timeout=60) as raw:
+                raw.sendall(f"GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+                assert raw.makefile("rb").readline().split()[1] == b"401"
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         connection.request("POST", "/credentials", headers={"Authorization": env[TOKEN]})
-        assert connection.getresponse().status == 501
+        assert connection.getresponse().status == 405
         connection.close()
 
 
@@ -153,6 +158,23 @@ def test_an_error_is_answered_with_its_code(world, monkeypatch):
         assert (status, document["code"]) == (403, "integration/reconnect-required")
 
 
+def test_a_freeze_of_another_process_is_seen_after_the_time_that_tokens_stay_in_memory(world):
+    with aws_environment(world.manager, ACME, region_name="us-east-1") as env, started(world, env) as ask:
+        assert ask()[0] == world.name
+        begun = world.freeze()
+        world.clock.advance(timedelta(minutes=1))
+        status, document = get(env, Authorization=env[TOKEN])
+        assert (status, document["code"]) == (403, "integration/frozen")
+        # Another program, which has no key yet, gets none.
+        with started(world, env) as other:
+            assert "frozen" in " ".join(other()) or other.process.wait(timeout=300) != 0
+        with pytest.raises(IntegrationFrozenError):
+            aws_process_credential(world.manager, ACME)
+        world.unfreeze(begun)
+        world.clock.advance(timedelta(minutes=1))
+        assert get(env, Authorization=env[TOKEN])[0] == 200
+
+
 def test_a_key_without_an_end_is_asked_for_again(cloud):
     with cloud.open() as manager:
         inputs = keys_of(cloud, "static")
@@ -171,6 +193,7 @@ def test_what_would_win_over_the_endpoint_is_taken_away(world, tmp_path):
     inherited = {
         **{name: text for name, text in os.environ.items() if not name.startswith("AWS_")},
         **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_ROLE_ARN"), "fake-other"),
+        **dict.fromkeys(("AWS_ACCESS_KEY", "AWS_SECRET_KEY", "AWS_CREDENTIAL_PROFILES_FILE", "CLOUD_INTEGRATIONS_KEYS"), "fake-other"),
         **dict.fromkeys(("AWS_BEARER_TOKEN_BEDROCK", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"), "fake-other"),
         **dict.fromkeys(("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_WEB_IDENTITY_TOKEN_FILE"), "/fake-other"),
         "AWS_MAX_ATTEMPTS": "2",
@@ -211,9 +234,22 @@ def test_a_fault_of_ours_is_no_answer_and_is_logged(world, monkeypatch, caplog):
         monkeypatch.setattr(type(world.manager), "credential", broken)
         with pytest.raises((http.client.BadStatusLine, ConnectionResetError)):
             get(env, Authorization=env[TOKEN])
-    assert "a request for AWS keys was not answered" in caplog.text
+    assert "a request for a credential was not answered" in caplog.text
 
 
 def test_a_name_that_cannot_be_one_is_refused_at_once(world):
     with pytest.raises(ValidationFailedError), aws_environment(world.manager, ""):
         pass
+
+
+def test_the_keys_of_a_role_come_from_a_helper_with_their_end(world):
+    document = aws_process_credential(world.manager, ACME)
+    values = world.values()
+    ends = world.manager.credential(ACME, "aws").expires_at
+    assert document == {
+        "Version": 1,
+        "AccessKeyId": values["access_key_id"],
+        "SecretAccessKey": values["secret_access_key"],
+        "SessionToken": values["session_token"],
+        "Expiration": f"{ends:%Y-%m-%dT%H:%M:%SZ}",
+    }

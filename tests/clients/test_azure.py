@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from cloud_integrations.domain.replacement import SHORTEST_WAIT
 from cloud_integrations.errors import ValidationFailedError
 
 from .conftest import TENANT
@@ -77,7 +78,24 @@ def test_the_same_claims_renew_once(world, made):
     assert made.get_token(SCOPE).token == second != first
     assert made.get_token(SCOPE, claims=CLAIMS).token == second
     assert world.provider.refresh_count == 1
-    assert made.get_token(SCOPE, claims='{"access_token": {"acrs": {"value": "c1"}}}').token != second
+
+
+def test_other_claims_that_come_too_early_are_answered_later(world, made):
+    other = '{"access_token": {"acrs": {"value": "c1"}}}'
+    made.get_token(SCOPE)
+    second = made.get_token(SCOPE, claims=CLAIMS).token
+    assert made.get_token(SCOPE, claims=other).token == second
+    assert world.provider.refresh_count == 1
+    world.pass_(SHORTEST_WAIT)
+    assert made.get_token(SCOPE, claims=other).token != second
+
+
+def test_a_policy_does_not_repeat_a_request_with_the_token_that_was_refused(world, made):
+    world.api.refuses = 100
+    with pipeline(made, world.api.url) as client:
+        assert [send(client, "GET", world.api.url) for _ in range(2)] == [401, 401]
+    assert world.api.statuses == [401, 401, 401]
+    assert world.provider.refresh_count == 1
 
 
 def test_claims_are_answered_again_when_the_token_has_changed(world, made):
@@ -146,3 +164,66 @@ def test_another_cloud_is_named_by_the_host(world):
 
     made = azure_credential(world.manager, TENANT, "simulated", audience="https://management.usgovcloudapi.net")
     assert made.get_token("https://management.usgovcloudapi.net/.default").token
+
+
+def pipeline(made, url):
+    from azure.core import PipelineClient
+    from azure.core.pipeline.policies import BearerTokenCredentialPolicy, RetryPolicy
+
+    # As the clients of Azure take it.
+    return PipelineClient(url, policies=[RetryPolicy(), BearerTokenCredentialPolicy(made, SCOPE)], per_retry_policies=[made.policy()])
+
+
+def send(client, method, url, **options):
+    from azure.core.rest import HttpRequest
+
+    return client.send_request(HttpRequest(method, url, **options), enforce_https=False, connection_verify=False).status_code
+
+
+def test_the_policy_sends_a_body_again_if_it_can_be(world, made):
+    with pipeline(made, world.api.url) as client:
+        assert send(client, "GET", world.api.url) == 200
+        world.end_token()
+        assert send(client, "PUT", world.api.url, content=b"fake body") == 200
+        assert [seen.body for seen in world.api.seen][1:] == [b"fake body"] * 2
+        world.end_token()
+        assert send(client, "PUT", world.api.url, content=iter([b"fake stream"])) == 401
+    assert (len(world.api.seen), world.provider.refresh_count) == (4, 1)
+
+
+def test_a_token_that_azure_core_had_kept_is_not_renewed_again(world, made):
+    with pipeline(made, world.api.url) as client:
+        assert send(client, "GET", world.api.url) == 200
+        first = world.end_token()
+        world.manager.acting_as("ada").refresh(TENANT, world.integration.id)
+        in_a_thread(lambda: made.get_token(SCOPE))
+        made.get_token(SCOPE)
+        before = world.provider.refresh_count
+        assert send(client, "GET", world.api.url) == 200
+    assert world.provider.refresh_count == before
+    assert world.token != first
+
+
+def test_a_thread_that_shares_a_client_heals_the_token_of_another(world, made):
+    with pipeline(made, world.api.url) as client:
+        assert in_a_thread(lambda: send(client, "GET", world.api.url)) == 200
+        world.end_token()
+        assert send(client, "GET", world.api.url) == 200
+    assert world.provider.refresh_count == 1
+
+
+def test_claims_of_an_earlier_request_do_not_keep_the_policy_from_healing(world, made):
+    first = made.get_token(SCOPE).token
+    made.get_token(SCOPE, claims=CLAIMS)
+    with pipeline(made, world.api.url) as client:
+        assert send(client, "GET", world.api.url) == 200
+        world.pass_(SHORTEST_WAIT)
+        world.end_token()
+        assert send(client, "GET", world.api.url) == 200
+    assert world.provider.refresh_count == 2
+    assert world.token != first
+
+
+def test_a_policy_names_where_its_credential_comes_from(world, made):
+    assert "acme" in repr(made.policy())
+    assert world.token not in repr(made.policy())

@@ -8,10 +8,18 @@ import logging
 import pickle
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 
-from cloud_integrations.errors import ConfigurationError, ProviderUnavailableError, ReconnectRequiredError, ValidationFailedError
+from cloud_integrations.domain.replacement import SHORTEST_WAIT
+from cloud_integrations.errors import (
+    ConfigurationError,
+    IntegrationFrozenError,
+    ProviderUnavailableError,
+    ReconnectRequiredError,
+    ValidationFailedError,
+)
 from cloud_integrations.testing import Misbehaviour, token_id
 
 from .conftest import TENANT
@@ -27,6 +35,8 @@ class Client:
         self.world, self.subject = world, subject
         self.manager = world.awaiting if subject.awaits else world.manager
         world.api.challenge = subject.challenge or world.api.challenge
+        world.api.body = {} if subject.body is None else subject.body
+        world.api.refusal = subject.refusal or world.api.refusal
         self.made = subject.make(self.manager, world.api.url)
 
     def get(self, path="/things"):
@@ -53,7 +63,8 @@ def client(request, world):
 def cause_of(error):
     """The error of ours: itself, or what it was raised from."""
     while error is not None and not type(error).__module__.startswith("cloud_integrations"):
-        error = error.__cause__ or error.__context__
+        in_group = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else None
+        error = in_group or error.__cause__ or error.__context__
     return error
 
 
@@ -81,6 +92,20 @@ def test_a_request_that_is_refused_twice_is_reported(world, client):
     assert world.provider.refresh_count == 1
 
 
+def test_a_server_that_refuses_everything_has_no_token_made_for_each_request(world, client):
+    world.api.refuses = 1000
+    assert [client.get() for _ in range(5)] == [401] * 5
+    assert world.provider.refresh_count == 1
+    world.pass_(SHORTEST_WAIT)
+    assert [client.get() for _ in range(5)] == [401] * 5
+    # azure-core has claims that it was answered once answered by no other token.
+    renewed = world.provider.refresh_count
+    assert renewed <= 2
+    world.api.refuses = 0
+    assert client.get() == 200
+    assert world.provider.refresh_count == renewed
+
+
 def test_fifty_callers_at_once_renew_once(world, client):
     world.end_token()
     assert client.at_once(MANY) == [200] * MANY
@@ -102,6 +127,23 @@ def test_an_outage_may_be_tried_again(world, client):
     ours = cause_of(caught.value)
     assert isinstance(ours, ProviderUnavailableError)
     assert ours.retryable
+
+
+def test_a_frozen_credential_is_not_handed_out_whichever_process_froze_it(world, client):
+    client.get()
+    reason = "a token was found in a log"
+    begun = asyncio.run(world.awaiting.acting_as("ada").incidents.freeze(everything=True, reason=reason))
+    world.pass_(timedelta(minutes=5))
+    seen, refreshed = len(world.api.statuses), world.provider.refresh_count
+    with pytest.raises(Exception) as caught:  # each client may have its own
+        client.get()
+    ours = cause_of(caught.value)
+    assert isinstance(ours, IntegrationFrozenError)
+    assert not ours.retryable
+    assert (len(world.api.statuses), world.provider.refresh_count) == (seen, refreshed)
+    world.manager.acting_as("ada").incidents.unfreeze(begun.id, reason="over")
+    world.pass_(timedelta(minutes=5))
+    assert client.get() == 200
 
 
 def test_no_token_is_shown(world, client, caplog):

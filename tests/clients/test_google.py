@@ -7,6 +7,7 @@ from datetime import UTC
 
 import pytest
 
+from cloud_integrations.domain.replacement import SHORTEST_WAIT
 from cloud_integrations.testing import token_id
 
 from .conftest import TENANT
@@ -80,6 +81,7 @@ def test_a_session_that_refreshes_twice_renews_once(world, made):
     assert send(made, world.api.url) == 401
     assert world.api.statuses == [401, 401, 401]
     assert world.provider.refresh_count == 1
+    world.pass_(SHORTEST_WAIT)
     world.api.refuses = 1
     assert send(made, world.api.url) == 200
     assert world.provider.refresh_count == 2

@@ -8,7 +8,9 @@ from uuid import UUID
 
 import pytest
 
-from cloud_integrations.domain.audit import GENESIS, SYSTEM, Actor, AuditEvent, AuditHead, Caller, ChainCheck, Outcome, chain_hash, chained
+from cloud_integrations.domain.audit import SYSTEM, Actor, AuditEvent, AuditHead, Caller, Outcome
+from cloud_integrations.domain.audit_chain import GENESIS, chain_hash, chained
+from cloud_integrations.domain.audit_check import ChainCheck
 
 EVENT = AuditEvent(
     event_id=UUID(int=1),
@@ -59,6 +61,8 @@ def test_a_chain_begins_at_one_behind_nothing():
         {"reason": ""},
         {"reason": "x"},
         {"request_id": ""},
+        {"provider_id": UUID(int=1)},
+        {"context_id": UUID(int=1)},
         {"details": {}},
         {"details": {"provider": "other"}},
         {"details": {"provider": "simulated", "x": ""}},

@@ -26,6 +26,7 @@ from cloud_integrations.domain.envelope import (
     encode_context,
     key_id_of,
     wrap_context,
+    wrapped_context,
 )
 from cloud_integrations.errors import DecryptError, SealingError
 
@@ -95,6 +96,14 @@ def test_the_context_of_a_wrapped_key_names_its_row_and_the_wrapping_key():
         "version": "2",
         "kek_uri": "local:a",
     }
+
+
+def test_a_key_service_that_takes_bytes_is_given_the_context_of_the_row():
+    row = stored_key()
+    pairs = wrap_context(tenant_id="t-1", key_id=row.key_id, version=3, kek_uri="local:a")
+    assert wrapped_context(row) == encode_context(pairs)
+    with pytest.raises(DecryptError):
+        wrapped_context(dataclasses.replace(row, kek_uri="\ud800"))
 
 
 def test_a_header_is_magic_version_suite_and_key_id():
@@ -234,11 +243,11 @@ def test_a_data_key_does_not_change(name):
     assert (key.key, key.tenant_id, key.version, key.key_id) == (CANARY, "t-1", 1, UUID(bytes=KEY_ID))
 
 
-def test_stored_keys_are_values():
-    row = WrappedKey(
+def stored_key() -> WrappedKey:
+    return WrappedKey(
         key_id=UUID(bytes=KEY_ID),
         tenant_id="t-1",
-        version=1,
+        version=3,
         state=KeyState.DECRYPT_ONLY,
         suite=1,
         kek_uri="local:a",
@@ -248,6 +257,10 @@ def test_stored_keys_are_values():
         retired_at=None,
         destroyed_at=None,
     )
+
+
+def test_stored_keys_are_values():
+    row = stored_key()
     assert dataclasses.replace(row, state=KeyState.ACTIVE) != row
     assert "wrapped" not in repr(row)
     assert [str(state) for state in KeyState] == ["active", "decrypt_only", "destroyed"]

@@ -34,7 +34,7 @@ IDS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1,
         "http://[::1]:8000/x",
     ],
 )
-def test_an_address_that_providers_can_compare_is_accepted(url):
+def test_an_address_thnew_keys_can_compare_is_accepted(url):
     assert check_issuer_url(url) == url
 
 

@@ -97,7 +97,7 @@ def test_a_proof_that_would_be_no_proof_is_refused(fields) -> None:
         {"fields": {"refresh_token": "{refresh_token}"}},
         {"fields": {"code": "c"}},
         {"client_auth": ["post"], "fields": {"client_id": "{client_id}"}},
-        {"client_auth": ["basic"], "body": "none"},
+        {"client_auth": ["post"], "body": "none"},
         {"client_auth": ["none"]},
         {"client_auth": ["proof:"]},
         {"fields": {"grant_type": "refresh_token"}},
@@ -188,6 +188,7 @@ def test_steps_and_proofs_that_do_not_fit_together_are_refused(steps, options, p
         ({"url": "https://{region}.a.example/{client_id}", "when": "region"}, {}),
         ({"body": "json", "fields": {"a": [1, True, None, 0.5, {"b": "{client_id}"}]}}, {}),
         ({"method": "GET", "body": "none"}, {}),
+        ({"client_auth": ["basic"], "body": "none"}, {}),
     ],
     ids=str,
 )

@@ -8,7 +8,7 @@ import pytest
 
 from cloud_integrations.domain.audit import Actor
 from cloud_integrations.domain.device import Polling
-from cloud_integrations.domain.pending import MAX_PENDING, MAX_PENDING_OF_TENANT, surplus
+from cloud_integrations.domain.pending import MAX_PENDING, MAX_PENDING_OF_TENANT, most_of_actor, surplus
 from cloud_integrations.testing.clock import START
 from cloud_integrations.testing.contracts.store.values import a_pending
 
@@ -49,6 +49,29 @@ def test_an_actor_that_begins_again_and_again_pushes_out_only_its_own() -> None:
 def test_among_equals_the_oldest_of_all_goes() -> None:
     opened = [(number, Actor(id=f"user-{number}")) for number in range(MAX_PENDING_OF_TENANT)]
     assert surplus(opened, ALICE) == [MAX_PENDING_OF_TENANT - 1]
+
+
+@pytest.mark.requirement("OAU-013")
+@pytest.mark.parametrize(
+    ("mine", "dropped"),
+    [
+        (18, ["mallory-19"]),
+        (19, ["alice-18"]),
+        (20, ["alice-19", "alice-18"]),
+        (25, [*(f"alice-{age}" for age in range(19, 25)), "alice-18"]),
+    ],
+)
+def test_the_one_that_begins_counts_too_and_what_it_has_lost_does_not(mine, dropped):
+    mallorys = [(f"mallory-{age}", Actor(id="mallory")) for age in range(20)]
+    alices = [(f"alice-{age}", ALICE) for age in range(mine)]
+    others = [(number, Actor(id=f"user-{number}")) for number in range(MAX_PENDING_OF_TENANT - min(mine, 19) - 20)]
+    # With the new one, Alice has as many as Mallory or one less; of equals, the one with the oldest loses.
+    assert surplus([*others, *mallorys, *alices], ALICE) == dropped
+
+
+@pytest.mark.parametrize(("kind", "most"), [("callback", MAX_PENDING), ("device", MAX_PENDING), ("setup", MAX_PENDING_OF_TENANT)])
+def test_setups_count_for_the_tenant_alone(kind, most):
+    assert most_of_actor(kind) == most
 
 
 @pytest.mark.parametrize("missing", ["context_id", "redirect_uri"])

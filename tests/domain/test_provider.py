@@ -85,7 +85,7 @@ def test_variables_are_checked_and_defaults_added() -> None:
     assert filled == {"host": "a.acme.example", "region": "eu", "account": "7", "login": "login.acme.example"}
 
 
-@pytest.mark.requirement("OAU-076")
+@pytest.mark.requirement("OAU-076", "Q67")
 def test_what_the_operator_chooses_no_tenant_can_change() -> None:
     acme = provider(variables=VARIABLES)
     with pytest.raises(ValidationFailedError, match=r"variables\.login is chosen by the operator"):
@@ -117,7 +117,48 @@ def test_a_wrong_variable_is_named_and_its_value_is_not_repeated(given, field) -
     assert "evil" not in str(error.value)
 
 
-@pytest.mark.requirement("OAU-076")
+def telling(**rule: object) -> dict[str, object]:
+    facts = {"name": "key", "derives": [{"variable": "region", "pattern": "^([a-z]+)_.+$", **rule}]}
+    return {**key(), "inputs": [facts]}
+
+
+@pytest.mark.requirement("Q56")
+@pytest.mark.parametrize(
+    ("rule", "problem"),
+    [
+        ({"variable": "zone"}, "which is no variable that tenants give"),
+        ({"variable": "login"}, "which is no variable that tenants give"),
+        ({"variable": "site"}, "which is no variable that tenants give"),
+        ({"pattern": "^[a-z]+_.+$"}, "must have one group"),
+        ({"pattern": "^([a-z]+)_(.+)$"}, "must have one group"),
+        ({"pattern": "^([a-z]+_.+$"}, "is no regular expression"),
+        ({"values": {"a": "asia"}}, "a value of region must be one of eu, us"),
+        ({"fits_all": ["asia"]}, "a value of region must be one of eu, us"),
+    ],
+)
+def test_a_key_can_tell_only_what_a_tenant_could_give(rule, problem) -> None:
+    assert provider(telling(), variables=VARIABLES).told_by == {"region": ("key",)}
+    with pytest.raises(ValidationError, match=problem):
+        provider(telling(**rule), variables=VARIABLES)
+
+
+def test_only_an_entered_line_tells_something() -> None:
+    rule = {"variable": "region", "pattern": "^([a-z]+)_.+$"}
+    with pytest.raises(ValidationError, match="derives is for the form text"):
+        Input.model_validate({"name": "file", "form": "json", "derives": [rule]})
+    with pytest.raises(ValidationError, match="an input with made_by has no derives"):
+        Input.model_validate({"name": "id", "secret": False, "made_by": "us", "derives": [rule]})
+
+
+def test_a_variable_that_the_key_may_tell_can_be_missing_until_the_key_is_read() -> None:
+    needed = [{"name": "region", "choices": ["eu", "us"]}]
+    acme = provider(telling(), variables=needed)
+    assert acme.fill_variables({}, later=acme.told_by) == {}
+    with pytest.raises(ValidationFailedError, match=r"variables\.region is required by this provider, because the key does not tell it"):
+        acme.fill_variables({})
+
+
+@pytest.mark.requirement("OAU-076", "Q67")
 def test_a_private_address_is_meant_only_where_the_operator_named_the_host() -> None:
     hosted = provider(variables=VARIABLES, self_hosted=True)
     assert hosted.on_private_host({"login": "git.corp.example"})
@@ -144,7 +185,7 @@ def test_templates_are_filled_from_values() -> None:
     [
         ({"methods": [code(), code()]}, "one name"),
         ({"variables": [VARIABLES[1], VARIABLES[1]]}, "one name"),
-        ({"variables": [{"name": "free"}]}, "give choices or a pattern"),
+        ({"variables": [{"name": "free"}]}, "give choices, a pattern or domains"),
         ({"variables": [{"name": "bad", "pattern": "("}]}, "no regular expression"),
         ({"methods": [code(token_url="http://a.example/token")]}, "https URL"),
         ({"methods": [code(token_url="http://127.0.0.1/token")]}, "https URL"),
@@ -158,6 +199,8 @@ def test_templates_are_filled_from_values() -> None:
         ({"base_urls": {"api": "http://a.example/"}}, "https URL"),
         ({"verifications": [{"url": "https://a.example/", "identity": ["xml:id"]}]}, "a path starts with"),
         ({"verifications": [{"url": "https://a.example/", "success": [{"path": "a", "matches": "("}]}]}, "no regular expression"),
+        ({"verifications": [{"url": "https://a.example/", "expires": {"path": "end"}}]}, "is renewed: limit it by for_methods"),
+        ({"methods": [code(idle=86400)]}, "is for what a verification checks and nothing mints"),
         ({"methods": [code(kind="Grant-Code")]}, "should match pattern"),
         ({"methods": [code(reply={"map": {"scope": "data.scope"}})]}, "names scope, which is not read from there"),
         ({"methods": [code(reply={"map": {"login": "data.login"}})], "variables": VARIABLES}, "names login, which is not read"),
@@ -223,7 +266,7 @@ def test_a_scope_at_the_token_endpoint_and_a_repeated_redirect_uri_are_the_provi
 GRAPH = "https://graph.microsoft.com/"
 
 
-@pytest.mark.requirement("OAU-041")
+@pytest.mark.requirement("OAU-041", "Q12", "Q13")
 @pytest.mark.parametrize(
     ("facts", "requested", "granted", "missing"),
     [

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 import cloud_integrations
 from cloud_integrations import AuditHead, AuditReport, AuthType, CheckReport, Credential, Integration, Secret
 from cloud_integrations.documents import CheckOut, CredentialOut, IntegrationDetailOut, TokenOut
-from cloud_integrations.domain.audit import AuditProblem
+from cloud_integrations.domain.audit_check import AuditProblem
 from cloud_integrations.domain.integration import AccountFacts, State
 from cloud_integrations.domain.serialisation import Serialisable, to_camel
 

@@ -23,13 +23,16 @@ FAILURES = [
 ]
 
 
-def attempted(behaviour=TOLERANT, *, state=State.ACTIVE, reason=None, left=HOUR, unresolved=False, chance=1.0, others=None, **marks):
+def attempted(
+    behaviour=TOLERANT, *, state=State.ACTIVE, reason=None, left=HOUR, unresolved=False, dead=False, chance=1.0, others=None, **marks
+):
     """An attempt on a credential that has *left* of its life."""
     return Attempted(
         before=replace(an_integration(), state=state, reason=reason, expires_at=None if left is None else NOW + left),
         marks=RefreshMarks(**marks),
         behaviour=behaviour,
         unresolved_before=unresolved,
+        access_is_dead=dead,
         now=NOW,
         store_now=NOW,
         chance=chance,
@@ -81,7 +84,7 @@ def test_days_of_refusals_are_the_grants_fault_where_others_are_renewed(failure,
     settled = settlement(failure, attempted(refused_since=since, others=others))
     assert settled.verdict == verdict
     assert settled.reason == ("refused_for_days" if verdict == "reconnect" else failure.reason)
-    assert settled.refused is True
+    assert (settled.error, settled.refused) == (failure.reason, True)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +100,8 @@ def test_days_of_refusals_are_the_grants_fault_where_others_are_renewed(failure,
     ],
 )
 def test_a_lost_answer_is_not_forgotten_over_the_next_failure(failure, unresolved, state):
-    assert settlement(failure, attempted(unresolved=unresolved)).state is state
+    settled = settlement(failure, attempted(unresolved=unresolved))
+    assert (settled.state, settled.reason, settled.error) == (state, failure.reason, failure.reason)
 
 
 @pytest.mark.parametrize(
@@ -172,6 +176,11 @@ def test_where_a_replay_is_punished_the_held_token_is_used_to_its_end(behaviour,
     assert (settled.due_in, settled.retry_after, settled.is_unknown) == (again, again, True)
 
 
+def test_a_caller_whose_token_was_refused_need_not_wait_for_its_end_and_the_worker_does():
+    settled = settlement(Unknown("server_error", over=True), attempted(STRICT, left=HOUR, dead=True))
+    assert (settled.wait, settled.retry_after, settled.due_in) == (SECOND, SECOND, HOUR)
+
+
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_verdict_stands_when_an_operator_had_it_asked_in_vain(failure):
     settled = settlement(failure, attempted(state=State.NEEDS_REAUTH, reason="interaction_required"))
@@ -189,20 +198,21 @@ def test_a_verdict_without_a_reason_is_given_one():
 
 
 @pytest.mark.parametrize(
-    ("failure", "state", "reason", "verdict"),
+    ("failure", "state", "reason", "verdict", "refused", "retry_after"),
     [
-        (Refused("invalid_grant"), State.NEEDS_REAUTH, "refused", "reconnect"),
-        (Refused("application_refused"), State.NEEDS_REAUTH, "refused", "reconnect"),
-        (Rejected("denied"), State.RETRY, "denied", "unavailable"),
-        (NotProcessed("unreachable"), State.RETRY, "unreachable", "unavailable"),
-        (Misconfigured("invalid_client"), State.ACTIVE, "invalid_client", "misconfigured"),
-        (Unknown("answer_lost"), State.RETRY, "answer_lost", "unavailable"),
+        (Refused("invalid_grant"), State.NEEDS_REAUTH, "refused", "reconnect", True, None),
+        (Refused("application_refused"), State.NEEDS_REAUTH, "refused", "reconnect", True, None),
+        (Rejected("denied"), State.RETRY, "denied", "unavailable", True, SECOND),
+        (NotProcessed("unreachable"), State.RETRY, "unreachable", "unavailable", False, SECOND),
+        (Misconfigured("invalid_client"), State.ACTIVE, "invalid_client", "misconfigured", True, None),
+        (Unknown("answer_lost"), State.RETRY, "answer_lost", "unavailable", False, 0 * SECOND),
     ],
 )
-def test_a_failed_mint_waits_for_no_lease_and_no_worker(failure, state, reason, verdict):
+def test_a_failed_mint_waits_for_no_lease_and_no_worker(failure, state, reason, verdict, refused, retry_after):
     settled = mint_settlement(failure, attempted())
-    assert (settled.state, settled.reason, settled.verdict) == (state, reason, verdict)
+    assert (settled.state, settled.reason, settled.error, settled.verdict) == (state, reason, failure.reason, verdict)
     assert (settled.phase, settled.wait, settled.due_in, settled.is_unknown) == (Phase.IDLE, None, None, False)
+    assert (settled.refused, settled.retry_after) == (refused, retry_after)
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import secrets
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import sqlalchemy as sa
+from tests.databases import own_database
 
 from cloud_integrations.backends.aes_gcm import AesGcmCipher
 from cloud_integrations.backends.keys.local import LocalKeyring
@@ -35,7 +36,10 @@ MODES = ("none", "tolerant", "grace", "strict", "family")
 
 
 LEASE = 30
-_TIMES = ("lease_until", "sent_at", "next_attempt_at", "expires_at", "state_since", "refreshed_at", "created_at", "due_at")
+_TIMES = (
+    *("lease_until", "sent_at", "next_attempt_at", "expires_at", "state_since", "refreshed_at", "created_at", "due_at"),
+    *("replaced_since", "replaced_at"),
+)
 _ACTOR = Actor(id="alice")
 
 
@@ -84,24 +88,6 @@ class Database:
         return numbers
 
 
-def _own(url, request):
-    """Make a database for this room alone on the server of *url*."""
-    url = sa.make_url(url)
-    name = f"ci_faults_{secrets.token_hex(4)}"
-    admin = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-        if admin.dialect.name == "postgresql":  # no test cuts the power, so none waits for the disk
-            connection.exec_driver_sql(f"ALTER DATABASE {name} SET synchronous_commit = off")
-
-    def drop():
-        with admin.connect() as connection:
-            connection.exec_driver_sql(f"DROP DATABASE {name}" + (" WITH (FORCE)" if admin.dialect.name == "postgresql" else ""))
-
-    request.addfinalizer(drop)
-    return url.set(database=name)
-
-
 @pytest.fixture(scope="session")
 def _sqlite(tmp_path_factory):
     path = tmp_path_factory.mktemp("faults") / "faults.db"
@@ -111,19 +97,24 @@ def _sqlite(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def _postgresql(postgresql_url, request):
-    url = _own(postgresql_url, request)
-    engine = sa.create_engine(url)
-    yield Database(url.render_as_string(hide_password=False), engine)
-    engine.dispose()
+def _postgresql(postgresql_url):
+    with on_a_server(postgresql_url) as database:
+        yield database
 
 
 @pytest.fixture(scope="session")
-def _mariadb(mariadb_url, request):
-    url = _own(mariadb_url, request)
-    engine = sa.create_engine(url)
-    yield Database(url.render_as_string(hide_password=False), engine)
-    engine.dispose()
+def _mariadb(mariadb_url):
+    with on_a_server(mariadb_url) as database:
+        yield database
+
+
+@contextmanager
+def on_a_server(server):
+    """Give a database of its own on the server of a URL."""
+    with own_database(server) as url:
+        engine = sa.create_engine(url)
+        yield Database(url.render_as_string(hide_password=False), engine)
+        engine.dispose()
 
 
 @pytest.fixture

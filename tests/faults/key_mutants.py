@@ -51,9 +51,9 @@ MUTANTS = {
         noticed_by=f"{REMEMBERED}[blocking-a renewal]",
     ),
     "a removal that is refused forgets the key": Mutant(
-        file="flows/use/disconnect.py",
+        file="flows/use/ending.py",
         guard="        wiring.data_keys.forget(tenant_id)\n        raise StaleWriteError from None\n",
-        without="        plan.client = None\n",
+        without="        raise StaleWriteError from None\n",
         noticed_by="tests/flows/test_rotate.py::test_a_token_for_the_outbox_is_put_there_under_the_new_key",
     ),
     "a key lives on in an outage no longer than declared": Mutant(

@@ -7,6 +7,7 @@ from .mutant import STORE, Mutant
 REFRESH_TABLE = "backends/sqlalchemy/tables/refresh.py"
 LOCKS = "runtime/single_flight.py"
 HELD_UP = "tests/faults/test_held_up.py::"
+TOO_EARLY = "tests/flows/test_replacement_limit.py::"
 KILLED = "tests/faults/test_killed.py::test_what_a_killed_process_leaves_is_taken_up_by_the_next"
 
 MUTANTS = {
@@ -133,10 +134,64 @@ MUTANTS = {
         noticed_by=f"{HELD_UP}test_who_was_held_up_before_the_request_does_not_send_it[sqlite-after_sent-family]",
     ),
     "tokens wait for a store that is away": Mutant(
-        file="flows/renew/saving.py",
+        file="flows/shared/keep_trying.py",
         guard="            if wiring.clock.monotonic() >= give_up:\n                raise\n            tell_of",
         without="            if wiring.clock.monotonic() >= 0:\n                raise\n            tell_of",
         noticed_by="tests/flows/test_renew_store_faults.py::test_tokens_wait_in_memory_while_the_store_takes_nothing",
+    ),
+    "a credential that took the place of a refused one waits": Mutant(
+        file="flows/renew/leases.py",
+        guard="return replacement_wait(stored.marks.replacement, now=stored.read_at) > timedelta() and not is_over(wiring, stored)",
+        without="return False",
+        noticed_by=f"{TOO_EARLY}test_the_first_refusal_is_answered_at_once_and_the_next_after_a_wait",
+    ),
+    "an ended credential waits for nothing": Mutant(
+        file="flows/renew/leases.py",
+        guard="return replacement_wait(stored.marks.replacement, now=stored.read_at) > timedelta() and not is_over(wiring, stored)",
+        without="return replacement_wait(stored.marks.replacement, now=stored.read_at) > timedelta()",
+        noticed_by=f"{TOO_EARLY}test_a_token_that_has_ended_is_replaced_however_young_it_is",
+    ),
+    "what the time or a person renewed waits for nothing": Mutant(
+        file="flows/renew/saving.py",
+        guard="return replaced(last, now=store_now(wiring, attempt)) if attempt.access_is_dead else None",
+        without="return replaced(last, now=store_now(wiring, attempt))",
+        noticed_by=f"{TOO_EARLY}test_what_a_person_or_the_time_renews_is_replaced_at_once",
+    ),
+    "every process knows of a replacement": Mutant(
+        file=REFRESH_TABLE,
+        guard="**replacement_columns(change.replacement),",
+        without="**replacement_columns(None),",
+        noticed_by=f"{STORE}test_a_credential_says_whether_it_took_the_place_of_a_refused_one",
+    ),
+    "the waits grow": Mutant(
+        file="domain/replacement.py",
+        guard="length = min(max(last.at - last.since, SHORTEST_WAIT), LONGEST_WAIT)",
+        without="length = SHORTEST_WAIT",
+        noticed_by="tests/domain/test_replacement.py::test_how_long_a_refused_credential_waits",
+    ),
+    "a wait ends": Mutant(
+        file="domain/replacement.py",
+        guard="length = min(max(last.at - last.since, SHORTEST_WAIT), LONGEST_WAIT)",
+        without="length = max(last.at - last.since, SHORTEST_WAIT)",
+        noticed_by="tests/domain/test_replacement.py::test_how_long_a_refused_credential_waits",
+    ),
+    "a failed mint is not repeated for each refusal": Mutant(
+        file="flows/renew/minting.py",
+        guard="(failed.access_is_dead or not wanted.access_is_dead)",
+        without="not wanted.access_is_dead",
+        noticed_by=f"{TOO_EARLY}test_a_mint_that_fails_is_not_repeated_for_each_refusal",
+    ),
+    "a narrowed credential waits, too": Mutant(
+        file="flows/use/narrowed.py",
+        guard="        if replacement_wait(last, now=stored.read_at) > timedelta():\n",
+        without="        if last is not None and not wiring:\n",
+        noticed_by=f"{TOO_EARLY}test_a_narrowed_one_waits_too",
+    ),
+    "a refusal that replaces nothing forgets nothing": Mutant(
+        file="flows/use/refresh.py",
+        guard="        if warning is None:\n            wiring.tokens.drop(tenant_id)\n",
+        without="        wiring.tokens.drop(tenant_id)\n",
+        noticed_by=f"{TOO_EARLY}test_a_refusal_that_replaces_nothing_forgets_no_narrowed_one",
     ),
     "a punished replay waits for the access token's end": Mutant(
         file="domain/freshness.py",
@@ -170,14 +225,14 @@ MUTANTS = {
     ),
     "one tenant without an answer does not stop its neighbours": Mutant(
         file="flows/renew/renew.py",
-        guard="wiring.breaker.note(application, ok=answered, by=attempt.tenant_id)",
-        without="wiring.breaker.note(application, ok=answered, by=attempt.attempt_id)",
+        guard="wiring.breaker.note(application, ok=is_answered(outcome), by=attempt.tenant_id)",
+        without="wiring.breaker.note(application, ok=is_answered(outcome), by=attempt.attempt_id)",
         noticed_by="tests/flows/test_refusals.py::test_one_tenant_without_an_answer_costs_its_forty_neighbours_nothing",
     ),
     "an answer is no outage": Mutant(
         file="flows/renew/renew.py",
-        guard="answered = outcome.reason not in _OUTAGE if isinstance(outcome, NotProcessed | Unknown) else True",
-        without="answered = isinstance(outcome, Granted)",
+        guard="return outcome.reason not in _OUTAGE if isinstance(outcome, NotProcessed | Unknown) else True",
+        without="return isinstance(outcome, Granted)",
         noticed_by="tests/flows/test_refusals.py::test_ten_dead_grants_of_fifty_cost_their_forty_neighbours_nothing",
     ),
     "a token that a lost renewal may have ended is not handed out": Mutant(

@@ -238,7 +238,8 @@ def run(order):
     def call():
         if order["calls"] == "refresh":
             manager.refresh(order["tenant"], UUID(order["integration_id"]))
-        return manager.credential(order["tenant"], order.get("wants", order["slug"]))
+        credential = manager.credential(order["tenant"], order.get("wants", order["slug"]))
+        return manager.replace_refused(order["tenant"], credential) if order["calls"] == "replace" else credential
 
     def one():
         together.wait()

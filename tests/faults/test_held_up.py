@@ -29,7 +29,7 @@ def held_up(stage, failpoint, **named):
     return victim
 
 
-@pytest.mark.requirement("REF-02")
+@pytest.mark.requirement("REF-02", "B16")
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("failpoint", ["after_lease", "after_sent"])
 @pytest.mark.parametrize("database", DATABASES, indirect=True)

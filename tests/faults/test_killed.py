@@ -26,7 +26,7 @@ def killed(stage, failpoint):
     return victim
 
 
-@pytest.mark.requirement("REF-01", "REF-17", "TST-03")
+@pytest.mark.requirement("REF-01", "REF-17", "TST-03", "B15")
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("failpoint", [*BEFORE_THE_REQUEST, *ANSWER_IS_LOST, *STORED])
 @pytest.mark.parametrize("database", DATABASES, indirect=True)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from . import key_mutants, refresh_mutants
+from . import access_mutants, incident_mutants, key_mutants, refresh_mutants
 
 ROOT = Path(__file__).parents[2]
-MUTANTS = refresh_mutants.MUTANTS | key_mutants.MUTANTS
+MUTANTS = refresh_mutants.MUTANTS | key_mutants.MUTANTS | access_mutants.MUTANTS | incident_mutants.MUTANTS
 
 
 def passes(copy, *tests):

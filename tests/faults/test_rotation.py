@@ -20,7 +20,7 @@ from cloud_integrations.providers.catalogue import Catalogue
 from cloud_integrations.runtime.sync import run_inline
 from cloud_integrations.testing import ProviderServer, SimulatedProvider, SimulatedTransport
 
-from .conftest import DATABASES, FULL, Database, _own
+from .conftest import DATABASES, FULL, Database, on_a_server
 
 ALICE = Actor(id="alice")
 CALLBACK_URL = "https://app.example/oauth/callback"
@@ -153,12 +153,12 @@ def room(request, tmp_path_factory):
     """A database whose rows are sealed by the keys of this module alone."""
     if request.param == "sqlite":
         path = tmp_path_factory.mktemp("rotation") / "rotation.db"
-        url, engine = f"sqlite:///{path}", sqlite_engine(path)
+        engine = sqlite_engine(path)
+        yield Database(f"sqlite:///{path}", engine)
+        engine.dispose()
     else:
-        own = _own(request.getfixturevalue(f"{request.param}_url"), request)
-        url, engine = own.render_as_string(hide_password=False), sa.create_engine(own)
-    yield Database(url, engine)
-    engine.dispose()
+        with on_a_server(request.getfixturevalue(f"{request.param}_url")) as database:
+            yield database
 
 
 @pytest.fixture

@@ -46,7 +46,10 @@ SETTINGS = Settings(callback_url="https://app.example/oauth/callback", use_windo
 class Crowd:
     """*count* tenants, each with one integration whose token ends in the same second."""
 
-    def __init__(self, count):
+    def __init__(self, count, *, settings=SETTINGS, handlers=None):
+        self.settings = settings
+        self.handlers = handlers
+        """For the awaiting manager, which works in the background."""
         self.clock = FixedClock()
         self.provider = SimulatedProvider(clock=self.clock, entropy=SeededEntropy("crowd"))
         self.rows = MemoryStore(self.clock)
@@ -74,7 +77,8 @@ class Crowd:
             cipher=AesGcmCipher(),
             providers=Catalogue.of(*self.provider.catalogue_entries()),
             applications=[self.provider.application()],
-            settings=SETTINGS,
+            settings=self.settings,
+            handlers=self.handlers if manager is AsyncIntegrationManager else None,
             clock=self.clock,
             entropy=SeededEntropy("manager"),
             pause=pause(self.clock),

@@ -49,6 +49,7 @@ class Bank(StandIn):
                     application=changes.pop("application", "platform"),
                     inputs=(Input(name="key"), Input(name="team", secret=False)),
                     mint=(step,),
+                    rotation=changes.pop("rotation", None),
                     present=Present(headers={"Authorization": "Bearer {access_token}", "X-Team": "{team}"}),
                 ),
             ),
@@ -62,6 +63,8 @@ class Bank(StandIn):
             token = request.headers["Authorization"].removeprefix("Bearer ")
             alive = token in self.minted
             return HttpResponse(status=200 if alive else 401, body=json.dumps({"id": "acct-1"}).encode())
+        if request.url.endswith("/keys"):
+            return self._make_key(request)
         asked = parse_qs(request.body.decode())
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -72,6 +75,15 @@ class Bank(StandIn):
         self.minted.append(f"fake-token-{len(self.minted)}")
         return HttpResponse(status=200, body=json.dumps({"token": self.minted[-1], "expires_in": LIFE.total_seconds()}).encode())
 
+    def _make_key(self, request):
+        """Roll the only key, to whom shows a token."""
+        if request.headers["Authorization"].removeprefix("Bearer ") not in self.minted:
+            return self.refusal("denied", 403)
+        self.keys = {"fake-rolled-key"}
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return HttpResponse(status=200, body=json.dumps({"key": "fake-rolled-key"}).encode())
+
     @staticmethod
     def refusal(error, status=400):
         return HttpResponse(status=status, body=json.dumps({"error": error}).encode())
@@ -79,7 +91,7 @@ class Bank(StandIn):
     @property
     def send(self):
         async def answer(request):
-            if not request.url.endswith("/me"):
+            if request.url.endswith("/mint"):
                 self.asked.append(parse_qs(request.body.decode()))
                 if self.before is not None and (work := self.before()) is not None:
                     await work

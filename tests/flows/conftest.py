@@ -85,9 +85,9 @@ class Door:
         """The parts of the manager, which only tests look at."""
         return self.manager._wiring
 
-    def acting_as(self, actor=SYSTEM, *, request_id=None):
+    def acting_as(self, actor=SYSTEM, *, request_id=None, reason=None):
         """The manager itself, as *actor* uses it."""
-        return self.manager.acting_as(actor, request_id=request_id)
+        return self.manager.acting_as(actor, request_id=request_id, reason=reason)
 
     async def together(self, times, name, /, *args, **named):
         """Make the same call *times* over at once, in threads or in tasks, and return results and errors."""
@@ -110,7 +110,7 @@ class Door:
 def rewire(manager, **parts):
     """Exchange parts of a manager that is built already."""
     wiring = dataclasses.replace(manager._wiring, **parts)
-    for group in (manager, manager.applications, manager.keys, manager.audit, manager.worker):
+    for group in (manager, manager.applications, manager.keys, manager.audit, manager.worker, manager.webhooks, manager.events):
         group._wiring = wiring
     manager._runner.wiring = wiring
 
@@ -164,8 +164,12 @@ class World:
         tenants=None,
         cipher=None,
         observer=None,
+        telemetry=(),
         issuer=None,
+        checkpoint_keys=None,
         platform=None,
+        rate_limiter=None,
+        handlers=None,
     ):
         """Open a door to this world, another process of the same installation, say."""
         keyring = keyring or self.keyring
@@ -177,10 +181,14 @@ class World:
             "providers": Catalogue.of(*(providers or self.entries), backends=self.backends).with_(guides=self.guides),
             "applications": [self.provider.application()] if applications is None else applications,
             "platform": platform,
+            "rate_limiter": rate_limiter,
             "settings": settings or self.settings(),
             "tenants": tenants,
             "issuer": issuer,
+            "checkpoint_keys": checkpoint_keys,
             "observer": observer or self.facts,
+            "telemetry": telemetry,
+            "handlers": handlers,
             "clock": self.clock,
             "entropy": self.entropy,
             "pause": AdvancingPause(self.clock) if self.blocking else AsyncAdvancingPause(self.clock),
@@ -198,6 +206,7 @@ class World:
             answer = json.loads(response.body)
         except ValueError:
             answer = {}
+        answer = answer if isinstance(answer, dict) else {}
         self.secrets += [answer[name] for name in ("access_token", "refresh_token") if isinstance(answer.get(name), str)]
         return self.on_answer(request, response) if self.on_answer is not None else None
 
@@ -361,3 +370,23 @@ def answers(world):
 def changed_method(world, **changes):
     method = world.entries[0].methods[0].model_copy(update=changes)
     return world.open(providers=[world.entries[0].model_copy(update={"methods": (method,)}), world.entries[1]])
+
+
+@pytest.fixture
+async def creating(world):
+    """An integration at a provider that makes another key, beside the old one."""
+    return await _rotating(world, "create")
+
+
+@pytest.fixture
+async def rolling(world):
+    """An integration at a provider that gives its key a new value."""
+    return await _rotating(world, "roll")
+
+
+async def _rotating(world, makes):
+    from .rotations import Rotating  # it needs this module
+
+    keys = Rotating(world, makes=makes)
+    await keys.add()
+    return keys

@@ -146,7 +146,7 @@ class Hub(Cloud):
                 return answer(None, 204) if known else answer({"message": "Bad credentials"}, 401)
         found = re.fullmatch(r"/app/installations/(\d+)/access_tokens", url.path)
         assert found is not None, (request.method, url.path)
-        return self._mint(int(found[1]), given.removeprefix("Bearer "))
+        return self._mint(int(found[1]), given.removeprefix("Bearer "), json.loads(request.body or b"{}"))
 
     def _sign_in(self, form):
         person = self.people.pop(form["code"][0], None)
@@ -169,7 +169,7 @@ class Hub(Cloud):
         ]
         return answer({"total_count": len(seen), "installations": entries})
 
-    def _mint(self, number, proof):
+    def _mint(self, number, proof, asked):
         claims = signed.decode(proof, RSAKey.import_key(public_pem()), algorithms=["RS256"]).claims
         now = int(self.world.clock.now().timestamp())
         assert claims["iss"] == CLIENT
@@ -183,9 +183,15 @@ class Hub(Cloud):
         self.live.add(token)
         self.world.secrets.append(token)
         ends = self.world.clock.now() + timedelta(hours=1)
-        return answer(
-            {"token": token, "expires_at": f"{ends:%Y-%m-%dT%H:%M:%SZ}", "permissions": PERMISSIONS, "repository_selection": "all"}, 201
-        )
+        said = {"token": token, "expires_at": f"{ends:%Y-%m-%dT%H:%M:%SZ}", "permissions": PERMISSIONS, "repository_selection": "all"}
+        if "permissions" in asked:
+            said["permissions"] = {**asked["permissions"], "metadata": "read"}
+        if "repositories" in asked:
+            known = [{"id": 1, "name": name} for name in asked["repositories"] if name != "unknown"]
+            if len(known) != len(asked["repositories"]):
+                return answer({"message": "There is at least one repository that does not exist"}, 422)
+            said |= {"repository_selection": "selected", "repositories": known}
+        return answer(said, 201)
 
 
 DIRECTORY = "99999999-2222-3333-4444-555555555555"

@@ -14,15 +14,31 @@ from cloud_integrations import SYSTEM
 from cloud_integrations.domain.audit import Actor
 from cloud_integrations.errors import ConfigurationError, ValidationFailedError
 
+from .arguments import METHODS, RIGHT
 from .conftest import ACME, ALICE
-from .test_arguments import METHODS, RIGHT
 
-BY_ITSELF = {"credential", "replace_refused", "worker.refresh_due", "worker.retry_revocations", "worker.run"}
+BY_ITSELF = {"credential", "replace_refused", "worker.deliver_events", "worker.refresh_due", "worker.retry_revocations", "worker.run"}
 """What also runs without anybody; it is the system's then."""
 RECORDS_NOBODY = {
     *("acting_as", "auth", "close", "over", "report", "start"),
-    *("get_integration", "guide", "list_integrations", "list_providers"),
+    *("find_key_rotation", "get_integration", "get_provider", "guide", "list_integrations", "list_providers", "report_providers"),
     *("applications.list", "audit.verify", "keys.find_returned", "keys.report", "keys.reseal"),
+    *("connect_sessions.find", "connect_sessions.list", "connect_sessions.open", "connect_sessions.resume"),
+    *("connect_sessions.hand_over", "connect_sessions.join"),
+    *("sessions.attach", "sessions.get", "sessions.list"),
+    "limits.count_address",
+    *("audit.checkpoint", "audit.checkpoint_keys", "audit.verify_checkpoint", "report_ageing", "worker.report"),
+    *(
+        "events.list",
+        "events.test",
+        "webhooks.list",
+        "incidents.freezes",
+        "incidents.get",
+        "incidents.list",
+        "incidents.report",
+        "incidents.scope",
+    ),
+    *(f"overview.{name}" for name in ("circuit", "count", "ends", "errors", "history", "integrations", "renewal", "report")),
     *("issuer.check", "issuer.configuration", "issuer.key_set"),
 }
 """What leaves no event that names somebody."""
@@ -152,3 +168,19 @@ async def test_a_view_of_a_hosts_own_manager_is_one_too(world):
     view = own.acting_as(ALICE)
     assert isinstance(view, Own)
     assert view.note == "fake-note"
+
+
+async def test_a_stated_reason_is_in_every_event_of_the_view(world, door):
+    one = await world.connect()
+    acting = door.manager.acting_as(ALICE, reason="ticket 4711")
+    await _awaited(acting.verify(ACME, one.id))
+    await _awaited(acting.edit_integration(ACME, one.id, status="inactive", actor="grace"))
+    events = [record.event for record in await door.audit.list(ACME)]
+    stated = {event.action: (event.actor.id, event.details["stated_reason"]) for event in events if "stated_reason" in event.details}
+    assert stated == {"integration.verified": (ALICE.id, "ticket 4711"), "integration.disabled": ("grace", "ticket 4711")}
+
+
+@pytest.mark.parametrize("reason", ["", 5, "two\nlines", "x" * 256])
+def test_a_reason_is_short_printable_text(door, reason):
+    with pytest.raises(ValidationFailedError, match="reason"):
+        door.manager.acting_as(ALICE, reason=reason)

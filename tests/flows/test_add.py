@@ -63,6 +63,55 @@ async def test_a_file_is_connected_by_its_parts_and_replaced_by_another(world):
         await door.add(ACME, "robots", name="Another", inputs=inputs)
 
 
+@pytest.mark.requirement("OAU-085")
+@pytest.mark.parametrize("public", [(), ("robot",)])
+async def test_a_document_is_secret_as_a_whole_but_for_what_the_provider_file_marks_public(world, public):
+    entry = robots(world)
+    method = entry.methods[1]
+    file = method.inputs[0].model_copy(update={"public": public})
+    method = method.model_copy(update={"inputs": (file, *method.inputs[1:])})
+    door = world.open(providers=[entry.model_copy(update={"methods": (entry.methods[0], method)})], applications=[])
+    extra = {"extra": {"note": "fake-note-of-a-tenant", "host": "fake-host.example"}}
+    inputs = {"file": document(world.provider.valid_api_key, **extra), "team": "t-1"}
+    held = await door.add(ACME, "robots", name="Our robot", inputs=inputs)
+    values = (await door.credential(ACME, "robots")).values()
+    assert values.keys() == {"token", "robot", "team"}
+    assert not any("fake-note" in value.reveal() or "fake-host" in value.reveal() for value in values.values())
+    # What is stored beside the sealed parts, told, recorded and shown holds no member of the document.
+    told = repr([held, await door.list_integrations(ACME), world.events(), world.facts.told, world.tables.integrations])
+    for member in ("fake-note", "fake-host", world.provider.valid_api_key.reveal(), "robby"):
+        assert member not in told
+
+
+@pytest.mark.requirement("B10", "ISO-05")
+@pytest.mark.parametrize(
+    "value", ["{token}", "{robot}", "${connection.globex.token}", "{{integrations.globex}}", "%(token)s", "{proof:token}"]
+)
+async def test_a_value_of_a_tenant_is_never_read_as_a_template(world, value):
+    door = world.open(providers=[robots(world)], applications=[])
+    await world.door.add_api_key("globex", f"{world.provider.slug}_keys", name="Of Globex", api_key=world.provider.issue_api_key())
+    inputs = {"file": document(world.provider.valid_api_key, name=value), "team": "t-1"}
+    await door.add(ACME, "robots", name="Our robot", inputs=inputs)
+    shown = await door.credential(ACME, "robots")
+    assert shown.headers()["X-Robot"] == world.sent[-1].headers["X-Robot"] == value
+    assert shown.values()["robot"] == Secret(value)
+
+
+@pytest.mark.requirement("OAU-085")
+async def test_a_document_without_named_parts_is_one_sealed_secret(world):
+    entry = robots(world)
+    file = Input(name="token", form="json")
+    shown = Present(headers={"Authorization": f"Bearer {world.provider.valid_api_key.reveal()}"})
+    method = Method(id="whole", kind="key", inputs=(file,), present=shown)
+    door = world.open(providers=[entry.model_copy(update={"methods": (method,)})], applications=[])
+    whole = json.dumps({"password": "fake-password", "extra": {"host": "fake-host.example"}})
+    held = await door.add(ACME, "robots", name="Our robot", inputs={"token": whole})
+    assert (await door.credential(ACME, "robots")).values() == {"token": Secret(whole)}
+    told = repr([held, await door.list_integrations(ACME), world.events(), world.facts.told, world.tables.integrations])
+    assert "fake-host" not in told
+    assert "fake-password" not in told
+
+
 async def test_a_method_is_found_by_its_inputs_or_named(world):
     door = world.open(providers=[robots(world)], applications=[])
     key = world.provider.valid_api_key

@@ -11,7 +11,7 @@ from cloud_integrations.domain.audit import Outcome
 from cloud_integrations.domain.auth_type import AuthType
 from cloud_integrations.domain.importing import ImportedGrant, ImportedKey
 from cloud_integrations.domain.integration import Health, Status
-from cloud_integrations.domain.provider import Input, Method, Present, Provider, Variable, Verification
+from cloud_integrations.domain.provider import Input, KeyFormat, Method, Present, Provider, Variable, Verification
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
     IntegrationExistsError,
@@ -279,7 +279,9 @@ PASTED = {"pem": PEM, "account": ACCOUNT, "json": '{"token": "fake"}', "foreign"
 
 def among_others(world):
     """A door whose catalogue knows that keys with `ghp_` are GitHub's."""
-    github = Provider(id="github", name="GitHub", methods=world.entries[1].methods, key_prefixes=("ghp_",))
+    github = Provider(
+        id="github", name="GitHub", methods=world.entries[1].methods, formats=(KeyFormat(prefixes=("ghp_",), rest="[A-Za-z0-9]{36}"),)
+    )
     return world.open(providers=[*world.entries, github])
 
 

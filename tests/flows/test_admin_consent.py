@@ -18,6 +18,7 @@ def entra(world):
     return Entra(world)
 
 
+@pytest.mark.requirement("Q05")
 async def test_the_directory_is_that_of_the_sign_in(world, entra):
     begun = await entra.begin()
     asked = dict(parse_qsl(urlsplit(begun.url).query))
@@ -79,6 +80,7 @@ async def test_a_token_of_another_directory_is_refused(world, entra):
     assert await refused(world, begun, entra.come_back(begun)) == "installation_refused"
 
 
+@pytest.mark.requirement("Q05")
 @pytest.mark.parametrize("token", ["fake-opaque-token", jwt(oid="person")])
 async def test_a_sign_in_that_names_no_directory_is_refused(world, entra, token):
     entra.instead["token"] = answer({"access_token": token, "token_type": "Bearer", "expires_in": 3600})

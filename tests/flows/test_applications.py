@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
+from cloud_integrations.documents import ProviderOut
 from cloud_integrations.domain.application import OAuthApplication
-from cloud_integrations.domain.provider import Variable
+from cloud_integrations.domain.provider import Deprecation, Variable
 from cloud_integrations.errors import AppMisconfiguredError, ConfigurationError
 from cloud_integrations.ports.settings import Settings
 
@@ -108,3 +109,22 @@ async def test_a_redirect_uri_that_depends_on_the_tenant_is_not_shown(world):
     door = world.open(providers=[world.entries[0].model_copy(update={"methods": (method,), "variables": (variable,)})])
     (summary,) = await door.list_providers()
     assert (summary.slug, summary.redirect_uri) == ("simulated", None)
+
+
+@pytest.mark.requirement("Q66")
+async def test_what_a_provider_has_announced_to_end_is_told_of_its_methods(world):
+    entry = world.entries[0]
+    offered = entry.methods[0].id
+    later = Deprecation(methods=(offered,), ends=date(2027, 4, 30), instead="Use a key.", source="https://acme.example/oauth2")
+    first = later.model_copy(update={"ends": date(2027, 1, 31), "instead": "Use a key soon."})
+    told = [entry.model_copy(update={"deprecations": (later, first)})]
+    (summary,) = await world.open(providers=told).list_providers()
+    (oauth2,) = [each.deprecated for each in summary.methods if each.id == offered]
+    assert (summary.deprecated, oauth2.ends, oauth2.instead) == (None, date(2027, 1, 31), "Use a key soon.")
+    assert ProviderOut.of(summary).as_json()["methods"][0]["deprecated"] == {
+        "ends": "2027-01-31", "instead": "Use a key soon.", "source": "https://acme.example/oauth2",
+    }  # fmt: skip
+    whole = Deprecation(instead="The service ends.", source="https://acme.example/end")
+    (summary,) = await world.open(providers=[entry.model_copy(update={"deprecations": (whole,)})]).list_providers()
+    assert {each.deprecated for each in summary.methods} == {summary.deprecated}
+    assert ProviderOut.of(summary).as_json()["deprecated"]["ends"] is None

@@ -56,7 +56,7 @@ def query_of(authorization):
     return query["client_id"], query["region"]
 
 
-@pytest.mark.requirement("OAU-049")
+@pytest.mark.requirement("OAU-049", "B08")
 async def test_a_secret_goes_to_no_endpoint_that_it_was_not_registered_for(world, own):
     door = in_regions(world, applications=[])
     saved = await door.applications.save(ACME, "simulated", **own)

@@ -169,7 +169,7 @@ async def test_of_fifty_creations_at_once_exactly_one_succeeds(world, any_store)
 # Nothing leaks
 
 
-@pytest.mark.requirement("OAU-081", "AUD-06", "ENC-01")
+@pytest.mark.requirement("OAU-081", "AUD-06", "ENC-01", "B13")
 async def test_no_secret_is_anywhere_it_should_not_be(world, door, caplog):
     caplog.set_level(logging.DEBUG)
     logged = world.open(observer=_Logging(world.facts))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from uuid import UUID
 
 import pytest
 
-from cloud_integrations.domain import events
-from cloud_integrations.domain.audit import Actor, AuditHead, Outcome, chained
-from cloud_integrations.domain.events import EventKind, Fact, Keys
+from cloud_integrations.domain.audit import OPERATOR, Actor, AuditHead, Outcome
+from cloud_integrations.domain.audit_chain import chained
+from cloud_integrations.domain.identifiers import provider_id
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import (
-    IntegrationNotFoundError,
     InvalidCredentialsError,
+    ProviderNotFoundError,
     StorageUnavailableError,
     TenantNotFoundError,
     ValidationFailedError,
@@ -21,6 +22,8 @@ from cloud_integrations.errors import (
 from cloud_integrations.ports.store import Record
 
 from .conftest import ACME, ALICE, AsyncKnownTenants, KnownTenants
+
+BOT = Actor(type="agent", id="bot")
 
 
 async def some_history(world, door):
@@ -44,6 +47,58 @@ async def test_one_integrations_events_are_listed_alone(world, door):
     found = await door.audit.list(ACME, integration=other.id)
     assert [record.event.resource for record in found] == [f"integration:{other.id}"]
     assert len(await door.audit.list(ACME, integration=held.id)) == 4
+
+
+async def test_events_are_found_by_actor_action_provider_and_time(world, door):
+    await some_history(world, door)
+    await world.add_key()
+    world.clock.advance(timedelta(minutes=5))
+    now = world.clock.now()
+    await door.credential(ACME, "simulated_keys", actor=BOT)
+
+    async def found(**asked):
+        return [record.event.action for record in await door.audit.list(ACME, **asked)]
+
+    assert await found(by=BOT) == ["credential.used"]
+    assert await found(by="bot") == []
+    assert await found(action="integration.renamed") == ["integration.renamed"]
+    assert await found(provider="simulated_keys") == ["credential.used", "integration.connected"]
+    assert await found(provider=str(provider_id("simulated_keys")), until=now) == ["integration.connected"]
+    assert await found(since=now, action="credential.used") == ["credential.used"]
+    assert await found(since=now + timedelta(days=1)) == []
+    assert await found(provider=UUID(int=9)) == []
+
+
+async def test_a_use_names_the_application_that_obtained_the_access(world, door):
+    held = await world.connect()
+    await door.credential(ACME, "simulated")
+    used = world.last_event()
+    (stored,) = [row for row in world.tables.integrations.values() if row.facts.id == held.id]
+    assert (used.action, used.context_id) == ("credential.used", stored.facts.context_id)
+    assert used.context_id is not None
+
+
+@pytest.mark.parametrize(
+    ("named", "field"),
+    [
+        ({"by": "user:ada"}, "by"),
+        ({"by": 7}, "by"),
+        ({"action": "a" * 65}, "action"),
+        ({"action": "a\n"}, "action"),
+        ({"provider": 7}, "provider"),
+        ({"since": datetime(2026, 1, 1)}, "since"),  # noqa: DTZ001 - what is refused
+        ({"until": "yesterday"}, "until"),
+    ],
+)
+async def test_a_filter_that_means_nothing_is_refused_by_its_name(door, named, field):
+    with pytest.raises(ValidationFailedError) as caught:
+        await door.audit.list(ACME, **named)
+    assert caught.value.field == field
+
+
+async def test_a_filter_by_a_provider_that_never_was_is_refused(door):
+    with pytest.raises(ProviderNotFoundError):
+        await door.audit.list(ACME, provider="no_such_provider")
 
 
 @pytest.mark.requirement("AUD-13")
@@ -285,70 +340,26 @@ async def test_what_is_written_during_the_walk_belongs_to_the_next(world, door):
     assert (await door.audit.verify(ACME)).checked == 5
 
 
-# Events of the host
+class TestTheOperatorsLog:
+    async def test_it_is_listed_exported_and_verified_like_a_tenants(self, world):
+        begun = await world.door.incidents.freeze(everything=True, reason="fake reason", actor=ALICE)
+        (record,) = await world.door.audit.list(None, actor=ALICE)
+        assert (record.event.action, record.event.resource, record.event.actor) == ("freeze.begun", f"freeze:{begun.id}", ALICE)
+        exported = await world.door.audit.export(None, actor=ALICE)
+        assert len(exported.lines) == 2
+        assert "freeze.begun" in exported.lines[0]
+        assert "audit.read" in exported.lines[1]
+        report = await world.door.audit.verify(None)
+        assert (report.whole, report.checked, report.tenant_id) == (True, 3, OPERATOR)
+        chain = world.tables.chains[OPERATOR]
+        chain[0] = replace(chain[0], event=replace(chain[0].event, reason="another"))
+        assert not (await world.door.audit.verify(None)).whole
 
-READ = EventKind(
-    name="report.read",
-    action="report.read",
-    details=Keys.of("pages"),
-    fact="report.was_read",
-    keys=Keys.of("tenant", "pages", sometimes=("provider", "integration")),
-)
-NOT_THEIRS = "which is not for the caller to say of this event"
-LOOKED = EventKind(name="report.looked_at", fact="report.looked_at", keys=Keys.of("integration"))
-BOUGHT = EventKind(name="report.bought", action="report.bought", outcome=Outcome.UNKNOWN)
-
-
-@pytest.fixture
-def registered(monkeypatch):
-    monkeypatch.setattr(events, "_REGISTERED", {})
-    for kind in (READ, LOOKED, BOUGHT):
-        events.register(kind)
-
-
-@pytest.mark.usefixtures("registered")
-async def test_an_event_of_the_host_is_recorded_and_told_as_its_kind_says(world, door):
-    held = await world.add_key()
-    await door.audit.record(ACME, event="report.read", facts={"pages": "3"}, actor=ALICE)
-    assert world.facts.told[-1] == Fact(name="report.was_read", facts={"tenant": ACME, "pages": "3"})
-    await door.audit.record(ACME, event="report.read", integration=held.id, facts={"pages": "4"}, actor=ALICE)
-    about = {"tenant": ACME, "provider": "simulated_keys", "integration": str(held.id), "pages": "4"}
-    assert world.facts.told[-1] == Fact(name="report.was_read", facts=about)
-    ours = [event for event in world.events() if event.action == "report.read"]
-    assert [(event.resource, dict(event.details), event.actor) for event in ours] == [
-        (f"tenant:{ACME}", {"pages": "3"}, ALICE),
-        (f"integration:{held.id}", {"pages": "4"}, ALICE),
-    ]
-    count = len(world.events())
-    await door.audit.record(ACME, event="report.looked_at", integration="simulated_keys", actor=ALICE)
-    assert (len(world.events()), world.facts.told[-1].facts) == (count, {"integration": str(held.id)})
-    await door.audit.record(ACME, event="report.bought", actor=ALICE)
-    assert (world.last_event().action, world.last_event().outcome) == ("report.bought", Outcome.UNKNOWN)
-    assert world.facts.names[-1] == "report.looked_at"
-    assert (await door.audit.verify(ACME)).whole
-
-
-@pytest.mark.usefixtures("registered")
-@pytest.mark.parametrize(
-    ("named", "field", "problem"),
-    [
-        ({"event": "report.written"}, "event", "is not one that was registered"),
-        ({"event": "integration.removed"}, "event", "is not one that was registered"),
-        ({"event": "report.read"}, "facts", "need pages, which this event always has"),
-        ({"event": "report.read", "facts": {"pages": "1", "x": "y"}}, "facts", f"have x, {NOT_THEIRS}"),
-        ({"event": "report.read", "facts": {"pages": "1", "tenant": "globex"}}, "facts", f"have tenant, {NOT_THEIRS}"),
-        ({"event": "report.looked_at"}, "facts", "need integration, which this event always has"),
-    ],
-)
-async def test_an_event_of_the_host_says_what_its_kind_lists(world, door, named, field, problem):
-    with pytest.raises(ValidationFailedError) as caught:
-        await door.audit.record(ACME, **named, actor=ALICE)
-    assert (caught.value.field, caught.value.problem) == (field, problem)
-    assert (world.events(), world.facts.told) == ([], [])
-
-
-@pytest.mark.usefixtures("registered")
-async def test_an_event_of_the_host_concerns_an_integration_of_the_tenant(world, door):
-    held = await world.add_key()
-    with pytest.raises(IntegrationNotFoundError):
-        await door.audit.record("globex", event="report.looked_at", integration=held.id, actor=ALICE)
+    async def test_nothing_of_a_tenant_is_in_it_and_a_tenant_cannot_name_it(self, world):
+        await world.connect()
+        assert await world.door.audit.list(None, actor=ALICE) == ()
+        with pytest.raises(ValidationFailedError):
+            await world.door.audit.list(str(OPERATOR), actor=ALICE)
+        with pytest.raises(ValidationFailedError) as caught:
+            await world.door.audit.list(None, integration="simulated", actor=ALICE)
+        assert caught.value.field == "tenantId"

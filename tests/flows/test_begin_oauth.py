@@ -135,7 +135,7 @@ async def test_a_path_on_this_site_is_a_return_target(world, path):
     assert (await world.come_back(begun)).return_to == path
 
 
-@pytest.mark.requirement("OAU-025")
+@pytest.mark.requirement("OAU-025", "B03")
 @pytest.mark.parametrize(
     "path",
     [
@@ -255,11 +255,13 @@ async def test_a_reconnect_asks_for_the_scopes_asked_for_before(world, door):
     assert asked(await door.begin_reconnect(ACME, held.id, actor=ALICE))["scope"] == ["read"]
 
 
+@pytest.mark.requirement("Q14")
 async def test_a_reconnect_may_ask_for_other_scopes(world, door):
     held = await world.connect(scopes=("read",))
     assert asked(await door.begin_reconnect(ACME, held.id, scopes=("write",), actor=ALICE))["scope"] == ["write"]
 
 
+@pytest.mark.requirement("Q14")
 async def test_where_the_provider_forgets_older_scopes_a_reconnect_asks_for_all(world):
     method = world.entries[0].methods[0]
     union = method.model_copy(update={"scopes": method.scopes.model_copy(update={"on_reconnect": "union"})})

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from cloud_integrations import OAuthApplication
 from cloud_integrations.domain.audit import Outcome
 from cloud_integrations.domain.provider import Callback, Provider
 from cloud_integrations.domain.secret import Secret
@@ -14,7 +15,7 @@ from cloud_integrations.errors import GrantRefusedError, ProviderUnavailableErro
 from cloud_integrations.testing import Misbehaviour
 
 from .callbacks import refused
-from .conftest import ACME, ALICE, MALLORY
+from .conftest import ACME, ALICE, GLOBEX, MALLORY
 
 # The state, and whose it is
 
@@ -62,7 +63,8 @@ async def test_fifty_callbacks_at_once_make_one_exchange(world, door):
     outcomes = await door.together(50, "complete_oauth", begun.context_id, params, browser_token=begun.browser_token, actor=ALICE)
     connected = [outcome for outcome in outcomes if not isinstance(outcome, Exception)]
     assert len(connected) == 1
-    assert {type(outcome) for outcome in outcomes if isinstance(outcome, Exception)} == {GrantRefusedError}
+    refusals = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    assert {(type(refusal), refusal.reason) for refusal in refusals} == {(GrantRefusedError, "state_not_valid")}
     assert world.provider.count("exchange") == 1
     assert len(await door.list_integrations(ACME)) == 1
 
@@ -101,7 +103,7 @@ async def test_a_stolen_state_that_is_tried_again_and_again_writes_one_row(world
     assert (await world.come_back(begun, params)).integration.tenant_id == ACME
 
 
-@pytest.mark.requirement("OAU-018")
+@pytest.mark.requirement("OAU-018", "B01")
 @pytest.mark.parametrize("browser_token", [None, Secret("fake-token-of-another-browser"), Secret("")])
 async def test_another_browser_cannot_finish_an_authorization(world, browser_token):
     begun = await world.begin()
@@ -118,7 +120,7 @@ async def test_two_authorizations_of_one_principal_are_not_mixed_up(world):
     assert await refused(world, second, params) == "state_not_valid"
 
 
-@pytest.mark.requirement("OAU-019")
+@pytest.mark.requirement("OAU-019", "B02")
 async def test_the_callbacks_path_must_be_that_of_the_server_it_began_with(world):
     begun = await world.begin()
     params = world.approve(begun)
@@ -238,6 +240,7 @@ def with_sites(world):
 # A site that the callback names
 
 
+@pytest.mark.requirement("Q03")
 async def test_the_code_goes_to_the_site_that_the_callback_names_and_so_does_every_refresh(world):
     host = with_sites(world)
     begun = await world.begin()
@@ -249,7 +252,36 @@ async def test_the_code_goes_to_the_site_that_the_callback_names_and_so_does_eve
     assert (await world.come_back(again, (*world.approve(again), ("location", "eu")))).integration.id == held.id
 
 
-@pytest.mark.requirement("OAU-049", "OAU-076")
+@pytest.mark.requirement("Q03", "Q06")
+async def test_at_a_site_the_application_is_still_the_tenants(world):
+    host = with_sites(world)
+    own = world.provider.application()
+    operators = OAuthApplication(provider="simulated", client_id="fake-client-of-the-operator", client_secret="fake-secret-of-another")
+    door = world.open(applications=[operators])
+    await door.applications.save(ACME, "simulated", client_id=own.client_id, client_secret=own.client_secret, actor=ALICE)
+    begun = await world.begin(door=door)
+    held = (await world.come_back(begun, (*world.approve(begun), ("location", "eu")), door=door)).integration
+    assert (await door.refresh(ACME, held.id)).expires_at is not None
+    assert {urlsplit(request.url).netloc for request in world.sent} == {host}
+
+
+@pytest.mark.requirement("OAU-049")
+async def test_an_authorization_keeps_its_method_whatever_the_application_is_for_now(world):
+    first = world.entries[0]
+    second = first.methods[0].model_copy(update={"id": "second"})
+    world.entries[0] = first.model_copy(update={"methods": (*first.methods, second)})
+    begun = await world.begin(door=world.open())
+    application = world.provider.application()
+    others = OAuthApplication(
+        provider="simulated", client_id=application.client_id, client_secret=application.client_secret, method_id="second"
+    )
+    door = world.open(applications=[others])
+    assert (await world.come_back(begun, door=door)).integration.method_id == "code"
+    begun = await world.begin(GLOBEX, door=door)
+    assert (await world.come_back(begun, door=world.open())).integration.method_id == "second"
+
+
+@pytest.mark.requirement("OAU-049", "OAU-076", "Q03")
 @pytest.mark.parametrize("site", ["us", "", "EU", "evil.example", "https://evil.example"])
 async def test_a_site_that_is_not_in_the_providers_data_gets_no_code(world, site):
     with_sites(world)
@@ -261,3 +293,15 @@ async def test_a_site_that_is_not_in_the_providers_data_gets_no_code(world, site
     assert world.last_event().reason == "site_unknown"
     with pytest.raises(GrantRefusedError):
         await world.come_back(begun, (*world.approve(begun), ("location", "eu")))
+
+
+@pytest.mark.requirement("Q03")
+async def test_a_host_that_was_chosen_at_the_beginning_is_not_changed_by_the_callback(world):
+    host = with_sites(world)
+    method = world.entries[0].methods[0].model_copy(update={"callback": Callback()})
+    world.entries[0] = world.entries[0].model_copy(update={"methods": (method,)})
+    world.door = world.open()
+    begun = await world.begin(variables={"login": host})
+    params = (*world.approve(begun), ("location", "us"), ("login", "elsewhere.example.com"))
+    assert (await world.come_back(begun, params)).integration.variables["login"] == host
+    assert {urlsplit(request.url).netloc for request in world.sent} == {host}

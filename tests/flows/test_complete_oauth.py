@@ -43,6 +43,20 @@ async def test_an_approved_authorization_becomes_an_integration(world, door):
     assert await door.get_integration(ACME, integration.id) == integration
 
 
+@pytest.mark.requirement("Q17")
+async def test_a_code_that_lives_for_seconds_is_exchanged_inside_the_callback(world):
+    world.provider.code_lifetime = timedelta(seconds=30)
+    late = await world.begin()
+    params = world.approve(late)
+    world.pass_(seconds=31)
+    assert await refused(world, late, params) == "invalid_grant"
+    begun = await world.begin()
+    params = world.approve(begun)
+    world.pass_(seconds=29)
+    assert (await world.come_back(begun, params)).integration.status is Status.ACTIVE
+    assert world.provider.count("exchange") == 2
+
+
 async def test_the_provider_says_whose_account_it_is(world):
     integration = await world.connect()
     assert integration.account.account_id == "acct-1"
@@ -82,6 +96,7 @@ async def test_a_grant_without_refresh_token_is_kept_too(world):
     assert integration.reconnect_before is None
 
 
+@pytest.mark.requirement("Q40")
 async def test_a_refresh_token_that_ends_for_good_says_when_to_reconnect(world):
     method = world.entries[0].methods[0]
     ends = method.model_copy(update={"refresh_token": method.refresh_token.model_copy(update={"absolute": timedelta(days=90)})})
@@ -121,13 +136,13 @@ async def test_a_token_ends_counted_from_when_the_request_was_sent(world):
     assert integration.expires_at == sent_at + timedelta(hours=1)
 
 
-@pytest.mark.requirement("OAU-040")
+@pytest.mark.requirement("OAU-040", "Q25")
 async def test_a_silent_answer_has_the_providers_usual_life_and_never_an_endless_one(world):
     world.provider.misbehave(Misbehaviour.EXPIRES_IN_MISSING)
     assert (await world.connect()).expires_at == world.clock.now() + timedelta(hours=1)
 
 
-@pytest.mark.requirement("OAU-041")
+@pytest.mark.requirement("OAU-041", "Q13")
 async def test_fewer_scopes_than_asked_for_are_kept_as_granted_and_reported(world, door):
     world.provider.misbehave(Misbehaviour.NARROWER_SCOPES)
     integration = await world.connect()
@@ -333,6 +348,7 @@ async def test_nothing_is_given_back_where_that_would_end_another_grant(world):
     assert world.provider.count("revoke") == 0
 
 
+@pytest.mark.requirement("Q15")
 async def test_a_provider_without_pkce_is_sent_no_verifier(world):
     method = world.entries[0].methods[0].model_copy(update={"pkce": "off"})
     door = world.open(providers=[world.entries[0].model_copy(update={"methods": (method,)})])

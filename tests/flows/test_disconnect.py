@@ -159,6 +159,7 @@ async def test_a_token_that_was_never_held_is_skipped(world, door):
     assert (removal.refresh_token, removal.access_token) == (RevocationOutcome.SKIPPED, RevocationOutcome.REVOKED)
 
 
+@pytest.mark.requirement("Q65")
 async def test_a_provider_that_cannot_revoke_says_where_a_person_can(world):
     door = changed_method(world, revoke=revoke_facts(world, url=None, manual_url="https://simulated.example/apps"))
     held = await world.connect(door=door)

@@ -34,7 +34,8 @@ async def test_the_blocking_door_works_inside_a_running_loop(world):
 async def test_neither_door_starts_a_thread(world):
     before = set(threading.enumerate())
     await a_day_in_the_life(world)
-    assert set(threading.enumerate()) == before
+    # One of an earlier test may have ended meanwhile.
+    assert set(threading.enumerate()) <= before
 
 
 @blocking_only

@@ -273,7 +273,7 @@ async def test_a_verdict_about_what_was_switched_off_meanwhile_is_recorded_alone
     assert (world.last_event().action, world.last_event().reason) == ("integration.verified", "dead")
 
 
-@pytest.mark.requirement("ISO-13")
+@pytest.mark.requirement("ISO-13", "B09")
 async def test_another_tenants_credential_is_not_checked(world, door):
     held = await world.add_key()
     sent = len(world.sent)

@@ -67,6 +67,7 @@ async def test_the_persons_own_token_is_given_back(world, hub):
     assert world.leaks_in(world.raw_dump()) == []
 
 
+@pytest.mark.requirement("Q05")
 async def test_the_list_is_read_page_by_page(world, hub):
     hub.page = 1
     hub.sees["octocat"] = [42, 41]
@@ -110,6 +111,7 @@ async def test_the_installation_of_another_person_is_refused(world, hub):
     assert world.last_event().reason == "installation_not_yours"
 
 
+@pytest.mark.requirement("Q05")
 @pytest.mark.parametrize("forged", ["", None, "41/../42", "41 ", "0x29", "041"])
 async def test_an_id_that_is_not_in_the_list_to_the_letter_is_refused(world, hub, forged):
     begun = await hub.begin()

@@ -22,6 +22,7 @@ from cloud_integrations.protocol.http import HttpResponse
 
 from .bank import KEY, LIFE, TOKEN, Bank
 from .conftest import ACME, ALICE, GLOBEX
+from .receiving import all_of, open_delivering
 
 A_DAY = timedelta(days=1)
 NEW, OLD = "fake-secret-that-is-new", "fake-secret-that-is-old"
@@ -51,6 +52,22 @@ async def asked(world, tenant=ACME):
         return await world.door.credential(tenant, "bank")
     except (AppMisconfiguredError, ProviderUnavailableError, ReconnectRequiredError) as error:
         return error
+
+
+async def test_an_outage_of_mints_is_delivered_once_it_lasts_and_so_is_its_end(world, bank):
+    world.door, received = open_delivering(world, "billing", providers=[bank.provider()], applications=[])
+    held = await add(world)
+    bank.answer = HttpResponse(status=503)
+    world.clock.advance(LIFE)
+    # The second of two failures that are alike is no news for the row; but by then the trouble may have lasted.
+    for _ in range(30):
+        assert isinstance(await asked(world), ProviderUnavailableError)
+        world.pass_(minutes=6)
+    bank.answer = None
+    world.pass_(hours=1)
+    await asked(world)
+    await all_of(world.door)
+    assert received.of(held) == ["integration.connected", "credential.retrying", "credential.recovered"]
 
 
 @pytest.mark.parametrize("answer", UNCLEAR)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
-from dataclasses import dataclass, field
 from datetime import timedelta
 from urllib.parse import parse_qsl, urlsplit
 
@@ -27,99 +26,9 @@ from cloud_integrations.protocol.http import HttpResponse
 from cloud_integrations.providers import Catalogue
 
 from .conftest import ACME, ALICE
+from .minted_cases import APP, CASES, DIRECTORY, EMAIL, HOUR, Case, service_account
 from .transports import StandIn
 
-HOUR = timedelta(hours=1)
-APP = "11111111-2222-3333-4444-555555555555"
-DIRECTORY = "99999999-2222-3333-4444-555555555555"
-EMAIL = "robot@acme.iam.gserviceaccount.com"
-WORKSPACE = "dbc-a1b2345c-d6e7.cloud.databricks.com"
-
-
-def service_account(**more):
-    """The file that Google makes for a key."""
-    return json.dumps({
-        "type": "service_account", "project_id": "acme", "private_key_id": "key-1", "private_key": pem(), "client_email": EMAIL,
-        "client_id": "1", "token_uri": "https://evil.example/token", **more,
-    })  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """One provider: what is entered, where it is minted and checked, and how the provider refuses."""
-
-    slug: str
-    method: str
-    inputs: dict = field(repr=False)
-    variables: dict = field(default_factory=dict)
-    token_url: str
-    check: str
-    account: str
-    body: dict = field(default_factory=dict)
-    """The answer to the check."""
-    token_claims: dict | None = None
-    refusal: tuple = (401, {"error": "invalid_client"})
-    manual_url: str
-
-
-CASES = {
-    "google_cloud": Case(
-        slug="google_cloud",
-        method="service_account",
-        inputs={"key": service_account()},
-        token_url="https://oauth2.googleapis.com/token",
-        check="POST https://oauth2.googleapis.com/tokeninfo",
-        account=EMAIL,
-        body={"azp": "1", "expires_in": "3599"},
-        refusal=(400, {"error": "invalid_grant", "error_description": "Invalid JWT Signature."}),
-        manual_url="https://console.cloud.google.com/iam-admin/serviceaccounts",
-    ),
-    "azure": Case(
-        slug="azure",
-        method="service_principal",
-        inputs={"client_id": APP, "client_secret": "fake-client-secret"},
-        variables={"tenant": DIRECTORY},
-        token_url=f"https://login.microsoftonline.com/{DIRECTORY}/oauth2/v2.0/token",
-        check="GET https://management.azure.com/subscriptions?api-version=2022-12-01",
-        account="d1/o1",
-        body={"value": []},
-        token_claims={"tid": "d1", "oid": "o1"},
-        refusal=(401, {"error": "invalid_client", "error_codes": [7000222]}),
-        manual_url="https://go.microsoft.com/fwlink/?linkid=2083908",
-    ),
-    "ibm_cloud": Case(
-        slug="ibm_cloud",
-        method="api_key",
-        inputs={"api_key": "fake-" + "k" * 39},
-        token_url="https://iam.cloud.ibm.com/identity/token",
-        check="GET https://iam.cloud.ibm.com/identity/userinfo",
-        account="a1/IBMid-1",
-        token_claims={"account": {"bss": "a1"}, "iam_id": "IBMid-1", "sub": "ada@acme.example"},
-        refusal=(400, {"errorCode": "BXNIM0415E", "errorMessage": "Provided API key could not be found."}),
-        manual_url="https://cloud.ibm.com/iam/apikeys",
-    ),
-    "mongodb_atlas": Case(
-        slug="mongodb_atlas",
-        method="service_account",
-        inputs={"client_id": "mdb_sa_id_" + "0" * 24, "client_secret": "mdb_sa_sk_fake"},
-        token_url="https://cloud.mongodb.com/api/oauth/token",
-        check="GET https://cloud.mongodb.com/api/atlas/v2/orgs",
-        account="org-1",
-        body={"results": [{"id": "org-1", "name": "Acme"}]},
-        manual_url="https://cloud.mongodb.com/",
-    ),
-    "databricks": Case(
-        slug="databricks",
-        method="service_principal",
-        inputs={"client_id": APP, "client_secret": "fake-oauth-secret"},
-        variables={"workspace_host": WORKSPACE},
-        token_url=f"https://{WORKSPACE}/oidc/v1/token",
-        check=f"GET https://{WORKSPACE}/api/2.0/preview/scim/v2/Me",
-        account=f"u1/{WORKSPACE}",
-        body={"id": "u1", "userName": APP},
-        manual_url=f"https://{WORKSPACE}/",
-    ),
-}
 over_cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 
 
@@ -133,7 +42,7 @@ class Cloud(StandIn):
         self.answer = None
         """What the token endpoint answers instead."""
         world.transport = self
-        world.secrets += [text for name, text in case.inputs.items() if name != "client_id"]
+        world.secrets += case.secrets
         world.door = world.open(providers=[Catalogue.builtin().require(case.slug)], applications=[])
 
     def respond(self, request):
@@ -149,7 +58,7 @@ class Cloud(StandIn):
             return HttpResponse(status=status, body=json.dumps(body).encode())
         number = len(self.minted)
         self.minted.append(f"fake-{number}" if self.case.token_claims is None else jwt({**self.case.token_claims, "jti": str(number)}))
-        answer = {"access_token": self.minted[-1], "token_type": "Bearer", "expires_in": 3600}
+        answer = {"access_token": self.minted[-1], **self.case.lifetime}
         return HttpResponse(status=200, body=json.dumps(answer).encode())
 
     @property
@@ -176,13 +85,13 @@ async def test_from_the_first_key_to_the_removal(world, case, cloud):
     assert credential.headers() == {"Authorization": f"Bearer {cloud.minted[0]}"}
     assert (credential.secret, credential.values()) == (None, {"access_token": Secret(cloud.minted[0])})
 
-    world.clock.advance(HOUR)
+    world.clock.advance(case.life)
     assert (await world.door.credential(ACME, case.slug)).value == Secret(cloud.minted[1])
     report = await world.door.verify(ACME, held.id)
     assert (report.outcome, report.account.account_id, report.account_changed) == ("alive", case.account, False)
 
     cloud.answer = ProviderUnreachableError(provider_id="x")
-    world.clock.advance(HOUR - timedelta(seconds=20))
+    world.clock.advance(case.life - timedelta(seconds=20))
     living = await world.door.credential(ACME, case.slug)
     assert (living.value, living.warning) == (Secret(cloud.minted[1]), "refresh_failed")
     world.clock.advance(timedelta(seconds=20))
@@ -209,8 +118,7 @@ async def test_no_secret_is_in_an_address_and_none_is_stored_when_it_is_refused(
         await add(world, case)
     said = f"{caught.value!r}{caught.value.details}"
     for request in cloud.asked:
-        for name, text in case.inputs.items():
-            assert name == "client_id" or text not in request.url + said
+        assert not [secret for secret in case.secrets if secret in request.url + said]
     assert await world.door.list_integrations(ACME) == ()
 
 
@@ -231,7 +139,7 @@ async def test_a_token_near_its_end_is_renewed_as_early_as_the_provider_wants(wo
 # What is sent
 
 
-@pytest.mark.requirement("OAU-065", "Q24")
+@pytest.mark.requirement("OAU-065", "Q24", "Q68")
 @pytest.mark.parametrize("case", [CASES["google_cloud"]])
 async def test_a_service_account_signs_for_googles_own_endpoint_for_five_minutes(world, case, cloud):
     await add(world, case)
@@ -325,6 +233,20 @@ async def test_a_client_secret_goes_in_http_basic(world, case, cloud):
     assert basic == f"{case.inputs['client_id']}:{case.inputs['client_secret']}"
     assert cloud.forms[0]["grant_type"] == "client_credentials"
     assert "client_secret" not in cloud.forms[0]
+
+
+@pytest.mark.parametrize("case", [CASES["tailscale"]], ids=["tailscale"])
+async def test_a_client_of_tailscale_is_in_the_form(world, case, cloud):
+    await add(world, case)
+    assert cloud.forms == [{"grant_type": "client_credentials", **case.inputs}]
+    assert "Authorization" not in cloud.asked[0].headers
+
+
+@pytest.mark.parametrize("case", [CASES["docker_hub"]], ids=["docker_hub"])
+async def test_an_access_token_of_docker_is_exchanged_in_json(world, case, cloud):
+    await add(world, case)
+    assert json.loads(cloud.asked[0].body) == {"identifier": case.inputs["username"], "secret": case.inputs["token"]}
+    assert "Authorization" not in cloud.asked[0].headers
 
 
 # What refusals mean

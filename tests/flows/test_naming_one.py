@@ -10,18 +10,23 @@ import pytest
 
 from cloud_integrations.errors import IntegrationNotFoundError, ProviderNotFoundError, ValidationFailedError
 
+from .arguments import METHODS
 from .conftest import ACME, GLOBEX
-from .test_arguments import METHODS
 
 MORE = {"edit_integration": {"name": "Another name"}}
-FOR_ONE_KIND = {"begin_device_reconnect", "begin_reconnect", "reconnect", "refresh", "replace_api_key"}
+FOR_ONE_KIND = {
+    *("begin_device_reconnect", "begin_key_rotation", "begin_reconnect", "cancel_key_rotation", "find_key_rotation"),
+    *("finish_key_rotation", "reconnect", "refresh", "replace_api_key", "resources", "choose_resource"),
+}
 NAMED = [
     "credential",
     *(
         name
         for name, method in METHODS.items()
-        # `audit.record` needs an event of the host's.
-        if "integration" in inspect.signature(method).parameters and name not in FOR_ONE_KIND | {"audit.record"}
+        # `audit.record` needs an event of the host's; an incident is about any number of integrations.
+        if "integration" in inspect.signature(method).parameters
+        and name not in FOR_ONE_KIND | {"audit.record"}
+        and not name.startswith("incidents.")
     ),
 ]
 """The methods that take any integration."""
@@ -40,7 +45,7 @@ def names_of(world, integration, slug):
 
 
 def test_every_method_that_means_one_integration_is_asked_here():
-    assert {"audit.list", "credential", "delete", "edit_integration", "get_integration", "verify"} == set(NAMED)
+    assert {"audit.list", "credential", "delete", "edit_integration", "get_integration", "overview.renewal", "verify"} == set(NAMED)
 
 
 @pytest.mark.parametrize("method", NAMED)
@@ -63,6 +68,16 @@ async def test_a_renewal_and_a_reconnect_may_name_the_provider(world, door, numb
     name = names_of(world, key, "simulated_keys")[number]
     assert (await door.replace_api_key(ACME, name, api_key=world.provider.valid_api_key)).id == key.id
     assert (await door.reconnect(ACME, name, inputs={"key": world.provider.valid_api_key})).id == key.id
+
+
+@pytest.mark.parametrize("number", range(6))
+async def test_a_rotation_of_a_key_may_name_the_provider(world, door, number):
+    key = await world.add_key()
+    name = names_of(world, key, "simulated_keys")[number]
+    assert (await door.begin_key_rotation(ACME, name, inputs={"key": world.provider.issue_api_key()})).integration_id == key.id
+    assert (await door.find_key_rotation(ACME, name)).state == "staged"
+    assert (await door.finish_key_rotation(ACME, name)).state == "switched"
+    assert (await door.cancel_key_rotation(ACME, name)).state == "cancelled"
 
 
 @pytest.mark.parametrize("method", NAMED)

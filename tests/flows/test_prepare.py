@@ -19,7 +19,7 @@ from cloud_integrations.ports.store import AddKeyCheck
 from .conftest import ACME, ALICE, AsyncKnownTenants, KnownTenants
 
 
-@pytest.mark.requirement("ENC-08")
+@pytest.mark.requirement("ENC-08", "B18")
 async def test_another_key_under_a_known_id_is_found_at_the_start(world, door):
     await door.start()
     other = world.open(keyring=LocalKeyring([LocalKeyring.generate_key("test")]))

@@ -9,6 +9,7 @@ import pytest
 from cloud_integrations.backends.memory.store import MemoryStore
 from cloud_integrations.backends.sqlalchemy import SqlAlchemyStore, migrate, sqlite_engine
 from cloud_integrations.domain.audit import Outcome
+from cloud_integrations.domain.importing import ImportedGrant
 from cloud_integrations.domain.integration import Health, State
 from cloud_integrations.errors import (
     CommitUnknownError,
@@ -90,7 +91,7 @@ async def test_reconnecting_heals_what_needed_it(world, door):
     assert report.whole
 
 
-@pytest.mark.requirement("OAU-030")
+@pytest.mark.requirement("OAU-030", "Q63")
 async def test_another_account_is_noticed_and_said(world, door):
     held = await world.connect()
     world.provider.account = "acct-2"
@@ -110,7 +111,7 @@ async def test_the_same_account_is_no_news(world):
     assert "integration.account_changed" not in world.facts.names
 
 
-@pytest.mark.requirement("OAU-030")
+@pytest.mark.requirement("OAU-030", "Q63")
 async def test_with_pinned_accounts_another_account_is_refused_and_its_grant_given_back(world):
     door = world.open(settings=world.settings(pin_accounts=True))
     held = await world.connect(door=door)
@@ -213,3 +214,20 @@ def sqlite(tmp_path):
     migrate.upgrade(engine)
     yield engine
     engine.dispose()
+
+
+@pytest.mark.requirement("Q26", "Q45")
+async def test_a_token_from_before_tokens_ended_is_used_as_it_is_and_a_reconnect_brings_one_that_is_renewed(world, door):
+    # Slack, for example, would exchange it for one that ends; this library spends no token that works.
+    old = world.provider.issue_grant()
+    legacy = ImportedGrant(provider="simulated", name="Files of Acme", access_token=old.access, refresh_token=None, expires_at=None)
+    held = await door.import_credential(ACME, legacy, actor=ALICE)
+    world.pass_(days=400)
+    assert (await door.worker.refresh_due()).claimed == 0
+    assert (await door.credential(ACME, "simulated")).value == old.access
+    assert world.provider.count("token") == 0
+    again = (await world.reconnect(held)).integration
+    assert (again.id, again.name) == (held.id, held.name)
+    world.pass_(hours=2)
+    assert world.provider.is_alive((await door.credential(ACME, "simulated")).value)
+    assert world.provider.refresh_count == 1

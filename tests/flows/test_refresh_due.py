@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from tests.signals import SoftTimeLimitError, time_is_up
 
 from cloud_integrations.domain.renewal import RenewalRun
 from cloud_integrations.errors import StorageUnavailableError
+from cloud_integrations.runtime.sync import run_inline
 from cloud_integrations.testing import Misbehaviour
 
-from .conftest import ACME, changed_method
+from .conftest import ACME, World, changed_method
 
 
 async def test_nothing_is_renewed_before_its_time(world, door):
@@ -34,6 +36,20 @@ async def test_a_grant_whose_method_was_renamed_is_renewed(world):
     world.pass_(minutes=59)
     renamed = changed_method(world, id="renamed")
     assert await renamed.worker.refresh_due() == RenewalRun(claimed=1, renewed=1)
+
+
+@pytest.mark.requirement("Q39")
+async def test_a_refresh_token_that_would_end_unused_is_used_while_the_access_token_still_works(world):
+    world.provider.access_lifetime = timedelta(days=365)
+    world.entries = list(world.provider.catalogue_entries())
+    facts = world.entries[0].methods[0].refresh_token
+    door = changed_method(world, refresh_token=facts.model_copy(update={"idle": timedelta(days=30)}))
+    await world.connect(door=door)
+    for _ in range(2):
+        world.pass_(days=20)
+        assert await door.worker.refresh_due() == RenewalRun()
+        world.pass_(days=5)
+        assert await door.worker.refresh_due() == RenewalRun(claimed=1, renewed=1)
 
 
 async def test_many_rounds_at_once_renew_each_token_once(world, door):
@@ -118,6 +134,19 @@ async def test_a_store_that_fails_leaves_the_row_to_the_next_round_but_one(world
 
 
 @pytest.mark.requirement("REF-13")
+def test_a_time_limit_ends_a_round_and_is_not_counted_as_one_rows_trouble():
+    world = World("blocking")
+    for number in range(3):
+        run_inline(world.connect(f"tenant-{number}"))
+    world.pass_(minutes=59)
+    with time_is_up() as world.on_send, pytest.raises(SoftTimeLimitError):
+        run_inline(world.door.worker.refresh_due())
+    world.on_send = None
+    assert world.provider.refresh_count == 0
+    world.pass_(minutes=10)
+    assert run_inline(world.door.worker.refresh_due()).renewed >= 2
+
+
 async def test_due_times_are_spread_and_few_requests_are_out_at_once(awaiting_world):
     world = awaiting_world
     for number in range(40):

@@ -267,6 +267,7 @@ def test_every_reason_that_blames_the_application_shows_as_its_health():
     assert {*get_args(outcomes.MisconfiguredReason), *ours} == set(APPLICATION_REASONS)
 
 
+@pytest.mark.requirement("Q31")
 @pytest.mark.parametrize("answer", [said(b"<html>blocked</html>", 403, "text/html"), said(b"", 403), said({"message": "Forbidden"}, 403)])
 async def test_a_firewalls_page_is_being_retried(world, answers, answer):
     held, _ = await refused(world, answers, answer)

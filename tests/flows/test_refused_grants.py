@@ -62,6 +62,17 @@ async def test_a_month_of_outage_asks_nobody_to_reconnect(world, answers, answer
     assert world.row(held).facts.status is Status.ACTIVE
 
 
+@pytest.mark.requirement("B17")
+async def test_a_final_refusal_behind_a_rate_limit_is_seen_within_an_hour_whatever_the_provider_asked_for(world, answers):
+    limited = replace(said({"error": "invalid_grant"}, 429), headers={"retry-after": "9999999"})
+    held, token = await refused(world, answers, limited)
+    assert isinstance(await ask(world), ProviderUnavailableError)
+    answers.of[token] = said({"error": "invalid_grant"})
+    world.clock.advance(timedelta(hours=1))
+    assert isinstance(await ask(world), ReconnectRequiredError)
+    assert world.row(held).facts.reason == "revoked"
+
+
 async def test_an_outage_between_refusals_neither_counts_nor_hides_them(world, answers):
     _, token = await refused(world, answers, said(b"", 400))
     await after_days(world, 2)

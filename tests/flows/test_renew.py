@@ -50,7 +50,7 @@ async def test_an_old_token_is_renewed_once(world):
     assert "credential.refreshed" in world.facts.names
 
 
-@pytest.mark.requirement("REF-09")
+@pytest.mark.requirement("REF-09", "Q34")
 async def test_a_new_refresh_token_replaces_the_old_one(world):
     for _ in range(3):
         await (expired(world) if not world.sent else token(world))
@@ -61,7 +61,7 @@ async def test_a_new_refresh_token_replaces_the_old_one(world):
     assert not any(request.reused for request in world.provider.requests)
 
 
-@pytest.mark.requirement("REF-09")
+@pytest.mark.requirement("REF-09", "Q35")
 @pytest.mark.parametrize(
     "what",
     [
@@ -192,7 +192,7 @@ async def test_no_wait_keeps_a_replay_from_coming_inside_its_grace_period(world)
     assert failure.value.retry_after <= timedelta(seconds=3)
 
 
-@pytest.mark.requirement("REF-08")
+@pytest.mark.requirement("REF-08", "Q37", "Q42")
 @pytest.mark.parametrize("rotated", [True, False])
 async def test_where_a_replay_is_punished_the_held_token_is_used_to_its_end_and_then_one_probe_goes_out(world, rotated):
     follow(world, "family")
@@ -241,6 +241,19 @@ async def test_a_refused_token_is_no_reason_to_wait_for_its_end(world):
 
 
 @pytest.mark.requirement("REF-08")
+async def test_an_outage_after_a_refused_token_asks_for_no_longer_wait_than_the_outage(world):
+    await world.connect()
+    refused = await token(world)
+    world.provider.expire_access(refused.value)
+    world.provider.misbehave(Misbehaviour.UNAVAILABLE, endpoint="refresh", retry_after=timedelta(seconds=5))
+    with pytest.raises(ProviderUnavailableError) as down:
+        await world.door.replace_refused(ACME, refused)
+    assert down.value.retry_after == timedelta(seconds=5)
+    world.clock.advance(down.value.retry_after + A_MOMENT)
+    assert world.provider.is_alive((await world.door.replace_refused(ACME, refused)).value)
+
+
+@pytest.mark.requirement("REF-08", "Q36", "Q42")
 async def test_inside_a_grace_period_the_replay_comes_soon_and_again(world):
     follow(world, "grace", grace=timedelta(seconds=30))
     held = await expired(world)
@@ -258,6 +271,7 @@ async def test_inside_a_grace_period_the_replay_comes_soon_and_again(world):
     assert world.row(held).facts.state is State.ACTIVE
 
 
+@pytest.mark.requirement("Q36", "Q42")
 async def test_outside_its_grace_period_a_replay_is_kept_for_the_tokens_end(world):
     follow(world, "grace", grace=timedelta(seconds=30))
     held = await world.connect()
@@ -303,6 +317,7 @@ async def test_somebody_who_says_now_does_not_wait(world):
 # The end that no renewal moves
 
 
+@pytest.mark.requirement("Q40")
 async def test_a_tenant_that_must_soon_reconnect_is_named_once_a_day(world):
     method = world.entries[0].methods[0]
     ending = method.refresh_token.model_copy(update={"absolute": timedelta(days=20)})

@@ -20,6 +20,7 @@ from .renewals import expired, of_refresh, token
 # The grant is dead
 
 
+@pytest.mark.requirement("Q41")
 async def test_a_revoked_grant_needs_its_tenant_once_and_for_all(world):
     held = await expired(world)
     world.provider.revoke_grant()
@@ -33,6 +34,7 @@ async def test_a_revoked_grant_needs_its_tenant_once_and_for_all(world):
     assert [event.outcome.value for event in of_refresh(world)] == ["started", "failure"]
 
 
+@pytest.mark.requirement("Q30")
 async def test_an_error_in_a_good_status_is_read_as_the_error(world):
     await expired(world)
     world.provider.misbehave(Misbehaviour.ERROR_IN_200, endpoint="refresh")

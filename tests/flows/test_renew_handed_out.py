@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from cloud_integrations.domain.audit import Actor
-from cloud_integrations.domain.provider import Present, Variable
+from cloud_integrations.domain.provider import Present, Provider, Variable
+from cloud_integrations.domain.replacement import SHORTEST_WAIT
 from cloud_integrations.errors import (
     DecryptError,
     IntegrationInactiveError,
@@ -20,13 +21,14 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.testing import Misbehaviour
 
+from .answers import said
 from .conftest import ACME
 from .renewals import nearly_expired, token
 
 # Another token in the place of a refused one
 
 
-@pytest.mark.requirement("OAU-053")
+@pytest.mark.requirement("OAU-053", "Q38")
 async def test_a_refused_token_is_replaced_by_one_refresh_for_everybody(world):
     await world.connect()
     first = await token(world)
@@ -48,6 +50,7 @@ async def test_who_knows_a_newer_token_is_not_given_it_again(world):
     other = world.open()
     second = await other.replace_refused(ACME, first)
     world.provider.expire_access(second.value)
+    world.clock.advance(SHORTEST_WAIT)
     third = await world.door.all_at_once(
         *(lambda held=held: world.door.manager.replace_refused(ACME, held) for held in (first, second, first, second))
     )
@@ -61,6 +64,8 @@ async def test_shared_work_that_brings_nothing_newer_is_done_again(world):
     run = type(single_flight).run
 
     async def begun_by_somebody_who_had_seen_less(key, work):
+        if key == "freezes":
+            return await run(single_flight, key, work)
         runs.append(key)
         return world.row(held) if len(runs) == 1 else await run(single_flight, key, work)
 
@@ -205,3 +210,28 @@ async def test_a_tenants_variable_is_put_where_its_name_stands(world):
     other = world.open(providers=[entry.model_copy(update={"methods": methods, "variables": (site,)})])
     sent = await other.credential(ACME, "simulated")
     assert sent.headers() == {"Authorization": f"Bearer acme-eu:{sent.value.reveal()}"}
+
+
+@pytest.mark.requirement("Q04", "Q68")
+async def test_where_the_api_is_comes_with_the_tokens_and_anew_with_each_renewal(world, answers):
+    instance = {"name": "instance", "source": "token_reply", "pattern": r"[a-z0-9]+\.example\.com", "in_host": True}
+    method = world.entries[0].methods[0].model_dump(by_alias=True)
+    facts = world.entries[0].model_dump() | {"methods": [method], "variables": [instance], "verifications": []}
+    world.entries = [Provider.model_validate(facts), *world.entries[1:]]
+    world.door = world.open()
+
+    def tokens(number, **more):
+        token = {"access_token": f"fake-access-{number}", "refresh_token": f"fake-refresh-{number}", "token_type": "Bearer"}
+        return said({**token, "expires_in": 3600, **more}, 200)
+
+    answers.exchange = tokens(1, instance="eu1.example.com")
+    answers.of["fake-refresh-1"] = tokens(2, instance="us2.example.com")
+    answers.of["fake-refresh-2"] = tokens(3, instance="us2.example.com.evil.example")
+    answers.of["fake-refresh-3"] = tokens(4)
+    held = await world.connect()
+    found = [held.variables["instance"]]
+    for _ in range(3):
+        held = await world.door.refresh(ACME, held.id)
+        found.append((await world.door.get_integration(ACME, held.id)).variables["instance"])
+    assert found == ["eu1.example.com", "us2.example.com", "us2.example.com", "us2.example.com"]
+    assert (await world.door.credential(ACME, "simulated")).value.reveal() == "fake-access-4"

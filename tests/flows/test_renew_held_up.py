@@ -39,7 +39,7 @@ async def test_a_worker_that_was_held_up_destroys_nothing(world, rule, point):
     assert outcomes.count("started") == len(outcomes) - outcomes.count("started")
 
 
-@pytest.mark.requirement("REF-02")
+@pytest.mark.requirement("REF-02", "Q37")
 @pytest.mark.parametrize("point", POINTS)
 async def test_where_a_replay_is_punished_nobody_takes_over_while_the_token_lives(world, point):
     follow(world, "family")

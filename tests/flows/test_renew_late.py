@@ -125,7 +125,7 @@ async def test_tokens_that_were_stored_before_it_was_switched_off_are_not_given_
     await assert_sound(world, held)
 
 
-@pytest.mark.requirement("REF-02", "REF-07")
+@pytest.mark.requirement("REF-02", "REF-07", "B15")
 async def test_a_refusal_that_comes_late_finds_the_winners_token(world):
     held = await expired(world)
     other = world.open()

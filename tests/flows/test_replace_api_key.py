@@ -55,7 +55,7 @@ async def test_a_new_key_heals_an_integration_whose_key_was_dead(world, door):
     assert again.health is Health.OK
 
 
-@pytest.mark.requirement("OAU-030")
+@pytest.mark.requirement("OAU-030", "Q63")
 @pytest.mark.parametrize("pinned", [False, True])
 async def test_a_key_of_another_account_is_noticed_and_refused_where_accounts_are_pinned(world, pinned):
     door = world.open(settings=world.settings(pin_accounts=pinned))

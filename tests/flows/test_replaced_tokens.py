@@ -144,6 +144,7 @@ async def test_a_grant_that_nobody_can_give_back_is_said_to_be_left(world):
 # A reconnect without a refresh token
 
 
+@pytest.mark.requirement("Q09", "Q35")
 async def test_a_reconnect_by_the_same_account_keeps_the_refresh_token_that_is_held(world, door):
     held = await world.connect()
     old = await held_tokens(world)

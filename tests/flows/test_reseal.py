@@ -26,7 +26,7 @@ def outdated(world):
     return sorted({row.table for row in world.rows.list_sealed(replaced, limit=1_000)})
 
 
-@pytest.mark.requirement("ENC-10")
+@pytest.mark.requirement("ENC-10", "B21")
 async def test_every_row_of_every_table_moves_to_the_active_key_and_opens(world, door):
     begun = await fill_three_tables(world)
     await door.keys.rotate()

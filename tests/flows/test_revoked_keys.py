@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from dataclasses import replace
 from datetime import timedelta
 
@@ -26,7 +27,7 @@ PROVIDERS = {
     "gitlab": {
         "method": "pat",
         "key": "glpat-fake-token-0123456789",
-        "who": {"id": 7, "username": "ada"},
+        "who": {"id": 3, "name": "deploys", "user_id": 7},
         "asked": ("DELETE", "https://gitlab.com/api/v4/personal_access_tokens/self"),
         "shown": {"PRIVATE-TOKEN": "{key}"},
         "answer": (204, b""),
@@ -56,6 +57,15 @@ PROVIDERS = {
         "asked": ("DELETE", f"https://api.cloudflare.com/client/v4/accounts/{ACCOUNT_ID}/tokens/{TOKEN_ID}"),
         "shown": {"Authorization": "Bearer {key}"},
         "answer": (200, json.dumps({"success": True, "errors": [], "result": {"id": TOKEN_ID}}).encode()),
+    },
+    "twilio": {
+        "method": "api_key",
+        "key": "fake-key-secret",
+        "inputs": {"account_sid": "AC" + "0" * 32, "key_sid": "SK" + "0" * 32, "key_secret": "fake-key-secret"},
+        "who": {"incoming_phone_numbers": []},
+        "asked": ("DELETE", f"https://api.twilio.com/2010-04-01/Accounts/AC{'0' * 32}/Keys/SK{'0' * 32}.json"),
+        "shown": {"Authorization": "Basic " + b64encode(f"SK{'0' * 32}:fake-key-secret".encode()).decode()},
+        "answer": (204, b""),
     },
     "github": {
         "method": "pat",
@@ -100,7 +110,7 @@ class Provider(StandIn):
     @property
     def inputs(self):
         method = Catalogue.builtin().require(self.slug).method_named(self.case["method"])
-        return {method.inputs[0].name: self.key}
+        return {method.inputs[0].name: self.key, **self.case.get("inputs", {})}
 
     async def remove(self, held, tenant=ACME, **asked):
         return await self.world.door.delete(tenant, held.id, **{"revoke_key": True} | asked, actor=ALICE)
@@ -126,7 +136,7 @@ async def test_a_key_is_revoked_by_its_providers_own_request_if_that_is_asked_fo
     body = {name: [hub.key] for name in hub.case.get("body", {})}
     assert json.loads(request.body or b"{}") == body
     # A request that takes keys in its body shows none elsewhere.
-    assert bool(body) != any(hub.key in text for text in request.headers.values())
+    assert bool(body) != any(hub.key in text or text.startswith("Basic ") for text in request.headers.values())
     with pytest.raises(IntegrationNotFoundError):
         await world.door.credential(ACME, held.id)
     removed, revoked = world.events()[-2:]
@@ -318,7 +328,7 @@ async def test_a_file_that_asks_for_more_than_was_entered_leaves_the_key_to_its_
     pat = entry.method_named("pat")
     more = pat.inputs[0].model_copy(update={"name": "other"})
     shown = pat.present.model_copy(update={"headers": {"X-Key": "{token}{other}"}})
-    changed = pat.model_copy(update={"inputs": (*pat.inputs, more), "present": shown})
+    changed = pat.model_copy(update={"inputs": (*pat.inputs, more), "present": shown, "rotation": None})
     world.door = world.open(providers=[entry.model_copy(update={"methods": (changed,), "verifications": ()})], applications=[])
     world.clock.advance(timedelta(hours=2))
     assert (await world.door.worker.retry_revocations()).abandoned == 1

@@ -180,6 +180,16 @@ async def test_a_reconnect_keeps_the_external_id_also_with_another_role(world, c
     assert (await begin(world)).made != setup.made
 
 
+async def test_another_role_waits_beside_the_first_one_with_the_same_external_id(world, cloud):
+    setup, held = await connect(world, cloud)
+    cloud.roles[OTHER_ARN] = setup.made["external_id"].reveal()
+    begun = await world.door.begin_key_rotation(ACME, held.id, method="role", inputs={"role_arn": OTHER_ARN}, actor=ALICE)
+    assert begun.state == "staged"
+    await world.door.finish_key_rotation(ACME, held.id, actor=ALICE)
+    assert cloud.asked[-1]["RoleArn"] == OTHER_ARN
+    assert (await world.door.credential(ACME, "aws")).values()["secret_access_key"] == Secret(cloud.minted[-1])
+
+
 async def test_a_key_becomes_no_role_by_a_reconnect(world, cloud):
     inputs = {"access_key_id": "AKIAFAKEFAKEFAKEFAKE", "secret_access_key": "f" * 40}
     held = await world.door.add(ACME, "aws", name="Our account", inputs=inputs, actor=ALICE)

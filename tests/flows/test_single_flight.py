@@ -173,7 +173,7 @@ async def test_fifty_tasks_renew_an_expired_token_once(installation, life):
         assert_one_refresh(installation, await in_tasks([manager], 50))
 
 
-@pytest.mark.requirement("REF-03")
+@pytest.mark.requirement("REF-03", "Q34")
 @pytest.mark.parametrize("replicas", [2, 5])
 async def test_two_hundred_threads_over_several_processes_renew_once(installation, replicas):
     installation.connect_and_expire()
@@ -184,7 +184,7 @@ async def test_two_hundred_threads_over_several_processes_renew_once(installatio
     assert installation.provider.in_flight_max == 1
 
 
-@pytest.mark.requirement("REF-03")
+@pytest.mark.requirement("REF-03", "Q34")
 @pytest.mark.parametrize("replicas", [2, 5])
 async def test_two_hundred_tasks_over_several_processes_renew_once(installation, replicas):
     installation.connect_and_expire()

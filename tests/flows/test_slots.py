@@ -17,8 +17,8 @@ from cloud_integrations.errors import (
 )
 from cloud_integrations.testing import Misbehaviour
 
+from .arguments import METHODS
 from .conftest import ACME, ALICE
-from .test_arguments import METHODS
 from .test_renew_ends_access import ends_old_access
 
 KEYS = "simulated_keys"

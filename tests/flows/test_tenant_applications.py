@@ -49,6 +49,7 @@ def client_id_of(authorization):
     return parse_qs(urlsplit(authorization.url).query)["client_id"]
 
 
+@pytest.mark.requirement("Q06")
 async def test_new_authorizations_use_the_tenants_own_application(world, door, own):
     saved = await door.applications.save(ACME, "simulated", **own, actor=ALICE)
     assert await door.applications.list(ACME) == (saved,)
@@ -71,6 +72,7 @@ async def test_another_tenant_goes_on_with_the_operators(world, door, own):
     assert await door.applications.list(ACME) == ()
 
 
+@pytest.mark.requirement("Q06")
 async def test_it_works_where_the_operator_has_no_application(world, own):
     door = world.open(applications=[])
     with pytest.raises(ProviderInactiveError):
@@ -142,7 +144,7 @@ async def test_what_a_provider_says_of_one_tenants_application_stops_no_other(wo
     assert (await door.credential(ACME, "simulated")).generation == 2
 
 
-@pytest.mark.requirement("ENC-01", "OAU-081")
+@pytest.mark.requirement("ENC-01", "OAU-081", "Q06")
 async def test_a_secret_is_stored_sealed_and_shown_nowhere(world, door, own):
     saved = await door.applications.save(ACME, "simulated", **own)
     listed = await door.applications.list(ACME)

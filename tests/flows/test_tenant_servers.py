@@ -23,6 +23,7 @@ from cloud_integrations.errors import (
 from cloud_integrations.protocol.egress import Reach
 
 from .conftest import ACME
+from .test_sessions import asked, opened, refusal
 
 pytestmark = pytest.mark.requirement("Q69")
 HOST = "cluster.corp.example"
@@ -99,6 +100,31 @@ async def test_one_name_on_two_servers_is_two_accounts(world, cluster, tmp_path)
         assert there.account == again.account, "the way in which it is written makes no other account"
 
 
+async def test_a_refused_credential_is_not_replaced_by_one_for_another_server(world, cluster, tmp_path):
+    held = await add(world, entered(cluster.url))
+    refused = await world.door.credential(ACME, held.id)
+    (tmp_path / "other").mkdir()
+    with ApiServer(tmp_path=tmp_path / "other") as other:
+        await world.door.reconnect(ACME, held.id, inputs=entered(other.url))
+        with pytest.raises(ValidationFailedError) as caught:
+            await world.door.replace_refused(ACME, refused)
+        assert caught.value.field == "token"
+        await world.door.reconnect(ACME, held.id, inputs=entered(cluster.url))
+        assert (await world.door.replace_refused(ACME, refused)).values()["server"].reveal() == cluster.url
+
+
+async def test_an_agent_does_not_get_the_next_token_sent_to_the_server_that_the_tenant_left(world, cluster, tmp_path):
+    held = await add(world, entered(cluster.url))
+    session = await opened(world, providers=["kubernetes"], hosts=None)
+    assert await asked(session, cluster.url, provider="kubernetes")
+    (tmp_path / "other").mkdir()
+    with ApiServer(tmp_path=tmp_path / "other") as other:
+        await world.door.reconnect(ACME, held.id, inputs=entered(other.url))
+        assert await refusal(session, cluster.url, provider="kubernetes") == "host"
+        assert await refusal(session, other.url, provider="kubernetes") == "host"
+        assert await asked(await opened(world, providers=["kubernetes"], hosts=None), other.url, provider="kubernetes")
+
+
 async def test_what_the_server_says_decides(world, cluster):
     wrong = TOKEN.replace("5d1c", "0000")
     with pytest.raises(InvalidCredentialsError):
@@ -138,7 +164,7 @@ async def test_other_answers_end_no_integration(world, cluster, answer, outcome)
     assert (await world.door.credential(ACME, held.id)).headers()
 
 
-@pytest.mark.requirement("OAU-033", "OAU-052")
+@pytest.mark.requirement("OAU-033", "OAU-052", "Q68", "B07")
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 async def test_a_redirect_is_not_followed_so_the_token_goes_nowhere_else(world, cluster, tmp_path, status):
     (tmp_path / "other").mkdir()
@@ -246,7 +272,7 @@ async def test_a_name_that_leads_to_a_private_address_is_refused(world, builtin,
     assert connects == []
 
 
-@pytest.mark.requirement("OAU-073")
+@pytest.mark.requirement("OAU-073", "B06")
 async def test_a_name_that_changes_its_address_is_asked_once_and_checked_each_time(world, builtin, connects, resolves):
     reach(world, builtin)
     asked = resolves(["8.8.8.8"], ["127.0.0.1"])

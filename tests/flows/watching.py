@@ -8,7 +8,7 @@ import signal
 import threading
 
 from cloud_integrations.domain import events
-from cloud_integrations.domain.audit import Outcome
+from cloud_integrations.domain.audit import STATED_REASON, Outcome
 from cloud_integrations.domain.events import DETAILS, EVENTS, FACT_KEYS
 from cloud_integrations.errors import StorageUnavailableError
 from cloud_integrations.ports.store import Record
@@ -153,5 +153,5 @@ def check_recorded(units, /):
             continue
         assert (event.action, event.outcome) in {(kind.action, kind.outcome) for kind in kinds}, event
         details = details_of[event.action]
-        assert details.always <= event.details.keys() <= details.always | details.sometimes, event
+        assert details.always <= event.details.keys() <= details.always | details.sometimes | {STATED_REASON}, event
         assert all(isinstance(value, str) and value for value in event.details.values()), event

@@ -166,7 +166,7 @@ async def suffer(call: Door, provider: Watched) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.requirement("OAU-081", "ENC-01", "AUD-06")
+@pytest.mark.requirement("OAU-081", "ENC-01", "AUD-06", "B12")
 @pytest.mark.parametrize("kind", ["awaiting", "blocking"])
 async def test_no_secret_leaves_the_library(kind, tmp_path, monkeypatch):
     canaries, found = Canaries(), Found()

@@ -55,6 +55,8 @@ def test_the_python_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error", "-c", RUNNER, str(page)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # what this test can import, the page can
     done = subprocess.run(command, input=source, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    if re.search(r"needs the extra|No module named '(?:anthropic|githubkit|kubernetes|kubernetes_asyncio|mcp|openai)'", done.stderr):
+        pytest.skip("the page's client is not in this session; `nox -s howto` runs the page")
     assert done.returncode == 0, done.stderr
 
 

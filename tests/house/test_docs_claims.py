@@ -102,11 +102,15 @@ def test_what_is_recorded_and_told_is_made_in_one_file() -> None:
     ]
 
 
+_WORDS = {"RotationReason": "open", "SessionRefusal": "ended"}
+"""A word of each closed list whose words an error explains."""
+
+
 def _example(kind: type[CloudIntegrationsError]) -> CloudIntegrationsError:
     given: dict[str, Any] = {}
     for name, parameter in inspect.signature(kind).parameters.items():
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.default is inspect.Parameter.empty:
-            given[name] = timedelta(seconds=1) if name == "retry_after" else "test"
+            given[name] = timedelta(seconds=1) if name == "retry_after" else _WORDS.get(parameter.annotation, "test")
     return kind(**given)
 
 

@@ -22,7 +22,7 @@ from pydantic import BaseModel, TypeAdapter
 from cloud_integrations.domain import provider as schema
 
 SCHEMA = "cloud_integrations.domain.provider"
-WAYS_TO_READ = ("domain", "protocol", "kinds", "flows", "providers")
+WAYS_TO_READ = ("domain", "protocol", "kinds", "flows", "providers", "clients")
 OUTSIDE = ("", "")
 DECLARATION = ("", "<module>")
 SHIFT = 10_000
@@ -124,8 +124,8 @@ def _reached(reads: dict[Member, set[Member]]) -> set[Member]:
 def test_every_field_of_a_provider_file_has_a_reader(root: Path) -> None:
     unread = sorted(_unread(root, _schema_texts()))
     assert not unread, (
-        f"{', '.join(unread)}: no code reads this, so whoever sets it is deceived. Read it in protocol, kinds, flows, providers or an "
-        "adapter (a validator does not count, nor the testing package), or take it out of domain/provider/ and the files and "
+        f"{', '.join(unread)}: no code reads this, so whoever sets it is deceived. Read it in protocol, kinds, flows, providers, clients "
+        "or an adapter (a validator does not count, nor the testing package), or take it out of domain/provider/ and the files and "
         "put the facts into evidence/."
     )
 

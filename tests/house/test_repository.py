@@ -13,9 +13,9 @@ import pytest
 from cloud_integrations.backends.sqlalchemy.databases import registered
 
 DISTRIBUTIONS = (".", "adapters/fastapi", "adapters/cli")
-LOCKS = ("demo", "dev", "drivers", "examples", "httpx", "httpx2", "lowest", "nox", "sqlalchemy-2.0")
+LOCKS = ("aiobotocore", "clients", "demo", "dev", "drivers", "examples", "httpx", "httpx2", "lowest", "mutation", "nox", "sqlalchemy-2.0")
 # With its extras: the pip that Python 3.11 brings takes `coverage==…` for no answer to `coverage[toml]`.
-LOCKED = r"([\w.-]+)(?:\[[\w,-]+\])?=="
+LOCKED = r"([\w.-]+)(?:\[[\w, -]+\])?=="
 
 MOST_LINES = 400
 # Files with more lines than that, each for its reason.
@@ -83,13 +83,15 @@ def test_lock_files_hold_hashes_and_no_address(lock: str, root: Path) -> None:
     assert "://" not in text
 
 
-@pytest.mark.requirement("SUP-05")
+@pytest.mark.requirement("SUP-05", "B20")
 def test_only_versions_that_are_a_week_old_are_locked(root: Path) -> None:
     assert "--exclude-newer P7D " in (root / "noxfile.py").read_text(encoding="utf-8")
 
 
 def test_every_dependency_is_locked(root: Path) -> None:
-    locked = set(re.findall(rf"^{LOCKED}", (root / "requirements/dev.txt").read_text(encoding="utf-8"), re.MULTILINE))
+    # `aiobotocore` and `clients` are installed on top of `dev`.
+    texts = [(root / f"requirements/{lock}.txt").read_text(encoding="utf-8") for lock in ("dev", "aiobotocore", "clients")]
+    locked = {name for text in texts for name in re.findall(rf"^{LOCKED}", text, re.MULTILINE)}
     wanted = {_name(line) for distribution in DISTRIBUTIONS for line in _dependencies(_project(root, distribution))}
     assert {name for name in wanted if not name.startswith("cloud-integrations")} <= locked
 
@@ -190,7 +192,7 @@ def test_every_package_says_that_it_is_typed(root: Path) -> None:
 
 
 def test_the_checks_begin_with_the_readmes_commands_and_run_every_session(root: Path) -> None:
-    lines = re.findall(r"^\.venv/bin/nox -s ([\w ]+)", (root / ".ci/run").read_text(encoding="utf-8"), re.MULTILINE)
+    lines = re.findall(r"^ *(?:\.venv/bin/nox -s|sessions) ([\w ]+)", (root / ".ci/run").read_text(encoding="utf-8"), re.MULTILINE)
     run = " ".join(lines).split()
     assert run[0] == "bare"  # finds the two commands in the README
     sessions = set(re.findall(r"^@nox\.session.*\ndef (\w+)", (root / "noxfile.py").read_text(encoding="utf-8"), re.MULTILINE))
@@ -208,8 +210,9 @@ def test_the_checks_run_every_supported_python(root: Path) -> None:
 
 
 def test_each_floor_is_the_version_that_the_oldest_lock_tests(root: Path) -> None:
-    lock = (root / "requirements/lowest.txt").read_text(encoding="utf-8")
-    tested = dict(re.findall(rf"^{LOCKED}(\S+)", lock, re.MULTILINE))
+    # What is in `aiobotocore` or `clients` alone is tested in that version.
+    locks = [(root / f"requirements/{lock}.txt").read_text(encoding="utf-8") for lock in ("aiobotocore", "clients", "lowest")]
+    tested = {name: version for lock in locks for name, version in re.findall(rf"^{LOCKED}(\S+)", lock, re.MULTILINE)}
     floors = [
         match.groups()
         for distribution in DISTRIBUTIONS

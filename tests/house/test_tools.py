@@ -58,9 +58,32 @@ def test_the_report_shows_every_requirement(load_tool: Callable[[str], Any], tmp
     shown = capsys.readouterr().out
     assert "ENC-01   failed\n           passed   t.py::test_a\n           failed   t.py::test_b\n" in shown
     assert "180 requirements: 1 passed, 1 skipped, 1 failed, 177 no test" in shown
-    assert "Q07      passed\n           passed   t.py::test_a\n\n1 quirks of providers: 1 passed, 0 skipped, 0 failed" in shown
+    assert "Q07      passed\n           passed   t.py::test_a\nQ08      no test\n" in shown
+    assert "76 quirks of providers: 1 passed, 0 skipped, 0 failed, 75 no test" in shown
+    assert "21 classes of bugs: 0 passed, 0 skipped, 0 failed, 21 no test" in shown
+    assert "Q45      no test\n           but: a token that works is never spent" in shown
     # Last, so that whoever sees only the end of a long log still learns what to mend.
     assert shown.endswith("FAILED in report: t.py::test_b: E   assert 1 == 2\nFAILED in report: t.py::test_d: E   OSError\n")
+
+
+def test_each_quirk_is_named_by_a_test(root: Path, load_tool: Callable[[str], Any]) -> None:
+    files = [file for where in ("tests", "adapters") for file in (root / where).rglob("test_*.py")]
+    named = {name for file in files for name in _requirements(ast.parse(file.read_text(encoding="utf-8")))}
+    tool = load_tool("requirements")
+    assert set(tool.QUIRKS) - named == set()
+    assert tool.LIMITS.keys() <= set(tool.QUIRKS)
+
+
+@pytest.mark.requirement("TST-16")
+def test_each_class_of_bugs_that_others_had_has_a_test_that_names_it(root: Path, load_tool: Callable[[str], Any]) -> None:
+    files = [file for where in ("tests", "adapters") for file in (root / where).rglob("test_*.py")]
+    named = {name for file in files for name in _requirements(ast.parse(file.read_text(encoding="utf-8")))}
+    assert load_tool("requirements").BUGS.keys() - named == set()
+
+
+def _requirements(tree: ast.AST) -> set[str]:
+    marks = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "requirement"]
+    return {str(name.value) for mark in marks for name in mark.args if isinstance(name, ast.Constant)}
 
 
 def test_a_name_that_no_requirement_has_is_refused_when_tests_are_collected(tmp_path: Path) -> None:
@@ -71,7 +94,7 @@ def test_a_name_that_no_requirement_has_is_refused_when_tests_are_collected(tmp_
         [*command, "-c", str(ROOT / "pyproject.toml"), "-p", "conftest", str(test)], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert run.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "::test_a names ENC-99, which is no requirement and no quirk" in run.stderr
+    assert "::test_a names ENC-99, which is no requirement, quirk or class of bugs" in run.stderr
 
 
 @pytest.mark.requirement("TST-14")
@@ -114,3 +137,8 @@ def test_a_page_is_read_in_parts(load_tool: Callable[[str], Any], tmp_path: Path
     page.write_text("```python\none\n```\n")
     with pytest.raises(ValueError, match="stands before"):
         list(howto.parts(page))
+
+
+def test_the_plain_data_of_key_formats_is_what_the_provider_files_say(load_tool: Callable[[str], Any]) -> None:
+    tool = load_tool("key_formats")
+    assert tool.TARGET.read_text(encoding="utf-8") == tool.written(), "run python tools/key_formats.py"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -28,6 +29,7 @@ NEED_AN_EXTRA = frozenset(
         "AzureKeyVaultKeys",
         "GcpKmsKeys",
         "HttpxTransport",
+        "OpenTelemetry",
         "Pkcs11Keys",
         "SqlAlchemyStore",
     },
@@ -65,14 +67,14 @@ def _build(project: Path, target: Path, *options: str) -> None:
     subprocess.run(command, cwd=project, check=True, capture_output=True)
 
 
-@pytest.mark.requirement("SUP-06")
+@pytest.mark.requirement("SUP-06", "B20")
 @pytest.mark.parametrize("package", PACKAGES.values())
 def test_a_wheel_holds_its_package_and_nothing_else(package: str, wheels: dict[str, Path]) -> None:
     names = zipfile.ZipFile(wheels[package]).namelist()
     assert {re.sub(r"-[\d.]+\.dist-info$", "", name.partition("/")[0]) for name in names} == {package}
     assert f"{package}/py.typed" in names
     expected = re.compile(
-        rf"{package}/(?:py\.typed|[\w/]+\.py|providers/\w+\.toml|providers/evidence/\w+\.json|providers/guides/\w+(?:\.toml|/[\w-]+\.(?:json|sh|tf|yaml|txt|sql))|backends/sqlalchemy/migrations/script\.py\.mako|host/templates/\w+\.(?:html|css|js))|.*\.dist-info/.*"
+        rf"{package}/(?:py\.typed|[\w/]+\.py|providers/\w+\.toml|providers/evidence/\w+\.json|providers/guides/\w+(?:\.toml|/[\w-]+\.(?:json|sh|tf|yaml|txt|sql))|backends/sqlalchemy/migrations/script\.py\.mako|host/templates/\w+\.(?:html|css|js)|pages/static/\w+\.(?:css|js|svg)|pages/templates/[\w/]+\.html|pages/locales/\w+\.po)|.*\.dist-info/.*"
     )
     assert [name for name in names if not expected.fullmatch(name)] == []
     assert [name for name in names if re.search(r"\.pth$|(?:^|/)(?:tests?/|test_|conftest)", name)] == []
@@ -106,6 +108,29 @@ def test_the_router_brings_the_templates_of_its_host(wheels: dict[str, Path], ro
     needed = list(source.glob("cloud_integrations_fastapi/host/templates/*"))
     assert {file.suffix for file in needed} == {".html", ".css", ".js"}
     assert {file.relative_to(source).as_posix() for file in needed} <= names
+
+
+def test_the_router_brings_the_templates_and_files_of_its_pages(wheels: dict[str, Path], root: Path) -> None:
+    names = set(zipfile.ZipFile(wheels["cloud_integrations_fastapi"]).namelist())
+    source = root / "adapters/fastapi/src"
+    needed = [file for file in source.glob("cloud_integrations_fastapi/pages/**/*.*") if file.suffix != ".pyc"]
+    assert {file.suffix for file in needed} >= {".html", ".css", ".js", ".svg"}
+    assert {file.relative_to(source).as_posix() for file in needed} <= names
+
+
+def test_the_pages_name_their_extra_where_it_is_missing(wheels: dict[str, Path], root: Path) -> None:
+    program = """
+import sys
+sys.modules[sys.argv[1]] = None
+try:
+    import cloud_integrations_fastapi.pages
+except ImportError as error:
+    print(error)
+"""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    for missing in ("babel", "jinja2"):
+        done = subprocess.run([sys.executable, "-c", program, missing], env=env, capture_output=True, text=True, check=True)
+        assert "needs the extra pages: pip install 'cloud-integrations-fastapi[pages]'" in done.stdout
 
 
 @pytest.mark.requirement("SUP-07")

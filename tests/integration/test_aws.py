@@ -75,7 +75,8 @@ def test_a_key_that_aws_knows_connects_and_signs_requests_to_any_service(aws):
         with pytest.raises(IntegrationExistsError):
             acting.add(ACME, "aws", name="Again", inputs=inputs(key_id, secret))
         removal = acting.delete(ACME, held.id)
-        assert (removal.api_key, removal.manual_url.startswith("https://console.aws.amazon.com/")) == ("unsupported", True)
+        assert (removal.api_key, removal.manual_url.startswith("https://console.aws.amazon.com/")) == ("skipped", True)
+        assert removal.key_reason == "not_asked"
 
 
 @pytest.mark.parametrize("wrong", ["secret", "key"])

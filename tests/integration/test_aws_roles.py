@@ -15,7 +15,7 @@ from cloud_integrations.errors import InvalidCredentialsError, ProviderUnavailab
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[Cloud]:
-    with open_cloud("roles") as cloud:
+    with open_cloud() as cloud:
         yield cloud
 
 

@@ -188,6 +188,7 @@ def clouds(signing):
 
 
 def parts_of(kind, clouds, signing):
+    clouds.any_subject.clear()
     blocks = kind is IntegrationManager
     return kind(
         store=MemoryStore() if blocks else AsyncMemoryStore(),
@@ -203,7 +204,6 @@ def parts_of(kind, clouds, signing):
 @pytest.fixture
 def manager(clouds, signing):
     clouds.seen.clear()
-    clouds.any_subject.clear()
     with parts_of(IntegrationManager, clouds, signing) as opened:
         yield opened.acting_as("ada")
 

@@ -65,6 +65,18 @@ KEYS: tuple[Key, ...] = (
         variables={"account_host": HOST},
         request=f"POST https://{HOST}/api/v2/statements",
         headers={"Authorization": "Bearer {token}", "X-Snowflake-Authorization-Token-Type": "PROGRAMMATIC_ACCESS_TOKEN"},
-        answers=((200, {"data": [["AB12345", "ADA"]]}, "alive", "AB12345/ADA", "ADA"), (401, {}, "dead", None, None)),
+        answers=(
+            (200, {"data": [["AB12345", "ADA"]]}, "alive", "AB12345/ADA", "ADA"),
+            (401, {}, "dead", None, None),
+            # The token is alive; a network policy must let this service in.
+            (401, {"code": "390432", "message": "Network policy is required."}, "alive_but_denied", None, None),
+            (
+                401,
+                {"code": "390422", "message": "Incoming request with IP/Token is not allowed to access Snowflake."},
+                "alive_but_denied",
+                None,
+                None,
+            ),
+        ),
     ),
 )

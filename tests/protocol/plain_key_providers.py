@@ -199,6 +199,18 @@ PLAIN_KEYS: tuple[Key, ...] = (
             (401, {}, "dead", None, None),
         ),
     ),
+    Key(
+        slug="railway",
+        method="project_token",
+        inputs={"token": "00000000-0000-4000-8000-000000000000"},
+        request="POST https://backboard.railway.com/graphql/v2",
+        headers={"Project-Access-Token": "{token}"},
+        answers=(
+            (200, {"data": {"projectToken": {"projectId": "p1", "environmentId": "e1"}}}, "alive", "p1/e1", None),
+            (200, {"data": None, "errors": [{"message": "Not Authorized"}]}, "dead", None, None),
+            (200, {"data": {"projectToken": None}}, "unknown", None, None),
+        ),
+    ),
     bearer(
         "render",
         "api_key",

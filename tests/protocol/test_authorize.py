@@ -57,13 +57,13 @@ def test_pkce_is_not_left_out_by_mistake(make_client, pkce):
         url_of(make_client(pkce=pkce), verifier=None)
 
 
-@pytest.mark.requirement("OAU-002")
+@pytest.mark.requirement("OAU-002", "Q15")
 def test_pkce_is_on_where_nothing_is_said(make_client):
     assert make_client().uses_pkce
     assert make_client(client_auth=["none"], application={"client_secret": None}).uses_pkce
 
 
-@pytest.mark.requirement("OAU-004")
+@pytest.mark.requirement("OAU-004", "Q15")
 @pytest.mark.parametrize("verifier", [None, VERIFIER])
 def test_only_the_providers_data_switches_pkce_off(make_client, verifier):
     assert not {"code_challenge", "code_challenge_method"} & query(url_of(make_client(pkce="off"), verifier=verifier)).keys()
@@ -128,7 +128,7 @@ def test_the_endpoints_own_query_is_kept_once(make_client):
     assert (found["state"], found["client_id"]) == (STATE.reveal(), "client-1")
 
 
-@pytest.mark.requirement("OAU-010")
+@pytest.mark.requirement("OAU-010", "Q07")
 def test_a_providers_own_parameters_are_added_and_filled(make_client):
     variables = {"variables": [{"name": "audience", "pattern": "[a-z.]+"}]}
     client = make_client(
@@ -173,12 +173,13 @@ def test_reserved_parameters_cannot_be_overridden(make_client, name):
         make_client(authorize_params={name: "theirs"})
 
 
-@pytest.mark.requirement("OAU-009")
+@pytest.mark.requirement("OAU-009", "Q08")
 def test_offline_and_needed_scopes_are_added_once(make_client):
     client = make_client(scopes={"offline": ["offline_access"], "always": ["me"]})
     assert query(url_of(client, scopes=("read", "me", "read")))["scope"] == "read me offline_access"
 
 
+@pytest.mark.requirement("Q10", "Q11")
 def test_scopes_follow_the_providers_spelling(make_client):
     client = make_client(scopes={"separator": ",", "extra_lists": {"user_scope": ["a", "b"], "none": []}})
     found = query(url_of(client, scopes=("x", "y")))
@@ -186,6 +187,7 @@ def test_scopes_follow_the_providers_spelling(make_client):
     assert "none" not in found
 
 
+@pytest.mark.requirement("Q12")
 @pytest.mark.parametrize(("scopes", "method"), [((), {}), (("read",), {"fixed": True})])
 def test_without_scopes_no_scope_is_sent(make_client, scopes, method):
     assert "scope" not in query(url_of(make_client(scopes=method), scopes=scopes))
@@ -201,7 +203,7 @@ def test_a_character_that_no_scope_may_have_is_refused(make_client, scope):
         join_scopes(client, [scope])
 
 
-@pytest.mark.requirement("OAU-009")
+@pytest.mark.requirement("OAU-009", "Q12")
 def test_the_callers_scopes_go_before_the_applications_and_the_providers(make_client):
     scopes = {"default": ["d"], "always": ["me"]}
     assert scopes_to_request(make_client(scopes=scopes)) == ("d", "me")
@@ -211,7 +213,7 @@ def test_the_callers_scopes_go_before_the_applications_and_the_providers(make_cl
     assert scopes_to_request(make_client(scopes={**scopes, "fixed": True}), ["c"]) == ()
 
 
-@pytest.mark.requirement("OAU-007")
+@pytest.mark.requirement("OAU-007", "B03")
 @pytest.mark.parametrize(
     "uri",
     [
@@ -244,10 +246,41 @@ def test_a_redirect_uri_is_https_without_user_name_and_fragment(make_client, uri
         url_of(make_client(), redirect_uri=uri)
 
 
+@pytest.mark.parametrize(
+    "uri", ["https://app.example.com/cb#", "https://me@app.example.com/cb", "https://app.example.com\\cb", "https://app.example.com/c b"]
+)
+def test_a_redirect_uri_that_no_browser_is_sent_to_is_refused_in_its_own_words(uri):
+    with pytest.raises(ValidationFailedError) as caught:
+        check_redirect_uri(uri, loopback=False)
+    assert caught.value.problem == "must be an absolute URL without user name and fragment"
+
+
+def test_a_redirect_uri_has_2048_characters_at_most():
+    longest = f"https://app.example.com/{'a' * 2024}"
+    assert check_redirect_uri(longest, loopback=False) == longest
+    with pytest.raises(ValidationFailedError):
+        check_redirect_uri(f"{longest}a", loopback=False)
+
+
+@pytest.mark.parametrize("uri", ["https://10.0.0.1/cb", "https://intranet/cb"])
+def test_the_host_of_a_redirect_uri_may_be_in_a_private_network(uri):
+    assert check_redirect_uri(uri, loopback=False) == uri
+
+
+def test_an_installation_is_begun_with_the_state_alone(make_client):
+    client = make_client(
+        authorize_url="https://login.example.com/new?page=1&state=theirs", callback={"installation_from": "installation_id"}
+    )
+    url = url_of(client)
+    assert url.startswith("https://login.example.com/new?")
+    assert query(url) == {"page": "1", "state": STATE.reveal()}
+
+
 @pytest.mark.requirement("OAU-007")
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:8765/cb", "http://[::1]/cb", "http://localhost:8000/cb"])
-def test_a_loopback_redirect_needs_the_developers_flag(uri):
+def test_a_loopback_redirect_needs_the_developers_flag(make_client, uri):
     assert check_redirect_uri(uri, loopback=True) == uri
+    assert query(url_of(make_client(), redirect_uri=uri))["redirect_uri"] == uri
     with pytest.raises(ValidationFailedError, match="https"):
         check_redirect_uri(uri, loopback=False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from tests.provider_files import provider
@@ -19,6 +20,8 @@ from .checks import KEY, jwt, presented_by, request_of
 from .conftest import NOW
 from .key_providers import KEYS
 from .plain_key_providers import PLAIN_KEYS
+from .service_key_providers import SERVICE_KEYS
+from .work_key_providers import WORK_KEYS, WORK_REQUESTS
 
 
 def google(reason: str) -> dict:
@@ -29,8 +32,10 @@ def google(reason: str) -> dict:
 
 CF = "0" * 32
 ORG = {"org_host": "acme.okta.com"}
+BRICKS = {"workspace_host": "acme.cloud.databricks.com"}
 HUB = {"web_host": "github.com", "api_host": "api.github.com"}
 # provider, method, variables → request, header that carries the credential
+PAGER = {"api_host": "api.pagerduty.com"}
 REQUESTS = [
     ("azure", "oauth2", {}, "GET https://management.azure.com/subscriptions?api-version=2022-12-01", "Authorization", "Bearer "),
     ("azure", "admin_consent", {}, "GET https://management.azure.com/subscriptions?api-version=2022-12-01", "Authorization", "Bearer "),
@@ -71,6 +76,14 @@ REQUESTS = [
     ),
     ("digitalocean", "oauth2", {}, "GET https://api.digitalocean.com/v2/account", "Authorization", "Bearer "),
     ("digitalocean", "pat", {}, "GET https://api.digitalocean.com/v2/account", "Authorization", "Bearer "),
+    (
+        "docker_hub",
+        "pat",
+        {"username": "ada"},
+        "GET https://hub.docker.com/v2/namespaces/ada/repositories?page_size=1",
+        "Authorization",
+        "Bearer ",
+    ),
     ("github", "oauth_app", HUB, "GET https://api.github.com/user", "Authorization", "Bearer "),
     ("github", "app_user_token", HUB, "GET https://api.github.com/user", "Authorization", "Bearer "),
     ("github", "pat", HUB, "GET https://api.github.com/user", "Authorization", "Bearer "),
@@ -83,7 +96,7 @@ REQUESTS = [
         "Bearer ",
     ),
     ("gitlab", "oauth2", {"host": "gitlab.com"}, "GET https://gitlab.com/api/v4/user", "Authorization", "Bearer "),
-    ("gitlab", "pat", {"host": "gitlab.com"}, "GET https://gitlab.com/api/v4/user", "PRIVATE-TOKEN", ""),
+    ("gitlab", "pat", {"host": "gitlab.com"}, "GET https://gitlab.com/api/v4/personal_access_tokens/self", "PRIVATE-TOKEN", ""),
     ("google_cloud", "oauth2", {}, "GET https://openidconnect.googleapis.com/v1/userinfo", "Authorization", "Bearer "),
     ("google_cloud", "service_account", {}, "POST https://oauth2.googleapis.com/tokeninfo", "Authorization", "Bearer "),
     ("google_cloud", "api_key", {}, "GET https://cloudresourcemanager.googleapis.com/v1/projects?pageSize=1", "X-Goog-Api-Key", ""),
@@ -103,8 +116,64 @@ REQUESTS = [
     ("okta", "oauth2", ORG, "GET https://acme.okta.com/api/v1/users/me", "Authorization", "Bearer "),
     ("okta", "api_token", ORG, "GET https://acme.okta.com/api/v1/users/me", "Authorization", "SSWS "),
     ("railway", "oauth2", {}, "POST https://backboard.railway.com/graphql/v2", "Authorization", "Bearer "),
+    ("stripe", "connect", {}, "GET https://api.stripe.com/v1/account", "Authorization", "Bearer "),
     ("slack", "oauth2_v2", {}, "POST https://slack.com/api/auth.test", "Authorization", "Bearer "),
+    ("tailscale", "oauth_client", {}, "GET https://api.tailscale.com/api/v2/tailnet/-/users", "Authorization", "Bearer "),
+    ("zendesk", "oauth2", {"subdomain": "acme"}, "GET https://acme.zendesk.com/api/v2/users/me.json", "Authorization", "Bearer "),
+    (
+        "databricks",
+        "oauth2",
+        {"workspace_host": "acme.cloud.databricks.com"},
+        "GET https://acme.cloud.databricks.com/api/2.0/preview/scim/v2/Me",
+        "Authorization",
+        "Bearer ",
+    ),
+    (
+        "databricks",
+        "pat",
+        {"workspace_host": "acme.cloud.databricks.com"},
+        "GET https://acme.cloud.databricks.com/api/2.0/preview/scim/v2/Me",
+        "Authorization",
+        "Bearer ",
+    ),
+    (
+        "databricks",
+        "federation",
+        {"workspace_host": "acme.cloud.databricks.com"},
+        "GET https://acme.cloud.databricks.com/api/2.0/preview/scim/v2/Me",
+        "Authorization",
+        "Bearer ",
+    ),
+    (
+        "ovhcloud",
+        "service_account",
+        {"api_host": "eu.api.ovh.com"},
+        "GET https://eu.api.ovh.com/1.0/me",
+        "Authorization",
+        "Bearer ",
+    ),
+    (
+        "snowflake",
+        "oauth2",
+        {"account_host": "acme.snowflakecomputing.com"},
+        "POST https://acme.snowflakecomputing.com/api/v2/statements",
+        "Authorization",
+        "Bearer ",
+    ),
+    ("datadog", "oauth2", {"site": "datadoghq.eu"}, "GET https://api.datadoghq.eu/api/v2/current_user", "Authorization", "Bearer "),
+    ("heroku", "oauth2", {}, "GET https://api.heroku.com/account", "Authorization", "Bearer "),
+    ("neon", "oauth2", {}, "GET https://console.neon.tech/api/v2/users/me", "Authorization", "Bearer "),
+    ("netlify", "oauth2", {}, "GET https://api.netlify.com/api/v1/user", "Authorization", "Bearer "),
+    ("okta", "service_app", ORG, "GET https://acme.okta.com/api/v1/org", "Authorization", "Bearer "),
+    ("pagerduty", "oauth2", PAGER, "GET https://api.pagerduty.com/users/me", "Authorization", "Bearer "),
+    ("pagerduty", "scoped", PAGER, "GET https://api.pagerduty.com/users/me", "Authorization", "Bearer "),
+    ("pagerduty", "app_token", PAGER, "GET https://api.pagerduty.com/users?limit=1", "Authorization", "Bearer "),
+    ("planetscale", "oauth2", {}, "GET https://api.planetscale.com/v1/organizations", "Authorization", "Bearer "),
+    ("sentry", "oauth2", {"host": "sentry.io"}, "GET https://sentry.io/api/0/organizations/", "Authorization", "Bearer "),
+    ("vercel", "oauth2", {}, "GET https://api.vercel.com/v2/user", "Authorization", "Bearer "),
+    ("vercel", "integration", {}, "GET https://api.vercel.com/v2/user", "Authorization", "Bearer "),
     ("slack", "bot_or_user_token", {}, "POST https://slack.com/api/auth.test", "Authorization", "Bearer "),
+    *WORK_REQUESTS,
 ]
 
 
@@ -126,7 +195,8 @@ def test_every_method_that_signs_nothing_is_in_the_table() -> None:
     ways = [(real.id, method) for real in Catalogue.builtin().list_providers() if real.id != "grafana" for method in real.methods]
     elsewhere = ("sign", "digest", "certificate")
     methods = {(slug, method.id) for slug, method in ways if not any(getattr(method.present, name) for name in elsewhere)}
-    assert {(slug, method_id) for slug, method_id, *_ in REQUESTS} | {(each.slug, each.method) for each in (*KEYS, *PLAIN_KEYS)} == methods
+    keys = {(each.slug, each.method) for each in (*KEYS, *PLAIN_KEYS, *SERVICE_KEYS, *WORK_KEYS)}
+    assert {(slug, method_id) for slug, method_id, *_ in REQUESTS} | keys == methods
 
 
 AZURE_TOKEN = jwt({"tid": "d1", "oid": "o1", "upn": "ada@acme.example"})
@@ -141,6 +211,7 @@ ANSWERS = [
     ("azure", "oauth2", 200, {"value": [{"subscriptionId": "s", "tenantId": "d2"}]}, {}, "alive", "d1/o1", "ada@acme.example"),
     ("azure", "oauth2", 200, {"value": []}, {}, "alive", "d1/o1", "ada@acme.example"),
     ("azure", "oauth2", 401, {"error": {"code": "ExpiredAuthenticationToken"}}, {}, "dead", None, None),
+    ("anthropic", "api_key", 200, {"data": []}, {"anthropic-organization-id": "o1"}, "alive", "o1", None),
     ("azure", "oauth2", 403, {"error": {"code": "AuthorizationFailed"}}, {}, "alive_but_denied", None, None),
     ("cloudflare", "user_api_token", 200, CF_OK, {}, "alive", "t1", None),
     ("cloudflare", "user_api_token", 200, {**CF_OK, "result": {"id": "t1", "status": "disabled"}}, {}, "dead", None, None),
@@ -174,8 +245,12 @@ ANSWERS = [
     ("github", "pat", 401, {"message": "Bad credentials"}, {}, "dead", None, None),
     ("github", "pat", 403, {"message": "limit"}, {"x-ratelimit-remaining": "0"}, "unknown", None, None),
     ("github", "pat", 403, {"message": "You have exceeded a secondary rate limit."}, {}, "unknown", None, None),
-    ("gitlab", "pat", 200, {"id": 7, "username": "ada"}, {}, "alive", "7", "ada"),
-    ("gitlab", "pat", 403, {"error": "insufficient_scope"}, {}, "alive_but_denied", None, None),
+    ("databricks", "pat", 403, {"error_code": 403, "message": "Invalid access token."}, {}, "dead", None, None),
+    ("databricks", "pat", 403, {"error_code": "PERMISSION_DENIED", "message": "no"}, {}, "alive_but_denied", None, None),
+    ("databricks", "pat", 500, {"message": "Invalid access token."}, {}, "unknown", None, None),
+    ("gitlab", "pat", 200, {"id": 3, "name": "deploys", "user_id": 7, "active": True}, {}, "alive", "7", "deploys"),
+    ("gitlab", "oauth2", 200, {"id": 7, "username": "ada"}, {}, "alive", "7", "ada"),
+    ("gitlab", "oauth2", 403, {"error": "insufficient_scope"}, {}, "alive_but_denied", None, None),
     ("gitlab", "pat", 429, b"<html>", {}, "unknown", None, None),
     ("google_cloud", "service_account", 200, {"azp": "1"}, {}, "alive", None, None),
     ("google_cloud", "service_account", 400, {"error": "invalid_token"}, {}, "dead", None, None),
@@ -222,6 +297,11 @@ ANSWERS = [
     ("linode", "pat", 200, {"username": "ada", "email": "a@b.example"}, {"x-customer-uuid": "C1"}, "alive", "C1/ada", "a@b.example"),
     ("okta", "api_token", 200, {"id": "00u1", "profile": {"login": "ada"}}, {}, "alive", "00u1/acme.okta.com", "ada"),
     ("okta", "api_token", 401, {"errorCode": "E0000011"}, {}, "dead", None, None),
+    # A service application is no user, so its org is asked for; without okta.orgs.read it gets 403 and works nevertheless.
+    ("okta", "service_app", 200, {"id": "00o1", "companyName": "Acme"}, {}, "alive", "00o1/acme.okta.com", "Acme"),
+    ("okta", "service_app", 403, {"errorCode": "E0000006"}, {}, "alive_but_denied", None, None),
+    ("okta", "service_app", 401, {"errorCode": "E0000011"}, {}, "dead", None, None),
+    ("openai", "api_key", 200, {"data": []}, {"openai-organization": "acme-1"}, "alive", "acme-1", None),
     ("slack", "oauth2_v2", 200, {"ok": True, "team": "Acme", "team_id": "T1", "user_id": "U1"}, {}, "alive", "T1/U1", "Acme"),
     (
         "slack",
@@ -235,16 +315,20 @@ ANSWERS = [
     ),
     ("slack", "oauth2_v2", 200, {"ok": False, "error": "token_revoked"}, {}, "dead", None, None),
     ("slack", "oauth2_v2", 200, {"ok": False, "error": "token_expired"}, {}, "dead", None, None),
+    ("slack", "oauth2_v2", 503, {"ok": False, "error": "token_revoked"}, {}, "unknown", None, None),
     ("slack", "oauth2_v2", 200, {"ok": False, "error": "missing_scope"}, {}, "alive_but_denied", None, None),
     ("slack", "oauth2_v2", 200, {"ok": False, "error": "ratelimited"}, {}, "unknown", None, None),
     ("slack", "oauth2_v2", 200, {"ok": False, "error": "internal_error"}, {}, "unknown", None, None),
+    ("stripe", "connect", 200, {"id": "acct_1", "settings": {"dashboard": {"display_name": "Acme"}}}, {}, "alive", "acct_1", "Acme"),
+    ("stripe", "connect", 401, {"error": {"type": "invalid_request_error"}}, {}, "dead", None, None),
+    ("stripe", "connect", 403, {"error": {"type": "invalid_request_error"}}, {}, "unknown", None, None),
 ]
 
 
 @pytest.mark.parametrize(("slug", "method_id", "status", "body", "headers", "outcome", "account", "label"), ANSWERS)
 def test_each_providers_answers_are_read_its_own_way(*, slug, method_id, status, body, headers, outcome, account, label) -> None:
     real = Catalogue.builtin().require(slug)
-    variables = {**HUB, **ORG, "host": "gitlab.com", "account_id": CF, "email": "a@b.example"}
+    variables = {**HUB, **ORG, **BRICKS, "host": "gitlab.com", "account_id": CF, "email": "a@b.example"}
     method = next(method for method in real.methods if method.id == method_id)
     check = find_check(real, method, variables=variables)
     assert check is not None
@@ -256,6 +340,37 @@ def test_each_providers_answers_are_read_its_own_way(*, slug, method_id, status,
     assert (result.outcome, result.account.account_id, result.account.label) == (outcome, account, label)
 
 
+END = "2026-12-24T18:30:00Z"
+
+
+@pytest.mark.requirement("Q54")
+@pytest.mark.parametrize(
+    ("slug", "method_id", "status", "body", "ends"),
+    [
+        ("cloudflare", "user_api_token", 200, {**CF_OK, "result": {"id": "t1", "status": "active", "expires_on": END}}, True),
+        ("cloudflare", "account_api_token", 200, {**CF_OK, "result": {"id": "t1", "status": "active", "expires_on": END}}, True),
+        ("cloudflare", "user_api_token", 200, {**CF_OK, "result": {"id": "t1", "status": "expired", "expires_on": END}}, False),
+        ("fastly", "api_token", 200, {"user_id": "u1", "expires_at": END}, True),
+        ("fastly", "api_token", 401, {"user_id": "u1", "expires_at": END}, False),
+        ("gitlab", "pat", 200, {"user_id": 7, "expires_at": "2026-12-24"}, True),
+        ("gitlab", "pat", 200, {"user_id": 7, "expires_at": None}, False),
+        ("hetzner_cloud", "api_token", 200, {"expires_at": END}, False),
+    ],
+)
+def test_the_end_of_a_key_is_read_where_its_file_says(slug, method_id, status, body, ends) -> None:
+    real = Catalogue.builtin().require(slug)
+    method = next(method for method in real.methods if method.id == method_id)
+    check = find_check(real, method, variables={"account_id": CF, "host": "gitlab.com"})
+    assert check is not None
+    response = HttpResponse(status=status, headers={}, body=json.dumps(body).encode())
+    presented = presented_by(method, {method.inputs[0].name: Secret(KEY)}, {})
+    result = read_check(real, method, check, response, presented=presented, variables={}, now=NOW)
+    assert result.expires_at == (
+        datetime.fromisoformat(body["expires_at"] if slug == "gitlab" else END).replace(tzinfo=UTC) if ends else None
+    )
+
+
+@pytest.mark.requirement("Q56")
 @pytest.mark.parametrize(
     ("key", "variables", "method_id"),
     [
@@ -276,7 +391,7 @@ def test_a_provider_without_keys_has_no_way_by_key() -> None:
     assert input_methods(provider()) == ()
 
 
-@pytest.mark.requirement("OAU-076")
+@pytest.mark.requirement("OAU-076", "Q67")
 def test_a_private_host_is_meant_only_where_the_operator_named_it() -> None:
     gitlab = Catalogue.builtin().require("gitlab")
     variables = gitlab.fill_variables({}, operator={"host": "git.corp.example"})

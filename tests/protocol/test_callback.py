@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from cloud_integrations.domain.provider import Callback
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import GrantRefusedError
-from cloud_integrations.protocol.authorize import KNOWN_ERRORS, find_state, read_callback
+from cloud_integrations.protocol.authorize import KNOWN_ERRORS, REQUESTED, find_state, read_callback
 
 STATE = ("state", "fake-state")
 CODE = ("code", "fake-code")
@@ -44,6 +44,7 @@ def test_a_state_that_cannot_be_ours_is_not_found(params):
 def test_the_state_is_found_before_anything_else_is_read():
     assert find_state(iter([CODE, CODE, STATE])) == Secret("fake-state")
     assert find_state([("state", "a" * 512)]) is not None
+    assert find_state([("state", "a")]) == Secret("a")
 
 
 def test_an_answer_without_state_is_refused():
@@ -60,6 +61,7 @@ def test_a_repeated_parameter_is_refused(name, value):
 @pytest.mark.requirement("OAU-021")
 def test_a_repeated_code_under_another_name_is_refused():
     assert refusal(STATE, ("grant", "fake-1"), ("grant", "fake-2"), code="grant") == "repeated_parameter"
+    assert refusal(STATE, ("grant", "fake-1"), ("code", "fake-1"), ("code", "fake-2"), code="grant") == "repeated_parameter"
     assert read(STATE, ("grant", "fake-1"), code="grant").code == Secret("fake-1")
 
 
@@ -71,6 +73,7 @@ def test_a_token_in_the_callback_is_refused(name):
 
 def test_a_flood_of_parameters_is_refused():
     assert refusal(STATE, CODE, *((f"p{n}", "x") for n in range(19))) == "too_many_parameters"
+    assert read(STATE, CODE, *((f"p{n}", "x") for n in range(18))).code is not None
 
 
 @pytest.mark.requirement("OAU-020")
@@ -107,6 +110,7 @@ def test_a_required_issuer_without_expectation_never_matches():
 @pytest.mark.requirement("OAU-020")
 def test_the_expected_issuer_is_accepted_and_an_unexpected_one_is_not_believed():
     assert read(STATE, CODE, ("iss", ISSUER), issuer=ISSUER).issuer == ISSUER
+    assert read(STATE, ("error", "access_denied"), ("iss", ISSUER), issuer=ISSUER).issuer == ISSUER
     assert read(STATE, CODE, issuer=ISSUER).issuer is None
     assert read(STATE, CODE, ("iss", ISSUER)).issuer is None
 
@@ -153,6 +157,7 @@ def test_an_id_token_beside_the_code_is_dropped_where_the_providers_data_says_th
     assert refusal(STATE, CODE, ("response", "fake-token"), ignore=["id_token"]) == "unexpected_token"
 
 
+@pytest.mark.requirement("Q03")
 @pytest.mark.parametrize(("named", "site"), [([("location", "eu")], "eu"), ([("location", "")], ""), ([], None)])
 def test_the_site_is_read_where_the_providers_data_says_that_one_is_named(named, site):
     assert read(STATE, CODE, *named, site_from="location").site == site
@@ -162,6 +167,24 @@ def test_the_site_is_read_where_the_providers_data_says_that_one_is_named(named,
 @pytest.mark.requirement("OAU-021")
 def test_a_repeated_site_is_refused():
     assert refusal(STATE, CODE, ("location", "eu"), ("location", "us"), site_from="location") == "repeated_parameter"
+
+
+INSTALLATION = {"installation_from": "installation_id", "requested": {"setup_action": "request"}}
+
+
+def test_the_installation_is_read_where_the_providers_data_says_that_one_is_named():
+    named = ("installation_id", "7")
+    assert read(STATE, CODE, named, **INSTALLATION).installation == "7"
+    assert read(STATE, CODE, named, ("setup_action", "install"), **INSTALLATION).code == Secret("fake-code")
+    assert read(STATE, CODE, named).installation is None
+    assert read(STATE, CODE, **INSTALLATION).installation is None
+    assert refusal(STATE, CODE, named, named, **INSTALLATION) == "repeated_parameter"
+    assert refusal(STATE, CODE, *[("setup_action", "install")] * 2, **INSTALLATION) == "repeated_parameter"
+
+
+def test_an_installation_that_somebody_must_agree_to_grants_nothing():
+    answer = read(STATE, CODE, ("setup_action", "request"), ("iss", ISSUER), issuer=ISSUER, **INSTALLATION)
+    assert (answer.error, answer.code, answer.state, answer.issuer) == (REQUESTED, None, Secret("fake-state"), ISSUER)
 
 
 def test_no_provider_file_can_turn_the_comparison_of_issuers_off():

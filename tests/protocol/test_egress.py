@@ -178,9 +178,24 @@ def test_neither_loopback_nor_the_operators_word_allow_an_unusual_notation(url):
             read_target(url, **allowance)
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:8080/token", "https://127.0.0.1/token", "http://[::1]:8080/", "http://localhost/"])
-def test_loopback_allows_plain_http_to_this_machine(url):
-    assert read_target(url, loopback=True).reach is Reach.LOOPBACK
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("http://127.0.0.1:8080/token", "127.0.0.1"),
+        ("https://127.0.0.1/token", "127.0.0.1"),
+        ("http://[::1]:8080/", "::1"),
+        ("http://localhost/", "localhost"),
+    ],
+)
+def test_loopback_allows_plain_http_to_this_machine(url, host):
+    assert read_target(url, loopback=True) == Target(host=host, reach=Reach.LOOPBACK)
+
+
+def test_a_host_name_has_253_characters_at_most():
+    longest = f"{'a' * 63}.{'b' * 63}.{'c' * 63}.{'d' * 61}"
+    assert read_target(f"https://{longest}/").host == longest
+    with pytest.raises(EndpointRefusedError):
+        read_target(f"https://{longest}d/")
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,24 @@ def test_of_two_methods_that_fit_the_one_with_the_right_form_is_meant_and_a_name
     assert find_input_method(no_form_fits, no_form_fits.methods, read_inputs(inputs, None), variables={}).id == "other_pair"
 
 
+@pytest.mark.parametrize("entered", [{"token": "tok_abc"}, "tok_abc"])
+def test_where_two_methods_fit_equally_well_a_new_key_is_for_the_current_one(entered) -> None:
+    other = {**TOKEN, "id": "other"}
+    any_form = {"id": "any_form", "kind": "key", "inputs": [{"name": "token"}]}
+    read = EnteredKey(api_key=Secret(entered)) if isinstance(entered, str) else read_inputs(entered, None)
+
+    def found(*methods, current):
+        provider = acme(*methods)
+        return find_input_method(provider, provider.methods, read, variables={}, current=current).id
+
+    assert found(TOKEN, other, current="other") == "other"
+    assert found(TOKEN, other, current="gone") == "token"
+    # Keys of a known form are for the method that knows it.
+    assert found(TOKEN, any_form, current="any_form") == "token"
+    assert found(any_form, TOKEN, current="token") == "token"
+    assert found(any_form, {**any_form, "id": "second"}, current="second") == "second"
+
+
 def test_inputs_that_fit_no_method_are_answered_with_those_that_do() -> None:
     provider = acme(TOKEN, PAIR)
     for inputs in ({"user": "ada"}, {"token": "a", "user": "b"}, {"sekret": "fake-pasted"}):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -19,8 +20,10 @@ from .checks import presented_by, request_of
 from .conftest import NOW
 from .key_providers import KEYS, Key
 from .plain_key_providers import PLAIN_KEYS
+from .service_key_providers import SERVICE_KEYS
+from .work_key_providers import WORK_KEYS
 
-ALL_KEYS = (*KEYS, *PLAIN_KEYS)
+ALL_KEYS = (*KEYS, *PLAIN_KEYS, *SERVICE_KEYS, *WORK_KEYS)
 
 over_keys = pytest.mark.parametrize("key", [pytest.param(key, id=f"{key.slug}-{key.method}") for key in ALL_KEYS])
 
@@ -74,10 +77,21 @@ def test_keys_of_the_published_form_are_taken_without_a_hint(key) -> None:
 @pytest.mark.parametrize(
     ("slug", "headers", "seconds"),
     [
+        ("circleci", {"ratelimit-remaining": "0", "ratelimit-reset": "42"}, 42),
+        (
+            "anthropic",
+            {"anthropic-ratelimit-tokens-remaining": "0", "anthropic-ratelimit-tokens-reset": (NOW + timedelta(seconds=42)).isoformat()},
+            42,
+        ),
         ("datadog", {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "42"}, 42),
         ("datadog", {"x-ratelimit-reset": "42", "retry-after": "7"}, 7),
         ("confluent_cloud", {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "42"}, 42),
+        ("docker_hub", {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(NOW.timestamp()) + 42)}, 42),
+        ("docker_hub", {"x-retry-after": str(int(NOW.timestamp()) + 42)}, 42),
         ("fastly", {"fastly-ratelimit-remaining": "0", "fastly-ratelimit-reset": str(int(NOW.timestamp()) + 42)}, 42),
+        ("launchdarkly", {"x-ratelimit-route-remaining": "0", "x-ratelimit-reset": f"{int(NOW.timestamp()) + 42}000"}, 42),
+        ("openai", {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "42s"}, 42),
+        ("openai", {"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "1m12s"}, 72),
         ("pagerduty", {"ratelimit-remaining": "0", "ratelimit-reset": "42"}, 42),
         ("railway", {"x-ratelimit-remaining": "0", "retry-after": "42"}, 42),
         ("render", {"ratelimit-remaining": "0", "ratelimit-reset": "42"}, 42),
@@ -105,7 +119,7 @@ def test_the_wait_is_read_from_the_providers_own_headers(slug, headers, seconds)
     ],
 )
 def test_a_scheme_that_was_pasted_with_the_key_is_sent_once(slug, method, pasted, header) -> None:
-    key = next(each for each in PLAIN_KEYS if (each.slug, each.method) == (slug, method))
+    key = next(each for each in ALL_KEYS if (each.slug, each.method) == (slug, method))
     provider, by, parts, variables = setting(key)
     [(name, part)] = parts.items()
     cleaned = clean(pasted.format(part.reveal()), by, by.inputs[0])
@@ -119,19 +133,22 @@ def test_a_scheme_that_was_pasted_with_the_key_is_sent_once(slug, method, pasted
     [
         ("confluent_cloud", "cloud_api_key", "F" * 16, "f" * 64),
         ("sentry", "legacy_api_key", "fake-key", ""),
+        ("twilio", "api_key", "SK" + "0" * 32, "fake-key-secret"),
+        ("twilio", "account_sid_token", "AC" + "0" * 32, "f" * 32),
         ("upcloud", "basic", "ada", "fake password"),
+        ("zendesk", "api_token", "ada@acme.example/token", "f" * 40),
     ],
 )
 def test_basic_holds_what_the_provider_calls_user_and_password(slug, method, user, password) -> None:
-    provider, by, parts, variables = setting(next(each for each in PLAIN_KEYS if (each.slug, each.method) == (slug, method)))
+    provider, by, parts, variables = setting(next(each for each in ALL_KEYS if (each.slug, each.method) == (slug, method)))
     scheme, _, encoded = request_of(provider, parts, variables, by).headers["Authorization"].partition(" ")
     assert (scheme, base64.b64decode(encoded).decode()) == ("Basic", f"{user}:{password}")
 
 
 @pytest.mark.requirement("Q48")
-@pytest.mark.parametrize("slug", ["fastly", "new_relic", "scaleway"])
+@pytest.mark.parametrize("slug", ["anthropic", "fastly", "new_relic", "scaleway"])
 def test_a_key_with_a_header_of_its_own_is_in_no_authorization(slug) -> None:
-    provider, by, parts, variables = setting(next(each for each in PLAIN_KEYS if each.slug == slug))
+    provider, by, parts, variables = setting(next(each for each in ALL_KEYS if each.slug == slug))
     assert "authorization" not in {name.lower() for name in request_of(provider, parts, variables, by).headers}
 
 

@@ -165,6 +165,7 @@ def test_a_certificate_proves_itself_as_msal_does(tmp_path):
     assert own_header == their_header
 
 
+@pytest.mark.requirement("Q23")
 def test_an_ibm_key_is_exchanged_as_ibm_cloud_sdk_core_does():
     # Recorded of ibm-cloud-sdk-core 3.28.0, `IAMTokenManager("fake-key").get_token()`, in `request`.
     recorded = b"grant_type=urn%3Aibm%3Aparams%3Aoauth%3Agrant-type%3Aapikey&apikey=fake-key&response_type=cloud_iam"

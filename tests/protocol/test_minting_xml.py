@@ -50,6 +50,7 @@ STS_RULES = {
 }
 
 
+@pytest.mark.requirement("Q31")
 def test_the_answer_of_aws_is_read_as_botocore_reads_it() -> None:
     model = botocore.session.get_session().get_service_model("sts").operation_model("AssumeRole").output_shape
     theirs = create_parser("query").parse({"status_code": 200, "headers": {}, "body": STS}, model)["Credentials"]

@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from cloud_integrations.domain.provider import Provider
 from cloud_integrations.domain.secret import Secret
+from cloud_integrations.domain.url_template import fill_url
 from cloud_integrations.errors import ValidationFailedError
 from cloud_integrations.protocol.egress import EndpointRefusedError, Reach, read_origin, read_target
 from cloud_integrations.protocol.inputs import normalise
-from cloud_integrations.protocol.url_template import fill_url
 
 from .checks import request_of
 
@@ -40,6 +40,7 @@ def provider(url=URL, **changes):
         ("https://cluster.acme.example/", "https://cluster.acme.example"),
         ("HTTPS://Cluster.ACME.example:6443", "https://cluster.acme.example:6443"),
         ("https://cluster.acme.example:443", "https://cluster.acme.example"),
+        ("https://CLUSTER-X.acme.example", "https://cluster-x.acme.example"),
         ("https://cluster.acme.example:06443/", "https://cluster.acme.example:6443"),
         ("https://xn--bcher-kva.example", "https://xn--bcher-kva.example"),
         ("https://203.0.113.7:6443", "https://203.0.113.7:6443"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from urllib.parse import quote
 
 import pytest
@@ -14,12 +15,12 @@ from hypothesis import strategies as st
 from tests.tracebacks import shown_by
 
 from cloud_integrations.domain.entered import EnteredKey
-from cloud_integrations.domain.provider import Input, Method, Present, Provider
+from cloud_integrations.domain.provider import Input, KeyFormat, Method, Present, Provider
 from cloud_integrations.domain.secret import Secret
 from cloud_integrations.errors import ValidationFailedError
 from cloud_integrations.kinds import input_methods
 from cloud_integrations.protocol.inputs import find_input_method, normalise
-from cloud_integrations.protocol.pasted_keys import ELSEWHERE, find_kinds, require_not_foreign
+from cloud_integrations.protocol.pasted_keys import find_kinds, require_not_foreign
 from cloud_integrations.providers import Catalogue
 
 KEY = "fake-test-key-value"
@@ -288,6 +289,19 @@ FOREIGN = [
     ("cfut_", "Cloudflare"),
     ("AKIA", "Amazon Web Services"),
     ("sk_live_", "Stripe"),
+    ("dp.st.", "Doppler"),
+    ("dckr_pat_", "Docker Hub"),
+    ("sk-ant-api03-", "Anthropic"),
+    ("sk-proj-", "OpenAI"),
+    ("glc_eyJ", "Grafana Cloud"),
+    ("lin_api_", "Linear"),
+    ("ntn_", "Notion"),
+    ("pat-eu1-", "HubSpot"),
+    ("sbp_", "Supabase"),
+    ("CCIPAT_", "CircleCI"),
+    ("pul-", "Pulumi Cloud"),
+    ("tskey-client-", "Tailscale"),
+    ("rk_test_", "Stripe"),
     ("hvs.", "Vault"),
 ]
 
@@ -301,14 +315,17 @@ def test_another_providers_key_is_refused(prefix, owner) -> None:
         with pytest.raises(ValidationFailedError) as caught:
             require_not_foreign(Secret(f"{prefix}{KEY}"), provider, KNOWN, field="apiKey")
         assert caught.value.field == "apiKey"
-        assert caught.value.problem == f"looks like a key of {owner}, and nothing was sent or stored; enter one of {provider.name}"
+        assert re.fullmatch(
+            rf"looks like an? {owner} [\w -]+, and nothing was sent or stored; enter one of {re.escape(provider.name)}",
+            caught.value.problem,
+        )
         assert KEY not in str(caught.value)
 
 
 def test_a_form_that_fits_many_keys_makes_none_its_own() -> None:
     cloudflare = Catalogue.builtin().require("cloudflare")
     for key, owner in ((f"ghp_{'A' * 36}", "GitHub"), (f"npm_{'A' * 36}", "npm")):
-        with pytest.raises(ValidationFailedError, match=f"a key of {owner}"):
+        with pytest.raises(ValidationFailedError, match=f"looks like an? {owner} token"):
             require_not_foreign(Secret(key), cloudflare, KNOWN, field="apiKey")
 
 
@@ -318,16 +335,10 @@ def test_a_provider_without_prefixes_takes_the_keys_that_bear_its_name() -> None
 
 
 def test_a_key_is_its_own_by_the_providers_data() -> None:
-    by_prefix = one_key().model_copy(update={"key_prefixes": ("ghp_",)})
+    by_prefix = one_key().model_copy(update={"formats": (KeyFormat(prefixes=("ghp_",), rest="x"),)})
     by_form = one_key(patterns=["ghp_.+"])
     for provider in (by_prefix, by_form):
         require_not_foreign(Secret(f"ghp_{KEY}"), provider, KNOWN, field="apiKey")
-    own = by_prefix.model_copy(update={"key_prefixes": ("acme_",)})
-    with pytest.raises(ValidationFailedError, match="a key of Acme"):
+    own = by_prefix.model_copy(update={"formats": (KeyFormat(prefixes=("acme_",), rest="x"),)})
+    with pytest.raises(ValidationFailedError, match="looks like an Acme token"):
         require_not_foreign(Secret(f"acme_{KEY}"), KNOWN[0], (*KNOWN, own), field="apiKey")
-
-
-def test_no_beginning_has_two_owners_and_none_hides_another() -> None:
-    owners = [*ELSEWHERE.items(), *((prefix, provider.name) for provider in KNOWN for prefix in provider.key_prefixes)]
-    for prefix, name in owners:
-        assert {other for beginning, other in owners if prefix.startswith(beginning)} == {name}

@@ -129,6 +129,8 @@ def test_of_each_built_in_provider_the_check_sends_what_is_handed_out(slug, meth
     variables = {variable.name: variable.default or "acme" for variable in provider.variables}
     names = kinds.shown_names(method)
     origins = {given.name: Secret("https://server.example") for given in method.inputs if given.form == "origin"}
+    # What is no secret stays beside the token that was minted, and URLs may name it.
+    origins |= {name: Secret("acme") for given in method.inputs if method.mint for name in given.public_names}
     presented = present(method, {name: Secret(f"fake-{name}") for name in names} | origins, variables=variables)
     for check in provider.verifications:
         if not check.for_methods or method.id in check.for_methods:

@@ -20,7 +20,7 @@ def form(request):
     return dict(parse_qsl(request.body.decode("ascii"), strict_parsing=True))
 
 
-@pytest.mark.requirement("OAU-050")
+@pytest.mark.requirement("OAU-050", "Q65")
 @pytest.mark.parametrize("kind", ["refresh", "access"])
 def test_a_token_is_given_back_as_rfc_7009_has_it(make_client, kind):
     request = build(make_client(revoke={"url": URL}), kind)
@@ -78,6 +78,7 @@ def test_a_public_client_names_itself_alone(make_client, auth):
     assert "Authorization" not in request.headers
 
 
+@pytest.mark.requirement("Q65")
 def test_a_provider_may_delete_by_json(make_client):
     client = make_client(
         client_auth=["post"],
@@ -97,6 +98,7 @@ def test_a_provider_may_delete_by_json(make_client):
     assert request.headers["Authorization"].startswith("Basic ")
 
 
+@pytest.mark.requirement("Q65")
 def test_a_token_may_end_itself(make_client):
     request = build(make_client(revoke={"url": URL, "auth": "bearer", "body": "none"}))
     assert request.body == b""

@@ -94,7 +94,7 @@ def test_an_answer_that_is_no_metadata_is_an_outage(client, answer):
     assert caught.value.reason == "metadata_unavailable"
 
 
-@pytest.mark.requirement("OAU-056", "OAU-057", "OAU-058", "OAU-076")
+@pytest.mark.requirement("OAU-056", "OAU-057", "OAU-058", "OAU-076", "B06")
 @pytest.mark.parametrize(
     "url",
     [

@@ -212,7 +212,7 @@ IDENTITY = (
         (500, b"", "unknown"),
     ],
 )
-@pytest.mark.requirement("Q51", "Q58")
+@pytest.mark.requirement("Q51", "Q58", "Q63")
 def test_answers_of_aws_are_read(status, body, outcome) -> None:
     response = HttpResponse(status=status, headers={"content-type": "text/xml"}, body=body)
     presented = kinds.present(METHOD, PARTS, variables=VARIABLES, moments=MOMENTS)

@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cloud_integrations.domain.outcome import Granted, Unknown
+from cloud_integrations.domain.provider import Variable
 from cloud_integrations.domain.secret import Secret
-from cloud_integrations.protocol.http import HttpResponse
+from cloud_integrations.protocol.http import MAX_TOKEN_BODY, HttpResponse
 from cloud_integrations.protocol.refresh import read_renewal
+from cloud_integrations.protocol.token_answer import MAX_LIFETIME, ReadTokens, read_number, read_time, read_variable
 
 from .conftest import HOUR, UNUSABLE
 
@@ -47,14 +49,14 @@ def test_a_redirect_is_unknown_whatever_it_holds(read, renew, answer, tokens, st
 # Members
 
 
-@pytest.mark.requirement("OAU-038", "OAU-047")
+@pytest.mark.requirement("OAU-038", "OAU-047", "B05")
 def test_an_access_token_may_have_16_kibibytes_and_is_not_parsed(read, answer, tokens):
     outcome = read(answer(tokens(access_token="a" * 16 * 1024)))
     assert outcome.grant.access_token == Secret("a" * 16 * 1024)
     assert read(answer(tokens(access_token="fake.not-a.jwt"))).grant.access_token == Secret("fake.not-a.jwt")
 
 
-@pytest.mark.requirement("OAU-040")
+@pytest.mark.requirement("OAU-040", "Q27")
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [(3600, 3600), ("3600", 3600), ("3599.5", 3599.5), (3599.5, 3599.5), (0, 0), ("0", 0), (3.6e3, 3600), (315_360_000, 315_360_000)],
@@ -64,7 +66,7 @@ def test_a_lifetime_is_a_number_or_the_text_of_one(read, answer, tokens, now, va
     assert read(answer(tokens(expires_in=value))).grant.expires_at == now + timedelta(seconds=seconds)
 
 
-@pytest.mark.requirement("OAU-040")
+@pytest.mark.requirement("OAU-040", "Q25", "Q26")
 @pytest.mark.parametrize("value", [..., None], ids=repr)
 @pytest.mark.parametrize(
     ("facts", "lifetime"),
@@ -99,6 +101,7 @@ def test_a_lifetime_counts_from_the_sending_of_the_request(make_client, tokens, 
 AT = datetime(2026, 11, 22, 13, 30, tzinfo=UTC)
 
 
+@pytest.mark.requirement("Q27")
 @pytest.mark.parametrize(
     ("facts", "reply", "members"),
     [
@@ -108,6 +111,7 @@ AT = datetime(2026, 11, 22, 13, 30, tzinfo=UTC)
         ({"expiry_encoding": "epoch_ms"}, {}, {"expires_in": str(int(AT.timestamp()) * 1000)}),
         ({}, {"map": {"expires_in": "ttl"}, "encodings": {"expires_in": "epoch_s"}}, {"ttl": int(AT.timestamp())}),
         ({}, {"map": {"expires_in": "ttl"}}, {"ttl": 5400}),
+        ({"assumed_lifetime": 5400}, {"encodings": {"expires_in": "iso8601"}}, {"expires_in": "20261122T13"}),
     ],
 )
 def test_lifetimes_are_read_in_the_providers_encoding(read, answer, tokens, make_client, facts, reply, members):
@@ -115,6 +119,7 @@ def test_lifetimes_are_read_in_the_providers_encoding(read, answer, tokens, make
     assert read(answer(tokens(**{"expires_in": ..., **members})), client=client).grant.expires_at == AT
 
 
+@pytest.mark.requirement("Q27")
 def test_members_are_found_under_the_providers_names(read, answer, make_client, now):
     names = {"access_token": "data.0.key", "refresh_token": "data.0.again", "token_type": "kind", "expires_in": "ttl"}
     client = make_client(reply={"map": names}, scopes={"reply_field": "data.0.scopes"})
@@ -125,7 +130,7 @@ def test_members_are_found_under_the_providers_names(read, answer, make_client, 
     assert outcome.grant.scopes == ("x",)
 
 
-@pytest.mark.requirement("OAU-041")
+@pytest.mark.requirement("OAU-041", "Q10", "Q13")
 @pytest.mark.parametrize(
     ("facts", "value", "scopes"),
     [
@@ -155,7 +160,7 @@ def test_a_silent_renewal_leaves_the_scopes_open(renew, answer, tokens, scope):
     assert renew(answer(tokens(scope=scope))).grant.scopes is None
 
 
-@pytest.mark.requirement("OAU-042")
+@pytest.mark.requirement("OAU-042", "Q35")
 @pytest.mark.parametrize("value", [..., None, ""], ids=repr)
 def test_no_new_refresh_token_means_the_held_one(renew, answer, tokens, value):
     assert renew(answer(tokens(refresh_token=value))).grant.refresh_token is None
@@ -171,6 +176,11 @@ def test_a_refresh_tokens_end_is_read_where_the_data_says(read, answer, tokens, 
     assert read(response).grant.refresh_expires_at is None
 
 
+def test_a_refresh_tokens_end_has_an_encoding_of_its_own(read, answer, tokens, make_client):
+    client = make_client(refresh_token={"lifetime_field": "refresh_ends"}, reply={"encodings": {"refresh_token_expires_in": "epoch_s"}})
+    assert read(answer(tokens(refresh_ends=int(AT.timestamp()))), client=client).grant.refresh_expires_at == AT
+
+
 @pytest.mark.requirement("OAU-043")
 def test_unknown_members_are_left_behind(read, answer, tokens):
     outcome = read(answer(tokens(id_token="fake-id", whatever={"fake": 1}, host="x")))
@@ -178,7 +188,7 @@ def test_unknown_members_are_left_behind(read, answer, tokens):
     assert not hasattr(outcome.grant, "id_token")
 
 
-@pytest.mark.requirement("OAU-046")
+@pytest.mark.requirement("OAU-046", "B04")
 @pytest.mark.parametrize(
     "id_token",
     ["eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiIsImFjY2VzcyI6ImFsbCJ9.", "not.a.token", "x" * 40_000, {"alg": "none"}, None, 7],
@@ -199,13 +209,14 @@ VARIABLES = {
 }
 
 
-@pytest.mark.requirement("OAU-043")
+@pytest.mark.requirement("OAU-043", "Q04")
 def test_variables_are_kept_where_the_data_names_them(read, answer, tokens, make_client):
     client = make_client(provider=VARIABLES, reply={"map": {"instance": "api.host"}})
     outcome = read(answer(tokens(api={"host": "eu1.example.com"}, shard=7, host="evil")), client=client)
     assert outcome.grant.variables == {"instance": "eu1.example.com", "shard": "7"}
 
 
+@pytest.mark.requirement("Q04", "Q68")
 @pytest.mark.parametrize(
     "value", ["evil.example", "eu1.example.com\n", "eu1.example.com@evil.example", "", True, 1.5, [], {}, "\ud800"], ids=repr
 )
@@ -221,10 +232,100 @@ def test_two_variables_that_cannot_be_read_are_named_in_one_word(renew, answer, 
     assert renew(answer(tokens(instance=[], shard="x")), client=make_client(provider=VARIABLES)).unread == ("variables",)
 
 
+@pytest.mark.requirement("Q04")
 def test_a_needed_variable_must_come_with_the_grant_and_may_be_missing_later(read, renew, answer, tokens, make_client):
     client = make_client(provider=VARIABLES)
     assert read(answer(tokens()), client=client).failure == UNUSABLE
     assert renew(answer(tokens()), client=client).grant.variables == {}
+
+
+@pytest.mark.requirement("Q04")
+def test_variables_that_an_answer_does_not_give_stand_anywhere_and_one_that_shows_a_token_is_not_taken(read, answer, tokens, make_client):
+    shown = {
+        "variables": [{"name": "host", "pattern": "[a-z]+", "required": False}, {"name": "team", "source": "token_reply", "pattern": ".+"}]
+    }
+    client = make_client(provider=shown)
+    assert read(answer(tokens(team="T1")), client=client).grant.variables == {"team": "T1"}
+    for team in ("fake-access", "fake-refresh"):
+        assert read(answer(tokens(team=team)), client=client).failure == UNUSABLE
+
+
+@pytest.mark.parametrize(
+    ("token", "text", "shows"),
+    [
+        ("a" * 16, "a" * 16, True),
+        ("a" * 16, f"x{'a' * 16}x", True),
+        ("a" * 16, "a" * 15, False),
+        ("a" * 15, f"x{'a' * 15}x", False),
+        ("a" * 15, "a" * 15, True),
+        ("a" * 16, "other", False),
+    ],
+)
+def test_a_long_token_is_found_inside_of_a_text_and_a_short_one_as_the_whole(token, text, shows):
+    assert ReadTokens(access=Secret(token), refresh=None).show_in(text) is shows
+    assert ReadTokens(access=None, refresh=Secret(token)).show_in(text) is shows
+
+
+@pytest.mark.requirement("OAU-039")
+@pytest.mark.parametrize(("token_type", "taken"), [("Bearer", True), ("MAC", True), ("other", False)])
+def test_bearer_is_known_beside_the_types_of_the_providers_data(read, answer, tokens, make_client, token_type, taken):
+    outcome = read(answer(tokens(token_type=token_type)), client=make_client(reply={"token_types": ["mac"]}))
+    assert isinstance(outcome, Granted) is taken
+
+
+@pytest.mark.parametrize(("token_type", "taken"), [("DPoP", True), (" dpop ", True), ("Bearer", False)])
+def test_tokens_that_are_bound_to_a_key_are_taken_as_such_only(read, answer, tokens, make_client, token_type, taken):
+    assert isinstance(read(answer(tokens(token_type=token_type)), client=make_client(present={"sign": "dpop"})), Granted) is taken
+
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize(
+    ("body", "names", "scopes"),
+    [
+        (b"access_token=fake%2Baccess&token_type=bearer&scope=a+b", {}, ("a", "b")),
+        (b"access_token=fake+access&token_type=bearer&scope=a+b", {}, ("a", "b")),
+        (b"key=fake+access&token_type=bearer&scope=a+b", {"access_token": "key"}, ("a", "b")),
+        (b"X note=some words&access_token=fake+access&token_type=bearer", {}, ("read", "write")),
+        (b"%ff=%ff&scope=%ff&access_token=fake+access&token_type=bearer", {}, ("read", "write")),
+    ],
+)
+def test_in_a_form_a_plus_is_a_space_but_in_a_token(read, answer, make_client, body, names, scopes):
+    grant = read(answer(body, content_type=FORM), client=make_client(reply={"map": names})).grant
+    assert (grant.access_token, grant.scopes) == (Secret("fake+access"), scopes)
+
+
+def test_a_form_has_the_limit_of_every_answer_and_its_own_charset(read, answer):
+    start = b"access_token=fake-access==&token_type=bearer&filler="
+    longest = start + b"x" * (MAX_TOKEN_BODY - len(start))
+    assert read(answer(longest, content_type=FORM)).grant.access_token == Secret("fake-access==")
+    assert read(answer(longest + b"x", content_type=FORM)) == UNUSABLE
+    declared = read(answer("access_token=fake-access&token_type=bearer".encode("utf-16-le"), content_type=f"{FORM}; charset=utf-16-le"))
+    assert declared.grant.access_token == Secret("fake-access")
+
+
+@pytest.mark.requirement("OAU-040")
+def test_the_longest_lifetime_is_ten_years_and_a_day_of_no_zone_begins_in_utc():
+    def at(value, encoding="seconds"):
+        return read_time(value, encoding, sent_at=AT)
+
+    assert at(MAX_LIFETIME.total_seconds()) == AT + MAX_LIFETIME
+    assert at(MAX_LIFETIME.total_seconds() + 1) is None
+    assert at("2026-12-01", "iso8601") == datetime(2026, 12, 1, tzinfo=UTC)
+    assert at("20261201T13", "iso8601") is None
+    assert at("2026-12-01T02:00:00+02:00", "iso8601").tzinfo is UTC
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), True, None, "inf", [1]], ids=repr)
+def test_what_is_no_number_is_not_read_as_one(value):
+    with pytest.raises(TypeError):
+        read_number(value)
+
+
+@pytest.mark.parametrize(("value", "text"), [("7", "7"), (7, "7"), (True, None), (["7"], None), (7.5, None)], ids=repr)
+def test_a_variable_is_text_or_a_whole_number(value, text):
+    assert read_variable(Variable(name="shard", source="token_reply", pattern=".+"), value) == text
 
 
 # Failures

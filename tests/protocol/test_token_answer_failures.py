@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from email.utils import format_datetime
 
 import pytest
 
@@ -44,6 +45,7 @@ from .conftest import HOUR, UNUSABLE
         (200, {"error": {"code": 5}}, Rejected("unknown_error")),
         (400, {"error": "server_error"}, Unknown("unknown_error")),
         (400, {"error": ["invalid_grant"]}, Rejected("unknown_error")),
+        (300, {"error": "invalid_grant"}, Unknown("redirect")),
         (302, {"error": "invalid_grant"}, Unknown("redirect")),
         (500, {"error": "invalid_grant"}, Unknown("server_error")),
         (502, b"<html>", Unknown("server_error")),
@@ -88,6 +90,22 @@ def test_beside_what_may_be_a_token_an_error_does_not_say_that_nothing_was_done(
     assert getattr(answered, "failure", answered) == outcome
 
 
+@pytest.mark.parametrize("names", [{}, {"access_token": "data.key", "refresh_token": "data.again"}], ids=["usual", "own"])
+@pytest.mark.parametrize("token", ["access_token", "refresh_token"])
+def test_one_token_beside_an_error_is_enough_for_doubt(renew, answer, make_client, names, token):
+    path = names.get(token, token).split(".")
+    body = {"error": "made_up", path[0]: {path[1]: "fake-token"} if len(path) > 1 else "fake-token"}
+    answered = renew(answer(body), client=make_client(reply={"map": names}))
+    assert getattr(answered, "failure", answered) == Unknown("unknown_error")
+
+
+def test_a_refresh_token_beside_an_error_is_kept_with_its_end_and_both_can_be_given_back(renew, answer, tokens, make_client, now):
+    client = make_client(refresh_token={"lifetime_field": "refresh_ttl"})
+    kept = renew(answer(tokens(error="made_up", refresh_ttl=60)), client=client)
+    assert (kept.refresh_token, kept.refresh_expires_at) == (Secret("fake-refresh"), now + timedelta(seconds=60))
+    assert kept.tokens == (("refresh", Secret("fake-refresh")), ("access", Secret("fake-access")))
+
+
 @pytest.mark.parametrize(("status", "over"), [(500, True), (501, True), (502, False), (503, True), (504, False)])
 def test_after_a_gateway_gave_up_the_server_behind_it_may_be_at_it_still(renew, answer, status, over):
     assert renew(answer({}, status=status)).over is over
@@ -130,13 +148,16 @@ def test_tokens_beside_an_error_are_not_used(read, answer, tokens, status):
     assert refused.tokens == (("refresh", Secret("fake-refresh")), ("access", Secret("fake-access")))
 
 
+@pytest.mark.requirement("Q30")
 def test_success_may_be_said_in_the_body(read, answer, tokens, make_client):
     client = make_client(reply={"success": [{"path": "ok", "equals": True}]})
     assert isinstance(read(answer(tokens(ok=True)), client=client), Granted)
     assert read(answer(tokens(ok=False)), client=client).failure == Unknown("unknown_error")
     assert read(answer(tokens()), client=client).failure == Unknown("unknown_error")
+    assert read(answer(tokens(), status=201), client=client).failure == Unknown("unknown_error")
 
 
+@pytest.mark.requirement("Q32")
 @pytest.mark.parametrize(
     ("error_class", "grant", "renewal"),
     [
@@ -210,6 +231,14 @@ def test_a_rule_never_speaks_of_a_success(read, answer, tokens, make_client):
 )
 def test_the_providers_wish_to_wait_is_honoured_up_to_an_hour(renew, answer, body, status, reason, text, wait):
     assert renew(answer(body, status=status, retry_after=text)) == NotProcessed(reason, wait)
+
+
+@pytest.mark.parametrize(("status", "error"), [(429, "made_up"), (400, "slow_down")])
+def test_a_wait_may_be_a_date_or_in_the_body(renew, answer, make_client, now, status, error):
+    date = format_datetime(now + timedelta(seconds=30), usegmt=True)
+    assert renew(answer({"error": error}, status=status, retry_after=date)).retry_after == timedelta(seconds=30)
+    client = make_client(provider={"rate_limit": {"wait_path": "wait"}})
+    assert renew(answer({"error": error, "wait": 7}, status=status), client=client).retry_after == timedelta(seconds=7)
 
 
 @pytest.mark.requirement("REF-08")

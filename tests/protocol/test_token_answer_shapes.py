@@ -390,7 +390,7 @@ def test_the_table_is_long_and_names_every_shape_once():
     assert len({(row.shape, row.content_type) for row in ROWS}) == len(ROWS) >= 120
 
 
-@pytest.mark.requirement("OAU-034", "OAU-035", "OAU-036", "OAU-037", "OAU-038", "OAU-039", "OAU-040", "OAU-041", "OAU-042")
+@pytest.mark.requirement("OAU-034", "OAU-035", "OAU-036", "OAU-037", "OAU-038", "OAU-039", "OAU-040", "OAU-041", "OAU-042", "Q31")
 @pytest.mark.parametrize("row", ROWS, ids=[f"{number}: {row.shape}"[:80] for number, row in enumerate(ROWS)])
 def test_what_is_kept_unknown_and_refused(make_client, now, row):
     client = make_client(**{**FACTS, **row.facts})

@@ -108,12 +108,14 @@ def test_a_request_shows_no_secret(make_client, auth):
         assert "fake" not in repr(request)
 
 
+@pytest.mark.requirement("Q20")
 def test_a_json_body_holds_the_same_parameters(make_client):
     request = exchange(make_client(body="json"))
     assert request.headers["Content-Type"] == "application/json"
     assert json.loads(request.body)["code"] == "fake-code+/="
 
 
+@pytest.mark.requirement("Q21", "Q22")
 def test_a_providers_own_parameters_and_headers_are_sent(make_client):
     client = make_client(
         provider={"variables": [{"name": "audience", "pattern": "[a-z]+"}]},
@@ -142,6 +144,7 @@ def test_a_providers_parameters_cannot_stand_in_for_the_protocols(make_client, n
     assert "theirs" not in form(refresh(client)).values()
 
 
+@pytest.mark.requirement("Q21")
 def test_the_redirect_uri_is_repeated_where_a_refresh_wants_it(make_client):
     wanting = make_client(refresh_params={"redirect_uri": "{redirect_uri}"})
     assert form(refresh(wanting, redirect_uri=REDIRECT))["redirect_uri"] == REDIRECT

@@ -84,9 +84,10 @@ def test_a_file_may_have_lines_and_an_optional_input_may_be_missing() -> None:
 
 def test_a_hint_names_the_input_and_not_its_value() -> None:
     method = Method(id="key", kind="key", inputs=(Input(name="token", patterns=("^tok_[a-z]+$",), label="API token"), Input(name="other")))
-    assert hints(method, {"token": Secret(" 'tok_fake' ")}) == ()
-    assert hints(method, {"token": KEY, "other": KEY}) == ("API token does not look like one of this provider",)
-    assert hints(method, {}) == ()
+    acme = Provider(id="acme", name="Acme", methods=(method,))
+    assert hints(acme, method, {"token": Secret(" 'tok_fake' ")}) == ()
+    assert hints(acme, method, {"token": KEY, "other": KEY}) == ("API token does not look like one of this provider",)
+    assert hints(acme, method, {}) == ()
 
 
 def test_key_and_secret_get_the_names_of_the_method() -> None:
@@ -167,6 +168,7 @@ def test_a_key_goes_into_the_url_only_where_the_provider_wants_it(url, joined) -
     assert "fake" not in repr(request)
 
 
+@pytest.mark.requirement("Q22", "Q58")
 def test_a_check_may_have_a_body_and_headers_of_its_own() -> None:
     check = {
         "method": "POST",
@@ -219,6 +221,23 @@ def test_an_answer_without_words_of_its_own_is_read_by_its_status(status, body, 
     result = read(provider(), status, body, headers)
     assert result.outcome == outcome
     assert result.accepted is (outcome == "alive")
+
+
+@pytest.mark.parametrize(("form", "body", "outcome"), [
+    ("json", b"<!DOCTYPE html><title>Sign in</title>", "unknown"),
+    ("json", b"\n <html>Sign in</html>", "unknown"),
+    ("xml", b"<html>Sign in</html>", "unknown"),
+    ("xml", b'<HTML xmlns="http://www.w3.org/1999/xhtml">Sign in</HTML>', "unknown"),
+    ("xml", b"<!DOCTYPE html><p>Sign in", "unknown"),
+    ("xml", b"<Answer><Id>7</Id></Answer>", "alive"),
+    ("json", b"", "alive"),
+    ("json", b"[]", "alive"),
+])  # fmt: skip
+def test_a_web_page_is_no_verdict_even_if_the_check_reads_nothing_of_the_answer(form, body, outcome) -> None:
+    checks = [{"url": "https://api.acme.example/me", "format": form, "identity": ["ctx:account"]}]
+    assert (
+        read(provider(checks=checks, variables=[{"name": "account", "pattern": "^.*$", "required": False}]), 200, body).outcome == outcome
+    )
 
 
 @pytest.mark.parametrize(
@@ -328,6 +347,7 @@ def test_without_a_remaining_header_the_limit_is_seen_by_retry_after() -> None:
     assert read(acme, 403, headers={"retry-after": "1"}).outcome == "unknown"
 
 
+@pytest.mark.requirement("Q63")
 @pytest.mark.parametrize(
     ("paths", "body", "account"),
     [

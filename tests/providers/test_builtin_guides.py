@@ -114,3 +114,13 @@ def test_the_key_and_the_request_of_the_certificate_are_made_as_the_guide_says(t
     request = x509.load_pem_x509_csr(base64.b64decode(asked["request"]))
     assert request.subject.rfc4514_string() == "CN=product-certificate"
     assert (tmp_path / "product-certificate.key").stat().st_mode & 0o077 == 0
+
+
+def test_every_key_that_a_tenant_makes_has_a_guide_of_three_lines_at_least() -> None:
+    catalogue = Catalogue.builtin()
+    without = []
+    for provider in catalogue.list_providers():
+        guides = catalogue.guides_of(provider)
+        lines = {} if guides is None else {guide.method: len(guide.steps) for guide in guides.methods}
+        without += [f"{provider.id} {each.id}" for each in provider.methods if each.kind == "key" and lines.get(each.id, 0) < 3]
+    assert without == []

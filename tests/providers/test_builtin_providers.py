@@ -16,54 +16,10 @@ from cloud_integrations.domain.provider import Provider, places
 from cloud_integrations.errors import ValidationFailedError
 from cloud_integrations.providers import Catalogue
 
+from .grants import RENEWAL, REVOCATION
+from .slugs import SLUGS
+
 FOLDER = files("cloud_integrations.providers")
-SLUGS = [
-    "aiven",
-    "akamai_edgegrid",
-    "alibaba_cloud",
-    "aws",
-    "azure",
-    "civo",
-    "cloudflare",
-    "confluent_cloud",
-    "databricks",
-    "datadog",
-    "digitalocean",
-    "elastic_cloud",
-    "exoscale",
-    "fastly",
-    "fly_io",
-    "github",
-    "gitlab",
-    "google_cloud",
-    "grafana",
-    "heroku",
-    "hetzner_cloud",
-    "huawei_cloud",
-    "ibm_cloud",
-    "kubernetes",
-    "linode",
-    "mongodb_atlas",
-    "neon",
-    "netlify",
-    "new_relic",
-    "okta",
-    "oracle_cloud",
-    "ovhcloud",
-    "pagerduty",
-    "planetscale",
-    "railway",
-    "render",
-    "scaleway",
-    "sentry",
-    "slack",
-    "snowflake",
-    "tencent_cloud",
-    "upcloud",
-    "vercel",
-    "vultr",
-    "wasabi",
-]
 SOURCES: dict[str, Any] = json.loads((FOLDER / "evidence" / "_sources.json").read_text(encoding="utf-8"))
 
 GOOGLE = "https://www.googleapis.com/auth/"
@@ -125,7 +81,7 @@ def test_hosts_end_in_a_fixed_domain_unless_the_operator_hosts_them(slug: str) -
     chosen = [variable.name for variable in provider.variables if variable.in_host and variable.choices] or ["none"]
     for variable in provider.variables:
         assert variable.pattern is None or (variable.pattern.startswith("^") and variable.pattern.endswith("$"))
-        if not variable.in_host or variable.choices:
+        if not variable.in_host or variable.choices or variable.domains:
             continue
         assert variable.pattern is not None
         if provider.self_hosted:
@@ -158,7 +114,7 @@ HOSTILE = [
 def test_no_host_variable_accepts_an_address_a_port_or_user_information(slug: str, hostile: str) -> None:
     for variable in _provider(slug).variables:
         if variable.in_host:
-            with pytest.raises(Exception, match=r"must be one of|does not have the form") as error:
+            with pytest.raises(Exception, match=r"must be one of|does not have the form|is no host of this provider") as error:
                 variable.check(hostile)
             assert not hostile or hostile not in str(error.value)
 
@@ -227,6 +183,8 @@ def test_what_decides_behaviour_has_evidence(slug: str) -> None:
     for index, check in enumerate(data["verifications"]):
         wanted += [path for path in _leaves(check, f"verifications.{index}") if "status_rules" not in path]
         wanted += [f"verifications.{index}.status_rules"] if "status_rules" in check else []
+    wanted += [f"programs.{at}.{field}" for at, each in enumerate(data.get("programs", [])) for field in each if field != "for_methods"]
+    wanted += [f"deprecations.{at}.{field}" for at, _ in enumerate(data.get("deprecations", [])) for field in ("ends", "instead")]
     wanted += [f"guides.{method}" for method in data.get("guides", {})]
     assert sorted(set(wanted) - _evidence(slug).keys()) == []
 
@@ -237,28 +195,15 @@ def test_evidence_is_kept_for_each_provider_and_each_source_is_used() -> None:
     assert {source for slug in SLUGS for entry in _evidence(slug).values() for source in entry[0].split()} == SOURCES.keys()
 
 
-# provider, method → rotates, reuse rule, grace in seconds, PKCE, first client authentication
-RENEWAL = {
-    ("azure", "oauth2"): ("always", "tolerant", 0, "s256", "post"),
-    ("cloudflare", "oauth2"): ("always", "strict", 0, "s256", "basic"),
-    ("digitalocean", "oauth2"): ("always", "strict", 0, "s256", "post"),
-    ("github", "app_user_token"): ("always", "strict", 0, "s256", "post"),
-    ("github", "oauth_app"): ("unknown", "strict", 0, "s256", "post"),
-    ("gitlab", "oauth2"): ("always", "strict", 0, "s256", "post"),
-    ("google_cloud", "oauth2"): ("never", "none", 0, "s256", "post"),
-    ("linode", "oauth2"): ("always", "strict", 0, "s256", "post"),
-    ("okta", "oauth2"): ("configurable", "grace", 30, "s256", "basic"),
-    ("railway", "oauth2"): ("sometimes", "strict", 0, "s256", "basic"),
-    ("slack", "oauth2_v2"): ("always", "strict", 0, "off", "post"),
-}
-
-
 # provider, method → device authorization endpoint, client authentication
 DEVICES = {
     ("github", "app_user_token"): ("https://{web_host}/login/device/code", "none"),
     ("github", "oauth_app"): ("https://{web_host}/login/device/code", "none"),
     ("gitlab", "oauth2"): ("https://{host}/oauth/authorize_device", "client"),
     ("okta", "oauth2"): ("https://{org_host}/oauth2/v1/device/authorize", "client"),
+    ("planetscale", "oauth2"): ("https://auth.planetscale.com/oauth/authorize_device", "client"),
+    ("sentry", "oauth2"): ("https://{host}/oauth/device/code/", "client"),
+    ("vercel", "oauth2"): ("https://api.vercel.com/login/oauth/device-authorization", "client"),
 }
 
 
@@ -283,16 +228,26 @@ def test_renewal_is_as_the_facts_say() -> None:
     assert found == RENEWAL
 
 
+@pytest.mark.requirement("Q38", "Q39", "Q41")
 @pytest.mark.parametrize(
     ("slug", "method_id", "idle", "ends_old_access", "max_live"),
     [
+        ("atlassian", "oauth2_3lo", timedelta(days=90), False, None),
+        ("auth0", "oauth2", timedelta(days=30), False, None),
         ("azure", "oauth2", timedelta(days=90), False, None),
+        ("bitbucket", "oauth2", timedelta(days=90), False, None),
+        ("box", "oauth2", timedelta(days=60), False, None),
+        ("dropbox", "oauth2", None, False, None),
         ("github", "oauth_app", None, False, 10),
         ("github", "app_user_token", timedelta(days=183), True, None),
         ("gitlab", "oauth2", None, True, None),
         ("google_cloud", "oauth2", timedelta(days=180), False, 100),
         ("okta", "oauth2", timedelta(days=7), False, None),
         ("railway", "oauth2", None, False, 100),
+        ("salesforce", "oauth2", None, False, 5),
+        ("supabase", "oauth2", None, True, None),
+        ("zoom", "oauth2", timedelta(days=90), False, None),
+        ("zendesk", "oauth2", timedelta(days=30), True, None),
     ],
 )
 def test_lives_of_refresh_tokens_are_as_the_facts_say(slug, method_id, idle, ends_old_access, max_live) -> None:
@@ -300,20 +255,23 @@ def test_lives_of_refresh_tokens_are_as_the_facts_say(slug, method_id, idle, end
     assert (facts.idle, facts.ends_old_access, facts.max_live) == (idle, ends_old_access, max_live)
 
 
-# provider, method → request, authentication, which token, what it ends; None: by hand only
-REVOCATION = {
-    ("azure", "oauth2"): None,
-    ("cloudflare", "oauth2"): ("POST https://dash.cloudflare.com/oauth2/revoke", "client_basic", "both", None),
-    ("digitalocean", "oauth2"): ("POST https://cloud.digitalocean.com/v1/oauth/revoke", "bearer", "access", None),
-    ("github", "app_user_token"): ("DELETE https://{api_host}/applications/{client_id}/token", "client_basic", "access", None),
-    ("github", "oauth_app"): ("DELETE https://{api_host}/applications/{client_id}/token", "client_basic", "access", "token"),
-    ("gitlab", "oauth2"): ("POST https://{host}/oauth/revoke", "client_post", "both", None),
-    ("google_cloud", "oauth2"): ("POST https://oauth2.googleapis.com/revoke", "none", "both", "grant"),
-    ("linode", "oauth2"): None,
-    ("okta", "oauth2"): ("POST https://{org_host}/oauth2/v1/revoke", "client_basic", "both", "token"),
-    ("railway", "oauth2"): None,
-    ("slack", "oauth2_v2"): ("POST https://slack.com/api/auth.revoke", "bearer", "access", None),
-}
+@pytest.mark.requirement("Q54")
+def test_what_ends_by_disuse_and_is_kept_alive_is_as_the_facts_say() -> None:
+    found = {(each.id, method.id): method.idle for each in Catalogue.builtin().list_providers() for method in each.methods if method.idle}
+    year = timedelta(days=365)
+    assert found == {("github", "oauth_app"): year, ("github", "pat"): year, ("okta", "api_token"): timedelta(days=30)}
+
+
+@pytest.mark.requirement("Q41")
+def test_which_grants_of_an_account_count_together_is_as_the_facts_say() -> None:
+    methods = [(each.id, method.refresh_token) for each in Catalogue.builtin().list_providers() for method in each.methods]
+    found = {(slug, facts.max_live, facts.max_live_of) for slug, facts in methods if facts.max_live is not None}
+    assert found == {
+        ("github", 10, "scopes"),
+        ("google_cloud", 100, "application"),
+        ("railway", 100, "application"),
+        ("salesforce", 5, "application"),
+    }
 
 
 def test_revocation_is_as_the_facts_say() -> None:
@@ -348,6 +306,10 @@ def test_ids_of_providers_are_the_same_for_ever() -> None:
         ("linode", ["linodes:read_write", "account:read_only"], ["*"], ()),
         ("linode", ["linodes:read_only", "volumes:read_write"], ["linodes:read_write", "volumes:read_only"], ("volumes:read_write",)),
         ("slack", ["team:read", "chat:write"], ["team:read"], ("chat:write",)),
+        ("zendesk", ["users:read", "tickets:read"], ["read"], ()),
+        ("zendesk", ["tickets:write"], ["read"], ("tickets:write",)),
+        ("stripe", ["read_only"], ["read_write"], ()),
+        ("stripe", ["read_write"], ["read_only"], ("read_write",)),
     ],
 )
 def test_each_providers_scopes_are_compared_its_own_way(
@@ -375,6 +337,13 @@ def test_okta_is_reached_in_each_of_its_cells(host) -> None:
 def test_oktas_console_and_other_hosts_are_refused(host) -> None:
     with pytest.raises(ValidationFailedError, match=r"variables\.org_host"):
         _provider("okta").fill_variables({"org_host": host})
+
+
+@pytest.mark.parametrize("subdomain", ["acme.zendesk.com", "acme.evil", "-acme", "acme-", "ACME", "a", "acme/x", "a" * 64])
+def test_a_subdomain_of_zendesk_is_one_label(subdomain) -> None:
+    assert _provider("zendesk").fill_variables({"subdomain": "acme-2"}) == {"subdomain": "acme-2"}
+    with pytest.raises(ValidationFailedError, match=r"variables\.subdomain"):
+        _provider("zendesk").fill_variables({"subdomain": subdomain})
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_a_pasted_secret_is_not_repeated_as_a_provider() -> None:
 def test_nothing_is_parsed_until_it_is_asked_for(monkeypatch) -> None:
     parsed = []
     okta = Catalogue.builtin().require("okta")
-    monkeypatch.setattr(catalogue, "read_provider", lambda _, *, where: parsed.append(where) or okta)
+    monkeypatch.setattr(catalogue, "read_provider", lambda _, *, where, built_in: parsed.append(where) or okta)
     catalogue._read_builtin.cache_clear()
     builtin = Catalogue.builtin()
     assert provider_id("okta") in builtin
@@ -103,6 +103,7 @@ def test_a_provider_that_is_switched_off_is_found_inactive() -> None:
     assert not less.require(provider_id("slack")).active
     assert less.require("github").active
     assert builtin.require("okta").active
+    assert not builtin.require("equinix_metal").active, "its service has ended"
     assert not less.with_(inactive=["github"]).require("okta").active
 
 

@@ -39,10 +39,16 @@ def test_each_method_stands_in_the_overview() -> None:
     page = build_page(Catalogue.builtin())
     rows = [line for line in page.partition("## Methods")[2].partition("\n## ")[0].splitlines() if line.startswith("| `")]
     assert len(rows) == sum(len(provider.methods) for provider in Catalogue.builtin().list_providers())
-    assert "| `aws` | `access_key` | yes | by hand | keep | yes | corroborated |" in rows
+    assert "| `aws` | `access_key` | yes | account | if asked | keep | create | – | yes | corroborated | 2026-11-29 | – |" in rows
     plain = Method(id="oauth2", kind="code", authorize_url="https://a.example/authorize", token_url="https://a.example/token")
     alone = build_page(Catalogue.of(Provider(id="plain", name="Plain", methods=(plain,))))
-    assert "| `plain` | `oauth2` | no | – | refresh | – | – |" in alone
+    assert "| `plain` | `oauth2` | no | – | – | refresh | – | – | – | – | – |" in alone
+
+
+@pytest.mark.requirement("Q41")
+def test_how_many_grants_of_one_account_live_stands_on_the_page() -> None:
+    google = build_page(Catalogue.builtin()).partition("\n## Google Cloud\n")[2].partition("\n## ")[0]
+    assert "at most 100 of one account live, the oldest ends" in google
 
 
 def test_a_provider_with_a_backend_of_its_own_says_so() -> None:
@@ -63,3 +69,10 @@ def test_a_length_of_time_is_written_in_full(idle, shown) -> None:
     )
     page = build_page(Catalogue.of(Provider(id="plain", name="Plain", methods=(plain,))))
     assert f"dies after {shown} unused" in page
+
+
+def test_what_ends_is_told_with_its_source() -> None:
+    page = build_page(Catalogue.builtin())
+    assert "**`api_token` ends on 2027-04-30.** Connect by OAuth2. [Source](https://developer.zendesk.com/" in page
+    [row] = [line for line in page.splitlines() if line.startswith("| `zendesk` | `api_token`")]
+    assert row.endswith(" | 2027-04-30 |")

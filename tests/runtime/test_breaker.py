@@ -164,3 +164,19 @@ def test_only_tokens_close_the_circuit_of_a_refused_application(breaker: WindowB
     assert breaker.wait(KEY, by="initech") is not None
     breaker.accept(KEY)
     assert breaker.wait(KEY, by="initech") is None
+
+
+def test_who_looks_is_no_probe(breaker: WindowBreaker, clock: FixedClock) -> None:
+    assert breaker.look(KEY) is None
+    fail(breaker, LEAST_FAILURES)
+    first = breaker.look(KEY)
+    assert first is not None
+    assert timedelta(seconds=15) <= first <= timedelta(seconds=45)
+    clock.advance(timedelta(seconds=10))
+    assert breaker.look(KEY) == first - timedelta(seconds=10)
+    clock.advance(timedelta(seconds=60))
+    assert [breaker.look(KEY) for _ in range(3)] == [timedelta()] * 3
+    assert breaker.wait(KEY, by="acme") is None
+    assert breaker.look(KEY) != timedelta()
+    breaker.accept(KEY)
+    assert breaker.look(KEY) is None

@@ -81,7 +81,7 @@ def test_closing_waits_for_nobody(provider):
             while provider.count("me") == 0:
                 pass
             server.__exit__(None, None, None)
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads  # one of an earlier test may have ended meanwhile
 
 
 def test_a_delay_is_really_waited_for(client, provider):
