@@ -1,7 +1,8 @@
-"""Use credentials in Celery's tasks, and renew tokens ahead of time: beat starts a task that renews the tokens that are due.
+"""Renew tokens ahead of time with Celery: beat starts a task that renews the tokens that are due.
 
 Broker, beat and worker run in this process, so that the program is complete and ends by itself.  In production the broker is Redis or
-RabbitMQ, `celery -A product worker` runs as often as you like, and `celery -A product beat` once.
+RabbitMQ, `celery -A product worker` runs as often as you like, and `celery -A product beat` once.  `celery_prefork.py` shows tasks that
+use credentials.
 """
 
 from __future__ import annotations
@@ -13,20 +14,18 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
-from celery import Celery, Task
+from celery import Celery
 from celery.beat import EmbeddedService
 from celery.contrib.testing.worker import start_worker
 from celery.signals import worker_process_init, worker_process_shutdown
 
-from cloud_integrations import Actor, Catalogue, IntegrationManager, LocalKeyring, Settings
+from cloud_integrations import Catalogue, IntegrationManager, LocalKeyring, Settings
 from cloud_integrations.backends.sqlalchemy import migrate, sqlite_engine
-from cloud_integrations.errors import CloudIntegrationsError
 from cloud_integrations.testing import FixedClock, SimulatedProvider, SimulatedTransport
 
 BATCH = 100
 EVERY = 0.2
 """Seconds; a real program looks every 30."""
-REPORTS = Actor(type="service", id="reports")
 
 # The product: a manager for each worker process, and a task.
 
@@ -83,22 +82,6 @@ def refresh_due() -> None:
     Process.manager.worker.retry_revocations()
 
 
-@app.task(name="make-report", bind=True, max_retries=5)
-def make_report(self: Task[..., str], tenant_id: str) -> str:
-    """Use a tenant's credential.  The message holds the tenant's id alone: a token never goes through the broker.
-
-    Errors are settled here, because Celery's JSON turns a raised one into a plain `Exception`.
-    """
-    try:
-        token = Process.manager.acting_as(REPORTS).credential(tenant_id, "simulated")
-    except CloudIntegrationsError as error:
-        if not error.retryable:
-            return error.code  # somebody must act: the tenant, who connects again, or the operator
-        raise self.retry(exc=error, countdown=(error.retry_after or timedelta(minutes=1)).total_seconds()) from error
-    answer = provider.handle("GET", "/me", headers=token.headers())  # where a real task calls the provider's API
-    return f"the provider answered {answer.status}"
-
-
 # The demonstration: a tenant connects, and an hour passes.
 
 migrate.upgrade(engine)
@@ -119,8 +102,6 @@ with build_manager() as opened:
                 break
             time.sleep(0.1)
         beat.stop()
-        print("report:", make_report.delay("acme").get(timeout=300))
-        print("report of a tenant that has not connected:", make_report.delay("globex").get(timeout=300))
     end()  # a worker in a thread is told when it begins, not when it ends
 
     assert provider.refresh_count == 1

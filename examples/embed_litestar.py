@@ -10,34 +10,41 @@ import logging
 import secrets
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
+from datetime import timedelta
+from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from litestar import Litestar, Request, Response, delete, get, post
-from litestar.datastructures import Cookie
+import httpx
+from litestar import Litestar, MediaType, Request, Response, delete, get, post
+from litestar.datastructures import Cookie, MutableScopeHeaders
+from litestar.di import NamedDependency, Provide
 from litestar.exceptions import NotAuthorizedException
 from litestar.middleware.session.client_side import CookieBackendConfig
+from litestar.params import FromPath
 from litestar.response import Redirect
 from litestar.testing import TestClient
+from litestar.types import Message, Scope
 
-from cloud_integrations import AsyncIntegrationManager, Catalogue, LocalKeyring, Secret, Settings
+from cloud_integrations import AsyncIntegrationManager, Authorization, Catalogue, LocalKeyring, Secret, Settings
 from cloud_integrations.backends.sqlalchemy import migrate, sqlite_engine
-from cloud_integrations.errors import CloudIntegrationsError, http_status
-from cloud_integrations.testing import AsyncSimulatedTransport, SimulatedProvider
+from cloud_integrations.errors import CloudIntegrationsError, ReconnectRequiredError, http_status
+from cloud_integrations.testing import FixedClock, Misbehaviour, ProviderServer, SimulatedProvider
 
-# The manager.  A real program has an `AsyncEngine` over its database, an `AsyncHttpxTransport`, a keyring that stays, and
-# `Catalogue.builtin()`.  Over a SQLite engine, which blocks, the store works in threads.
+# The manager.  A real program has an `AsyncEngine` over its database, a keyring that stays, and `Catalogue.builtin()`, and no provider of
+# its own.  Over a SQLite engine, which blocks, the store works in threads.
 
-folder = tempfile.TemporaryDirectory()
-engine = sqlite_engine(Path(folder.name, "integrations.db"))
+resources = ExitStack()
+folder = resources.enter_context(tempfile.TemporaryDirectory())
+engine = sqlite_engine(Path(folder, "integrations.db"))
 migrate.upgrade(engine)
-provider = SimulatedProvider()
+provider = SimulatedProvider(clock=FixedClock())
+api = resources.enter_context(ProviderServer(provider)).url
 manager = AsyncIntegrationManager.over(
     engine,
-    transport=AsyncSimulatedTransport(provider),
     keys=LocalKeyring.generate_key("example"),
     providers=Catalogue.of(*provider.catalogue_entries()),
     applications=[provider.application()],
@@ -53,21 +60,35 @@ COMPANIES = {"ada": "acme", "eve": "globex"}
 
 
 @post("/sign-in/{person:str}")
-async def sign_in(request: Request[Any, Any, Any], person: str) -> dict[str, str]:
+async def sign_in(request: Request[Any, Any, Any], person: FromPath[str]) -> dict[str, str]:
     """Stand for the application's own sign-in."""
     request.session["person"] = person
     return {"person": person}
 
 
-def who(request: Request[Any, Any, Any]) -> tuple[str, AsyncIntegrationManager]:
-    """Return the tenant, and the manager as this person uses it; both come from the session, never from the request."""
+# What it adds: a dependency, six routes, and what an error looks like.
+
+
+class Acting(NamedTuple):
+    """The tenant, and the manager as a person uses it in one request."""
+
+    tenant: str
+    manager: AsyncIntegrationManager
+
+
+async def acting(request: Request[Any, Any, Any]) -> Acting:
+    """Take the person from the session, never from the request, and give the request an id for logs and the audit log."""
     person = request.session.get("person")
     if person not in COMPANIES:
         raise NotAuthorizedException
-    return COMPANIES[person], manager.acting_as(person)
+    request.state.id = str(uuid4())
+    return Acting(COMPANIES[person], manager.acting_as(person, request_id=request.state.id))
 
 
-# What it adds: five routes and what an error looks like.
+async def tell_request_id(message: Message, scope: Scope) -> None:
+    """Tell the id, so that a person who has a problem can quote it."""
+    if message["type"] == "http.response.start":
+        MutableScopeHeaders(message)["X-Request-ID"] = scope["state"].get("id", "")
 
 
 def cookie_of(state: str, token: str, *, lifetime: int) -> Cookie:
@@ -76,60 +97,83 @@ def cookie_of(state: str, token: str, *, lifetime: int) -> Cookie:
     return Cookie(name, value=token, max_age=lifetime, secure=True, httponly=True, samesite="lax")
 
 
-@post("/connections/{slug:str}")
-async def connect(request: Request[Any, Any, Any], slug: str) -> Response[Any]:
+def to_provider(begun: Authorization) -> Response[Any]:
     """Send the browser to the provider, and keep in it what the callback must bring."""
-    tenant, acting = who(request)
-    begun = await acting.begin_oauth(tenant, slug, name=f"{slug} of {tenant}", return_to="/connections")
-    cookie = cookie_of(begun.state.reveal(), begun.browser_token.reveal(), lifetime=600)
-    return Redirect(begun.url, status_code=303, cookies=[cookie])
+    return Redirect(begun.url, status_code=303, cookies=[cookie_of(begun.state.reveal(), begun.browser_token.reveal(), lifetime=600)])
+
+
+@post("/connections/{slug:str}")
+async def connect(acting: NamedDependency[Acting], slug: FromPath[str]) -> Response[Any]:
+    """Begin a connection."""
+    return to_provider(await acting.manager.begin_oauth(acting.tenant, slug, name=f"{slug} of {acting.tenant}", return_to="/connections"))
+
+
+@post("/connections/{integration_id:uuid}/reconnect")
+async def reconnect(acting: NamedDependency[Acting], integration_id: FromPath[UUID]) -> Response[Any]:
+    """Begin a connection in place of one that has ended; it keeps its id."""
+    return to_provider(await acting.manager.begin_reconnect(acting.tenant, integration_id, return_to="/connections"))
 
 
 @get("/connections/callback/{context_id:uuid}")
-async def callback(request: Request[Any, Any, Any], context_id: UUID) -> Response[Any]:
+async def callback(request: Request[Any, Any, Any], acting: NamedDependency[Acting], context_id: FromPath[UUID]) -> Response[Any]:
     """Finish; then go on to another page, so that neither code nor state stays in the address bar."""
-    _, acting = who(request)
     used = cookie_of(request.query_params.get("state", ""), "", lifetime=0)
     kept = request.cookies.get(used.key)
-    connected = await acting.complete_oauth(
+    connected = await acting.manager.complete_oauth(
         context_id, request.query_params.multi_items(), browser_token=None if kept is None else Secret(kept)
     )
     return Redirect(connected.return_to or "/connections", status_code=303, cookies=[used])
 
 
 @get("/connections")
-async def connections(request: Request[Any, Any, Any]) -> dict[str, Any]:
+async def connections(acting: NamedDependency[Acting]) -> dict[str, Any]:
     """Show what is connected; there is no secret in an integration."""
-    tenant, _ = who(request)
-    found = await manager.list_integrations(tenant)
+    found = await acting.manager.list_integrations(acting.tenant)
     return {"connections": [{"id": str(each.id), "name": each.name, "health": each.health.value} for each in found]}
 
 
 @post("/reports")
-async def report(request: Request[Any, Any, Any]) -> dict[str, int]:
-    """Use the credential: renewed first if it is about to end."""
-    tenant, acting = who(request)
-    token = await acting.credential(tenant, "simulated")
-    answer = provider.handle("GET", "/me", headers=token.headers())  # where a real application calls the provider's API
-    return {"status": answer.status}
+async def report(acting: NamedDependency[Acting]) -> dict[str, str]:
+    """Call the provider for the tenant: the credential is renewed first if it is about to end, and replaced if it is refused."""
+    async with httpx.AsyncClient(auth=acting.manager.auth(acting.tenant, "simulated")) as client:
+        answer = await client.get(f"{api}/me")
+    return {"account": answer.raise_for_status().json()["id"]}
 
 
 @delete("/connections/{integration_id:uuid}", status_code=200)
-async def disconnect(request: Request[Any, Any, Any], integration_id: UUID) -> dict[str, str]:
+async def disconnect(acting: NamedDependency[Acting], integration_id: FromPath[UUID]) -> dict[str, str]:
     """Erase it, and revoke its tokens at the provider."""
-    tenant, acting = who(request)
-    removal = await acting.delete(tenant, integration_id)
+    removal = await acting.manager.delete(acting.tenant, integration_id)
     return {"refresh_token": removal.refresh_token.value, "access_token": removal.access_token.value}
 
 
-def refuse(_: Request[Any, Any, Any], error: CloudIntegrationsError) -> Response[dict[str, str]]:
-    """Answer an error by the library's table; what has 500 is for the log alone."""
-    status = http_status(error)
+RECONNECT_PAGE = """<!doctype html><title>Connect again</title>
+<p>The provider no longer accepts this connection. Connect it again, and everything goes on as before.</p>
+<form method="post" action="/connections/{}/reconnect"><button>Connect again</button></form>
+"""
+
+
+def ask_to_reconnect(_: Request[Any, Any, Any], error: ReconnectRequiredError) -> Response[str]:
+    """Show the person the one thing that helps."""
+    page = RECONNECT_PAGE.format(escape(str(error.details["integrationId"])))
+    return Response(page, status_code=http_status(error), media_type=MediaType.HTML)
+
+
+def refuse(request: Request[Any, Any, Any], error: CloudIntegrationsError) -> Response[dict[str, str]]:
+    """Answer what may be repeated with 503 and when, and the rest by the library's table; what has 500 is for the log alone."""
+    status = 503 if error.retryable else http_status(error)
     if status == 500:
-        logging.getLogger("connections").error("%s", type(error).__name__)
+        logging.getLogger("connections").error("%s in request %s", type(error).__name__, request.state.get("id"))
         return Response({"code": "internal", "message": "something went wrong on our side"}, status_code=500)
-    wait = {} if error.retry_after is None else {"Retry-After": str(max(1, round(error.retry_after.total_seconds())))}
-    return Response({"code": error.code, "message": error.message, "advice": error.advice}, status_code=status, headers=wait)
+    wait = error.retry_after or timedelta(minutes=1)
+    headers = {"Retry-After": str(max(1, round(wait.total_seconds())))} if error.retryable else {}
+    return Response({"code": error.code, "message": error.message, "advice": error.advice}, status_code=status, headers=headers)
+
+
+def blame_provider(request: Request[Any, Any, Any], error: httpx.HTTPError) -> Response[dict[str, str]]:
+    """Answer what the provider's API did not do: that has nothing to do with the credential.  The error's text may hold a URL."""
+    logging.getLogger("connections").warning("%s in request %s", type(error).__name__, request.state.get("id"))
+    return Response({"code": "provider", "message": "the provider did not do what we asked"}, status_code=502)
 
 
 @asynccontextmanager
@@ -140,36 +184,71 @@ async def lifespan(_: Litestar) -> AsyncIterator[None]:
 
 
 app = Litestar(
-    [sign_in, connect, callback, connections, report, disconnect],
+    [sign_in, connect, reconnect, callback, connections, report, disconnect],
+    dependencies={"acting": Provide(acting)},
     middleware=[sessions.middleware],
-    exception_handlers={CloudIntegrationsError: refuse},
+    before_send=[tell_request_id],
+    exception_handlers={ReconnectRequiredError: ask_to_reconnect, CloudIntegrationsError: refuse, httpx.HTTPError: blame_provider},
     lifespan=[lifespan],
     logging_config=None,  # logging is yours; keep the query of a callback out of it, since it holds a code
 )
+
+
+# The demonstration.
+
+
+def agree(sent: Any) -> str:
+    """Agree at the provider, and return where it sends the browser."""
+    came_back = urlsplit(provider.sign_in(sent.headers["Location"]))
+    return f"{came_back.path}?{came_back.query}"
 
 
 def main() -> None:
     """Play Ada, who connects her company, and Eve, who gets hold of Ada's callback."""
     with TestClient(app, base_url="https://app.example.com") as ada:
         eve = TestClient(app, base_url="https://app.example.com")
-        assert ada.post("/connections/simulated").status_code == 401
+        for browser in (ada, eve):
+            browser.follow_redirects = False
+        assert ada.post("/reports").status_code == 401
         ada.post("/sign-in/ada")
         eve.post("/sign-in/eve")
 
-        sent = ada.post("/connections/simulated", follow_redirects=False)
-        came_back = urlsplit(provider.sign_in(sent.headers["Location"]))  # the person agrees at the provider
-        stolen = eve.get(f"{came_back.path}?{came_back.query}")
+        stolen = eve.get(agree(ada.post("/connections/simulated")))
         print("the callback in another browser:", stolen.status_code, stolen.json()["code"])
         assert stolen.status_code == 400
 
-        sent = ada.post("/connections/simulated", follow_redirects=False)
-        came_back = urlsplit(provider.sign_in(sent.headers["Location"]))
-        done = ada.get(f"{came_back.path}?{came_back.query}", follow_redirects=False)
+        done = ada.get(agree(ada.post("/connections/simulated")))
         print("connected, on to", done.headers["Location"])
         assert done.status_code == 303
         [connection] = ada.get("/connections").json()["connections"]
         print("connections:", connection["name"], connection["health"])
-        print("report:", ada.post("/reports").json())
+
+        made = ada.post("/reports")
+        print("report:", made.json())
+        log = ada.blocking_portal.call(manager.acting_as("ada").audit.list, "acme")
+        [used] = [record.event for record in log if record.event.action == "credential.used"]
+        print("in the audit log:", used.actor, "- with the id of the request:", used.request_id == made.headers["X-Request-ID"])
+        assert used.request_id == made.headers["X-Request-ID"]
+
+        provider.clock.advance(timedelta(hours=1))
+        print("an hour later:", ada.post("/reports").json(), "- renewals at the provider:", provider.refresh_count)
+        assert provider.refresh_count == 1
+
+        provider.clock.advance(timedelta(hours=1))
+        provider.misbehave(Misbehaviour.RATE_LIMITED, endpoint="refresh", retry_after=timedelta(seconds=20))
+        busy = ada.post("/reports")
+        print("the token has ended, and the provider is busy:", busy.status_code, "Retry-After:", busy.headers["Retry-After"])
+        assert (busy.status_code, busy.headers["Retry-After"]) == (503, "20")
+        provider.clock.advance(timedelta(seconds=21))
+        assert ada.post("/reports").status_code == 201
+
+        provider.revoke_grant()
+        ended = ada.post("/reports")
+        print("consent was withdrawn:", ended.status_code, "and a page with a button: Connect again")
+        assert (ended.status_code, "Connect again" in ended.text) == (409, True)
+        ada.get(agree(ada.post(f"/connections/{connection['id']}/reconnect")))
+        print("connected again:", ada.post("/reports").json())
+
         assert eve.delete(f"/connections/{connection['id']}").status_code == 404
         print("disconnected:", ada.delete(f"/connections/{connection['id']}").json())
         gone = ada.post("/reports")
@@ -178,6 +257,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
-    engine.dispose()
-    folder.cleanup()
+    with resources:
+        main()
+        engine.dispose()

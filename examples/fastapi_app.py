@@ -70,6 +70,8 @@ async def authorize(request: Request, permission: Permission, tenant_id: str | N
     actor = Actor(id=user.id)
     if tenant_id not in {None, user.company}:
         return Denied(actor)
+    if permission is Permission.OPERATE:
+        return Denied(actor)
     looks = permission in {Permission.LIST, Permission.READ, Permission.PROVIDERS}
     return actor if looks or user.is_admin else Denied(actor)
 
