@@ -18,7 +18,8 @@ import subprocess
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ SERVERS = ("postgresql", "mariadb")
 DATABASES = ("sqlite", *SERVERS)
 LEFT_OUT = {
     "integration": "against an authorization server that is not ours; needs PostgreSQL and Node.js with npm",
+    "pages": "that use the pages in a browser; needs Chromium and Node.js with npm",
     "coverage": "on another database, with the other manager or more values; needs PostgreSQL, MariaDB, SoftHSM and Node.js",
     "programs": "that start the command line as a program of its own",
     "drivers": "that repeat the store's contract over further drivers; needs PostgreSQL and MariaDB",
@@ -70,35 +72,103 @@ def postgresql_url(worker_id: str) -> Iterator[str]:
             connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
+@pytest.fixture
+def own_postgresql_url(postgresql_url: str) -> Iterator[str]:
+    """Give one test a PostgreSQL database for itself: one that counts rows or connections, or has keys of its own."""
+    from tests.databases import own_database  # noqa: PLC0415  # an extra
+
+    with own_database(postgresql_url) as url:
+        yield url.render_as_string(hide_password=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecuredDatabase:
+    """The URLs of one database for three users."""
+
+    superuser: str
+    owner: str
+    """Of the role that owns the tables."""
+    application: str
+    """Of a role that may read and write rows, and nothing else."""
+
+
 @pytest.fixture(scope="session")
-def pgbouncer_url(postgresql_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give the URL of this worker's PostgreSQL database through a PgBouncer in transaction mode, which ends with the tests."""
+def secured_database(postgresql_url: str) -> Iterator[SecuredDatabase]:
+    """Give this worker another database of that server, whose tables have policies, with two roles; dropped at the end."""
+    import sqlalchemy as sa  # noqa: PLC0415  # an extra
+
+    from cloud_integrations.backends.sqlalchemy import migrate  # noqa: PLC0415  # an extra
+
+    url, mark = sa.make_url(postgresql_url), secrets.token_hex(4)
+    name = f"{url.database}_secured"
+    roles = {role: url.set(database=name, username=f"ci_test_{role}_{mark}", password=mark) for role in ("owner", "application")}
+    owner, application = roles.values()
+    server = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with server.connect() as connection:
+        for role in roles.values():
+            connection.exec_driver_sql(f"CREATE ROLE {role.username} LOGIN PASSWORD '{mark}' NOSUPERUSER NOBYPASSRLS")
+        connection.exec_driver_sql(f'CREATE DATABASE "{name}" OWNER {owner.username}')
+        connection.exec_driver_sql(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
+    try:
+        tables = sa.create_engine(owner, poolclass=sa.NullPool)
+        migrate.upgrade(tables)
+        migrate.add_row_security(tables)
+        with tables.begin() as connection:
+            connection.exec_driver_sql(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {application.username}")
+        yield SecuredDatabase(
+            superuser=url.set(database=name).render_as_string(hide_password=False),
+            owner=owner.render_as_string(hide_password=False),
+            application=application.render_as_string(hide_password=False),
+        )
+    finally:
+        with server.connect() as connection:
+            connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+            for role in roles.values():
+                connection.exec_driver_sql(f"DROP ROLE {role.username}")
+
+
+@pytest.fixture(scope="session")
+def pgbouncer_url(pgbouncer_before: Callable[[str], str], postgresql_url: str) -> str:
+    """Give the URL of this worker's PostgreSQL database through a PgBouncer in transaction mode."""
+    return pgbouncer_before(postgresql_url)
+
+
+@pytest.fixture(scope="session")
+def pgbouncer_before(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+    """Give a function that starts a PgBouncer in transaction mode before the server of a URL, and returns the URL through it.
+
+    It logs in as the user of the URL, and ends with the tests.
+    """
     program = shutil.which("pgbouncer") or shutil.which("/usr/sbin/pgbouncer")
     if program is None:
         if os.environ.get("CI"):
             pytest.fail("PgBouncer is not installed (Debian: pgbouncer)", pytrace=False)
         pytest.skip("PgBouncer is not installed; on Debian: apt-get install pgbouncer")
     sqlalchemy = pytest.importorskip("sqlalchemy")
-    url = sqlalchemy.make_url(postgresql_url)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    password = f" password='{url.password}'" if url.password else ""
-    server = f"host={url.host or '127.0.0.1'} port={url.port or 5432} user={url.username}{password}"
-    settings = tmp_path_factory.mktemp("pgbouncer") / "pgbouncer.ini"
-    settings.write_text(
-        f"[databases]\n* = {server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
-        "auth_type = any\npool_mode = transaction\ndefault_pool_size = 8\n",
-        encoding="utf-8",
-    )
-    # PgBouncer refuses to run as root; it reads its settings before it changes the user.
-    as_nobody = ["-u", "nobody"] if os.getuid() == 0 else []
-    command = [program, "-q", *as_nobody, settings]
-    with (settings.parent / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:  # noqa: S603  # ours
-        try:
+    with contextlib.ExitStack() as started:
+
+        def start(behind: str) -> str:
+            url = sqlalchemy.make_url(behind)
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                port = free.getsockname()[1]
+            password = f" password='{url.password}'" if url.password else ""
+            server = f"host={url.host or '127.0.0.1'} port={url.port or 5432} user={url.username}{password}"
+            settings = tmp_path_factory.mktemp("pgbouncer") / "pgbouncer.ini"
+            settings.write_text(
+                f"[databases]\n* = {server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+                "auth_type = any\npool_mode = transaction\ndefault_pool_size = 8\n",
+                encoding="utf-8",
+            )
+            # PgBouncer refuses to run as root; it reads its settings before it changes the user.
+            as_nobody = ["-u", "nobody"] if os.getuid() == 0 else []
+            command = [program, "-q", *as_nobody, settings]
+            log = started.enter_context((settings.parent / "log").open("wb"))
+            process = started.enter_context(subprocess.Popen(command, stdout=log, stderr=log))  # noqa: S603  # ours
+            started.callback(process.terminate)
             _wait_for(port, process)
-            yield url.set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
-        finally:
-            process.terminate()
+            return str(url.set(host="127.0.0.1", port=port).render_as_string(hide_password=False))
+
+        yield start
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
@@ -134,6 +204,19 @@ def mariadb_url(worker_id: str) -> Iterator[str]:
             connection.exec_driver_sql(f"DROP DATABASE `{name}`")
 
 
+@pytest.fixture(scope="session")
+def redis_url() -> str:
+    """Return where Redis is; `CI_TEST_REDIS` names another.  Tests use keys of their own, which Redis forgets by itself."""
+    redis = pytest.importorskip("redis")
+    url = os.environ.get("CI_TEST_REDIS", "redis://127.0.0.1:6379")
+    try:
+        with redis.from_url(url, socket_timeout=5) as client:
+            client.ping()
+    except redis.RedisError as error:
+        _without_service("Redis", "CI_TEST_REDIS", url.rpartition("@")[2], error)
+    return url
+
+
 def _without_service(service: str, variable: str, url: str, error: Exception) -> None:
     """Fail where CI is set, so that no test is skipped unnoticed; elsewhere skip, and say how to run the test."""
     if os.environ.get("CI"):
@@ -165,7 +248,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         names = [name for mark in item.iter_markers("requirement") for name in mark.args]
         if unknown := sorted({*names} - known):
-            raise pytest.UsageError(f"{item.nodeid} names {', '.join(unknown)}, which is no requirement and no quirk")
+            raise pytest.UsageError(f"{item.nodeid} names {', '.join(unknown)}, which is no requirement, quirk or class of bugs")
         item.user_properties += [("requirement", name) for name in names]
         if item.nodeid.startswith("tests/faults/"):
             item.add_marker("slow")
@@ -185,6 +268,8 @@ def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item, (what, distance) in zip(items, found, strict=True):
         if item.nodeid.startswith("tests/integration/"):
             left_out["integration"].append(item)
+        elif item.nodeid.startswith("tests/pages/"):
+            left_out["pages"].append(item)
         elif session := next((name for name in ("slow", "programs", "drivers") if item.get_closest_marker(name)), None):
             left_out[session].append(item)
         elif (
@@ -268,6 +353,14 @@ def _tests(count: int) -> str:
     return "1 test" if count == 1 else f"{count} tests"
 
 
+def _reason(text: str) -> str:
+    """Why a test failed, in a line: what an assertion says, else every error that is named, for some come as a group."""
+    lines = text.splitlines() or ["no reason"]
+    asserted = next((line for line in lines if line.startswith("E ")), None)
+    named = dict.fromkeys(line.strip(" |") for line in lines if re.match(r"[ |]+[\w.]+(Error|Warning|Exception|Group): ", line))
+    return (asserted or "; ".join(named) or lines[-1])[:600]
+
+
 class _RequirementsReport:
     """Collects, from every phase of every test that names a requirement or fails, the worst result and why it failed."""
 
@@ -284,8 +377,7 @@ class _RequirementsReport:
         test = self._tests.setdefault(report.nodeid, {"requirements": names, "result": "passed"})
         test["result"] = max(test["result"], report.outcome, key=self._ORDER.index)
         if report.failed:
-            lines = report.longreprtext.splitlines() or ["no reason"]
-            test["reason"] = next((line for line in lines if line.startswith("E ")), lines[-1])[:300]
+            test["reason"] = _reason(report.longreprtext)
 
     def pytest_sessionfinish(self) -> None:
         self._target.parent.mkdir(parents=True, exist_ok=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 import nox
@@ -22,8 +24,17 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 DISTRIBUTIONS = (".", "adapters/fastapi", "adapters/cli")
 REPORTS = Path(".cache/requirements")
-# All tests but those that install a server of their own.
-EVERYTHING = ("--ignore=tests/integration",)
+# All tests but those that install a server or a driver of a browser of their own.
+EVERYTHING = ("--ignore=tests/integration", "--ignore=tests/pages")
+# What says the same whatever is installed: texts, data of providers, decisions of the core, and the state of this repository.
+OF_NO_DEPENDENCY = tuple(f"--ignore=tests/{folder}" for folder in ("domain", "flows", "house", "providers", "redaction"))
+# What covers no line that nothing else covers, and runs in `tests`; the last two run longer in `slow` and `simulation`.
+COVERS_NOTHING_NEW = (
+    "--ignore=tests/house",
+    "--ignore=tests/providers/test_data_mutants.py",
+    "--ignore=adapters/fastapi/tests/test_schemathesis.py",
+    "--ignore=tests/flows/test_refresh_simulation.py",
+)
 OF_SQLALCHEMY = (
     "sqlalchemy_fence",
     "sqlalchemy_migrations",
@@ -33,6 +44,13 @@ OF_SQLALCHEMY = (
     "host_engines",
     "foreign_errors",
 )
+# Extras that are too large for every session; `clients` installs them on top of `dev`.
+LARGE = ("githubkit", "kubernetes", "kubernetes-asyncio", "slack")
+# Extras that hold others back; a session of its own installs each on top of `dev`.
+APART = ("aiobotocore",)
+# What sends by httpx or httpx2, beside the transport.
+OF_HTTPX = ("every_client", "extras", "http", "injector", "injector_answers", "injector_server", "narrowed", "sessions")
+OF_LARGE_CLIENTS = ("ai_clients", "every_client", "extras", "githubkit", "kubernetes", "slack")
 # Versions must be seven days old, so that a stolen release has time to be noticed.
 LOCKING = (
     "--quiet --universal --exclude-newer P7D --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header"
@@ -40,7 +58,7 @@ LOCKING = (
 )
 
 # An entry with an extra. The pip of Python 3.11 needs one pin for requirements with the extra, and one for those without.
-EXTRAS = re.compile(r"^(?P<name>[\w.-]+)\[[\w,-]+\](?P<rest>==.*\n(?: +--hash.*\n)+)", re.MULTILINE)
+EXTRAS = re.compile(r"^(?P<name>[\w.-]+)\[[\w, -]+\](?P<rest>==.*\n(?: +--hash.*\n)+)", re.MULTILINE)
 
 
 def install(session: nox.Session, lock: str = "dev", /) -> None:
@@ -69,10 +87,11 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python="3.11", download_python="never")
 def coverage(session: nox.Session) -> None:
-    """Run all tests but the slow ones, on every database, and check the coverage; a missing service is a failure."""
+    """Run all tests that no other session runs, on every database, and check the coverage; a missing service is a failure."""
     install(session)
     session.env["CI"] = "true"
-    on_both_cores(session, *EVERYTHING, "-m", "not slow and not drivers", "--cov", "--cov-report=term", "--cov-report=json")
+    others = (*COVERS_NOTHING_NEW, "-m", "not slow and not drivers and not programs")
+    on_both_cores(session, *EVERYTHING, *others, "--cov", "--cov-report=term", "--cov-report=json")
     if not session.posargs:
         session.run("python", "tools/check_coverage.py", ".cache/coverage.json")
 
@@ -104,14 +123,31 @@ def sqlalchemy_2_0(session: nox.Session) -> None:
 def httpx(session: nox.Session) -> None:
     """Run the transport and the clients' values where httpx is installed and httpx2 is not."""
     install(session, "httpx")
-    on_both_cores(session, "tests/backends/httpx_transport", "tests/clients")
+    on_both_cores(session, "tests/backends/httpx_transport", *(f"tests/clients/test_{name}.py" for name in OF_HTTPX))
 
 
 @nox.session
 def httpx2(session: nox.Session) -> None:
     """Run the transport and the clients' values where httpx2 is installed and httpx is not."""
     install(session, "httpx2")
-    on_both_cores(session, "tests/backends/httpx_transport", "tests/clients")
+    on_both_cores(session, "tests/backends/httpx_transport", *(f"tests/clients/test_{name}.py" for name in OF_HTTPX))
+
+
+@nox.session
+def clients(session: nox.Session) -> None:
+    """Run the clients' values with every client that they are for; a missing one is an error, and other sessions leave out the large."""
+    install(session)
+    session.install("--require-hashes", "-r", "requirements/clients.txt")
+    session.env["CI_ALL_CLIENTS"] = "true"
+    on_both_cores(session, *(f"tests/clients/test_{name}.py" for name in OF_LARGE_CLIENTS))
+
+
+@nox.session
+def aiobotocore(session: nox.Session) -> None:
+    """Run the clients for AWS with aiobotocore and the older botocore that it wants."""
+    install(session)
+    session.install("--require-hashes", "-r", "requirements/aiobotocore.txt")
+    on_both_cores(session, *(f"tests/clients/test_{name}.py" for name in ("aiobotocore", "aws", "every_client")))
 
 
 @nox.session(python="3.13", download_python="never")
@@ -152,9 +188,9 @@ def versions(session: nox.Session) -> None:
 
 @nox.session(python="3.12", download_python="never")
 def lowest(session: nox.Session) -> None:
-    """Run what `tests` runs with the oldest dependencies that we declare, on the Python between the oldest and the newest."""
+    """Run what `tests` runs of our code with the oldest dependencies that we declare, on the Python between oldest and newest."""
     install(session, "lowest")
-    on_both_cores(session, "--quick")
+    on_both_cores(session, "--quick", *OF_NO_DEPENDENCY)
 
 
 @nox.session
@@ -169,6 +205,7 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check types with mypy and pyright."""
     install(session)
+    session.install("--require-hashes", "-r", "requirements/clients.txt")
     session.run("mypy", "src", "adapters/fastapi/src", "adapters/cli/src", "tests/typing")
     session.run("pyright")
 
@@ -186,6 +223,24 @@ def integration(session: nox.Session) -> None:
     """Run OAuth against a real authorization server that is not ours; needs Node.js with npm."""
     install(session)
     pytest(session, "tests/integration")
+
+
+@nox.session(python="3.11", download_python="never")
+def mutation(session: nox.Session) -> None:
+    """Change the code that guards access in some thousand small ways, and have its tests notice; arguments are rooms of tests/mutation."""
+    install(session)
+    session.install("--require-hashes", "-r", "requirements/mutation.txt")
+    session.run("python", "tools/mutation.py", *session.posargs)
+
+
+@nox.session
+def pages(session: nox.Session) -> None:
+    """Use the pages in Chromium: each screen, by keyboard, small and large, embedded, offline; `-- --screenshots` makes their pictures."""
+    install(session)
+    session.install("--require-hashes", "-r", "requirements/pages.txt")
+    session.run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", "tests/pages", external=True)
+    session.env["CI"] = "true"
+    pytest(session, "tests/pages", "-n", "2", "--dist", "worksteal")
 
 
 @nox.session
@@ -241,18 +296,40 @@ def requirements(session: nox.Session) -> None:
     session.run("python", "tools/requirements.py", *map(str, sorted(REPORTS.glob("*.json"))))
 
 
+@nox.session
+def release(session: nox.Session) -> None:
+    """Build a release twice from its tag and compare the bytes, with bills of materials; arguments are a folder, and `--untagged`."""
+    install(session)
+    session.run("python", "tools/release.py", *(session.posargs or ["--untagged", ".cache/release"]))
+
+
+@nox.session(venv_backend="none")
+def advisories(session: nox.Session) -> None:
+    """Ask OSV for known weaknesses of every locked version; skipped, and not green, where the service does not answer."""
+    done = subprocess.run([sys.executable, "tools/advisories.py", *session.posargs], check=False)  # our own program
+    if done.returncode == 3:
+        session.skip("api.osv.dev does not answer from here: run this session where it does, before a release")
+    if done.returncode:
+        session.error("a locked version has a known weakness")
+
+
 @nox.session(venv_backend="none")
 def lock(session: nox.Session) -> None:
     """Write the lock files again (`-- --upgrade` for new versions); they hold versions and hashes, no index."""
     ours = [str(Path(where, "pyproject.toml")) for where in DISTRIBUTIONS]
-    everything_we_use = [*ours, "--all-extras", "requirements/tools.in"]
+    extras = tomllib.loads(Path(ours[0]).read_text(encoding="utf-8"))["project"]["optional-dependencies"].keys() - {*LARGE, *APART, "all"}
+    everything_but_large = [*ours, *(f"--extra={extra}" for extra in ("host", "pages", *sorted(extras))), "requirements/tools.in"]
     for name, sources in {
-        "dev": everything_we_use,
-        "lowest": [*everything_we_use, "--resolution", "lowest-direct"],
+        "dev": everything_but_large,
+        "lowest": [*everything_but_large, "--resolution", "lowest-direct"],
         "demo": [ours[-1], "requirements/build.in"],
-        "examples": [*ours, "--all-extras", "requirements/build.in", "requirements/examples.in"],
+        "examples": [*ours, "--all-extras", "requirements/build.in", "requirements/clients.in", "requirements/examples.in"],
         "nox": ["requirements/nox.in"],
+        "aiobotocore": ["requirements/aiobotocore.in"],
         "drivers": ["requirements/drivers.in"],
+        "mutation": ["requirements/mutation.in", "-c", "requirements/dev.txt"],
+        "clients": [ours[0], *(f"--extra={extra}" for extra in LARGE), "requirements/clients.in", "-c", "requirements/dev.txt"],
+        "pages": ["requirements/pages.in", "-c", "requirements/dev.txt"],
         "sqlalchemy-2.0": ["requirements/sqlalchemy-2.0.in"],
         **{library: [ours[0], f"--extra={library}", "--extra=sqlalchemy", "requirements/transport.in"] for library in ("httpx", "httpx2")},
     }.items():

@@ -1,85 +1,58 @@
-"""What a live credential adds to a request of an HTTP client, beside a header that was read once."""
+"""What a live credential adds to a request of each client, beside the client's own static credential."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from typing import Any
 
-import httpx
+from bench.clients import CLIENTS, Client, Doors
 from bench.host import READS_ONCE, TENANT, Host
-from bench.measure import Contestant, Goal, Table, awaiting, blocking, compare, main
+from bench.measure import Contestant, Goal, Skipped, Table, awaiting, blocking, compare, main
 
-from cloud_integrations import AsyncMemoryStore, MemoryStore
+from cloud_integrations import AsyncMemoryStore, ImportedKey, MemoryStore
 
-_URL = "https://api.example.com/things"
-
-
-class _Static(httpx.Auth):
-    def __init__(self, token: str) -> None:
-        self._header = f"Bearer {token}"
-
-    def auth_flow(self, request: httpx.Request) -> Any:
-        request.headers["Authorization"] = self._header
-        yield request
+AWS = ImportedKey(
+    provider="aws", name="Account", method="access_key", inputs={"access_key_id": "fake-id", "secret_access_key": "fake-secret"}
+)
 
 
-def _flow(auth: Any, request: httpx.Request, response: httpx.Response) -> None:
-    flow = auth.sync_auth_flow(request)
-    next(flow)
-    try:
-        flow.send(response)
-    except StopIteration:
-        return
-    raise AssertionError("one request is enough")
-
-
-async def _awaited(auth: Any, request: httpx.Request, response: httpx.Response) -> None:
-    flow = auth.async_auth_flow(request)
-    await anext(flow)
-    try:
-        await flow.asend(response)
-    except StopAsyncIteration:
-        return
-    raise AssertionError("one request is enough")
-
-
-def _adds(name: str, base: str) -> Any:
-    def value(samples: Mapping[str, float]) -> float:
-        return samples[name] - samples[base]
-
-    return value
-
-
-def tables(*, quick: bool) -> Iterator[Table]:
-    """Measure the live values of both managers, with a token in memory."""
+def tables(*, quick: bool) -> Iterator[Table | Skipped]:
+    """Measure the live values of both managers, with a token in memory; clients that are not installed are named."""
     host = Host()
     manager = host.manager(MemoryStore(), READS_ONCE)
     host.connect(manager)
-    slug = host.oauth.id
-    request, response = httpx.Request("GET", _URL), httpx.Response(200)
-    static = _Static("fake-token")
+    manager.acting_as("ada").import_credential(TENANT, AWS, verify=False)
     with asyncio.Runner() as runner:
         awaited = host.async_manager(AsyncMemoryStore(), READS_ONCE)
         runner.run(host.connect_async(awaited))
-        live, awaiting_live = manager.auth(TENANT, slug), awaited.auth(TENANT, slug)
-        yield compare(
-            "A live credential in httpx, with the token in memory",
-            [
-                Contestant(role="limit", name="static header", run=blocking(lambda: _flow(static, request, response))),
-                Contestant(role="limit", name="static header, awaited", run=awaiting(runner, lambda: _awaited(static, request, response))),
-                Contestant(role="ours", name="manager.auth", run=blocking(lambda: _flow(live, request, response))),
-                Contestant(
-                    role="ours", name="await manager.auth", run=awaiting(runner, lambda: _awaited(awaiting_live, request, response))
-                ),
-            ],
-            rounds=2 if quick else 40,
-            count=100 if quick else 5_000,
-            goals=[
-                Goal(name="µs more than a static header, blocking", value=_adds("manager.auth", "static header"), bound=5),
-                Goal(name="µs more than a static header, awaiting", value=_adds("await manager.auth", "static header, awaited"), bound=5),
-            ],
-        )
+        runner.run(awaited.acting_as("ada").import_credential(TENANT, AWS, verify=False))
+        doors = Doors(manager, awaited, host.oauth.id)
+        for name, client in CLIENTS.items():
+            title = f"{name}, with the credential in memory"
+            try:
+                package = import_module(client.module)
+            except ImportError:
+                yield Skipped(title=title, reason="it is not installed")
+                continue
+            yield _compare(title, client, doors, package, runner, quick=quick)
+
+
+def _compare(title: str, client: Client, doors: Doors, package: Any, runner: asyncio.Runner, *, quick: bool) -> Table:
+    pair = client.pair(doors, package)
+    runs = [awaiting(runner, call) if client.awaits else blocking(call) for call in pair]
+    return compare(
+        title,
+        [Contestant(role="limit", name="static", run=runs[0]), Contestant(role="ours", name="live", run=runs[1])],
+        rounds=2 if quick else 40,
+        count=20 if quick else 2_000,
+        goals=[Goal(name="µs more", value=_more, bound=5)],
+    )
+
+
+def _more(samples: Mapping[str, float]) -> float:
+    return samples["live"] - samples["static"]
 
 
 if __name__ == "__main__":

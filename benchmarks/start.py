@@ -27,6 +27,22 @@ _PROGRAMS = (
 )
 
 
+_CATALOGUE = (
+    ("ours", "one provider", "catalogue.require('linode')"),
+    ("ours", "all providers", "catalogue.list_providers()"),
+)
+"""What is read in a process that has read one provider: the schema is there, and the files are not."""
+_TIMED = """
+from time import process_time
+from cloud_integrations import Catalogue
+catalogue = Catalogue.builtin()
+catalogue.require("github")
+begun = process_time()
+{code}
+print(process_time() - begun)
+"""
+
+
 def _start(arguments: tuple[str, ...]) -> float:
     begun = perf_counter()
     subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)  # noqa: S603  # ourselves, and what is named above
@@ -36,6 +52,12 @@ def _start(arguments: tuple[str, ...]) -> float:
 def _over_bare(arguments: tuple[str, ...]) -> Run:
     # A bare start right before each one, so that both meet the same moment of the machine.
     return lambda count: sum(_start(arguments) - _start(_BARE) for _ in range(count))
+
+
+def _reads(code: str) -> Run:
+    """Measure *code* in a fresh process, which prints the seconds of processor time that it took."""
+    timed = (sys.executable, "-c", _TIMED.format(code=code))
+    return lambda count: sum(float(subprocess.run(timed, check=True, capture_output=True).stdout) for _ in range(count))  # noqa: S603
 
 
 def tables(*, quick: bool) -> Iterator[Table]:
@@ -53,6 +75,14 @@ def tables(*, quick: bool) -> Iterator[Table]:
         "P9 · help, over bare Python",
         [Contestant(role=role, name=name, run=_over_bare(arguments)) for role, name, arguments in _PROGRAMS],
         goals=[Goal(name="cloud-integrations --help", value=lambda samples: samples["cloud-integrations --help"], bound=150)],
+    )
+    yield measure(
+        "Providers, read in a fresh process",
+        [Contestant(role=role, name=name, run=_reads(code)) for role, name, code in _CATALOGUE],
+        goals=[
+            Goal(name="one provider", value=lambda samples: samples["one provider"], bound=3),
+            Goal(name="all providers", value=lambda samples: samples["all providers"], bound=60),
+        ],
     )
 
 

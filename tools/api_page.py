@@ -10,12 +10,32 @@ from pathlib import Path
 from cloud_integrations import IntegrationManager, errors
 from cloud_integrations.manager.applications import Applications
 from cloud_integrations.manager.audit import AuditLog
+from cloud_integrations.manager.connect_sessions import ConnectSessions
+from cloud_integrations.manager.incidents import Incidents
 from cloud_integrations.manager.issuing import Issuing
 from cloud_integrations.manager.keys import Keys
+from cloud_integrations.manager.limits import Limits
+from cloud_integrations.manager.overview import Overviews
+from cloud_integrations.manager.sessions import Sessions
+from cloud_integrations.manager.webhooks import Events, Webhooks
 from cloud_integrations.manager.worker import Worker
 
 TARGET = Path(__file__).parents[1] / "docs/api.md"
-GROUPS = {"": IntegrationManager, "applications.": Applications, "keys.": Keys, "audit.": AuditLog, "worker.": Worker, "issuer.": Issuing}
+GROUPS = {
+    "": IntegrationManager,
+    "applications.": Applications,
+    "keys.": Keys,
+    "audit.": AuditLog,
+    "worker.": Worker,
+    "incidents.": Incidents,
+    "overview.": Overviews,
+    "webhooks.": Webhooks,
+    "events.": Events,
+    "issuer.": Issuing,
+    "sessions.": Sessions,
+    "connect_sessions.": ConnectSessions,
+    "limits.": Limits,
+}
 METHODS = {
     f"{group}{name}": method
     for group, of in GROUPS.items()

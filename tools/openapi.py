@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from cloud_integrations import AesGcmCipher, Catalogue, IntegrationManager, LocalKeyring, MemoryStore, __version__
+from cloud_integrations import AesGcmCipher, Catalogue, IntegrationManager, LocalKeyring, MemoryStore, Settings, __version__
 from cloud_integrations.testing import SimulatedProvider, SimulatedTransport
 from cloud_integrations_fastapi import create_router
 
@@ -22,6 +22,7 @@ def main() -> None:
         keys=LocalKeyring([LocalKeyring.generate_key("none")]),
         cipher=AesGcmCipher(),
         providers=Catalogue.builtin(),
+        settings=Settings(events=True),
     )
     app = FastAPI(title="cloud_integrations", version=__version__)
     app.include_router(create_router(manager, authorize=lambda *_: None, token_route=True))

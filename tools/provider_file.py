@@ -8,7 +8,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
@@ -31,11 +31,21 @@ A *template* is text that may hold `{variables}`. Examples come from the built-i
 [Add a provider](../how-to/add-a-provider.md) goes through the steps.
 """
 _EXAMPLES: dict[str, Any] = {
+    "AfterConnecting.at": "data",
+    "AfterConnecting.headers": {"Accept": "application/vnd.acme+json"},
     "Proof.longest_sub": 127,
     "Callback.code": "authorization_code",
     "Callback.ignore": ["id_token"],
     "Callback.site_from": "location",
     "Listing.id": "installation_id",
+    "Deprecation.ends": date(2027, 6, 30),
+    "Deprecation.instead": "Make a service account, and enter its key",
+    "Deprecation.methods": ["user_key"],
+    "Deprecation.source": "https://docs.acme.example/deprecations",
+    "Provider.aliases": ["Acme Web Services", "AWS"],
+    "Provider.description": "Servers and storage by the hour",
+    "NewKey.headers": {"X-Api-Version": "2026-01-01"},
+    "NewKey.identity": "id",
     "Method.metadata": "oidc",
     "Method.par_url": "https://login.acme.example/par",
     "Method.refresh_url": "https://login.acme.example/refresh",
@@ -70,6 +80,21 @@ _EXAMPLES: dict[str, Any] = {
     "Scopes.reply_field": "data.scope",
     "Method.application": "owner",
     "Method.mint": [{"url": "https://iam.acme.example/token", "fields": {"key": "{api_key}"}}],
+    "Method.narrow": {"policy": {"form": "object", "field": "Policy"}},
+    "Narrowing.answer": "repositories.*.name",
+    "Narrowing.escaped": True,
+    "Narrowing.field": "Tags.member.{n}.Key",
+    "Narrowing.first": 3,
+    "Narrowing.form": "map",
+    "Narrowing.ignore_case": True,
+    "Narrowing.implied": {"metadata": "read"},
+    "Narrowing.levels": ["read", "write", "admin"],
+    "Narrowing.longest": 2048,
+    "Narrowing.most": 10,
+    "Narrowing.reserved": ["product", "tenant"],
+    "Narrowing.to": "exchange",
+    "Narrowing.value_field": "Tags.member.{n}.Value",
+    "Narrowing.within": "accessBoundary",
     "Method.proofs": {"key": {"jwt": "{private_key}", "iss": "{client_email}"}},
     "Step.client_auth": ["proof:key", "post"],
     "Step.fields": {"grant_type": "client_credentials"},
@@ -192,7 +217,7 @@ def _words(annotation: Any) -> str:
 
 
 def _default(field: FieldInfo) -> str:
-    value = field.get_default()
+    value = field.get_default(call_default_factory=True)
     if field.is_required():
         return "required"
     if value is None:
@@ -215,11 +240,11 @@ def _example(table: type[BaseModel], name: str, field: FieldInfo, found: dict[st
 def _made_up(field: FieldInfo) -> Any:
     for candidate in _parts(field.annotation):
         if candidate is bool:
-            return not field.get_default()
+            return not field.get_default(call_default_factory=True)
         if candidate is timedelta:
             return 3600
         if get_origin(candidate) is Literal:
-            return next(word for word in get_args(candidate) if word != field.get_default())
+            return next(word for word in get_args(candidate) if word != field.get_default(call_default_factory=True))
     return None
 
 
@@ -241,7 +266,7 @@ def _builtin_values() -> dict[str, Any]:
 def _collect(table: type[BaseModel], data: dict[str, Any], found: dict[str, list[Any]]) -> None:
     for name, field in table.model_fields.items():
         value = data.get(field.alias or name)
-        if value is None or value == field.get_default():
+        if value is None or value == field.get_default(call_default_factory=True):
             continue
         models = _models(field.annotation)
         found.setdefault(_owner(table, name), []).append(value)
@@ -258,6 +283,8 @@ def _owner(table: type[BaseModel], name: str) -> str:
 def _toml(value: Any) -> str:
     if isinstance(value, timedelta):
         return f"{value.total_seconds():g}"
+    if isinstance(value, date):
+        return value.isoformat()
     if isinstance(value, list | tuple):
         return f"[{', '.join(_toml(entry) for entry in value)}]"
     if isinstance(value, dict):

@@ -71,7 +71,7 @@ class Host:
     def _common(self) -> dict[str, Any]:
         return {
             "cipher": AesGcmCipher(),
-            "providers": Catalogue.of(self.oauth, self.keys),
+            "providers": Catalogue.of(self.oauth, self.keys, Catalogue.builtin().require("aws")),
             "applications": [self.provider.application()],
             "clock": self.clock,
         }
