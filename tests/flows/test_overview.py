@@ -99,17 +99,18 @@ async def test_each_filter_is_taken_as_people_write_it(world, door):
 async def test_the_last_use_is_known_to_a_day_and_written_once_a_day(world, door):
     held = await world.connect()
     (listed,) = await pages(door)
-    assert (listed.last_used_at, listed.idle_since) == (None, held.created_at)
+    assert (listed.integration.last_used_at, listed.idle_since) == (None, held.created_at)
     writes = []
     world.pass_(seconds=1)
     first = world.clock.now()
     for hours in (0, 1, 22, 1, 25):
         world.pass_(hours=hours)
         await world.open().credential(ACME, world.provider.slug)
-        writes.append(world.row(held).last_used_at - first)
+        writes.append(world.row(held).facts.last_used_at - first)
     assert writes == [timedelta(), timedelta(), timedelta(), DAY, 2 * DAY + timedelta(hours=1)]
     (listed,) = await pages(door)
-    assert listed.last_used_at == world.row(held).last_used_at
+    assert listed.integration.last_used_at == world.row(held).facts.last_used_at
+    assert (await world.open().get_integration(ACME, held.id)).last_used_at == listed.integration.last_used_at
     assert len(await pages(door, unused_since=world.clock.now() + DAY)) == 1
     assert await pages(door, unused_since=world.clock.now()) == []
 
@@ -118,7 +119,7 @@ async def test_where_uses_are_not_recorded_none_is_known(world):
     held = await world.connect()
     door = world.open(settings=world.settings(use_window=None))
     await door.credential(ACME, world.provider.slug)
-    assert world.row(held).last_used_at is None
+    assert world.row(held).facts.last_used_at is None
 
 
 async def test_a_row_that_cannot_be_read_is_left_out_and_told(world, door, monkeypatch):

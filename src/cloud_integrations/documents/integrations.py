@@ -108,6 +108,7 @@ class IntegrationDetailOut(IntegrationOut):
     missing_scopes: tuple[str, ...]
     expires_at: datetime | None
     reconnect_before: datetime | None
+    last_used_at: datetime | None
     health: HealthOut
     account: AccountOut
 

@@ -139,6 +139,8 @@ class Integration(Serialisable):
     """When the tenant last consented (OAuth2)."""
     reconnect_before: datetime | None = None
     """When the refresh token or the key ends, so that the tenant must reconnect; None: not known."""
+    last_used_at: datetime | None = None
+    """When its credential was last used, to a day; None: never, or uses are not recorded (`Settings.use_window=None`)."""
     account: AccountFacts = AccountFacts()
     variables: dict[str, str] = field(default_factory=dict)
     """The values of the provider's variables that belong to the tenant, by name; empty where the tenant must choose a resource first."""
@@ -308,8 +310,6 @@ class StoredIntegration:
     facts: Integration
     credential: SealedCredential
     marks: RefreshMarks = RefreshMarks()
-    last_used_at: datetime | None = None
-    """When it was last used, to a day; None: never, or it is not known."""
     read_at: datetime
     """The time of the store's clock when the row was read."""
 
@@ -335,7 +335,7 @@ class StoredIntegration:
             scopes=facts.scopes,
             missing_scopes=facts.missing_scopes,
             variables=facts.variables,
-            last_used_at=self.last_used_at,
+            last_used_at=facts.last_used_at,
         )
 
 

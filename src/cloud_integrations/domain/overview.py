@@ -73,8 +73,6 @@ class ListedIntegration(Serialisable):
 
     integration: Integration
     """Its `health` is that of now, `state_since` says since when, and `method_id` how it was connected."""
-    last_used_at: datetime | None = None
-    """When it was last used, to a day; None: never, or uses are not recorded (`Settings.use_window=None`)."""
     key_version: int | None = None
     """The version of the tenant's data key that sealed the credential; None: the key is gone."""
 
@@ -88,7 +86,8 @@ class ListedIntegration(Serialisable):
     @property
     def idle_since(self) -> datetime:
         """When it was last used, or connected if it never was."""
-        return self.integration.created_at if self.last_used_at is None else self.last_used_at
+        facts = self.integration
+        return facts.created_at if facts.last_used_at is None else facts.last_used_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

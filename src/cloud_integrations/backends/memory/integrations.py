@@ -142,6 +142,7 @@ def replace_credential(tables: Tables, change: ReplaceCredential) -> None:
         slot=stored.facts.slot,
         name=stored.facts.name,
         created_at=stored.facts.created_at,
+        last_used_at=stored.facts.last_used_at,
     )
     marks = RefreshMarks(
         lease_token=lease,
@@ -160,9 +161,10 @@ def mark_used(tables: Tables, change: MarkUsed) -> None:
     stored = tables.integrations.get((change.tenant_id, change.integration_id))
     if stored is None:
         return
-    before = stored.last_used_at
-    if change.at - USES_EVERY >= before if before is not None else change.at > stored.facts.created_at:
-        put(tables, replace(stored, last_used_at=change.at))
+    facts = stored.facts
+    before = facts.last_used_at
+    if change.at - USES_EVERY >= before if before is not None else change.at > facts.created_at:
+        put(tables, replace(stored, facts=replace(facts, last_used_at=change.at)))
 
 
 @handles(EraseIntegration)

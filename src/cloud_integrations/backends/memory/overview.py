@@ -89,7 +89,6 @@ class Overview(Memory):
             key = tables.keys.get((tenant_id, stored.credential.key_id))
             yield ListedIntegration(
                 integration=stored.facts.as_of(now),
-                last_used_at=stored.last_used_at,
                 key_version=None if key is None else key.version,
             )
 

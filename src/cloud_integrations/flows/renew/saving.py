@@ -261,7 +261,7 @@ async def _write(
         replacement=replacement,
         due_at=due,
     )
-    return StoredIntegration(facts=facts, credential=credential, marks=marks, last_used_at=stored.last_used_at, read_at=stored.read_at)
+    return StoredIntegration(facts=facts, credential=credential, marks=marks, read_at=stored.read_at)
 
 
 def _events(wiring: Wiring, attempt: RenewalAttempt, stored: StoredIntegration, facts: Integration, *, rotated: bool) -> list[Event]:

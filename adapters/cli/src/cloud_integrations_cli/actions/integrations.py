@@ -59,6 +59,7 @@ _LISTING = Listing(
         "missingScopes",
         "expiresAt",
         "reconnectBefore",
+        "lastUsedAt",
         "health",
         "health.state",
         "health.since",
@@ -122,6 +123,7 @@ def show_integration(screen: Screen, manager: IntegrationManager, integration: I
     slug = slugs_of(manager).get(integration.provider_id, "")
     method = find_offered(manager, integration.provider_id, integration.method_id)
     ends = None if method is None else method.deprecated
+    used = integration.last_used_at
     if screen.as_json:
         announced = None if ends is None else DeprecationOut.of(ends).as_json()
         screen.json({"data": _document(manager, integration, slug) | {"deprecated": announced}})
@@ -143,6 +145,7 @@ def show_integration(screen: Screen, manager: IntegrationManager, integration: I
         "Not granted": " ".join(integration.missing_scopes),
         "Expires": moment(integration.expires_at, unknown="unknown, or never"),
         "Reconnect before": moment(integration.reconnect_before, unknown=""),
+        "Last used": "never, or not recorded" if used is None else used.date().isoformat(),
         "Method ends": "" if ends is None else say_end(ends),
         "Created": moment(integration.created_at),
         "Updated": moment(integration.updated_at),

@@ -48,8 +48,8 @@ _LISTING = Listing(
         "missingScopes",
         "expiresAt",
         "reconnectBefore",
-        "endsAt",
         "lastUsedAt",
+        "endsAt",
         "keyVersion",
         "health",
         "health.state",
@@ -233,7 +233,6 @@ def _document(listed: ListedIntegration, slugs: Mapping[UUID, str]) -> dict[str,
         "provider": slugs.get(facts.provider_id, ""),
         "method": facts.method_id,
         "endsAt": None if listed.ends_at is None else timestamp(listed.ends_at),
-        "lastUsedAt": None if listed.last_used_at is None else timestamp(listed.last_used_at),
         "keyVersion": listed.key_version,
     }
 

@@ -36,6 +36,8 @@ AUTH_TYPES = {auth_type.value: auth_type for auth_type in AuthType}
 STATES = {state.value: state for state in State}
 RULES: dict[str, RenewalRule] = {rule: rule for rule in get_args(RenewalRule)}
 _NO_ACCOUNT = AccountFacts()
+# NULL: never used.
+LAST_USED = case((_i.idle_since > _i.created_at, _i.idle_since)).label("last_used_at")
 FACTS = (
     _i.integration_id,
     _i.tenant_id,
@@ -60,9 +62,8 @@ FACTS = (
     _i.context_id,
     _i.method_id,
     _i.slot,
+    LAST_USED,
 )
-# NULL: never used.
-LAST_USED = case((_i.idle_since > _i.created_at, _i.idle_since)).label("last_used_at")
 STORED = (
     *FACTS,
     _i.generation,
@@ -88,7 +89,6 @@ STORED = (
     _i.replaced_since,
     _i.replaced_at,
     _i.due_at,
-    LAST_USED,
     NOW,
 )
 _INTEGRATION_EXISTS = select(literal(1)).where(THIS)
@@ -175,6 +175,7 @@ def facts(row: AnyRow | tuple[Any, ...]) -> Integration:
         context_id,
         method_id,
         slot,
+        last_used_at,
     ) = row
     return Integration(
         id=integration_id,
@@ -199,6 +200,7 @@ def facts(row: AnyRow | tuple[Any, ...]) -> Integration:
         context_id=context_id,
         method_id=method_id,
         slot=slot,
+        last_used_at=time_or_none(last_used_at),
     )
 
 
@@ -228,7 +230,6 @@ def stored_integration(row: AnyRow) -> StoredIntegration:
         replaced_since,
         replaced_at,
         due_at,
-        last_used_at,
         read_at,
     ) = row[len(FACTS) :]
     return StoredIntegration(
@@ -259,7 +260,6 @@ def stored_integration(row: AnyRow) -> StoredIntegration:
             replacement=_replacement(replaced_since, replaced_at),
             due_at=time_or_none(due_at),
         ),
-        last_used_at=time_or_none(last_used_at),
         read_at=time(read_at),
     )
 

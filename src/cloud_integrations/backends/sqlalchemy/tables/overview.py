@@ -9,8 +9,8 @@ from sqlalchemy import Connection, Integer, bindparam, literal, select
 
 from cloud_integrations.backends.sqlalchemy import schema
 from cloud_integrations.backends.sqlalchemy.clock import NOW, given_time
-from cloud_integrations.backends.sqlalchemy.rows import AnyRow, Rows, count, time, time_or_none
-from cloud_integrations.backends.sqlalchemy.tables.integration_rows import FACTS, LAST_USED, NAMED_INTEGRATION, facts
+from cloud_integrations.backends.sqlalchemy.rows import AnyRow, Rows, count, time
+from cloud_integrations.backends.sqlalchemy.tables.integration_rows import FACTS, NAMED_INTEGRATION, facts
 from cloud_integrations.backends.sqlalchemy.tables.walks import KEY, KEY_VERSION, find_walks
 from cloud_integrations.backends.sqlalchemy.visibility import across_tenants
 from cloud_integrations.domain.cursor import read_cursor, write_cursor
@@ -20,7 +20,7 @@ from cloud_integrations.ports.store import MAX_COUNTED, MAX_LOOKED, DamagedRow, 
 _i = schema.integration.c
 
 _CHUNK = 1_000
-_LISTED = (*FACTS, LAST_USED, KEY_VERSION, NOW.label("read_at"))
+_LISTED = (*FACTS, KEY_VERSION, NOW.label("read_at"))
 # Not by pairs, for which SQLite uses no index: an id is that of one integration, and the pairs are compared afterwards.
 _LIST = select(*_LISTED).where(
     _i.tenant_id.in_(bindparam("if_tenants", expanding=True)), _i.integration_id.in_(bindparam("if_ids", expanding=True))
@@ -81,10 +81,9 @@ def _page(connection: Connection, found: Sequence[AnyRow], after: str | None) ->
 
 
 def _listed(row: AnyRow) -> ListedIntegration:
-    *_, last_used_at, key_version, read_at = row
+    *_, key_version, read_at = row
     return ListedIntegration(
         integration=facts(row[: len(FACTS)]).as_of(time(read_at)),
-        last_used_at=time_or_none(last_used_at),
         key_version=None if key_version is None else count(key_version, least=1),
     )
 

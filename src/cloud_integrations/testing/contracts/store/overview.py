@@ -159,16 +159,17 @@ class OverviewContract(Contract):
     def test_a_use_is_written_at_once_the_first_time_and_then_once_a_day(self, blocking: BlockingStore) -> None:
         facts = an_integration()
         blocking.apply(AddIntegration(facts=facts, credential=a_credential()))
-        assert blocking.find_integration(ACME, facts.id).last_used_at is None
+        assert blocking.find_integration(ACME, facts.id).facts.last_used_at is None
         first = START + SECOND
         for at, told in ((first, first), (first + USES_EVERY - INSTANT, first), (first + USES_EVERY, first + USES_EVERY), (first, None)):
             blocking.apply(MarkUsed(tenant_id=ACME, integration_id=facts.id, at=at))
             expected = told or first + USES_EVERY
             found = blocking.find_integration(ACME, facts.id)
-            assert found.last_used_at == expected
+            assert found.facts.last_used_at == expected
+            assert blocking.list_integrations(ACME) == (found.facts,)
             assert blocking.find_credential(ACME, PROVIDER) == found.to_use
             (listed,) = _pages(blocking, EVERY_INTEGRATION)
-            assert (listed.last_used_at, listed.idle_since) == (expected, expected)
+            assert (listed.integration.last_used_at, listed.idle_since) == (expected, expected)
         assert _pages(blocking, IntegrationFilter(unused_since=expected)) == []
         assert len(_pages(blocking, IntegrationFilter(unused_since=expected + INSTANT))) == 1
 
@@ -179,10 +180,10 @@ class OverviewContract(Contract):
         used = START + SECOND
         blocking.apply(MarkUsed(tenant_id=ACME, integration_id=facts.id, at=used))
         blocking.apply(MarkUsed(tenant_id=GLOBEX, integration_id=facts.id, at=used))
-        assert blocking.find_integration(ACME, facts.id) == replace(before, last_used_at=used)
+        assert blocking.find_integration(ACME, facts.id) == replace(before, facts=replace(facts, last_used_at=used))
         again = replace(facts, updated_at=START + _DAY)
         blocking.apply(ReplaceCredential(facts=again, credential=a_credential(2), expected_generation=1))
-        assert blocking.find_integration(ACME, facts.id).last_used_at == used
+        assert blocking.find_integration(ACME, facts.id).facts.last_used_at == used
 
     def test_renewals_are_counted_by_the_hour_in_which_they_ended(self, blocking: BlockingStore) -> None:
         times = [
