@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -61,7 +62,7 @@ class Judge:
         """Judge the screen that is shown in the page, or in a frame of it, in every size and both themes."""
         page = self.page
         assert frame.title()
-        for width, scheme in ((1440, "light"), (360, "dark")):
+        for width, scheme in product((1440, 360), ("light", "dark")):
             page.set_viewport_size({"width": width, "height": HEIGHT})
             page.emulate_media(color_scheme=scheme)
             frame.evaluate(AXE.read_text(encoding="utf-8"))
