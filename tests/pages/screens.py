@@ -62,6 +62,12 @@ def every_state(site):
     """Connect one provider for each state that a card can have."""
     drive = connect_drive(site)
     site.add_key("drive_keys", name=RIGHT_TO_LEFT)
+    return every_state_but_keys(site, drive)
+
+
+def every_state_but_keys(site, drive=None):
+    """The same, but for the provider that takes keys."""
+    drive = drive or connect_drive(site)
     off = site.add_key("sheets_keys", name=LONG)
     site.acting.edit_integration("acme", off.id, status="inactive")
     site.add_key("boards_keys", name="Boards")
@@ -99,6 +105,27 @@ def picker_searched(site, page):
 @screen("Connect your accounts", picture="wide")
 def picker_nothing_found(site, page):
     page.goto(f"{home(site)}?q=nothing+like+this")
+
+
+@screen("Connect your accounts", picture="wide")
+def picker_crowded(site, page):
+    site.crowd(10_000)
+    ends(site, every_state_but_keys(site))
+    page.goto(home(site))
+
+
+@screen("Contoso Metrics", picture="wide small")
+def accounts(site, page):
+    site.crowd(10_000)
+    page.goto(home(site))
+    page.get_by_role("link", name="Show all").click()
+    page.wait_for_url("**/providers/drive_keys")
+
+
+@screen("Contoso Metrics")
+def accounts_none_found(site, page):
+    site.crowd(7)
+    page.goto(f"{home(site)}/providers/drive_keys?q=nobody")
 
 
 @screen("Connect Northwind Drive", picture="wide small")

@@ -7,8 +7,11 @@ import ssl
 import tempfile
 import threading
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import uvicorn
 from fastapi import FastAPI
@@ -91,8 +94,9 @@ class Site:
         settings = Settings(callback_url=f"{self.url}/api/v1/oauth/callback", slots=slots, policies=POLICIES)
         builtin = Catalogue.builtin()
         aws = builtin.require("aws")
+        self.store = MemoryStore(self.clock)
         self.manager = IntegrationManager(
-            store=MemoryStore(self.clock),
+            store=self.store,
             transport=self.clouds,
             keys=LocalKeyring([LocalKeyring.generate_key("test")]),
             cipher=AesGcmCipher(),
@@ -165,6 +169,17 @@ class Site:
         """Connect by a key, as if done before."""
         simulated = next(each for each in self.simulated if provider.startswith(each.slug))
         return self.acting.add(tenant, provider, name=name, inputs={"key": simulated.issue_api_key().reveal()}, **more)
+
+    def crowd(self, number):
+        """Let the tenant hold as many accounts more at the provider that takes keys, as an application with slots would."""
+        one = self.add_key()
+        tables = self.store._tables
+        first = tables.integrations[one.tenant_id, one.id]
+        for at in range(number):
+            name = f"Account {at}, {first.facts.name}"
+            used = self.clock.now() - timedelta(days=at)
+            facts = replace(first.facts, id=UUID(int=at), slot=f"account-{at}", name=name, last_used_at=used)
+            tables.integrations[facts.tenant_id, facts.id] = replace(first, facts=facts)
 
 
 def reachable(context, site, *, headers=None):

@@ -56,6 +56,7 @@ def filled(site, monkeypatch):
     """Integrations of several tenants in every state; an incident and a freeze."""
     monkeypatch.setattr(Shell, "now", lambda shell: site.clock.now())
     one, two = _connect(site, "acme", RIGHT_TO_LEFT), _connect(site, "globex", LONG)
+    site.clock.advance(timedelta(seconds=1))
     for integration in (one, two):
         site.acting.credential(integration.tenant_id, integration.id, actor=BILLING)
     for number, what in enumerate((Misbehaviour.INVALID_GRANT, Misbehaviour.RATE_LIMITED, Misbehaviour.ANSWER_LOST)):

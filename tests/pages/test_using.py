@@ -6,6 +6,8 @@ from datetime import timedelta
 
 import pytest
 
+from cloud_integrations import Catalogue
+
 from .judge import Judge
 from .screens import connect_drive, home
 
@@ -145,6 +147,39 @@ def test_the_list_is_narrowed_while_somebody_types(site, visitor):
     page.get_by_role("searchbox").fill("metr cont")
     assert page.locator("#cards > li:visible").count() == 1
     assert page.get_by_role("status").inner_text() == "Providers shown: 1"
+
+
+def test_a_value_of_another_form_is_told_at_once_and_can_be_sent(site, visitor):
+    page = visitor()
+    page.goto(f"{home(site)}/new/aws?method=access_key")
+    key, told = page.get_by_label("Access key ID"), page.locator(".unlike:visible", has_text="This does not look like what is meant here.")
+    assert told.count() == 0
+    key.fill("wrong")
+    key.press("Tab")
+    told.wait_for()
+    key.press_sequentially("er")
+    assert told.count() == 1
+    for right in ("AKIAFAKEFAKEFAKEFAKE", " akiafakefakefakefake ", ""):
+        key.fill(right)
+        assert told.count() == 0
+    region = page.get_by_label("Region")
+    region.fill("Frankfurt am Main")
+    region.press("Tab")
+    page.get_by_text("This does not have the form that is needed here.").wait_for()
+    page.goto(f"{home(site)}/new/drive_keys")
+    page.get_by_label("API key").fill("no key at all")
+    page.get_by_role("button", name="Check and connect").click()
+    page.get_by_role("alert").wait_for()
+
+
+def test_a_pattern_of_every_provider_is_understood_by_browsers(site, visitor):
+    providers = Catalogue.builtin().list_providers()
+    patterns = {one for each in providers for method in each.methods for given in method.inputs for one in given.patterns}
+    patterns |= {given.pattern for each in providers for given in each.variables if given.pattern}
+    assert len(patterns) > 90
+    page = visitor()
+    page.goto(home(site))
+    assert page.evaluate("each => each.filter(one => new RegExp(`^(?:${one})$`).test('no key of any provider'))", list(patterns)) == []
 
 
 def test_a_second_click_connects_nothing_twice(site, visitor):

@@ -119,7 +119,9 @@ async def test_an_unknown_tenant_is_404(api):
 async def test_details_say_how_it_is_doing_and_what_to_do(api, alice):
     integration = await api.connect_oauth()
     shown = (await alice.get(f"{INTEGRATIONS}/{integration['id']}")).json()["data"]
-    assert shown.keys() == FIELDS | {*("scopes", "requestedScopes", "missingScopes", "expiresAt", "reconnectBefore", "health", "account")}
+    assert shown.keys() == FIELDS | {
+        *("scopes", "requestedScopes", "missingScopes", "expiresAt", "reconnectBefore", "lastUsedAt", "health", "account")
+    }
     assert shown["scopes"] == ["read", "write"]
     assert shown["health"].keys() == {"state", "since", "reason", "advice"}
     assert shown["health"]["state"] == "ok"
@@ -262,7 +264,7 @@ async def test_providers_are_listed_with_what_works_here(api, alice):
         "id", "slug", "name", "category", "description", "aliases", "icon", "active", "authTypes", "documentation", "redirectUri",
         "methods", "variables", "deprecated",
     }  # fmt: skip
-    form = {"form": "text", "oneOf": None}
+    form = {"form": "text", "oneOf": None, "patterns": ["fake-key-.+"]}
     given = {"name": "key", "label": "API key", "hint": "", "required": True, "secret": True, **form, "field": "apiKey"}
     assert by_slug["simulated_keys"]["methods"] == [
         {

@@ -24,6 +24,7 @@ class InputOut(Document):
 
     `form` is `text` (one line), `pem` or `json` (a whole document).  Of the inputs with the same `oneOf`, at most one is entered, and
     exactly one if one of them is `required`.  `field` is the member of `credentials` that also takes the value; null: none does.
+    The whole value usually matches one of `patterns`; another one is checked with the provider all the same.
     """
 
     name: str
@@ -34,6 +35,7 @@ class InputOut(Document):
     form: InputForm
     one_of: str | None
     field: Literal["apiKey", "secretKey"] | None
+    patterns: tuple[str, ...]
 
     @classmethod
     def of(cls, asked: InputSummary, /) -> Self:

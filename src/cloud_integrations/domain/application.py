@@ -132,6 +132,8 @@ class InputSummary:
     """A word that several inputs share.  At most one of them is entered; exactly one, if one of them is `required`."""
     argument: Literal["api_key", "secret_key"] | None
     """The argument of `add_api_key` that takes it (`apiKey` and `secretKey` over HTTP); None: only `add` does, by its name."""
+    patterns: tuple[str, ...] = ()
+    """Regular expressions, of which the whole value usually matches one; another value is checked with the provider all the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ DETAIL = SHOWN | {
     "missingScopes": ["write"],
     "expiresAt": LATER,
     "reconnectBefore": None,
+    "lastUsedAt": TIME,
     "health": {"state": "ok", "since": TIME, "reason": None, "advice": "Nothing to do."},
     "account": ACCOUNT,
 }
@@ -117,6 +118,7 @@ OFFERED = {
                     "form": "text",
                     "oneOf": None,
                     "field": "apiKey",
+                    "patterns": ["^ghp_[A-Za-z0-9]{36}$", r"^github_pat_\w{82}$"],
                 }
             ],
             "needsSetup": False,

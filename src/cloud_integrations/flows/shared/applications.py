@@ -321,6 +321,7 @@ def _method_summary(wiring: Wiring, provider: Provider, method: Method) -> Metho
                 form=known.form,
                 one_of=known.one_of,
                 argument=arguments.get(known.name),
+                patterns=known.patterns,
             )
             for known in method.entered_inputs
         ),

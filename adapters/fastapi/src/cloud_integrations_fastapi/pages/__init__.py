@@ -4,7 +4,7 @@ Pages are HTML from the server.  They need no script, load nothing from another 
 """
 
 from .branding import Branding
-from .connect import create_connect_pages
+from .connect import Names, create_connect_pages
 from .console import create_console
 
-__all__ = ["Branding", "create_connect_pages", "create_console"]
+__all__ = ["Branding", "Names", "create_connect_pages", "create_console"]

@@ -19,13 +19,13 @@ from cloud_integrations_fastapi.threaded import Threaded
 from cloud_integrations_fastapi.visits import Visits
 
 from . import words
-from .connecting import Connecting
+from .connecting import Connecting, Names, NamesOf
 from .managing import Managing
 from .picking import Picking
 from .visiting import LinkGate, VisitGate, Visiting
 from .windows import WINDOW, WindowGate, Windows
 
-__all__ = ["create_connect_pages"]
+__all__ = ["Names", "create_connect_pages"]
 
 
 def create_connect_pages(
@@ -36,6 +36,7 @@ def create_connect_pages(
     branding: Branding | None = None,
     frames: Sequence[str] = (),
     rights: Mapping[str, Sequence[str]] | None = None,
+    names: NamesOf | None = None,
     locale: Callable[[Request], str | None] | None = None,
     loopback: bool = False,
 ) -> APIRouter:
@@ -45,6 +46,8 @@ def create_connect_pages(
     providers send the browser back to its callback.  *branding* is the look; *frames* are the origins whose pages may show these ones in
     a frame.  *rights* says in words what your product will be able to do, one sentence each, by the slugs of providers.  *locale* returns
     the language that a person has chosen in your product, as a tag such as `de`; without one, the browser's is taken.
+    *names* returns what the person and the workspace are called in your product, for the page on which they agree to go on; without it
+    their ids are shown.
     Other sites load `{prefix}/embed.js`, which shows the page of a connect session on theirs.
     *loopback* is for development: cookies then work over http to this machine.
     Raises `TypeError` where *manager* is not a manager or *authorize* is not callable, and `ValueError` for an origin that is none.
@@ -89,7 +92,7 @@ def create_connect_pages(
         "/embed.js", their_shell.assets.answer_to_all, methods=["GET"], include_in_schema=False, route_class_override=APIRoute
     )
     picking, windows = Picking(door, their_shell), Windows(door, their_shell, visits, framed=bool(frames))
-    connecting = Connecting(door, their_shell, BrowserCookies(loopback=loopback), windows, rights=rights or {})
+    connecting = Connecting(door, their_shell, BrowserCookies(loopback=loopback), windows, rights=rights or {}, names=names)
     managing = Managing(door, their_shell, BrowserCookies(loopback=loopback), windows)
     visiting = Visiting(door, their_shell, visits, framed=bool(frames))
     for method, endpoint in (("GET", visiting.show), ("POST", visiting.open)):
@@ -106,6 +109,7 @@ def create_connect_pages(
             route_class_override=WindowPage,
         )
     add("GET", "", picking.show, Permission.LIST)
+    add("GET", "/providers/{provider}", picking.show_provider, Permission.LIST)
     add("GET", "/waiting", windows.wait, Permission.LIST)
     add("GET", "/done", connecting.show_result, Permission.LIST)
     one = "/integrations/{integrationId}"

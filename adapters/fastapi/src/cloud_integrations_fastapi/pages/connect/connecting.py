@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import Request, Response
 from starlette.responses import RedirectResponse
 
-from cloud_integrations import AsyncIntegrationManager, Authorization, Guide, Integration, ProviderSummary, Setup
+from cloud_integrations import Actor, AsyncIntegrationManager, Authorization, Guide, Integration, ProviderSummary, Setup
 from cloud_integrations.errors import (
     CloudIntegrationsError,
+    IntegrationNotFoundError,
     ProviderInactiveError,
     ProviderNotFoundError,
     ValidationFailedError,
@@ -30,6 +31,18 @@ from .steps import STEPS, Failure, failure_of
 from .windows import Windows
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """What a person and the workspace that they act for are called in the host's product."""
+
+    person: str
+    workspace: str
+
+
+NamesOf = Callable[[Request, Actor, str], Names]
+"""Returns the names of a person and of a tenant, by its id."""
+
+
 class Connecting:
     """The pages that connect a provider for the first time, in a slot."""
 
@@ -41,12 +54,14 @@ class Connecting:
         windows: Windows,
         *,
         rights: Mapping[str, Sequence[str]],
+        names: NamesOf | None,
     ) -> None:
         self._manager = manager
         self._shell = shell
         self._cookies = cookies
         self._windows = windows
         self._rights = rights
+        self._names = names
 
     async def show(self, request: Request) -> Response:
         """Show what a connection allows, and the form of the method that `?method=` names, or of the first."""
@@ -162,6 +177,7 @@ class Connecting:
             "entered": entered,
             "shown": {each.name: entered.inputs.get(each.name, "") for each in form.method.inputs if not each.secret},
             "rights": self._rights.get(provider.slug, ()),
+            "names": self._names_in(request),
             "variables": asked_variables(provider),
             "slots": self._manager.settings.slots and session_of(request) is None,
             "setup": setup,
@@ -173,6 +189,10 @@ class Connecting:
         }
         status = HTTPStatus.OK if failure is None else http_status(failure.error)
         return self._shell.render(request, "connect/connect.html", status=status, **values)
+
+    def _names_in(self, request: Request) -> Names:
+        actor, tenant_id = Call.of(request).actor, request.path_params["tenantId"]
+        return Names(person=actor.id, workspace=tenant_id) if self._names is None else self._names(request, actor, tenant_id)
 
     def _guide(self, tenant_id: str, provider: ProviderSummary, form: MethodForm) -> Guide | None:
         if form.kind != "enter":
@@ -200,8 +220,11 @@ class Connecting:
             return None
 
     async def _find(self, tenant_id: str, provider: ProviderSummary, slot: str) -> Integration | None:
-        found = await self._manager.list_integrations(tenant_id)
-        return next((each.as_of(self._shell.now()) for each in found if (each.provider_id, each.slot) == (provider.id, slot)), None)
+        try:
+            found = await self._manager.get_integration(tenant_id, provider.id, slot=slot)
+        except (IntegrationNotFoundError, ValidationFailedError):
+            return None
+        return found.as_of(self._shell.now())
 
     def _provider(self, request: Request) -> ProviderSummary:
         return self._known(request, request.path_params["provider"])

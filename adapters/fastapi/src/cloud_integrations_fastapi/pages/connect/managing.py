@@ -175,6 +175,7 @@ class Managing:
             provider=provider,
             integration=integration,
             state=STATES[integration.health],
+            uses_recorded=self._manager.settings.use_window is not None,
             failure=failure,
             request_id=Call.of(request).request_id,
             **values,

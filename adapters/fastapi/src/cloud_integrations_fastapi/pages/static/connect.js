@@ -21,6 +21,19 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     } catch { button.hidden = true; }
   });
 }
+// Says at once that a value has another form than the provider's; the server decides.
+for (const field of document.querySelectorAll("[data-patterns]")) {
+  let forms;
+  try { forms = JSON.parse(field.dataset.patterns).map((each) => new RegExp(`^(?:${each})$`)); } catch { continue; }
+  const told = document.getElementById(`${field.id}-unlike`);
+  const look = () => {
+    const text = field.value.trim(), read = [text, text.toLowerCase(), text.toUpperCase()];
+    told.textContent = !text || forms.some((form) => read.some((each) => form.test(each))) ? "" : field.dataset.unlike;
+  };
+  field.addEventListener("change", look);
+  field.addEventListener("paste", () => setTimeout(look));
+  field.addEventListener("input", () => { if (told.textContent) look(); });
+}
 for (const chooser of document.querySelectorAll("input[type=file][data-into]")) {
   chooser.closest("p").hidden = false;
   chooser.addEventListener("change", async () => {
