@@ -270,7 +270,7 @@ def renamed_badly(site, page):
     page.get_by_role("alert").wait_for()
 
 
-@screen("Production")
+@screen("Production", picture="wide")
 def replacing(site, page):
     one = site.add_key()
     site.acting.begin_key_rotation("acme", one.id, inputs={"key": site.drive.issue_api_key().reveal()})
@@ -278,7 +278,7 @@ def replacing(site, page):
     page.get_by_text("A key is being replaced").wait_for()
 
 
-@screen("Replace the key of Production")
+@screen("Replace the key of Production", picture="wide")
 def replace_key(site, page):
     _look_after(site, page, site.add_key(), "replace")
 
@@ -297,12 +297,12 @@ def leaving(site, page):
         page.get_by_role("button", name="Continue to Northwind Drive").click()
 
 
-@screen("Reconnect Files of the team")
+@screen("Reconnect Files of the team", picture="wide")
 def reconnect(site, page):
     _look_after(site, page, connect_drive(site), "reconnect")
 
 
-@screen("Remove Production?")
+@screen("Remove Production?", picture="wide")
 def remove(site, page):
     _look_after(site, page, site.add_key(), "remove")
 

@@ -79,14 +79,14 @@ class Clouds:
 class Site:
     """The application at https://127.0.0.1, and the page that embeds it at https://localhost: to a browser, two sites."""
 
-    def __init__(self, *, clock=None, providers=None, framed=True, branding=None, slots=False):
+    def __init__(self, *, clock=None, providers=None, framed=True, branding=None, slots=False, simulate=SimulatedProvider):
         self._stack = ExitStack()
         self.clock = clock or FixedClock()
         self.listening, port = _listen()
         self.url = f"https://127.0.0.1:{port}"
         self.embedder, other = _listen()
         self.host = f"https://localhost:{other}"
-        self.drive = SimulatedProvider(slug="drive", clock=self.clock, base_url="https://drive.example", revokes_keys=True)
+        self.drive = simulate(slug="drive", clock=self.clock, base_url="https://drive.example", revokes_keys=True)
         self.sheets = SimulatedProvider(slug="sheets", clock=self.clock, base_url="https://sheets.example")
         self.boards = SimulatedProvider(slug="boards", clock=self.clock, base_url="https://boards.example", resources=BOARDS)
         self.simulated = (self.drive, self.sheets, self.boards)
@@ -222,7 +222,9 @@ def _serving(app, listening, name):
             path = Path(folder, option)
             path.write_text(text)
             files[option] = str(path)
-        config = uvicorn.Config(app, log_config=None, lifespan="off", ssl_cert_reqs=ssl.CERT_NONE, timeout_graceful_shutdown=1, **files)
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, lifespan="off", ssl_cert_reqs=ssl.CERT_NONE, timeout_graceful_shutdown=1, **files
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()

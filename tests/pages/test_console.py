@@ -26,13 +26,13 @@ SCREENS = {
     "providers": ("/providers", "Providers", "wide"),
     "provider": ("/providers/drive", "Northwind Drive", "wide"),
     "incidents": ("/incidents", "Incidents", "wide"),
-    "find": ("/incidents/new?used_by=service:billing", "Find what leaked", ""),
+    "find": ("/incidents/new?used_by=service:billing", "Find what leaked", "wide"),
     "incident": ("/incidents/{incident}", "A log was public", "wide"),
     "revoke": ("/incidents/{incident}/revoke", "End the access of 2 integrations?", "wide"),
     "audit": ("/audit/tenants/acme", "Audit log of acme", "wide"),
-    "audit_of_the_operator": ("/audit/operator", "Audit log of the operator", ""),
+    "audit_of_the_operator": ("/audit/operator", "Audit log of the operator", "wide"),
     "keys": ("/keys", "Keys", "wide"),
-    "keys_of_a_tenant": ("/keys/tenants/acme", "Keys of acme", ""),
+    "keys_of_a_tenant": ("/keys/tenants/acme", "Keys of acme", "wide"),
     "not_found": ("/providers/nothing", "Not found", ""),
 }
 EMPTY = ("overview", "integrations", "incidents", "audit_of_the_operator")

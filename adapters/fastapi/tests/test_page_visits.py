@@ -97,6 +97,13 @@ async def test_a_link_is_for_the_first_browser_and_for_no_other(visit):
     assert (await first.open(visit.home)).status_code == 200
 
 
+async def test_the_page_of_a_link_repeats_its_address_to_nobody(visit):
+    browser = visit.browser()
+    for link in (await visit.link(), f"/connect/start?link={'x' * 43}"):
+        await browser.open(link)
+        assert browser.page.headers["referrer-policy"] == "strict-origin"
+
+
 async def test_the_token_is_in_no_address_and_no_page_once_the_link_is_open(visit):
     browser = await visit.opened()
     token = visit.new.link_token.reveal()

@@ -79,10 +79,14 @@ class Visiting:
         token = request.query_params.get(LINK, "")
         session = await self._find(token)
         if session is None:
-            return self._shell.render(request, "connect/no_link.html", status=HTTPStatus.NOT_FOUND)
-        # For its language and its frame.
-        request.state.cloud_integrations_connect_session = session
-        return self._shell.render(request, "connect/link.html", link=token)
+            shown = self._shell.render(request, "connect/no_link.html", status=HTTPStatus.NOT_FOUND)
+        else:
+            # For its language and its frame.
+            request.state.cloud_integrations_connect_session = session
+            shown = self._shell.render(request, "connect/link.html", link=token)
+        # The address has the token, which no later request of ours should repeat.
+        shown.headers["Referrer-Policy"] = "strict-origin"
+        return shown
 
     async def open(self, request: Request) -> Response:
         """Open the link for this browser, and go on to the pages."""
