@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 pytest.importorskip("jinja2")
 pytest.importorskip("babel")
 
-from cloud_integrations import Catalogue, Health, PlatformCredential, Secret
+from cloud_integrations import Catalogue, Health, PlatformCredential, Secret, Settings
+from cloud_integrations.errors import GrantRefusedError, InvalidCredentialsError, TrustTooOpenError
 from cloud_integrations.testing import Misbehaviour
 from cloud_integrations_fastapi.errors import INTERNAL
 from cloud_integrations_fastapi.pages import Branding, create_connect_pages
@@ -19,6 +21,7 @@ from cloud_integrations_fastapi.pages.assets import FOLDER
 from cloud_integrations_fastapi.pages.branding import VARIABLES
 from cloud_integrations_fastapi.pages.connect import words
 from cloud_integrations_fastapi.pages.connect.cards import STATES
+from cloud_integrations_fastapi.pages.connect.steps import STEPS, Turn, failure_of
 from cloud_integrations_fastapi.pages.translation import choose
 
 from .page_browser import Browser, left_for
@@ -141,6 +144,42 @@ async def test_a_key_that_is_refused_replaces_nothing(open_pages):
     await browser.open(f"/connect/acme/integrations/{one.id}/reconnect")
     await browser.send("/reconnect", input__key=api.provider.issue_api_key().reveal())
     assert (browser.page.status_code, browser.title()) == (200, one.name)
+
+
+async def test_a_key_of_another_account_is_told_with_its_step(open_pages):
+    api, browser = open_pages(settings=Settings(callback_url="https://app.example.com/api/v1/oauth/callback", pin_accounts=True))
+    await _connect(api, browser)
+    (one,) = await api.call("list_integrations", "acme")
+    api.provider.account = "acct-2"
+    for action in ("reconnect", "replace"):
+        await browser.open(f"/connect/acme/integrations/{one.id}/{action}")
+        await browser.send(f"/{action}", input__key=api.provider.issue_api_key().reveal())
+        assert "It belongs to another account than the one that is connected here. Nothing was changed. It is your turn." in browser.text()
+        assert (
+            "The provider accepted it done It is the right account failed It reaches something that can be used not tried" in browser.text()
+        )
+
+
+@pytest.mark.parametrize(
+    ("error", "step", "turn", "said"),
+    [
+        (InvalidCredentialsError(provider_id="x"), "accepted", "you", "mistyped"),
+        (InvalidCredentialsError(provider_id="x", reason="clock_skew"), "accepted", "operator", "clock of this site"),
+        (InvalidCredentialsError(provider_id="x", reason="wrong_region"), "accepted", "you", "another region"),
+        (InvalidCredentialsError(provider_id="x", reason="no_resource"), "rights", "you", "reaches nothing"),
+        (GrantRefusedError(reason="resource_not_reached"), "rights", "you", "chosen here before"),
+        (TrustTooOpenError(provider_id="x", mend=""), "trust", "administrator", "lets others in"),
+    ],
+)
+def test_a_failure_has_its_step_its_cause_and_whose_turn_it_is(error, step, turn, said):
+    failure = failure_of(error)
+    assert (failure.step, failure.turn) == (step, turn)
+    assert said in words.cause_of(error)
+
+
+def test_every_step_has_words():
+    assert tuple(words.STEPS) == STEPS
+    assert set(words.TURNS) == set(get_args(Turn))
 
 
 async def test_a_rotation_that_is_not_there_is_neither_finished_nor_cancelled(open_pages):

@@ -21,12 +21,13 @@ from cloud_integrations.errors import (
     ValidationFailedError,
 )
 
-Step = Literal["form", "reached", "accepted", "trust", "stored"]
-"""`form`: what was entered can be right.  `reached`: the provider answered.  `accepted`: it took the credential and said whose it is.
-`trust`: nobody else can use the access.  `stored`: it is kept, sealed."""
+Step = Literal["form", "reached", "accepted", "account", "rights", "trust", "stored"]
+"""`form`: what was entered can be right.  `reached`: the provider answered.  `accepted`: it took the credential.  `account`: it is that of
+the account that was connected before.  `rights`: it reaches something that can be used.  `trust`: nobody else can use the access.
+`stored`: it is kept, sealed."""
 Turn = Literal["you", "administrator", "operator", "nobody"]
 """Who must act: the person at the screen, an administrator of the account at the provider, the operator of this site, or nobody."""
-STEPS: Final[tuple[Step, ...]] = ("form", "reached", "accepted", "trust", "stored")
+STEPS: Final[tuple[Step, ...]] = ("form", "reached", "accepted", "account", "rights", "trust", "stored")
 
 _ENDED: Final[Mapping[type[CloudIntegrationsError], tuple[Step, Turn]]] = MappingProxyType({
     ValidationFailedError: ("form", "you"),
@@ -40,6 +41,13 @@ _ENDED: Final[Mapping[type[CloudIntegrationsError], tuple[Step, Turn]]] = Mappin
     IntegrationExistsError: ("stored", "you"),
     StorageUnavailableError: ("stored", "operator"),
 })  # fmt: skip
+_FOR_REASON: Final[Mapping[str, tuple[Step, Turn]]] = MappingProxyType({
+    "clock_skew": ("accepted", "operator"),
+    "other_account": ("account", "you"),
+    "no_resource": ("rights", "you"),
+    "resource_not_reached": ("rights", "you"),
+})  # fmt: skip
+"""The same for reasons that say more than their error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +66,8 @@ class Failure:
 
 def failure_of(error: CloudIntegrationsError, /) -> Failure:
     """Return where *error* ended a connection; an error that is not listed is raised again."""
-    for kind in type(error).__mro__:
-        if kind in _ENDED:
-            step, turn = _ENDED[kind]
-            return Failure(step=step, turn=turn, error=error)
-    raise error
+    ended = next((_ENDED[kind] for kind in type(error).__mro__ if kind in _ENDED), None)
+    if ended is None:
+        raise error
+    step, turn = _FOR_REASON.get(getattr(error, "reason", ""), ended)
+    return Failure(step=step, turn=turn, error=error)

@@ -47,6 +47,8 @@ STEPS: Final[Mapping[Step, str]] = MappingProxyType({
     "form": mark("What you entered can be right"),
     "reached": mark("The provider answered"),
     "accepted": mark("The provider accepted it"),
+    "account": mark("It is the right account"),
+    "rights": mark("It reaches something that can be used"),
     "trust": mark("Nobody else can use it"),
     "stored": mark("It is stored, sealed"),
 })  # fmt: skip
@@ -66,13 +68,21 @@ CAUSES: Final[Mapping[type[CloudIntegrationsError], str]] = MappingProxyType({
     TrustTooOpenError: mark("What was set up at the provider lets others in, too. Nothing was stored."),
     StorageUnavailableError: mark("This site cannot store anything right now."),
 })  # fmt: skip
+REASONS: Final[Mapping[str, str]] = MappingProxyType({
+    "clock_skew": mark("The clock of this site is wrong, so the provider could not be asked."),
+    "wrong_region": mark("It belongs to another region or site of the provider."),
+    "other_account": mark("It belongs to another account than the one that is connected here. Nothing was changed."),
+    "no_resource": mark("It reaches nothing at the provider that could be connected. Nothing was changed."),
+    "resource_not_reached": mark("It does not reach what was chosen here before. Nothing was changed."),
+})  # fmt: skip
+"""The same for reasons that say more than their error."""
 _OTHERWISE: Final = mark("It could not be done, and nothing was changed.")
 OUTCOMES: Final[Mapping[str, str]] = MappingProxyType({
     "alive": mark("The provider accepts it."),
     "alive_but_denied": mark("The provider accepts it, but it may not do everything that is needed."),
     "dead": mark("The provider refuses it. Reconnect it to use it again."),
-    "wrong_region": mark("It belongs to another region or site of the provider."),
-    "clock_skew": mark("The clock of this site is wrong, so the provider could not be asked."),
+    "wrong_region": REASONS["wrong_region"],
+    "clock_skew": REASONS["clock_skew"],
     "unknown": mark("The provider gave no answer that says anything about it. Try again in a few minutes."),
 })  # fmt: skip
 REVOCATIONS: Final[Mapping[str, str]] = MappingProxyType({
@@ -129,4 +139,5 @@ def problem_text(code: str, /) -> str:
 
 def cause_of(error: CloudIntegrationsError, /) -> str:
     """Return why a connection failed, in words for a person."""
-    return next((CAUSES[kind] for kind in type(error).__mro__ if kind in CAUSES), _OTHERWISE)
+    reason = REASONS.get(getattr(error, "reason", ""))
+    return reason or next((CAUSES[kind] for kind in type(error).__mro__ if kind in CAUSES), _OTHERWISE)
