@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         IntegrationPage,
         ListedIntegration,
         Overview,
+        RenewalHistory,
         RenewalHour,
         RenewalReport,
     )
@@ -184,6 +185,7 @@ if TYPE_CHECKING:
         "RekeyFailure",
         "RekeyRun",
         "Removal",
+        "RenewalHistory",
         "RenewalHour",
         "RenewalReport",
         "RenewalRun",
@@ -307,6 +309,7 @@ _HOMES = {
     "RekeyFailure": "domain.rekeying",
     "RekeyRun": "domain.rekeying",
     "Removal": "domain.removal",
+    "RenewalHistory": "domain.overview",
     "RenewalHour": "domain.overview",
     "RenewalReport": "domain.overview",
     "RenewalRun": "domain.renewal",

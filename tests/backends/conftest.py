@@ -62,7 +62,10 @@ ACROSS_TENANTS = {
         re.DOTALL,
     ),
     "an operator looks through the integrations of all tenants": re.compile(r"\bAS fits\s+FROM ci_integration\b"),
-    "an operator sees how renewals went, by the hour": re.compile(r"\bAS fits\s+FROM ci_audit\s+WHERE ci_audit\.action = "),
+    "an operator sees how renewals went, by the hour": re.compile(
+        r"\ASELECT looked\.provider_id, count\(\*\) AS number\s+FROM \(SELECT ci_audit\.provider_id AS provider_id\s+"
+        r"FROM ci_audit\s+WHERE ci_audit\.action = "
+    ),
     "an operator sees how the renewals with a provider fail": re.compile(
         r"AS at\s+FROM ci_integration\s+WHERE ci_integration\.state = \S+ AND ci_integration\.provider_id ="
     ),

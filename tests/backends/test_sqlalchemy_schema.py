@@ -6,6 +6,7 @@ import contextlib
 import re
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,13 +17,15 @@ import sqlalchemy as sa
 
 from cloud_integrations.backends.sqlalchemy import SqlAlchemyStore, schema, sqlite_engine
 from cloud_integrations.backends.sqlalchemy.db_errors import is_unstorable
+from cloud_integrations.domain.audit import REFRESH
 from cloud_integrations.domain.identifiers import TenantId
 from cloud_integrations.domain.integration import Health
 from cloud_integrations.domain.overview import IntegrationFilter
 from cloud_integrations.errors import IntegrationNotFoundError, SchemaError
-from cloud_integrations.ports.store import AddIntegration, AddKey, EraseIntegration, Record, Reseal, RotateKey
+from cloud_integrations.ports.store import MAX_COUNTED, AddIntegration, AddKey, EraseIntegration, Record, Reseal, RotateKey
 from cloud_integrations.testing.clock import START
 from cloud_integrations.testing.contracts.store import ACME, PROVIDER, a_credential, a_key, an_event, an_integration, lease, resealed
+from cloud_integrations.testing.contracts.store.values import OTHER_PROVIDER
 
 from .conftest import opened
 
@@ -261,6 +264,29 @@ class TestPlans:
                 # PostgreSQL and MariaDB sort where they expect one row; PostgreSQL also the few rows of one tenant (Incremental Sort).
                 scans = r"SCAN ci_integration\b(?! USING)|Seq Scan|(?<!Incremental )Sort  \S+ rows=(?!1 )|TEMP B-TREE|'ALL'"
                 assert not re.search(scans, plan), (named, plan)
+
+    def test_renewals_of_an_hour_are_counted_by_provider_from_the_index_up_to_a_bound(self, engine, store):
+        store.apply(Record(event=an_event(action=REFRESH, occurred_at=START)))
+        providers = [OTHER_PROVIDER if number % 4 else PROVIDER for number in range(MAX_COUNTED + 100)]
+        with engine.begin() as connection:
+            row = dict(connection.execute(sa.select(schema.audit)).mappings().one())
+            copies = [
+                row | {"seq": number + 1, "event_id": uuid4(), "provider_id": provider_id, "occurred_at": row["occurred_at"] + number}
+                for number, provider_id in enumerate(providers)
+            ]
+            connection.execute(sa.insert(schema.audit), copies[1:])
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("ANALYZE TABLE ci_audit" if engine.dialect.name == "mariadb" else "ANALYZE ci_audit")
+        with self.plans(engine, r"ci_audit\.action") as plans:
+            before, full = store.count_renewals(since=START - timedelta(hours=1), hours=2)
+        assert (before.total.renewed, before.at_least) == (0, False)
+        assert (full.renewed, full.at_least) == (Counter(providers[:MAX_COUNTED]), True)
+        assert full.of(PROVIDER).at_least
+        assert len(plans) == 6
+        # PostgreSQL reads the whole table for an hour in which everything happened.
+        for plan in plans[:3] if engine.dialect.name == "postgresql" else plans:
+            assert "ci_audit_action" in plan
+            assert not re.search(r"SCAN ci_audit\b(?! USING)|Seq Scan|'ci_audit', 'ALL'", plan), plan
 
     def test_a_claim_begins_where_the_last_one_ended(self, engine, store, keys):
         with self.statements(engine, "ORDER BY ci_integration.due_at") as statements:

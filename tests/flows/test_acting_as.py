@@ -38,7 +38,8 @@ RECORDS_NOBODY = {
         "incidents.report",
         "incidents.scope",
     ),
-    *(f"overview.{name}" for name in ("circuit", "count", "ends", "errors", "history", "integrations", "renewal", "report")),
+    *(f"overview.{name}" for name in ("circuit", "count", "ends", "errors", "history", "history_by_provider", "integrations")),
+    *("overview.renewal", "overview.report"),
     *("issuer.check", "issuer.configuration", "issuer.key_set"),
 }
 """What leaves no event that names somebody."""

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
 from cloud_integrations import Catalogue, OAuthApplication
+from cloud_integrations.domain.audit import REFRESH, Outcome
 from cloud_integrations.domain.integration import Health
 from cloud_integrations.domain.overview import BoundedCount, Overview
 from cloud_integrations.domain.work_report import DueCount, WorkReport
-from cloud_integrations.errors import IntegrationNotFoundError, ProviderNotFoundError, ProviderUnavailableError, ReconnectRequiredError
-from cloud_integrations.ports.store import DamagedRow, FoundPage
+from cloud_integrations.errors import (
+    IntegrationNotFoundError,
+    ProviderNotFoundError,
+    ProviderUnavailableError,
+    ReconnectRequiredError,
+    ValidationFailedError,
+)
+from cloud_integrations.ports.store import DamagedRow, FoundPage, Record, RenewalCounts
 from cloud_integrations.testing import Misbehaviour
+from cloud_integrations.testing.contracts.store import an_event
+from cloud_integrations.testing.contracts.store.values import INSTANT, OTHER_PROVIDER
 
 from .conftest import ACME, ALICE, GLOBEX
 
@@ -144,6 +154,64 @@ async def test_renewals_and_failures_are_told_by_the_hour(world, door):
     assert [(hour.renewed, hour.failed) for hour in hours] == [(0, 0), (1, 0), (0, 1)]
     assert len(await door.overview.history()) == 24
     assert {hour.renewed for hour in await door.overview.history(provider="simulated_keys")} == {0}
+    assert await door.overview.history(hours=3, provider=world.provider.slug) == hours
+
+
+async def test_renewals_are_told_by_provider_from_the_read_that_counts_them_all(world, door):
+    slug, provider_id, gone, now = world.provider.slug, (await world.connect()).provider_id, uuid4(), world.clock.now()
+    empty = await door.overview.history_by_provider(hours=3)
+    assert (empty.hours, dict(empty.by_provider)) == (await door.overview.history(hours=3), {})
+    hours = [now.replace(minute=0) - timedelta(hours=past) for past in (23, 1, 0)]
+    events = (
+        (provider_id, Outcome.SUCCESS, hours[0] - INSTANT),
+        (provider_id, Outcome.SUCCESS, hours[0]),
+        (provider_id, Outcome.FAILURE, hours[1]),
+        (gone, Outcome.SUCCESS, hours[1]),
+        (gone, Outcome.UNKNOWN, now),
+    )
+    for named, outcome, at in events:
+        world.rows.apply(Record(event=an_event(action=REFRESH, provider_id=named, outcome=outcome, occurred_at=at)))
+    history = await door.overview.history_by_provider()
+    assert list(history.by_provider) == sorted([slug, str(gone)])
+    assert [(hour.start, hour.renewed, hour.failed) for hour in history.by_provider[slug] if hour.renewed or hour.failed] == [
+        (hours[0], 1, 0),
+        (hours[1], 0, 1),
+    ]
+    assert [(hour.start, hour.renewed, hour.failed) for hour in history.by_provider[str(gone)] if hour.renewed or hour.failed] == [
+        (hours[1], 1, 0),
+        (hours[2], 0, 1),
+    ]
+    assert {len(each) for each in (history.hours, *history.by_provider.values())} == {24}
+    assert history.hours == await door.overview.history()
+    for name, provider in ((slug, slug), (str(gone), gone)):
+        assert history.by_provider[name] == await door.overview.history(provider=provider)
+    assert history.as_json()["byProvider"][slug][0] == {
+        "start": hours[0].isoformat().replace("+00:00", "Z"),
+        "renewed": 1,
+        "failed": 0,
+        "atLeast": False,
+    }
+    with pytest.raises(ValidationFailedError):
+        await door.overview.history_by_provider(hours=169)
+
+
+async def test_what_is_at_least_is_so_for_every_provider(world, door, monkeypatch):
+    provider_id = (await world.connect()).provider_id
+
+    def counted(_store, *, since, hours):
+        assert hours == 1
+        return (RenewalCounts(start=since, renewed={provider_id: 9_999, None: 1}, failed={OTHER_PROVIDER: 2}, at_least=True),)
+
+    monkeypatch.setattr(type(world.rows), "count_renewals", counted)
+    history = await door.overview.history_by_provider(hours=1)
+    (total,) = history.hours
+    assert (total.renewed, total.failed, total.at_least) == (10_000, 2, True)
+    assert {name: [(hour.renewed, hour.failed, hour.at_least) for hour in each] for name, each in history.by_provider.items()} == {
+        world.provider.slug: [(9_999, 0, True)],
+        str(OTHER_PROVIDER): [(0, 2, True)],
+    }
+    (one,) = await door.overview.history(hours=1, provider="simulated_keys")
+    assert (one.renewed, one.failed, one.at_least) == (0, 0, True)
 
 
 async def test_ends_are_told_by_the_day(world, door):

@@ -146,7 +146,17 @@ class RenewalHour(Serialisable):
     failed: int
     """Those that were refused, that got no answer, and those whose outcome is not known."""
     at_least: bool
-    """Whether there may be more: of one outcome, the first 10,000 of the hour are looked at."""
+    """Whether there may be more: of one outcome, the first 10,000 of the hour are looked at, those with other providers included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenewalHistory(Serialisable):
+    """The renewals of the same hours, with all providers and with each."""
+
+    hours: tuple[RenewalHour, ...]
+    """With all providers."""
+    by_provider: Mapping[str, tuple[RenewalHour, ...]]
+    """By slug, or by id if the catalogue does not have the provider; those without a renewal in these hours are left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from cloud_integrations.domain.overview import (
     ErrorCounts,
     IntegrationPage,
     Overview,
+    RenewalHistory,
     RenewalHour,
     RenewalReport,
 )
@@ -102,10 +103,17 @@ class Overviews(Part):
         """Return how many renewals succeeded and failed in each of the last *hours* hours (1 to 168, UTC), over all tenants.
 
         The last is the present hour.  It is counted from the audit log, up to 10,000 events of an hour and outcome, and as far as that
-        was not pruned; *provider* asks for the renewals with one.
+        was not pruned; *provider* asks for those among them that are with one.
         Raises `ValidationFailedError` or `ProviderNotFoundError`.
         """
         return self._run(flows.count_renewals(self._wiring, hours=hours, provider=provider))
+
+    def history_by_provider(self, *, hours: int = 24) -> RenewalHistory:
+        """Return the same as `history` with all providers, and beside it that of each provider with a renewal in these hours.
+
+        Where the counting of an hour stopped, there may be more with every provider.  Raises `ValidationFailedError`.
+        """
+        return self._run(flows.count_renewals_by_provider(self._wiring, hours=hours))
 
     def ends(self, *, days: int = 90) -> tuple[EndingDay, ...]:
         """Return how many integrations that work end on each of *days* days (1 to 366, UTC) from today, over all tenants.
@@ -219,10 +227,17 @@ class AsyncOverviews(AsyncPart):
         """Return how many renewals succeeded and failed in each of the last *hours* hours (1 to 168, UTC), over all tenants.
 
         The last is the present hour.  It is counted from the audit log, up to 10,000 events of an hour and outcome, and as far as that
-        was not pruned; *provider* asks for the renewals with one.
+        was not pruned; *provider* asks for those among them that are with one.
         Raises `ValidationFailedError` or `ProviderNotFoundError`.
         """
         return await self._run(flows.count_renewals(self._wiring, hours=hours, provider=provider))
+
+    async def history_by_provider(self, *, hours: int = 24) -> RenewalHistory:
+        """Return the same as `history` with all providers, and beside it that of each provider with a renewal in these hours.
+
+        Where the counting of an hour stopped, there may be more with every provider.  Raises `ValidationFailedError`.
+        """
+        return await self._run(flows.count_renewals_by_provider(self._wiring, hours=hours))
 
     async def ends(self, *, days: int = 90) -> tuple[EndingDay, ...]:
         """Return how many integrations that work end on each of *days* days (1 to 366, UTC) from today, over all tenants.

@@ -19,9 +19,8 @@ from cloud_integrations.domain.overview import (
     ErrorCounts,
     IntegrationFilter,
     ListedIntegration,
-    RenewalHour,
 )
-from cloud_integrations.ports.store import MAX_COUNTED, FoundPage
+from cloud_integrations.ports.store import MAX_COUNTED, FoundPage, RenewalCounts
 
 from .tables import Memory
 
@@ -43,16 +42,16 @@ class Overview(Memory):
         number = sum(map(matching.admits, self._listed()))
         return BoundedCount(number=min(number, MAX_COUNTED), at_least=number >= MAX_COUNTED)
 
-    def count_renewals(self, *, since: datetime, hours: int, provider_id: ProviderId | None = None) -> tuple[RenewalHour, ...]:
-        """Count the events of renewals in each of *hours* hours from *since* (with one provider)."""
-        counts: Counter[tuple[int, Outcome]] = Counter()
+    def count_renewals(self, *, since: datetime, hours: int) -> tuple[RenewalCounts, ...]:
+        """Count the events of renewals in each of *hours* hours from *since*, by provider."""
+        counts: defaultdict[tuple[int, Outcome], Counter[ProviderId | None]] = defaultdict(Counter)
         for chain in list(self._tables.chains.values()):
             for event in [record.event for record in chain]:
-                if event.action == REFRESH and provider_id in {None, event.provider_id}:
-                    counts[(event.occurred_at - since) // _HOUR, event.outcome] += 1
+                if event.action == REFRESH:
+                    counts[(event.occurred_at - since) // _HOUR, event.outcome][event.provider_id] += 1
         return tuple(
             [
-                RenewalHour(
+                RenewalCounts(
                     start=since + number * _HOUR,
                     renewed=counts[number, Outcome.SUCCESS],
                     failed=counts[number, Outcome.FAILURE] + counts[number, Outcome.UNKNOWN],

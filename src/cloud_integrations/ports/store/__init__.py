@@ -37,7 +37,7 @@ from .integrations import (
 )
 from .keys import AddKey, AddKeyCheck, DestroyKey, EraseTenant, RefuseKeys, Reseal, RewrapKey, RotateKey
 from .outbox import AddEntry, DelayEntry, FinishEntry
-from .overview import MAX_ENDING, MAX_LOOKED, FoundPage
+from .overview import MAX_ENDING, MAX_LOOKED, FoundPage, RenewalCounts
 from .pending import AddPending, BeginPoll, ClosePending, EndPoll
 from .refresh import MAX_COUNTED, MarkSent, SaveRenewal, SetDue, SettleAttempt, TakeLease
 from .sessions import AddSession, RevokeSession
@@ -84,6 +84,7 @@ __all__ = [
     "RemoveApplication",
     "RemoveConnectSession",
     "RemoveWebhook",
+    "RenewalCounts",
     "ReplaceCredential",
     "Reseal",
     "Retract",

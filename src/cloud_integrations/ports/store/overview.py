@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final, Protocol
@@ -26,6 +27,28 @@ class FoundPage:
     after: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenewalCounts:
+    """How many renewals of one hour succeeded and failed, by provider; None stands for events that name no provider."""
+
+    start: datetime
+    renewed: Mapping[ProviderId | None, int]
+    failed: Mapping[ProviderId | None, int]
+    at_least: bool
+    """Whether there may be more, with any provider, because counting stopped."""
+
+    @property
+    def total(self) -> RenewalHour:
+        """The renewals with all providers."""
+        renewed, failed = sum(self.renewed.values()), sum(self.failed.values())
+        return RenewalHour(start=self.start, renewed=renewed, failed=failed, at_least=self.at_least)
+
+    def of(self, provider_id: ProviderId, /) -> RenewalHour:
+        """Return the renewals with one provider."""
+        renewed, failed = self.renewed.get(provider_id, 0), self.failed.get(provider_id, 0)
+        return RenewalHour(start=self.start, renewed=renewed, failed=failed, at_least=self.at_least)
+
+
 class AsyncOverviewStore(Protocol):
     """Reads over all tenants, none of which takes longer where there are more rows."""
 
@@ -42,10 +65,10 @@ class AsyncOverviewStore(Protocol):
         """Count the integrations of all tenants that *matching* admits, among the first `MAX_COUNTED` that have to be looked at."""
         ...
 
-    async def count_renewals(self, *, since: datetime, hours: int, provider_id: ProviderId | None = None) -> tuple[RenewalHour, ...]:
-        """Count the events of renewals in each of *hours* hours from *since*, of all tenants (with one provider).
+    async def count_renewals(self, *, since: datetime, hours: int) -> tuple[RenewalCounts, ...]:
+        """Count the events of renewals in each of *hours* hours from *since*, of all tenants, by provider.
 
-        Of each hour and outcome the first `MAX_COUNTED` events are looked at.
+        Of each hour and outcome the first `MAX_COUNTED` events are looked at, whatever their providers.
         """
         ...
 
@@ -72,7 +95,7 @@ class OverviewStore(Protocol):
 
     def count_matching(self, matching: IntegrationFilter, /) -> BoundedCount: ...
 
-    def count_renewals(self, *, since: datetime, hours: int, provider_id: ProviderId | None = None) -> tuple[RenewalHour, ...]: ...
+    def count_renewals(self, *, since: datetime, hours: int) -> tuple[RenewalCounts, ...]: ...
 
     def count_ends(self, *, since: date, days: int) -> tuple[EndingDay, ...]: ...
 

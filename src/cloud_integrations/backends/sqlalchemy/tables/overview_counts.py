@@ -5,10 +5,11 @@ Each statement looks at a limited number of index entries, whatever the size of 
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
-from sqlalchemy import BigInteger, Connection, Integer, bindparam, case, func, literal_column, or_, select
+from sqlalchemy import BigInteger, Connection, Integer, bindparam, case, func, literal_column, select
 
 from cloud_integrations.backends.sqlalchemy import schema
 from cloud_integrations.backends.sqlalchemy.clock import given_time, micros
@@ -18,8 +19,8 @@ from cloud_integrations.backends.sqlalchemy.visibility import across_tenants
 from cloud_integrations.domain.audit import REFRESH, Outcome
 from cloud_integrations.domain.identifiers import ProviderId
 from cloud_integrations.domain.integration import Health, State, health_of
-from cloud_integrations.domain.overview import EndingDay, ErrorCount, ErrorCounts, RenewalHour
-from cloud_integrations.ports.store import MAX_COUNTED, MAX_ENDING, MAX_LOOKED
+from cloud_integrations.domain.overview import EndingDay, ErrorCount, ErrorCounts
+from cloud_integrations.ports.store import MAX_COUNTED, MAX_ENDING, MAX_LOOKED, RenewalCounts
 
 _i = schema.integration.c
 _e = schema.audit.c
@@ -31,19 +32,17 @@ _FAILING = (State.RETRY, State.UNKNOWN, State.NEEDS_REAUTH, State.ACTIVE)
 
 _SINCE, _BEFORE = bindparam("since", type_=BigInteger), bindparam("before", type_=BigInteger)
 _MOST = literal_column(str(MAX_COUNTED), Integer)
-_PROVIDER = bindparam("if_provider", type_=_e.provider_id.type)
 
 
 def _renewals(outcome: Outcome) -> AnySelect:
     looked = (
-        select(case((or_(_PROVIDER.is_(None), _e.provider_id == _PROVIDER), 1), else_=0).label("fits"))
+        select(_e.provider_id)
         .where(_e.action == word(REFRESH), _e.outcome == word(outcome.value), _e.occurred_at >= _SINCE, _e.occurred_at < _BEFORE)
         .order_by(_e.occurred_at)
         .limit(_MOST)
-        .subquery()
+        .subquery("looked")
     )
-    fitting = func.coalesce(func.sum(looked.c.fits), 0)
-    return select(func.count().label("looked"), fitting.label("fitting")).select_from(looked)
+    return select(looked.c.provider_id, func.count().label("number")).group_by(looked.c.provider_id)
 
 
 # A statement for each hour and each day: one for all of them takes longer to write than these to run.
@@ -52,20 +51,21 @@ _ENDS = tuple(walk.counting(most=literal_column(str(MAX_ENDING), Integer)) for w
 
 
 @across_tenants
-def count_renewals(
-    connection: Connection, *, since: datetime, hours: int, provider_id: ProviderId | None = None
-) -> tuple[RenewalHour, ...]:
-    """Count the events of renewals in each of *hours* hours from *since*, of all tenants (with one provider)."""
+def count_renewals(connection: Connection, *, since: datetime, hours: int) -> tuple[RenewalCounts, ...]:
+    """Count the events of renewals in each of *hours* hours from *since*, of all tenants, by provider."""
     found = []
     for start in (since + number * _HOUR for number in range(hours)):
-        where = {"since": micros(start), "before": micros(start + _HOUR), "if_provider": provider_id}
-        counts = {outcome: connection.execute(statement, where).one() for outcome, statement in _RENEWALS.items()}
+        where = {"since": micros(start), "before": micros(start + _HOUR)}
+        counts = {
+            outcome: Counter({row.provider_id: int(row.number) for row in connection.execute(statement, where)})
+            for outcome, statement in _RENEWALS.items()
+        }
         found.append(
-            RenewalHour(
+            RenewalCounts(
                 start=start,
-                renewed=int(counts[Outcome.SUCCESS].fitting),
-                failed=int(counts[Outcome.FAILURE].fitting) + int(counts[Outcome.UNKNOWN].fitting),
-                at_least=any(row.looked == MAX_COUNTED for row in counts.values()),
+                renewed=counts[Outcome.SUCCESS],
+                failed=counts[Outcome.FAILURE] + counts[Outcome.UNKNOWN],
+                at_least=any(each.total() == MAX_COUNTED for each in counts.values()),
             )
         )
     return tuple(found)

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from cloud_integrations.domain.audit import REFRESH, Outcome
+from cloud_integrations.domain.identifiers import ProviderId
 from cloud_integrations.domain.integration import Health, SealedCredential, State
-from cloud_integrations.domain.overview import EVERY_INTEGRATION, BoundedCount, IntegrationFilter, ListedIntegration
+from cloud_integrations.domain.overview import EVERY_INTEGRATION, BoundedCount, IntegrationFilter, ListedIntegration, RenewalHour
 from cloud_integrations.errors import ValidationFailedError
 from cloud_integrations.ports.store import USES_EVERY, AddIntegration, EraseIntegration, MarkUsed, Record, ReplaceCredential
 from cloud_integrations.testing.clock import START, FixedClock
@@ -198,13 +199,31 @@ class OverviewContract(Contract):
         events.append(an_event(GLOBEX, action=REFRESH, provider_id=OTHER_PROVIDER, occurred_at=START))
         blocking.apply(Record(event=an_event(occurred_at=START)), *[Record(event=event) for event in events])
         counted = blocking.count_renewals(since=START, hours=2)
-        assert [(hour.start, hour.renewed, hour.failed, hour.at_least) for hour in counted] == [
-            (START, 2, 1, False),
-            (START + _HOUR, 0, 1, False),
+        assert [hour.total for hour in counted] == [
+            RenewalHour(start=START, renewed=2, failed=1, at_least=False),
+            RenewalHour(start=START + _HOUR, renewed=0, failed=1, at_least=False),
         ]
-        (counted,) = blocking.count_renewals(since=START, hours=1, provider_id=OTHER_PROVIDER)
-        assert (counted.renewed, counted.failed) == (1, 0)
         assert len(blocking.count_renewals(since=START, hours=168)) == 168
+
+    def test_renewals_are_counted_by_provider(self, blocking: BlockingStore) -> None:
+        outcomes: list[tuple[ProviderId | None, Outcome]] = [
+            (PROVIDER, Outcome.SUCCESS),
+            (PROVIDER, Outcome.SUCCESS),
+            (PROVIDER, Outcome.FAILURE),
+            (PROVIDER, Outcome.UNKNOWN),
+            (OTHER_PROVIDER, Outcome.SUCCESS),
+            (None, Outcome.UNKNOWN),
+        ]
+        events = [an_event(action=REFRESH, provider_id=provider, outcome=outcome, occurred_at=START) for provider, outcome in outcomes]
+        later = an_event(GLOBEX, action=REFRESH, provider_id=OTHER_PROVIDER, outcome=Outcome.FAILURE, occurred_at=START + _HOUR)
+        blocking.apply(*[Record(event=event) for event in (*events, later)])
+        first, second = blocking.count_renewals(since=START, hours=2)
+        assert (dict(first.renewed), dict(first.failed)) == ({PROVIDER: 2, OTHER_PROVIDER: 1}, {PROVIDER: 2, None: 1})
+        assert (dict(second.renewed), dict(second.failed)) == ({}, {OTHER_PROVIDER: 1})
+        assert [hour.of(OTHER_PROVIDER) for hour in (first, second)] == [
+            RenewalHour(start=START, renewed=1, failed=0, at_least=False),
+            RenewalHour(start=START + _HOUR, renewed=0, failed=1, at_least=False),
+        ]
 
     def test_ends_are_counted_by_day_each_integration_once(self, blocking: BlockingStore, clock: FixedClock) -> None:
         _add_cases(blocking)
