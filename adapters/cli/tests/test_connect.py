@@ -89,6 +89,15 @@ def test_an_account_that_is_connected_again_is_told_with_the_limit_of_its_provid
     assert said == [False, True]
 
 
+def test_a_renewal_is_in_the_history_of_its_provider(connected, run):
+    assert run("integrations", "refresh", "simulated", *T).code == 0
+    hours = run("overview", "history", "--by-provider", *JSON).data()
+    assert (len(hours), {hour["provider"] for hour in hours}, sum(hour["renewed"] for hour in hours)) == (24, {"simulated"}, 1)
+    heading, *rows = run("overview", "history", "--by-provider").out.splitlines()
+    assert heading.split() == ["Provider", "Hour", "Renewed", "Failed"]
+    assert [(row.split()[0], row.split()[-2:]) for row in rows] == [("simulated", ["1", "0"])]
+
+
 def test_the_whole_life_of_a_grant(connected, run, provider, home):
     assert run("integrations", "refresh", "simulated", *T, *JSON).data()["health"]["state"] == "ok"
     assert provider.refresh_count == 1

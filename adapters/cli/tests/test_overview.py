@@ -76,6 +76,10 @@ def test_a_search_says_how_it_goes_on(run, several):
 def test_history_ends_and_errors_are_shown(run, several):
     assert len(run("overview", "history", "--hours", "3", *JSON).data()) == 3
     assert run("overview", "history", "--hours", "1").out.splitlines()[0].split() == ["Hour", "Renewed", "Failed"]
+    assert run("overview", "history", "--by-provider", *JSON).data() == []
+    assert "no renewal in this time" in run("overview", "history", "--by-provider").err
+    wrong = run("overview", "history", "--by-provider", "--provider", "simulated")
+    assert (wrong.code, "not both" in wrong.err) == (2, True), wrong.err
     assert len(run("overview", "ends", "--days", "5", *JSON).data()) == 5
     assert "nothing ends in this time" in run("overview", "ends", "--days", "5").err
     assert run("overview", "errors", "simulated_keys", *JSON).data() == {"errors": [], "atLeast": False}

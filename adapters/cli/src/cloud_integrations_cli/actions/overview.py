@@ -11,6 +11,7 @@ from uuid import UUID
 from cloud_integrations import BoundedCount, ListedIntegration
 from cloud_integrations.documents import SlottedIntegrationDetailOut
 from cloud_integrations_cli import wiring
+from cloud_integrations_cli.exits import CommandLineError
 from cloud_integrations_cli.render import Screen, timestamp
 from cloud_integrations_cli.settings import Configuration
 from cloud_integrations_cli.tables import Column, Listing, shown_time
@@ -71,6 +72,7 @@ _HOURS = Listing(
     fields=(),
     empty="no hours",
 )
+_HOURS_BY_PROVIDER = Listing(columns=(Column("Provider", "provider"), *_HOURS.columns), fields=(), empty="no renewal in this time")
 _DAYS = Listing(
     columns=(Column("Day", "day"), Column("End", lambda each: _number(each["number"], each))), fields=(), empty="nothing ends in this time"
 )
@@ -203,9 +205,16 @@ def renewal(screen: Screen, configuration: Configuration, integration: str, /, *
     )
 
 
-def history(screen: Screen, configuration: Configuration, /, *, hours: int, provider: str | None) -> None:
-    """Show renewals by the hour."""
+def history(screen: Screen, configuration: Configuration, /, *, hours: int, provider: str | None, by_provider: bool) -> None:
+    """Show renewals by the hour, of all providers together, or of each; then people see only the hours in which there are some."""
+    if by_provider and provider is not None:
+        raise CommandLineError("give --provider or --by-provider, not both")
     with wiring.open_manager(configuration) as manager:
+        if by_provider:
+            history = manager.overview.history_by_provider(hours=hours).by_provider
+            rows = [(name, hour) for name, each in history.items() for hour in each if hour.renewed or hour.failed or screen.as_json]
+            screen.show(_HOURS_BY_PROVIDER, [{"provider": name, **hour.as_json()} for name, hour in rows])
+            return
         found = manager.overview.history(hours=hours, provider=provider)
     screen.show(_HOURS, [hour.as_json() for hour in found])
 

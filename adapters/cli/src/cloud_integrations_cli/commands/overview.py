@@ -146,13 +146,14 @@ def history(
     *,
     hours: Annotated[int, typer.Option("--hours", metavar="COUNT", min=1, max=168, help="How many hours, with the present one.")] = 24,
     provider: _OneProvider = None,
+    by_provider: Annotated[bool, typer.Option("--by-provider", help="Show each provider by itself.")] = False,
     output: Output = None,
 ) -> None:
     """Show how many renewals succeeded and failed in each hour.
 
     They are counted from the audit log, of an hour up to 10,000 of each.
     """
-    actions.overview.history(open_screen(ctx, output), read_settings(ctx), hours=hours, provider=provider)
+    actions.overview.history(open_screen(ctx, output), read_settings(ctx), hours=hours, provider=provider, by_provider=by_provider)
 
 
 @app.command()
