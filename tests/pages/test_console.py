@@ -9,8 +9,11 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from cloud_integrations import Actor
+from cloud_integrations.domain.audit import REFRESH, Outcome
 from cloud_integrations.errors import CloudIntegrationsError
+from cloud_integrations.ports import Record
 from cloud_integrations.testing import Misbehaviour
+from cloud_integrations.testing.contracts.store import an_event
 from cloud_integrations_fastapi.pages.shell import Shell
 
 from .judge import Judge
@@ -51,6 +54,15 @@ def _badly(site, what, integration):
     site.drive.behave()
 
 
+def _renewed(site, provider_id, *hours):
+    """Record renewals of the hours before this one: how many succeeded, and how many failed."""
+    for past, counts in enumerate(reversed(hours), 1):
+        at = site.clock.now() - timedelta(hours=past)
+        for outcome, number in zip((Outcome.SUCCESS, Outcome.FAILURE), counts, strict=True):
+            events = [an_event("umbrella", action=REFRESH, provider_id=provider_id, outcome=outcome, occurred_at=at) for _ in range(number)]
+            site.store.apply(*[Record(event=event) for event in events])
+
+
 @pytest.fixture
 def filled(site, monkeypatch):
     """Integrations of several tenants in every state; an incident and a freeze."""
@@ -61,6 +73,9 @@ def filled(site, monkeypatch):
         site.acting.credential(integration.tenant_id, integration.id, actor=BILLING)
     for number, what in enumerate((Misbehaviour.INVALID_GRANT, Misbehaviour.RATE_LIMITED, Misbehaviour.ANSWER_LOST)):
         _badly(site, what, _connect(site, f"tenant-{number}", "Production"))
+    renewed = [(number, 0) for number in (4, 6, 5, 7, 9, 8, 11, 12, 9, 14, 13, 0, 0, 3, 18, 12, 9, 7, 8, 6, 5)]
+    renewed[11:14] = (2, 7), (0, 9), (11, 3)
+    _renewed(site, one.provider_id, *renewed)
     off = _connect(site, "initech", "Reports")
     site.acting.edit_integration("initech", off.id, status="inactive")
     ends_at = site.clock.now() + timedelta(days=5)
@@ -93,6 +108,26 @@ def test_a_screen_can_be_used_by_everybody(name, site, filled, visitor, pytestco
 def test_a_screen_with_nothing_to_show_can_be_used_by_everybody(name, site, visitor):
     path, heading, _ = SCREENS[name]
     _judge(visitor, site, path, heading)
+
+
+def test_the_table_of_providers_is_as_wide_as_its_frame(site, filled, visitor):
+    page = visitor()
+    page.goto(f"{site.url}/console")
+    for width in (360, 832, 833, 900, 1024, 1025, 1440):
+        page.set_viewport_size({"width": width, "height": 900})
+        beyond = page.locator(".table:has(.strip)").evaluate("each => each.scrollWidth - each.clientWidth")
+        assert beyond == 0, (width, beyond)
+
+
+def test_bars_are_told_apart_where_a_person_has_chosen_the_colours(site, filled, visitor):
+    page = visitor()
+    page.emulate_media(forced_colors="active")
+    page.goto(f"{site.url}/console")
+    colours = page.evaluate("() => { const of = getComputedStyle(document.body); return {good: of.color, bad: of.backgroundColor} }")
+    for kind in ("chart", "strip"):
+        for tone, colour in colours.items():
+            bar = page.locator(f".{kind} rect.{tone}").first
+            assert bar.evaluate("each => getComputedStyle(each).fill") == colour, (kind, tone)
 
 
 def test_a_verb_is_done_by_the_keyboard_alone(site, filled, visitor):

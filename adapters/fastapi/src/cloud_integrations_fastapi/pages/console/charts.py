@@ -55,6 +55,8 @@ class Chart:
     """What is said where there is nothing to count."""
     at_least: bool = False
     """Whether there may be more than is counted."""
+    least: float = 0.0
+    """The height that every bar has beside that of its number, so that one among thousands is seen."""
     width: int = WIDTH
     height: int = HEIGHT
 
@@ -89,11 +91,20 @@ class Chart:
         return tuple(column for column in self.columns if any(column.values))
 
     @property
+    def sums(self) -> tuple[int, ...]:
+        """The sum of each series."""
+        return tuple(sum(column.values[index] for column in self.columns) for index in range(len(self.series)))
+
+    @property
+    def counts(self) -> str:
+        """The sums in words."""
+        said = ", ".join(f"{number} {each.name.lower()}" for number, each in zip(self.sums, self.series, strict=True))
+        return f"at least {said}" if self.at_least else said
+
+    @property
     def summary(self) -> str:
         """The chart in words, for those who do not see it."""
-        sums = [sum(column.values[index] for column in self.columns) for index in range(len(self.series))]
-        said = ", ".join(f"{number} {each.name.lower()}" for number, each in zip(sums, self.series, strict=True))
-        return f"{self.title}: {said}; from {self.first} to {self.last}"
+        return f"{self.title}: {self.counts}; from {self.first} to {self.last}"
 
     @property
     def bars(self) -> tuple[Bar, ...]:
@@ -103,9 +114,10 @@ class Chart:
 
     def _stack(self, x: float, width: float, column: Column, most: int) -> Sequence[Bar]:
         bars, below = [], 0.0
+        shared = HEIGHT - self.least * len(self.series)
         for value, each in zip(column.values, self.series, strict=True):
             if value:
-                height = round(HEIGHT * value / most, 2)
+                height = round(self.least + shared * value / most, 2)
                 below += height
                 label = f"{column.label}: {value} {each.name.lower()}"
                 bars.append(
@@ -114,8 +126,8 @@ class Chart:
         return bars
 
 
-def renewals_chart(hours: Iterable[RenewalHour], /) -> Chart:
-    """Return the chart of renewals and failures by the hour."""
+def renewals_chart(hours: Iterable[RenewalHour], /, *, least: float = 0.0) -> Chart:
+    """Return the chart of renewals and failures by the hour; *least* is that of the chart."""
     found = tuple(hours)
     return Chart(
         title="Renewals by the hour",
@@ -126,7 +138,13 @@ def renewals_chart(hours: Iterable[RenewalHour], /) -> Chart:
         ),
         nothing="No renewal in these hours.",
         at_least=any(hour.at_least for hour in found),
+        least=least,
     )
+
+
+def renewals_strip(hours: Iterable[RenewalHour], /) -> Chart:
+    """Return the small chart of renewals and failures by the hour, for a cell of a table."""
+    return renewals_chart(hours, least=HEIGHT / 8)
 
 
 def ends_chart(days: Iterable[EndingDay], /) -> Chart:

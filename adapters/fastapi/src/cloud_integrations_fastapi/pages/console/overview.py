@@ -10,7 +10,7 @@ from fastapi import Request, Response
 
 from cloud_integrations import Health, KeyReport, Overview
 
-from .charts import ends_chart, renewals_chart
+from .charts import ends_chart, renewals_chart, renewals_strip
 from .desk import Desk
 
 SOON: Final = timedelta(days=14)
@@ -35,6 +35,7 @@ class OverviewPage:
         """Show the overview."""
         manager = self._desk.manager
         report = await manager.overview.report()
+        history = await manager.overview.history_by_provider()
         by_provider: dict[str, dict[Health, int]] = {}
         for each in report.work.integrations:
             by_provider.setdefault(each.provider, {})[each.health] = each.count
@@ -47,7 +48,8 @@ class OverviewPage:
             by_provider=sorted(by_provider.items(), key=lambda item: -sum(item[1].values())),
             # The day after, because the filter means the start of a day: what is counted is on that list.
             ends_before=(self._desk.shell.now() + SOON + timedelta(days=1)).date().isoformat(),
-            charts=(renewals_chart(await manager.overview.history()), ends_chart(await manager.overview.ends())),
+            charts=(renewals_chart(history.hours), ends_chart(await manager.overview.ends())),
+            strips={slug: renewals_strip(hours) for slug, hours in history.by_provider.items()},
             banners=self._banners(report, await manager.keys.report()),
         )
 
