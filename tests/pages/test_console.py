@@ -124,10 +124,10 @@ def test_bars_are_told_apart_where_a_person_has_chosen_the_colours(site, filled,
     page.emulate_media(forced_colors="active")
     page.goto(f"{site.url}/console")
     colours = page.evaluate("() => { const of = getComputedStyle(document.body); return {good: of.color, bad: of.backgroundColor} }")
-    for kind in ("chart", "strip"):
+    for drawn in (".chart rect", ".strip path"):
         for tone, colour in colours.items():
-            bar = page.locator(f".{kind} rect.{tone}").first
-            assert bar.evaluate("each => getComputedStyle(each).fill") == colour, (kind, tone)
+            bar = page.locator(f"{drawn}.{tone}").first
+            assert bar.evaluate("each => getComputedStyle(each).fill") == colour, (drawn, tone)
 
 
 def test_a_verb_is_done_by_the_keyboard_alone(site, filled, visitor):
