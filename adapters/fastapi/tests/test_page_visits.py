@@ -155,6 +155,7 @@ async def test_a_visitor_reaches_nothing_but_what_the_session_is_for(visit):
         f"/integrations/{held.id}",
         f"/integrations/{held.id}/reconnect",
         f"/done?provider={visit.api.keys.id}",
+        f"/providers/{visit.api.keys.id}",
     ):
         assert (await browser.open(f"{visit.home}{path}")).status_code == 404, path
     for path in ("/connect/acme", "/connect/globex", f"/connect/acme/integrations/{held.id}"):
