@@ -283,9 +283,9 @@ class TestPlans:
         assert (full.renewed, full.at_least) == (Counter(providers[:MAX_COUNTED]), True)
         assert full.of(PROVIDER).at_least
         assert len(plans) == 6
-        # PostgreSQL reads the whole table for an hour in which everything happened.
+        # PostgreSQL reads the whole table for an hour in which everything happened, and may find an hour by its time alone.
         for plan in plans[:3] if engine.dialect.name == "postgresql" else plans:
-            assert "ci_audit_action" in plan
+            assert re.search(r"ci_audit_(action|time)", plan), plan
             assert not re.search(r"SCAN ci_audit\b(?! USING)|Seq Scan|'ci_audit', 'ALL'", plan), plan
 
     def test_a_claim_begins_where_the_last_one_ended(self, engine, store, keys):

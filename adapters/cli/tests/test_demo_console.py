@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
+from unittest.mock import patch
 
 import httpx
 import pytest
@@ -10,7 +12,7 @@ import pytest
 pytest.importorskip("jinja2")
 pytest.importorskip("babel")
 
-from cloud_integrations import Health
+from cloud_integrations import AsyncIntegrationManager, Health, Integration
 from cloud_integrations_cli.actions.demo_tenants import fill
 from cloud_integrations_cli.actions.serve import DEMO_TENANT, demo_host
 
@@ -41,6 +43,23 @@ async def _walk() -> None:
                 assert (await client.get(f"/console{path}", headers=tenants_own)).status_code == 403, path
                 page = await client.get(f"/console{path}", headers=operators)
                 assert (page.status_code, text in page.text) == (200, True), path
+
+
+async def _stall() -> None:
+    async with demo_host() as demo:
+        demo.bound.close()
+        add = type(demo.manager).add_api_key
+
+        async def late(manager: AsyncIntegrationManager, *args: Any, **named: Any) -> Integration:
+            await asyncio.sleep(0.01)  # as on a machine that has other work
+            return await add(manager, *args, **named)
+
+        with patch.object(type(demo.manager), "add_api_key", late):
+            await fill(demo.manager, demo.provider, oauth=demo.oauth_slug, keys=demo.keys_slug)
+
+
+def test_a_demonstration_begins_on_a_slow_machine() -> None:
+    asyncio.run(_stall())
 
 
 def test_a_demonstration_has_something_in_every_state_for_the_operator_alone() -> None:

@@ -149,7 +149,7 @@ async def test_a_front_end_sees_what_to_ask_for(alice):
     file, team, password, cert = by_file["inputs"]
     assert file == {
         "name": "file", "label": "Key file", "hint": "Download it from the console.", "required": True, "secret": True,
-        "form": "json", "oneOf": None, "field": "apiKey"
+        "form": "json", "oneOf": None, "field": "apiKey", "patterns": []
     }  # fmt: skip
     assert (team["secret"], team["field"]) == (False, None)
     assert (password["oneOf"], cert["oneOf"], cert["form"]) == ("proof", "proof", "pem")

@@ -62,7 +62,8 @@ async def fill(manager: AsyncIntegrationManager, provider: SimulatedProvider, /,
     """Connect the tenants by the two methods of *provider*, whose slugs are *oauth* and *keys*, and bring them into every state."""
     cast = _Cast(manager.acting_as(_OPERATOR, reason="demonstration"), provider, oauth, keys)
     grants = [await cast.by_sign_in(tenant, _NAMES[number % len(_NAMES)]) for number, tenant in enumerate(_TENANTS)]
-    ends = (None, timedelta(days=5), None, timedelta(days=40), timedelta(milliseconds=1), None)
+    # A minute: it ends while somebody looks at it, and not before it is stored, however slow the machine is.
+    ends = (None, timedelta(days=5), None, timedelta(days=40), timedelta(minutes=1), None)
     pasted = [
         await cast.by_key(tenant, _NAMES[(number + 2) % len(_NAMES)], ends_in=ends[number % len(ends)])
         for number, tenant in enumerate(_TENANTS)
