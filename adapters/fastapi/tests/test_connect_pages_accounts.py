@@ -98,6 +98,8 @@ async def test_all_accounts_at_a_provider_are_found_page_by_page(open_pages):
         assert ('rel="prev"' in page.text) is bool(query)
         assert "120 accounts" in browser.text()
     assert (len(seen), len(set(seen))) == (120, 120)
+    await browser.open(f"{address}?page=99")
+    assert order(browser, ["Account 119"]), "the last page, where there is none of this number"
     await browser.open(f"{address}?q=account+SLOT-11")
     assert order(browser, ["Account 11", "Account 110", "Account 12"]) == ["Account 11", "Account 110"]
     await browser.open(f"{address}?q=nobody")

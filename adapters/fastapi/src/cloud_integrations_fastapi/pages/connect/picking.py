@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 from typing import Final
 
 from fastapi import Request, Response
@@ -16,7 +17,7 @@ from .fields import find_provider
 
 _LONGEST_SEARCH: Final = 100
 _ON_A_PAGE: Final = 50
-_LAST_PAGE: Final = 10_000
+_LONGEST_NUMBER: Final = 9
 
 
 class Picking:
@@ -48,7 +49,7 @@ class Picking:
         cards = cards_of([provider], await self._integrations(request), now=self._shell.now(), slots=self._takes_more(request), ranked=True)
         words = wanted.lower().split()
         held = [each for card in cards for each in card.held if each.mentions(words)]
-        page = _page(request)
+        page = min(_page(request), max(1, ceil(len(held) / _ON_A_PAGE)))
 
         def address(number: int) -> str:
             query = {"page": str(number)} | ({"q": wanted} if wanted else {})
@@ -82,4 +83,4 @@ def _search(request: Request) -> str:
 
 def _page(request: Request) -> int:
     number = request.query_params.get("page", "")
-    return min(max(int(number), 1), _LAST_PAGE) if number.isascii() and number.isdigit() and len(number) <= len(str(_LAST_PAGE)) else 1
+    return max(int(number), 1) if number.isascii() and number.isdigit() and len(number) <= _LONGEST_NUMBER else 1
