@@ -166,10 +166,23 @@ def test_a_value_of_another_form_is_told_at_once_and_can_be_sent(site, visitor):
     region.fill("Frankfurt am Main")
     region.press("Tab")
     page.get_by_text("This does not have the form that is needed here.").wait_for()
+
+
+def test_a_message_that_comes_while_a_button_is_pressed_does_not_move_it(site, visitor):
+    page = visitor()
     page.goto(f"{home(site)}/new/drive_keys")
     page.get_by_label("API key").fill("no key at all")
-    page.get_by_role("button", name="Check and connect").click()
+    button = page.get_by_role("button", name="Check and connect")
+    box = button.bounding_box()
+    page.mouse.move(box["x"] + 5, box["y"] + 5)
+    page.mouse.down()  # the field loses the focus
+    page.wait_for_function("document.activeElement.id !== 'input-key'")
+    assert button.bounding_box() == box
+    page.mouse.up()
     page.get_by_role("alert").wait_for()
+    page.get_by_label("API key").fill("no key at all")
+    page.mouse.click(5, 5)
+    page.get_by_text("This does not look like what is meant here.").wait_for()
 
 
 def test_a_pattern_of_every_provider_is_understood_by_browsers(site, visitor):

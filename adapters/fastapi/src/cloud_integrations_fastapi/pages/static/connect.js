@@ -21,12 +21,16 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     } catch { button.hidden = true; }
   });
 }
-// Says at once that a value has another form than the provider's; the server decides.
+// Says at once that a value has another form than the provider's; the server decides.  Not while a button is pressed, which would move away.
+let pressed = false;
+addEventListener("pointerdown", () => { pressed = true; }, true);
+for (const type of ["pointerup", "pointercancel"]) addEventListener(type, () => { pressed = false; }, true);
 for (const field of document.querySelectorAll("[data-patterns]")) {
   let forms;
   try { forms = JSON.parse(field.dataset.patterns).map((each) => new RegExp(`^(?:${each})$`)); } catch { continue; }
   const told = document.getElementById(`${field.id}-unlike`);
   const look = () => {
+    if (pressed) return addEventListener("pointerup", () => setTimeout(look), {once: true});
     const text = field.value.trim(), read = [text, text.toLowerCase(), text.toUpperCase()];
     told.textContent = !text || forms.some((form) => read.some((each) => form.test(each))) ? "" : field.dataset.unlike;
   };
