@@ -15,7 +15,6 @@ from cloud_integrations.errors import (
     CloudIntegrationsError,
     IntegrationNotFoundError,
     ProviderInactiveError,
-    ProviderNotFoundError,
     ValidationFailedError,
     http_status,
 )
@@ -230,10 +229,7 @@ class Connecting:
         return self._known(request, request.path_params["provider"])
 
     def _known(self, request: Request, slug: str) -> ProviderSummary:
-        session = session_of(request)
-        if session is not None and not session.allows(slug, session.slot):
-            raise ProviderNotFoundError(provider=slug[:64])
-        return find_provider(self._manager.list_providers(), slug)
+        return find_provider(self._manager.list_providers(), slug, session_of(request))
 
     def _acting(self, request: Request) -> AsyncIntegrationManager:
         call = Call.of(request)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
-from cloud_integrations import AuthType, InputSummary, MethodSummary, ProviderSummary, VariableSummary
+from cloud_integrations import AuthType, ConnectSession, InputSummary, MethodSummary, ProviderSummary, VariableSummary
 from cloud_integrations.errors import ProviderNotFoundError, ValidationFailedError
 
 from .steps import Failure
@@ -74,10 +74,13 @@ class MethodForm:
         return cls(method=method, kind="setup" if method.needs_setup else "enter", groups=groups, title=title)
 
 
-def find_provider(providers: Iterable[ProviderSummary], slug: str, /) -> ProviderSummary:
-    """Return the provider with this slug.  Raises `ProviderNotFoundError`."""
+def find_provider(providers: Iterable[ProviderSummary], slug: str, session: ConnectSession | None, /) -> ProviderSummary:
+    """Return the provider with this slug, if *session* (None: the host has admitted the person) is for it.
+
+    Raises `ProviderNotFoundError`.
+    """
     found = next((provider for provider in providers if provider.slug == slug), None)
-    if found is None:
+    if found is None or not (session is None or session.allows(slug, session.slot)):
         raise ProviderNotFoundError(provider=slug[:64])
     return found
 

@@ -9,7 +9,6 @@ from typing import Final
 from fastapi import Request, Response
 
 from cloud_integrations import AsyncIntegrationManager, Integration
-from cloud_integrations.errors import ProviderNotFoundError
 from cloud_integrations_fastapi.pages.shell import Shell, session_of
 
 from .cards import cards_of
@@ -42,10 +41,8 @@ class Picking:
 
     async def show_provider(self, request: Request) -> Response:
         """Show the accounts at one provider, or those that fit `?q=`, page by page (`?page=`, from 1)."""
-        tenant_id, session, wanted = request.path_params["tenantId"], session_of(request), _search(request)
-        provider = find_provider(self._manager.list_providers(), request.path_params["provider"])
-        if session is not None and not session.allows(provider.slug, session.slot):
-            raise ProviderNotFoundError(provider=provider.slug)
+        tenant_id, wanted = request.path_params["tenantId"], _search(request)
+        provider = find_provider(self._manager.list_providers(), request.path_params["provider"], session_of(request))
         cards = cards_of([provider], await self._integrations(request), now=self._shell.now(), slots=self._takes_more(request), ranked=True)
         words = wanted.lower().split()
         held = [each for card in cards for each in card.held if each.mentions(words)]

@@ -13,7 +13,7 @@ from fastapi import Request, Response
 from starlette.responses import RedirectResponse
 
 from cloud_integrations import AsyncIntegrationManager, ConnectSession, ProviderSummary
-from cloud_integrations.errors import ProviderNotFoundError, ValidationFailedError
+from cloud_integrations.errors import ValidationFailedError
 from cloud_integrations_fastapi.authorization import Authorize
 from cloud_integrations_fastapi.browser import Flow, granted_mark, is_framed
 from cloud_integrations_fastapi.landing import find_integration
@@ -85,9 +85,7 @@ class Windows:
         """Show that the window is waited for; go on to the result when the integration has the consent that was given there."""
         tenant_id, session, query = request.path_params["tenantId"], session_of(request), request.query_params
         slug, slot = query.get("provider", ""), query.get("slot", "") if session is None else session.slot
-        if session is not None and not session.allows(slug, slot):
-            raise ProviderNotFoundError(provider=slug[:64])
-        provider, since = find_provider(self._manager.list_providers(), slug), query.get("since", "")
+        provider, since = find_provider(self._manager.list_providers(), slug, session), query.get("since", "")
         flow = Flow(tenant_id=tenant_id, provider_id=provider.id, slot=slot, granted=since)
         integration = await find_integration(self._manager, flow)
         if granted_mark(integration) == since:
