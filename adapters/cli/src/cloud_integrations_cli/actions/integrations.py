@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from cloud_integrations import (
@@ -36,6 +36,31 @@ from cloud_integrations_cli.words import say_word
 
 from .providers import say_end
 
+FACTS: Final = (
+    "name",
+    "status",
+    "authType",
+    "createdAt",
+    "updatedAt",
+    "scopes",
+    "requestedScopes",
+    "missingScopes",
+    "expiresAt",
+    "reconnectBefore",
+    "lastUsedAt",
+)
+"""The members of an integration that every list of them has."""
+STATE: Final = (
+    "health",
+    "health.state",
+    "health.since",
+    "health.reason",
+    "health.advice",
+    "account",
+    "account.id",
+    "account.label",
+)
+"""How it does, and whose it is."""
 _LISTING = Listing(
     columns=(
         Column("ID", "id"),
@@ -49,25 +74,8 @@ _LISTING = Listing(
         "tenantId",
         "providerId",
         "provider",
-        "name",
-        "status",
-        "authType",
-        "createdAt",
-        "updatedAt",
-        "scopes",
-        "requestedScopes",
-        "missingScopes",
-        "expiresAt",
-        "reconnectBefore",
-        "lastUsedAt",
-        "health",
-        "health.state",
-        "health.since",
-        "health.reason",
-        "health.advice",
-        "account",
-        "account.id",
-        "account.label",
+        *FACTS,
+        *STATE,
     ),
     empty="no integrations",
 )

@@ -18,7 +18,7 @@ from cloud_integrations_cli.tables import Column, Listing, shown_time
 from cloud_integrations_cli.times import in_utc
 from cloud_integrations_cli.words import say_word
 
-from .integrations import slugs_of
+from .integrations import FACTS, STATE, slugs_of
 
 _PAGE = 200
 _LISTING = Listing(
@@ -39,27 +39,10 @@ _LISTING = Listing(
         "provider",
         "method",
         "slot",
-        "name",
-        "status",
-        "authType",
-        "createdAt",
-        "updatedAt",
-        "scopes",
-        "requestedScopes",
-        "missingScopes",
-        "expiresAt",
-        "reconnectBefore",
-        "lastUsedAt",
+        *FACTS,
         "endsAt",
         "keyVersion",
-        "health",
-        "health.state",
-        "health.since",
-        "health.reason",
-        "health.advice",
-        "account",
-        "account.id",
-        "account.label",
+        *STATE,
     ),
     empty="no integrations",
 )
