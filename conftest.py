@@ -6,6 +6,7 @@ It stands at the root so that the tests of the adapters see it too.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import re
@@ -18,7 +19,7 @@ import subprocess
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -241,6 +242,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(_Closing(config))
     if target := config.getoption("requirements_report"):
         config.pluginmanager.register(_RequirementsReport(Path(target).resolve()))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    # Some ten thousand tests are some million objects, which live until the end: no collection of garbage need look through them.
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
