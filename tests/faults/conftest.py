@@ -5,7 +5,6 @@ Time passes by moving the times in the row (and the provider's clock), so no tes
 
 from __future__ import annotations
 
-import os
 import secrets
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -31,7 +30,6 @@ from .processes import Nursery
 
 SERVERS = ("postgresql", "mariadb")
 DATABASES = ("sqlite", *SERVERS)
-FULL = os.environ.get("CI_FAULTS") == "full"
 MODES = ("none", "tolerant", "grace", "strict", "family")
 
 

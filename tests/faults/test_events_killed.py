@@ -17,12 +17,13 @@ from pathlib import Path
 
 import pytest
 from standardwebhooks.webhooks import Webhook
+from tests.sizes import FULL
 
 import cloud_integrations
 from cloud_integrations import HttpxTransport
 from cloud_integrations.testing import SimulatedProvider, SimulatedTransport
 
-from .conftest import DATABASES, FULL
+from .conftest import DATABASES
 from .event_worker import built
 from .processes import PATIENCE, until
 

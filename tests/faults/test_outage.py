@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from tests.sizes import FULL
 
 from cloud_integrations.testing import Misbehaviour
 
-from .conftest import FULL
 from .test_scale import SETTINGS, Crowd
 
 MANY = 10_000 if FULL else 2_000

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import sqlalchemy as sa
+from tests.sizes import FULL
 
 from cloud_integrations.backends.aes_gcm import AesGcmCipher
 from cloud_integrations.backends.keys.local import LocalKeyring
@@ -20,7 +21,7 @@ from cloud_integrations.providers.catalogue import Catalogue
 from cloud_integrations.runtime.sync import run_inline
 from cloud_integrations.testing import ProviderServer, SimulatedProvider, SimulatedTransport
 
-from .conftest import DATABASES, FULL, Database, on_a_server
+from .conftest import DATABASES, Database, on_a_server
 
 ALICE = Actor(id="alice")
 CALLBACK_URL = "https://app.example/oauth/callback"
