@@ -109,7 +109,7 @@ def _shows(provider: Provider, known: Mapping[str, list[str]], path: Path) -> bo
     return any(title.startswith(own) and title not in made for title in known)
 
 
-@pytest.mark.repeats
+@pytest.mark.slow
 @pytest.mark.parametrize("slug", SLUGS)
 def test_each_fact_of_a_provider_file_shows_in_its_golden_text(slug: str) -> None:
     content = _content(slug)
@@ -122,7 +122,7 @@ def test_each_fact_of_a_provider_file_shows_in_its_golden_text(slug: str) -> Non
     assert unseen == [], "show them in tests/golden, or list them in NOT_SHOWN with the reason"
 
 
-@pytest.mark.repeats
+@pytest.mark.slow
 @pytest.mark.parametrize("slug", SLUGS)
 def test_what_is_left_out_of_a_provider_file_is_missed_in_its_golden_text(slug: str) -> None:
     content = _content(slug)

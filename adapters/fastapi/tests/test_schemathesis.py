@@ -9,6 +9,7 @@ import pytest
 import schemathesis
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
+from tests.sizes import FULL
 
 from cloud_integrations import Settings
 
@@ -81,19 +82,13 @@ async def _seen_by_its_own_tenant(api: Any) -> list[dict[str, Any]]:
     return seen
 
 
-@pytest.mark.repeats
-@pytest.mark.requirement("ISO-04", "ISO-16", "ISO-17", "TST-07")
-def test_schemathesis_finds_nothing(make_sync_api):
-    _explore(make_sync_api, examples=5)
-
-
-@pytest.mark.repeats
+@pytest.mark.slow
 @pytest.mark.requirement("ISO-16", "ISO-17", "TST-07")
 def test_schemathesis_finds_nothing_with_slots(make_sync_api):
     _explore(make_sync_api, examples=5, slots=True)
 
 
-@pytest.mark.repeats
+@pytest.mark.slow
 @pytest.mark.requirement("ISO-04", "TST-07")
 @pytest.mark.parametrize("tenant", ["acme", "globex"])
 def test_schemathesis_reaches_nothing_of_another_tenant_by_its_id(make_sync_api, tenant):
@@ -109,4 +104,4 @@ def test_schemathesis_reaches_nothing_of_another_tenant_by_its_id(make_sync_api,
 @pytest.mark.timeout(600)
 @pytest.mark.requirement("ISO-16", "ISO-17", "TST-07")
 def test_schemathesis_finds_nothing_in_a_longer_run(make_sync_api):
-    _explore(make_sync_api, examples=100)
+    _explore(make_sync_api, examples=200 if FULL else 50)
