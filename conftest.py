@@ -32,12 +32,13 @@ pytest_plugins = ["cloud_integrations.testing.plugin"]
 ROOT = Path(__file__).parent
 SERVERS = ("postgresql", "mariadb")
 DATABASES = ("sqlite", *SERVERS)
+MANAGERS = ("blocking", "awaiting")
 LEFT_OUT = {
     "integration": "against an authorization server that is not ours; needs PostgreSQL and Node.js with npm",
     "pages": "that use the pages in a browser; needs Chromium and Node.js with npm",
     "coverage": "on another database, with the other manager or more values; needs PostgreSQL, MariaDB, SoftHSM and Node.js",
     "programs": "that start the command line as a program of its own",
-    "drivers": "that repeat the store's contract over further drivers; needs PostgreSQL and MariaDB",
+    "drivers": "that repeat the store's contract over further drivers and engines; needs PostgreSQL and MariaDB",
     "slow": "that kill processes, remove guards or lead long random lives; needs PostgreSQL and MariaDB",
 }
 """What `--quick` leaves out, by the session of nox that runs it."""
@@ -229,6 +230,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--quick", action="store_true", help="show every promise once: leave out slow tests and repetitions on other databases"
     )
+    parser.addoption(
+        "--again", action="store_true", help="leave out what --quick ran on another database or with the other manager, and run the rest"
+    )
     parser.addoption("--requirements-report", metavar="FILE", help="write which requirement each test proves, and its result, as JSON")
 
 
@@ -265,11 +269,28 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if item.nodeid.startswith("tests/faults/"):
             item.add_marker("slow")
     if config.getoption("quick"):
-        _leave_out(config, items)
+        kept, left_out = _chosen(items)
+        config.stash[_LEFT_OUT] = {session: len(some) for session, some in left_out.items()}
+        _keep(config, items, kept)
+    elif config.getoption("again"):
+        kept, left_out = _chosen(items)
+        repeated = {_whatever_runs_it(item) for item in left_out["coverage"]}
+        ran_before = {item for item in kept if _whatever_runs_it(item) in repeated}
+        _keep(config, items, [item for item in items if item not in ran_before])
 
 
-def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep what `--quick` runs, and count the rest for the closing lines."""
+def _keep(config: pytest.Config, items: list[pytest.Item], kept: list[pytest.Item]) -> None:
+    config.hook.pytest_deselected(items=sorted({*items} - {*kept}, key=lambda item: item.nodeid))
+    items[:] = kept
+
+
+def _whatever_runs_it(item: pytest.Item) -> str:
+    """Return the name of a test without its database and without its manager."""
+    return re.sub(rf"(?<=[\[-])({'|'.join((*DATABASES, *MANAGERS))})(?=[]-])", "", item.nodeid)
+
+
+def _chosen(items: list[pytest.Item]) -> tuple[list[pytest.Item], dict[str, list[pytest.Item]]]:
+    """Return what `--quick` runs, and what it leaves to each session."""
     everything = {item.nodeid for item in items}
     nearest: dict[tuple[object, ...], int] = {}
     found = [_on_a_database(item) for item in items]
@@ -293,9 +314,7 @@ def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
             left_out["coverage"].append(item)
         else:
             kept.append(item)
-    config.stash[_LEFT_OUT] = {session: len(some) for session, some in left_out.items()}
-    config.hook.pytest_deselected(items=[item for some in left_out.values() for item in some])
-    items[:] = kept
+    return kept, left_out
 
 
 def _on_a_database(item: pytest.Item) -> tuple[tuple[object, ...], int]:
@@ -310,11 +329,11 @@ def _on_a_database(item: pytest.Item) -> tuple[tuple[object, ...], int]:
 
 def _is_left_to_the_other_manager(item: pytest.Item, everything: set[str]) -> bool:
     """Whether this test runs with the other manager instead: of two that differ in that alone, a checksum of the name chooses one."""
-    own = next((word for word in ("blocking", "awaiting") if re.search(rf"[\[-]{word}[]-]", item.nodeid)), None)
+    own = next((word for word in MANAGERS if re.search(rf"[\[-]{word}[]-]", item.nodeid)), None)
     if own is None:
         return False
     other = "awaiting" if own == "blocking" else "blocking"
-    chosen = ("blocking", "awaiting")[zlib.crc32(item.nodeid.replace(own, "manager").encode()) % 2]
+    chosen = MANAGERS[zlib.crc32(item.nodeid.replace(own, "manager").encode()) % 2]
     return own != chosen and item.nodeid.replace(own, other) in everything
 
 

@@ -28,13 +28,8 @@ REPORTS = Path(".cache/requirements")
 EVERYTHING = ("--ignore=tests/integration", "--ignore=tests/pages")
 # What says the same whatever is installed: texts, data of providers, decisions of the core, and the state of this repository.
 OF_NO_DEPENDENCY = tuple(f"--ignore=tests/{folder}" for folder in ("domain", "flows", "house", "providers", "redaction"))
-# What covers no line that nothing else covers, and runs in `tests`; the last two run longer in `slow` and `simulation`.
-COVERS_NOTHING_NEW = (
-    "--ignore=tests/house",
-    "--ignore=tests/providers/test_data_mutants.py",
-    "--ignore=adapters/fastapi/tests/test_schemathesis.py",
-    "--ignore=tests/flows/test_refresh_simulation.py",
-)
+# What covers no line that nothing else covers, and runs in sessions of its own.
+COVERS_NOTHING_NEW = ("--ignore=tests/house", "--ignore=tests/flows/test_refresh_simulation.py")
 OF_SQLALCHEMY = (
     "sqlalchemy_fence",
     "sqlalchemy_migrations",
@@ -87,10 +82,10 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python="3.11", download_python="never")
 def coverage(session: nox.Session) -> None:
-    """Run all tests that no other session runs, on every database, and check the coverage; a missing service is a failure."""
+    """Run what `tests` leaves out, on every database, with what it runs once, and check the coverage; a missing service is a failure."""
     install(session)
     session.env["CI"] = "true"
-    others = (*COVERS_NOTHING_NEW, "-m", "not slow and not drivers and not programs")
+    others = ("--again", *COVERS_NOTHING_NEW, "-m", "not slow and not drivers and not programs")
     on_both_cores(session, *EVERYTHING, *others, "--cov", "--cov-report=term", "--cov-report=json")
     if not session.posargs:
         session.run("python", "tools/check_coverage.py", ".cache/coverage.json")
@@ -98,11 +93,11 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def drivers(session: nox.Session) -> None:
-    """Run the store's contract over the drivers that the lock of the other sessions has not; needs a compiler and MariaDB's headers."""
+    """Run the store's contract over drivers that no other lock has, and engines that few hosts have; needs a compiler and headers."""
     install(session)
     session.install("--require-hashes", "-r", "requirements/drivers.txt")
     session.env["CI"] = "true"
-    on_both_cores(session, "tests/backends/test_drivers.py")
+    on_both_cores(session, "tests/backends", "-m", "drivers")
 
 
 @nox.session(python="3.13", download_python="never")

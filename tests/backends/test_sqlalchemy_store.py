@@ -76,6 +76,7 @@ class TestOnPostgresql(StoreContract):
         return SqlAlchemyStore(postgresql, clock=clock)
 
 
+@pytest.mark.drivers
 class TestOnPostgresqlBehindTheAwaitedStore(StoreContract):
     @pytest.fixture
     def store(self, clock, postgresql):
@@ -96,6 +97,7 @@ class TestOnMariadb(StoreContract):
         return SqlAlchemyStore(mariadb, clock=clock)
 
 
+@pytest.mark.drivers
 class TestOnMariadbBehindTheAwaitedStore(StoreContract):
     @pytest.fixture
     def store(self, clock, mariadb):
