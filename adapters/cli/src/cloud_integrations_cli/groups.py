@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from itertools import pairwise
 from keyword import iskeyword
@@ -54,15 +55,10 @@ def new_command() -> typer.Typer:
 class LazyCommands(Mapping[str, Any]):
     """Every command and noun by name; the module of one is imported when it is looked up."""
 
-    def __init__(self) -> None:
-        self._loaded: dict[str, Any] = {}
-
     def __getitem__(self, name: str, /) -> Any:
         if name not in SUMMARIES:
             raise KeyError(name)
-        if name not in self._loaded:
-            self._loaded[name] = _load(name)
-        return self._loaded[name]
+        return _load(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(SUMMARIES)
@@ -71,6 +67,7 @@ class LazyCommands(Mapping[str, Any]):
         return len(SUMMARIES)
 
 
+@cache
 def _load(name: str) -> Any:
     module = import_module(f".commands.{name}_" if iskeyword(name) else f".commands.{name.replace('-', '_')}", __package__)
     # Typer would make a plain command of a noun that has only one.

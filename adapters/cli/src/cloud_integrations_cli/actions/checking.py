@@ -125,7 +125,7 @@ def _check_live(screen: Screen, configuration: Configuration, file: Path, provid
     from cloud_integrations_cli.transports import open_transport  # noqa: PLC0415  # loads the HTTP client
 
     catalogue = Catalogue.load(file)
-    summary = next(each for each in manager_of(configuration, catalogue).list_providers() if each.slug == provider.id)
+    summary = manager_of(configuration, catalogue).get_provider(provider.id)
     entered = read_inputs(screen, summary, asked.inputs, method=asked.method)
     with open_transport(configuration) as transport, closing(transport):
         return check_live(

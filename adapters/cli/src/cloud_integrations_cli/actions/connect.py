@@ -89,7 +89,7 @@ def connect(
 
 def _only_setup(configuration: Configuration, entry: Provider) -> str | None:
     """Return the method that is set up at a provider which nobody connects in a browser; None: there is a browser, or no such method."""
-    summary = next(each for each in open_catalogue(configuration).list_providers() if each.id == entry.provider_id)
+    summary = open_catalogue(configuration).get_provider(entry.id)
     if AuthType.OAUTH2 in summary.auth_types:
         return None
     return next((known.id for known in entry.methods if known.made_inputs), None)

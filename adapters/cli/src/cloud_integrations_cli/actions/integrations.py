@@ -13,12 +13,11 @@ from cloud_integrations import (
     Integration,
     IntegrationManager,
     MethodSummary,
-    Provider,
     ProviderSummary,
     Secret,
 )
 from cloud_integrations.documents import CheckOut, DeprecationOut, IntegrationDetailOut, ResourcesOut, SlottedIntegrationDetailOut
-from cloud_integrations.errors import InvalidCredentialsError, ProviderUnavailableError
+from cloud_integrations.errors import InvalidCredentialsError, ProviderNotFoundError, ProviderUnavailableError
 from cloud_integrations_cli import wiring
 from cloud_integrations_cli.exits import CommandLineError
 from cloud_integrations_cli.inputs import find_methods, read_inputs
@@ -128,7 +127,8 @@ def show(screen: Screen, configuration: Configuration, tenant: str, which: str, 
 
 def show_integration(screen: Screen, manager: IntegrationManager, integration: Integration, /) -> None:
     """Show all facts of *integration* and the end of its method, if that is announced; it holds no secret."""
-    slug = slugs_of(manager).get(integration.provider_id, "")
+    summary = _find_summary(manager, integration.provider_id)
+    slug = "" if summary is None else summary.slug
     method = find_offered(manager, integration.provider_id, integration.method_id)
     ends = None if method is None else method.deprecated
     used = integration.last_used_at
@@ -205,7 +205,7 @@ def add(
     named: dict[str, Any] = {"slot": slot, "variables": read_variables(variables)}
     with wiring.open_manager(configuration) as manager:
         entry = wiring.find_provider(configuration, provider)
-        entered = entering.read(screen, find_summary(manager, entry))
+        entered = entering.read(screen, manager.get_provider(entry.id))
         screen.note(f"asking {entry.name} whether it works …")
         if name is None and is_set_up(find_offered(manager, entry.provider_id, entered["method"])):
             if "ends_at" in entered:
@@ -226,13 +226,16 @@ def is_set_up(method: MethodSummary | None, /) -> bool:
 
 def find_offered(manager: IntegrationManager, provider_id: UUID, method_id: str | None, /) -> MethodSummary | None:
     """Return a method as users of this installation see it; None if it is not offered."""
-    found = (method for each in manager.list_providers() if each.id == provider_id for method in each.methods)
-    return next((method for method in found if method.id == method_id), None)
+    summary = _find_summary(manager, provider_id)
+    return None if summary is None else next((method for method in summary.methods if method.id == method_id), None)
 
 
-def find_summary(manager: IntegrationManager, entry: Provider, /) -> ProviderSummary:
-    """Return a provider as users of this installation see it."""
-    return next(summary for summary in manager.list_providers() if summary.id == entry.provider_id)
+def _find_summary(manager: IntegrationManager, provider_id: UUID) -> ProviderSummary | None:
+    """Return a provider as users of this installation see it; None if the catalogue does not have it any more."""
+    try:
+        return manager.get_provider(provider_id)
+    except ProviderNotFoundError:
+        return None
 
 
 def list_resources(screen: Screen, configuration: Configuration, tenant: str, which: str, /, *, slot: str) -> None:
@@ -331,7 +334,7 @@ def replace_inputs(
 ) -> None:
     """Replace what *integration* was connected with."""
     entry = wiring.find_provider(configuration, integration.provider_id)
-    entered = entering.read(screen, find_summary(manager, entry), current=integration.method_id)
+    entered = entering.read(screen, manager.get_provider(entry.id), current=integration.method_id)
     replace = manager.reconnect if "inputs" in entered else manager.replace_api_key
     replaced = replace(integration.tenant_id, integration.id, **entered)
     screen.note("reconnected")

@@ -17,8 +17,6 @@ from cloud_integrations_cli.render import Screen, moment
 from cloud_integrations_cli.settings import Configuration
 from cloud_integrations_cli.times import in_utc
 
-from .integrations import find_summary
-
 _STATES = {
     "sent": "the provider is being asked for a new key, or the process that asked has ended",
     "staged": "the old key is in use, and the new one waits",
@@ -106,7 +104,7 @@ def _enter(screen: Screen, entry: Provider, manager: IntegrationManager, integra
     if found is not None and not new_key.inputs:
         # Nobody is asked for a key that could not be taken.
         raise KeyRotationError(integration_id=str(integration.id), reason="open")
-    entered = read_inputs(screen, find_summary(manager, entry), new_key.inputs, method=new_key.method, current=integration.method_id)
+    entered = read_inputs(screen, manager.get_provider(entry.id), new_key.inputs, method=new_key.method, current=integration.method_id)
     screen.note(f"asking {entry.name} whether it works …")
     return manager.begin_key_rotation(
         integration.tenant_id,
