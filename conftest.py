@@ -6,6 +6,7 @@ It stands at the root so that the tests of the adapters see it too.
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import json
 import os
@@ -48,6 +49,16 @@ for profile, examples in {"quick": 25, "thorough": 100}.items():
     hypothesis.settings.register_profile(
         profile, max_examples=examples, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _private_keys_are_checked_once() -> Iterator[None]:
+    """Remember each private key that was read: OpenSSL checks it at each reading, which takes longer than the most of the tests."""
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415  # not for every session
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(serialization, "load_pem_private_key", functools.cache(serialization.load_pem_private_key))
+        yield
 
 
 @pytest.fixture(scope="session")

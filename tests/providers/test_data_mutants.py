@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from functools import cache
 from importlib.resources import files
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import serialization
 from tests.golden.texts import sections
 
 from cloud_integrations.domain.provider import Provider
@@ -64,12 +62,6 @@ NOT_MISSED: Mapping[str, str] = {
     "verifications.status_rules: aws google_cloud wasabi": "is what is assumed",
 }
 """Facts of some files that say what is so without them, each with the reason."""
-
-
-@pytest.fixture(autouse=True)
-def _keys_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Reading a private key checks it, which takes longer than all else here.
-    monkeypatch.setattr(serialization, "load_pem_private_key", cache(serialization.load_pem_private_key))
 
 
 def _content(slug: str) -> dict[str, Any]:
