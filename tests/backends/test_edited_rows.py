@@ -28,7 +28,7 @@ VALUES = [
     b"", b"\xff" * 16, b"\xff" * 200,
 ]  # fmt: skip
 
-OF_EACH_SORT = [NO_TEXT, None, "x", '["a", 1]', -1, 2**63 - 1, b"\xff" * 16]
+OF_EACH_SORT = [NO_TEXT, None, "x", -1, b"\xff" * 16]
 """SQLite takes them all in every column; a server converts or refuses the most of them."""
 
 
