@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Final, Literal, Self
 from uuid import UUID
 
@@ -355,3 +357,24 @@ class Reconnect(_Body):
 def _check_device(body: BeginAuthorization | Reconnect) -> None:
     if body.device and body.return_to is not None:
         raise ValidationFailedError(field="returnTo", problem="cannot be given together with device: no browser comes back")
+
+
+def schema_of(body: type[BaseModel], /) -> dict[str, Any]:
+    """Return the schema of a body with its parts inlined: in the OpenAPI document its references would lead nowhere."""
+    schema = _schema_with_references(body)
+    parts = schema.get("$defs", {})
+
+    def walk(node: Any) -> Any:
+        if isinstance(node, dict):
+            if "$ref" in node:
+                return walk(parts[node["$ref"].rpartition("/")[2]])
+            return {key: walk(value) for key, value in node.items() if key != "title"}
+        return [walk(item) for item in node] if isinstance(node, list) else node
+
+    walked: dict[str, Any] = walk({key: value for key, value in schema.items() if key != "$defs"})
+    return walked
+
+
+@cache
+def _schema_with_references(body: type[BaseModel]) -> Mapping[str, Any]:
+    return body.model_json_schema()

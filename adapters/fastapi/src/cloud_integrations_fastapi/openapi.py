@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -70,6 +69,7 @@ from .bodies import (
     RevealToken,
     RotateSecret,
     SaveApplication,
+    schema_of,
 )
 from .catalogue import SVG
 from .errors import INTERNAL, Problem, problem_of
@@ -293,7 +293,7 @@ def describe(name: str, permission: Permission, /, *, slots: bool) -> dict[str, 
     extra: dict[str, Any] = {PERMISSION: permission.value}
     if operation.body is not None:
         examples = {key: {"value": value} for key, value in (operation.bodies or {}).items()}
-        schema = _inlined(_schema_of(operation.body))
+        schema = schema_of(operation.body)
         if not slots and "slot" in schema["properties"]:
             schema["properties"]["slot"] = NO_SLOT
         extra["requestBody"] = {"required": operation.needs_body, "content": {"application/json": {"schema": schema, "examples": examples}}}
@@ -374,26 +374,6 @@ def _example_name(problem: Problem, taken: Mapping[str, Any]) -> str:
 
 def _envelope(problem: Problem) -> dict[str, Any]:
     return {"success": False, "error": {"code": problem.code, "message": problem.message, "details": dict(problem.details)}}
-
-
-@cache
-def _schema_of(body: type[BaseModel]) -> Mapping[str, Any]:
-    return body.model_json_schema()
-
-
-def _inlined(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a body's schema with its parts inlined: in the OpenAPI document its references would lead nowhere."""
-    parts = schema.get("$defs", {})
-
-    def walk(node: Any) -> Any:
-        if isinstance(node, dict):
-            if "$ref" in node:
-                return walk(parts[node["$ref"].rpartition("/")[2]])
-            return {key: walk(value) for key, value in node.items() if key != "title"}
-        return [walk(item) for item in node] if isinstance(node, list) else node
-
-    walked: dict[str, Any] = walk({key: value for key, value in schema.items() if key != "$defs"})
-    return walked
 
 
 def _phrase(status: int) -> str:
